@@ -1,0 +1,73 @@
+# Everything starts from `python3` (3.11 or newer, with venv): the first target that needs it makes .venv.
+#   make demo    check, compile and train a small GPT on text, in about three minutes
+#   make test    the tests that take seconds, types, lint and formatting
+#   make help    the rest
+
+PYTHON ?= python3
+# Installed before the rest, so that a local or CPU build, where pip finds one, is kept.
+TORCH  ?= torch==2.13.0
+JOBS   ?= auto
+
+VENV := .venv
+BIN  := $(VENV)/bin
+MADE := $(VENV)/.made
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help env demo test test-all types lint format bench grammar dist clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+env: $(MADE) ## make the environment .venv
+
+# The stamp is written last: an interrupted install leaves none and is taken up again by the next make.
+$(MADE): pyproject.toml
+	@rm -f $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "abcparam needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@
+
+demo: $(MADE) ## check and compile examples/gpt.param, train the proxy on text
+	@mkdir -p build
+	$(BIN)/abcparam check examples/gpt.param
+	$(BIN)/abcparam compile examples/gpt.param -o build/gpt.py
+	$(BIN)/python examples/train_text.py build/gpt.py --width 128 --depth 2 --context 128 \
+	    --steps 1200 --eval-every 200 --batch 16 --threads 2
+
+test: $(MADE) lint types ## pass the tests that take seconds, and lint and types
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+test-all: $(MADE) lint types ## pass every test, the slow ones too
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+
+lint: $(MADE) ## ruff: rules and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(MADE) ## mypy, strict
+	$(BIN)/mypy
+
+format: $(MADE) ## put the code in canonical form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(MADE) ## measure against other code; writes benchmarks/results.{json,md}
+	$(BIN)/python -m benchmarks
+
+grammar: $(MADE) ## make the parser's tables again from grammar/
+	$(BIN)/python -m abcparam.parse --tables
+
+dist: $(MADE) ## build the sdist, and the wheel from it
+	rm -rf dist
+	$(BIN)/python -m build
+
+clean: ## remove what was built, not the environment
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove the environment too
+	rm -rf $(VENV)
