@@ -1,0 +1,293 @@
+"""Lengths of axes and constant factors: Laurent polynomials in dims and hypers, with rational
+coefficients.
+
+Whatever is not a polynomial (`round_up(x, 256)`, a quotient by a sum) is an opaque atom. Two
+lengths are equal when their polynomials are: `heads * head` is `width` where `heads = width /
+head`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from math import ceil
+
+Atom = "str | Opaque"
+Monomial = tuple[tuple["str | Opaque", Fraction], ...]
+
+
+class Opaque:
+    """An operation on polynomials that has no polynomial: `round_up`, a quotient by a sum, a power
+    of a sum.
+    """
+
+    __slots__ = ("arguments", "operation")
+
+    def __init__(self, operation: str, *arguments: Polynomial) -> None:
+        self.operation = operation
+        self.arguments = arguments
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Opaque)
+            and self.operation == other.operation
+            and self.arguments == other.arguments
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.operation, self.arguments))
+
+    def __str__(self) -> str:
+        if self.operation == "round_up":
+            return f"round_up({', '.join(map(str, self.arguments))})"
+        left, right = self.arguments
+        return f"({left}) {self.operation} ({right})"
+
+    def evaluate(self, values: Mapping[str, Fraction]) -> Fraction:
+        left, right = (argument.evaluate(values) for argument in self.arguments)
+        if self.operation == "round_up":
+            return ceil(left / right) * right
+        if self.operation == "//":
+            return Fraction(left // right)
+        return left / right
+
+
+class Polynomial:
+    """A sum of monomials, kept in canonical order. Immutable."""
+
+    __slots__ = ("_hash", "terms")
+
+    def __init__(self, terms: Mapping[Monomial, Fraction]) -> None:
+        kept = [(m, c) for m, c in terms.items() if c]
+        self.terms = (
+            tuple(sorted(kept, key=lambda t: _order(t[0]))) if len(kept) > 1 else tuple(kept)
+        )
+        self._hash = hash(self.terms)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Polynomial) and self.terms == other.terms
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __add__(self, other: Polynomial) -> Polynomial:
+        total = dict(self.terms)
+        for monomial, coefficient in other.terms:
+            total[monomial] = total.get(monomial, Fraction(0)) + coefficient
+        return Polynomial(total)
+
+    def __neg__(self) -> Polynomial:
+        return Polynomial({m: -c for m, c in self.terms})
+
+    def __sub__(self, other: Polynomial) -> Polynomial:
+        return self + -other
+
+    def __mul__(self, other: Polynomial) -> Polynomial:
+        total: dict[Monomial, Fraction] = {}
+        for left, x in self.terms:
+            for right, y in other.terms:
+                key = _multiply(left, right)
+                total[key] = total.get(key, Fraction(0)) + x * y
+        return Polynomial(total)
+
+    def __truediv__(self, other: Polynomial) -> Polynomial:
+        if len(other.terms) == 1:
+            return self * other.power(Fraction(-1))
+        if self == other:
+            return ONE
+        return atom(Opaque("/", self, other))
+
+    def __floordiv__(self, other: Polynomial) -> Polynomial:
+        value = self.constant, other.constant
+        if value[0] is not None and value[1] is not None:
+            return number(value[0] // value[1])
+        return atom(Opaque("//", self, other))
+
+    def power(self, exponent: Fraction) -> Polynomial:
+        """The polynomial to a rational power: exact for a monomial; a whole power of a sum is
+        multiplied out.
+        """
+        if len(self.terms) == 1:
+            monomial, coefficient = self.terms[0]
+            root = _rational_power(coefficient, exponent)
+            if root is not None:
+                return Polynomial(
+                    {tuple((a, p * exponent) for a, p in monomial if p * exponent): root}
+                )
+        if exponent.denominator == 1 and 0 <= exponent <= 8:
+            result = ONE
+            for _ in range(int(exponent)):
+                result = result * self
+            return result
+        return atom(Opaque("^", self, number(exponent)))
+
+    @property
+    def constant(self) -> Fraction | None:
+        """Its value if it depends on nothing."""
+        if not self.terms:
+            return Fraction(0)
+        (monomial, coefficient), *rest = self.terms
+        return coefficient if not rest and not monomial else None
+
+    @property
+    def is_monomial(self) -> bool:
+        return len(self.terms) == 1 and not any(isinstance(a, Opaque) for a, _ in self.terms[0][0])
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The dims and hypers that it depends on."""
+        found: set[str] = set()
+        for monomial, _ in self.terms:
+            for a, _power in monomial:
+                found |= (
+                    {a}
+                    if isinstance(a, str)
+                    else frozenset().union(*(x.names for x in a.arguments))
+                )
+        return frozenset(found)
+
+    def evaluate(self, values: Mapping[str, Fraction]) -> Fraction:
+        """Its exact value; a fractional power without an exact root is a ValueError."""
+        total = Fraction(0)
+        for monomial, coefficient in self.terms:
+            for a, exponent in monomial:
+                value = values[a] if isinstance(a, str) else a.evaluate(values)
+                power = _rational_power(value, exponent)
+                if power is None:
+                    raise ValueError(f"{value} ^ {exponent} is not rational")
+                coefficient *= power
+            total += coefficient
+        return total
+
+    def __str__(self) -> str:
+        if not self.terms:
+            return "0"
+        text = " + ".join(_term(m, c) for m, c in self.terms)
+        return text.replace("+ -", "- ")
+
+    __repr__ = __str__
+
+
+def _order(monomial: Monomial) -> tuple[object, ...]:
+    return (-sum((p for _, p in monomial), Fraction(0)), tuple((str(a), p) for a, p in monomial))
+
+
+def _multiply(left: Monomial, right: Monomial) -> Monomial:
+    if not left or not right:
+        return left or right
+    powers = dict(left)
+    for a, p in right:
+        powers[a] = powers.get(a, Fraction(0)) + p
+    return tuple(sorted(((a, p) for a, p in powers.items() if p), key=lambda f: str(f[0])))
+
+
+def _rational_power(value: Fraction, exponent: Fraction) -> Fraction | None:
+    if exponent == 1 or value == 1:
+        return value
+    if abs(exponent) > 64 or (value == 0 and exponent < 0):
+        return None
+    if exponent.denominator == 1:
+        return value ** int(exponent)
+    if value < 0:
+        return None
+    raised: Fraction = value**exponent.numerator
+    top, bottom = (_root(x, exponent.denominator) for x in (raised.numerator, raised.denominator))
+    return Fraction(top, bottom) if top is not None and bottom is not None else None
+
+
+def _root(value: int, degree: int) -> int | None:
+    if value.bit_length() > 900:
+        return None
+    guess = round(value ** (1 / degree))
+    return next((g for g in (guess - 1, guess, guess + 1) if g >= 0 and g**degree == value), None)
+
+
+def _term(monomial: Monomial, coefficient: Fraction) -> str:
+    over = [_factor(a, p) for a, p in monomial if p > 0]
+    under = [_factor(a, -p) for a, p in monomial if p < 0]
+    top = abs(coefficient.numerator)
+    if top != 1 or not over:
+        over.insert(0, str(top))
+    if coefficient.denominator != 1:
+        under.insert(0, str(coefficient.denominator))
+    text = " * ".join(over) + "".join(f" / {factor}" for factor in under)
+    return f"-{text}" if coefficient < 0 else text
+
+
+def _factor(a: str | Opaque, power: Fraction) -> str:
+    if power == 1:
+        return f"({a})" if isinstance(a, Opaque) and a.operation != "round_up" else str(a)
+    return f"{a}^{power}" if power.denominator == 1 else f"{a}^({power})"
+
+
+def number(value: Fraction | int) -> Polynomial:
+    return Polynomial({(): Fraction(value)})
+
+
+def atom(name: str | Opaque) -> Polynomial:
+    return Polynomial({((name, Fraction(1)),): Fraction(1)})
+
+
+def round_up(value: Polynomial, multiple: Polynomial) -> Polynomial:
+    if value.constant is not None and multiple.constant:
+        return number(ceil(value.constant / multiple.constant) * multiple.constant)
+    return atom(Opaque("round_up", value, multiple))
+
+
+def product(values: Iterable[Polynomial]) -> Polynomial:
+    result = ONE
+    for value in values:
+        result = result * value
+    return result
+
+
+Powers = Mapping[str, Fraction]
+Order = Callable[[Powers], tuple[Fraction, ...]]
+
+
+def total_power(powers: Powers) -> tuple[Fraction, ...]:
+    """How fast a product of powers grows where all dims go to infinity together at one rate."""
+    return (sum(powers.values(), Fraction(0)),)
+
+
+def growth(
+    polynomial: Polynomial, of: Callable[[str], Powers], order: Order = total_power
+) -> list[dict[str, Fraction]]:
+    """The growth of each monomial, as powers of the growth dims; `of` gives a name's own.
+
+    `order` says which of two powers is the larger one, for what takes the largest of a sum.
+    """
+    return [_monomial_growth(m, of, order) for m, _ in polynomial.terms]
+
+
+def leading_growth(
+    polynomial: Polynomial, of: Callable[[str], Powers], order: Order = total_power
+) -> dict[str, Fraction]:
+    """The growth of a sum: that of its largest monomial."""
+    return max(growth(polynomial, of, order), key=order, default={})
+
+
+def _monomial_growth(
+    monomial: Monomial, of: Callable[[str], Powers], order: Order
+) -> dict[str, Fraction]:
+    total: dict[str, Fraction] = {}
+    for a, power in monomial:
+        powers = of(a) if isinstance(a, str) else _opaque_growth(a, of, order)
+        for name, exponent in powers.items():
+            total[name] = total.get(name, Fraction(0)) + power * exponent
+    return {name: exponent for name, exponent in total.items() if exponent}
+
+
+def _opaque_growth(a: Opaque, of: Callable[[str], Powers], order: Order) -> Powers:
+    left, right = a.arguments
+    top = leading_growth(left, of, order)
+    if a.operation == "round_up":
+        return top
+    if a.operation == "^":
+        return {name: exponent * (right.constant or 0) for name, exponent in top.items()}
+    bottom = leading_growth(right, of, order)
+    names = sorted({*top, *bottom})
+    return {n: top.get(n, Fraction(0)) - bottom.get(n, Fraction(0)) for n in names}
+
+
+ONE = number(1)

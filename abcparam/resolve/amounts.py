@@ -1,0 +1,146 @@
+"""Numbers, lengths and factors: expressions in dims, hypers and sizes, as polynomials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from abcparam import syntax
+from abcparam.diagnostics import Diagnostic
+from abcparam.polynomials import Polynomial, atom, number, round_up
+from abcparam.program import Amount, Dim, Hyper
+from abcparam.rules import exponents as rules
+
+Statics = Mapping[str, Polynomial | bool]
+
+
+class NotStatic(Exception):
+    """The expression is no amount."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.message)
+        self.diagnostic = diagnostic
+
+
+class Amounts:
+    """Evaluates amounts in a place: globals, and the sizes that a block was called with."""
+
+    def __init__(
+        self, dims: Mapping[str, Dim], hypers: Mapping[str, Hyper], statics: Statics
+    ) -> None:
+        self.dims = dims
+        self.hypers = hypers
+        self.statics = statics
+
+    @property
+    def wanted(self) -> str:
+        """What an amount is in this place."""
+        made_of = [w for w, of in (("dims", self.dims), ("hypers", self.hypers)) if of]
+        return "a number" + (f" made of {' and '.join(made_of)}" if made_of else "")
+
+    def lookup(self, name: str) -> Polynomial | bool | None:
+        """The value of a name, None if it is no amount."""
+        if name in self.statics:
+            return self.statics[name]
+        if name in self.dims:
+            return self.dims[name].value
+        if name in self.hypers:
+            return atom(name)
+        return {"true": True, "false": False}.get(name)
+
+    def is_static(self, value: syntax.Expression) -> bool:
+        """Whether the expression is made of numbers, dims, hypers and sizes only."""
+        match value:
+            case syntax.Number():
+                return True
+            case syntax.Name(id=name):
+                return self.lookup(name) is not None
+            case syntax.Negative(operand=operand):
+                return self.is_static(operand)
+            case syntax.Binary(op=op, left=left, right=right):
+                return op != "@" and self.is_static(left) and self.is_static(right)
+            case syntax.Call(function=function, arguments=arguments):
+                return function.id in {"round_up", "base", "sqrt"} and all(
+                    self.is_static(a.value) for a in arguments
+                )
+            case _:
+                return False
+
+    def amount(self, value: syntax.Expression, what: str = "this") -> Amount:
+        return Amount(value, self.polynomial(value, what))
+
+    def polynomial(self, value: syntax.Expression, what: str = "this") -> Polynomial:
+        """The value of an amount; raises `NotStatic`."""
+        match value:
+            case syntax.Number(value=constant):
+                return number(constant)
+            case syntax.Name(id=name):
+                found = self.lookup(name)
+                if isinstance(found, Polynomial):
+                    return found
+            case syntax.Negative(operand=operand):
+                return -self.polynomial(operand, what)
+            case syntax.Binary(op=op, left=left, right=right) if op != "@":
+                return self._binary(op, left, right, what)
+            case syntax.Call():
+                return self._call(value, what)
+            case _:
+                pass
+        raise NotStatic(rules.NotANumber.at(value.span, what=what, wanted=self.wanted))
+
+    def _binary(
+        self, op: str, left: syntax.Expression, right: syntax.Expression, what: str
+    ) -> Polynomial:
+        x, y = self.polynomial(left, what), self.polynomial(right, what)
+        if op == "+":
+            return x + y
+        if op == "-":
+            return x - y
+        if op == "*":
+            return x * y
+        if op == "/":
+            if y.constant == 0:
+                raise NotStatic(
+                    rules.NotANumber.at(right.span, what="a divisor", wanted="other than 0")
+                )
+            return x / y
+        exponent = y.constant
+        if exponent is None or abs(exponent) > 64 or (x.constant == 0 and exponent < 0):
+            wanted = "a number between -64 and 64"
+            raise NotStatic(rules.NotANumber.at(right.span, what="an exponent", wanted=wanted))
+        return x.power(exponent)
+
+    def _call(self, call: syntax.Call, what: str) -> Polynomial:
+        values = [self.polynomial(a.value, what) for a in call.arguments]
+        name, count = call.function.id, len(values)
+        if name == "round_up" and count == 2:
+            return round_up(values[0], values[1])
+        if name == "sqrt" and count == 1:
+            return values[0].power(Fraction(1, 2))
+        if name == "base" and count == 1:
+            return at_base(values[0], self.dims)
+        raise NotStatic(rules.NotANumber.at(call.span, what=what, wanted=self.wanted))
+
+
+def at_base(value: Polynomial, dims: Mapping[str, Dim]) -> Polynomial:
+    """The value with every dim that goes to infinity at its base."""
+    result = number(0)
+    for monomial, coefficient in value.terms:
+        term = number(coefficient)
+        for a, power in monomial:
+            term = term * _atom_at_base(a, dims).power(power)
+        result = result + term
+    return result
+
+
+def _atom_at_base(a: object, dims: Mapping[str, Dim]) -> Polynomial:
+    if isinstance(a, str):
+        dim = dims.get(a)
+        return number(dim.base or 1) if dim and dim.infinite else atom(a)
+    left, right = (at_base(x, dims) for x in a.arguments)  # type: ignore[attr-defined]
+    operation = a.operation  # type: ignore[attr-defined]
+    if operation == "round_up":
+        return round_up(left, right)
+    if operation == "//":
+        return left // right
+    return left / right if operation == "/" else left.power(right.constant or Fraction(1))

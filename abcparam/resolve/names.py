@@ -1,0 +1,449 @@
+"""The first phase of resolution: every name means something, and one thing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from abcparam import syntax
+from abcparam.diagnostics import Collector, Rule, did_you_mean
+from abcparam.names import owner
+from abcparam.operations import operations
+from abcparam.rules import exponents as rules_of_exponents
+from abcparam.rules import names as rules
+from abcparam.source import START, Span
+from abcparam.written import written
+
+AMOUNT_FUNCTIONS = {"round_up": 2, "base": 1, "sqrt": 1}
+INITS = ("normal", "uniform", "orthogonal", "zeros", "ones", "constant")
+
+
+class Entry(NamedTuple):
+    """What a name is: dim, hyper, symbol, tensor, block, instance, label, parameter or local."""
+
+    kind: str
+    span: Span
+    node: syntax.Node | None = None
+
+
+FIXED = {"dim", "hyper", "symbol", "tensor", "block", "instance", "label"}
+
+
+class Scope:
+    """Names in reach: those of the place at hand, then those around it."""
+
+    def __init__(self, outer: Scope | None = None) -> None:
+        self.outer = outer
+        self.entries: dict[str, Entry] = {}
+
+    def find(self, name: str) -> Entry | None:
+        found = self.entries.get(name)
+        return found or (self.outer.find(name) if self.outer else None)
+
+    def known(self) -> list[str]:
+        return [*self.entries, *(self.outer.known() if self.outer else [])]
+
+
+def snake_case(name: str) -> str:
+    """`FeedForward` -> `feed_forward`: what an instance is called by default."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def check_names(spec: syntax.Spec, collector: Collector) -> None:
+    """Reports every name that is unknown, taken, declared twice or hides another."""
+    _Names(spec, collector).run()
+
+
+class _Names:
+    def __init__(self, spec: syntax.Spec, collector: Collector) -> None:
+        self.spec = spec
+        self.collector = collector
+        self.top = Scope()
+        self.blocks = {d.name.id: d for d in spec.declarations if isinstance(d, syntax.Block)}
+        self.calls: dict[str, dict[str, None]] = {}  # the names that each block calls
+
+    def report(self, rule: type[Rule], span: Span, **fields: object) -> None:
+        self.collector.add(rule.at(span, **fields))
+
+    def run(self) -> None:
+        self._required()
+        for declaration in self.spec.declarations:
+            self._declare_top(declaration)
+        for declaration in self.spec.declarations:
+            self._visit(declaration)
+        self._recursion()
+
+    def _required(self) -> None:
+        examples = {
+            "model": "model MLP",
+            "forward": "forward(x : [pixels]) { return readout @ x }",
+            "optimizer": "optimizer adamw { lr = 1e-3 }",
+            "loss": "loss cross_entropy",
+        }
+        for word, kind in {
+            "model": syntax.Model,
+            "forward": syntax.Forward,
+            "loss": syntax.Loss,
+        }.items():
+            self._once(
+                word, [d for d in self.spec.declarations if isinstance(d, kind)], examples[word]
+            )
+        if not any(isinstance(d, syntax.Optimizer) for d in self.spec.declarations):
+            self.report(
+                rules.MissingDeclaration, START, what="optimizer", example=examples["optimizer"]
+            )
+        spelled = [d for d in self.spec.declarations if isinstance(d, syntax.Parametrization)]
+        self._repeated("parametrization", spelled)
+        expects = [d for d in self.spec.declarations if isinstance(d, syntax.Expect)]
+        self._repeated("expect", expects)
+
+    def _once(self, word: str, found: Sequence[syntax.Node], example: str) -> None:
+        if not found:
+            self.report(rules.MissingDeclaration, START, what=word, example=example)
+        self._repeated(word, found)
+
+    def _repeated(self, word: str, found: Sequence[syntax.Node]) -> None:
+        for node in found[1:]:
+            self.report(rules.OnlyOnce, node.span, what=word, line=found[0].span.line)
+
+    # Declarations
+
+    def _declare(
+        self, scope: Scope, name: syntax.Name, kind: str, node: syntax.Node | None = None
+    ) -> None:
+        taken = owner(name.id, attribute=kind in {"tensor", "instance"})
+        earlier = scope.find(name.id)
+        if taken:
+            self.report(rules.ReservedName, name.span, name=name.id, owner=taken)
+        elif earlier and earlier.kind in FIXED:
+            self.report(rules.DeclaredTwice, name.span, name=name.id, line=earlier.span.line)
+            return
+        scope.entries[name.id] = Entry(kind, name.span, node)
+
+    def _declare_top(self, declaration: syntax.Declaration) -> None:
+        match declaration:
+            case syntax.Dim(name=name):
+                self._declare(self.top, name, "dim", declaration)
+            case syntax.Hyper(name=name):
+                self._declare(self.top, name, "hyper", declaration)
+            case syntax.Block(name=name):
+                self._declare(self.top, name, "block", declaration)
+                self._not_an_operation(name)
+            case syntax.Exponent(names=names):
+                for name in names:
+                    self._declare(self.top, name, "symbol", declaration)
+            case syntax.Tensor(names=names):
+                for name in names:
+                    self._declare(self.top, name, "tensor", declaration)
+            case syntax.Model(name=name):
+                self._model(name)
+            case _:
+                pass
+
+    def _model(self, name: syntax.Name) -> None:
+        taken = owner(name.id)
+        if taken:
+            self.report(rules.ReservedName, name.span, name=name.id, owner=taken)
+
+    def _not_an_operation(self, name: syntax.Name) -> None:
+        if name.id in operations() or name.id in AMOUNT_FUNCTIONS:
+            self.report(
+                rules.ReservedName, name.span, name=name.id, owner="an operation of the language"
+            )
+
+    # Uses
+
+    def _visit(self, declaration: syntax.Declaration) -> None:
+        match declaration:
+            case syntax.Dim(value=value, after=after, options=options):
+                self._expressions([value, after], self.top)
+                self._settings(options, self.top)
+            case syntax.Hyper(value=value, range=given):
+                self._expressions([value, *bounds(given)], self.top)
+            case syntax.Tensor():
+                self._tensor(declaration, self.top)
+            case syntax.Parametrization(roles=roles):
+                for role in roles:
+                    self._settings(role.settings, self.top)
+            case syntax.Optimizer(settings=settings):
+                self._settings(settings, self.top)
+            case syntax.Block():
+                self._block(declaration)
+            case syntax.Forward():
+                self._forward(declaration)
+            case _:
+                pass
+
+    def _tensor(self, tensor: syntax.Tensor, scope: Scope) -> None:
+        self._expressions(tensor.shape, scope)
+        self._settings(tensor.settings, scope)
+
+    def _settings(self, settings: Iterable[syntax.Setting], scope: Scope) -> None:
+        inner = Scope(scope)
+        inner.entries |= {"fan_in": Entry("dim", START), "fan_out": Entry("dim", START)}
+        for setting in settings:
+            if setting.dim is not None:
+                self._expression(setting.dim, scope)
+            if setting.key == "init":
+                self._init(setting.value, inner)
+            elif setting.key not in {"frozen", "adjust"}:
+                self._expression(setting.value, inner)
+
+    def _init(self, value: syntax.Expression | None, scope: Scope) -> None:
+        if isinstance(value, syntax.Call):
+            self._expressions([argument.value for argument in value.arguments], scope)
+
+    def _block(self, block: syntax.Block) -> None:
+        scope = Scope(self.top)
+        for parameter in block.parameters:
+            self._expression(parameter.default, self.top)
+            if self._local_is_free(parameter.name, scope):
+                scope.entries[parameter.name.id] = Entry("parameter", parameter.name.span)
+        self._body(block.body, scope, f"the block `{block.name.id}`", block.span)
+
+    def _forward(self, forward: syntax.Forward) -> None:
+        scope = Scope(self.top)
+        for given in forward.inputs:
+            self._expressions([given.index, *given.shape], self.top)
+            if self._local_is_free(given.name, scope):
+                scope.entries[given.name.id] = Entry("parameter", given.name.span)
+        self._body(forward.body, scope, "`forward`", forward.span)
+
+    def _body(self, body: Sequence[syntax.Statement], scope: Scope, what: str, span: Span) -> None:
+        returns = [s for s in body if isinstance(s, syntax.Return)]
+        if len(returns) != 1 or not isinstance(body[-1], syntax.Return):
+            self.report(rules.NoReturn, returns[-1].span if returns else span, what=what)
+        self._statements(body, scope)
+
+    def _statements(self, body: Sequence[syntax.Statement], scope: Scope) -> None:
+        for statement in body:
+            if isinstance(statement, syntax.Tensor):
+                for name in statement.names:
+                    self._declare(scope, name, "tensor", statement)
+        for statement in body:
+            self._statement(statement, scope)
+
+    def _statement(self, statement: syntax.Statement, scope: Scope) -> None:
+        match statement:
+            case syntax.Tensor():
+                self._tensor(statement, scope)
+            case syntax.Let(targets=targets, value=value):
+                self._expression(value, scope)
+                for target in targets:
+                    if self._local_is_free(target, scope):
+                        scope.entries[target.id] = Entry("local", target.span)
+            case syntax.Return(values=values):
+                self._expressions(values, scope)
+            case syntax.Repeat():
+                self._repeat(statement, scope)
+
+    def _repeat(self, repeat: syntax.Repeat, scope: Scope) -> None:
+        self._expression(repeat.count, scope)
+        if repeat.label:
+            self._declare(scope, repeat.label, "label", repeat)
+        inner = Scope(scope)
+        for statement in repeat.body:
+            if isinstance(statement, syntax.Return):
+                self.report(rules.NoReturn, statement.span, what="the body around a repeat")
+        self._statements([s for s in repeat.body if not isinstance(s, syntax.Return)], inner)
+
+    def _local_is_free(self, name: syntax.Name, scope: Scope) -> bool:
+        taken, earlier = owner(name.id, local=True), scope.find(name.id)
+        if taken:
+            self.report(rules.ReservedName, name.span, name=name.id, owner=taken)
+        elif earlier and earlier.kind in FIXED:
+            fields = {"name": name.id, "kind": earlier.kind, "line": earlier.span.line}
+            self.report(rules.HidesDeclaration, name.span, **fields)
+        return not (earlier and earlier.kind in FIXED)
+
+    # Expressions
+
+    def _expressions(self, values: Iterable[syntax.Expression | None], scope: Scope) -> None:
+        for value in values:
+            self._expression(value, scope)
+
+    def _expression(self, value: syntax.Expression | None, scope: Scope) -> None:
+        match value:
+            case syntax.Name(id=name):
+                if name not in {"true", "false"} and scope.find(name) is None:
+                    suggestion = did_you_mean(name, scope.known())
+                    self.report(rules.UnknownName, value.span, name=name, suggestion=suggestion)
+            case syntax.Attribute():
+                self._attribute(value, scope)
+            case syntax.Negative(operand=operand):
+                self._expression(operand, scope)
+            case syntax.Binary(left=left, right=right):
+                self._power_then_quotient(value)
+                self._expressions([left, right], scope)
+            case syntax.Index(value=inner, index=index):
+                self._expressions([inner, index], scope)
+            case syntax.Tuple(items=items):
+                self._expressions(items, scope)
+            case syntax.Call():
+                self._call(value, scope)
+            case _:
+                pass
+
+    def _power_then_quotient(self, value: syntax.Binary) -> None:
+        """Warns of `x^-1/2`, which is `(x^-1)/2`, where `x^(-1/2)` may be meant."""
+        power, below = value.left, value.right
+        if not isinstance(power, syntax.Binary) or (value.op, power.op) != ("/", "^"):
+            return
+        above, between = _whole(power.right), self._text(power.span, below.span)
+        if above is None or _whole(below) is None or ")" in between:
+            return
+        if (above / (_whole(below) or 1)).denominator != 1:
+            base, text = written(power.left), written(value).replace(" / ", "/")
+            fields = {"text": text, "reading": f"({written(power)}) / {written(below)}"}
+            meant = f"{base}^({written(power.right)}/{written(below)})"
+            self.report(rules_of_exponents.PowerThenQuotient, value.span, meant=meant, **fields)
+
+    def _text(self, before: Span, after: Span) -> str:
+        """The text between two places of a line."""
+        lines = self.collector.source.lines
+        if before.end_line != after.line or after.line > len(lines):
+            return ""
+        return lines[after.line - 1][before.end_column - 1 : after.column - 1]
+
+    def _attribute(self, value: syntax.Attribute, scope: Scope) -> None:
+        if not isinstance(value.value, syntax.Name) or value.name == "T":
+            self._expression(value.value, scope)
+            return
+        entry = scope.find(value.value.id)
+        if entry is None:
+            self._expression(value.value, scope)
+        elif entry.kind != "instance":
+            fields = {"owner": value.value.id, "name": value.name, "suggestion": ""}
+            self.report(
+                rules.NotInstance,
+                value.span,
+                problem=f"`{value.value.id}` is no instance",
+                **fields,
+            )
+        else:
+            self._tensor_of(value, value.value.id, entry)
+
+    def _tensor_of(self, value: syntax.Attribute, instance: str, entry: Entry) -> None:
+        if not isinstance(entry.node, syntax.Block):
+            return
+        block = entry.node
+        known = [n.id for s in block.body if isinstance(s, syntax.Tensor) for n in s.names]
+        if value.name not in known:
+            fields = {
+                "owner": instance,
+                "name": value.name,
+                "suggestion": did_you_mean(value.name, known),
+            }
+            problem = f"the block `{block.name.id}` has no tensor `{value.name}`"
+            self.report(rules.NotInstance, value.span, problem=problem, **fields)
+
+    def _call(self, call: syntax.Call, scope: Scope) -> None:
+        self._expressions([argument.value for argument in call.arguments], scope)
+        name = call.function.id
+        entry = scope.find(name)
+        if entry and entry.kind == "block" and isinstance(entry.node, syntax.Block):
+            self._instance(call, entry.node, scope)
+        elif entry and entry.kind == "instance":
+            return
+        elif name not in AMOUNT_FUNCTIONS and (
+            name not in operations() or operations()[name].hidden
+        ):
+            known = [o.name for o in operations().values() if not o.hidden]
+            known += [
+                n
+                for n in scope.known()
+                if (scope.find(n) or Entry("", START)).kind in {"block", "instance"}
+            ]
+            suggestion = did_you_mean(name, known)
+            self.report(rules.UnknownFunction, call.function.span, name=name, suggestion=suggestion)
+
+    def _instance(self, call: syntax.Call, block: syntax.Block, scope: Scope) -> None:
+        name = call.alias or syntax.Name(snake_case(block.name.id), span=call.function.span)
+        earlier = scope.find(name.id)
+        if earlier and earlier.kind == "instance":
+            fields = {"name": name.id, "line": earlier.span.line, "block": block.name.id}
+            self.report(rules.SecondInstance, name.span, **fields)
+        else:
+            self._declare(scope, name, "instance", block)
+
+    def _recursion(self) -> None:
+        """One report for each circle of blocks."""
+        self.calls = {n: dict.fromkeys(_called(block.body)) for n, block in self.blocks.items()}
+        told: set[str] = set()
+        for name, block in self.blocks.items():
+            path = () if name in told else self._path_to(name, name, set())
+            told |= set(path)
+            if path:
+                self.report(
+                    rules.RecursiveBlock, block.name.span, name=name, path=" -> ".join(path)
+                )
+
+    def _path_to(self, start: str, goal: str, seen: set[str]) -> tuple[str, ...]:
+        """The calls that lead from a block to another, each block looked into once."""
+        seen.add(start)
+        for called in self.calls[start]:
+            if called == goal:
+                return (start, goal)
+            if called in self.blocks and called not in seen:
+                found = self._path_to(called, goal, seen)
+                if found:
+                    return (start, *found)
+        return ()
+
+
+def bounds(given: syntax.Interval | syntax.Choice | None) -> tuple[syntax.Expression, ...]:
+    """The numbers of a search range."""
+    match given:
+        case syntax.Interval(low=low, high=high):
+            return (low, high)
+        case syntax.Choice(values=values):
+            return values
+        case None:
+            return ()
+
+
+def _whole(value: syntax.Expression) -> Fraction | None:
+    """A whole number with its sign."""
+    match value:
+        case syntax.Number(value=number) if number.denominator == 1:
+            return number
+        case syntax.Negative(operand=syntax.Number(value=number)) if number.denominator == 1:
+            return -number
+        case _:
+            return None
+
+
+def _called(body: Iterable[syntax.Statement]) -> list[str]:
+    """Names of all functions called in a body."""
+    found: list[str] = []
+    for statement in body:
+        match statement:
+            case syntax.Let(value=value):
+                found += _calls(value)
+            case syntax.Return(values=values):
+                found += [name for value in values for name in _calls(value)]
+            case syntax.Repeat(body=inner):
+                found += _called(inner)
+            case _:
+                pass
+    return found
+
+
+def _calls(value: syntax.Expression) -> list[str]:
+    match value:
+        case syntax.Call(function=function, arguments=arguments):
+            return [function.id, *(name for a in arguments for name in _calls(a.value))]
+        case syntax.Binary(left=left, right=right):
+            return [*_calls(left), *_calls(right)]
+        case (
+            syntax.Negative(operand=inner)
+            | syntax.Index(value=inner)
+            | syntax.Attribute(value=inner)
+        ):
+            return _calls(inner)
+        case syntax.Tuple(items=items):
+            return [name for item in items for name in _calls(item)]
+        case _:
+            return []

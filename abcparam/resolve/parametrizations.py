@@ -1,0 +1,114 @@
+"""Exponents and settings by role: spelled out, shipped or imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from fractions import Fraction
+
+from abcparam import syntax
+from abcparam.diagnostics import Collector, SpecError, did_you_mean
+from abcparam.parse import parse, read
+from abcparam.record import replace
+from abcparam.resolve.words import ROLES, check_words
+from abcparam.rules import exponents as rules
+from abcparam.rules import names as name_rules
+from abcparam.source import Span
+
+RoleSettings = Mapping[str, Mapping[str, syntax.Setting]]
+
+SHIPPED = os.path.join(os.path.dirname(os.path.dirname(__file__)), "parametrizations")
+
+
+def setting_key(setting: syntax.Setting) -> str:
+    """`c` or `c[depth]`."""
+    return f"{setting.key}[{setting.dim.id}]" if setting.dim else setting.key
+
+
+def by_key(settings: tuple[syntax.Setting, ...]) -> dict[str, syntax.Setting]:
+    return {setting_key(setting): setting for setting in settings}
+
+
+def resolve_parametrization(spec: syntax.Spec, collector: Collector) -> RoleSettings:
+    """Settings of each role, key by key: the spec's own changes win over what they change."""
+    declared = next((d for d in spec.declarations if isinstance(d, syntax.Parametrization)), None)
+    imported = _imported(spec, collector)
+    if declared is None:
+        return {}
+    roles = _named(spec, declared, imported, collector) if declared.name else {}
+    own = {r.role.id: by_key(r.settings) for r in declared.roles}
+    return {role: {**roles.get(role, {}), **own.get(role, {})} for role in ROLES}
+
+
+def _named(
+    spec: syntax.Spec,
+    declared: syntax.Parametrization,
+    imported: list[syntax.Parametrization],
+    collector: Collector,
+) -> dict[str, dict[str, syntax.Setting]]:
+    """A shipped or imported parametrization; its settings are placed at its name in the spec."""
+    assert declared.name is not None
+    optimizer = next(d.name.id for d in spec.declarations if isinstance(d, syntax.Optimizer))
+    name, place = declared.name.id, declared.name.span
+    fitting = [p for p in (*imported, *_library()) if _fits(p, optimizer)]
+    for offered in fitting:
+        if offered.name and offered.name.id == name:
+            return {r.role.id: by_key(_placed(r.settings, place)) for r in offered.roles}
+    known = sorted({p.name.id for p in fitting if p.name})
+    fields = {"name": name, "optimizer": optimizer, "known": ", ".join(known)}
+    suggestion = did_you_mean(name, known)
+    collector.add(rules.NoParametrization.at(place, suggestion=suggestion, **fields))
+    zero = syntax.Number(Fraction(0))
+    return {role: {key: syntax.Setting(key, zero) for key in "abc"} for role in ROLES}
+
+
+def _fits(offered: syntax.Parametrization, optimizer: str) -> bool:
+    return not offered.optimizers or optimizer in [o.id for o in offered.optimizers]
+
+
+def _placed(settings: tuple[syntax.Setting, ...], place: Span) -> tuple[syntax.Setting, ...]:
+    return tuple(
+        replace(s, span=place, dim=replace(s.dim, span=place) if s.dim else None) for s in settings
+    )
+
+
+def _library() -> list[syntax.Parametrization]:
+    found: list[syntax.Parametrization] = []
+    for file in sorted(os.listdir(SHIPPED)):
+        if file.endswith(".param"):
+            found += read_parametrizations(os.path.join(SHIPPED, file))
+    return found
+
+
+def read_parametrizations(path: str) -> list[syntax.Parametrization]:
+    """The `parametrization … { … }` blocks of a file."""
+    source = read(path)
+    spec, collector = parse(source), Collector(source)
+    check_words(spec, collector)
+    collector.check()
+    return [d for d in spec.declarations if isinstance(d, syntax.Parametrization)]
+
+
+def _imported(spec: syntax.Spec, collector: Collector) -> list[syntax.Parametrization]:
+    found: list[syntax.Parametrization] = []
+    for declaration in spec.declarations:
+        if isinstance(declaration, syntax.Import):
+            found += _import(declaration, collector)
+    return found
+
+
+def _import(declaration: syntax.Import, collector: Collector) -> list[syntax.Parametrization]:
+    folder, path = collector.source.folder, declaration.path
+    problem = "a spec without a folder has no imports"
+    if folder is not None:
+        inside = os.path.realpath(os.path.join(folder, path))
+        if not inside.startswith(os.path.realpath(folder) + os.sep):
+            problem = "it lies outside the spec's folder"
+        else:
+            try:
+                return read_parametrizations(inside)
+            except SpecError as error:
+                first = error.diagnostics[0]
+                problem = f"line {first.span.line}: {first.message}"
+    collector.add(name_rules.ImportFailed.at(declaration.span, path=path, problem=problem))
+    return []

@@ -1,0 +1,231 @@
+"""Optimizers, losses, assumptions, expectations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+
+from abcparam import syntax
+from abcparam.diagnostics import Diagnostic, did_you_mean
+from abcparam.optimizers import optimizers
+from abcparam.polynomials import number
+from abcparam.program import Amount, Init, Loss, Optimizer, Setting, Tensor
+from abcparam.record import Record, replace
+from abcparam.resolve.amounts import NotStatic
+from abcparam.resolve.tensors import Globals
+from abcparam.resolve.words import ROLES, hyphenated
+from abcparam.rules import exponents as rules
+from abcparam.rules import names as name_rules
+from abcparam.rules import training as training_rules
+from abcparam.source import START, Span
+
+
+def resolve_optimizers(world: Globals, spec: syntax.Spec) -> tuple[Optimizer, ...]:
+    declared = [d for d in spec.declarations if isinstance(d, syntax.Optimizer)]
+    return tuple(_optimizer(world, d) for d in declared)
+
+
+def _optimizer(world: Globals, declared: syntax.Optimizer) -> Optimizer:
+    rule = optimizers()[declared.name.id]
+    settings = {name: _default(default) for name, default in rule.settings.items()}
+    for setting in declared.settings:
+        _set(world, settings, setting)
+    if not any(s.key == "lr" for s in declared.settings):
+        fields = {"name": rule.name, "key": "lr"}
+        world.collector.add(training_rules.MissingSetting.at(declared.name.span, **fields))
+    settings.setdefault("lr", _number(1))
+    selectors = tuple(_dotted(selector) for selector in declared.selectors)
+    return Optimizer(rule, selectors, settings, declared.span)
+
+
+def _set(world: Globals, settings: dict[str, Setting], setting: syntax.Setting) -> None:
+    amounts, value = world.amounts({}), setting.value
+    default = settings.get(setting.key)
+    try:
+        if isinstance(default, bool):
+            settings[setting.key] = _flag(setting)
+        elif isinstance(default, tuple) and isinstance(value, syntax.Tuple):
+            _same_length(setting, default, value)
+            settings[setting.key] = tuple(amounts.amount(item) for item in value.items)
+        elif value is not None and not isinstance(default, tuple):
+            settings[setting.key] = amounts.amount(value, f"`{setting.key}`")
+        else:
+            raise NotStatic(_not(setting, "a tuple such as `(0.9, 0.95)`"))
+    except NotStatic as error:
+        world.collector.add(error.diagnostic)
+
+
+def _same_length(setting: syntax.Setting, default: tuple[Amount, ...], value: syntax.Tuple) -> None:
+    if len(value.items) != len(default):
+        raise NotStatic(_not(setting, f"a tuple of {len(default)}"))
+
+
+def _not(setting: syntax.Setting, wanted: str) -> Diagnostic:
+    return rules.NotANumber.at(setting.span, what=f"`{setting.key}`", wanted=wanted)
+
+
+def _flag(setting: syntax.Setting) -> bool:
+    value = setting.value
+    if value is None:
+        return True
+    if isinstance(value, syntax.Name) and value.id in {"true", "false"}:
+        return value.id == "true"
+    raise NotStatic(_not(setting, "true or false"))
+
+
+def _default(default: object) -> Setting:
+    if isinstance(default, bool):
+        return default
+    if isinstance(default, tuple):
+        return tuple(_number(x) for x in default)
+    return _number(default)
+
+
+def _number(value: object) -> Amount:
+    exact = Fraction(str(value))
+    return Amount(syntax.Number(exact), number(exact))
+
+
+def _dotted(selector: syntax.Expression) -> str:
+    match selector:
+        case syntax.Name(id=name):
+            return name
+        case syntax.Attribute(value=value, name=name):
+            return f"{_dotted(value)}.{name}"
+        case _:
+            return "?"
+
+
+def finish_tensors(
+    world: Globals,
+    tensors: Mapping[str, Tensor],
+    declared: Sequence[Optimizer],
+    gains: Iterable[str],
+) -> dict[str, Tensor]:
+    """Tensors with their optimizer, its learning rate, decay and epsilon; a norm's gain starts at
+    ones.
+    """
+    _used_selectors(world, tensors, declared)
+    gains = set(gains)
+    done = {}
+    for path, tensor in tensors.items():
+        if path in gains and "init" not in tensor.spans and tensor.init == Init("zeros"):
+            tensor = replace(tensor, init=Init("ones"))
+        done[path] = (
+            _trained_by(world, tensor, declared) if declared else replace(tensor, optimizer=0)
+        )
+    return done
+
+
+def _trained_by(world: Globals, tensor: Tensor, declared: Sequence[Optimizer]) -> Tensor:
+    chosen = [i for i, o in enumerate(declared) if any(_selects(s, tensor) for s in o.selectors)]
+    rest = [i for i, o in enumerate(declared) if not o.selectors]
+    found = chosen or rest
+    if len(found) != 1 and not tensor.frozen:
+        names = " and ".join(f"`{declared[i].rule.name}`" for i in found)
+        problem = f"no optimizer takes `{tensor.path}`"
+        if found:
+            problem = f"`{tensor.path}` is trained by {names}"
+        fields = {"problem": problem, "count": "both" if found else "none"}
+        world.collector.add(rules.NoOptimizer.at(tensor.span, **fields))
+    index = found[0] if found else 0
+    settings = declared[index].settings
+    lr, decay, epsilon = (settings.get(key) for key in ("lr", "weight_decay", "eps"))
+    assert isinstance(lr, Amount)
+    return replace(
+        tensor,
+        optimizer=index,
+        lr=lr if tensor.optimizer == -2 else tensor.lr,
+        weight_decay=tensor.weight_decay or (decay if isinstance(decay, Amount) else None),
+        epsilon=epsilon if isinstance(epsilon, Amount) else None,
+    )
+
+
+def _selects(selector: str, tensor: Tensor) -> bool:
+    if selector in ROLES:
+        return selector == tensor.role
+    if selector.endswith(".*"):
+        return tensor.path.startswith(selector[:-1])
+    return selector == tensor.path
+
+
+def _used_selectors(
+    world: Globals, tensors: Mapping[str, Tensor], declared: Sequence[Optimizer]
+) -> None:
+    for optimizer in declared:
+        for selector in optimizer.selectors:
+            if not any(_selects(selector, tensor) for tensor in tensors.values()):
+                known = [*ROLES, *tensors]
+                suggestion = did_you_mean(selector, known)
+                fields = {
+                    "name": selector,
+                    "what": "a role or tensor",
+                    "known": ", ".join(ROLES) + ", tensor paths",
+                }
+                rule = name_rules.UnknownWord
+                world.collector.add(rule.at(optimizer.span, suggestion=suggestion, **fields))
+
+
+def resolve_losses(world: Globals, spec: syntax.Spec, outputs: Sequence[str]) -> tuple[Loss, ...]:
+    declared = next(d for d in spec.declarations if isinstance(d, syntax.Loss))
+    return tuple(_losses(world, declared.value, outputs))
+
+
+def _losses(world: Globals, value: syntax.Expression, outputs: Sequence[str]) -> list[Loss]:
+    match value:
+        case syntax.Binary(op="+", left=left, right=right):
+            return [*_losses(world, left, outputs), *_losses(world, right, outputs)]
+        case syntax.Binary(op="*", left=left, right=right) if world.amounts({}).is_static(left):
+            return _losses(world, right, outputs)
+        case syntax.Name(id=kind):
+            return _loss(world, value, kind, None, outputs)
+        case syntax.Call(
+            function=function, arguments=(syntax.Argument(value=syntax.Name(id=name), name=None),)
+        ):
+            return _loss(world, value, function.id, name, outputs)
+        case _:
+            world.collector.add(training_rules.BadLoss.at(value.span))
+            return []
+
+
+def _loss(
+    world: Globals, value: syntax.Expression, kind: str, name: str | None, outputs: Sequence[str]
+) -> list[Loss]:
+    if name is None and len(outputs) != 1:
+        fields = {"count": len(outputs), "first": outputs[0] if outputs else "NAME"}
+        world.collector.add(training_rules.LossNeedsOutput.at(value.span, **fields))
+    elif name is not None and name not in outputs:
+        fields = {"name": name, "what": "an output", "known": ", ".join(outputs)}
+        suggestion = did_you_mean(name, outputs)
+        rule = name_rules.UnknownWord
+        world.collector.add(rule.at(value.span, suggestion=suggestion, **fields))
+    else:
+        return [Loss(kind, outputs.index(name) if name is not None else 0, value.span)]
+    return []
+
+
+class Assumptions(Record):
+    """What a verdict rests on, and where that is said."""
+
+    alignment: str = "tensor-programs"
+    strict_epsilon: bool = False
+    alignment_span: Span = START
+
+
+def resolve_assumptions(spec: syntax.Spec) -> Assumptions:
+    """The last word on each assumption."""
+    found = Assumptions()
+    for declaration in spec.declarations:
+        for setting in declaration.settings if isinstance(declaration, syntax.Assume) else ():
+            word = hyphenated(setting.value)
+            if setting.key == "alignment":
+                found = replace(found, alignment=word, alignment_span=setting.span)
+            else:
+                found = replace(found, strict_epsilon=word == "strict")
+    return found
+
+
+def resolve_expectations(spec: syntax.Spec) -> tuple[tuple[str, ...], Span]:
+    """The words after `expect`, and their place."""
+    declared = next((d for d in spec.declarations if isinstance(d, syntax.Expect)), None)
+    return (tuple(v.id for v in declared.values), declared.span) if declared else ((), START)

@@ -1,0 +1,37 @@
+"""Optimizers, losses, assumptions and expectations (P042x)."""
+
+from __future__ import annotations
+
+from abcparam.diagnostics import Rule
+
+
+class LossNeedsOutput(Rule):
+    """A model with several outputs needs a loss that says which output each term is of."""
+
+    code = "P0421"
+    message = "the model returns {count} values; the loss must say of which one it is"
+    label = "of which output?"
+    help = (
+        "for example `loss cross_entropy({first})`: outputs are called by the names that are "
+        "returned"
+    )
+
+
+class BadLoss(Rule):
+    """A loss is `cross_entropy` or `mse`, of an output by name where there are several, or a sum of
+    such terms.
+    """
+
+    code = "P0422"
+    message = "this is not a loss"
+    label = "not a loss"
+    help = "write `cross_entropy`, `mse`, `cross_entropy(NAME)`, or a sum of these"
+
+
+class MissingSetting(Rule):
+    """An optimizer needs a learning rate: there is no default that suits every model."""
+
+    code = "P0423"
+    message = "the optimizer `{name}` has no `{key}`"
+    label = "add `{key} = …`"
+    help = "for example `optimizer {name} {{ lr = lr }}` after `hyper lr = 3e-3`"
