@@ -1,0 +1,382 @@
+"""The forward graph of a program: blocks inlined, finite repeats unrolled, infinite ones kept as
+one copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import cache
+from typing import NamedTuple
+
+from abcparam.calculus.linear import Value
+from abcparam.calculus.node import Context, Node, Source
+from abcparam.calculus.parameter import Parameter
+from abcparam.calculus.stream import Enter, Leave
+from abcparam.diagnostics import SpecError
+from abcparam.operations.base import Build, Call, Operands
+from abcparam.polynomials import Polynomial, growth, leading_growth, product
+from abcparam.program import (
+    OWN,
+    Affine,
+    Amount,
+    Apply,
+    Assign,
+    Expression,
+    Give,
+    Invoke,
+    Loop,
+    Module,
+    Program,
+    Read,
+    Tensor,
+    Weight,
+)
+from abcparam.rules import exponents as rules
+from abcparam.sizes import Size, Space
+
+MOST_NODES = 300_000  # half a minute's work
+
+
+class Graph(NamedTuple):
+    """Nodes in topological order, parameters, outputs, and the names (last assigned)."""
+
+    program: Program
+    context: Context
+    nodes: list[Node]
+    parameters: list[Parameter]
+    outputs: tuple[Node, ...]
+    activations: dict[str, Node]
+    streams: tuple[Enter, ...] = ()  # infinite repeats
+
+    def passes(self) -> range:
+        """How often a pass over the nodes is made: sizes go round in an infinite repeat."""
+        return range(2 + len(self.streams) if self.streams else 1)
+
+
+def build_graph(program: Program, space: Space | None = None) -> Graph:
+    """The graph of the program at no particular width; `space` is where its sizes live."""
+    return _Builder(program, space or space_of(program)).run()
+
+
+def space_of(program: Program) -> Space:
+    """The growth dims of a program, with a denominator for every exponent that it uses."""
+    dims = {
+        d.name: (d.group, d.rate) for d in program.dims.values() if d.infinite and not d.derived
+    }
+    denominators = {1}
+    for tensor in program.tensors.values():
+        for letter in tensor.exponents.values():
+            denominators |= {affine.constant.denominator for affine in letter.values()}
+    for module in program.root.walk():
+        for statement in module.body:
+            for value in _values(statement):
+                denominators |= _denominators(value)
+    for optimizer in program.optimizers:
+        denominators |= _of_settings(optimizer.settings)
+    return Space(dims, denominators)
+
+
+def _values(statement: object) -> tuple[Expression, ...]:
+    if isinstance(statement, Assign):
+        return (statement.value,)
+    return statement.values if isinstance(statement, Give) else ()
+
+
+def _denominators(value: Expression | None) -> set[int]:
+    match value:
+        case Apply(operands=operands, settings=settings):
+            found = _of_settings(settings)
+            return found.union(*(_denominators(o) for o in operands)) if operands else found
+        case Invoke(operands=operands):
+            return set[int]().union(*(_denominators(o) for o in operands))
+        case _:
+            return set()
+
+
+def _of_settings(settings: Mapping[str, object]) -> set[int]:
+    amounts = [s for s in settings.values() if isinstance(s, Amount)]
+    return {p.denominator for s in amounts for monomial, _ in s.value.terms for _, p in monomial}
+
+
+class _Builder:
+    def __init__(self, program: Program, space: Space) -> None:
+        self.program = program
+        self.space = space
+        self.context = Context(space.nought, space.zero, space.unbounded, program.alignment)
+        self.nodes: list[Node] = []
+        self.streams: list[Enter] = []
+        self.inside: Size | None = None  # the size of the infinite repeat at hand
+        self.parameters: dict[tuple[str, tuple[int, ...]], Parameter] = {}
+        self.activations: dict[str, Node] = {}
+        self.sizes: dict[str, dict[str, Size]] = {}
+        self.rho = cache(self._rho)
+        self.build = Build(self.context, self.rho, self.tied)
+        self.tied_tensors = {w.tensor for w in _weights(program) if w.transposed}
+
+    def run(self) -> Graph:
+        given = {}
+        for source in self.program.inputs:
+            given[source.name] = self.add(Source(self.context, source.name))
+        outputs = self.module(self.program.root, given, ())
+        used = {path for path, _ in self.parameters}
+        for path, tensor in self.program.tensors.items():
+            if path not in used:
+                self.parameter(path, (0,) * len(tensor.copies))
+        parameters = list(self.parameters.values())
+        streams = tuple(self.streams)
+        return Graph(
+            self.program, self.context, self.nodes, parameters, outputs, self.activations, streams
+        )
+
+    def add(self, node: Node) -> Node:
+        node.placed = True
+        parameter = node.parameter
+        if self.inside is not None and parameter is not None:
+            shared = parameter.rho_copies < self.inside
+            node.repeated = self.inside if shared else None
+        self.nodes.append(node)
+        return node
+
+    def _affordable(self, body: Module, made: int, count: int) -> None:
+        """Refuses copies that would make too large a graph, `made` nodes each."""
+        if len(self.nodes) + max(1, made) * count > MOST_NODES:
+            what, most = f"`repeat` of {count:,} copies", f"{MOST_NODES:,} operations"
+            diagnostic = rules.TooLarge.at(body.span, what=what, most=most)
+            raise SpecError(self.program.source, [diagnostic])
+
+    # Sizes
+
+    def _rho(self, length: Polynomial) -> Size:
+        """The size of a length or factor: 0 where it is finite."""
+        size = self.context.zero
+        for exponents in growth(length, self.program.growth_of, self.program.growth_order):
+            size = size | self.space.size(exponents)
+        return size
+
+    def tensor_sizes(self, tensor: Tensor) -> dict[str, Size]:
+        """Exponents of a tensor as sizes; `c` is the total, the optimizer's scaled learning rate
+        included.
+        """
+        if tensor.path not in self.sizes:
+            sizes = {letter: self._exponent(tensor, letter) for letter in "abcd"}
+            sizes["c"] = sizes["c"] - self.rho(tensor.lr.value)
+            if tensor.epsilon is not None and tensor.epsilon.value.terms:
+                sizes["d"] = sizes["d"] - self.rho(tensor.epsilon.value)
+            decay = tensor.weight_decay
+            sizes["decay"] = self.rho(decay.value) if decay else self.context.zero
+            sizes["rho_copies"] = self.rho(product(copies.value for copies in tensor.copies))
+            sizes["rho_in"], sizes["rho_out"] = self.rho(tensor.fan_in), self.rho(tensor.fan_out)
+            self.sizes[tensor.path] = sizes
+        return self.sizes[tensor.path]
+
+    def _exponent(self, tensor: Tensor, letter: str) -> Size:
+        total: dict[str, Affine] = {}
+        for dim, value in tensor.exponents[letter].items():
+            own = self._own_growth(tensor) if dim == OWN else self._dim_growth(dim)
+            for name, power in own.items():
+                total[name] = total.get(name, Affine(Fraction(0))) + value * power
+        return self.space.exponent(total)
+
+    def _own_growth(self, tensor: Tensor) -> Mapping[str, Fraction]:
+        return self._leading(tensor.own) if tensor.own is not None else {}
+
+    def _dim_growth(self, dim: str) -> Mapping[str, Fraction]:
+        return self._leading(self.program.dims[dim].value)
+
+    def _leading(self, length: Polynomial) -> Mapping[str, Fraction]:
+        return leading_growth(length, self.program.growth_of, self.program.growth_order)
+
+    def parameter(self, path: str, copy: tuple[int, ...]) -> Parameter:
+        tensor = self.program.tensors[path]
+        key = path, copy[: len(tensor.copies)]
+        if key not in self.parameters:
+            made = Parameter(tensor, key[1], self.tensor_sizes(tensor), self.context.zero)
+            if self.program.optimizers:
+                made.spectral = self.program.optimizers[tensor.optimizer].rule.spectral
+            self.parameters[key] = made
+        return self.parameters[key]
+
+    def tied(self, parameter: Parameter, node: Node) -> bool:
+        """Whether the node already contains the parameter, through an earlier use."""
+        if parameter.tensor.path not in self.tied_tensors:
+            return False
+        seen, todo = set(), [node]
+        while todo:
+            here = todo.pop()
+            if here.parameter is parameter:
+                return True
+            if id(here) not in seen:
+                seen.add(id(here))
+                todo += here.inputs
+        return False
+
+    # Modules
+
+    def module(
+        self, module: Module, given: Mapping[str, Node], copy: tuple[int, ...]
+    ) -> tuple[Node, ...]:
+        names = dict(given)
+        for statement in module.body:
+            match statement:
+                case Assign(targets=targets, value=value):
+                    for target, node in zip(
+                        targets, self.value(value, module, names, copy), strict=True
+                    ):
+                        names[target] = self.named(module, target, node)
+                case Loop(instance=instance):
+                    self.loop(module, module.child(instance), names, copy)
+                case Give(values=values):
+                    return tuple(self.value(value, module, names, copy)[0] for value in values)
+        return ()
+
+    def named(self, module: Module, name: str, node: Node) -> Node:
+        path = f"{module.path}.{name}" if module.path else name
+        self.activations[path] = node
+        node.name = node.name or path
+        return node
+
+    def loop(
+        self, module: Module, body: Module, names: dict[str, Node], copy: tuple[int, ...]
+    ) -> None:
+        assert body.count is not None
+        rho = self.rho(body.count.value)
+        if rho > self.context.nought:
+            self.stream(module, body, names, copy, rho)
+            return
+        count, first = self.count(body.count), len(self.nodes)
+        for index in range(count):
+            if index == 1:
+                self._affordable(body, len(self.nodes) - first, count)
+            given = {name: names[name] for name, _ in body.inputs}
+            for name, node in zip(
+                body.carried, self.module(body, given, (*copy, index)), strict=True
+            ):
+                names[name] = self.named(module, name, node)
+
+    def stream(
+        self,
+        module: Module,
+        body: Module,
+        names: dict[str, Node],
+        copy: tuple[int, ...],
+        rho: Size,
+    ) -> None:
+        """An infinite repeat as one copy, between the nodes where its streams enter and leave."""
+        if self.inside is not None:
+            raise self._not_covered(
+                body, "an infinite `repeat` inside another", "unroll one of them"
+            )
+        self.inside = rho
+        enters = {name: Enter(self.context, names[name], rho) for name in body.carried}
+        for name, enter in enters.items():
+            enter.name, enter.span = f"{body.path}.{name}", body.span
+        given = {name: enters.get(name, names[name]) for name, _ in body.inputs}
+        first = len(self.nodes)
+        for enter in enters.values():
+            self.add(enter)
+        results = self.module(body, given, (*copy, 0))
+        inside = self.nodes[first:]
+        self.inside = None
+        for name, result in zip(body.carried, results, strict=True):
+            enter = enters[name]
+            branches = enter.close(result, inside)
+            if branches is None:
+                what = f"an infinite `repeat` in which `{name}` is not a residual stream"
+                remedy = (
+                    f"let each copy add to it, `{name} = {name} + f({name})`, or make the "
+                    f"repeat finite"
+                )
+                raise self._not_covered(body, what, remedy)
+            self.streams.append(enter)
+            names[name] = self.named(module, name, self.add(Leave(self.context, enter, branches)))
+
+    def _not_covered(self, body: Module, what: str, remedy: str) -> SpecError:
+        diagnostic = rules.NotCovered.at(body.span, what=what, remedy=remedy)
+        return SpecError(self.program.source, [diagnostic])
+
+    def count(self, count: Amount) -> int:
+        return int(count.value.evaluate(self.program.base_values()))
+
+    def value(
+        self, value: Expression, module: Module, names: Mapping[str, Node], copy: tuple[int, ...]
+    ) -> tuple[Node, ...]:
+        match value:
+            case Read(name=name):
+                return (names[name],)
+            case Weight(tensor=path):
+                return (self.add(Value(self.context, self.parameter(path, copy), span=value.span)),)
+            case Invoke():
+                return self.invoke(value, module, names, copy)
+            case Apply():
+                return self.apply(value, module, names, copy)
+
+    def invoke(
+        self, call: Invoke, module: Module, names: Mapping[str, Node], copy: tuple[int, ...]
+    ) -> tuple[Node, ...]:
+        target = self._find(call.instance) if call.outer else module.child(call.instance)
+        operands = [self.value(o, module, names, copy)[0] for o in call.operands]
+        given = {name: node for (name, _), node in zip(target.inputs, operands, strict=True)}
+        return self.module(target, given, copy)
+
+    def _find(self, path: str) -> Module:
+        return next(m for m in self.program.root.walk() if m.path == path)
+
+    def apply(
+        self, call: Apply, module: Module, names: Mapping[str, Node], copy: tuple[int, ...]
+    ) -> tuple[Node, ...]:
+        operation = call.operation
+        operands: list[Node | Parameter | None] = []
+        for index, operand in enumerate(call.operands):
+            name = operation.values[index] if index < len(operation.values) else ""
+            if operand is None:
+                operands.append(None)
+            elif name in operation.weights and isinstance(operand, Weight):
+                operands.append(self.parameter(operand.tensor, copy))
+            else:
+                operands.append(self.value(operand, module, names, copy)[0])
+        shapes = tuple(self._shape(operation.name, o) for o in call.operands)
+        results = operation.graph(
+            self.build,
+            Call(operation.name, shapes, call.settings, call.span),
+            Operands(tuple(operands)),
+        )
+        for node in results:
+            self.add_new(node)
+        return results
+
+    def _shape(self, operation: str, operand: Expression | None) -> tuple[Polynomial, ...] | None:
+        if operand is None:
+            return None
+        (shape,) = operand.shapes
+        if (
+            operation == "@"
+            and isinstance(operand, Weight)
+            and self.program.tensors[operand.tensor].table
+        ):
+            return shape[::-1]
+        return shape
+
+    def add_new(self, node: Node) -> None:
+        """Adds a node after those of its inputs that the operation made too."""
+        for x in node.inputs:
+            if not x.placed:
+                self.add_new(x)
+        if not node.placed:
+            self.add(node)
+
+
+def _weights(program: Program) -> list[Weight]:
+    return [
+        w for m in program.root.walk() for s in m.body for v in _values(s) for w in _weights_in(v)
+    ]
+
+
+def _weights_in(value: Expression | None) -> list[Weight]:
+    match value:
+        case Weight():
+            return [value]
+        case Apply(operands=operands) | Invoke(operands=operands):
+            return [w for o in operands for w in _weights_in(o)]
+        case _:
+            return []

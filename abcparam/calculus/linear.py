@@ -1,0 +1,147 @@
+"""Linear maps, lookups and tensors used as values: where parameters meet activations.
+
+Tensor Programs: initial weights on an independent vector obey the central limit (half of fan-in),
+on a change of their input the RMS to RMS operator norm (the input has learnt to point along the
+transpose), and an update on its input the law of large numbers (all of fan-in). arXiv 2011.14522,
+section 5; arXiv 2308.01814, section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from abcparam.calculus.node import Context, Limit, Node, operand
+from abcparam.calculus.parameter import Parameter
+from abcparam.sizes import Size
+from abcparam.source import START, Span
+
+
+def change_gain(parameter: Parameter, rho_in: Size, rho_out: Size, alignment: str) -> Size:
+    """Initial weights on a change of their input: sigma + max(rho_in/2, rho_in - rho_out/2)."""
+    gain = rho_in.half()
+    if alignment == "tensor-programs":
+        gain = gain | (rho_in - rho_out.half())
+    return parameter.sigma + gain
+
+
+def update_gain(parameter: Parameter, rho_in: Size, rho_out: Size, alignment: str) -> Size:
+    """An update on its input: u + rho_in; for a spectral norm u + (rho_in - rho_out)/2."""
+    if parameter.spectral:
+        return parameter.u + rho_in.half() - rho_out.half()
+    return parameter.u + (rho_in.half() if alignment == "none" else rho_in)
+
+
+class Linear(Node):
+    """`W @ x`, `W.T @ x`, a convolution. `tied`: x already contains W, so W^T meets it aligned from
+    the start.
+
+    `shared` is the size of the axes of x, other than the contracted one, that W is applied to side
+    by side.
+    """
+
+    __slots__ = ("parameter", "rho_in", "rho_out", "shared", "tied")
+
+    def __init__(
+        self,
+        context: Context,
+        parameter: Parameter,
+        x: Node,
+        shared: Size,
+        transposed: bool = False,
+        tied: bool = False,
+        span: Span = START,
+    ) -> None:
+        super().__init__(context, (x,), span)
+        self.parameter: Parameter = parameter
+        rhos = parameter.rho_in, parameter.rho_out
+        self.rho_in, self.rho_out = rhos[::-1] if transposed else rhos
+        self.shared = shared
+        self.tied = tied
+        self.centred = True
+        self.maps = frozenset((parameter,))
+
+    def initial(self) -> Size:
+        x = self.inputs[0]
+        if self.tied:
+            return self._change_gain() + x.s0
+        return self.parameter.sigma + self.rho_in.half() + x.s0
+
+    def _change_gain(self) -> Size:
+        return change_gain(self.parameter, self.rho_in, self.rho_out, self.context.alignment)
+
+    def _update_gain(self) -> Size:
+        return update_gain(self.parameter, self.rho_in, self.rho_out, self.context.alignment)
+
+    def gains(self) -> Sequence[Size]:
+        return (self._change_gain(),)
+
+    def bound_gains(self) -> Sequence[Size]:
+        return (self._change_gain() | self._update_gain(),)
+
+    def update(self) -> Size:
+        return self._update_gain() + self.inputs[0].s
+
+    def _back_change_gain(self) -> Size:
+        return change_gain(self.parameter, self.rho_out, self.rho_in, self.context.alignment)
+
+    def back_initial(self) -> Sequence[Size]:
+        if self.tied:
+            return (self._back_change_gain(),)
+        return (self.parameter.sigma + self.rho_out.half(),)
+
+    def back_gains(self) -> Sequence[Size]:
+        return (self._back_change_gain(),)
+
+    def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
+        gain = update_gain(self.parameter, self.rho_out, self.rho_in, self.context.alignment)
+        return ((0, gain, self.context.zero),)
+
+    def gradient(self) -> Size:
+        x, shared = self.inputs[0], self.shared
+        changes = (self.gd + x.s) | (self.g + x.d)
+        return (self.g0 + x.s0 + shared.half()) | (changes + shared)
+
+    def limits(self) -> Iterable[tuple[int, Limit]]:
+        return ((0, operand(self.inputs[0])),)
+
+    def cause(self, index: int) -> str:
+        growth = self._change_gain() - self.parameter.sigma
+        how = "over" if growth > self.rho_in.half() else "summed at random over"
+        return f"{self.parameter.tensor.path} ({self.parameter.sigma}) {how} {self.rho_in}"
+
+    @property
+    def title(self) -> str:
+        return self.parameter.tensor.path
+
+
+class Value(Node):
+    """A tensor used as a value, or looked up by index: nothing is summed."""
+
+    __slots__ = ("lookup", "parameter")
+
+    def __init__(
+        self, context: Context, parameter: Parameter, lookup: bool = False, span: Span = START
+    ) -> None:
+        super().__init__(context, (), span)
+        self.parameter: Parameter = parameter
+        self.lookup = lookup
+        self.centred = parameter.tensor.init.kind in {
+            "normal",
+            "uniform",
+            "orthogonal",
+            "zeros",
+        } and (lookup or len(parameter.tensor.axes) > 1)
+        self.maps = frozenset((parameter,))
+
+    def initial(self) -> Size:
+        return self.parameter.sigma
+
+    def update(self) -> Size:
+        return self.parameter.u
+
+    def gradient(self) -> Size:
+        return self.g
+
+    @property
+    def title(self) -> str:
+        return self.parameter.tensor.path

@@ -1,0 +1,207 @@
+"""A node of the forward graph: what is known of one activation, and the shape of every law.
+
+A law is linear in the max-plus sense. A node says what its size is at initialization, by how much a
+change of each input grows on its way through (`gains`), what its own tensor's update adds
+(`update`), and the mirror image of these for the gradient. Rounds and bounds are the same for all
+of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from abcparam.calculus.parameter import Parameter
+from abcparam.sizes import Size
+from abcparam.source import START, Span
+
+
+class Limit(NamedTuple):
+    """A place where size has a meaning. `bound` limits the change of an input, `kind` says why."""
+
+    kind: str  # "operand", "pointwise", "softmax", "norm", "output"
+    bound: Size
+
+
+class Context(NamedTuple):
+    """What laws may ask of the whole program."""
+
+    nought: Size  # exponent 0
+    zero: Size  # exactly zero
+    unbounded: Size
+    alignment: str
+
+
+class Node:
+    """One activation. `s0` is its size at init, `dc` and `dr` those of its coherent and random
+    change.
+
+    `g0`, `gc`, `gr` are the same for the gradient, `bc` and `br` the bounds on `dc` and `dr`.
+    `centred`: zero mean at init. `maps`: the tensors whose products it last came from.
+    """
+
+    __slots__ = (
+        "bc",
+        "br",
+        "centred",
+        "context",
+        "dc",
+        "dr",
+        "g0",
+        "gc",
+        "gr",
+        "inputs",
+        "maps",
+        "name",
+        "placed",
+        "repeated",
+        "s0",
+        "span",
+    )
+
+    parameter: Parameter | None = None
+
+    def __init__(self, context: Context, inputs: Sequence[Node], span: Span = START) -> None:
+        self.context = context
+        self.inputs = tuple(inputs)
+        self.span = span
+        self.name = ""
+        self.placed = False  # whether it stands in the graph
+        self.repeated: Size | None = None  # the size of an infinite repeat that shares its tensor
+        zero = context.zero
+        self.s0 = self.dc = self.dr = zero
+        self.g0 = self.gc = self.gr = zero
+        self.bc = self.br = context.unbounded
+        self.centred: bool = all(x.centred for x in self.inputs)
+        self.maps: frozenset[object] = frozenset().union(*(x.maps for x in self.inputs))
+
+    @property
+    def d(self) -> Size:
+        """Size of the change caused by updates."""
+        return self.dc | self.dr
+
+    @property
+    def s(self) -> Size:
+        """Total size."""
+        return self.s0 | self.dc | self.dr
+
+    @property
+    def gd(self) -> Size:
+        return self.gc | self.gr
+
+    @property
+    def g(self) -> Size:
+        """Total size of the gradient."""
+        return self.g0 | self.gc | self.gr
+
+    def initial(self) -> Size:
+        """Size at initialization. Default: the largest input's."""
+        size = self.context.zero
+        for x in self.inputs:
+            size = size | x.s0
+        return size
+
+    def gains(self) -> Sequence[Size]:
+        """Per input: `d(self)` is at least this plus `d(input)`. Default: changes pass."""
+        return [self.context.nought] * len(self.inputs)
+
+    def bound_gains(self) -> Sequence[Size]:
+        """Per input: the larger of the gains through initial weights and through updates."""
+        return self.gains()
+
+    def update(self) -> Size:
+        """What the node's own tensor's update contributes to it."""
+        return self.context.zero
+
+    def clamp(self, change: Size) -> Size:
+        """The change after what the operation does to large ones."""
+        return change
+
+    def back_initial(self) -> Sequence[Size]:
+        """Per input: `g0(input)` is at least this plus `g0(self)`. Default: gradients pass."""
+        return [self.context.nought] * len(self.inputs)
+
+    def back_gains(self) -> Sequence[Size]:
+        """Per input: `gd(input)` is at least this plus `gd(self)`."""
+        return self.back_initial()
+
+    def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
+        """(input, coherent, random): what changes of the backward map itself add to `g(self)`."""
+        return ()
+
+    def gradient(self) -> Size:
+        """Size of the gradient of the node's own tensor from this use, without its multiplier."""
+        return self.context.zero
+
+    def limits(self) -> Iterable[tuple[int, Limit]]:
+        """(input, limit): the constraints that sit at this node's inputs."""
+        return ()
+
+    def change(self) -> tuple[Size, Size]:
+        """Its coherent and random change, from those of its inputs and its own tensor's update."""
+        coherent, random = self.update(), self.context.zero
+        for gain, x in zip(self.gains(), self.inputs, strict=True):
+            if x.dc.vectors:
+                coherent = coherent | (gain + x.dc)
+            if x.dr.vectors:
+                random = random | (gain + x.dr)
+        return self.clamp(coherent), self.clamp(random)
+
+    def back(self) -> Iterable[tuple[Node, Size, Size, Size]]:
+        """(input, g0, gc, gr): what its gradient contributes to those of its inputs."""
+        g0, gc, gr = self.g0, self.gc, self.gr
+        for initial, gain, x in zip(
+            self.back_initial(), self.back_gains(), self.inputs, strict=True
+        ):
+            yield x, initial + g0, gain + gc, gain + gr
+        g, zero = self.g, self.context.zero
+        for index, coherent, random in self.back_changes():
+            yield self.inputs[index], zero, coherent + g, random + g
+
+    def bound_back(self) -> Iterable[tuple[Node, Size, Size]]:
+        """(input, bc, br): what the bound on its change says about its inputs."""
+        for gain, x in zip(self.bound_gains(), self.inputs, strict=True):
+            if gain.vectors:
+                yield x, self.bc - gain, self.br - gain
+
+    def sources(self) -> list[tuple[Size, Node, str]]:
+        """(what it contributes to the change, where it comes from, how), for people."""
+        return [
+            (gain + x.d, x, self.cause(index))
+            for index, (gain, x) in enumerate(zip(self.gains(), self.inputs, strict=True))
+        ]
+
+    def cause(self, index: int) -> str:
+        """How the change of input `index` reaches the node, for people."""
+        return "passed on"
+
+    @property
+    def title(self) -> str:
+        """What the node does, for people."""
+        return type(self).__name__.lower()
+
+
+class Source(Node):
+    """Data that come from outside: Θ(1), never changed by training."""
+
+    __slots__ = ()
+
+    def __init__(self, context: Context, name: str) -> None:
+        super().__init__(context, ())
+        self.centred = False
+        self.name = name
+        self.maps = frozenset()
+
+    def initial(self) -> Size:
+        return self.context.nought
+
+
+class Zeros(Node):
+    """An array of zeros."""
+
+    __slots__ = ()
+
+
+def operand(node: Node) -> Limit:
+    """An operand of a map or product may not change by more than Θ(1) or its initial size."""
+    return Limit("operand", node.s0 | node.context.nought)

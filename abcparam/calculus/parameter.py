@@ -1,0 +1,51 @@
+"""One copy of a tensor: its exponents as sizes, and the size of its update."""
+
+from __future__ import annotations
+
+from abcparam.program import Tensor
+from abcparam.sizes import Size
+
+
+class Parameter:
+    """Sizes of one copy of a tensor `W = n^-a w`, in units of the growth dims.
+
+    `a` and `c` are exponents (the learning rate is `n^-c`), `sigma` the size of an entry of W at
+    init, `rho_in` and `rho_out` those of fan-in and fan-out. `entry` is the size of an update of w,
+    `u` of the one of W: per entry, or as a spectral norm where `spectral`.
+    """
+
+    __slots__ = (
+        "a",
+        "b",
+        "c",
+        "copy",
+        "d",
+        "decay",
+        "entry",
+        "gamma",
+        "rho_copies",
+        "rho_in",
+        "rho_out",
+        "sigma",
+        "spectral",
+        "tensor",
+        "u",
+    )
+
+    def __init__(
+        self, tensor: Tensor, copy: tuple[int, ...], sizes: dict[str, Size], zero: Size
+    ) -> None:
+        self.tensor = tensor
+        self.copy = copy
+        self.a, self.b, self.c, self.d = (sizes[letter] for letter in "abcd")
+        self.decay = sizes["decay"]
+        self.rho_in, self.rho_out = sizes["rho_in"], sizes["rho_out"]
+        self.rho_copies = sizes["rho_copies"]
+        self.sigma = zero if tensor.init.is_zero else -self.a - self.b
+        self.spectral = False
+        self.entry = self.u = self.gamma = zero
+
+    @property
+    def contracts(self) -> bool:
+        """Whether its fan-in grows faster than its fan-out."""
+        return self.rho_in > self.rho_out

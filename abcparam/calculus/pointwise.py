@@ -1,0 +1,100 @@
+"""Nonlinearities: sizes pass, bounded ones saturate; they mean something only at inputs of Θ(1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from abcparam.calculus.node import Context, Limit, Node
+from abcparam.sizes import Size
+from abcparam.source import START, Span
+
+
+class Shape(NamedTuple):
+    """What a law needs to know of a function: bounded? phi(0) = 0? phi'(0) = 0? odd?"""
+
+    name: str
+    bounded: bool = False
+    zero_at_zero: bool = True
+    flat_at_zero: bool = False
+    odd: bool = False
+    degree: int = 1
+
+
+class Pointwise(Node):
+    """`phi(x)`."""
+
+    __slots__ = ("shape",)
+
+    def __init__(self, context: Context, x: Node, shape: Shape, span: Span = START) -> None:
+        super().__init__(context, (x,), span)
+        self.shape = shape
+        self.centred = x.centred and shape.odd
+
+    def initial(self) -> Size:
+        size = self.inputs[0].s0
+        if self.shape.degree == 2:
+            size = size + size
+        if not self.shape.zero_at_zero:
+            size = size | self.context.nought
+        return self.clamp(size)
+
+    def clamp(self, change: Size) -> Size:
+        return change & self.context.nought if self.shape.bounded else change
+
+    def gains(self) -> Sequence[Size]:
+        return (self.inputs[0].s,) if self.shape.degree == 2 else (self.context.nought,)
+
+    def back_initial(self) -> Sequence[Size]:
+        x = self.inputs[0]
+        if self.shape.degree == 2:
+            return (x.s0,)
+        return (
+            self.context.zero if self.shape.flat_at_zero and x.s0.is_zero else self.context.nought,
+        )
+
+    def back_gains(self) -> Sequence[Size]:
+        x = self.inputs[0]
+        if self.shape.degree == 2:
+            return (x.s,)
+        return (
+            self.context.zero if self.shape.flat_at_zero and x.s.is_zero else self.context.nought,
+        )
+
+    def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
+        x = self.inputs[0]
+        if self.shape.degree == 2:
+            return ((0, x.dc, x.dr),)
+        if x.s.is_zero:
+            return ()
+        return ((0, x.dc - x.s, x.dr - x.s),)
+
+    def limits(self) -> Iterable[tuple[int, Limit]]:
+        return ((0, Limit("pointwise", self.context.nought)),)
+
+    @property
+    def title(self) -> str:
+        return self.shape.name
+
+
+class Softmax(Node):
+    """`softmax(x)` over a finite axis: its logits must be O(1)."""
+
+    __slots__ = ()
+
+    def __init__(self, context: Context, x: Node, span: Span = START) -> None:
+        super().__init__(context, (x,), span)
+        self.centred = False
+
+    def initial(self) -> Size:
+        return self.context.nought
+
+    def clamp(self, change: Size) -> Size:
+        return change & self.context.nought
+
+    def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
+        x = self.inputs[0]
+        return ((0, self.clamp(x.dc), self.clamp(x.dr)),)
+
+    def limits(self) -> Iterable[tuple[int, Limit]]:
+        return ((0, Limit("softmax", self.context.nought)),)

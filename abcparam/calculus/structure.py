@@ -1,0 +1,81 @@
+"""What moves values about: sums, factors, means, reshapes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from abcparam.calculus.node import Context, Node
+from abcparam.sizes import Size
+from abcparam.source import START, Span
+
+
+class Sum(Node):
+    """`x + y`, a concatenation. `broadcast` is the size of the axes that each input lacks."""
+
+    __slots__ = ("broadcast",)
+
+    def __init__(
+        self,
+        context: Context,
+        inputs: Sequence[Node],
+        broadcast: Sequence[Size],
+        span: Span = START,
+    ) -> None:
+        super().__init__(context, inputs, span)
+        self.broadcast = tuple(broadcast)
+
+    def back_initial(self) -> Sequence[Size]:
+        return [size.half() for size in self.broadcast]
+
+    def back_gains(self) -> Sequence[Size]:
+        return self.broadcast
+
+    def cause(self, index: int) -> str:
+        return "added"
+
+
+class Same(Node):
+    """What leaves sizes as they are: reshapes, slices, dropout, rotary positions, pooling."""
+
+    __slots__ = ()
+
+
+class Scale(Node):
+    """A constant factor: it adds its exponent everywhere."""
+
+    __slots__ = ("factor",)
+
+    def __init__(self, context: Context, x: Node, factor: Size, span: Span = START) -> None:
+        super().__init__(context, (x,), span)
+        self.factor = factor
+
+    def initial(self) -> Size:
+        return self.factor + self.inputs[0].s0
+
+    def gains(self) -> Sequence[Size]:
+        return (self.factor,)
+
+    def back_initial(self) -> Sequence[Size]:
+        return (self.factor,)
+
+    def cause(self, index: int) -> str:
+        return f"times the constant {self.factor}"
+
+
+class Mean(Node):
+    """The mean over an axis of size `rho`: the central limit at init where x is centred, none for
+    changes.
+    """
+
+    __slots__ = ("rho",)
+
+    def __init__(self, context: Context, x: Node, rho: Size, span: Span = START) -> None:
+        super().__init__(context, (x,), span)
+        self.rho = rho
+
+    def initial(self) -> Size:
+        x = self.inputs[0]
+        return x.s0 - self.rho.half() if x.centred else x.s0
+
+    def back_initial(self) -> Sequence[Size]:
+        return (-self.rho,)

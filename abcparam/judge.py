@@ -1,0 +1,253 @@
+"""Bounds, slack and the verdict: what a parametrization is, from the laws of its graph."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from abcparam.calculus.bilinear import Product
+from abcparam.calculus.graph import Graph
+from abcparam.calculus.linear import Linear
+from abcparam.calculus.node import Limit, Node
+from abcparam.calculus.parameter import Parameter
+from abcparam.calculus.pointwise import Pointwise, Softmax
+from abcparam.calculus.rounds import Settled
+from abcparam.calculus.structure import Mean
+from abcparam.record import Record
+from abcparam.sizes import Size
+
+VERDICTS = (
+    "unstable-at-init",
+    "unstable",
+    "trivial",
+    "kernel",
+    "feature-learning",
+    "maximal-update",
+)
+
+
+class Violation(NamedTuple):
+    """A size that is not as it must be: `node` is the activation, `limit` what it breaks, `at`
+    where.
+    """
+
+    node: Node
+    limit: Limit
+    at: Node
+
+
+class TensorLaw(Record):
+    """What is known of a tensor, over all its copies and uses. `slack` None: frozen, or never
+    moved.
+    """
+
+    path: str
+    parameter: Parameter
+    at_init: Size
+    update: Size
+    slack: Size | None
+    status: str
+    node: Node | None  # the use with the least slack
+
+
+class Judgement(Record):
+    """The verdict and all that it rests on."""
+
+    verdict: str
+    complete: bool
+    tensors: tuple[TensorLaw, ...]
+    at_init: tuple[Violation, ...]
+    changes: tuple[Violation, ...]
+    growing: tuple[Parameter, ...]
+    features: tuple[Node, ...]
+    partial: tuple[
+        Linear, ...
+    ]  # output-role maps that pass the change of their input on only in part
+
+
+def judge(graph: Graph, settled: Settled) -> Judgement:
+    """The verdict of a graph whose laws have settled (or have not)."""
+    bound(graph)
+    tensors = tensor_laws(graph)
+    at_init, changes = violations_at_init(graph), violations(graph)
+    features = tuple(dict.fromkeys(f for output in graph.outputs for f in features_of(output)))
+    partial = tuple(n for n in graph.nodes if isinstance(n, Linear) and _passes_in_part(n))
+    stable = not (at_init or changes or settled.growing)
+    if at_init:
+        verdict = "unstable-at-init"
+    elif not stable:
+        verdict = "unstable"
+    else:
+        verdict = _stable_verdict(graph, tensors, features, partial)
+    complete = stable and all(moves_in_full(x) for x in _nonlinear_inputs(graph))
+    return Judgement(
+        verdict, complete, tensors, at_init, changes, settled.growing, features, partial
+    )
+
+
+def _stable_verdict(
+    graph: Graph,
+    tensors: tuple[TensorLaw, ...],
+    features: tuple[Node, ...],
+    partial: tuple[Linear, ...],
+) -> str:
+    if all(output.d < graph.context.nought for output in graph.outputs):
+        return "trivial"
+    moving = [moves_in_full(feature) for feature in features]
+    if features and not any(moving):
+        return "kernel"
+    maximal = all(law.status in {"maximal", "frozen"} for law in tensors)
+    return "maximal-update" if maximal and all(moving) and not partial else "feature-learning"
+
+
+def moves_in_full(node: Node) -> bool:
+    """Whether an activation is moved by its own size by the tensors of its own block."""
+    return not node.dc.is_zero and node.dc >= node.s
+
+
+# Constraints
+
+
+def violations_at_init(graph: Graph) -> tuple[Violation, ...]:
+    """Sizes at initialization that are not as they must be."""
+    nought = graph.context.nought
+    found = []
+    for node in graph.nodes:
+        for index, limit in node.limits():
+            x = node.inputs[index]
+            if (limit.kind == "softmax" and x.s0 > nought) or (
+                limit.kind == "pointwise" and not _sound(x)
+            ):
+                found.append(Violation(x, limit, node))
+    limit = Limit("output", nought)
+    return (*found, *(Violation(o, limit, o) for o in graph.outputs if o.s0 > nought))
+
+
+def _sound(x: Node) -> bool:
+    """Θ(1), or exactly zero, or smaller where the map that makes it contracts."""
+    nought = x.context.nought
+    if x.s0 == nought or x.s0.is_zero:
+        return True
+    return x.s0 < nought and any(isinstance(p, Parameter) and p.contracts for p in x.maps)
+
+
+def violations(graph: Graph) -> tuple[Violation, ...]:
+    """Changes that exceed their bounds."""
+    found = []
+    for node in graph.nodes:
+        for index, limit in node.limits():
+            x = node.inputs[index]
+            if x.d > limit.bound:
+                found.append(Violation(x, limit, node))
+    limit = Limit("output", graph.context.nought)
+    return (*found, *(Violation(o, limit, o) for o in graph.outputs if o.d > limit.bound))
+
+
+def bound(graph: Graph) -> None:
+    """The bound on the change of every activation, like slack in critical-path analysis."""
+    unbounded = graph.context.unbounded
+    for node in graph.nodes:
+        node.bc = node.br = unbounded
+    for output in graph.outputs:
+        output.bc = output.br = graph.context.nought
+    for _ in graph.passes():
+        for node in reversed(graph.nodes):
+            for index, limit in node.limits():
+                _tighten(node.inputs[index], limit.bound, limit.bound)
+            for x, coherent, random in node.bound_back():
+                _tighten(x, coherent, random)
+
+
+def _tighten(x: Node, coherent: Size, random: Size) -> None:
+    x.bc = x.bc & coherent
+    x.br = x.br & random
+
+
+# Tensors, features, maps
+
+
+def tensor_laws(graph: Graph) -> tuple[TensorLaw, ...]:
+    """The law of each tensor, in the order of the program."""
+    uses: dict[str, list[Node]] = {path: [] for path in graph.program.tensors}
+    for node in graph.nodes:
+        if node.parameter is not None:
+            uses[node.parameter.tensor.path].append(node)
+    return tuple(
+        _tensor_law(graph, path, nodes) if nodes else _unused(graph, path)
+        for path, nodes in uses.items()
+    )
+
+
+def _unused(graph: Graph, path: str) -> TensorLaw:
+    """The law of a tensor that nothing uses."""
+    parameter = next(p for p in graph.parameters if p.tensor.path == path)
+    zero = graph.context.zero
+    return TensorLaw(path, parameter, zero, zero, None, _status(parameter, None), None)
+
+
+def _tensor_law(graph: Graph, path: str, nodes: list[Node]) -> TensorLaw:
+    at_init = update = graph.context.zero
+    slack: Size | None = None
+    tightest = nodes[0]
+    for node in nodes:
+        at_init, contribution = at_init | node.s0, node.update()
+        update = update | contribution
+        if contribution.vectors and (slack is None or node.bc - contribution < slack):
+            slack, tightest = node.bc - contribution, node
+    parameter = tightest.parameter
+    assert parameter is not None
+    if parameter.tensor.frozen or (slack is not None and not slack.is_bound):
+        slack = None
+    return TensorLaw(path, parameter, at_init, update, slack, _status(parameter, slack), tightest)
+
+
+def _status(parameter: Parameter, slack: Size | None) -> str:
+    if parameter.tensor.frozen:
+        return "frozen"
+    if slack is None:
+        return "under"
+    nought = slack.space.nought
+    return "maximal" if slack == nought else "under" if slack > nought else "over"
+
+
+def features_of(output: Node) -> list[Node]:
+    """The infinite inputs of the maps that produce an output."""
+    found: list[Node] = []
+    seen: set[int] = set()
+    todo = [output]
+    while todo:
+        node = todo.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if _sums(node):
+            found += node.inputs
+        else:
+            todo += node.inputs
+    return found
+
+
+def _sums(node: Node) -> bool:
+    """Whether a node sums over something infinite."""
+    nought = node.context.nought
+    if isinstance(node, Linear):
+        return node.rho_in > nought
+    if isinstance(node, Product):
+        return node.contracted > nought
+    return isinstance(node, Mean) and node.rho > nought
+
+
+def _passes_in_part(node: Linear) -> bool:
+    """An output-role map whose initial weights pass the change of their input on only in part."""
+    nought, x = node.context.nought, node.inputs[0]
+    if (
+        node.rho_in <= nought
+        or node.rho_out > nought
+        or node.parameter.sigma.is_zero
+        or x.d.is_zero
+    ):
+        return False
+    return node.gains()[0] + x.d < node.bc
+
+
+def _nonlinear_inputs(graph: Graph) -> list[Node]:
+    return [node.inputs[0] for node in graph.nodes if isinstance(node, (Pointwise, Softmax))]

@@ -1,0 +1,213 @@
+"""What moves coordinates about and leaves their size: concat, split, indexing, dropout, zeros,
+mean.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abcparam.calculus.node import Node, Zeros
+from abcparam.calculus.structure import Mean as MeanLaw
+from abcparam.calculus.structure import Same, Sum
+from abcparam.code.nodes import ELLIPSIS, Slice, call, method, own, subscript
+from abcparam.operations.base import REQUIRED, Build, Call, Operands, Operation, axis_of, show
+from abcparam.polynomials import ONE, Polynomial, number
+from abcparam.program import Amount, Shape
+from abcparam.rules import shapes as rules
+
+if TYPE_CHECKING:
+    from abcparam.code.use import Use
+    from abcparam.code.value import Value
+
+
+def whole(call: Call, name: str) -> int:
+    """A setting that must be a plain whole number, such as an axis."""
+    value = call.amount(name).constant
+    if value is None or value.denominator != 1:
+        raise call.refuse(rules.NotWhole, name=name, wanted="a whole number")
+    return int(value)
+
+
+class Unchanged(Operation):
+    """`x[*] -> y[*]` of the same size per coordinate."""
+
+    source = "reindexing: each coordinate is one of the input's"
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        return (Same(build.context, operands.nodes(), call.span),)
+
+
+class Dropout(Unchanged):
+    """`x[*] -> y[*]`, each coordinate kept with probability 1 - p and divided by it."""
+
+    name = "dropout"
+    settings = {"p": REQUIRED}
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        return (call.shape(0),)
+
+    def torch(self, use: Use) -> Value:
+        training = own("training")
+        x = use.value(0)
+        return x.but(call("F.dropout", x.code, use.number("p"), training))
+
+
+class Select(Unchanged):
+    """`x[i]`: the i-th of the first declared axis."""
+
+    name = "index"
+    settings = {"at": REQUIRED}
+    hidden = True
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        x = call.shape(0)
+        if not x:
+            raise call.refuse(rules.RankTooLow, needed=1, shape=show(x))
+        return (x[1:],)
+
+    def torch(self, use: Use) -> Value:
+        x, at = use.value(0), use.length("at")
+        return x.but(subscript(x.code, ELLIPSIS, at, *[Slice()] * (use.rank() - 1)))
+
+
+class Transpose(Unchanged):
+    """`x[* i j] -> y[* j i]`."""
+
+    name = "transpose"
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        x = call.shape(0)
+        if len(x) < 2:
+            raise call.refuse(rules.RankTooLow, needed=2, shape=show(x))
+        return ((*x[:-2], x[-1], x[-2]),)
+
+    def torch(self, use: Use) -> Value:
+        x = use.value(0)
+        return x.but(method(x.code, "transpose", -2, -1))
+
+
+class Flatten(Unchanged):
+    """`x[i j …] -> y[(i j …)]`: all declared axes into one."""
+
+    name = "flatten"
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        total = ONE
+        for length in call.shape(0):
+            total = total * length
+        return ((total,),)
+
+    def torch(self, use: Use) -> Value:
+        x = use.value(0)
+        return x.but(method(x.code, "flatten", -use.rank())) if use.rank() > 1 else x
+
+
+class Split(Operation):
+    """`x[* (n i)] -> n times y[* i]`."""
+
+    name = "split"
+    settings = {"n": REQUIRED, "axis": -1}
+    source = "reindexing: each coordinate is one of the input's"
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        x, parts = call.shape(0), whole(call, "n")
+        axis = axis_of(call, x, whole(call, "axis"))
+        if not 1 <= parts <= 64:
+            raise call.refuse(rules.NotWhole, name="n", wanted="a whole number from 1 to 64")
+        return ((*x[:axis], x[axis] / number(parts), *x[axis + 1 :]),) * parts
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        return tuple(Same(build.context, operands.nodes(), call.span) for _ in self.shapes(call))
+
+    def torch(self, use: Use) -> Value:
+        return use.result(method(use.code(0), "chunk", use.whole("n"), dim=use.axis()))
+
+
+class Concat(Operation):
+    """`x[* i], y[* j] -> z[* (i + j)]` along an axis."""
+
+    name = "concat"
+    many = True
+    settings = {"axis": -1}
+    source = "arXiv 2006.14548: the largest part decides"
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        first, axis = call.shape(0), whole(call, "axis")
+        where = axis_of(call, first, axis)
+        total: Polynomial | None = None
+        for index in range(len(call.shapes)):
+            shape = call.shape(index)
+            if len(shape) != len(first) or any(
+                x != y for i, (x, y) in enumerate(zip(shape, first, strict=True)) if i != where
+            ):
+                raise call.refuse(rules.ShapesDiffer, left=show(first), right=show(shape))
+            total = shape[where] if total is None else total + shape[where]
+        assert total is not None
+        return ((*first[:where], total, *first[where + 1 :]),)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        nodes = operands.nodes()
+        return (Sum(build.context, nodes, [build.context.nought] * len(nodes), call.span),)
+
+    def torch(self, use: Use) -> Value:
+        return use.result(call("torch.cat", use.batch(), dim=use.axis()))
+
+
+class ZerosOf(Operation):
+    """`zeros(n, …) -> y[n …]`."""
+
+    name = "zeros"
+    values = ()
+    settings = {"shape": REQUIRED}
+    source = "an exact zero"
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        shape = call.settings["shape"]
+        assert isinstance(shape, tuple)
+        return (tuple(amount.value for amount in shape),)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        return (Zeros(build.context, (), call.span),)
+
+    def torch(self, use: Use) -> Value:
+        shape = use.call.settings["shape"]
+        assert isinstance(shape, tuple)
+        return use.result(use.body.zeros([use.body.length(amount) for amount in shape]))
+
+
+class Mean(Operation):
+    """`x[* i] -> y[*]`: the mean over one axis, or over a tuple of axes."""
+
+    name = "mean"
+    settings = {"axis": REQUIRED}
+    source = "arXiv 2006.14548: the law of large numbers"
+
+    def _axes(self, call: Call) -> list[int]:
+        setting, x = call.settings["axis"], call.shape(0)
+        amounts = setting if isinstance(setting, tuple) else (setting,)
+        found = []
+        for amount in amounts:
+            value = amount.value.constant if isinstance(amount, Amount) else None
+            if value is None or value.denominator != 1:
+                raise call.refuse(rules.NotWhole, name="axis", wanted="a whole number or several")
+            found.append(axis_of(call, x, int(value)))
+        return found
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        axes = self._axes(call)
+        return (tuple(x for i, x in enumerate(call.shape(0)) if i not in axes),)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        axes = self._axes(call)
+        rho = build.length([x for i, x in enumerate(call.shape(0)) if i in axes])
+        return (MeanLaw(build.context, operands.node(0), rho, call.span),)
+
+    def torch(self, use: Use) -> Value:
+        setting, rank, x = use.call.settings["axis"], use.rank(), use.value(0)
+        amounts = setting if isinstance(setting, tuple) else (setting,)
+        axes = [int(a.value.constant or 0) for a in amounts if isinstance(a, Amount)]
+        axes = [axis if axis < 0 else axis - rank for axis in axes]
+        return x.but(method(x.code, "mean", axes[0] if len(axes) == 1 else tuple(axes)))
+
+
+OPERATIONS = (Dropout(), Select(), Transpose(), Flatten(), Split(), Concat(), ZerosOf(), Mean())

@@ -1,0 +1,160 @@
+"""`attention(q, k, v, heads, kv_heads, scale, causal, bias, mask)`: softmax(scale * q . k + bias)
+v, head by head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from abcparam.calculus.bilinear import Product
+from abcparam.calculus.node import Node
+from abcparam.calculus.pointwise import Softmax
+from abcparam.calculus.structure import Scale, Sum
+from abcparam.code.nodes import (
+    ELLIPSIS,
+    Attribute,
+    Binary,
+    Code,
+    Negative,
+    Slice,
+    call,
+    method,
+    path,
+    subscript,
+)
+from abcparam.operations.base import REQUIRED, Build, Call, Operands, Operation, show
+from abcparam.polynomials import Polynomial
+from abcparam.program import Amount, Apply, Shape
+from abcparam.rules import shapes as rules
+
+if TYPE_CHECKING:
+    from abcparam.code.use import Use
+    from abcparam.code.value import Value
+
+
+class Attention(Operation):
+    """`q[i (h d)], k[j (g d)], v[j (g e)] -> y[i (h e)]` with h heads, g of keys and values."""
+
+    name = "attention"
+    source = "arXiv 2203.03466, Definition 4.1 (1/d)"
+    values = ("q", "k", "v", "bias", "mask")
+    optional = frozenset({"bias", "mask"})
+    settings = {"heads": 1, "kv_heads": "heads", "scale": REQUIRED, "causal": False}
+    indices = frozenset({"mask"})
+    order = ("q", "k", "v", "heads", "kv_heads", "scale", "causal", "bias", "mask")
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        q, k, v = (call.shape(i) for i in range(3))
+        for shape in (q, k, v):
+            if len(shape) < 2:
+                raise call.refuse(rules.RankTooLow, needed=2, shape=show(shape))
+        heads, groups = call.amount("heads"), call.amount("kv_heads")
+        head = self._head(call, "the query", q[-1], heads)
+        if k[-1] != groups * head:
+            raise self._uneven(call, "the key", k[-1], groups)
+        value = self._head(call, "the value", v[-1], groups)
+        if k[:-1] != v[:-1]:
+            raise call.refuse(rules.ShapesDiffer, left=show(k), right=show(v))
+        self._finite(call, q[-2], k[-2])
+        return ((*q[:-1], heads * value),)
+
+    def _head(self, call: Call, name: str, length: Polynomial, count: Polynomial) -> Polynomial:
+        size = length / count
+        if any(not isinstance(a, str) for monomial, _ in size.terms for a, _ in monomial):
+            raise self._uneven(call, name, length, count)
+        return size
+
+    def _uneven(self, call: Call, name: str, length: Polynomial, count: Polynomial) -> Exception:
+        return call.refuse(rules.HeadsDoNotDivide, name=name, found=length, count=count)
+
+    def _finite(self, call: Call, *lengths: Polynomial) -> None:
+        for length in lengths:
+            if call.grows(length):
+                raise call.refuse(rules.GrowingAxis, axis=length)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        context, nought, span = build.context, build.context.nought, call.span
+        q, k, v = (operands.node(i) for i in range(3))
+        heads, groups = call.amount("heads"), call.amount("kv_heads")
+        head, value = build.rho(call.shape(0)[-1] / heads), build.rho(call.shape(2)[-1] / groups)
+        group = build.rho(heads / groups)
+        dot = Product(context, q, k, head, (nought, group), span)
+        logits: Node = Scale(context, dot, build.rho(call.amount("scale")), span)
+        bias = operands.optional(3)
+        if bias is not None:
+            logits = Sum(context, (logits, bias), (nought, nought), span)
+        dot.name = "query times key"
+        logits.name = "attention logits"
+        weights = Softmax(context, logits, span)
+        return (Product(context, weights, v, nought, (value, group), span),)
+
+    def lengths(self, call: Apply) -> Iterable[Polynomial]:
+        for name, operand in (("heads", call.operands[0]), ("kv_heads", call.operands[2])):
+            count = call.settings[name]
+            if operand is not None and isinstance(count, Amount):
+                yield operand.shapes[0][-1] / count.value
+
+    def torch(self, use: Use) -> Value:
+        query, key, value = (use.value(i) for i in range(3))
+        scale = use.formula("scale") * query.scale * key.scale
+        heads, groups = use.length("heads"), use.length("kv_heads")
+        q = use.local(_heads(query.code, heads), "q")
+        k = use.local(_heads(key.code, groups), "k")
+        v = use.local(_heads(value.code, groups), "v")
+        mask, causal = _mask(use, q, k)
+        options: dict[str, object] = {"attn_mask": mask, "is_causal": True if causal else None}
+        options |= {
+            "scale": use.factor(scale, "scale"),
+            "enable_gqa": True if heads != groups else None,
+        }
+        y = use.local(call("F.scaled_dot_product_attention", q, k, v, **options), "out")
+        return use.result(
+            method(method(y, "transpose", -3, -2), "flatten", -2), value.scale, value.label
+        )
+
+
+def _heads(code: Code, heads: Code) -> Code:
+    """`[… i (h d)]` as `[… h i d]`."""
+    return method(method(code, "unflatten", -1, (heads, -1)), "transpose", -3, -2)
+
+
+def _mask(use: Use, q: Code, k: Code) -> tuple[Code | None, bool]:
+    """What PyTorch adds to the logits (or keeps of them), and whether it is left to mask the
+    future.
+    """
+    causal = use.flag("causal")
+    bias = use.code(3) if use.has(3) else None
+    if bias is not None and use.batched(3) and use.rank(3) == 2:
+        bias = subscript(bias, ELLIPSIS, None, Slice(), Slice())
+    if not use.has(4) and (bias is None or not causal):
+        return bias, causal
+    keep = _keep(use) if use.has(4) else None
+    if causal:
+        past = use.local(_past(q, k), "past")
+        keep = past if keep is None else Binary("&", keep, past)
+    if bias is None:
+        return use.local(keep, "keep") if keep else None, False
+    assert keep is not None
+    hidden = method(
+        use.local(bias, "bias"),
+        "masked_fill",
+        method(keep, "logical_not"),
+        Negative(path("math.inf")),
+    )
+    return use.local(hidden, "bias"), False
+
+
+def _keep(use: Use) -> Code:
+    """A mask over keys, or over queries and keys, as `[… h i j]` booleans."""
+    mask = method(use.code(4), "bool")
+    return subscript(mask, ELLIPSIS, *[None] * (3 - use.rank(4)), *[Slice()] * use.rank(4))
+
+
+def _past(q: Code, k: Code) -> Code:
+    """Which keys come no later than a query."""
+    sizes = [subscript(Attribute(x, "shape"), -2) for x in (q, k)]
+    return method(method(q, "new_ones", *sizes, dtype=path("torch.bool")), "tril")
+
+
+OPERATIONS = (Attention(),)

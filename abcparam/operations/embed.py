@@ -1,0 +1,40 @@
+"""`embed(table, indices)`: rows of a table, looked up by integer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abcparam.calculus.linear import Value
+from abcparam.calculus.node import Node
+from abcparam.code.nodes import call
+from abcparam.operations.base import Build, Call, Operands, Operation
+from abcparam.program import Shape
+
+if TYPE_CHECKING:
+    from abcparam.code import value as code
+    from abcparam.code.use import Use
+
+
+class Embed(Operation):
+    """`table[in out], indices[*] -> y[* out]`. One-hot: nothing is summed."""
+
+    name = "embed"
+    source = "arXiv 2203.03466, appendix B (input weights)"
+    values = ("table", "indices")
+    weights = frozenset({"table"})
+    indices = frozenset({"indices"})
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        return ((*call.shape(1), *call.shape(0)[1:]),)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        return (Value(build.context, operands.parameter(0), lookup=True, span=call.span),)
+
+    def torch(self, use: Use) -> code.Value:
+        table = use.body.weight(use.weight(0))
+        layer, indices = use.body.layer(use.weight(0)), use.code(1)
+        found = call(layer, indices) if layer else call("F.embedding", indices, use.parameter(0))
+        return use.result(found, table.scale, table.label)
+
+
+OPERATIONS = (Embed(),)

@@ -1,0 +1,48 @@
+"""`W @ x` and `W.T @ x`: a tensor contracts the last axis of a value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abcparam.calculus.linear import Linear
+from abcparam.calculus.node import Node
+from abcparam.operations.base import Build, Call, Operands, Operation, show
+from abcparam.program import Shape
+from abcparam.rules import shapes as rules
+
+if TYPE_CHECKING:
+    from abcparam.code.use import Use
+    from abcparam.code.value import Value
+
+
+class MatMul(Operation):
+    """`w[out in], x[* in] -> y[* out]`. The axes of w come as the map reads them, (out, in)."""
+
+    name = "@"
+    source = "arXiv 2011.14522, section 5"
+    values = ("W", "x")
+    weights = frozenset({"W"})
+    settings = {"transposed": False}
+    hidden = True
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        (outer, inner), x = call.shape(0), call.shape(1)
+        if not x or x[-1] != inner:
+            found = x[-1] if x else "nothing"
+            raise call.refuse(
+                rules.ContractedAxisDiffers, weight="W", wanted=inner, found=found, shape=show(x)
+            )
+        return ((*x[:-1], outer),)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        weight, x = operands.parameter(0), operands.node(1)
+        transposed = call.flag("transposed")
+        tied = transposed and build.tied(weight, x)
+        shared = build.length(call.shape(1)[:-1])
+        return (Linear(build.context, weight, x, shared, transposed, tied, call.span),)
+
+    def torch(self, use: Use) -> Value:
+        return use.map(table=use.tensor(0).table != use.flag("transposed"))
+
+
+OPERATIONS = (MatMul(),)

@@ -1,0 +1,46 @@
+"""Nonlinearities. Each declares what its law needs to know: bounded, phi(0), phi'(0), parity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abcparam.calculus import pointwise as law
+from abcparam.calculus.node import Node
+from abcparam.code.nodes import call
+from abcparam.operations.base import Build, Call, Operands, Operation
+from abcparam.program import Shape
+
+if TYPE_CHECKING:
+    from abcparam.code.use import Use
+    from abcparam.code.value import Value
+
+
+class Pointwise(Operation):
+    """`x[*] -> y[*]`."""
+
+    source = "arXiv 2011.14522, Definition 3.2; arXiv 2308.01814, section 2"
+
+    def __init__(self, shape: law.Shape) -> None:
+        self.name = shape.name
+        self.law = shape
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        return (call.shape(0),)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        return (law.Pointwise(build.context, operands.node(0), self.law, call.span),)
+
+    def torch(self, use: Use) -> Value:
+        home = "torch" if self.name in {"tanh", "sigmoid", "square"} else "F"
+        return use.result(call(f"{home}.{self.name}", use.code(0)))
+
+
+OPERATIONS = (
+    Pointwise(law.Shape("relu", flat_at_zero=True)),
+    Pointwise(law.Shape("gelu")),
+    Pointwise(law.Shape("silu")),
+    Pointwise(law.Shape("tanh", bounded=True, odd=True)),
+    Pointwise(law.Shape("sigmoid", bounded=True, zero_at_zero=False)),
+    Pointwise(law.Shape("softplus", zero_at_zero=False)),
+    Pointwise(law.Shape("square", flat_at_zero=True, degree=2)),
+)

@@ -1,0 +1,41 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abcparam.optimizers.base import Rule
+
+if TYPE_CHECKING:
+    from abcparam.calculus.parameter import Parameter
+    from abcparam.sizes import Size
+
+
+class Adam(Rule):
+    """`w -= lr * m / (sqrt(v) + eps)`: m and sqrt(v) are of the gradient's size, so an entry is
+    Θ(lr).
+    """
+
+    name = "adam"
+    source = "arXiv 2308.01814, Definition 2.2.1 and section 2.8"
+    gauge = 1
+    torch = "Adam"
+    fused = True
+    settings = {"betas": ("0.9", "0.999"), "eps": "1e-8", "weight_decay": 0}
+    epsilon = True
+
+    def entry(self, parameter: Parameter, gamma: Size) -> Size:
+        return -parameter.c
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay, `w *= 1 - lr * weight_decay` (torch's convention)."""
+
+    name = "adamw"
+    source = "arXiv 1711.05101; arXiv 2405.13698 for its scaling"
+    torch = "AdamW"
+    settings = {"betas": ("0.9", "0.999"), "eps": "1e-8", "weight_decay": "1e-2"}
+    decoupled = True
+
+
+OPTIMIZERS = (Adam(), AdamW())

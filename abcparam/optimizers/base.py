@@ -1,0 +1,29 @@
+"""What an optimizer is: the size of its update, its gauge, its torch class, its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from abcparam.calculus.parameter import Parameter
+    from abcparam.sizes import Size
+
+
+class Rule:
+    """An optimizer of the language. One file each; found by looking in the folder."""
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    gauge: ClassVar[int]  # (a, b, c) -> (a + t, b - t, c - gauge * t) changes nothing
+    torch: ClassVar[str]  # its class in torch.optim
+    settings: ClassVar[Mapping[str, object]]  # name -> default; lr has none
+    decoupled: ClassVar[bool] = False  # weight decay multiplies the weights, whatever the gradient
+    epsilon: ClassVar[bool] = False  # divides by a root plus `eps`
+    fused: ClassVar[bool] = False  # whether its torch class has fused kernels
+    helper: ClassVar[str] = ""  # its class, where torch.optim has none
+    spectral: ClassVar[bool] = False  # the entry of an update is a spectral norm
+
+    def entry(self, parameter: Parameter, gamma: Size) -> Size:
+        """Size of an entry of an update of w, from the size of its gradient `gamma` (not zero)."""
+        raise NotImplementedError

@@ -1,0 +1,28 @@
+"""Stochastic gradient descent, with momentum."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abcparam.optimizers.base import Rule
+
+if TYPE_CHECKING:
+    from abcparam.calculus.parameter import Parameter
+    from abcparam.sizes import Size
+
+
+class SGD(Rule):
+    """`w -= lr * gradient`: momentum adds finitely many gradients of the same size."""
+
+    name = "sgd"
+    source = "arXiv 2011.14522, Definition 3.2"
+    gauge = 2
+    torch = "SGD"
+    fused = True
+    settings = {"momentum": 0, "nesterov": False, "weight_decay": 0}
+
+    def entry(self, parameter: Parameter, gamma: Size) -> Size:
+        return gamma - parameter.c
+
+
+OPTIMIZERS = (SGD(),)
