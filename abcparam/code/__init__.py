@@ -1,0 +1,1 @@
+"""A small Python: what emitted modules are made of, and how it is laid out."""

@@ -1,0 +1,230 @@
+"""How a program uses its tensors and modules.
+
+What becomes which PyTorch layer, and what is handed from module to module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+from abcparam import syntax
+from abcparam.program import (
+    Amount,
+    Apply,
+    Assign,
+    Expression,
+    Give,
+    Invoke,
+    Loop,
+    Module,
+    Program,
+    Read,
+    Setting,
+    Statement,
+    Weight,
+)
+from abcparam.record import Record
+
+Kind = Literal["linear", "embedding", "parameter"]
+
+
+class Need(Record):
+    """What a module's `forward` is handed: a tensor or module from outside, a copy's number."""
+
+    kind: Literal["tensor", "module", "index"]
+    path: str
+
+    @property
+    def hint(self) -> str:
+        return self.path.rpartition(".")[2]
+
+
+class Uses:
+    """The answers, for a whole program. Needs and names in amounts are by the module's path."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.kinds: dict[str, Kind] = {}
+        self.needs: dict[str, list[Need]] = {}
+        self.names: dict[str, set[str]] = {}
+        self.by_path = {module.path: module for module in self.program.root.walk()}
+        self._met: dict[str, set[str]] = {path: set() for path in self.program.tensors}
+        self._module(self.program.root, "", frozenset())
+        for path, met in self._met.items():
+            self.kinds[path] = self._kind(path, met)
+
+    def _kind(self, path: str, met: set[str]) -> Kind:
+        tensor = self.program.tensors[path]
+        if len(tensor.axes) == 2 and met == {"map"} and not tensor.table:
+            return "linear"
+        if len(tensor.axes) == 2 and tensor.table and "lookup" in met and met <= {"lookup", "tied"}:
+            return "embedding"
+        return "parameter"
+
+    # Walking
+
+    def _module(self, module: Module, home: str, indices: frozenset[str]) -> None:
+        """`home` is the path of the class that the body ends up in."""
+        indices |= {module.index} if module.index else set()
+        needs: dict[Need, None] = {}
+        for child in module.children:
+            inner = home if is_plain(child) else child.path
+            self._module(child, inner, indices)
+            needs |= dict.fromkeys(self._unmet(child, home, module))
+        for statement in module.body:
+            for value in values_of(statement):
+                needs |= dict.fromkeys(self._expression(value, home))
+        self.names[module.path] = set(self._names(module))
+        outer = sorted((self.names[module.path] & indices) - {module.index})
+        needs |= dict.fromkeys(Need("index", label) for label in outer)
+        self.needs[module.path] = list(needs)
+
+    def _unmet(self, child: Module, home: str, module: Module) -> list[Need]:
+        """What a child needs that its parent's class does not have."""
+        return [
+            n for n in self.needs[child.path] if not self._has(n, home) and n.path != module.index
+        ]
+
+    def _has(self, need: Need, home: str) -> bool:
+        return need.kind != "index" and relative(need.path, home) is not None
+
+    def _expression(self, value: Expression, home: str) -> Iterator[Need]:
+        match value:
+            case Weight():
+                yield from self._weight(value, home, "value")
+            case Apply(operation=operation, operands=operands):
+                for name, operand in zip(_operand_names(value), operands, strict=True):
+                    if isinstance(operand, Weight) and name in operation.weights:
+                        yield from self._weight(operand, home, self._way(value, operand))
+                    elif operand is not None:
+                        yield from self._expression(operand, home)
+            case Invoke(instance=instance, operands=given, outer=outer):
+                if outer and relative(instance, home) is None:
+                    yield Need("module", instance)
+                for operand in given:
+                    yield from self._expression(operand, home)
+            case _:
+                pass
+
+    def _way(self, value: Apply, weight: Weight) -> str:
+        if value.operation.name == "embed":
+            return "lookup"
+        if value.operation.name == "@":
+            return "tied" if weight.transposed else "map"
+        return "value"
+
+    def _weight(self, weight: Weight, home: str, way: str) -> Iterator[Need]:
+        inside = not weight.outer or relative(weight.tensor, home) is not None
+        self._met[weight.tensor].add(way if inside else "outside")
+        if not inside:
+            yield Need("tensor", weight.tensor)
+
+    # Names
+
+    def _names(self, module: Module) -> Iterator[str]:
+        """Names in amounts: of the module's tensors and settings, its children's sizes."""
+        for path in module.tensors:
+            tensor = self.program.tensors[path]
+            for amount in (*tensor.axes, tensor.mult, tensor.init.argument):
+                yield from names_in(amount.written) if amount else ()
+        for child in module.children:
+            if child.count is not None:
+                yield from names_in(child.count.written)
+                yield from self.names[child.path] - {child.index}
+            for size in child.sizes.values():
+                yield from names_in(size.written) if isinstance(size, Amount) else ()
+        for statement in module.body:
+            for value in values_of(statement):
+                yield from _names_of(value)
+
+
+def is_plain(module: Module) -> bool:
+    """A repeat whose body has nothing of its own is a plain loop."""
+    return (
+        module.count is not None
+        and not module.tensors
+        and all(is_plain(c) for c in module.children)
+    )
+
+
+def relative(path: str, home: str) -> str | None:
+    """How a class reaches what lies at `path`, None if it lies elsewhere."""
+    if not home:
+        return path
+    return path[len(home) + 1 :] if path.startswith(f"{home}.") else None
+
+
+def values_of(statement: Statement) -> tuple[Expression, ...]:
+    match statement:
+        case Assign(value=value):
+            return (value,)
+        case Give(values=values):
+            return values
+        case Loop():
+            return ()
+
+
+def _operand_names(value: Apply) -> Sequence[str]:
+    operation = value.operation
+    return [operation.values[0]] * len(value.operands) if operation.many else operation.values
+
+
+def integer_names(module: Module) -> set[str]:
+    """The locals of a module that hold indices or a mask."""
+    found: set[str] = set()
+    for inner in (module, *(child for child in module.children if is_plain(child))):
+        for statement in inner.body:
+            for value in values_of(statement):
+                found |= {read.name for read in _reads(value) if read.integer}
+    return found
+
+
+def _reads(value: Expression) -> Iterator[Read]:
+    if isinstance(value, Read):
+        yield value
+    if isinstance(value, (Apply, Invoke)):
+        for operand in value.operands:
+            yield from _reads(operand) if operand is not None else ()
+
+
+def _names_of(value: Expression) -> Iterator[str]:
+    if isinstance(value, Apply):
+        for setting in value.settings.values():
+            yield from _names_in_setting(setting)
+    if isinstance(value, (Apply, Invoke)):
+        for operand in value.operands:
+            yield from _names_of(operand) if operand is not None else ()
+
+
+def _names_in_setting(setting: Setting) -> Iterator[str]:
+    if isinstance(setting, Amount):
+        yield from names_in(setting.written)
+    elif isinstance(setting, tuple):
+        for amount in setting:
+            yield from names_in(amount.written)
+
+
+def names_in(written: syntax.Expression) -> Iterator[str]:
+    """The names in an amount."""
+    match written:
+        case syntax.Name(id=name):
+            yield name
+        case syntax.Negative(operand=operand):
+            yield from names_in(operand)
+        case syntax.Binary(left=left, right=right):
+            yield from names_in(left)
+            yield from names_in(right)
+        case syntax.Call(arguments=arguments):
+            for argument in arguments:
+                yield from names_in(argument.value)
+        case _:
+            pass
+
+
+def sizes_of(uses: Uses, module: Module, inherited: Mapping[str, Amount]) -> dict[str, Amount]:
+    """The constructor's arguments: sizes that the class uses, of its block or the one around."""
+    own = {name: size for name, size in module.sizes.items() if isinstance(size, Amount)}
+    around = {name: Amount(syntax.Name(name), size.value) for name, size in inherited.items()}
+    known = {**around, **own} if module.count is not None else own
+    return {name: size for name, size in known.items() if name in uses.names[module.path]}

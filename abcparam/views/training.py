@@ -1,0 +1,228 @@
+"""The view of `param_groups` and `make_optimizer`: tensors in groups that share a law."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+
+from abcparam.code import formula, nodes
+from abcparam.code.formula import Formula
+from abcparam.code.layout import Text, entry, lines, python, trusted
+from abcparam.code.nodes import Code, Constant, Name, Number, call, path
+from abcparam.code.numbers import Names, Place
+from abcparam.code.scope import Scope, factor
+from abcparam.code.uses import Kind, names_in
+from abcparam.program import Amount, Optimizer, Program, Setting, Tensor
+from abcparam.record import Record
+
+GROUPED = ("lr", "weight_decay", "eps")  # settings that differ from group to group
+ROLES = ("input", "hidden", "output", "scalar")
+
+
+class GroupView(Record):
+    """A group: its entries, and the names of its parameters."""
+
+    entries: tuple[Text, ...]
+    members: tuple[Text, ...]
+
+
+class TrainingView(Record):
+    """Groups, and the optimizers over them."""
+
+    groups: tuple[GroupView, ...]
+    result: Text
+    doc: Text
+    make: tuple[Text, ...]
+    fused: bool
+    helpers: tuple[Text, ...]
+
+
+class Law(Record):
+    """What the tensors of a group have in common."""
+
+    optimizer: int
+    lr: Formula
+    scale: Formula
+    decay: Formula | None
+    epsilon: Formula | None
+
+
+class Group(Record):
+    """Tensors with one law."""
+
+    law: Law
+    tensors: tuple[Tensor, ...]
+
+
+def training_view(program: Program, names: Names, kinds: Mapping[str, Kind]) -> TrainingView:
+    groups = make_groups(program)
+    used = sorted({group.law.optimizer for group in groups}) or [0]
+    optimizers = {index: program.optimizers[index] for index in used}
+    labels = _labels(optimizers)
+    titles = _titles(groups)
+    several = len(optimizers) > 1
+    views = []
+    for group, title in zip(groups, titles, strict=True):
+        label = labels[group.law.optimizer] if several else None
+        views.append(_group_view(group, title, label, Place(names), kinds))
+    classes = [_class(o) for o in optimizers.values()]
+    return TrainingView(
+        groups=tuple(views),
+        result=Text("list[torch.optim.Optimizer]") if several else python(path(classes[0])),
+        doc=Text(" and ".join(name.rpartition(".")[2] for name in classes)),
+        make=tuple(lines(_make(program, optimizers, labels, names), 4)),
+        fused=any(o.rule.fused for o in optimizers.values()),
+        helpers=tuple(
+            dict.fromkeys(trusted(o.rule.helper) for o in optimizers.values() if o.rule.helper)
+        ),
+    )
+
+
+# Groups
+
+
+def make_groups(program: Program) -> list[Group]:
+    """The trained tensors by law, in the order of the source."""
+    scope = Scope(program)
+    groups: dict[Law, list[Tensor]] = {}
+    for tensor in program.tensors.values():
+        if not tensor.frozen:
+            groups.setdefault(_law(scope, tensor), []).append(tensor)
+    return [Group(law, tuple(tensors)) for law, tensors in groups.items()]
+
+
+def _law(scope: Scope, tensor: Tensor) -> Law:
+    settings = scope.program.optimizers[tensor.optimizer].settings
+    rate = settings["lr"]
+    assert isinstance(rate, Amount)
+    lr = amount(scope, tensor, tensor.lr) * factor(scope, tensor, "c")
+    stated = scope.amount(rate)
+    scale = lr / stated if stated.constant != 0 else formula.ONE
+    decay = tensor.weight_decay if "weight_decay" in settings else None
+    epsilon = tensor.epsilon if "eps" in settings else None
+    return Law(
+        tensor.optimizer,
+        lr,
+        scale,
+        amount(scope, tensor, decay) if decay else None,
+        amount(scope, tensor, epsilon) * factor(scope, tensor, "d") if epsilon else None,
+    )
+
+
+def amount(scope: Scope, tensor: Tensor, value: Amount) -> Formula:
+    """A setting of a tensor; one in the names of its block is taken by its value."""
+    known = {*scope.program.dims, *scope.program.hypers, "base", "fan_in", "sqrt", "round_up"}
+    if {*names_in(value.written)} <= known:
+        return scope.amount(value, scope.at_base(tensor.fan_in))
+    return formula.from_polynomial(value.value)
+
+
+def _titles(groups: list[Group]) -> list[str]:
+    """A unique, readable name for each group: its roles, or its one tensor."""
+    plain = [_roles(group) for group in groups]
+    titles: list[str] = []
+    for group, title in zip(groups, plain, strict=True):
+        if plain.count(title) > 1 and len(group.tensors) == 1:
+            title = group.tensors[0].path
+        titles.append(_unused(title, titles))
+    return titles
+
+
+def _unused(title: str, taken: list[str]) -> str:
+    number, found = 1, title
+    while found in taken:
+        number += 1
+        found = f"{title}_{number}"
+    return found
+
+
+def _roles(group: Group) -> str:
+    found = {tensor.role for tensor in group.tensors}
+    return "_".join(role for role in ROLES if role in found) or "tensors"
+
+
+def _group_view(
+    group: Group, title: str, optimizer: str | None, place: Place, kinds: Mapping[str, Kind]
+) -> GroupView:
+    entries: dict[str, Code] = {"name": Constant(title)}
+    if optimizer:
+        entries["optimizer"] = Constant(optimizer)
+    entries |= {"lr": place.real(group.law.lr), "lr_scale": place.real(group.law.scale)}
+    if group.law.decay is not None:
+        entries["weight_decay"] = place.real(group.law.decay)
+    if group.law.epsilon is not None:
+        entries["eps"] = _epsilon(place, group.law.epsilon)
+    members = [
+        f"{t.path}.weight" if kinds[t.path] != "parameter" else t.path for t in group.tensors
+    ]
+    return GroupView(
+        tuple(line for key, code in entries.items() for line in entry(key, code, 12)),
+        tuple(python(Constant(member)) for member in members),
+    )
+
+
+def _epsilon(place: Place, value: Formula) -> Code:
+    """Zero makes NaN in torch where a gradient is exactly zero, the smallest normal number none."""
+    if value.coefficient == 0:
+        return nodes.Attribute(call("torch.finfo", path("torch.float32")), "tiny")
+    return place.real(value)
+
+
+# Optimizers
+
+
+def _labels(optimizers: Mapping[int, Optimizer]) -> dict[int, str]:
+    labels: dict[int, str] = {}
+    for index, optimizer in optimizers.items():
+        labels[index] = _unused(optimizer.rule.name, list(labels.values()))
+    return labels
+
+
+def _class(optimizer: Optimizer) -> str:
+    rule = optimizer.rule
+    return rule.torch if rule.helper else f"torch.optim.{rule.torch}"
+
+
+def _make(
+    program: Program, optimizers: Mapping[int, Optimizer], labels: Mapping[int, str], names: Names
+) -> Iterable[nodes.Statement]:
+    place, groups = Place(names, Name("config")), Name("groups")
+    yield nodes.Assign((groups,), call("param_groups", Name("model")))
+    made = []
+    for index, optimizer in optimizers.items():
+        mine: Code = groups
+        if len(optimizers) > 1:
+            mine = nodes.Chosen(groups, "optimizer", labels[index])
+        made.append(_call(Scope(program), place, optimizer, mine))
+    if any("config." in python(code) for code in made):
+        yield nodes.Assign((Name("config"),), call("_config", Name("model")))
+    yield nodes.Return(made[0] if len(made) == 1 else nodes.List(tuple(made)))
+
+
+def _call(scope: Scope, place: Place, optimizer: Optimizer, groups: Code) -> Code:
+    keywords: list[tuple[str, Code]] = []
+    for name, setting in optimizer.settings.items():
+        if name not in GROUPED and not _is_default(setting, optimizer.rule.settings.get(name)):
+            keywords.append((name, _setting(scope, place, setting)))
+    if optimizer.rule.fused:
+        keywords.append(("fused", call("_fused", groups)))
+    return nodes.Call(path(_class(optimizer)), (groups,), tuple(keywords))
+
+
+def _setting(scope: Scope, place: Place, setting: Setting) -> Code:
+    if isinstance(setting, bool):
+        return Constant(setting)
+    if isinstance(setting, tuple):
+        return nodes.Tuple(tuple(_setting(scope, place, item) for item in setting))
+    value = scope.amount(setting)
+    whole = value.constant is not None and value.constant.denominator == 1
+    return Number(value.constant or Fraction(0)) if whole else place.real(value)
+
+
+def _is_default(setting: Setting, default: object) -> bool:
+    if isinstance(setting, bool) or isinstance(default, bool) or default is None:
+        return setting is default
+    if isinstance(setting, tuple):
+        assert isinstance(default, tuple)
+        return all(_is_default(s, d) for s, d in zip(setting, default, strict=True))
+    return setting.value.constant == Fraction(str(default))

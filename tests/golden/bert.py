@@ -1,0 +1,306 @@
+"""BERT, emitted by abcparam from bert.param. Change the spec, not this file, and run
+
+    abcparam compile bert.param
+
+Every tensor's comment gives its role, its exponents and its law. With r its own width
+over that width at base, its multiplier is mult * r**-a, its initial standard deviation
+S * r**-b and its learning rate lr * r**-c; W·x is the size of what it computes at
+initialization, ΔW·x that of the change which its own updates make, as powers of the
+growing dims.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Config", "BERT", "make_optimizer", "param_groups"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes and hyperparameters. All scale factors follow from them."""
+
+    width: int = 256  # goes to infinity, base 256
+    depth: int = 24
+    head: int = 64
+    vocab: int = 30522
+    context: int = 512
+    types: int = 2
+    lr: float = 0.0001  # search log [1e-5, 0.01]
+    out_mult: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("width", "depth", "head", "vocab", "context", "types"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ValueError(f"{name} must be a positive integer, not {value!r}")
+        for name in ("lr", "out_mult"):
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not math.isfinite(value):
+                raise ValueError(f"{name} must be a finite number, not {value!r}")
+        if self.width % self.head:
+            raise ValueError(
+                f"width must be a multiple of {self.head}, not {self.width}"
+            )
+
+    @property
+    def heads(self) -> int:
+        return self.width // self.head
+
+    @property
+    def width_ratio(self) -> float:
+        """width over its value at base."""
+        return self.width / 256
+
+
+class Norm(nn.Module):
+    """x [..., context, width] -> [..., context, width]"""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        # input: a = 0, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
+        self.gain = nn.Parameter(torch.empty(config.width))
+        # input: a = 0, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
+        self.shift = nn.Parameter(torch.empty(config.width))
+
+    def reset_parameters(self) -> None:
+        nn.init.ones_(self.gain)
+        nn.init.zeros_(self.shift)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, x.shape[-1:], self.gain, self.shift)
+
+
+class Layer(nn.Module):
+    """x [..., context, width], mask [..., context] -> [..., context, width]"""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        # hidden: a = 0, b = 1/2, c = 1; W·x ~ 1, ΔW·x ~ 1
+        self.query = nn.Linear(config.width, config.heads * config.head, bias=False)
+        # hidden: a = 0, b = 1/2, c = 1; W·x ~ 1, ΔW·x ~ 1
+        self.key = nn.Linear(config.width, config.heads * config.head, bias=False)
+        # hidden: a = 0, b = 1/2, c = 1; W·x ~ 1, ΔW·x ~ 1
+        self.value = nn.Linear(config.width, config.heads * config.head, bias=False)
+        # hidden: a = 0, b = 1/2, c = 1; W·x ~ 1, ΔW·x ~ 1
+        self.project = nn.Linear(config.heads * config.head, config.width, bias=False)
+        # hidden: a = 0, b = 1/2, c = 1; W·x ~ 1, ΔW·x ~ 1
+        self.up = nn.Linear(config.width, 4 * config.width, bias=False)
+        # input: a = 0, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
+        self.up_bias = nn.Parameter(torch.empty(4 * config.width))
+        # hidden: a = 0, b = 1/2, c = 1; W·x ~ 1, ΔW·x ~ 1
+        self.down = nn.Linear(4 * config.width, config.width, bias=False)
+        self.attention_norm = Norm(config)
+        self.output_norm = Norm(config)
+        self.heads = config.heads
+        self.scale = 1 / config.head
+
+    def reset_parameters(self) -> None:
+        config = self.config
+        nn.init.normal_(self.query.weight, std=config.width**-0.5)
+        nn.init.normal_(self.key.weight, std=config.width**-0.5)
+        nn.init.normal_(self.value.weight, std=config.width**-0.5)
+        nn.init.normal_(self.project.weight, std=config.width**-0.5)
+        nn.init.normal_(self.up.weight, std=config.width**-0.5)
+        nn.init.zeros_(self.up_bias)
+        nn.init.normal_(self.down.weight, std=(4 * config.width) ** -0.5)
+        self.attention_norm.reset_parameters()
+        self.output_norm.reset_parameters()
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        q = self.query(x).unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+        k = self.key(x).unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+        v = self.value(x).unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+        keep = mask.bool()[..., None, None, :]
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=keep, scale=self.scale)
+        y = self.project(out.transpose(-3, -2).flatten(-2))
+        x = self.attention_norm(x + F.dropout(y, 0.1, self.training))
+        y = self.down(F.gelu(F.linear(x, self.up.weight, self.up_bias)))
+        return self.output_norm(x + F.dropout(y, 0.1, self.training))
+
+
+class LayerCopy(nn.Module):
+    """x [..., context, width], mask [..., context] -> [..., context, width]"""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.layer = Layer(config)
+
+    def reset_parameters(self) -> None:
+        self.layer.reset_parameters()
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = self.layer(x, mask)
+        return x
+
+
+class BERT(nn.Module):
+    """tokens [..., context], segments [..., context], mask [..., context]
+    -> [..., context, vocab], [..., 2]
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        # input: a = 0, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
+        self.embedding = nn.Embedding(config.vocab, config.width)
+        # input: a = 0, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
+        self.position_embedding = nn.Parameter(
+            torch.empty(config.context, config.width)
+        )
+        # input: a = 0, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
+        self.type_embedding = nn.Embedding(config.types, config.width)
+        # hidden: a = 0, b = 1/2, c = 1; W·x ~ 1, ΔW·x ~ 1
+        self.transform = nn.Linear(config.width, config.width, bias=False)
+        # scalar: a = 0, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
+        self.word_bias = nn.Parameter(torch.empty(config.vocab))
+        # hidden: a = 0, b = 1/2, c = 1; W·x ~ 1, ΔW·x ~ 1
+        self.pooler = nn.Linear(config.width, config.width, bias=False)
+        # output: a = 1, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
+        self.next_readout = nn.Linear(config.width, 2, bias=False)
+        self.embedding_norm = Norm(config)
+        self.layers = nn.ModuleList(LayerCopy(config) for _ in range(config.depth))
+        self.transform_norm = Norm(config)
+        self.embedding_scale = config.out_mult / config.width
+        self.next_readout_scale = 1 / config.width_ratio
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        config = self.config
+        nn.init.normal_(self.embedding.weight, std=0.02)
+        nn.init.normal_(self.position_embedding, std=0.02)
+        nn.init.normal_(self.type_embedding.weight, std=0.02)
+        nn.init.normal_(self.transform.weight, std=config.width**-0.5)
+        nn.init.zeros_(self.word_bias)
+        nn.init.normal_(self.pooler.weight, std=config.width**-0.5)
+        nn.init.zeros_(self.next_readout.weight)
+        self.embedding_norm.reset_parameters()
+        for layer in self.layers:
+            layer.reset_parameters()
+        self.transform_norm.reset_parameters()
+
+    def forward(
+        self, tokens: Tensor, segments: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        if tokens.shape[-1] > self.config.context:
+            raise ValueError(f"tokens is longer than context = {self.config.context}")
+        if segments.shape[-1] > self.config.context:
+            raise ValueError(f"segments is longer than context = {self.config.context}")
+        if mask.shape[-1] > self.config.context:
+            raise ValueError(f"mask is longer than context = {self.config.context}")
+        x = (
+            self.embedding(tokens)
+            + self.position_embedding[: tokens.shape[-1]]
+            + self.type_embedding(segments)
+        )
+        x = F.dropout(self.embedding_norm(x), 0.1, self.training)
+        for layer in self.layers:
+            x = layer(x, mask)
+        h = self.transform_norm(F.gelu(self.transform(x)))
+        words = F.linear(
+            self.embedding_scale * h, self.embedding.weight, self.word_bias
+        )
+        y = self.next_readout(torch.tanh(self.pooler(x[..., 0, :])))
+        next = self.next_readout_scale * y
+        return words, next
+
+
+# What wrappers put into the names of parameters.
+_WRAPPERS = (
+    "module",
+    "_orig_mod",
+    "_checkpoint_wrapped_module",
+    "_fsdp_wrapped_module",
+)
+_FUSED = ("cpu", "cuda", "mps", "xpu")  # devices with fused optimizers
+
+
+def param_groups(model: nn.Module) -> list[dict[str, Any]]:
+    """Groups of trained parameters, one per law; `lr` is the effective learning rate.
+
+    `lr_scale` is that rate over the spec's: schedules should multiply the groups' rates.
+    """
+    config = _config(model)
+    groups: list[dict[str, Any]] = [
+        {
+            "name": "input_output_scalar",
+            "lr": config.lr,
+            "lr_scale": 1.0,
+            "weight_decay": 0.01,
+            "eps": 1e-8,
+            "params": [
+                "embedding.weight",
+                "position_embedding",
+                "type_embedding.weight",
+                "word_bias",
+                "next_readout.weight",
+                "embedding_norm.gain",
+                "embedding_norm.shift",
+                "layers.layer.up_bias",
+                "layers.layer.attention_norm.gain",
+                "layers.layer.attention_norm.shift",
+                "layers.layer.output_norm.gain",
+                "layers.layer.output_norm.shift",
+                "transform_norm.gain",
+                "transform_norm.shift",
+            ],
+        },
+        {
+            "name": "hidden",
+            "lr": config.lr / config.width_ratio,
+            "lr_scale": 1 / config.width_ratio,
+            "weight_decay": 0.01,
+            "eps": 1e-8,
+            "params": [
+                "transform.weight",
+                "pooler.weight",
+                "layers.layer.query.weight",
+                "layers.layer.key.weight",
+                "layers.layer.value.weight",
+                "layers.layer.project.weight",
+                "layers.layer.up.weight",
+                "layers.layer.down.weight",
+            ],
+        },
+    ]
+    parameters = _parameters(model)
+    for group in groups:
+        group["params"] = [p for path in group["params"] for p in parameters[path]]
+    return groups
+
+
+def make_optimizer(model: nn.Module) -> torch.optim.AdamW:
+    """AdamW over `param_groups(model)`."""
+    groups = param_groups(model)
+    return torch.optim.AdamW(groups, fused=_fused(groups))
+
+
+def _config(model: nn.Module) -> Config:
+    """The config of a model, which may be wrapped."""
+    for module in model.modules():
+        if isinstance(module, BERT):
+            return module.config
+    raise ValueError("this model was not made here")
+
+
+def _parameters(model: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """The parameters by name, without the numbers of copies."""
+    found: dict[str, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        parts = [p for p in name.split(".") if not p.isdigit() and p not in _WRAPPERS]
+        found.setdefault(".".join(parts), []).append(parameter)
+    return found
+
+
+def _fused(groups: list[dict[str, Any]]) -> bool | None:
+    """Whether to use fused kernels; None leaves it to PyTorch."""
+    parameters = [p for group in groups for p in group["params"]]
+    others = [p for p in parameters if p.device.type not in _FUSED]
+    return None if others else True

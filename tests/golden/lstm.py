@@ -1,0 +1,163 @@
+"""LSTM, emitted by abcparam from lstm.param. Change the spec, not this file, and run
+
+    abcparam compile lstm.param
+
+Every tensor's comment gives its role, its exponents and its law. With r its own width
+over that width at base, its multiplier is mult * r**-a, its initial standard deviation
+S * r**-b and its learning rate lr * r**-c; W·x is the size of what it computes at
+initialization, ΔW·x that of the change which its own updates make, as powers of the
+growing dims.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Config", "LSTM", "make_optimizer", "param_groups"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes and hyperparameters. All scale factors follow from them."""
+
+    width: int = 64  # goes to infinity, base 64
+    features: int = 32
+    time: int = 28
+    classes: int = 10
+    lr: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name in ("width", "features", "time", "classes"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ValueError(f"{name} must be a positive integer, not {value!r}")
+        value = self.lr
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError(f"lr must be a finite number, not {value!r}")
+
+    @property
+    def width_ratio(self) -> float:
+        """width over its value at base."""
+        return self.width / 64
+
+
+class LSTM(nn.Module):
+    """x [..., time, features] -> [..., classes]"""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        # input: a = 0, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
+        self.U = nn.Linear(config.features, 4 * config.width, bias=False)
+        # hidden: a = 0, b = 1/2, c = 1; W·x ~ 1, ΔW·x ~ 1
+        self.W = nn.Linear(config.width, 4 * config.width, bias=False)
+        # input: a = 0, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
+        self.b = nn.Parameter(torch.empty(4 * config.width))
+        # output: a = 1, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
+        self.V = nn.Linear(config.width, config.classes, bias=False)
+        self.width = config.width
+        self.V_scale = 1 / config.width_ratio
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        config = self.config
+        nn.init.normal_(self.U.weight, std=config.features**-0.5)
+        nn.init.normal_(self.W.weight, std=config.width**-0.5)
+        nn.init.zeros_(self.b)
+        nn.init.normal_(self.V.weight, std=0.125)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-2] > self.config.time:
+            raise ValueError(f"x is longer than time = {self.config.time}")
+        if x.shape[-1] > self.config.features:
+            raise ValueError(f"x is longer than features = {self.config.features}")
+        h = self.U.weight.new_zeros(self.width)
+        c = self.U.weight.new_zeros(self.width)
+        for t in range(x.shape[-2]):
+            y = self.U(x[..., t, :]) + F.linear(h, self.W.weight, self.b)
+            i, f, g, o = y.chunk(4, dim=-1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+        return self.V_scale * self.V(h)
+
+
+# What wrappers put into the names of parameters.
+_WRAPPERS = (
+    "module",
+    "_orig_mod",
+    "_checkpoint_wrapped_module",
+    "_fsdp_wrapped_module",
+)
+_FUSED = ("cpu", "cuda", "mps", "xpu")  # devices with fused optimizers
+
+
+def param_groups(model: nn.Module) -> list[dict[str, Any]]:
+    """Groups of trained parameters, one per law; `lr` is the effective learning rate.
+
+    `lr_scale` is that rate over the spec's: schedules should multiply the groups' rates.
+    """
+    config = _config(model)
+    groups: list[dict[str, Any]] = [
+        {
+            "name": "input_output",
+            "lr": config.lr,
+            "lr_scale": 1.0,
+            "weight_decay": 0.0,
+            "eps": 1e-8,
+            "params": [
+                "U.weight",
+                "b",
+                "V.weight",
+            ],
+        },
+        {
+            "name": "hidden",
+            "lr": config.lr / config.width_ratio,
+            "lr_scale": 1 / config.width_ratio,
+            "weight_decay": 0.0,
+            "eps": 1e-8,
+            "params": [
+                "W.weight",
+            ],
+        },
+    ]
+    parameters = _parameters(model)
+    for group in groups:
+        group["params"] = [p for path in group["params"] for p in parameters[path]]
+    return groups
+
+
+def make_optimizer(model: nn.Module) -> torch.optim.Adam:
+    """Adam over `param_groups(model)`."""
+    groups = param_groups(model)
+    return torch.optim.Adam(groups, fused=_fused(groups))
+
+
+def _config(model: nn.Module) -> Config:
+    """The config of a model, which may be wrapped."""
+    for module in model.modules():
+        if isinstance(module, LSTM):
+            return module.config
+    raise ValueError("this model was not made here")
+
+
+def _parameters(model: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """The parameters by name, without the numbers of copies."""
+    found: dict[str, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        parts = [p for p in name.split(".") if not p.isdigit() and p not in _WRAPPERS]
+        found.setdefault(".".join(parts), []).append(parameter)
+    return found
+
+
+def _fused(groups: list[dict[str, Any]]) -> bool | None:
+    """Whether to use fused kernels; None leaves it to PyTorch."""
+    parameters = [p for group in groups for p in group["params"]]
+    others = [p for p in parameters if p.device.type not in _FUSED]
+    return None if others else True
