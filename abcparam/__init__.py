@@ -1,0 +1,12 @@
+"""A compiler for neural-network parametrizations.
+
+report = abcparam.check(pathlib.Path("gpt.param"))     # the verdict and every law
+code = abcparam.compile(pathlib.Path("gpt.param"))     # a PyTorch module
+"""
+
+from abcparam.diagnostics import Diagnostic, SpecError
+from abcparam.driver import check, compile
+from abcparam.report import Report
+
+__all__ = ["Diagnostic", "Report", "SpecError", "check", "compile"]
+__version__ = "0.1.0"

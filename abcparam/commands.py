@@ -1,0 +1,248 @@
+"""What each command does. A command prints results to stdout and returns its exit status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Any
+
+from abcparam.diagnostics import Diagnostic, SpecError, render
+from abcparam.driver import load, report
+from abcparam.judge import VERDICTS
+from abcparam.parse import read
+from abcparam.report import Report, invalid
+from abcparam.source import Source
+
+
+class Usage(Exception):
+    """The command line asks for something that cannot be done; the text says what to do instead."""
+
+
+def coloured(stream: Any) -> bool:
+    return bool(stream.isatty()) and not os.environ.get("NO_COLOR")
+
+
+def _values(options: argparse.Namespace) -> dict[str, Fraction]:
+    """`--set name=value …`; values are exact."""
+    found: dict[str, Fraction] = {}
+    for text in options.set or []:
+        name, equals, value = text.partition("=")
+        if not equals or len(value) > 40:
+            raise Usage(f"--set takes NAME=VALUE, not {text!r}")
+        found[name.strip()] = _number(value.strip())
+    return found
+
+
+def _number(text: str) -> Fraction:
+    _digits, _, exponent = text.lower().partition("e")
+    try:
+        if exponent and abs(int(exponent)) > 400:
+            raise ValueError
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise Usage(f"{text!r} is not a number; write 4096, 1e-3 or 1/2") from None
+
+
+def _set_argument(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        metavar="NAME=VALUE",
+        help="values for dims, hypers and symbols: --set width=4096 lr=1e-3 theta=1/2",
+    )
+
+
+# check
+
+
+def _check_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("files", nargs="+", metavar="FILE", help="a spec; - is standard input")
+    command.add_argument("--format", choices=["text", "json"], default="text")
+    _set_argument(command)
+
+
+def check(options: argparse.Namespace) -> int:
+    """Laws, verdict, reasons; 0 as expected, 1 not, 2 invalid."""
+    values = _values(options)
+    results = [_check_one(file, values) for file in options.files]
+    if options.format == "json":
+        import json
+
+        objects = [r.to_dict() if isinstance(r, Report) else r[1] for r in results]
+        print(json.dumps(objects[0] if len(objects) == 1 else objects, indent=2))
+    else:
+        _print_text(results)
+    return max(_status(r) for r in results)
+
+
+Result = Report | tuple[SpecError, dict[str, Any]]
+
+
+def _check_one(file: str, values: Mapping[str, Fraction]) -> Result:
+    source = Source("", file)
+    try:
+        source = read(file)
+        return report(load(source, values))
+    except SpecError as error:
+        return error, invalid(source.file, error.diagnostics)
+
+
+def _status(result: Result) -> int:
+    if not isinstance(result, Report):
+        return 2
+    return 0 if result.as_expected else 1
+
+
+def _print_text(results: list[Result]) -> None:
+    from abcparam.table import render_report
+
+    for result in results:
+        if isinstance(result, Report):
+            print(render_report(result, coloured(sys.stdout)))
+            _print_diagnostics(result.diagnostics, result.program.source)
+        else:
+            _print_diagnostics(result[0].diagnostics, result[0].source)
+
+
+def _print_diagnostics(
+    diagnostics: list[Diagnostic] | tuple[Diagnostic, ...], source: Source
+) -> None:
+    for diagnostic in diagnostics:
+        print(render(diagnostic, source, coloured(sys.stderr)) + "\n", file=sys.stderr)
+
+
+# compile
+
+
+def _compile_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", metavar="FILE", help="a spec; - is standard input")
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="where to write (default: beside the spec; - is stdout)",
+    )
+    command.add_argument("--require", choices=VERDICTS, help="refuse a spec whose verdict is less")
+    command.add_argument(
+        "--force", action="store_true", help="overwrite a file that abcparam did not write"
+    )
+    _set_argument(command)
+
+
+def compile_(options: argparse.Namespace) -> int:
+    """Writes the Python module; 0 done, 1 refused by --require, 2 invalid."""
+    from abcparam.driver import emit_program
+    from abcparam.files import write_generated
+
+    source = read(options.file)
+    found = report(load(source, _values(options)))
+    if options.require and not found.reaches(options.require):
+        print(
+            f"{source.file}: {found.verdict}, less than {options.require}: nothing written",
+            file=sys.stderr,
+        )
+        _print_diagnostics(found.diagnostics, source)
+        return 1
+    target = _target(options, found)
+    text = emit_program(found)
+    if target == "-":
+        print(text, end="")
+    else:
+        write_generated(target, text, options.force)
+    expected = (
+        ""
+        if found.as_expected
+        else f" (expected {', '.join(found.expected)}; see `abcparam check`)"
+    )
+    where = "standard output" if target == "-" else target
+    print(f"{found.program.name}: {found.verdict}{expected} -> {where}", file=sys.stderr)
+    return 0
+
+
+def _target(options: argparse.Namespace, found: Report) -> str:
+    if options.output:
+        return str(options.output)
+    if options.file == "-":
+        return "-"
+    return os.path.splitext(str(options.file))[0] + ".py"
+
+
+# fmt
+
+
+def _fmt_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="specs to rewrite; - prints standard input formatted",
+    )
+    command.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 if a file is not formatted"
+    )
+
+
+def fmt(options: argparse.Namespace) -> int:
+    """Canonical formatting, in place; every comment kept."""
+    return max(_fmt_one(file, options.check) for file in options.files)
+
+
+def _fmt_one(file: str, only_check: bool) -> int:
+    from abcparam.files import write_atomically
+    from abcparam.format import format_source
+
+    try:
+        source = read(file)
+        text = format_source(source)
+        same = text == source.text
+        if only_check and not same:
+            print(f"would reformat {source.file}")
+        elif file == "-" and not only_check:
+            print(text, end="")
+        elif not same:
+            write_atomically(file, text)
+    except SpecError as error:
+        _print_diagnostics(error.diagnostics, error.source)
+        return 2
+    return 1 if only_check and not same else 0
+
+
+# explain
+
+
+def _explain_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "code", metavar="CODE", help="a diagnostic's code, such as P0301; `all` lists them"
+    )
+
+
+def explain(options: argparse.Namespace) -> int:
+    """The story behind a diagnostic."""
+    from abcparam.explain import codes, story
+
+    if options.code.lower() == "all":
+        for code, rule in codes().items():
+            print(f"{code}  {(rule.__doc__ or '').strip().splitlines()[0]}")
+        return 0
+    text = story(options.code)
+    if text is None:
+        raise Usage(
+            f"no diagnostic has the code {options.code!r}; `abcparam explain all` lists them"
+        )
+    print(text)
+    return 0
+
+
+Run = Callable[[argparse.Namespace], int]
+Arguments = Callable[[argparse.ArgumentParser], None]
+
+COMMANDS: dict[str, tuple[str, Arguments, Run]] = {
+    "check": ("derive the laws of a spec and judge it", _check_arguments, check),
+    "compile": ("write the PyTorch module of a spec", _compile_arguments, compile_),
+    "fmt": ("format specs", _fmt_arguments, fmt),
+    "explain": ("the story behind a diagnostic", _explain_arguments, explain),
+}

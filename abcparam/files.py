@@ -1,0 +1,69 @@
+"""Files that are never half-written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from abcparam.diagnostics import SpecError
+from abcparam.rules import files as rules
+from abcparam.source import START, Source
+
+MARK = "emitted by abcparam from"
+
+
+def write_atomically(path: str, text: str) -> None:
+    """Writes a temporary file beside `path`, syncs it, and puts it in place; a file's permissions
+    are kept.
+    """
+    target = os.path.realpath(path)
+    try:
+        handle, temporary = tempfile.mkstemp(
+            dir=os.path.dirname(target) or ".", prefix=".abcparam-"
+        )
+    except OSError as error:
+        raise _cannot(path, error) from None
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, _mode(target))
+        os.replace(temporary, target)
+    except OSError as error:
+        os.unlink(temporary)
+        raise _cannot(path, error) from None
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _mode(target: str) -> int:
+    try:
+        return os.stat(target).st_mode & 0o777
+    except OSError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
+def write_generated(path: str, text: str, force: bool = False) -> None:
+    """Writes an emitted module; refuses to overwrite a file that abcparam did not write, unless
+    forced.
+    """
+    if not force and os.path.exists(path) and not _ours(path):
+        raise SpecError(Source("", path), [rules.NotOurs.at(START, path=path)])
+    write_atomically(path, text)
+
+
+def _ours(path: str) -> bool:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return MARK in file.read(2000)
+    except OSError:
+        return False
+
+
+def _cannot(path: str, error: OSError) -> SpecError:
+    problem = error.strerror or type(error).__name__
+    return SpecError(Source("", path), [rules.CannotWrite.at(START, path=path, problem=problem)])
