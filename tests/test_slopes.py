@@ -1,0 +1,380 @@
+"""Measured against derived: for every operation and every optimizer, what the emitted model does at
+growing width.
+
+Sizes at init, changes and gradients of an activation, and a tensor's own update applied to its
+input, are measured in float64 at five widths with a few seeds; the slope of log size against log
+width is compared with the exponent. The cases are held against the registries: an operation or
+optimizer without a case fails the suite.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import abcparam
+from abcparam.operations import operations
+from abcparam.optimizers import optimizers
+from abcparam.report import Report
+from tests.emitted import load
+
+WIDTHS = (128, 256, 512, 1024, 2048)
+SEEDS = range(4)
+STEPS = 2
+TOLERANCE = 0.1
+
+HEAD = """model Probe
+dim width -> inf, base = 128
+dim head = 16
+dim heads = width / head
+dim sequence = 8
+dim features = 24
+dim classes = 6
+hyper lr = 0.01
+"""
+
+EXPONENTS = {
+    "sgd": {"input": "a = 0, b = 0, c = -1", "hidden": "a = 0, b = 1/2, c = 0"},
+    "adam": {"input": "a = 0, b = 0, c = 0", "hidden": "a = 0, b = 1/2, c = 1"},
+}
+OUTPUT = {"sgd": "a = 1, b = 0, c = -1", "adam": "a = 1, b = 0, c = 0"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """The tensors and body of a block, and what is measured; `tail` is what the model returns."""
+
+    operations: tuple[str, ...]
+    body: str
+    tensors: str = ""
+    tail: str = "readout @ y"
+    readout: str = "[classes, width]"
+    measured: tuple[str, ...] = ("y",)
+    shape: str = "sequence, features"
+    start: str = "U @ x"
+    more: str = ""
+
+
+CASES = {
+    "sum": Case(("+",), "y = x + A @ x", "tensor A : hidden [width, width]"),
+    "difference": Case(("-",), "y = x - A @ x", "tensor A : hidden [width, width]"),
+    "product": Case(("*",), "y = x * tanh(A @ x)", "tensor A : hidden [width, width]"),
+    "factor": Case(("scale",), "y = (width / base(width))^(-1/2) * x"),
+    "map": Case(("@",), "y = A @ x", "tensor A : hidden [width, width]"),
+    "transposed map": Case(("@",), "y = A.T @ x", "tensor A : hidden [width, width]"),
+    "contraction": Case(
+        ("@",),
+        "h = D @ x\n    y = E @ h",
+        "tensor D : output [classes, width]\n    tensor E : input [width, classes]",
+        measured=("h", "y"),
+    ),
+    "dropout": Case(("dropout",), "y = dropout(x, 0.1)"),
+    "index": Case(("index",), "y = x[0]"),
+    "transpose": Case(("transpose",), "h = transpose(x)\n    y = transpose(h)"),
+    "flatten": Case(("flatten",), "y = flatten(x)", readout="[classes, sequence * width]"),
+    "pieces": Case(
+        ("split", "concat"), "p, q = split(x, 2)\n    y = concat(q, p)", measured=("p", "y")
+    ),
+    "zeros": Case(("zeros",), "y = x + zeros(width)"),
+    "mean over width": Case(
+        ("mean",),
+        "y = mean(A @ x, axis = -1)",
+        "tensor A : hidden [width, width]",
+        readout="[classes, sequence]",
+    ),
+    "mean over the sequence": Case(("mean",), "y = mean(x, axis = 0)"),
+    "attention": Case(
+        ("attention",),
+        "y = attention(Q @ x, K @ x, W @ x, heads = heads, scale = head^-1, causal = true)",
+        "tensor Q, K, W : hidden [heads * head, width]",
+    ),
+    "lookup": Case(
+        ("embed",),
+        "y = x",
+        shape="sequence",
+        start="embed(table, x)",
+        more="tensor table : input [classes, width]",
+    ),
+    "layernorm": Case(("layernorm",), "y = layernorm((width / base(width))^(1/4) * x)"),
+    "rmsnorm": Case(
+        ("rmsnorm",), "y = rmsnorm(x, gain = G, bias = H)", "tensor G, H : input [width]"
+    ),
+    "softmax": Case(
+        ("softmax",),
+        "y = softmax(R @ x)",
+        "tensor R : output [classes, width] { init = zeros }",
+        readout="[classes, classes]",
+    ),
+    **{
+        name: Case((name,), f"y = {name}(A @ x)", "tensor A : hidden [width, width]")
+        for name in ("relu", "gelu", "silu", "tanh", "sigmoid", "softplus", "square")
+    },
+}
+
+
+def test_every_operation_has_a_case():
+    assert {name for case in CASES.values() for name in case.operations} == set(operations())
+
+
+def spec(case: Case, family: str, optimizer: str) -> str:
+    index = "index(classes) " if "embed" in case.operations else ""
+    source = case.more or "tensor U : input [width, features]"
+    return f"""{HEAD}
+parametrization {{
+    input  {{ {EXPONENTS[family]["input"]} }}
+    hidden {{ {EXPONENTS[family]["hidden"]} }}
+    output {{ {OUTPUT[family]} }}
+}}
+{source}
+tensor readout : {role(case)} {case.readout} {{ init = {start_of(case)} }}
+block Operation(x) {{
+    {case.tensors}
+    {case.body}
+    return y
+}}
+forward(x : {index}[{case.shape}]) {{
+    y = Operation({case.start}) as operation
+    return {case.tail}
+}}
+optimizer {optimizer}
+loss cross_entropy
+"""
+
+
+def role(case: Case) -> str:
+    return "output" if "width" in case.readout else "scalar"
+
+
+def start_of(case: Case) -> str:
+    """A small readout, so that the first loss gradient is the same at every width.
+
+    A finite one is orthogonal: a few random numbers would not average out.
+    """
+    return "normal(fan_in^(-1/2) / 8)" if "width" in case.readout else "orthogonal(1/8)"
+
+
+def settings(name: str) -> str:
+    eps = ", eps = 0" if "eps" in optimizers()[name].settings else ""
+    decay = ", weight_decay = 0" if "weight_decay" in optimizers()[name].settings else ""
+    return f"{name} {{ lr = lr{eps}{decay} }}"
+
+
+class Probe:
+    """What is measured at one width: mean squares over seeds, by (name, quantity)."""
+
+    def __init__(self) -> None:
+        self.squares: dict[tuple[str, str], list[float]] = {}
+
+    def add(self, name: str, quantity: str, value: Tensor) -> None:
+        self.squares.setdefault((name, quantity), []).append(float(value.square().mean()))
+
+    def sizes(self) -> dict[tuple[str, str], float]:
+        return {key: math.sqrt(sum(found) / len(found)) for key, found in self.squares.items()}
+
+
+def slopes(by_width: dict[int, dict[tuple[str, str], float]]) -> dict[tuple[str, str], float]:
+    found = {}
+    for key in next(iter(by_width.values())):
+        sizes = [by_width[width][key] for width in by_width]
+        if min(sizes) > 0:
+            found[key] = float(np.polyfit(np.log(list(by_width)), np.log(sizes), 1)[0])
+    return found
+
+
+def locals_of(block: Any, names: tuple[str, ...], x: Tensor) -> dict[str, Tensor]:
+    """The named values of the block: its forward pass, run with the names of its frame kept."""
+    import sys
+
+    kept: dict[str, Tensor] = {}
+
+    def tracer(frame: Any, event: str, argument: Any) -> Any:
+        if (
+            event == "return"
+            and frame.f_code.co_name == "forward"
+            and frame.f_locals.get("self") is block
+        ):
+            kept.update({n: frame.f_locals[n] for n in names if n in frame.f_locals})
+            kept.setdefault("y", argument)
+        return tracer
+
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        result = block(x)
+    finally:
+        sys.settrace(before)
+    return {**kept, "y": kept.get("y", result)} if "y" in names else kept
+
+
+def data(module: ModuleType, case: Case, seed: int) -> tuple[Tensor, Tensor]:
+    draw = torch.Generator().manual_seed(1000 + seed)
+    config = module.Config()
+    if "embed" in case.operations:
+        x = torch.randint(config.classes, (4, config.sequence), generator=draw)
+    else:
+        x = torch.randn(4, config.sequence, config.features, generator=draw, dtype=torch.float64)
+    return x, torch.randint(config.classes, (64,), generator=draw)
+
+
+def run(module: ModuleType, case: Case, width: int, seed: int, probe: Probe) -> None:
+    torch.manual_seed(seed)
+    model = module.Probe(module.Config(width=width)).double().eval()
+    optimizer = module.make_optimizer(model)
+    x, targets = data(module, case, seed)
+    caught: dict[str, Tensor] = {}
+    block = model.operation
+    hook = block.register_forward_pre_hook(lambda _, inputs: caught.update(x=inputs[0]))
+    first: dict[str, Tensor] = {}
+    for step in range(STEPS + 1):
+        values, logits = observed(model, block, case, x, caught)
+        for name, value in values.items():
+            if step == 0:
+                first[name] = value.detach().clone()
+                probe.add(name, "at_init", value.detach())
+            else:
+                probe.add(name, f"change {step}", value.detach() - first[name])
+        loss = torch.nn.functional.cross_entropy(
+            logits.reshape(-1, logits.shape[-1]),
+            targets[: logits.reshape(-1, logits.shape[-1]).shape[0]],
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        if step == 0 and values.get("y") is not None and values["y"].grad is not None:
+            probe.add("y", "gradient", values["y"].grad)
+        optimizer.step()
+    hook.remove()
+
+
+def observed(
+    model: Any, block: Any, case: Case, x: Tensor, caught: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], Tensor]:
+    kept: dict[str, Tensor] = {}
+
+    def keep(_: Any, inputs: Any, output: Tensor) -> Tensor:
+        if output.requires_grad:
+            output.retain_grad()
+        kept["y"] = output
+        return output
+
+    hook = block.register_forward_hook(keep)
+    logits = model(x)
+    hook.remove()
+    others = tuple(name for name in case.measured if name != "y")
+    if others:
+        with torch.no_grad():
+            kept |= {n: v for n, v in locals_of(block, others, caught["x"]).items() if n in others}
+    return {name: kept[name] for name in (*case.measured, "y") if name in kept}, logits
+
+
+def measured(text: str, case: Case, folder: Path) -> tuple[Report, dict[tuple[str, str], float]]:
+    report = abcparam.check(text)
+    module = load(abcparam.compile(text), folder)
+    by_width = {}
+    for width in WIDTHS:
+        probe = Probe()
+        for seed in SEEDS:
+            run(module, case, width, seed, probe)
+        by_width[width] = probe.sizes()
+    return report, slopes(by_width)
+
+
+def exponent(size: Any) -> float:
+    return float(size.exponents()["width"])
+
+
+@pytest.mark.parametrize("family", ["sgd", "adam"])
+@pytest.mark.parametrize("name", CASES)
+def test_operation(name: str, family: str, tmp_path: Path):
+    case = CASES[name]
+    torch.set_num_threads(1)
+    report, found = measured(spec(case, family, settings(family)), case, tmp_path)
+    for local in case.measured:
+        node = report.graph.activations[f"operation.{local}"]
+        assert found[local, "at_init"] == pytest.approx(exponent(node.s0), abs=TOLERANCE)
+        change = found[local, f"change {STEPS}"]
+        assert change == pytest.approx(exponent(node.d), abs=TOLERANCE), "change"
+    if "y" in case.measured:
+        gradient = report.graph.activations["operation.y"].g0
+        assert found["y", "gradient"] == pytest.approx(exponent(gradient), abs=TOLERANCE), (
+            "gradient"
+        )
+
+
+NETWORK = """
+dim extra = 5
+tensor U : input [width, features] {{ {input} }}
+tensor A : hidden [width, width] {{ {hidden} }}
+tensor V : output [classes, width] {{ {output} }}
+forward(x : [features]) {{
+    h = U @ x
+    k = A @ tanh(h)
+    return V @ tanh(k)
+}}
+optimizer {optimizer}
+loss cross_entropy
+"""
+
+RATES = {  # learning rate exponents: maximal, and smaller ones for each tensor
+    "sgd": [("-1", "0", "-1"), ("-1/2", "1/4", "-1/2")],
+    "adam": [("0", "1", "0"), ("1/4", "3/2", "1/2")],
+}
+
+
+def note(inputs: dict[str, Tensor], name: str, _: Any, arguments: tuple[Tensor, ...]) -> None:
+    inputs[name] = arguments[0].detach()
+
+
+def updates(text: str, folder: Path) -> dict[tuple[str, str], float]:
+    """Slopes of the first update of each tensor, applied to its input."""
+    module = load(abcparam.compile(text), folder)
+    by_width = {}
+    for width in WIDTHS:
+        probe = Probe()
+        for seed in SEEDS:
+            torch.manual_seed(seed)
+            model = module.Probe(module.Config(width=width)).double()
+            draw = torch.Generator().manual_seed(seed)
+            x = torch.randn(16, module.Config().features, generator=draw, dtype=torch.float64)
+            targets = torch.randint(module.Config().classes, (16,), generator=draw)
+            optimizer = module.make_optimizer(model)
+            inputs: dict[str, Tensor] = {}
+            for name in "UAV":
+                layer = getattr(model, name)
+                layer.register_forward_pre_hook(partial(note, inputs, name))
+            before = {name: getattr(model, name).weight.detach().clone() for name in "UAV"}
+            torch.nn.functional.cross_entropy(model(x), targets).backward()
+            optimizer.step()
+            for name in "UAV":
+                scale = getattr(model, f"{name}_scale", 1.0)
+                change = getattr(model, name).weight.detach() - before[name]
+                probe.add(name, "update", scale * (inputs[name] @ change.T))
+        by_width[width] = probe.sizes()
+    return slopes(by_width)
+
+
+@pytest.mark.parametrize("choice", [0, 1])
+@pytest.mark.parametrize("name", optimizers())
+def test_optimizer(name: str, choice: int, tmp_path: Path):
+    torch.set_num_threads(1)
+    family = "sgd" if optimizers()[name].gauge == 2 else "adam"
+    first, second, third = RATES[family][choice]
+    text = HEAD + NETWORK.format(
+        input=f"a = 0, b = 0, c = {first}",
+        hidden=f"a = 0, b = 1/2, c = {second}",
+        output=f"a = 1, b = 0, c = {third}",
+        optimizer=settings(name),
+    )
+    found = updates(text, tmp_path)
+    report = abcparam.check(text)
+    for law in report.judgement.tensors:
+        derived = exponent(law.update)
+        assert found[law.path, "update"] == pytest.approx(derived, abs=TOLERANCE), law.path
