@@ -1,0 +1,1 @@
+"""Measurements of abcparam beside other code, taken in turns in one run: `python -m benchmarks`."""

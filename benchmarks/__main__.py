@@ -1,0 +1,71 @@
+"""Run the benchmarks: `python -m benchmarks [NAME …]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from benchmarks.measure import Comparison, Options, SkippedError, table, write
+
+Benchmark = Callable[[Options], list[Comparison]]
+BENCHMARKS = {
+    "check": ("startup", "check", "a cold `abcparam check` beside `import sympy`"),
+    "compile": ("startup", "compile_", "a cold `abcparam compile` beside `import torch`"),
+    "tensors": ("tensors", "per_tensor", "cost per tensor of 20,000 tensors beside 200"),
+    "step": ("steps", "beside_handwritten", "a training step beside hand-written PyTorch"),
+    "mup": ("steps", "beside_mup", "a training step beside microsoft/mup"),
+}
+
+
+def parse_arguments() -> argparse.Namespace:
+    listed = "\n".join(f"  {name:9} {what}" for name, (_, _, what) in BENCHMARKS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=f"Ratios measured side by side in one run:\n\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="those to run (default: all)")
+    add("--quick", action="store_true", help="fewer rounds")
+    add("--threads", type=int, default=2, help="for training steps")
+    add("--emitted", type=Path, metavar="FILE", help="an emitted GPT, instead of compiling one")
+    add("--output", type=Path, default=Path(__file__).parent, metavar="FOLDER")
+    arguments = parser.parse_args()
+    if unknown := [name for name in arguments.names if name not in BENCHMARKS]:
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    return arguments
+
+
+def load(name: str) -> Benchmark:
+    """Imported only when run: some need torch."""
+    module, function, _ = BENCHMARKS[name]
+    return cast(Benchmark, getattr(import_module(f"benchmarks.{module}"), function))
+
+
+def main() -> int:
+    """0 where no target is missed, else 1."""
+    arguments = parse_arguments()
+    options = Options(arguments.quick, arguments.threads, arguments.emitted)
+    comparisons: list[Comparison] = []
+    skipped: dict[str, str] = {}
+    for name in arguments.names or BENCHMARKS:
+        print(f"{name}: {BENCHMARKS[name][2]} …", file=sys.stderr, flush=True)
+        try:
+            comparisons += load(name)(options)
+        except SkippedError as reason:
+            skipped[name] = str(reason)
+            print(f"{name}: skipped: {reason}", file=sys.stderr)
+    print(table(comparisons), end="")
+    if arguments.names:
+        print("not written: only a full run is", file=sys.stderr)
+    else:
+        write(comparisons, skipped, arguments.output)
+    return int(any(c.verdict == "missed" for c in comparisons))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""A training step of the emitted GPT beside the same network by hand and under mup."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import importlib.util
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks import handwritten_gpt as handwritten
+from benchmarks.measure import (
+    ROOT,
+    Comparison,
+    Options,
+    SkippedError,
+    alternate,
+    compare,
+    seconds,
+)
+
+SIZES = {"width": 256, "depth": 4, "context": 128, "vocab": 256}
+BATCH = 8
+Step = Callable[[], None]
+
+
+def beside_handwritten(options: Options) -> list[Comparison]:
+    """Eager, and under torch.compile."""
+    with emitted_module(options) as module:
+        same_network(module)
+        return [
+            versus(options, module, "by hand", handwritten_step, compiled=False, target=1.0),
+            versus(options, module, "by hand", handwritten_step, compiled=True, target=1.0),
+        ]
+
+
+def beside_mup(options: Options) -> list[Comparison]:
+    """mup as its documentation uses it, and with torch's fused kernel asked for."""
+    try:
+        importlib.import_module("mup")
+    except ImportError as error:
+        raise SkippedError(f"{error}; `pip install --no-deps mup pyyaml`") from None
+    with emitted_module(options) as module:
+        return [
+            versus(options, module, "mup", lambda _: mup_step(None), compiled=False, target=1.0),
+            versus(
+                options, module, "mup, fused", lambda _: mup_step(True), compiled=False, target=None
+            ),
+        ]
+
+
+def versus(
+    options: Options,
+    module: ModuleType,
+    opponent: str,
+    make_theirs: Callable[[bool], Step],
+    *,
+    compiled: bool,
+    target: float | None,
+) -> Comparison:
+    torch.set_num_threads(options.threads)
+    torch.compiler.reset()
+    ours, theirs = emitted_step(module, compiled), make_theirs(compiled)
+    for step in (ours, theirs) * 5:
+        step()  # compiles and warms up
+    with no_garbage_collection():
+        pairs = alternate(lambda: seconds(ours), lambda: seconds(theirs), options.rounds(50))
+    how = "compiled" if compiled else "eager"
+    return compare(f"step, {how}, beside {opponent}", ("emitted", opponent), pairs, target)
+
+
+def emitted_step(module: ModuleType, compiled: bool) -> Step:
+    torch.manual_seed(0)
+    model = module.GPT(module.Config(**SIZES))
+    return training_step(model, module.make_optimizer(model), compiled)
+
+
+def handwritten_step(compiled: bool) -> Step:
+    torch.manual_seed(0)
+    model = handwritten.GPT(handwritten.Config(**SIZES))
+    return training_step(model, handwritten.make_optimizer(model), compiled)
+
+
+def mup_step(fused: bool | None) -> Step:
+    from benchmarks import mup_gpt
+
+    torch.manual_seed(0)
+    model = mup_gpt.make_model(handwritten.Config(**SIZES))
+    return training_step(model, mup_gpt.make_optimizer(model, fused), compiled=False)
+
+
+def training_step(model: nn.Module, optimizer: torch.optim.Optimizer, compiled: bool) -> Step:
+    """Forward, backward and update on a batch that is always the same."""
+    tokens, targets = batch()
+    forward = torch.compile(model) if compiled else model
+
+    def step() -> None:
+        F.cross_entropy(forward(tokens).flatten(0, 1), targets.flatten()).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    size = (BATCH, SIZES["context"] + 1)
+    tokens = torch.randint(SIZES["vocab"], size, generator=generator)
+    return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
+
+
+# --- the same network -----------------------------------------------------------------------------
+
+
+def same_network(module: ModuleType) -> None:
+    """Raise unless both give the same losses from the same weights, over a few updates."""
+    torch.manual_seed(0)
+    ours = module.GPT(module.Config(**SIZES))
+    theirs = handwritten.GPT(handwritten.Config(**SIZES))
+    nn.init.normal_(theirs.readout.weight, std=0.05)  # from zeros, the first loss would say nothing
+    copy_weights(theirs, ours)
+    our_losses = losses_of(ours, module.make_optimizer(ours))
+    their_losses = losses_of(theirs, handwritten.make_optimizer(theirs))
+    if not torch.allclose(our_losses, their_losses, rtol=1e-4):
+        raise AssertionError(f"not the same network: losses {our_losses}, {their_losses}")
+
+
+def copy_weights(source: nn.Module, target: nn.Module) -> None:
+    """By name, with or without PyTorch's `.weight` at its end."""
+    values = {name.removesuffix(".weight"): value for name, value in source.state_dict().items()}
+    names = {name.removesuffix(".weight"): name for name in target.state_dict()}
+    if values.keys() != names.keys():
+        raise AssertionError(f"names differ: {sorted(values.keys() ^ names.keys())}")
+    target.load_state_dict({names[name]: value for name, value in values.items()})
+
+
+def losses_of(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 4) -> Tensor:
+    tokens, targets = batch()
+    losses = []
+    for _ in range(steps):
+        loss = F.cross_entropy(model(tokens).flatten(0, 1), targets.flatten())
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.detach())
+    return torch.stack(losses)
+
+
+# --- the emitted module ---------------------------------------------------------------------------
+
+
+@contextmanager
+def emitted_module(options: Options) -> Iterator[ModuleType]:
+    """examples/gpt.param compiled and imported; its file is there as long as it is used."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = options.emitted or emit(Path(folder))
+        spec = importlib.util.spec_from_file_location("emitted_gpt", path)
+        if spec is None or spec.loader is None:
+            raise SkippedError(f"{path} is not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["emitted_gpt"] = module
+        spec.loader.exec_module(module)
+        yield module
+
+
+def emit(folder: Path) -> Path:
+    import abcparam
+
+    path = folder / "gpt.py"
+    path.write_text(abcparam.compile(ROOT / "examples" / "gpt.param"), encoding="utf-8")
+    return path
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
