@@ -76,11 +76,10 @@ class Collector:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.diagnostics: list[Diagnostic] = []
+        self.diagnostics: dict[Diagnostic, None] = {}
 
     def add(self, diagnostic: Diagnostic) -> None:
-        if diagnostic not in self.diagnostics:
-            self.diagnostics.append(diagnostic)
+        self.diagnostics.setdefault(diagnostic)
 
     @property
     def errors(self) -> list[Diagnostic]:
@@ -101,11 +100,15 @@ def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     return sorted(diagnostics, key=lambda d: (rank[d.severity], d.span.line, d.span.column, d.code))
 
 
+MOST_KNOWN = 200  # names to compare with, so that a long spec full of errors is told of fast
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """` Did you mean ...?` for the nearest known name, or nothing."""
     import difflib
 
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    near = [other for other in known if abs(len(other) - len(name)) < 8][:MOST_KNOWN]
+    close = difflib.get_close_matches(name, near, n=1, cutoff=0.6)
     return f" Did you mean `{close[0]}`?" if close else ""
 
 

@@ -4,6 +4,7 @@ shape.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 from abcparam import syntax
@@ -268,10 +269,9 @@ class Body:
         return None
 
     def _unlabelled(self) -> str:
-        taken = {child.name for child in self.children}
-        return next(
-            n for n in ("copies", *(f"copies{i}" for i in range(2, 10**6))) if n not in taken
-        )
+        taken = {*(child.name for child in self.children), *self.tensors, *self.world.tensors}
+        numbers = (f"copies{number}" for number in itertools.count(2))
+        return next(name for name in itertools.chain(["copies"], numbers) if name not in taken)
 
     def _carried(self, body: Sequence[syntax.Statement]) -> tuple[str, ...]:
         """Names that are assigned both before and inside, in the order in which they are assigned

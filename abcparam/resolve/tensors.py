@@ -61,6 +61,15 @@ class Globals(Record):
         return order_of(self.dims, powers)
 
 
+def positive(world: Globals, span: Span, what: str, amount: Amount) -> None:
+    """Reports a factor that is nothing, or less."""
+    value = world.at_base(amount.value)
+    if value is not None and value <= 0:
+        remedy = "`frozen` keeps a tensor as it starts, `init = zeros` starts it at zero"
+        fields = {"what": what, "value": value, "wanted": "positive", "remedy": remedy}
+        world.collector.add(rules.NotPositive.at(span, **fields))
+
+
 class Geometry(Record):
     """How a tensor's axes are read."""
 
@@ -235,6 +244,7 @@ class _Tensor:
         amount = self._setting(settings, key, amounts)
         if amount is not None:
             self._constant_of_the_width(settings[key].span, key, amount)
+            positive(self.world, settings[key].span, f"`{key}` of `{self._owner(key)}`", amount)
         return amount
 
     def _owner(self, key: str) -> str:

@@ -12,7 +12,7 @@ from abcparam.polynomials import number
 from abcparam.program import Amount, Init, Loss, Optimizer, Setting, Tensor
 from abcparam.record import Record, replace
 from abcparam.resolve.amounts import NotStatic
-from abcparam.resolve.tensors import Globals
+from abcparam.resolve.tensors import Globals, positive
 from abcparam.resolve.words import ROLES, hyphenated
 from abcparam.rules import exponents as rules
 from abcparam.rules import names as name_rules
@@ -48,7 +48,9 @@ def _set(world: Globals, settings: dict[str, Setting], setting: syntax.Setting) 
             _same_length(setting, default, value)
             settings[setting.key] = tuple(amounts.amount(item) for item in value.items)
         elif value is not None and not isinstance(default, tuple):
-            settings[setting.key] = amounts.amount(value, f"`{setting.key}`")
+            settings[setting.key] = amount = amounts.amount(value, f"`{setting.key}`")
+            if setting.key == "lr":
+                positive(world, setting.span, "`lr`", amount)
         else:
             raise NotStatic(_not(setting, "a tuple such as `(0.9, 0.95)`"))
     except NotStatic as error:
