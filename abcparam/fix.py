@@ -1,30 +1,30 @@
 """The smallest change of exponents that makes a program maximal-update; checked before it is
 proposed.
 
-The target is found first: sizes at init where constraints want them, then each update as large as
-its slack allows. Then each tensor takes the fewest letters that get it there, and whatever turns
-out not to be needed is dropped.
+A target is found first, once with every tensor on its own and once with those that take an exponent
+from the same place moving together. Then each tensor takes the fewest letters that get it there,
+and whatever turns out not to be needed is dropped. Where more than one change is left, every single
+one by an amount that occurred is tried. All this happens on two copies of each finite repeat.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
+from itertools import product
 
-from abcparam.calculus.graph import Graph, build_graph
-from abcparam.calculus.linear import Linear
-from abcparam.calculus.node import Node
-from abcparam.calculus.parameter import Parameter
-from abcparam.calculus.rounds import train
-from abcparam.judge import Judgement, judge
-from abcparam.program import OWN, Affine, Program, Tensor
+from abcparam import syntax
+from abcparam.calculus.graph import Graph
+from abcparam.polynomials import number
+from abcparam.program import OWN, Affine, Amount, Module, Program, Tensor
 from abcparam.record import Record, replace
-from abcparam.sizes import Size
+from abcparam.target import Moves, laws_of, moved, target
 
-MOST_PASSES = 12
 MOST_NODES = 3000
-
-Moves = dict[tuple[str, str], Fraction]  # (tensor path, letter) -> what is added to its exponent
+MOST_SINGLES = 120
+COPIES = 2
+USUAL = [Fraction(sign * k, 4) for k in (2, 4, 1) for sign in (1, -1)]
 
 
 class Change(Record):
@@ -39,120 +39,33 @@ class Change(Record):
         return f"`{self.owner}` {self.letter} = {self.before} -> {self.after}"
 
 
+Changes = list[tuple[Change, Moves]]
+
+
 def propose(program: Program, graph: Graph) -> tuple[Change, ...]:
     """The change, empty where none is found or the graph is too large to search."""
     if len(graph.nodes) > MOST_NODES or program.alignment != "tensor-programs":
         return ()
-    moves = _target(program)
-    if moves is None:
-        return ()
-    changes = _grouped(program, _fewest(program, moves))
-    return _without_needless(program, changes)
+    short = replace(program, root=_shortened(program.root, program))
+    targets = [
+        target(short, lambda tensor, _: [tensor]),
+        target(short, lambda tensor, letter: _sharing(program, tensor, letter)),
+    ]
+    found = [_needed(short, _grouped(program, _fewest(program, m))) for m in targets if m]
+    best = min((changes for changes in found if changes), key=len, default=[])
+    if len(best) != 1:
+        best = _single(short, [moves for moves in targets if moves]) or best
+    return tuple(change for change, _ in best) if _reaches(program, best) else ()
 
 
-def laws_of(program: Program) -> tuple[Graph, Judgement]:
-    graph = build_graph(program)
-    return graph, judge(graph, train(graph))
-
-
-def moved(program: Program, moves: Moves) -> Program:
-    """The program with its exponents moved."""
-    tensors = dict(program.tensors)
-    for (path, letter), by in moves.items():
-        tensor = tensors[path]
-        own = tensor.exponents[letter].get(OWN, Affine(Fraction(0)))
-        by_dim = {**tensor.exponents[letter], OWN: Affine(own.constant + by)}
-        tensors[path] = replace(tensor, exponents={**tensor.exponents, letter: by_dim})
-    return replace(program, tensors=tensors)
-
-
-# The target, with b for sizes at init and c for updates
-
-
-def _target(program: Program) -> Moves | None:
-    moves: Moves = {}
-    for _ in range(MOST_PASSES):
-        graph, judgement = laws_of(moved(program, moves))
-        if judgement.verdict == "maximal-update":
-            return moves
-        step = _init_step(judgement) or _readout_step(graph) or _update_step(judgement)
-        if not step:
-            return None
-        for (path, letter), size in step.items():
-            by = _in_own_width(graph, path, size)
-            if by is None:
-                return None
-            moves[path, letter] = moves.get((path, letter), Fraction(0)) + by
-    return None
-
-
-def _init_step(judgement: Judgement) -> dict[tuple[str, str], Size]:
-    """Weights that make an input of the wrong size at init: b takes what is too much."""
-    step: dict[tuple[str, str], Size] = {}
-    for violation in judgement.at_init:
-        for parameter in violation.node.maps:
-            if isinstance(parameter, Parameter) and not parameter.sigma.is_zero:
-                step.setdefault((parameter.tensor.path, "b"), violation.node.s0)
-        break
-    return step
-
-
-def _readout_step(graph: Graph) -> dict[tuple[str, str], Size]:
-    """Output-role maps whose initial weights pass on too much, or only a part of a change of full
-    size.
-    """
-    step: dict[tuple[str, str], Size] = {}
-    for node in graph.nodes:
-        if isinstance(node, Linear) and _reads_out(node):
-            excess = node.gains()[0] + node.inputs[0].s0 - node.bc
-            if excess != node.context.nought:
-                step[node.parameter.tensor.path, "b"] = excess
-    return step
-
-
-def _reads_out(node: Linear) -> bool:
-    nought = node.context.nought
-    sound = not node.parameter.sigma.is_zero and not node.inputs[0].s0.is_zero and node.bc.is_bound
-    return (
-        sound and node.rho_in > nought and node.rho_out <= nought and not _is_data(node.inputs[0])
-    )
-
-
-def _is_data(node: Node) -> bool:
-    return not node.maps
-
-
-def _update_step(judgement: Judgement) -> dict[tuple[str, str], Size]:
-    """The first tensors with slack, inputs before outputs: c takes it. Those over their bound go
-    first.
-    """
-    over = {
-        (t.path, "c"): -t.slack
-        for t in judgement.tensors
-        if t.slack is not None and t.status == "over"
-    }
-    if over:
-        return over
-    return {
-        (t.path, "c"): -t.slack
-        for t in judgement.tensors
-        if t.slack is not None and t.status == "under"
-    }
-
-
-def _in_own_width(graph: Graph, path: str, size: Size) -> Fraction | None:
-    """A size as an exponent of the tensor's own width; None where it is not one."""
-    if not size.vectors:
-        return None
-    parameter = next(p for p in graph.parameters if p.tensor.path == path)
-    nought = size.space.nought
-    own = parameter.rho_in if parameter.rho_in > nought else parameter.rho_out
-    wanted, have = size.exponents(), own.exponents()
-    name = next((n for n, value in have.items() if value), None)
-    if name is None:
-        return None
-    ratio = wanted[name] / have[name]
-    return ratio if all(wanted[n] == ratio * have[n] for n in have) else None
+def _shortened(module: Module, program: Program) -> Module:
+    """The module with few copies of each finite repeat."""
+    children = tuple(_shortened(child, program) for child in module.children)
+    count = module.count
+    if count and not any(program.growth_of(name) for name in count.value.names):
+        few = min(COPIES, int(count.value.evaluate(program.base_values())))
+        count = Amount(syntax.Number(Fraction(few)), number(few))
+    return replace(module, children=children, count=count)
 
 
 # The fewest letters
@@ -175,11 +88,11 @@ def _own(tensor: Tensor, letter: str) -> Fraction:
     return tensor.exponents[letter].get(OWN, Affine(Fraction(0))).constant
 
 
-def _grouped(program: Program, moves: Moves) -> list[tuple[Change, Moves]]:
-    """Changes of roles where all tensors that take an exponent from their role move alike, else of
-    tensors.
+def _grouped(program: Program, moves: Moves) -> Changes:
+    """Changes of roles and declarations where all tensors that take an exponent from there move
+    alike, else of tensors.
     """
-    changes: list[tuple[Change, Moves]] = []
+    changes: Changes = []
     left = dict(moves)
     for (path, letter), by in moves.items():
         tensor = program.tensors[path]
@@ -187,7 +100,7 @@ def _grouped(program: Program, moves: Moves) -> list[tuple[Change, Moves]]:
             continue
         alike = _sharing(program, tensor, letter)
         grouped = len(alike) > 1 and all(left.get((t.path, letter)) == by for t in alike)
-        owner = str(tensor.role) if grouped else path
+        owner = _owner(alike, letter) if grouped else path
         chosen = {(t.path, letter): by for t in (alike if grouped else [tensor])}
         before = _own(tensor, letter)
         changes.append((Change(owner, letter, before, before + by), chosen))
@@ -196,18 +109,44 @@ def _grouped(program: Program, moves: Moves) -> list[tuple[Change, Moves]]:
 
 
 def _sharing(program: Program, tensor: Tensor, letter: str) -> list[Tensor]:
-    """The tensors that take this exponent from the same place."""
-    if letter in tensor.spans:
-        return [tensor]
-    return [t for t in program.tensors.values() if t.role == tensor.role and letter not in t.spans]
+    """The tensors that take this exponent from the same place: a declaration or their role."""
+    place = tensor.spans.get(letter)
+    alike = [t for t in program.tensors.values() if t.spans.get(letter) == place]
+    return alike if place else [t for t in alike if t.role == tensor.role]
 
 
-def _without_needless(program: Program, changes: list[tuple[Change, Moves]]) -> tuple[Change, ...]:
+def _owner(tensors: list[Tensor], letter: str) -> str:
+    """The names of a declaration, or the role."""
+    if letter not in tensors[0].spans:
+        return str(tensors[0].role)
+    return ", ".join(dict.fromkeys(tensor.name for tensor in tensors))
+
+
+def _needed(program: Program, changes: Changes) -> Changes:
+    """The changes without needless ones; none if they do not lead there."""
     for change in list(changes):
         rest = [c for c in changes if c is not change]
         if rest and _reaches(program, rest):
             changes = rest
-    return tuple(change for change, _ in changes) if _reaches(program, changes) else ()
+    return changes if _reaches(program, changes) else []
+
+
+def _single(program: Program, targets: list[Moves]) -> Changes:
+    """One change, by an amount that occurs in a target; the most frequent ones are tried first."""
+    amounts = Counter(abs(by) for moves in targets for by in moves.values())
+    for by in list(amounts):
+        amounts[by / 2] += 1
+    shifts = [s for by, _ in amounts.most_common(3) for s in (by, -by)] or USUAL
+    places = dict.fromkeys(
+        (*(t.path for t in _sharing(program, tensor, letter)), letter)
+        for tensor, letter in product(program.tensors.values(), "bca")
+        if not tensor.frozen and tensor.own is not None
+    )
+    for (*paths, letter), by in list(product(places, shifts))[:MOST_SINGLES]:
+        changes = _grouped(program, {(path, letter): by for path in paths})
+        if _reaches(program, changes):
+            return changes
+    return []
 
 
 def _reaches(program: Program, changes: Iterable[tuple[Change, Moves]]) -> bool:
