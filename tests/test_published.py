@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import pytest
 
+import abcparam
 from tests.judging import judged, mlp_of, per_tensor, statuses, swapped
 from tests.random_mlps import QUARTER, random_mlps, regauge, spec
 from tests.theorems import HALF, MLP, VERDICTS, Optimizer, verdict
@@ -172,15 +172,15 @@ def faithful(mlp: MLP) -> list[Fraction]:
     return [layer.a + readout for layer in mlp.hidden] + [mlp.readout.a]
 
 
-def with_epsilon(mlp: MLP, epsilons: Sequence[Fraction], assume: str = "") -> dict[str, Any]:
-    return judged(spec(mlp, assume, settings="lr = lr, eps = 1e-8", epsilons=epsilons))
+def with_epsilon(mlp: MLP, epsilons: Sequence[Fraction], assume: str = "") -> str:
+    return spec(mlp, assume, settings="lr = lr, eps = 1e-8", epsilons=epsilons)
 
 
 def test_faithful_epsilon_changes_no_verdict():
     """With it no gradient of a stable MLP is below epsilon, whatever else moves."""
     mlps = [mlp for mlp in random_mlps(41, 500) if mlp.optimizer == "adam"]
     for mlp in [mlp for mlp in mlps if not mlp.zero_readout and verdict(mlp) != VERDICTS[0]][:100]:
-        report = with_epsilon(mlp, faithful(mlp), assume="epsilon = strict")
+        report = judged(with_epsilon(mlp, faithful(mlp), assume="epsilon = strict"))
         assert report["verdict"] == verdict(mlp), spec(mlp)
 
 
@@ -189,8 +189,8 @@ def test_a_constant_epsilon_freezes_the_strict_limit_only(table):
     """By default that is a warning, since at every real width the gradient may exceed it."""
     mlp = mlp_of("adam", 3, *MUP[table, "adam"])
     constant = [Fraction(0)] * len(mlp.layers)
-    lenient = with_epsilon(mlp, constant)
-    strict = with_epsilon(mlp, constant, assume="epsilon = strict")
+    lenient = abcparam.check(with_epsilon(mlp, constant)).to_dict()
+    strict = judged(with_epsilon(mlp, constant, assume="epsilon = strict"))
     assert lenient["verdict"] == "maximal-update"
     assert any(diagnostic["severity"] == "warning" for diagnostic in lenient["diagnostics"])
     assert strict["verdict"] != "maximal-update"
