@@ -221,7 +221,7 @@ class _Reasons:
             "eps": eps,
             "gradient": gamma,
             "also": also,
-            "d": _plain(-gamma),
+            "d": _settings_of("d", -gamma, found[0].rho_in | found[0].rho_out),
         }
         where = _crossing(self.program, found[0], d, gamma)
         return rules.ConstantEpsilon.at(first.span, where=where, **fields)
@@ -264,9 +264,14 @@ def _crossing(program: Program, parameter: Parameter, d: Size, gamma: Size) -> s
     return f"a gradient of 1 at base meets it at {name} {text}"
 
 
-def _plain(size: Size) -> str:
-    exponents = [str(v) for v in size.exponents().values() if v]
-    return ", ".join(exponents) or "0"
+def _settings_of(letter: str, size: Size, own: Size) -> str:
+    """`d = 1`, and `d[depth] = 1` for a dim that is not the tensor's width."""
+    widths = {name for name, power in own.exponents().items() if power}
+    parts = []
+    for name, value in size.exponents().items():
+        if value:
+            parts.append(f"{letter} = {value}" if name in widths else f"{letter}[{name}] = {value}")
+    return ", ".join(parts) or f"{letter} = 0"
 
 
 def _once(violations: Iterable[Violation]) -> list[Violation]:

@@ -98,6 +98,11 @@ class _Names:
         self._repeated("parametrization", spelled)
         expects = [d for d in self.spec.declarations if isinstance(d, syntax.Expect)]
         self._repeated("expect", expects)
+        assumed = [
+            s for d in self.spec.declarations if isinstance(d, syntax.Assume) for s in d.settings
+        ]
+        for key in dict.fromkeys(setting.key for setting in assumed):
+            self._repeated(f"assume {key}", [s for s in assumed if s.key == key])
 
     def _once(self, word: str, found: Sequence[syntax.Node], example: str) -> None:
         if not found:

@@ -156,7 +156,7 @@ class ConstantEpsilon(Rule):
     message = "`eps` {eps} but the gradient of `{name}`{also} is of size {gradient}: {where}"
     label = "epsilon does not keep up"
     help = (
-        "scale epsilon by exponent, `d = {d}`, or set `eps` far below the gradients; `assume "
+        "scale epsilon by exponent, `{d}`, or set `eps` far below the gradients; `assume "
         "epsilon = strict` judges it"
     )
 
