@@ -6,10 +6,9 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TextIO
 
-from abcparam.commands import COMMANDS, Usage
-from abcparam.diagnostics import SpecError, render
+from abcparam.commands import COMMANDS, Usage, print_diagnostics
+from abcparam.diagnostics import SpecError
 
 OUR_BUG = 101
 
@@ -38,8 +37,7 @@ def _guarded(options: argparse.Namespace) -> int:
     try:
         return run(options)
     except SpecError as error:
-        for diagnostic in error.diagnostics:
-            say(render(diagnostic, error.source, colour=coloured(sys.stderr)) + "\n")
+        print_diagnostics(error.diagnostics, error.source)
         return 2
     except Usage as error:
         say(f"abcparam {options.command}: {error}")
@@ -57,10 +55,6 @@ def _guarded(options: argparse.Namespace) -> int:
 
 def say(text: str) -> None:
     print(text, file=sys.stderr)
-
-
-def coloured(stream: TextIO) -> bool:
-    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def _parser() -> argparse.ArgumentParser:

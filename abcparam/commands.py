@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
 from abcparam.diagnostics import Diagnostic, SpecError, render
-from abcparam.driver import load, report
-from abcparam.judge import VERDICTS
+from abcparam.driver import explained, judged, load, report
 from abcparam.parse import read
+from abcparam.program import VERDICTS
 from abcparam.report import Report, invalid
 from abcparam.source import Source
 
@@ -103,14 +103,13 @@ def _print_text(results: list[Result]) -> None:
     for result in results:
         if isinstance(result, Report):
             print(render_report(result, coloured(sys.stdout)))
-            _print_diagnostics(result.diagnostics, result.program.source)
+            print_diagnostics(result.diagnostics, result.program.source)
         else:
-            _print_diagnostics(result[0].diagnostics, result[0].source)
+            print_diagnostics(result[0].diagnostics, result[0].source)
 
 
-def _print_diagnostics(
-    diagnostics: list[Diagnostic] | tuple[Diagnostic, ...], source: Source
-) -> None:
+def print_diagnostics(diagnostics: Iterable[Diagnostic], source: Source) -> None:
+    """Each on standard error, an empty line behind it."""
     for diagnostic in diagnostics:
         print(render(diagnostic, source, coloured(sys.stderr)) + "\n", file=sys.stderr)
 
@@ -139,13 +138,13 @@ def compile_(options: argparse.Namespace) -> int:
     from abcparam.files import write_generated
 
     source = read(options.file)
-    found = report(load(source, _values(options)))
+    found = judged(load(source, _values(options)))
     if options.require and not found.reaches(options.require):
         print(
             f"{source.file}: {found.verdict}, less than {options.require}: nothing written",
             file=sys.stderr,
         )
-        _print_diagnostics(found.diagnostics, source)
+        print_diagnostics(explained(found).diagnostics, source)
         return 1
     target = _target(options, found)
     text = emit_program(found)
@@ -206,7 +205,7 @@ def _fmt_one(file: str, only_check: bool) -> int:
         elif not same:
             write_atomically(file, text)
     except SpecError as error:
-        _print_diagnostics(error.diagnostics, error.source)
+        print_diagnostics(error.diagnostics, error.source)
         return 2
     return 1 if only_check and not same else 0
 

@@ -19,6 +19,7 @@ from abcparam.judge import judge
 from abcparam.parse import parse, read
 from abcparam.program import Program
 from abcparam.reasons import reasons
+from abcparam.record import replace
 from abcparam.report import Report
 from abcparam.resolve import resolve
 from abcparam.source import Source
@@ -53,13 +54,24 @@ def load(source: Source, values: Mapping[str, Fraction] | None = None) -> Progra
 
 
 @at_work()
-def report(program: Program) -> Report:
-    """Laws, verdict and reasons of a program whose exponents are numbers."""
+def judged(program: Program) -> Report:
+    """Laws and verdict of a program whose exponents are numbers; nothing is said about them yet."""
     require_numbers(program)
     graph = build_graph(program)
-    judgement = judge(graph, train(graph))
-    fix = () if judgement.verdict == "maximal-update" else propose(program, graph)
-    return Report(graph, judgement, reasons(graph, judgement, fix), fix)
+    return Report(graph, judge(graph, train(graph)), ())
+
+
+@at_work()
+def explained(found: Report) -> Report:
+    """The report with its reasons, and the smallest fix, which takes a search."""
+    fix = () if found.verdict == "maximal-update" else propose(found.program, found.graph)
+    said = reasons(found.graph, found.judgement, fix)
+    return replace(found, diagnostics=said, fix=fix)
+
+
+def report(program: Program) -> Report:
+    """Laws, verdict and reasons."""
+    return explained(judged(program))
 
 
 def check(source: str | Path | Source, **values: object) -> Report:
@@ -72,7 +84,7 @@ def check(source: str | Path | Source, **values: object) -> Report:
 def compile(source: str | Path | Source, **overrides: object) -> str:
     """The Python module that a spec emits. Overrides give dims, hypers and symbols other values."""
     program = load(to_source(source), _exact(overrides))
-    return emit_program(report(program))
+    return emit_program(judged(program))
 
 
 @at_work()

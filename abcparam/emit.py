@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from abcparam.code.layout import Text, prose, trusted
-from abcparam.code.uses import values_of
 from abcparam.lower import Lowering, lower
-from abcparam.program import Apply, Expression, Invoke, Program
+from abcparam.program import Apply, Program
 from abcparam.record import Record
 from abcparam.views.classes import Classes, ClassView
 from abcparam.views.config import config_view
@@ -83,15 +82,6 @@ def _exports(name: str) -> tuple[Text, ...]:
 
 def _helpers(program: Program) -> Iterable[str]:
     """The helper functions of the operations that the program uses."""
-    for module in program.root.walk():
-        for statement in module.body:
-            for value in values_of(statement):
-                yield from _helpers_of(value)
-
-
-def _helpers_of(value: Expression) -> Iterable[str]:
-    if isinstance(value, Apply) and value.operation.helper:
-        yield value.operation.helper
-    if isinstance(value, (Apply, Invoke)):
-        for operand in value.operands:
-            yield from _helpers_of(operand) if operand is not None else ()
+    for value in program.expressions():
+        if isinstance(value, Apply) and value.operation.helper:
+            yield value.operation.helper

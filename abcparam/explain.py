@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import os
-from importlib import import_module
 
 from abcparam import rules
 from abcparam.diagnostics import Rule
+from abcparam.discovery import modules_of
 
 
 def codes() -> dict[str, type[Rule]]:
     """Every rule by its code."""
-    found: dict[str, type[Rule]] = {}
-    for file in sorted(os.listdir(os.path.dirname(rules.__file__))):
-        if file.endswith(".py") and file != "__init__.py":
-            module = import_module(f"abcparam.rules.{file[:-3]}")
-            members = [
-                m for m in vars(module).values() if isinstance(m, type) and issubclass(m, Rule)
-            ]
-            found |= {rule.code: rule for rule in members if hasattr(rule, "code")}
-    return dict(sorted(found.items()))
+    members = [member for module in modules_of(rules) for member in vars(module).values()]
+    classes = [m for m in members if isinstance(m, type) and issubclass(m, Rule)]
+    return dict(sorted((rule.code, rule) for rule in classes if hasattr(rule, "code")))
 
 
 def story(code: str) -> str | None:

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from abcparam.calculus.bilinear import Product
 from abcparam.calculus.graph import Graph
+from abcparam.calculus.limits import Violation, violations, violations_at_init
 from abcparam.calculus.linear import Linear
-from abcparam.calculus.node import Limit, Node
+from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.pointwise import Pointwise, Softmax
 from abcparam.calculus.rounds import Settled
 from abcparam.calculus.structure import Mean
 from abcparam.record import Record
 from abcparam.sizes import Size
-
-VERDICTS = (
-    "unstable-at-init",
-    "unstable",
-    "trivial",
-    "kernel",
-    "feature-learning",
-    "maximal-update",
-)
-
-
-class Violation(NamedTuple):
-    """A size that is not as it must be: `node` is the activation, `limit` what it breaks, `at`
-    where.
-    """
-
-    node: Node
-    limit: Limit
-    at: Node
 
 
 class TensorLaw(Record):
@@ -59,16 +39,14 @@ class Judgement(Record):
     changes: tuple[Violation, ...]
     growing: tuple[Parameter, ...]
     features: tuple[Node, ...]
-    partial: tuple[
-        Linear, ...
-    ]  # output-role maps that pass the change of their input on only in part
+    partial: tuple[Linear, ...]  # maps that read out and pass their input's change on in part
 
 
 def judge(graph: Graph, settled: Settled) -> Judgement:
     """The verdict of a graph whose laws have settled (or have not)."""
     bound(graph)
     tensors = tensor_laws(graph)
-    at_init, changes = violations_at_init(graph), violations(graph)
+    at_init, changes = violations_at_init(graph), tuple(violations(graph))
     features = tuple(dict.fromkeys(f for output in graph.outputs for f in features_of(output)))
     partial = tuple(n for n in graph.nodes if isinstance(n, Linear) and _passes_in_part(n))
     stable = not (at_init or changes or settled.growing)
@@ -78,7 +56,7 @@ def judge(graph: Graph, settled: Settled) -> Judgement:
         verdict = "unstable"
     else:
         verdict = _stable_verdict(graph, tensors, features, partial)
-    complete = stable and all(moves_in_full(x) for x in _nonlinear_inputs(graph))
+    complete = stable and all(moves_in_full(x) for x in nonlinear_inputs(graph))
     return Judgement(
         verdict, complete, tensors, at_init, changes, settled.growing, features, partial
     )
@@ -105,41 +83,6 @@ def moves_in_full(node: Node) -> bool:
 
 
 # Constraints
-
-
-def violations_at_init(graph: Graph) -> tuple[Violation, ...]:
-    """Sizes at initialization that are not as they must be."""
-    nought = graph.context.nought
-    found = []
-    for node in graph.nodes:
-        for index, limit in node.limits():
-            x = node.inputs[index]
-            if (limit.kind == "softmax" and x.s0 > nought) or (
-                limit.kind == "pointwise" and not _sound(x)
-            ):
-                found.append(Violation(x, limit, node))
-    limit = Limit("output", nought)
-    return (*found, *(Violation(o, limit, o) for o in graph.outputs if o.s0 > nought))
-
-
-def _sound(x: Node) -> bool:
-    """Θ(1), or exactly zero, or smaller where the map that makes it contracts."""
-    nought = x.context.nought
-    if x.s0 == nought or x.s0.is_zero:
-        return True
-    return x.s0 < nought and any(isinstance(p, Parameter) and p.contracts for p in x.maps)
-
-
-def violations(graph: Graph) -> tuple[Violation, ...]:
-    """Changes that exceed their bounds."""
-    found = []
-    for node in graph.nodes:
-        for index, limit in node.limits():
-            x = node.inputs[index]
-            if x.d > limit.bound:
-                found.append(Violation(x, limit, node))
-    limit = Limit("output", graph.context.nought)
-    return (*found, *(Violation(o, limit, o) for o in graph.outputs if o.d > limit.bound))
 
 
 def bound(graph: Graph) -> None:
@@ -238,16 +181,9 @@ def _sums(node: Node) -> bool:
 
 def _passes_in_part(node: Linear) -> bool:
     """An output-role map whose initial weights pass the change of their input on only in part."""
-    nought, x = node.context.nought, node.inputs[0]
-    if (
-        node.rho_in <= nought
-        or node.rho_out > nought
-        or node.parameter.sigma.is_zero
-        or x.d.is_zero
-    ):
-        return False
-    return node.gains()[0] + x.d < node.bc
+    x = node.inputs[0]
+    return node.reads_out and not x.d.is_zero and node.gains()[0] + x.d < node.bc
 
 
-def _nonlinear_inputs(graph: Graph) -> list[Node]:
+def nonlinear_inputs(graph: Graph) -> list[Node]:
     return [node.inputs[0] for node in graph.nodes if isinstance(node, (Pointwise, Softmax))]

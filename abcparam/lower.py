@@ -25,7 +25,6 @@ class Lowered(Record):
     sizes: Mapping[str, Amount]
     arguments: tuple[tuple[str, str], ...]  # name and annotation
     constants: tuple[tuple[str, Code], ...]
-    layers: tuple[str, ...]  # constants that are modules with a state of their own
     forward: tuple[Statement, ...]
     results: int
     children: tuple[Lowered, ...]
@@ -89,7 +88,6 @@ class _Module:
             self.sizes,
             arguments,
             tuple(self.constants.codes.items()),
-            tuple(self.constants.layers),
             tuple(self.body.statements),
             self.results,
             children,

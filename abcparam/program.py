@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from abcparam.operations.base import Operation
     from abcparam.optimizers.base import Rule as OptimizerRule
 
+VERDICTS = (  # worst first
+    "unstable-at-init",
+    "unstable",
+    "trivial",
+    "kernel",
+    "feature-learning",
+    "maximal-update",
+)
+
 OWN = ""  # the key of an exponent that is about the tensor's own width
 
 Shape = tuple[Polynomial, ...]
@@ -209,6 +218,34 @@ class Give(Record):
 Statement = Assign | Loop | Give
 
 
+def map_shape(tensors: Mapping[str, Tensor], operation: str, operand: Expression) -> Shape:
+    """The shape of an operand; a map reads the axes of a table the other way round."""
+    (shape,) = operand.shapes
+    if operation == "@" and isinstance(operand, Weight) and tensors[operand.tensor].table:
+        return shape[::-1]
+    return shape
+
+
+def values_of(statement: Statement) -> tuple[Expression, ...]:
+    """The values that a statement computes."""
+    match statement:
+        case Assign(value=value):
+            return (value,)
+        case Give(values=values):
+            return values
+        case Loop():
+            return ()
+
+
+def parts_of(value: Expression) -> Iterator[Expression]:
+    """A value, then all that it is computed from."""
+    yield value
+    if isinstance(value, (Apply, Invoke)):
+        for operand in value.operands:
+            if operand is not None:
+                yield from parts_of(operand)
+
+
 class Module(Record):
     """The root, an instance of a block, or the body of a repeat (one of `count` equal copies).
 
@@ -236,6 +273,12 @@ class Module(Record):
         yield self
         for child in self.children:
             yield from child.walk()
+
+    def expressions(self) -> Iterator[Expression]:
+        """Every expression of its own body, the parts of others included."""
+        for statement in self.body:
+            for value in values_of(statement):
+                yield from parts_of(value)
 
 
 class Input(Record):
@@ -285,6 +328,11 @@ class Program(Record):
     expected_span: Span = START
     output_span: Span = START
     warnings: tuple[Diagnostic, ...] = ()  # what is worth knowing about how it is written
+
+    def expressions(self) -> Iterator[Expression]:
+        """Every expression of every module."""
+        for module in self.root.walk():
+            yield from module.expressions()
 
     def base_values(self) -> dict[str, Fraction]:
         """Every underived dim at base (finite ones at their default) and every hyper."""

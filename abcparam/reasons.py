@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from abcparam.calculus.graph import Graph
+from abcparam.calculus.limits import Violation
 from abcparam.calculus.linear import Linear
 from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
-from abcparam.calculus.pointwise import Pointwise, Softmax
 from abcparam.calculus.trace import (
     Step,
     label,
@@ -19,7 +19,7 @@ from abcparam.calculus.trace import (
 )
 from abcparam.diagnostics import Diagnostic, in_order
 from abcparam.fix import Change
-from abcparam.judge import Judgement, TensorLaw, Violation, moves_in_full
+from abcparam.judge import Judgement, TensorLaw, moves_in_full, nonlinear_inputs
 from abcparam.program import Program
 from abcparam.record import replace
 from abcparam.rules import findings as rules
@@ -174,8 +174,7 @@ class _Reasons:
         )
 
     def _incomplete(self) -> list[Diagnostic]:
-        inputs = [n.inputs[0] for n in self.graph.nodes if isinstance(n, (Pointwise, Softmax))]
-        still = [x for x in inputs if not moves_in_full(x)]
+        still = [x for x in nonlinear_inputs(self.graph) if not moves_in_full(x)]
         found = {}
         for x in still:
             fields = {"name": self.name(x), "total": x.s, "size": x.dc, "help": self.help}

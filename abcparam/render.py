@@ -13,60 +13,15 @@ from abcparam.resources import read_resource
 
 IMPORTS = {"__future__", "dataclasses", "math", "torch", "torch.nn.functional", "typing"}
 DUNDERS = {"__init__", "__post_init__", "__all__"}
-STATEMENTS = (
-    *(
-        ast.Module,
-        ast.ImportFrom,
-        ast.Import,
-        ast.alias,
-        ast.ClassDef,
-        ast.FunctionDef,
-        ast.arguments,
-        ast.arg,
-    ),
-    *(
-        ast.Assign,
-        ast.AnnAssign,
-        ast.AugAssign,
-        ast.Expr,
-        ast.Return,
-        ast.Raise,
-        ast.If,
-        ast.For,
-        ast.Continue,
-    ),
-)
-EXPRESSIONS = (
-    *(
-        ast.Name,
-        ast.Attribute,
-        ast.Constant,
-        ast.Call,
-        ast.keyword,
-        ast.Subscript,
-        ast.Slice,
-        ast.Starred,
-    ),
-    *(
-        ast.BinOp,
-        ast.UnaryOp,
-        ast.BoolOp,
-        ast.Compare,
-        ast.IfExp,
-        ast.Tuple,
-        ast.List,
-        ast.Dict,
-        ast.Set,
-    ),
-    *(
-        ast.JoinedStr,
-        ast.FormattedValue,
-        ast.GeneratorExp,
-        ast.ListComp,
-        ast.SetComp,
-        ast.comprehension,
-    ),
-    *(ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.DictComp),
+NODES = tuple(
+    getattr(ast, name)
+    for name in """
+    Module ImportFrom Import alias ClassDef FunctionDef arguments arg Assign AnnAssign
+    AugAssign Expr Return Raise If For Continue Name Attribute Constant Call keyword
+    Subscript Slice Starred BinOp UnaryOp BoolOp Compare IfExp Tuple List Dict Set JoinedStr
+    FormattedValue GeneratorExp ListComp SetComp comprehension expr_context operator unaryop
+    boolop cmpop DictComp
+    """.split()
 )
 
 
@@ -110,7 +65,7 @@ class Unexpected(Exception):
 def inspect(text: str) -> None:
     """Refuses any kind of statement, import or name that emitted modules do not have."""
     for node in ast.walk(ast.parse(text)):
-        if not isinstance(node, STATEMENTS + EXPRESSIONS) or not _is_expected(node):
+        if not isinstance(node, NODES) or not _is_expected(node):
             raise Unexpected(ast.dump(node)[:200])
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from abcparam.calculus.graph import Graph
 from abcparam.diagnostics import Diagnostic, in_order
 from abcparam.fix import Change
-from abcparam.judge import VERDICTS, Judgement, TensorLaw
-from abcparam.program import Program, Tensor
+from abcparam.judge import Judgement, TensorLaw
+from abcparam.program import VERDICTS, Program, Tensor
 from abcparam.record import Record
 from abcparam.sizes import Size
 from abcparam.written import written
@@ -22,9 +22,7 @@ class Report(Record):
     graph: Graph
     judgement: Judgement
     diagnostics: tuple[Diagnostic, ...]
-    fix: tuple[
-        Change, ...
-    ] = ()  # the smallest change that makes it maximal-update, if one was found
+    fix: tuple[Change, ...] = ()  # the smallest that makes it maximal-update, if one was found
 
     @property
     def program(self) -> Program:

@@ -5,6 +5,7 @@ Spans do not take part in comparisons, so two trees are equal when they say the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 from abcparam.record import Record, field
@@ -94,6 +95,23 @@ class Setting(Node):
     key: str
     value: Expression | None
     dim: Name | None = None
+
+
+def names_in(written: Expression) -> Iterator[str]:
+    """The names in an amount, in order."""
+    match written:
+        case Name(id=name):
+            yield name
+        case Negative(operand=operand):
+            yield from names_in(operand)
+        case Binary(left=left, right=right):
+            yield from names_in(left)
+            yield from names_in(right)
+        case Call(arguments=arguments):
+            for argument in arguments:
+                yield from names_in(argument.value)
+        case _:
+            pass
 
 
 # Statements of a body

@@ -13,7 +13,6 @@ from fractions import Fraction
 
 from abcparam.calculus.graph import Graph, build_graph
 from abcparam.calculus.linear import Linear
-from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.rounds import start, train
 from abcparam.judge import Judgement, judge
@@ -156,15 +155,10 @@ def _readout_step(graph: Graph) -> dict[tuple[str, str], Size]:
 
 
 def _reads_out(node: Linear) -> bool:
-    nought = node.context.nought
-    sound = not node.parameter.sigma.is_zero and not node.inputs[0].s0.is_zero and node.bc.is_bound
-    return (
-        sound and node.rho_in > nought and node.rho_out <= nought and not _is_data(node.inputs[0])
-    )
-
-
-def _is_data(node: Node) -> bool:
-    return not node.maps
+    """Whether its initial weights decide how much of a change of activations is read out."""
+    x = node.inputs[0]
+    is_data = not x.maps
+    return node.reads_out and not x.s0.is_zero and not is_data and node.bc.is_bound
 
 
 def _over_step(judgement: Judgement) -> dict[Exponent, Size]:

@@ -15,7 +15,7 @@ import pytest
 
 import abcparam
 from abcparam import Diagnostic, Report, SpecError
-from abcparam.judge import VERDICTS
+from abcparam.program import VERDICTS
 from tests.running import GPT, INVALID, MLP, SPECS, UNSTABLE, changed
 
 DATA = Path(__file__).parent / "data"

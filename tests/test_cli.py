@@ -14,7 +14,7 @@ import pytest
 
 from abcparam.commands import COMMANDS
 from abcparam.explain import codes, story
-from abcparam.judge import VERDICTS
+from abcparam.program import VERDICTS
 from tests.running import GPT, INVALID, MLP, SPECS, UNSTABLE, Run, changed
 
 THETA = SPECS / "mlp_theta.param"

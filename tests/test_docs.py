@@ -33,10 +33,10 @@ import abcparam
 from abcparam.cli import main
 from abcparam.commands import COMMANDS
 from abcparam.explain import codes
-from abcparam.judge import VERDICTS
 from abcparam.operations import operations
 from abcparam.optimizers import optimizers
 from abcparam.parse import parse
+from abcparam.program import VERDICTS
 from abcparam.source import Source
 
 ROOT = Path(__file__).resolve().parents[1]

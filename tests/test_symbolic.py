@@ -8,6 +8,7 @@ MLPs of one to four hidden layers, with every tensor's a, b and c a symbol: Tens
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from abcparam.driver import load, to_source
 from abcparam.symbolic.derivation import Derivation, derive_laws, verdict_formula
 from abcparam.symbolic.premises import z3
+from abcparam.symbolic.symbols import all_symbolic, symbols_of
 
 
 def mlp(hidden_layers: int, optimizer: str) -> str:
@@ -125,3 +127,29 @@ def test_regions_are_the_published_ones(optimizer: str, hidden_layers: int):
         region = z3().And(stable, verdict_formula(derivation, verdict))
         assert premises.example(verdict_formula(derivation, verdict)) is not None, verdict
         assert same(region, z3().And(theorem.stable(), published)), verdict
+
+
+def test_a_transformer_with_a_symbol_for_each_role_and_letter():
+    """Two cases: an embedding that is larger or smaller than what the blocks add to the stream.
+
+    The published rule lies in the first, and in the region of maximal updates.
+    """
+    spec = (Path(__file__).parents[1] / "examples" / "gpt.param").read_text(encoding="utf-8")
+    program = all_symbolic(load(to_source(spec.replace("depth   = 12", "depth = 2"))))
+    cases = derive_laws(program, symbols_of(program))
+    assert len(cases) == 2
+    first = cases[0].premises
+    published = {
+        "a_input": 0,
+        "b_input": 0,
+        "c_input": 0,
+        "a_hidden": 0,
+        "b_hidden": z3().Q(1, 2),
+        "c_hidden": 1,
+        "a_output": 1,
+        "c_output": 0,
+    }
+    assert published.keys() == set(first.symbols)
+    rule = [v == published[n] for n, v in zip(first.symbols, first.variables(), strict=True)]
+    maximal = verdict_formula(cases[0], "maximal-update")
+    assert first.example(z3().And(maximal, *rule)) is not None

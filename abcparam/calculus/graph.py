@@ -31,6 +31,7 @@ from abcparam.program import (
     Read,
     Tensor,
     Weight,
+    map_shape,
 )
 from abcparam.rules import exponents as rules
 from abcparam.sizes import Size, Space
@@ -68,30 +69,12 @@ def space_of(program: Program) -> Space:
     for tensor in program.tensors.values():
         for letter in tensor.exponents.values():
             denominators |= {affine.constant.denominator for affine in letter.values()}
-    for module in program.root.walk():
-        for statement in module.body:
-            for value in _values(statement):
-                denominators |= _denominators(value)
+    for value in program.expressions():
+        if isinstance(value, Apply):
+            denominators |= _of_settings(value.settings)
     for optimizer in program.optimizers:
         denominators |= _of_settings(optimizer.settings)
     return Space(dims, denominators)
-
-
-def _values(statement: object) -> tuple[Expression, ...]:
-    if isinstance(statement, Assign):
-        return (statement.value,)
-    return statement.values if isinstance(statement, Give) else ()
-
-
-def _denominators(value: Expression | None) -> set[int]:
-    match value:
-        case Apply(operands=operands, settings=settings):
-            found = _of_settings(settings)
-            return found.union(*(_denominators(o) for o in operands)) if operands else found
-        case Invoke(operands=operands):
-            return set[int]().union(*(_denominators(o) for o in operands))
-        case _:
-            return set()
 
 
 def _of_settings(settings: Mapping[str, object]) -> set[int]:
@@ -112,7 +95,8 @@ class _Builder:
         self.sizes: dict[str, dict[str, Size]] = {}
         self.rho = cache(self._rho)
         self.build = Build(self.context, self.rho, self.tied)
-        self.tied_tensors = {w.tensor for w in _weights(program) if w.transposed}
+        weights = (value for value in program.expressions() if isinstance(value, Weight))
+        self.tied_tensors = {weight.tensor for weight in weights if weight.transposed}
 
     def run(self) -> Graph:
         given = {}
@@ -335,7 +319,10 @@ class _Builder:
                 operands.append(self.parameter(operand.tensor, copy))
             else:
                 operands.append(self.value(operand, module, names, copy)[0])
-        shapes = tuple(self._shape(operation.name, o) for o in call.operands)
+        tensors = self.program.tensors
+        shapes = tuple(
+            map_shape(tensors, operation.name, o) if o is not None else None for o in call.operands
+        )
         results = operation.graph(
             self.build,
             Call(operation.name, shapes, call.settings, call.span),
@@ -345,18 +332,6 @@ class _Builder:
             self.add_new(node)
         return results
 
-    def _shape(self, operation: str, operand: Expression | None) -> tuple[Polynomial, ...] | None:
-        if operand is None:
-            return None
-        (shape,) = operand.shapes
-        if (
-            operation == "@"
-            and isinstance(operand, Weight)
-            and self.program.tensors[operand.tensor].table
-        ):
-            return shape[::-1]
-        return shape
-
     def add_new(self, node: Node) -> None:
         """Adds a node after those of its inputs that the operation made too."""
         for x in node.inputs:
@@ -364,19 +339,3 @@ class _Builder:
                 self.add_new(x)
         if not node.placed:
             self.add(node)
-
-
-def _weights(program: Program) -> list[Weight]:
-    return [
-        w for m in program.root.walk() for s in m.body for v in _values(s) for w in _weights_in(v)
-    ]
-
-
-def _weights_in(value: Expression | None) -> list[Weight]:
-    match value:
-        case Weight():
-            return [value]
-        case Apply(operands=operands) | Invoke(operands=operands):
-            return [w for o in operands for w in _weights_in(o)]
-        case _:
-            return []

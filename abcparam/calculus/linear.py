@@ -113,6 +113,13 @@ class Linear(Node):
     def title(self) -> str:
         return self.parameter.tensor.path
 
+    @property
+    def reads_out(self) -> bool:
+        """Whether it maps something infinite to something finite by weights that are not zero."""
+        nought = self.context.nought
+        contracts = self.rho_in > nought and self.rho_out <= nought
+        return contracts and not self.parameter.sigma.is_zero
+
 
 class Value(Node):
     """A tensor used as a value, or looked up by index: nothing is summed."""

@@ -94,6 +94,11 @@ class Node:
         """Total size of the gradient."""
         return self.g0 | self.gc | self.gr
 
+    @property
+    def comes_from_contraction(self) -> bool:
+        """Whether a map that makes it contracts."""
+        return any(isinstance(p, Parameter) and p.contracts for p in self.maps)
+
     def initial(self) -> Size:
         """Size at initialization. Default: the largest input's."""
         size = self.context.zero

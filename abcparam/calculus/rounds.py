@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from abcparam.calculus.graph import Graph
+from abcparam.calculus.limits import violations
 from abcparam.calculus.node import Context, Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.program import Amount, Program
@@ -39,7 +40,7 @@ def train(graph: Graph) -> Settled:
         growing = step(graph)
         if not growing:
             return Settled(count, ())
-        if first is None and exceeds(graph):
+        if first is None and next(violations(graph), None) is not None:
             first = count
         if first is not None and count >= max(PATIENCE, 2 * first):
             break
@@ -164,10 +165,3 @@ def _clipping(graph: Graph) -> Size:
             entries = parameter.rho_in + parameter.rho_out + parameter.rho_copies
             largest = largest | (parameter.gamma + entries.half())
     return largest
-
-
-def exceeds(graph: Graph) -> bool:
-    """Whether some change exceeds a bound."""
-    return any(
-        node.inputs[index].d > limit.bound for node in graph.nodes for index, limit in node.limits()
-    ) or any(output.d > graph.context.nought for output in graph.outputs)

@@ -25,7 +25,6 @@ PRECEDENCE = {
     "-": PLUS,
     "&": 3,
 }
-COMPARISONS = ("<", ">", "<=", ">=", "==", "!=", "is not", "not in")
 
 
 def identifier(name: str) -> str:

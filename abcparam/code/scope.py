@@ -8,7 +8,6 @@ from fractions import Fraction
 from abcparam import syntax
 from abcparam.code import formula
 from abcparam.code.formula import ONE, Argument, Base, Formula, Index, Size
-from abcparam.code.uses import names_in
 from abcparam.polynomials import Polynomial, product
 from abcparam.program import OWN, Affine, Amount, Program, Tensor
 from abcparam.record import Record, replace
@@ -131,7 +130,7 @@ def known(exponent: Affine) -> Fraction:
 def fan_in(scope: Scope, tensor: Tensor) -> Formula:
     """The fan-in: in the names of its axes where these are sizes of a block."""
     axes = tensor.axes[:1] if tensor.table else tensor.axes[1:]
-    here = any(scope.sizes.keys() & {*names_in(axis.written)} for axis in axes)
+    here = any(scope.sizes.keys() & {*syntax.names_in(axis.written)} for axis in axes)
     if not here or product(axis.value for axis in axes) != tensor.fan_in:
         return formula.from_polynomial(tensor.fan_in)
     result = ONE

@@ -41,7 +41,6 @@ class Constants:
     def __init__(self, module: Module, place: Place) -> None:
         self.place = place
         self.codes: dict[str, Code] = {}
-        self.layers: list[str] = []
         self._known: dict[object, str] = {}
         tensors = {path.rpartition(".")[2] for path in module.tensors}
         self._taken = {*MODULE_ATTRIBUTES, "config", *tensors, *(c.name for c in module.children)}
@@ -56,12 +55,6 @@ class Constants:
         if value.constant is not None and value.constant.denominator == 1:
             return self.place.whole(value)
         return self._attribute(("whole", value), hint, self.place.whole(value))
-
-    def layer(self, code: Code, hint: str) -> Code:
-        """A module with a state of its own, such as running statistics."""
-        attribute = self._attribute(object(), hint, code)
-        self.layers.append(next(reversed(self.codes)))
-        return attribute
 
     def _attribute(self, key: object, hint: str, code: Code) -> Code:
         if key not in self._known:

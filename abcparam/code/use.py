@@ -8,7 +8,6 @@ from abcparam.code import nodes
 from abcparam.code.formula import ONE, Formula
 from abcparam.code.nodes import Binary, Code
 from abcparam.code.value import Linear, Value
-from abcparam.polynomials import Polynomial
 from abcparam.program import Amount, Apply, Expression, Shape, Tensor, Weight
 
 if TYPE_CHECKING:
@@ -90,14 +89,6 @@ class Use:
             if value.is_dynamic
             else self.body.constants.whole(value, name)
         )
-
-    def at_construction(self, length: Polynomial) -> Code:
-        """A length of a shape, in the constructor: an argument of a `layer`."""
-        return self.body.constants.place.whole(self.body.scope.length(length))
-
-    def layer(self, code: Code, hint: str) -> Code:
-        """A module made in the constructor for what has a state, such as running statistics."""
-        return self.body.constants.layer(code, hint)
 
     def number(self, name: str) -> Code:
         """A setting that is a real number."""

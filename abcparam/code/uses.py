@@ -12,17 +12,14 @@ from abcparam import syntax
 from abcparam.program import (
     Amount,
     Apply,
-    Assign,
     Expression,
-    Give,
     Invoke,
-    Loop,
     Module,
     Program,
     Read,
     Setting,
-    Statement,
     Weight,
+    values_of,
 )
 from abcparam.record import Record
 
@@ -127,16 +124,16 @@ class Uses:
         for path in module.tensors:
             tensor = self.program.tensors[path]
             for amount in (*tensor.axes, tensor.mult, tensor.init.argument):
-                yield from names_in(amount.written) if amount else ()
+                yield from syntax.names_in(amount.written) if amount else ()
         for child in module.children:
             if child.count is not None:
-                yield from names_in(child.count.written)
+                yield from syntax.names_in(child.count.written)
                 yield from self.names[child.path] - {child.index}
             for size in child.sizes.values():
-                yield from names_in(size.written) if isinstance(size, Amount) else ()
-        for statement in module.body:
-            for value in values_of(statement):
-                yield from _names_of(value)
+                yield from syntax.names_in(size.written) if isinstance(size, Amount) else ()
+        for value in module.expressions():
+            for setting in value.settings.values() if isinstance(value, Apply) else ():
+                yield from _in_setting(setting)
 
 
 def is_plain(module: Module) -> bool:
@@ -155,16 +152,6 @@ def relative(path: str, home: str) -> str | None:
     return path[len(home) + 1 :] if path.startswith(f"{home}.") else None
 
 
-def values_of(statement: Statement) -> tuple[Expression, ...]:
-    match statement:
-        case Assign(value=value):
-            return (value,)
-        case Give(values=values):
-            return values
-        case Loop():
-            return ()
-
-
 def _operand_names(value: Apply) -> Sequence[str]:
     operation = value.operation
     return [operation.values[0]] * len(value.operands) if operation.many else operation.values
@@ -174,52 +161,17 @@ def integer_names(module: Module) -> set[str]:
     """The locals of a module that hold indices or a mask."""
     found: set[str] = set()
     for inner in (module, *(child for child in module.children if is_plain(child))):
-        for statement in inner.body:
-            for value in values_of(statement):
-                found |= {read.name for read in _reads(value) if read.integer}
+        reads = (value for value in inner.expressions() if isinstance(value, Read))
+        found |= {read.name for read in reads if read.integer}
     return found
 
 
-def _reads(value: Expression) -> Iterator[Read]:
-    if isinstance(value, Read):
-        yield value
-    if isinstance(value, (Apply, Invoke)):
-        for operand in value.operands:
-            yield from _reads(operand) if operand is not None else ()
-
-
-def _names_of(value: Expression) -> Iterator[str]:
-    if isinstance(value, Apply):
-        for setting in value.settings.values():
-            yield from _names_in_setting(setting)
-    if isinstance(value, (Apply, Invoke)):
-        for operand in value.operands:
-            yield from _names_of(operand) if operand is not None else ()
-
-
-def _names_in_setting(setting: Setting) -> Iterator[str]:
+def _in_setting(setting: Setting) -> Iterator[str]:
     if isinstance(setting, Amount):
-        yield from names_in(setting.written)
+        yield from syntax.names_in(setting.written)
     elif isinstance(setting, tuple):
         for amount in setting:
-            yield from names_in(amount.written)
-
-
-def names_in(written: syntax.Expression) -> Iterator[str]:
-    """The names in an amount."""
-    match written:
-        case syntax.Name(id=name):
-            yield name
-        case syntax.Negative(operand=operand):
-            yield from names_in(operand)
-        case syntax.Binary(left=left, right=right):
-            yield from names_in(left)
-            yield from names_in(right)
-        case syntax.Call(arguments=arguments):
-            for argument in arguments:
-                yield from names_in(argument.value)
-        case _:
-            pass
+            yield from syntax.names_in(amount.written)
 
 
 def sizes_of(uses: Uses, module: Module, inherited: Mapping[str, Amount]) -> dict[str, Amount]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from functools import cache
-from importlib import import_module
 
+from abcparam.discovery import modules_of
 from abcparam.operations.base import Operation
 
 
 @cache
 def operations() -> dict[str, Operation]:
     """Every operation by name. A module of this folder offers its own in a tuple `OPERATIONS`."""
-    found: dict[str, Operation] = {}
-    for file in sorted(os.listdir(os.path.dirname(__file__))):
-        if file.endswith(".py") and file not in {"__init__.py", "base.py"}:
-            module = import_module(f"abcparam.operations.{file[:-3]}")
-            found |= {operation.name: operation for operation in module.OPERATIONS}
-    return found
+    modules = modules_of(sys.modules[__name__])
+    return {operation.name: operation for module in modules for operation in module.OPERATIONS}

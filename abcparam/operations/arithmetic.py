@@ -9,54 +9,57 @@ from abcparam.calculus.node import Node
 from abcparam.calculus.structure import Scale, Sum
 from abcparam.operations.base import REQUIRED, Build, Call, Operands, Operation, broadcast
 from abcparam.program import Shape
+from abcparam.sizes import Size
 
 if TYPE_CHECKING:
     from abcparam.code.use import Use
     from abcparam.code.value import Value
 
 
-class Add(Operation):
+class Elementwise(Operation):
     """`x[* i], y[* i] -> z[* i]`, either stretched where it lacks an axis."""
 
-    name = "+"
-    source = "arXiv 2006.14548 (Tensor Programs II), linear combinations"
     values = ("x", "y")
     hidden = True
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
         return (broadcast(call, call.shape(0), call.shape(1)),)
 
-    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+    def lacking(self, build: Build, call: Call) -> tuple[Size, Size]:
+        """The size of the axes that x and y lack."""
         (result,) = self.shapes(call)
-        lacking = [build.lacking(call.shape(i), result) for i in (0, 1)]
-        return (Sum(build.context, operands.nodes(), lacking, call.span),)
+        return build.lacking(call.shape(0), result), build.lacking(call.shape(1), result)
+
+
+class Add(Elementwise):
+    """`x + y`."""
+
+    name = "+"
+    source = "arXiv 2006.14548 (Tensor Programs II), linear combinations"
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        return (Sum(build.context, operands.nodes(), self.lacking(build, call), call.span),)
 
     def torch(self, use: Use) -> Value:
         return use.sum(self.name)
 
 
 class Subtract(Add):
-    """`x[* i], y[* i] -> z[* i]`: the law of a sum."""
+    """`x - y`: the law of a sum."""
 
     name = "-"
 
 
-class Multiply(Operation):
-    """`x[* i], y[* i] -> z[* i]`, elementwise."""
+class Multiply(Elementwise):
+    """`x * y`."""
 
     name = "*"
     source = "arXiv 2203.03466, appendix J"
-    values = ("x", "y")
-    hidden = True
-
-    def shapes(self, call: Call) -> tuple[Shape, ...]:
-        return (broadcast(call, call.shape(0), call.shape(1)),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        (result,) = self.shapes(call)
-        left, right = (build.lacking(call.shape(i), result) for i in (0, 1))
         x, y = operands.nodes()
-        return (Product(build.context, x, y, build.context.nought, (left, right), call.span),)
+        lacking, nought = self.lacking(build, call), build.context.nought
+        return (Product(build.context, x, y, nought, lacking, call.span),)
 
     def torch(self, use: Use) -> Value:
         return use.product()

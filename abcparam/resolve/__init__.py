@@ -5,6 +5,7 @@ from __future__ import annotations
 from abcparam import syntax
 from abcparam.diagnostics import Collector
 from abcparam.operations.base import show
+from abcparam.polynomials import ONE
 from abcparam.program import Amount, Give, Input, Module, Program
 from abcparam.resolve.amounts import NotStatic
 from abcparam.resolve.bodies import Body, Local, World
@@ -81,27 +82,19 @@ def _program(spec: syntax.Spec, source: Source, world: World) -> Program:
 
 
 def _input(world: World, given: syntax.Input) -> Input:
-    amounts = world.globals.amounts({})
-    axes = []
-    for axis in given.shape:
-        axes.append(_length(world, axis))
+    axes = tuple(_length(world, axis, "an axis") for axis in given.shape)
     index = None
     if given.index is not None:
-        try:
-            index = amounts.amount(given.index, "the number of classes")
-        except NotStatic as error:
-            world.report(error.diagnostic)
-    return Input(given.name.id, tuple(axes), index, given.name.span)
+        index = _length(world, given.index, "the number of classes")
+    return Input(given.name.id, axes, index, given.name.span)
 
 
-def _length(world: World, axis: syntax.Expression) -> Amount:
-    from abcparam.polynomials import ONE
-
+def _length(world: World, written: syntax.Expression, what: str) -> Amount:
     try:
-        return world.globals.amounts({}).amount(axis, "an axis")
+        return world.globals.amounts({}).amount(written, what)
     except NotStatic as error:
         world.report(error.diagnostic)
-        return Amount(axis, ONE)
+        return Amount(written, ONE)
 
 
 def _root(

@@ -111,7 +111,6 @@ class Body:
         return tuple(s for s in done if s is not None)
 
     def declare(self, declaration: syntax.Tensor) -> None:
-
         for name in declaration.names:
             path = self.at(name.id)
             tensor = resolve_tensor(self.world.globals, declaration, name, path, self.statics)

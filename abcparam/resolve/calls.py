@@ -11,7 +11,17 @@ from abcparam.diagnostics import Diagnostic, did_you_mean
 from abcparam.operations import operations
 from abcparam.operations.base import REQUIRED, Call, Operation, Refused, show
 from abcparam.polynomials import number
-from abcparam.program import Amount, Apply, Expression, Invoke, Read, Setting, Shape, Weight
+from abcparam.program import (
+    Amount,
+    Apply,
+    Expression,
+    Invoke,
+    Read,
+    Setting,
+    Shape,
+    Weight,
+    map_shape,
+)
 from abcparam.record import replace
 from abcparam.rules import exponents as rules
 from abcparam.rules import names as name_rules
@@ -389,7 +399,8 @@ class Calls:
         place: syntax.Expression,
     ) -> Apply:
         operation = operations()[name]
-        shapes = tuple(self._shape(name, o) if o is not None else None for o in operands)
+        tensors = self.body.world.tensors
+        shapes = tuple(map_shape(tensors, name, o) if o is not None else None for o in operands)
         call = Call(name, shapes, settings, place.span, self.body.world.globals.grows)
         self._real(operation, operands)
         try:
@@ -397,13 +408,6 @@ class Calls:
         except Refused as refused:
             raise Quiet(refused.diagnostic) from None
         return Apply(operation, operands, settings, results, span=place.span)
-
-    def _shape(self, operation: str, operand: Expression) -> Shape:
-        """The shape of an operand; a map reads the axes of a table the other way round."""
-        (shape,) = operand.shapes
-        if operation == "@" and isinstance(operand, Weight):
-            return shape[::-1] if self.body.world.tensors[operand.tensor].table else shape
-        return shape
 
     def _real(self, operation: Operation, operands: Sequence[Expression | None]) -> None:
         for name, operand in zip(operation.values, operands, strict=False):

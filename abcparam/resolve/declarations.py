@@ -118,7 +118,9 @@ class _Dims:
     def _finite(self, declaration: syntax.Dim) -> Dim:
         assert declaration.value is not None
         name, span = declaration.name.id, declaration.name.span
-        used = {n: self.resolve(n) for n in _names(declaration.value) if n in self.declared}
+        used = {
+            n: self.resolve(n) for n in syntax.names_in(declaration.value) if n in self.declared
+        }
         try:
             value = Amounts(used, {}, {}).polynomial(declaration.value, f"the dim `{name}`")
         except NotStatic as error:
@@ -158,20 +160,6 @@ class _Dims:
 
     def _growth_of(self, name: str) -> Mapping[str, Fraction]:
         return {name: Fraction(1)} if self.done[name].infinite else {}
-
-
-def _names(value: syntax.Expression) -> list[str]:
-    match value:
-        case syntax.Name(id=name):
-            return [name]
-        case syntax.Negative(operand=inner):
-            return _names(inner)
-        case syntax.Binary(left=left, right=right):
-            return [*_names(left), *_names(right)]
-        case syntax.Call(arguments=arguments):
-            return [name for a in arguments for name in _names(a.value)]
-        case _:
-            return []
 
 
 def resolve_hypers(

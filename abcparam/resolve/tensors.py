@@ -20,6 +20,7 @@ from abcparam.rules.shapes import RoleContradictsShape
 from abcparam.source import Span
 
 Exponents = dict[str, dict[str, Affine]]
+INHERITED = Amount(syntax.Name("lr"), ONE)  # a learning rate still to be taken from the optimizer
 
 
 class Globals(Record):
@@ -142,11 +143,11 @@ class _Tensor:
             exponents=self._exponents(settings, role, frozen or own is None),
             init=self._init(settings, axes, geometry, amounts),
             mult=self._constant(settings, "mult", amounts),
-            lr=self._constant(settings, "lr", amounts) or Amount(syntax.Name("lr"), ONE),
+            lr=self._constant(settings, "lr", amounts) or INHERITED,
             weight_decay=self._setting(settings, "weight_decay", amounts),
             epsilon=None,
             frozen=frozen,
-            optimizer=-1 if "lr" in settings else -2,
+            optimizer=0,
             span=self.name.span,
             spans={key: setting.span for key, setting in by_key(self.declaration.settings).items()},
         )

@@ -12,7 +12,7 @@ from abcparam.polynomials import number
 from abcparam.program import Amount, Init, Loss, Optimizer, Setting, Tensor
 from abcparam.record import Record, replace
 from abcparam.resolve.amounts import NotStatic
-from abcparam.resolve.tensors import Globals, positive
+from abcparam.resolve.tensors import INHERITED, Globals, positive
 from abcparam.resolve.words import ROLES, hyphenated
 from abcparam.rules import exponents as rules
 from abcparam.rules import names as name_rules
@@ -113,9 +113,7 @@ def finish_tensors(
     for path, tensor in tensors.items():
         if path in gains and "init" not in tensor.spans and tensor.init == Init("zeros"):
             tensor = replace(tensor, init=Init("ones"))
-        done[path] = (
-            _trained_by(world, tensor, declared) if declared else replace(tensor, optimizer=0)
-        )
+        done[path] = _trained_by(world, tensor, declared) if declared else tensor
     return done
 
 
@@ -137,7 +135,7 @@ def _trained_by(world: Globals, tensor: Tensor, declared: Sequence[Optimizer]) -
     return replace(
         tensor,
         optimizer=index,
-        lr=lr if tensor.optimizer == -2 else tensor.lr,
+        lr=lr if tensor.lr is INHERITED else tensor.lr,
         weight_decay=tensor.weight_decay or (decay if isinstance(decay, Amount) else None),
         epsilon=epsilon if isinstance(epsilon, Amount) else None,
     )

@@ -9,17 +9,10 @@ from collections.abc import Iterable, Sequence
 from abcparam import syntax
 from abcparam.diagnostics import Collector, did_you_mean
 from abcparam.optimizers import optimizers
+from abcparam.program import VERDICTS
 from abcparam.rules import names as rules
 
 ROLES = ("input", "hidden", "output", "scalar")
-VERDICTS = (
-    "unstable-at-init",
-    "unstable",
-    "trivial",
-    "kernel",
-    "feature-learning",
-    "maximal-update",
-)
 LOSSES = ("cross_entropy", "mse")
 ASSUMPTIONS = {"alignment": ("tensor-programs", "full", "none"), "epsilon": ("ignored", "strict")}
 DIM_KEYS = ("base", "rate")

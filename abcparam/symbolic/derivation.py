@@ -130,9 +130,10 @@ class _Run:
             if limit.kind == "softmax":
                 found.append(Condition(_symbolic(x.s0), "<=", "softmax logits must be O(1)", x))
             elif limit.kind == "pointwise":
-                contracts = any(isinstance(p, Parameter) and p.contracts for p in x.maps)
                 reason = f"the input of {node.title} must be Θ(1)"
-                found.append(Condition(_symbolic(x.s0), "<=" if contracts else "=", reason, x))
+                found.append(
+                    Condition(_symbolic(x.s0), "<=" if x.comes_from_contraction else "=", reason, x)
+                )
         return found
 
     def _assume(self, condition: Condition) -> bool:
@@ -268,9 +269,8 @@ def verdict_conditions(derivation: Derivation) -> Verdicts:
         reason = f"the feature {label(derivation.program, node)} moves by its own size"
         features.append(Condition(size, ">=", reason, node))
     slack, stuck = _slack(graph)
-    passed = [
-        _passed(node) for node in graph.nodes if isinstance(node, Linear) and _reads_out(node)
-    ]
+    maps = [node for node in graph.nodes if isinstance(node, Linear) and node.reads_out]
+    passed = [_passed(node) for node in maps if not node.inputs[0].d.is_zero]
     return Verdicts(tuple(moving), tuple(features), tuple(slack), tuple(passed), tuple(stuck))
 
 
@@ -294,12 +294,6 @@ def _slack(graph: Graph) -> tuple[list[Condition], list[Parameter]]:
         for path, size in left.items()
     ]
     return found, [p for path, p in parameters.items() if path not in left]
-
-
-def _reads_out(node: Linear) -> bool:
-    nought = node.context.nought
-    contracts = nought < node.rho_in and node.rho_out <= nought
-    return contracts and not node.parameter.sigma.is_zero and not node.inputs[0].d.is_zero
 
 
 def _passed(node: Linear) -> Condition:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from math import lcm
 
 from abcparam.program import Affine
 from abcparam.sizes import power
@@ -243,13 +242,3 @@ def form_text(form: Form, symbols: tuple[str, ...]) -> str:
             term = symbol if value == 1 else f"{value}*{symbol}"
             parts.append(f"-{term}" if coefficient < 0 else term)
     return " + ".join(parts).replace("+ -", "- ") or "0"
-
-
-def lowest_terms(form: Form) -> Form:
-    """A positive multiple with whole coefficients that have no common divisor."""
-    from math import gcd
-
-    scale = lcm(*(Fraction(c).denominator for c in form))
-    whole = [int(c * scale) for c in form]
-    divisor = gcd(*whole) or 1
-    return tuple(c // divisor for c in whole)

@@ -39,24 +39,6 @@ def _idle(tensor: Tensor, letter: str) -> bool:
     return (letter == "c" and tensor.frozen) or (letter == "b" and tensor.init.is_zero)
 
 
-def named_unknowns(program: Program) -> tuple[Program, dict[str, str]]:
-    """The program with its `?` named; and the name of each unknown as resolution calls it."""
-    names: dict[str, str] = {}
-
-    def named(tensor: Tensor, letter: str, dim: str, value: Affine) -> Affine:
-        renamed = []
-        for symbol, factor in value.symbols:
-            if symbol.startswith("?"):
-                owner = symbol[1:].rpartition(".")[0]
-                key = letter if dim == OWN else f"{letter}_{dim}"
-                names[symbol] = symbol_name(key, owner)
-                symbol = names[symbol]
-            renamed.append((symbol, factor))
-        return Affine(value.constant, tuple(renamed))
-
-    return _mapped(program, named), names
-
-
 def symbols_of(program: Program) -> tuple[str, ...]:
     """The symbols that its exponents hold, in the order of the tensors, letter by letter."""
     found: dict[str, None] = {}

@@ -224,9 +224,6 @@ class _Writer:
 
     def _reset(self) -> list[Statement]:
         found = [self._initialize(tensor) for tensor in self.tensors]
-        found += [
-            nodes.Do(call(Attribute(own(name), "reset_parameters"))) for name in self.lowered.layers
-        ]
         if any(_uses_config(statement) for statement in found):
             found.insert(0, nodes.Assign((Name("config"),), own("config")))
         for child in self.lowered.children:
@@ -260,7 +257,7 @@ class _Writer:
 
 
 def _reset_child(child: Lowered) -> list[Statement]:
-    if not any(lowered.module.tensors or lowered.layers for lowered in child.walk()):
+    if not any(lowered.module.tensors for lowered in child.walk()):
         return []
     name = child.module.name
     if child.module.count is None:

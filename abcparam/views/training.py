@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
+from abcparam import syntax
 from abcparam.code import formula, nodes
 from abcparam.code.formula import Formula
 from abcparam.code.layout import Text, entry, lines, python, trusted
 from abcparam.code.nodes import Code, Constant, Name, Number, call, path
 from abcparam.code.numbers import Names, Place
 from abcparam.code.scope import Scope, factor
-from abcparam.code.uses import Kind, names_in
+from abcparam.code.uses import Kind
 from abcparam.program import Amount, Optimizer, Program, Setting, Tensor
 from abcparam.record import Record
 
@@ -112,7 +113,7 @@ def _law(scope: Scope, tensor: Tensor) -> Law:
 def amount(scope: Scope, tensor: Tensor, value: Amount) -> Formula:
     """A setting of a tensor; one in the names of its block is taken by its value."""
     known = {*scope.program.dims, *scope.program.hypers, "base", "fan_in", "sqrt", "round_up"}
-    if {*names_in(value.written)} <= known:
+    if {*syntax.names_in(value.written)} <= known:
         return scope.amount(value, scope.at_base(tensor.fan_in))
     return formula.from_polynomial(value.value)
 
