@@ -5,8 +5,8 @@ code = abcparam.compile(pathlib.Path("gpt.param"))     # a PyTorch module
 """
 
 from abcparam.diagnostics import Diagnostic, SpecError
-from abcparam.driver import check, compile
+from abcparam.driver import check, compile, derive, diff, solve
 from abcparam.report import Report
 
-__all__ = ["Diagnostic", "Report", "SpecError", "check", "compile"]
+__all__ = ["Diagnostic", "Report", "SpecError", "check", "compile", "derive", "diff", "solve"]
 __version__ = "0.1.0"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 from abcparam import syntax
@@ -60,11 +60,25 @@ def _uneven(bound: Program, dim: Dim, values: Mapping[str, Fraction]) -> Diagnos
 
 def require_numbers(program: Program) -> None:
     """Raises `SpecError` if an exponent is still unknown or symbolic; one error for each."""
+    _require(program, lambda symbol: True)
+
+
+def require_no_unknowns(program: Program) -> None:
+    """The same for each `?` alone: symbols may be there."""
+    _require(program, lambda symbol: symbol.startswith("?"))
+
+
+def require_no_symbols(program: Program) -> None:
+    """The same for symbols alone: `?` may be there."""
+    _require(program, lambda symbol: not symbol.startswith("?"))
+
+
+def _require(program: Program, refused: Callable[[str], bool]) -> None:
     errors: dict[str, Diagnostic] = {}
     for tensor in program.tensors.values():
         for letter, by_dim in tensor.exponents.items():
             for dim, affine in by_dim.items():
-                for symbol, _ in affine.symbols:
+                for symbol in (s for s, _ in affine.symbols if refused(s)):
                     error = _open(program, tensor, f"{letter}[{dim}]" if dim else letter, symbol)
                     errors.setdefault(symbol, error)
     if errors:
@@ -72,10 +86,10 @@ def require_numbers(program: Program) -> None:
 
 
 def _open(program: Program, tensor: Tensor, key: str, symbol: str) -> Diagnostic:
-    span = tensor.spans.get(key, tensor.span)
+    span = tensor.places.get(key, tensor.span)
     if not symbol.startswith("?"):
         return rules.SymbolicExponent.at(span, name=symbol)
-    owner, _, _ = symbol[1:].rpartition(".")
+    owner, _, _ = symbol[1:].partition(".")
     fields = {"name": owner, "letter": key, "file": program.source.file}
     return rules.UnsolvedExponent.at(span, **fields)
 

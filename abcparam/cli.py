@@ -1,4 +1,4 @@
-"""The command line: `abcparam check | compile | fmt | explain`."""
+"""The command line: `abcparam check | compile | derive | solve | diff | fmt | explain`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from abcparam.commands import COMMANDS, Usage, print_diagnostics
+from abcparam import commands, symbolic_commands
+from abcparam.commands import Usage, print_diagnostics
 from abcparam.diagnostics import SpecError
 
 OUR_BUG = 101
+COMMANDS = {**commands.COMMANDS, **symbolic_commands.COMMANDS}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,9 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"abcparam {__version__}")
     parser.add_argument("--debug", action="store_true", help="print a traceback for our own bugs")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (summary, arguments, run) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary)
+        command = subparsers.add_parser(name, help=summary, description=summary)
         arguments(command)
         command.set_defaults(run=run)
     return parser

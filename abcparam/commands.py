@@ -10,9 +10,9 @@ from fractions import Fraction
 from typing import Any
 
 from abcparam.diagnostics import Diagnostic, SpecError, render
-from abcparam.driver import explained, judged, load, report
+from abcparam.driver import compared, explained, judged, load, report
 from abcparam.parse import read
-from abcparam.program import VERDICTS
+from abcparam.program import VERDICTS, Program
 from abcparam.report import Report, invalid
 from abcparam.source import Source
 
@@ -25,7 +25,7 @@ def coloured(stream: Any) -> bool:
     return bool(stream.isatty()) and not os.environ.get("NO_COLOR")
 
 
-def _values(options: argparse.Namespace) -> dict[str, Fraction]:
+def values_of(options: argparse.Namespace) -> dict[str, Fraction]:
     """`--set name=value …`; values are exact."""
     found: dict[str, Fraction] = {}
     for text in options.set or []:
@@ -46,7 +46,7 @@ def _number(text: str) -> Fraction:
         raise Usage(f"{text!r} is not a number; write 4096, 1e-3 or 1/2") from None
 
 
-def _set_argument(command: argparse.ArgumentParser) -> None:
+def set_argument(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--set",
         nargs="+",
@@ -62,12 +62,18 @@ def _set_argument(command: argparse.ArgumentParser) -> None:
 def _check_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("files", nargs="+", metavar="FILE", help="a spec; - is standard input")
     command.add_argument("--format", choices=["text", "json"], default="text")
-    _set_argument(command)
+    command.add_argument(
+        "--fix", action="store_true", help="write the smallest change into the file, then check it"
+    )
+    set_argument(command)
 
 
 def check(options: argparse.Namespace) -> int:
     """Laws, verdict, reasons; 0 as expected, 1 not, 2 invalid."""
-    values = _values(options)
+    values = values_of(options)
+    if options.fix:
+        for file in options.files:
+            _fix_one(file, values)
     results = [_check_one(file, values) for file in options.files]
     if options.format == "json":
         import json
@@ -77,6 +83,25 @@ def check(options: argparse.Namespace) -> int:
     else:
         _print_text(results)
     return max(_status(r) for r in results)
+
+
+def _fix_one(file: str, values: Mapping[str, Fraction]) -> None:
+    """Writes the smallest change that makes a spec maximal-update into its file."""
+    from abcparam.driver import fixed
+    from abcparam.files import write_atomically
+
+    if file == "-":
+        raise Usage("--fix needs files to write to")
+    try:
+        found = fixed(load(read(file), values))
+    except SpecError:
+        return  # the check that follows says why
+    if isinstance(found, str):
+        print(f"{file}: {found}", file=sys.stderr)
+        return
+    text, changes = found
+    write_atomically(file, text)
+    print(f"{file}: {', '.join(map(str, changes))}", file=sys.stderr)
 
 
 Result = Report | tuple[SpecError, dict[str, Any]]
@@ -129,7 +154,7 @@ def _compile_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--force", action="store_true", help="overwrite a file that abcparam did not write"
     )
-    _set_argument(command)
+    set_argument(command)
 
 
 def compile_(options: argparse.Namespace) -> int:
@@ -138,7 +163,7 @@ def compile_(options: argparse.Namespace) -> int:
     from abcparam.files import write_generated
 
     source = read(options.file)
-    found = judged(load(source, _values(options)))
+    found = judged(load(source, values_of(options)))
     if options.require and not found.reaches(options.require):
         print(
             f"{source.file}: {found.verdict}, less than {options.require}: nothing written",
@@ -168,6 +193,46 @@ def _target(options: argparse.Namespace, found: Report) -> str:
     if options.file == "-":
         return "-"
     return os.path.splitext(str(options.file))[0] + ".py"
+
+
+# diff
+
+
+def _diff_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("a", metavar="A", help="a spec; - is standard input")
+    command.add_argument("b", metavar="B", help="another one")
+    command.add_argument("--format", choices=["text", "json"], default="text")
+
+
+def diff(options: argparse.Namespace) -> int:
+    """Whether two parametrizations are the same; 0 if so, 1 different, 2 invalid."""
+    from abcparam.difference import NO
+
+    if options.a == options.b == "-":
+        raise Usage("only one of the two specs can be standard input")
+    programs = [_loaded(file) for file in (options.a, options.b)]
+    a, b = programs
+    if a is None or b is None:
+        return 2
+    found = compared(a, b)
+    if options.format == "json":
+        import json
+
+        print(json.dumps(found.to_dict(), indent=2))
+    else:
+        from abcparam.difference_text import render_differences
+
+        print(render_differences(found, coloured(sys.stdout)))
+    return 1 if found.same == NO else 0
+
+
+def _loaded(file: str) -> Program | None:
+    """The program of a file; None after its errors were printed."""
+    try:
+        return load(read(file))
+    except SpecError as error:
+        print_diagnostics(error.diagnostics, error.source)
+        return None
 
 
 # fmt
@@ -239,9 +304,12 @@ def explain(options: argparse.Namespace) -> int:
 Run = Callable[[argparse.Namespace], int]
 Arguments = Callable[[argparse.ArgumentParser], None]
 
-COMMANDS: dict[str, tuple[str, Arguments, Run]] = {
+Command = tuple[str, Arguments, Run]
+
+COMMANDS: dict[str, Command] = {
     "check": ("derive the laws of a spec and judge it", _check_arguments, check),
     "compile": ("write the PyTorch module of a spec", _compile_arguments, compile_),
+    "diff": ("are two parametrizations the same, and where not", _diff_arguments, diff),
     "fmt": ("format specs", _fmt_arguments, fmt),
     "explain": ("the story behind a diagnostic", _explain_arguments, explain),
 }

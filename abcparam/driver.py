@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from abcparam.bind import bind, require_numbers
+from abcparam.bind import bind, require_no_unknowns, require_numbers
 from abcparam.calculus.graph import build_graph
 from abcparam.calculus.rounds import train
-from abcparam.fix import propose
+from abcparam.fix import Change, propose, values_of
 from abcparam.judge import judge
 from abcparam.parse import parse, read
 from abcparam.program import Program
@@ -26,6 +26,9 @@ from abcparam.source import Source
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from abcparam.derived import Derived
+    from abcparam.difference import Differences
 
 
 FRAMES = 20_000  # enough for 64 levels of brackets in each of 32 levels of blocks
@@ -70,8 +73,13 @@ def explained(found: Report) -> Report:
 
 
 def report(program: Program) -> Report:
-    """Laws, verdict and reasons."""
-    return explained(judged(program))
+    """Laws, verdict and reasons; in the symbols of its exponents, if they hold any."""
+    require_no_unknowns(program)
+    if not program.symbols:
+        return explained(judged(program))
+    from abcparam.symbolic.report import symbolic_report
+
+    return symbolic_report(program)
 
 
 def check(source: str | Path | Source, **values: object) -> Report:
@@ -85,6 +93,73 @@ def compile(source: str | Path | Source, **overrides: object) -> str:
     """The Python module that a spec emits. Overrides give dims, hypers and symbols other values."""
     program = load(to_source(source), _exact(overrides))
     return emit_program(judged(program))
+
+
+@at_work()
+def fixed(program: Program) -> tuple[str, tuple[Change, ...]] | str:
+    """The text of a spec with the smallest change that makes it maximal-update, checked again; or
+    why there is none.
+    """
+    from abcparam.edit import Unwritable, edited
+
+    found = report(program)
+    if found.verdict == "maximal-update":
+        return "maximal-update already, nothing to fix"
+    if not found.fix:
+        return "no change of exponents was found that makes it maximal-update"
+    try:
+        text = edited(program, values_of(found.fix))
+    except Unwritable as error:
+        return f"the change cannot be written: {error}"
+    again = judged(load(replace(program.source, text=text)))
+    if again.verdict != "maximal-update":
+        raise RuntimeError("the fixed spec was not judged maximal-update")
+    return text, found.fix
+
+
+@at_work()
+def derive(source: str | Path | Source, all: bool = False, **values: object) -> Derived:
+    """The laws of a spec, symbolic where its exponents hold symbols or `?`; with `all`, every
+    exponent that is written is a symbol. Raises `SpecError` if the spec is invalid.
+    """
+    from abcparam.deriving import derive as laws_in_symbols
+
+    return laws_in_symbols(load(to_source(source), _exact(values)), all)
+
+
+@at_work()
+def solve(
+    source: str | Path | Source,
+    goal: str = "maximal-update",
+    gauge: str = "mup",
+    **values: object,
+) -> str:
+    """The spec with every `?` filled so that it is `goal` (maximal-update, kernel or stable).
+
+    `gauge` chooses among equal solutions: `mup`, or values to give where that is possible, such as
+    `"c=0"` or `"b=1/2 a=0"`. Raises `SpecError` if the spec is invalid, or has no solution.
+    """
+    from abcparam.solving import complete, gauge_order
+
+    order = gauge_order(gauge.split())
+    if order is None or goal not in ("maximal-update", "kernel", "stable"):
+        raise ValueError(f"no goal {goal!r} in gauge {gauge!r}")
+    return complete(to_source(source), goal, order, _exact(values)).text
+
+
+@at_work()
+def compared(a: Program, b: Program) -> Differences:
+    """Whether two programs are the same parametrization."""
+    from abcparam.compare import compare
+
+    return compare(a, b)
+
+
+def diff(a: str | Path | Source, b: str | Path | Source) -> Differences:
+    """Whether two specs are the same parametrization: exactly, asymptotically, or not. Raises
+    `SpecError` if one is invalid, or has symbols on which the answer depends.
+    """
+    return compared(load(to_source(a)), load(to_source(b)))
 
 
 @at_work()

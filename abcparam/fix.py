@@ -16,10 +16,11 @@ from itertools import product
 
 from abcparam import syntax
 from abcparam.calculus.graph import Graph
+from abcparam.judge import laws_of
 from abcparam.polynomials import number
 from abcparam.program import OWN, Affine, Amount, Module, Program, Tensor
 from abcparam.record import Record, replace
-from abcparam.target import Moves, laws_of, moved, target
+from abcparam.target import Moves, moved, target
 
 MOST_NODES = 3000
 MOST_SINGLES = 120
@@ -34,6 +35,7 @@ class Change(Record):
     letter: str
     before: Fraction
     after: Fraction
+    paths: tuple[str, ...] = ()  # the tensors that it applies to
 
     def __str__(self) -> str:
         return f"`{self.owner}` {self.letter} = {self.before} -> {self.after}"
@@ -66,6 +68,11 @@ def _shortened(module: Module, program: Program) -> Module:
         few = min(COPIES, int(count.value.evaluate(program.base_values())))
         count = Amount(syntax.Number(Fraction(few)), number(few))
     return replace(module, children=children, count=count)
+
+
+def values_of(changes: Iterable[Change]) -> dict[tuple[str, str], Affine]:
+    """The changes as exponents by tensor path and letter, for `edit.edited`."""
+    return {(path, c.letter): Affine(c.after) for c in changes for path in c.paths}
 
 
 # The fewest letters
@@ -103,7 +110,8 @@ def _grouped(program: Program, moves: Moves) -> Changes:
         owner = _owner(alike, letter) if grouped else path
         chosen = {(t.path, letter): by for t in (alike if grouped else [tensor])}
         before = _own(tensor, letter)
-        changes.append((Change(owner, letter, before, before + by), chosen))
+        paths = tuple(path for path, _ in chosen)
+        changes.append((Change(owner, letter, before, before + by, paths), chosen))
         left = {key: value for key, value in left.items() if key not in chosen}
     return changes
 

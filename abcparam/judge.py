@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abcparam.calculus.bilinear import Product
-from abcparam.calculus.graph import Graph
+from abcparam.calculus.graph import Graph, build_graph
 from abcparam.calculus.limits import Violation, violations, violations_at_init
 from abcparam.calculus.linear import Linear
 from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.pointwise import Pointwise, Softmax
-from abcparam.calculus.rounds import Settled
+from abcparam.calculus.rounds import Settled, train
 from abcparam.calculus.structure import Mean
+from abcparam.program import Program
 from abcparam.record import Record
 from abcparam.sizes import Size
 
@@ -25,21 +26,29 @@ class TensorLaw(Record):
     at_init: Size
     update: Size
     slack: Size | None
-    status: str
+    status: str | None  # None: it depends on symbols
     node: Node | None  # the use with the least slack
 
 
 class Judgement(Record):
-    """The verdict and all that it rests on."""
+    """The verdict and all that it rests on. An empty verdict, and completeness None: it depends on
+    symbols.
+    """
 
     verdict: str
-    complete: bool
+    complete: bool | None
     tensors: tuple[TensorLaw, ...]
     at_init: tuple[Violation, ...]
     changes: tuple[Violation, ...]
     growing: tuple[Parameter, ...]
     features: tuple[Node, ...]
     partial: tuple[Linear, ...]  # maps that read out and pass their input's change on in part
+
+
+def laws_of(program: Program) -> tuple[Graph, Judgement]:
+    """The laws of a program whose exponents are numbers, and their judgement."""
+    graph = build_graph(program)
+    return graph, judge(graph, train(graph))
 
 
 def judge(graph: Graph, settled: Settled) -> Judgement:

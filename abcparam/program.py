@@ -137,7 +137,10 @@ class Tensor(Record):
     span: Span = field(default=START, compare=False)
     spans: Mapping[str, Span] = field(
         default_factory=dict, compare=False
-    )  # letter -> where it is written
+    )  # letter -> where its declaration says it
+    places: Mapping[str, Span] = field(
+        default_factory=dict, compare=False
+    )  # letter -> where it is said, by its declaration or its role
 
     @property
     def shape(self) -> Shape:

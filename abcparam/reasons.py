@@ -19,8 +19,9 @@ from abcparam.calculus.trace import (
 )
 from abcparam.diagnostics import Diagnostic, in_order
 from abcparam.fix import Change
+from abcparam.identify import FIRST, described, identify
 from abcparam.judge import Judgement, TensorLaw, moves_in_full, nonlinear_inputs
-from abcparam.program import Program
+from abcparam.program import VERDICTS, Program
 from abcparam.record import replace
 from abcparam.rules import findings as rules
 from abcparam.sizes import Size
@@ -184,7 +185,7 @@ class _Reasons:
     # Warnings
 
     def warnings(self) -> list[Diagnostic]:
-        found = self._epsilon() + self._decay()
+        found = self._epsilon() + self._decay() + self._shipped()
         if self.program.alignment != "tensor-programs":
             found.append(
                 rules.OtherAlignment.at(
@@ -192,6 +193,19 @@ class _Reasons:
                 )
             )
         return found
+
+    def _shipped(self) -> list[Diagnostic]:
+        identity = identify(self.program)
+        if identity is None or (identity.name == FIRST and self.judgement.verdict != VERDICTS[-1]):
+            return []
+        first = next(path for path, theta in identity.shifts.items() if theta)
+        fields = {"name": identity.name, "citation": identity.citation}
+        shifts = described(self.program, identity)
+        return [
+            rules.ShippedInAnotherGauge.at(
+                self.program.tensors[first].span, shifts=shifts, **fields
+            )
+        ]
 
     def _epsilon(self) -> list[Diagnostic]:
         if self.program.strict_epsilon or self.judgement.verdict.startswith("unstable"):

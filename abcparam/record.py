@@ -58,6 +58,7 @@ class Record:
                 fields[name] = _field(cls, name)
         cls._fields = fields
         cls._positional = tuple(name for name, f in fields.items() if not f.kw_only)
+        setattr(cls, "__match_args__", cls._positional)  # noqa: B010 (its type is its own)
         cls._compared = tuple(name for name, f in fields.items() if f.compare)
 
     def __init__(self, *arguments: Any, **named: Any) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from abcparam.calculus.graph import Graph
 from abcparam.diagnostics import Diagnostic, in_order
@@ -12,6 +13,9 @@ from abcparam.program import VERDICTS, Program, Tensor
 from abcparam.record import Record
 from abcparam.sizes import Size
 from abcparam.written import written
+
+if TYPE_CHECKING:
+    from abcparam.symbolic.regions import Region
 
 
 class Report(Record):
@@ -23,17 +27,21 @@ class Report(Record):
     judgement: Judgement
     diagnostics: tuple[Diagnostic, ...]
     fix: tuple[Change, ...] = ()  # the smallest that makes it maximal-update, if one was found
+    regions: Mapping[str, Region] | None = (
+        None  # where each verdict holds, if exponents are symbols
+    )
 
     @property
     def program(self) -> Program:
         return self.graph.program
 
     @property
-    def verdict(self) -> str:
-        return self.judgement.verdict
+    def verdict(self) -> str | None:
+        """None: it depends on the symbols."""
+        return self.judgement.verdict or None
 
     @property
-    def complete(self) -> bool:
+    def complete(self) -> bool | None:
         return self.judgement.complete
 
     @property
@@ -50,7 +58,7 @@ class Report(Record):
 
     def reaches(self, verdict: str) -> bool:
         """Whether the verdict is this one or better."""
-        return VERDICTS.index(self.verdict) >= VERDICTS.index(verdict)
+        return self.verdict is not None and VERDICTS.index(self.verdict) >= VERDICTS.index(verdict)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `abcparam check --format json`; exponents are exact strings keyed by growth
@@ -75,8 +83,14 @@ class Report(Record):
                 for name, node in self.graph.activations.items()
             ],
             "output": {"at_init": at_init.to_dict(), "change": change.to_dict()},
+            **self._regions(),
             "diagnostics": [d.to_dict() for d in in_order(self.diagnostics)],
         }
+
+    def _regions(self) -> dict[str, Any]:
+        if self.regions is None:
+            return {}
+        return {"regions": {word: region.to_dict() for word, region in self.regions.items()}}
 
     def _tensor(self, law: TensorLaw) -> dict[str, Any]:
         parameter = law.parameter
@@ -95,7 +109,8 @@ class Report(Record):
 
 
 def _nonzero(size: Size) -> dict[str, str]:
-    return {name: str(value) for name, value in size.exponents().items() if value}
+    """The exponents that are not zero; symbolic ones are text already."""
+    return {n: str(value) for n, value in size.exponents().items() if str(value) != "0"}
 
 
 def shape_text(program: Program, tensor: Tensor) -> list[str]:

@@ -161,6 +161,13 @@ class Size:
             return {name: str(self.key[0]) for name in self.space.names}
         return {name: str(value) for name, value in self.exponents().items()}
 
+    def law(self) -> str:
+        """As a law that sympy can read: `1`, `width**(1/2)`, `0`; the first of several that tie."""
+        if not self.vectors:
+            return "0" if self.is_zero else "oo"
+        powers = [f"{n}**({e})" if e != 1 else n for n, e in self.exponents().items() if e]
+        return "*".join(powers) or "1"
+
     def __str__(self) -> str:
         """As a law: `1`, `width^(1/2)`, `0`; ties are joined by `~`."""
         if not self.vectors:

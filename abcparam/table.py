@@ -27,7 +27,20 @@ def render_report(report: Report, colour: bool = False) -> str:
     ]
     if activations:
         parts += ["", *_table(activations, ("activation", "at init", "change"), colour)]
-    return "\n".join([*parts, "", _verdict(report, colour), ""])
+    return "\n".join([*parts, *_regions(report), "", _verdict(report, colour), ""])
+
+
+def _regions(report: Report) -> list[str]:
+    """Where each verdict holds, if that depends on symbols."""
+    if report.regions is None or report.verdict is not None:
+        return []
+    from abcparam.symbolic.regions import region_lines
+
+    lines: list[str] = []
+    for word, region in report.regions.items():
+        if not region.empty:
+            lines += ["", *region_lines(word, region)]
+    return lines
 
 
 def _row(report: Report, law: TensorLaw) -> tuple[str, ...]:
@@ -41,7 +54,7 @@ def _row(report: Report, law: TensorLaw) -> tuple[str, ...]:
         str(law.at_init),
         str(law.update),
         "-" if law.slack is None else _exponent(law.slack.exponents()),
-        law.status,
+        law.status or "depends",
     )
 
 
@@ -49,7 +62,8 @@ def _exponent(exponents: Mapping[str, object]) -> str:
     """`1/2`, or by dim where there are several: `1/2 width, 1 depth`."""
     if len(exponents) == 1:
         return str(next(iter(exponents.values())))
-    return ", ".join(f"{value} {name}" for name, value in exponents.items() if value) or "0"
+    parts = [f"{value} {name}" for name, value in exponents.items() if str(value) != "0"]
+    return ", ".join(parts) or "0"
 
 
 def _table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], colour: bool) -> list[str]:
@@ -68,7 +82,8 @@ def _table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], colour: boo
 
 
 def _verdict(report: Report, colour: bool) -> str:
-    words = report.verdict + (", complete" if report.complete else "")
+    words = report.verdict or "depends on the symbols"
+    words += ", complete" if report.complete else ""
     if colour:
         words = f"{BOLD}{GREEN if report.as_expected else RED}{words}{END}"
     expected = "" if report.as_expected else f" (expected {', '.join(report.expected)})"

@@ -14,8 +14,8 @@ from fractions import Fraction
 from abcparam.calculus.graph import Graph, build_graph
 from abcparam.calculus.linear import Linear
 from abcparam.calculus.parameter import Parameter
-from abcparam.calculus.rounds import start, train
-from abcparam.judge import Judgement, judge
+from abcparam.calculus.rounds import start
+from abcparam.judge import Judgement, laws_of
 from abcparam.optimizers.base import Rule
 from abcparam.program import OWN, Affine, Program, Tensor
 from abcparam.record import replace
@@ -41,11 +41,6 @@ class FreeSpectral(Free):
     """The same for a spectral norm."""
 
     spectral = True
-
-
-def laws_of(program: Program) -> tuple[Graph, Judgement]:
-    graph = build_graph(program)
-    return graph, judge(graph, train(graph))
 
 
 def moved(program: Program, moves: Mapping[Exponent, Fraction]) -> Program:

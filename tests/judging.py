@@ -8,8 +8,8 @@ from typing import Any
 
 from abcparam import Report
 from abcparam.driver import load
+from abcparam.judge import laws_of
 from abcparam.source import Source
-from abcparam.target import laws_of
 from tests.random_mlps import random_mlps, spec
 from tests.theorems import MLP, Layer, Optimizer, is_stable
 

@@ -24,13 +24,18 @@ from abcparam.source import Source
 BAD = Path(__file__).parent / "bad"
 SPECS = sorted(BAD.glob("*.param"))
 OF_FILES = ("P0901", "P0902")  # about what is written, not about a spec
+TIMED_OUT = ("P0703",)  # about what the solver could not decide
 RULES = {code: rule for code, rule in codes().items() if code >= "P02"}
 
 
 def said(path: Path) -> str:
-    """All that `abcparam check` says of a spec."""
+    """All that `abcparam check` says of a spec; `solve` or `compile` where the code is theirs."""
     source = Source(path.read_text(encoding="utf-8"), path.name, str(path.parent))
     try:
+        if path.stem.startswith("P07"):
+            return abcparam.solve(source)
+        if path.stem == "P0405":
+            return abcparam.compile(source)
         report = abcparam.check(source)
     except SpecError as error:
         return f"{error}\n"
@@ -44,7 +49,9 @@ def test_said(path: Path):
 
 
 def test_no_code_is_missing():
-    assert [path.stem for path in SPECS] == [code for code in RULES if code not in OF_FILES]
+    assert [path.stem for path in SPECS] == [
+        code for code in RULES if code not in (*OF_FILES, *TIMED_OUT)
+    ]
     assert [path.stem for path in sorted(BAD.glob("*.txt"))] == [path.stem for path in SPECS]
 
 

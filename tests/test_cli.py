@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,7 +46,8 @@ def files(folder: Path) -> list[str]:
 
 def test_check_exits_0_1_and_2(run: Run, folder: Path):
     good = run("check", "good.param")
-    assert (good.status, good.err) == (0, "")
+    assert good.status == 0
+    assert re.findall(r"^\w+\[P\d+\]", good.err, re.M) == ["note[P0606]"]
     assert good.out.startswith("MLP (good.param)\n\ntensor  role ")
     assert good.out.endswith("\nverdict: maximal-update, complete\n\n")
     unstable = run("check", "unstable.param")

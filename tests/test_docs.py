@@ -135,7 +135,7 @@ def check_spec(block: Block, where: str, folder: Path) -> None:
 
 def outcome(text: str) -> str:
     try:
-        return abcparam.check(text).verdict
+        return str(abcparam.check(text).verdict)
     except abcparam.SpecError as error:
         return error.diagnostics[0].code
 

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from abcparam.driver import load, to_source
-from abcparam.symbolic.derivation import Derivation, derive_laws, verdict_formula
-from abcparam.symbolic.premises import z3
+from abcparam.symbolic.derivation import derive_laws
+from abcparam.symbolic.premises import Premises, z3
 from abcparam.symbolic.symbols import all_symbolic, symbols_of
+from abcparam.symbolic.verdicts import Verdicts, verdicts_of
 
 
 def mlp(hidden_layers: int, optimizer: str) -> str:
@@ -50,10 +51,10 @@ loss cross_entropy
 """
 
 
-def derived(hidden_layers: int, optimizer: str) -> Derivation:
+def derived(hidden_layers: int, optimizer: str) -> Verdicts:
     program = load(to_source(mlp(hidden_layers, optimizer)))
     (derivation,) = derive_laws(program, program.symbols)
-    return derivation
+    return verdicts_of(derivation)
 
 
 class Theorem:
@@ -112,21 +113,23 @@ def same(left: Any, right: Any) -> bool:
 @pytest.mark.parametrize("hidden_layers", [1, 2, 3, 4])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_regions_are_the_published_ones(optimizer: str, hidden_layers: int):
-    derivation = derived(hidden_layers, optimizer)
-    premises = derivation.premises
+    verdicts = derived(hidden_layers, optimizer)
+    premises = verdicts.derivation.premises
     names = dict(zip(premises.symbols, premises.variables(), strict=True))
     theorem = Theorem(hidden_layers, optimizer, names)
-    stable = z3().And([formula for _, formula in premises.conditions])
+    stable = premises.formula(verdicts.stable)
     assert same(stable, theorem.stable())
-    within = {
-        "trivial": z3().Not(theorem.moves()),
-        "kernel": z3().And(theorem.moves(), z3().Not(theorem.features())),
-        "maximal-update": theorem.maximal(),
+    published = {
+        "unstable-at-init": z3().Not(theorem.at_init()),
+        "unstable": z3().And(theorem.at_init(), z3().Not(theorem.stable())),
+        "trivial": z3().And(theorem.stable(), z3().Not(theorem.moves())),
+        "kernel": z3().And(theorem.stable(), theorem.moves(), z3().Not(theorem.features())),
+        "maximal-update": z3().And(theorem.stable(), theorem.maximal()),
     }
-    for verdict, published in within.items():
-        region = z3().And(stable, verdict_formula(derivation, verdict))
-        assert premises.example(verdict_formula(derivation, verdict)) is not None, verdict
-        assert same(region, z3().And(theorem.stable(), published)), verdict
+    anything = Premises(premises.symbols)
+    for verdict, region in published.items():
+        assert anything.example(verdicts.condition(verdict)) is not None, verdict
+        assert same(premises.formula(verdicts.condition(verdict)), region), verdict
 
 
 def test_a_transformer_with_a_symbol_for_each_role_and_letter():
@@ -151,5 +154,5 @@ def test_a_transformer_with_a_symbol_for_each_role_and_letter():
     }
     assert published.keys() == set(first.symbols)
     rule = [v == published[n] for n, v in zip(first.symbols, first.variables(), strict=True)]
-    maximal = verdict_formula(cases[0], "maximal-update")
-    assert first.example(z3().And(maximal, *rule)) is not None
+    maximal = verdicts_of(cases[0]).condition("maximal-update")
+    assert not same(z3().And(first.formula(maximal), *rule), z3().BoolVal(False))

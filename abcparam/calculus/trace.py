@@ -38,14 +38,14 @@ def why_change(program: Program, node: Node) -> list[Step]:
     steps: list[Step] = []
     while len(steps) < MOST_STEPS:
         if node.update() >= node.d:
-            steps.append(Step(node, _update(program, node)))
+            steps.append(Step(node, update_of(program, node)))
             return steps
         source = source_of_change(node)
         if source is None:
             return steps
         x, how = source
         if node.name or not _plain(node):
-            steps.append(Step(node, _passed(program, node, x, how)))
+            steps.append(Step(node, passed_on(program, node, x, how)))
         node = x
     return steps
 
@@ -64,7 +64,7 @@ def source_of_change(node: Node) -> tuple[Node, str] | None:
     return x, how
 
 
-def _passed(program: Program, node: Node, x: Node, how: str) -> str:
+def passed_on(program: Program, node: Node, x: Node, how: str) -> str:
     source, size = label(program, x), x.d
     if isinstance(node, Linear):
         growth = node.gains()[0] - node.parameter.sigma
@@ -75,7 +75,7 @@ def _passed(program: Program, node: Node, x: Node, how: str) -> str:
     return f"the change of {source} ({size}), {how}"
 
 
-def _update(program: Program, node: Node) -> str:
+def update_of(program: Program, node: Node) -> str:
     parameter = node.parameter
     if parameter is None:
         return "no update reaches it"
@@ -110,12 +110,12 @@ def why_initial(program: Program, node: Node) -> list[Step]:
     while len(steps) < MOST_STEPS and node.inputs:
         x = max(node.inputs, key=lambda n: n.s0.key)
         if node.name or node.s0 != x.s0:
-            steps.append(Step(node, _made(program, node, x)))
+            steps.append(Step(node, made_of(program, node, x)))
         node = x
     return steps
 
 
-def _made(program: Program, node: Node, x: Node) -> str:
+def made_of(program: Program, node: Node, x: Node) -> str:
     source = label(program, x)
     if isinstance(node, Linear):
         over = f", summed over {node.rho_in}" if node.rho_in > x.context.nought else ""

@@ -150,6 +150,7 @@ class _Tensor:
             optimizer=0,
             span=self.name.span,
             spans={key: setting.span for key, setting in by_key(self.declaration.settings).items()},
+            places={key: setting.span for key, setting in settings.items()},
         )
 
     # Shape and role
@@ -331,11 +332,17 @@ class _Tensor:
             assert setting.dim is not None
             self.report(rules.FiniteDim.at(setting.dim.span, letter=setting.key, dim=dim))
             return
-        owner = self.path if key in by_key(self.declaration.settings) else role
-        value = affine(setting.value, self.world.symbols, f"?{owner}.{key}")
+        value = affine(setting.value, self.world.symbols, self._unknown(key, setting, role))
         if value is None:
             self.report(rules.NotAnExponent.at(setting.span, letter=key))
         found[dim] = value or Affine(Fraction(0))
+
+    def _unknown(self, key: str, setting: syntax.Setting, role: str) -> str:
+        """The name of a setting's `?`: one unknown for all tensors that it applies to."""
+        names = [name.id for name in self.declaration.names]
+        own = key in by_key(self.declaration.settings)
+        place = f"{setting.span.line}:{setting.span.column}"
+        return f"?{', '.join(names) if own else role}.{key}@{place}"
 
 
 def _number(value: int) -> Amount:

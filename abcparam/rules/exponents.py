@@ -48,7 +48,7 @@ class UnsolvedExponent(Rule):
     code = "P0404"
     message = "`{name}` has an unknown exponent `{letter} = ?`"
     label = "to be solved"
-    help = "write the exponent: `check` and `compile` judge numbers"
+    help = "`abcparam solve {file}` finds it"
 
 
 class SymbolicExponent(Rule):

@@ -206,3 +206,32 @@ class OtherAlignment(Rule):
     severity = "note"
     message = "judged under `assume alignment = {alignment}`"
     help = "leave the assumption out for the verdict of Tensor Programs"
+
+
+class ShippedInAnotherGauge(Rule):
+    """The exponents are those of a shipped parametrization in another gauge.
+
+    `(a + t, b - t, c - gauge * t)` is the same model at every width, for any t of any tensor: the
+    multiplier, the initial scale and the learning rate trade places. `gauge` is 2 for SGD and 1 for
+    optimizers that do not see the gradient's scale. Only `a`, `b` and `c` are compared; `abcparam
+    diff` compares everything.
+    """
+
+    code = "P0606"
+    severity = "note"
+    message = "this is the shipped {name} ({citation}) in another gauge: {shifts}"
+    help = "`parametrization {name}` has the same exponents, in its own gauge"
+
+
+class Depends(Rule):
+    """The exponents hold symbols, and the verdict is not the same for all their values.
+
+    `abcparam derive` prints the laws in the symbols, and where each verdict holds; `--set` gives a
+    symbol a value.
+    """
+
+    code = "P0511"
+    severity = "error"
+    message = "the verdict depends on {symbols}: {verdicts}"
+    label = "at {example}: {there}"
+    help = "`abcparam derive` says where each verdict holds; `--set` gives a symbol its value"

@@ -1,77 +1,148 @@
-"""Laws and verdict regions of a program whose exponents hold symbols.
+"""Laws of a program whose exponents hold symbols, and what stability asks of the symbols.
 
-The same rounds run as for numbers. What stability asks of the symbols is assumed as it comes up, so
-that what it excludes is dropped at once; the laws then hold wherever the region `stable` does, and
-nowhere else is it stable.
+The same rounds run as for numbers. What stability asks is assumed as it comes up, so that what it
+excludes is dropped at once; the laws then hold wherever the conditions do, and nowhere else is the
+program stable.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from abcparam.bind import bind
 from abcparam.calculus.graph import Graph, build_graph
-from abcparam.calculus.linear import Linear
 from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.rounds import backward, forward, update
 from abcparam.calculus.trace import label
-from abcparam.judge import bound, features_of
+from abcparam.judge import laws_of
 from abcparam.program import Program
 from abcparam.record import Record, field
 from abcparam.symbolic.forms import Forms, Split, SymbolicSize, SymbolicSpace
-from abcparam.symbolic.premises import Contradiction, Form, Premises, subtract
+from abcparam.symbolic.linear import NEVER, All, Condition, Form, negation, subtract
+from abcparam.symbolic.premises import Contradiction, Premises, Unproved
 
 
-class Unsettled(Exception):
+class Unsettled(Unproved):
     """The laws did not settle: no law is claimed."""
 
 
-class Condition(Record):
-    """`size <= 0` (or `= 0`, or `>= 0`): what is asked of the symbols, and of which activation or
-    tensor.
-    """
+class Requirement(Record):
+    """`size <= 0` or `= 0`, and of which activation or tensor it is asked, in words."""
 
     size: SymbolicSize = field(repr=False)
-    relation: str  # "<=", "=", ">=", "<"
+    relation: str  # "<=", "=", ">="
     reason: str
     node: Node | None = field(default=None, repr=False, compare=False)
     parameter: Parameter | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def condition(self) -> Condition:
+        """What it asks of the symbols."""
+        if self.relation == "<=":
+            return self.size.at_most_nought()
+        if self.relation == ">=":
+            return self.size.at_least_nought()
+        return All((self.size.at_most_nought(), self.size.at_least_nought()))
+
 
 class Derivation(Record):
-    """Laws of every node and parameter of `graph`, valid where `stable` holds."""
+    """Laws of every node and parameter of `graph`, valid where `at_init` and `stable` hold.
+
+    `case` tells it from other derivations of the same program: none of these forms is negative.
+    """
 
     program: Program
     graph: Graph = field(repr=False)
-    premises: Premises = field(repr=False)
-    case: tuple[
-        Form, ...
-    ]  # what was assumed to tell the case from others: none of these is negative
-    at_init: tuple[Condition, ...]
-    stable: tuple[Condition, ...]
+    space: SymbolicSpace = field(repr=False)
+    case: tuple[Form, ...]
+    at_init: tuple[Requirement, ...]
+    stable: tuple[Requirement, ...]
     rounds: int
+
+    @property
+    def premises(self) -> Premises:
+        return self.space.premises
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self.space.symbols
+
+    @property
+    def within(self) -> Condition:
+        """The case, as a condition."""
+        return within(self.premises, self.case)
+
+
+def within(premises: Premises, case: tuple[Form, ...]) -> Condition:
+    return All(tuple(premises.order.at_least_nought(form) for form in case))
+
+
+class NeverStable(Record):
+    """A case that is stable for no values of the symbols. `requirements` contradict each other;
+    `sound` is what is asked at initialization, None where that alone is impossible.
+    """
+
+    requirements: tuple[Requirement, ...]
+    within: Condition
+    sound: tuple[Requirement, ...] | None
+
+    @property
+    def sound_at_init(self) -> Condition:
+        return NEVER if self.sound is None else All(tuple(r.condition for r in self.sound))
+
+    def condition(self, verdict: str) -> Condition:
+        """Where in the case a verdict holds."""
+        if verdict == "unstable-at-init":
+            return All((self.within, negation(self.sound_at_init)))
+        return All((self.within, self.sound_at_init)) if verdict == "unstable" else NEVER
+
+
+class Impossible(Exception):
+    """Stable for no values of the symbols, in none of the `cases`."""
+
+    def __init__(self, cases: tuple[NeverStable, ...]) -> None:
+        super().__init__("stable for no values of the symbols")
+        self.cases = cases
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What contradicts itself, in words; training where initialization is possible."""
+        found = min(self.cases, key=lambda case: case.sound is None)
+        return tuple(dict.fromkeys(r.reason for r in found.requirements))
 
 
 def derive_laws(program: Program, symbols: tuple[str, ...]) -> tuple[Derivation, ...]:
-    """The laws of a program in the symbols, one derivation per case where sizes are divided by.
+    """The laws of a program in the symbols, one derivation for each case where a size that is
+    divided by depends on them.
 
-    Raises `Contradiction` where it is stable for no values of the symbols, `Unsettled` where no law
-    is found.
+    Raises `Impossible` where it is stable for no values of the symbols, `Unproved` where no law is
+    found.
     """
-    done: list[Derivation] = []
-    contradiction: Contradiction | None = None
+    cases = derive_cases(program, symbols)
+    derivations = tuple(case for case in cases if isinstance(case, Derivation))
+    if not derivations:
+        raise Impossible(tuple(case for case in cases if isinstance(case, NeverStable)))
+    return derivations
+
+
+def derive_cases(
+    program: Program, symbols: tuple[str, ...]
+) -> tuple[Derivation | NeverStable, ...]:
+    """The same, with the cases that are never stable."""
+    done: list[Derivation | NeverStable] = []
     todo: list[Case] = [()]
     while todo:
-        case = todo.pop(0)
+        run = _Run(program, symbols, todo.pop(0))
         try:
-            done.append(_derive_case(program, symbols, case))
+            done.append(run.derivation())
         except Split as split:
-            todo += [(*case, *_largest(form, split.cases)) for form in split.cases]
+            todo += [(*run.case, *_largest(form, split.cases)) for form in split.cases]
         except Contradiction as found:
-            contradiction = contradiction or found
-    if not done:
-        assert contradiction is not None
-        raise contradiction
+            if requirements := tuple(run.asked[i] for i in found.labels if i >= 0):
+                sound = tuple(run.sound) if run.trained else None
+                done.append(NeverStable(requirements, run.within, sound))
     return tuple(done)
 
 
@@ -82,130 +153,172 @@ def _largest(form: Form, cases: Forms) -> Case:
     return tuple(subtract(form, other) for other in cases if other != form)
 
 
-def _derive_case(program: Program, symbols: tuple[str, ...], case: Case) -> Derivation:
-    premises = Premises(symbols)
-    for form in case:
-        premises.assume(premises.term(form) >= 0)
-    rates = {d.name: d.rate for d in program.dims.values() if d.infinite and not d.derived}
-    space = SymbolicSpace(rates, premises)
-    graph = build_graph(program, space)  # type: ignore[arg-type]
-    run = _Run(graph, premises)
-    at_init = run.start()
-    rounds = run.rounds()
-    space.splits = False
-    return Derivation(program, graph, premises, case, tuple(at_init), tuple(run.changes), rounds)
-
-
 class _Run:
-    def __init__(self, graph: Graph, premises: Premises) -> None:
-        self.graph = graph
-        self.premises = premises
-        self.conditions: list[Condition] = []
-        self.changes: list[Condition] = []
+    """One case: from the graph to the laws."""
 
-    def start(self) -> list[Condition]:
+    def __init__(self, program: Program, symbols: tuple[str, ...], case: Case) -> None:
+        dims = {
+            d.name: (d.group, d.rate) for d in program.dims.values() if d.infinite and not d.derived
+        }
+        self.case = case
+        self.space = SymbolicSpace(dims, symbols)
+        self.premises = self.space.premises
+        self.within = within(self.premises, case)
+        for form in case:
+            self.premises.assume(self.premises.order.at_least_nought(form))
+        self.program = program
+        self.asked: list[Requirement] = []
+        self.changes: list[Requirement] = []
+        self.trained = False  # whether sizes at initialization are done with
+        self.sound: list[Requirement] = []  # what is asked at initialization
+
+    def derivation(self) -> Derivation:
+        self.graph = build_graph(self.program, self.space)  # type: ignore[arg-type]
+        self.sound = self._start()
+        self.trained = True
+        rounds = self._rounds()
+        self.space.splits = False
+        changes = tuple(self.changes)
+        return Derivation(
+            self.program, self.graph, self.space, self.case, tuple(self.sound), changes, rounds
+        )
+
+    # Initialization
+
+    def _start(self) -> list[Requirement]:
         """Sizes at initialization, each simplified by what the ones before have to be."""
-        found: list[Condition] = []
-        for _ in self.graph.passes():
+        for _ in self.graph.passes()[1:]:  # sizes that go round in infinite repeats
             for node in self.graph.nodes:
                 node.s0 = node.initial()
-                for condition in self._at_init(node):
-                    if self._assume(condition):
-                        found.append(condition)
+        found: list[Requirement] = []
+        for node in self.graph.nodes:
+            node.s0 = node.initial()
+            found += [r for r in self._at_init(node) if self._assume(r)]
         for output in self.graph.outputs:
-            condition = Condition(_symbolic(output.s0), "<=", "outputs must be O(1)", output)
-            if self._assume(condition):
-                found.append(condition)
-        self._check()
+            required = Requirement(_symbolic(output.s0), "<=", "outputs must be O(1)", output)
+            if self._assume(required):
+                found.append(required)
+        self.premises.check()
         for node in self.graph.nodes:
             node.s0 = node.initial()
         return found
 
-    def _at_init(self, node: Node) -> list[Condition]:
+    def _at_init(self, node: Node) -> list[Requirement]:
         found = []
         for index, limit in node.limits():
             x = node.inputs[index]
-            if x.s0.is_zero:
+            if x.s0.is_zero or limit.kind not in {"softmax", "pointwise"}:
                 continue
             if limit.kind == "softmax":
-                found.append(Condition(_symbolic(x.s0), "<=", "softmax logits must be O(1)", x))
-            elif limit.kind == "pointwise":
+                found.append(Requirement(_symbolic(x.s0), "<=", "softmax logits must be O(1)", x))
+            else:
                 reason = f"the input of {node.title} must be Θ(1)"
-                found.append(
-                    Condition(_symbolic(x.s0), "<=" if x.comes_from_contraction else "=", reason, x)
-                )
+                relation = "<=" if x.comes_from_contraction else "="
+                found.append(Requirement(_symbolic(x.s0), relation, reason, x))
         return found
 
-    def _assume(self, condition: Condition) -> bool:
-        """Adds a condition to the premises unless it holds already; says whether it was new."""
-        size = condition.size
-        if not size.vectors:
+    def _assume(self, required: Requirement) -> bool:
+        """Adds what is required to the premises unless it holds already; says whether it was
+        new.
+        """
+        size = required.size
+        if not size.vectors or self._holds(required):
             return False
-        if self._holds(condition):
-            return False
-        label = len(self.conditions)
-        self.conditions.append(condition)
+        label = len(self.asked)
+        self.asked.append(required)
         plain = len(size.vectors) == len(size.bottom) == 1
-        if condition.relation == "=" and plain:
+        if required.relation == "=" and plain:
             self.premises.assume_nought(size.vectors[0], label)
         else:
-            self.premises.assume(formula(self.premises, condition), label)
+            self.premises.assume(required.condition, label)
         return True
 
-    def _holds(self, condition: Condition) -> bool:
-        size, nought = condition.size, condition.size.space.nought
-        if condition.relation == "=":
-            return size <= nought and nought <= size
-        return size <= nought
+    def _holds(self, required: Requirement) -> bool:
+        size, nought = required.size, self.space.nought
+        return size <= nought and (required.relation == "<=" or nought <= size)
 
-    def _check(self) -> None:
-        """Fails with the conditions that contradict each other, if the premises do."""
-        self.premises.check()
+    # Rounds
 
-    def rounds(self) -> int:
+    def _rounds(self) -> int:
         backward(self.graph)
         limit = 3 + sum(not p.tensor.frozen for p in self.graph.parameters)
+        shifts: list[dict[int, set[Form]]] = []
         for count in range(1, limit + 1):
-            if not update(self.graph):
+            before = {id(p): _symbolic(p.u).vectors for p in self.graph.parameters}
+            grown = update(self.graph)
+            if not grown:
                 return count
+            shifts.append({id(p): _shifts(_symbolic(p.u).vectors, before[id(p)]) for p in grown})
+            if len(shifts) >= 3:
+                self._recurring(grown, shifts[-3:])
             self._forward()
             backward(self.graph)
         raise Unsettled
 
+    def _recurring(
+        self, grown: Sequence[Parameter], shifts: Sequence[Mapping[int, set[Form]]]
+    ) -> None:
+        """A shift by which an update exceeds the one before, three times in a row, is what it grows
+        by at every step: it may not be positive. (Our own evaluation has to agree at an example.)
+        """
+        for parameter in grown:
+            for shift in set.intersection(*(found.get(id(parameter), set()) for found in shifts)):
+                if self._diverges(shift):
+                    path = parameter.tensor.path
+                    reason = f"the update of {path} must not grow from step to step"
+                    size = SymbolicSize(self.space, (shift,))
+                    self._changes_must(Requirement(size, "<=", reason, None, parameter))
+
+    def _diverges(self, shift: Form) -> bool:
+        example = self.premises.example(self.premises.order.above_nought(shift))
+        if example is None:
+            return False
+        return laws_of(bind(self.program, example))[1].verdict.startswith("unstable")
+
     def _forward(self) -> None:
         """Changes of every activation, each simplified by what stability asks of those before."""
-        before = len(self.conditions)
+        before = len(self.asked)
         for _ in self.graph.passes():
             for node in self.graph.nodes:
-                for condition in self._limits(node):
-                    if self._assume(condition):
-                        self.changes.append(condition)
-                        self._simplify(condition)
+                for required in self._limits(node):
+                    if self._changes_must(required):
+                        self._simplify(required)
                 node.dc, node.dr = node.change()
         for output in self.graph.outputs:
-            condition = Condition(_symbolic(output.d), "<=", "outputs may change by Θ(1)", output)
-            if output.d.vectors and self._assume(condition):
-                self.changes.append(condition)
-        if len(self.conditions) > before:
-            self._check()
+            reason = "outputs may change by Θ(1)"
+            required = Requirement(_symbolic(output.d), "<=", reason, output)
+            self._changes_must(required)
+        if len(self.asked) > before:
+            self.premises.check()
             for parameter in self.graph.parameters:
                 parameter.u = _again(parameter.u)
             forward(self.graph)
 
-    def _simplify(self, condition: Condition) -> None:
+    def _changes_must(self, required: Requirement) -> bool:
+        if not self._assume(required):
+            return False
+        self.changes.append(required)
+        return True
+
+    def _simplify(self, required: Requirement) -> None:
         """Drops what a new premise dominates from the activation that it is about."""
-        node = condition.node
+        node = required.node
         if node is not None:
             node.dc, node.dr = _again(node.dc), _again(node.dr)
 
-    def _limits(self, node: Node) -> list[Condition]:
+    def _limits(self, node: Node) -> list[Requirement]:
         found = []
         for index, limit in node.limits():
             x = node.inputs[index]
             if x.d.vectors:
-                reason = f"the change of {label(self.graph.program, x)} must be bounded"
-                found.append(Condition(_symbolic(x.d - limit.bound), "<=", reason, x))
+                reason = f"the change of {label(self.program, x)} must be bounded"
+                excess = _symbolic(x.d).less(_symbolic(limit.bound))
+                found.append(Requirement(excess, "<=", reason, x))
         return found
+
+
+def _shifts(now: Forms, before: Forms) -> set[Form]:
+    return {subtract(f, g) for f in now if f not in before for g in before}
 
 
 def _symbolic(size: Any) -> SymbolicSize:
@@ -222,106 +335,4 @@ def _again(size: Any) -> Any:
     return SymbolicSize(symbolic.space, prune(symbolic.vectors), prune(symbolic.bottom))
 
 
-def formula(premises: Premises, condition: Condition) -> Any:
-    """A condition as the solver reads it."""
-    z3 = _z3()
-    size = condition.size
-    if not size.vectors:
-        below = size.is_zero
-        return z3.BoolVal(below if condition.relation in {"<=", "<"} else not below)
-    at_most = premises.at_most(size.vectors, size.bottom)
-    at_least = premises.at_most(size.bottom, size.vectors)
-    if condition.relation == "<=":
-        return at_most
-    if condition.relation == ">=":
-        return at_least
-    return z3.And(at_most, at_least) if condition.relation == "=" else z3.Not(at_least)
-
-
-def _z3() -> Any:
-    from abcparam.symbolic.premises import z3
-
-    return z3()
-
-
-class Verdicts(Record):
-    """The conditions behind each verdict, beyond those of stability; `moving` has one condition per
-    output.
-    """
-
-    moving: tuple[Condition, ...]  # at least one of them: an output moves
-    features: tuple[Condition, ...]  # each: a feature moves by its own size
-    slack: tuple[Condition, ...]  # each: a tensor's update is as large as it may be
-    passed: tuple[
-        Condition, ...
-    ]  # each: an output-role map passes the change of its input on in full
-    stuck: tuple[Parameter, ...]  # trained tensors that never move
-
-
-def verdict_conditions(derivation: Derivation) -> Verdicts:
-    """What each verdict asks of the symbols."""
-    graph = derivation.graph
-    bound(graph)
-    moving = [Condition(_symbolic(o.d), ">=", "the output moves", o) for o in graph.outputs]
-    features = []
-    for node in dict.fromkeys(f for output in graph.outputs for f in features_of(output)):
-        size = _symbolic(node.d - node.s) if node.d.vectors else _symbolic(graph.context.zero)
-        reason = f"the feature {label(derivation.program, node)} moves by its own size"
-        features.append(Condition(size, ">=", reason, node))
-    slack, stuck = _slack(graph)
-    maps = [node for node in graph.nodes if isinstance(node, Linear) and node.reads_out]
-    passed = [_passed(node) for node in maps if not node.inputs[0].d.is_zero]
-    return Verdicts(tuple(moving), tuple(features), tuple(slack), tuple(passed), tuple(stuck))
-
-
-def _slack(graph: Graph) -> tuple[list[Condition], list[Parameter]]:
-    left: dict[str, SymbolicSize] = {}
-    parameters: dict[str, Parameter] = {}
-    for node in graph.nodes:
-        p = node.parameter
-        if p is None or p.tensor.frozen:
-            continue
-        parameters.setdefault(p.tensor.path, p)
-        contribution = node.update()
-        if contribution.vectors:
-            slack = _symbolic(node.bc - contribution)
-            path = p.tensor.path
-            left[path] = left[path] & slack if path in left else slack
-    found = [
-        Condition(
-            size, "=", f"the update of {path} is as large as it may be", None, parameters[path]
-        )
-        for path, size in left.items()
-    ]
-    return found, [p for path, p in parameters.items() if path not in left]
-
-
-def _passed(node: Linear) -> Condition:
-    passed = node.gains()[0] + node.inputs[0].d - node.bc
-    reason = (
-        f"the initial weights of {node.parameter.tensor.path} pass the change of their input "
-        f"on in full"
-    )
-    return Condition(_symbolic(passed), ">=", reason, node, node.parameter)
-
-
-def verdict_formula(derivation: Derivation, verdict: str) -> Any:
-    """The region of a verdict inside the stable region, as the solver reads it."""
-    z3, premises = _z3(), derivation.premises
-    v = verdict_conditions(derivation)
-    moves = z3.Or([formula(premises, c) for c in v.moving])
-    features = [formula(premises, c) for c in v.features]
-    everything = [formula(premises, c) for c in (*v.features, *v.slack, *v.passed)]
-    maximal = z3.And(moves, z3.BoolVal(not v.stuck), *everything)
-    any_feature = z3.Or(features) if features else z3.BoolVal(True)
-    regions = {
-        "stable": z3.BoolVal(True),
-        "trivial": z3.Not(moves),
-        "kernel": z3.And(moves, z3.Not(any_feature)),
-        "maximal-update": maximal,
-        "feature-learning": z3.And(moves, any_feature, z3.Not(maximal)),
-    }
-    return regions[verdict]
-
-
-__all__ = ["Contradiction", "Derivation", "derive_laws", "verdict_conditions", "verdict_formula"]
+__all__ = ["Derivation", "Impossible", "Requirement", "Unsettled", "derive_laws"]

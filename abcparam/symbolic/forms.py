@@ -7,12 +7,23 @@ are dropped as they come up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from abcparam.program import Affine
-from abcparam.sizes import power
-from abcparam.symbolic.premises import Form, Premises, add, subtract
+from abcparam.symbolic.linear import (
+    ALWAYS,
+    NEVER,
+    Condition,
+    Form,
+    Order,
+    add,
+    opposite,
+    plain,
+    subtract,
+)
+from abcparam.symbolic.premises import Premises
+from abcparam.symbolic.text import LAW, PLAIN, exponents_text, law_text
 
 Forms = tuple[Form, ...]
 
@@ -28,38 +39,36 @@ class Split(Exception):
 
 
 class SymbolicSpace:
-    """The growth dims of a program, all in one limit, and the symbols of its exponents.
+    """The growth dims of a program and the symbols of its exponents. Stands in for `Space`.
 
-    Stands in for `Space`: an exponent here is the total rate, so that n^(1/2) and m^(1/2) at equal
-    rates are one.
+    `dims` maps each growth dim to its limit (0 the first) and its rate. Of forms of equal total
+    rate one stands for all.
     """
 
-    def __init__(self, rates: Mapping[str, Fraction], premises: Premises) -> None:
-        self.names = tuple(rates)
-        self.rates = dict(rates)
-        self.premises = premises
-        self.width = 1 + len(premises.symbols)
+    def __init__(self, dims: Mapping[str, tuple[int, Fraction]], symbols: Sequence[str]) -> None:
+        self.names = tuple(dims)
+        self.premises = Premises(symbols, Order(tuple(dims.values()), len(symbols)))
+        self.symbols = self.premises.symbols
+        self.width = 1 + len(self.symbols)
         self.splits = True  # whether dividing by a size of several forms asks for cases
-        self.nought = SymbolicSize(self, (self.constant(Fraction(0)),))
+        self.origin: Form = (0,) * (self.width * max(1, len(self.names)))
+        self.nought = SymbolicSize(self, (self.origin,))
         self.zero = SymbolicSize(self, ())
         self.unbounded = SymbolicSize(self, (), unbounded=True)
 
-    def constant(self, value: Fraction) -> Form:
-        return (_plain(value), *[0] * (self.width - 1))
-
     def size(self, exponents: Mapping[str, Fraction]) -> SymbolicSize:
         """The size with these exponents."""
-        total = sum((self.rates[name] * value for name, value in exponents.items()), Fraction(0))
-        return SymbolicSize(self, (self.constant(total),))
+        return self.exponent({name: Affine(value) for name, value in exponents.items()})
 
     def exponent(self, exponents: Mapping[str, Affine]) -> SymbolicSize:
         """The size with these exponents, which may hold symbols."""
-        total = [Fraction(0)] * self.width
+        form = list(self.origin)
         for name, affine in exponents.items():
-            total[0] += self.rates[name] * affine.constant
+            start = self.names.index(name) * self.width
+            form[start] = plain(affine.constant)
             for symbol, factor in affine.symbols:
-                total[1 + self.premises.symbols.index(symbol)] += self.rates[name] * factor
-        return SymbolicSize(self, self.prune((tuple(map(_plain, total)),)))
+                form[start + 1 + self.symbols.index(symbol)] = plain(factor)
+        return SymbolicSize(self, self.prune((tuple(form),)))
 
     def prune(self, forms: Forms) -> Forms:
         """The forms that may be the largest somewhere; the others are dominated by one that is
@@ -88,10 +97,6 @@ class SymbolicSpace:
         return self.premises.implies(subtract(larger, smaller))
 
 
-def _plain(value: Fraction | int) -> Fraction | int:
-    return int(value) if value == int(value) else value
-
-
 def _simplicity(form: Form) -> tuple[object, ...]:
     return (sum(1 for c in form[1:] if c), form)
 
@@ -110,7 +115,7 @@ class SymbolicSize:
             top = tuple(subtract(form, bottom[0]) for form in top)
             bottom = None
         self.vectors = top
-        self.bottom: Forms = bottom or (space.constant(Fraction(0)),)
+        self.bottom: Forms = bottom or (space.origin,)
 
     @property
     def is_zero(self) -> bool:
@@ -142,10 +147,26 @@ class SymbolicSize:
     def __sub__(self, other: SymbolicSize) -> SymbolicSize:
         return self + -other
 
+    def less(self, other: SymbolicSize) -> SymbolicSize:
+        """The difference, whatever form of the other is the largest."""
+        return self + other._negated()
+
+    def at_most_nought(self) -> Condition:
+        """`self <= 0` as a condition on the symbols."""
+        if not self.vectors:
+            return ALWAYS if self.is_zero else NEVER
+        return self.space.premises.order.at_most(self.vectors, self.bottom)
+
+    def at_least_nought(self) -> Condition:
+        """`self >= 0`."""
+        if not self.vectors:
+            return NEVER if self.is_zero else ALWAYS
+        return self.space.premises.order.at_most(self.bottom, self.vectors)
+
     def half(self) -> SymbolicSize:
         half = Fraction(1, 2)
-        top = tuple(tuple(_plain(c * half) for c in form) for form in self.vectors)
-        bottom = tuple(tuple(_plain(c * half) for c in form) for form in self.bottom)
+        top = tuple(tuple(plain(c * half) for c in form) for form in self.vectors)
+        bottom = tuple(tuple(plain(c * half) for c in form) for form in self.bottom)
         return SymbolicSize(self.space, top, bottom, self._unbounded)
 
     def __or__(self, other: SymbolicSize) -> SymbolicSize:
@@ -182,13 +203,10 @@ class SymbolicSize:
             return True
         if other.is_zero or self._unbounded:
             return False
-        difference = self + other._negated()
+        difference, premises = self.less(other), self.space.premises
         if len(difference.bottom) == 1:
-            return all(
-                self.space.premises.implies(tuple(-c for c in f)) for f in difference.vectors
-            )
-        premises = self.space.premises
-        return premises.proves(premises.at_most(difference.vectors, difference.bottom))
+            return all(premises.implies(opposite(form)) for form in difference.vectors)
+        return premises.proves(difference.at_most_nought())
 
     def __ge__(self, other: SymbolicSize) -> bool:
         return other <= self
@@ -200,11 +218,19 @@ class SymbolicSize:
         """Whether it may be larger somewhere."""
         return not self <= other
 
+    def exponents(self) -> dict[str, str | None]:
+        """The exponent of each growth dim, readable by sympy."""
+        return exponents_text(self)
+
+    def to_dict(self) -> dict[str, str | None]:
+        return exponents_text(self)
+
+    def law(self) -> str:
+        """`width**Max(1 - a, 0)`, readable by sympy; `0` for exact zero, `oo` for no bound."""
+        return law_text(self, LAW)
+
     def __str__(self) -> str:
-        if not self.vectors:
-            return "0" if self.is_zero else "unbounded"
-        text = exponent_text(self)
-        return "1" if text == "0" else power("n", Fraction(1)) if text == "1" else f"n^({text})"
+        return law_text(self, PLAIN)
 
     __repr__ = __str__
 
@@ -213,32 +239,3 @@ def _sums(left: Forms, right: Forms) -> Forms:
     if len(left) == len(right) == 1:
         return (add(left[0], right[0]),)
     return tuple(dict.fromkeys(add(x, y) for x in left for y in right))
-
-
-def exponent_text(size: SymbolicSize) -> str:
-    """`Max(1 - a, 0) - Max(b, 1/2)`, readable by sympy."""
-    symbols = size.space.premises.symbols
-    top, bottom = _maximum(size.vectors, symbols), _maximum(size.bottom, symbols)
-    return (
-        top
-        if bottom == "0"
-        else f"{top} - ({bottom})"
-        if "Max" not in bottom
-        else f"{top} - {bottom}"
-    )
-
-
-def _maximum(forms: Forms, symbols: tuple[str, ...]) -> str:
-    texts = sorted(form_text(form, symbols) for form in forms)
-    return texts[0] if len(texts) == 1 else f"Max({', '.join(texts)})"
-
-
-def form_text(form: Form, symbols: tuple[str, ...]) -> str:
-    """`1/2 - a + 2*c`: symbols in their order, the constant first."""
-    parts = [str(Fraction(form[0]))] if form[0] else []
-    for coefficient, symbol in zip(form[1:], symbols, strict=True):
-        if coefficient:
-            value = abs(Fraction(coefficient))
-            term = symbol if value == 1 else f"{value}*{symbol}"
-            parts.append(f"-{term}" if coefficient < 0 else term)
-    return " + ".join(parts).replace("+ -", "- ") or "0"

@@ -1,9 +1,9 @@
 """What is assumed of the symbols, and what follows from it: the one door to z3, which is exact over
 the rationals.
 
-A form is an affine function of the symbols, `(constant, coefficient, …)`. Every claim is universal
-("this form is never negative where the premises hold"), so the premises themselves are checked
-first: contradictory ones prove anything.
+Every claim is universal ("this form is never negative where the premises hold"), so the premises
+themselves are checked first: contradictory ones prove anything. Every example is held against the
+conditions by our own evaluation before it is returned.
 """
 
 from __future__ import annotations
@@ -13,7 +13,20 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-Form = tuple[Fraction | int, ...]
+from abcparam.symbolic.linear import (
+    All,
+    Condition,
+    Form,
+    Linear,
+    Order,
+    Row,
+    Some,
+    holds,
+    negation,
+    plain,
+    subtract,
+)
+
 TIMEOUT_MS = 20_000
 
 
@@ -37,25 +50,14 @@ def z3() -> Any:
     return module
 
 
-def add(left: Form, right: Form) -> Form:
-    return tuple([x + y for x, y in zip(left, right, strict=True)])
-
-
-def subtract(left: Form, right: Form) -> Form:
-    return tuple([x - y for x, y in zip(left, right, strict=True)])
-
-
-def is_constant(form: Form) -> bool:
-    return not any(form[1:])
-
-
 class Premises:
-    """Conditions on the symbols. A condition is a disjunction of conjunctions of `form >= 0`."""
+    """Conditions on the symbols, each with a label. `order` says how forms compare."""
 
-    def __init__(self, symbols: Sequence[str]) -> None:
+    def __init__(self, symbols: Sequence[str], order: Order | None = None) -> None:
         self.symbols = tuple(symbols)
-        self.conditions: list[tuple[int, Any]] = []  # label, z3 formula
-        self.pivots: dict[int, Form] = {}  # symbol index -> the form that equals it
+        self.order = order or Order((), len(self.symbols))
+        self.conditions: list[tuple[int, Condition]] = []
+        self.pivots: dict[int, Row] = {}  # symbol index -> the row that equals it
         self._known: dict[Form, bool] = {}
         self._hulls: dict[tuple[Form, ...], bool] = {}
         self._solver: Any = None
@@ -68,104 +70,118 @@ class Premises:
             self._variables = [z3().Real(name) for name in self.symbols]
         return self._variables
 
-    def term(self, form: Form) -> Any:
-        """The form as a z3 term."""
-        parts = [z3().RealVal(str(Fraction(form[0])))]
-        for coefficient, variable in zip(form[1:], self.variables(), strict=True):
+    def formula(self, condition: Condition) -> Any:
+        """A condition as the solver reads it."""
+        match condition:
+            case Linear(row, relation):
+                term = self._term(row)
+                return term >= 0 if relation == ">=" else term > 0 if relation == ">" else term == 0
+            case All(parts):
+                return z3().And([self.formula(part) for part in parts])
+            case Some(parts):
+                return z3().Or([self.formula(part) for part in parts])
+
+    def _term(self, row: Row) -> Any:
+        parts = [z3().RealVal(str(Fraction(row[0])))]
+        for coefficient, variable in zip(row[1:], self.variables(), strict=True):
             if coefficient:
                 parts.append(z3().RealVal(str(Fraction(coefficient))) * variable)
         return z3().Sum(parts)
 
-    def at_most(self, top: Iterable[Form], bottom: Iterable[Form]) -> Any:
-        """max(top) <= max(bottom)."""
-        bottom = list(bottom)
-        each = [z3().Or([self.term(g) >= self.term(f) for g in bottom]) for f in top]
-        return z3().And(each)
-
-    def assume(self, formula: Any, label: int = -1) -> None:
-        """Adds a premise; raises `Contradiction` if the premises cannot hold any more."""
-        self.conditions.append((label, formula))
+    def assume(self, condition: Condition, label: int = -1) -> None:
+        """Adds a premise. `check` says whether they can all hold."""
+        self.conditions.append((label, condition))
         self._known = {form: True for form, known in self._known.items() if known}
         self._hulls = {question: True for question, known in self._hulls.items() if known}
         if self._solver is not None:
-            self._solver.add(formula)
+            self._solver.add(self.formula(condition))
 
     def assume_nought(self, form: Form, label: int = -1) -> None:
         """Adds `form = 0`, and eliminates a symbol by it."""
-        self.assume(self.term(form) == 0, label)
-        reduced = self.reduce(form)
-        indices = [i for i, c in enumerate(reduced) if i and c]
-        if indices:
-            self._eliminate(
-                reduced, min(indices, key=lambda i: (abs(reduced[i]) != 1, self._rank(i), -i))
-            )
+        for row in self.order.rows(form):
+            self.assume(Linear(row, "="), label)
+            self.eliminate(row)
 
     def _rank(self, index: int) -> int:
         """Which symbols go first: b, then c, then a."""
         return "bca".find(self.symbols[index - 1][:1]) % 4
 
-    def _eliminate(self, form: Form, index: int) -> None:
-        factor = Fraction(-1, 1) / Fraction(form[index])
-        solved = tuple(c * factor if i != index else 0 for i, c in enumerate(form))
+    def eliminate(self, row: Row) -> None:
+        """Replaces a symbol by what `row = 0` says that it is."""
+        reduced = self.reduce_row(row)
+        indices = [i for i, c in enumerate(reduced) if i and c]
+        if indices:
+            ranks = {i: (abs(reduced[i]) != 1, self._rank(i), -i) for i in indices}
+            self._eliminate(reduced, min(indices, key=ranks.__getitem__))
+
+    def _eliminate(self, row: Row, index: int) -> None:
+        factor = Fraction(-1, 1) / Fraction(row[index])
+        solved = tuple(plain(c * factor) if i != index else 0 for i, c in enumerate(row))
         self.pivots[index] = solved
         for other, value in self.pivots.items():
             if value[index]:
-                self.pivots[other] = self._substitute(value, index, solved)
+                self.pivots[other] = _substitute(value, index, solved)
         self._known, self._hulls = {}, {}
 
-    def _substitute(self, form: Form, index: int, value: Form) -> Form:
-        by = form[index]
-        return tuple(
-            (c if i != index else 0) + by * v
-            for i, (c, v) in enumerate(zip(form, value, strict=True))
-        )
+    def reduce_row(self, row: Row) -> Row:
+        """The row without the symbols that equalities eliminate."""
+        for index, value in self.pivots.items():
+            if row[index]:
+                row = _substitute(row, index, value)
+        return row
 
     def reduce(self, form: Form) -> Form:
         """The form without the symbols that equalities eliminate."""
-        for index, value in self.pivots.items():
-            if form[index]:
-                form = self._substitute(form, index, value)
-        return form
+        if not self.pivots:
+            return form
+        if len(form) == self.order.width:
+            return self.reduce_row(form)
+        return tuple(x for part in self.order.parts(form) for x in self.reduce_row(part))
 
     # Questions
 
     def implies(self, form: Form) -> bool:
         """Whether `form >= 0` wherever the premises hold."""
-        if is_constant(form):
-            return form[0] >= 0
-        if form not in self._known:
-            self._known[form] = self._ask(self.term(form) < 0) is None
-        return self._known[form]
+        known = self._known.get(form)
+        if known is None:
+            self._known[form] = known = self.proves(self.order.at_least_nought(form))
+        return known
 
     def dominated(self, form: Form, others: tuple[Form, ...]) -> bool:
         """Whether `form` is at most the largest of the others wherever the premises hold."""
         question = (form, *others)
-        if question not in self._hulls:
-            self._hulls[question] = (
-                self._ask(z3().And([self.term(o) < self.term(form) for o in others])) is None
-            )
-        return self._hulls[question]
+        known = self._hulls.get(question)
+        if known is None:
+            self._hulls[question] = known = self.proves(self.order.at_most((form,), others))
+        return known
 
-    def proves(self, formula: Any) -> bool:
-        """Whether a formula holds wherever the premises do."""
-        return self._ask(z3().Not(formula)) is None
+    def proves(self, condition: Condition) -> bool:
+        """Whether a condition holds wherever the premises do."""
+        if isinstance(condition, (All, Some)) and not condition.parts:
+            return isinstance(condition, All)
+        return self._ask(negation(condition)) is None
 
-    def example(self, formula: Any) -> dict[str, Fraction] | None:
-        """Values under which the premises and the formula hold, None if there are none."""
-        model = self._ask(formula)
-        if model is None:
-            return None
+    def example(self, condition: Condition) -> dict[str, Fraction] | None:
+        """Values under which the premises and the condition hold, None if there are none."""
+        model = self._ask(condition)
+        return None if model is None else self._checked(model, condition)
+
+    def _checked(self, model: Any, condition: Condition) -> dict[str, Fraction]:
+        """The values of a model, held against all that it is a model of."""
         found = {}
         for name, variable in zip(self.symbols, self.variables(), strict=True):
             value = model.eval(variable, model_completion=True)
             found[name] = Fraction(value.numerator_as_long(), value.denominator_as_long())
+        for stated in (*(c for _, c in self.conditions), condition):
+            if not holds(stated, found, self.symbols):
+                raise Unproved
         return found
 
-    def _ask(self, formula: Any) -> Any:
-        """A model of the premises and the formula, or None."""
+    def _ask(self, condition: Condition) -> Any:
+        """A model of the premises and the condition, or None."""
         solver = self._started()
         solver.push()
-        solver.add(formula)
+        solver.add(self.formula(condition))
         answer = solver.check()
         model = solver.model() if answer == z3().sat else None
         solver.pop()
@@ -177,23 +193,37 @@ class Premises:
         if self._solver is None:
             self._solver = z3().Solver()
             self._solver.set("timeout", TIMEOUT_MS)
-            self._solver.add([formula for _, formula in self.conditions])
+            self._solver.add([self.formula(condition) for _, condition in self.conditions])
         return self._solver
 
     def check(self) -> None:
         """Raises `Contradiction` with a smallest set of labels if the premises cannot hold
         together.
         """
-        if self._started().check() == z3().sat:
-            return
+        if self._started().check() != z3().sat:
+            raise Contradiction(self.core(self.conditions))
+
+    def core(self, conditions: Iterable[tuple[int, Condition]]) -> tuple[int, ...]:
+        """Labels of conditions that cannot hold together, none of which can be left out."""
         solver = z3().Solver()
         solver.set("timeout", TIMEOUT_MS)
         solver.set("core.minimize", True)
         names = {}
-        for index, (label, formula) in enumerate(self.conditions):
+        for index, (label, condition) in enumerate(conditions):
             name = z3().Bool(f"condition{index}")
             names[str(name)] = label
-            solver.assert_and_track(formula, name)
+            solver.assert_and_track(self.formula(condition), name)
         if solver.check() != z3().unsat:
             raise Unproved
-        raise Contradiction(tuple(dict.fromkeys(names[str(name)] for name in solver.unsat_core())))
+        return tuple(dict.fromkeys(names[str(name)] for name in solver.unsat_core()))
+
+
+def _substitute(row: Row, index: int, value: Row) -> Row:
+    by = row[index]
+    return tuple(
+        plain((c if i != index else 0) + by * v)
+        for i, (c, v) in enumerate(zip(row, value, strict=True))
+    )
+
+
+__all__ = ["Contradiction", "Form", "Premises", "Unproved", "subtract", "z3"]

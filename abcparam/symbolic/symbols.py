@@ -2,41 +2,179 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from abcparam.program import OWN, Affine, Program, Tensor
-from abcparam.record import replace
+from abcparam.record import Record, replace
 
 LETTERS = "abc"
+OPEN = "?"  # the first character of an unknown's name
 
 
-def owner_of(tensor: Tensor, letter: str) -> str:
-    """Where an exponent is written: the tensor's path, or its role where it takes it from there."""
-    return tensor.path if letter in tensor.spans else str(tensor.role)
+class Place(Record):
+    """Where an exponent comes from: a declaration or a role, for all tensors that take it there."""
+
+    owner: str  # `query, key` or `hidden`
+    key: str  # `b` or `c[depth]`
+    paths: tuple[str, ...]
+
+    @property
+    def letter(self) -> str:
+        return self.key[0]
+
+    @property
+    def dim(self) -> str:
+        return self.key[2:-1] if len(self.key) > 1 else OWN
 
 
-def symbol_name(letter: str, owner: str) -> str:
-    """`b_hidden`, `c_layers_attention_query`: a name that sympy can read."""
-    return f"{letter}_{re.sub(r'[^A-Za-z0-9]+', '_', owner).strip('_')}"
+def key_of(letter: str, dim: str) -> str:
+    """`b`, `c[depth]`."""
+    return f"{letter}[{dim}]" if dim else letter
+
+
+def places_of(program: Program, letters: str = LETTERS) -> tuple[Place, ...]:
+    """The places of all exponents that are written, tensor by tensor, letter by letter."""
+    found: dict[tuple[object, str, str], list[Tensor]] = {}
+    for tensor in program.tensors.values():
+        for letter in letters:
+            for dim in tensor.exponents[letter]:
+                key = key_of(letter, dim)
+                where = tensor.spans.get(key)
+                source = (where, key, "" if where else str(tensor.role))
+                found.setdefault(source, []).append(tensor)
+    return tuple(
+        Place(role or _names(tensors), key, tuple(t.path for t in tensors))
+        for (_, key, role), tensors in found.items()
+    )
+
+
+def _names(tensors: Iterable[Tensor]) -> str:
+    return ", ".join(dict.fromkeys(tensor.name for tensor in tensors))
+
+
+def with_symbols(program: Program, places: Iterable[Place]) -> tuple[Program, dict[str, Place]]:
+    """The program with a symbol for the exponent of each place, and the places by their symbols."""
+    taken = set(program.symbols)
+    named: dict[str, Place] = {}
+    tensors = dict(program.tensors)
+    for place in places:
+        symbol = _fresh(place, taken)
+        taken.add(symbol)
+        named[symbol] = place
+        value = Affine(Fraction(0), ((symbol, Fraction(1)),))
+        for path in place.paths:
+            tensors[path] = _with(tensors[path], place, value)
+    return _declared(replace(program, tensors=tensors)), named
+
+
+def _with(tensor: Tensor, place: Place, value: Affine) -> Tensor:
+    by_dim = {**tensor.exponents[place.letter], place.dim: value}
+    return replace(tensor, exponents={**tensor.exponents, place.letter: by_dim})
+
+
+def _declared(program: Program) -> Program:
+    """The program with exactly the symbols that its exponents hold."""
+    return replace(program, symbols=symbols_of(program))
 
 
 def all_symbolic(program: Program) -> Program:
-    """The program with a symbol for every a, b and c of its own width; zero initialization needs no
-    b.
+    """The program with a symbol for every exponent that is written and matters."""
+    return with_symbols(program, free_places(program))[0]
+
+
+def free_places(program: Program) -> tuple[Place, ...]:
+    """The places of exponents that matter: the `d` of a tensor does only where a finite epsilon is
+    to be taken strictly.
     """
+    letters = LETTERS + ("d" if program.strict_epsilon else "")
+    return tuple(
+        place
+        for place in places_of(program, letters)
+        if not all(_idle(program.tensors[path], place) for path in place.paths)
+    )
 
-    def symbolic(tensor: Tensor, letter: str, dim: str, value: Affine) -> Affine:
-        if letter not in LETTERS or dim != OWN or tensor.own is None or _idle(tensor, letter):
-            return value
-        return Affine(Fraction(0), ((symbol_name(letter, owner_of(tensor, letter)), Fraction(1)),))
 
-    return _mapped(program, symbolic)
+def unwritten_places(program: Program) -> tuple[Place, ...]:
+    """The places of learning rates that could, and do not, say how they scale with a dim that is
+    not the tensor's width.
+    """
+    dims = [d.name for d in program.dims.values() if d.infinite and not d.derived]
+    declared: dict[object, list[Tensor]] = {}
+    for tensor in program.tensors.values():
+        declared.setdefault(tensor.span, []).append(tensor)
+    return tuple(
+        Place(tensors[0].name, key_of("c", dim), tuple(t.path for t in tensors))
+        for tensors in declared.values()
+        for dim in (dims if len(dims) > 1 else ())
+        if all(_may_say(tensor, "c", dim) for tensor in tensors)
+    )
 
 
-def _idle(tensor: Tensor, letter: str) -> bool:
-    return (letter == "c" and tensor.frozen) or (letter == "b" and tensor.init.is_zero)
+def _may_say(tensor: Tensor, letter: str, dim: str) -> bool:
+    """Whether it could have an exponent about a dim that is not its width, and has none."""
+    return tensor.own is not None and dim not in {*tensor.own.names, *tensor.exponents[letter]}
+
+
+def _idle(tensor: Tensor, place: Place) -> bool:
+    """Whether nothing depends on an exponent: zero initialization needs no b, a frozen tensor no
+    c.
+    """
+    own = place.dim == OWN
+    return (
+        (own and tensor.own is None)
+        or (place.letter == "c" and tensor.frozen)
+        or (place.letter == "b" and tensor.init.is_zero)
+    )
+
+
+def named_unknowns(program: Program) -> tuple[Program, dict[str, Place]]:
+    """The program with a readable symbol for each `?`, and the places by their symbols."""
+    unknown = [place for place in places_of(program, "abcd") if _is_open(program, place)]
+    taken = set(program.symbols)
+    named: dict[str, Place] = {}
+    renamed: dict[str, str] = {}
+    for place in unknown:
+        for symbol in _open_symbols(program, place):
+            if symbol not in renamed:
+                renamed[symbol] = _fresh(place, taken)
+                taken.add(renamed[symbol])
+                named[renamed[symbol]] = place
+
+    tensors = {path: _renamed(tensor, renamed) for path, tensor in program.tensors.items()}
+    return _declared(replace(program, tensors=tensors)), named
+
+
+def _renamed(tensor: Tensor, names: Mapping[str, str]) -> Tensor:
+    exponents = {
+        letter: {
+            dim: Affine(value.constant, tuple((names.get(s, s), k) for s, k in value.symbols))
+            for dim, value in by_dim.items()
+        }
+        for letter, by_dim in tensor.exponents.items()
+    }
+    return replace(tensor, exponents=exponents)
+
+
+def _is_open(program: Program, place: Place) -> bool:
+    return bool(_open_symbols(program, place))
+
+
+def _open_symbols(program: Program, place: Place) -> list[str]:
+    value = program.tensors[place.paths[0]].exponents[place.letter][place.dim]
+    return [symbol for symbol, _ in value.symbols if symbol.startswith(OPEN)]
+
+
+def _fresh(place: Place, taken: set[str]) -> str:
+    """`b_hidden`, `c_depth_hidden`, `b_query_key`: a name that sympy can read, and its own."""
+    words = [place.letter, place.dim, *place.owner.split(", ")]
+    name = "_".join(word for word in words if word)
+    if name in taken:
+        path = place.paths[0].replace(".", "_")
+        name = "_".join(word for word in (place.letter, place.dim, path) if word)
+    while name in taken:
+        name += "_"
+    return name
 
 
 def symbols_of(program: Program) -> tuple[str, ...]:
@@ -47,14 +185,3 @@ def symbols_of(program: Program) -> tuple[str, ...]:
             for value in by_dim.values():
                 found |= dict.fromkeys(symbol for symbol, _ in value.symbols)
     return tuple(found)
-
-
-def _mapped(program: Program, change: Callable[[Tensor, str, str, Affine], Affine]) -> Program:
-    tensors = {}
-    for path, tensor in program.tensors.items():
-        exponents = {
-            letter: {dim: change(tensor, letter, dim, value) for dim, value in by_dim.items()}
-            for letter, by_dim in tensor.exponents.items()
-        }
-        tensors[path] = replace(tensor, exponents=exponents)
-    return replace(program, tensors=tensors)

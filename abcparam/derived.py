@@ -1,0 +1,161 @@
+"""What `abcparam derive` finds: the law of every tensor and activation, symbolic where exponents
+are, and the region of exponents for each verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from abcparam.calculus.graph import Graph
+from abcparam.calculus.terms import Step, Term, steps_of
+from abcparam.judge import Judgement, TensorLaw, features_of
+from abcparam.program import VERDICTS, Program
+from abcparam.record import Record
+from abcparam.report import shape_text
+
+if TYPE_CHECKING:
+    import sympy
+
+    from abcparam.symbolic.regions import Region
+
+STABLE = ("stable", *VERDICTS, "complete")
+
+
+class Laws(Record):
+    """Laws that hold where `within` does; `regions` is empty where exponents are numbers."""
+
+    graph: Graph
+    judgement: Judgement
+    within: Region | None
+    regions: Mapping[str, Region]
+
+    @property
+    def program(self) -> Program:
+        return self.graph.program
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every activation with the terms that it is the largest of."""
+        return steps_of(self.graph)
+
+    @property
+    def features(self) -> tuple[Any, ...]:
+        """The sizes of the changes of the features, the infinite inputs of the maps that produce
+        outputs.
+        """
+        outputs = self.graph.outputs
+        return tuple(dict.fromkeys(f for output in outputs for f in features_of(output)))
+
+    @property
+    def movement(self) -> Any:
+        """The size of the change of the features: n^-r in Tensor Programs IV. None: there are no
+        features.
+        """
+        found: Any = None
+        for feature in self.features:
+            found = feature.d if found is None else found | feature.d
+        return found
+
+    def to_dict(self, steps: bool = False) -> dict[str, Any]:
+        """As JSON. Sizes are exponents by growth dim, and laws; both can be read by sympy."""
+        activations = {**self.graph.activations, **self.outputs}
+        return {
+            "within": self.within.constraints() if self.within else [],
+            "tensors": [self._tensor(law) for law in self.judgement.tensors],
+            "activations": [
+                {
+                    "name": name,
+                    **_sizes({"at_init": x.s0, "change": x.d, "gradient": x.g}),
+                }
+                for name, x in activations.items()
+            ],
+            "features": _sizes({"change": self.movement}) if self.features else None,
+            "regions": {word: self.regions[word].to_dict() for word in STABLE if self.regions},
+            **({"steps": [_step(step) for step in self.steps]} if steps else {}),
+        }
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """The outputs by name, without those that have one already."""
+        named = set(map(id, self.graph.activations.values()))
+        outputs = zip(self.program.outputs, self.graph.outputs, strict=True)
+        return {name: output for name, output in outputs if id(output) not in named}
+
+    def _tensor(self, law: TensorLaw) -> dict[str, Any]:
+        parameter = law.parameter
+        tensor = parameter.tensor
+        sizes = {"at_init": law.at_init, "update": law.update, "gradient": parameter.gamma}
+        return {
+            "name": law.path,
+            "role": tensor.role,
+            "shape": shape_text(self.program, tensor),
+            "optimizer": self.program.optimizers[tensor.optimizer].rule.name,
+            **{letter: written(getattr(parameter, letter)) for letter in "abcd"},
+            **_sizes(sizes),
+            "slack": law.slack.to_dict() if law.slack is not None else None,
+            "status": law.status,
+        }
+
+    def expressions(self) -> dict[str, dict[str, sympy.Expr]]:
+        """The laws of every tensor (`at_init`, `update`, `gradient`) and activation (`at_init`,
+        `change`, `gradient`) as sympy expressions in the growth dims and the symbols.
+        """
+        from abcparam.symbolic.expressions import expression
+
+        found = {}
+        for law in self.judgement.tensors:
+            sizes = {"at_init": law.at_init, "update": law.update, "gradient": law.parameter.gamma}
+            found[law.path] = {key: expression(size) for key, size in sizes.items()}
+        for name, node in {**self.graph.activations, **self.outputs}.items():
+            sizes = {"at_init": node.s0, "change": node.d, "gradient": node.g}
+            found[name] = {key: expression(size) for key, size in sizes.items()}
+        return found
+
+
+class Derived(Record):
+    """The laws of a program, by case where a size that is divided by depends on the symbols."""
+
+    program: Program
+    cases: tuple[Laws, ...]
+    verdict: str | None  # None: it depends on the symbols
+    complete: bool | None
+    elsewhere: tuple[str, ...] = ()  # why the other cases are never stable
+
+    def to_dict(self, steps: bool = False) -> dict[str, Any]:
+        """The JSON of `abcparam derive --format json`."""
+        return {
+            "schema": 1,
+            "file": self.program.source.file,
+            "model": self.program.name,
+            "alignment": self.program.alignment,
+            "symbols": list(self.program.symbols),
+            "verdict": self.verdict,
+            "complete": self.complete,
+            "cases": [case.to_dict(steps) for case in self.cases],
+            "never_stable": list(self.elsewhere),
+        }
+
+
+def written(size: Any) -> dict[str, str]:
+    """The exponents that are not zero, as text by growth dim."""
+    return {n: str(v) for n, v in size.exponents().items() if str(v) != "0"}
+
+
+def _sizes(sizes: Mapping[str, Any]) -> dict[str, Any]:
+    """Sizes as exponents by growth dim, and as laws."""
+    exponents = {key: size.to_dict() for key, size in sizes.items()}
+    return {**exponents, "laws": {key: size.law() for key, size in sizes.items()}}
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "at_init": {"law": step.at_init.law(), "terms": _terms(step.initial)},
+        "change": {"law": step.change.law(), "terms": _terms(step.changes)},
+        "gradient": {"law": step.gradient.law(), "terms": _terms(step.gradients)},
+    }
+
+
+def _terms(terms: tuple[Term, ...]) -> list[dict[str, str]]:
+    return [{"law": term.size.law(), "text": term.text} for term in terms]

@@ -1,0 +1,55 @@
+"""What `abcparam solve` has to say: no solution, or no proof of one."""
+
+from __future__ import annotations
+
+from abcparam.diagnostics import Rule
+
+
+class NoSolution(Rule):
+    """The exponents that are written contradict each other: no values of the unknown ones make the
+    spec what it should be.
+
+    The places named are a smallest set that cannot hold together: with any one of them changed, the
+    others leave room for a solution.
+
+        tensor W3 : output [classes, width] { a = 0, b = 1/2, c = ? }   # a + b must be 1
+    """
+
+    code = "P0701"
+    message = "no exponents make it {goal} with `{key}` of `{owner}` at {value}{with_these}"
+    label = "cannot be so"
+    help = "write `?` for one of them, and `abcparam solve` finds it"
+
+
+class AlsoFixed(Rule):
+    """Another one of the exponents that cannot hold together (P0701)."""
+
+    code = "P0702"
+    message = "`{key}` of `{owner}` is {value}"
+    label = "nor this with it"
+    help = "any one of them can stay"
+
+
+class GaveUp(Rule):
+    """The solver found neither a solution nor a proof that there is none, in the time it has.
+
+    Fewer unknowns are easier: write the exponents that you know.
+    """
+
+    code = "P0703"
+    message = "neither a solution nor a proof that there is none was found"
+    label = "undecided"
+    help = "write some of the exponents, and leave `?` for fewer"
+
+
+class NoExponents(Rule):
+    """Whatever its exponents are, the model cannot be what it should be: the graph itself stands in
+    the way.
+    """
+
+    code = "P0704"
+    message = "no exponents whatever make it {goal}: {why}"
+    label = "the output of the graph"
+    help = (
+        "change the forward graph: `abcparam check` with any exponents says what goes wrong where"
+    )

@@ -1,0 +1,79 @@
+"""Laws as sympy expressions: the one door to sympy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from abcparam.sizes import Size
+
+if TYPE_CHECKING:
+    from abcparam.symbolic.forms import Forms, SymbolicSize
+
+
+@lru_cache(maxsize=1)
+def _sympy() -> Any:
+    import sympy
+
+    return sympy
+
+
+def expression(size: Any) -> Any:
+    """A size as a law: `width**Max(1 - a, 0)`, 0 for exact zero, oo for no bound."""
+    sympy = _sympy()
+    if not size.vectors:
+        return sympy.Integer(0) if size.is_zero else sympy.oo
+    if isinstance(size, Size):
+        return _power({n: _rational(e) for n, e in size.exponents().items()})
+    if len(size.space.names) == 1:
+        exponent = _largest(_rows(size, size.vectors)) - _largest(_rows(size, size.bottom))
+        return _power({size.space.names[0]: exponent})
+    return _product(size, size.vectors) / _product(size, size.bottom)
+
+
+def latex(size: Any) -> str:
+    """The law typeset."""
+    return str(_sympy().latex(expression(size)))
+
+
+def affine_latex(row: Sequence[Fraction | int], symbols: Sequence[str]) -> str:
+    """An affine form typeset."""
+    return str(_sympy().latex(_affine(row, symbols)))
+
+
+def _power(exponents: Mapping[str, Any]) -> Any:
+    sympy = _sympy()
+    powers = [sympy.Symbol(n, positive=True) ** e for n, e in exponents.items()]
+    return sympy.Mul(*powers)
+
+
+def _product(size: SymbolicSize, forms: Forms) -> Any:
+    """The largest of several products of powers of the growth dims."""
+    order, names = size.space.premises.order, size.space.names
+    products = []
+    for form in forms:
+        rows = [_affine(row, size.space.symbols) for row in order.parts(form)]
+        products.append(_power(dict(zip(names, rows, strict=True))))
+    return _largest(products)
+
+
+def _rows(size: SymbolicSize, forms: Forms) -> list[Any]:
+    return [_affine(form, size.space.symbols) for form in forms]
+
+
+def _affine(row: Sequence[Fraction | int], symbols: Sequence[str]) -> Any:
+    sympy = _sympy()
+    terms = [_rational(c) * sympy.Symbol(s) for c, s in zip(row[1:], symbols, strict=True) if c]
+    return sympy.Add(_rational(row[0]), *terms)
+
+
+def _rational(value: Fraction | int) -> Any:
+    exact = Fraction(value)
+    return _sympy().Rational(exact.numerator, exact.denominator)
+
+
+def _largest(values: Sequence[Any]) -> Any:
+    """Left as it is: sympy's own simplification of many affine arguments takes seconds."""
+    return values[0] if len(values) == 1 else _sympy().Max(*values, evaluate=False)

@@ -1,0 +1,102 @@
+"""The judgement of a program with symbols: the verdict if it is the same for all their values, and
+where each verdict holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from abcparam.calculus.parameter import Parameter
+from abcparam.judge import Judgement, TensorLaw, tensor_laws
+from abcparam.program import VERDICTS, Program
+from abcparam.record import Record, replace
+from abcparam.symbolic.derivation import Derivation, NeverStable, derive_cases
+from abcparam.symbolic.linear import Condition, Some, negation
+from abcparam.symbolic.premises import Premises
+from abcparam.symbolic.regions import Region, region_of, regions_of
+from abcparam.symbolic.verdicts import Verdicts, verdicts_of
+
+
+class Case(Record):
+    """Laws that hold where `within` does, and the region of each verdict there. Several cases only
+    where a size that is divided by depends on the symbols.
+    """
+
+    verdicts: Verdicts
+    within: Region
+    regions: Mapping[str, Region]
+    judgement: Judgement
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self.within.symbols
+
+
+class Symbolic(Record):
+    """All there is to say of a program with symbols."""
+
+    program: Program
+    cases: tuple[Case, ...]
+    never: tuple[NeverStable, ...]  # cases that are stable for no values of the symbols
+    verdict: str | None  # None: it depends on the symbols
+    complete: bool | None
+
+    def condition(self, verdict: str) -> Condition:
+        """Where a verdict holds, in any case."""
+        cases = [case.regions[verdict].condition for case in self.cases]
+        return Some((*cases, *(case.condition(verdict) for case in self.never)))
+
+    def example(self, verdict: str) -> dict[str, Fraction] | None:
+        """Values of the symbols at which the verdict holds."""
+        return Premises(self.program.symbols).example(self.condition(verdict))
+
+
+def judge_symbolic(program: Program) -> Symbolic:
+    """Laws, regions and verdict of a program whose exponents hold symbols. Raises `Unproved`."""
+    symbols = program.symbols
+    found = derive_cases(program, symbols)
+    cases = tuple(_case(verdicts_of(case)) for case in found if isinstance(case, Derivation))
+    never = tuple(case for case in found if isinstance(case, NeverStable))
+    result = Symbolic(program, cases, never, None, None)
+    anything = Premises(symbols)
+    verdict = next((v for v in VERDICTS if anything.proves(result.condition(v))), None)
+    complete = None
+    if all(case.regions["complete"].empty for case in cases):
+        complete = False
+    elif anything.proves(result.condition("complete")):
+        complete = True
+    return replace(result, verdict=verdict, complete=complete)
+
+
+def _case(verdicts: Verdicts) -> Case:
+    derivation = verdicts.derivation
+    judgement = Judgement("", False, _tensors(verdicts), (), (), (), (), ())
+    within = region_of(derivation.within, derivation.symbols)
+    return Case(verdicts, within, regions_of(verdicts), judgement)
+
+
+def _tensors(verdicts: Verdicts) -> tuple[TensorLaw, ...]:
+    """The law of each tensor; its status where that does not depend on the symbols."""
+    premises = verdicts.derivation.premises
+    slack = {r.parameter.tensor.path: r.size for r in verdicts.slack if r.parameter}
+    found = []
+    for law in tensor_laws(verdicts.derivation.graph):
+        left: Any = None if law.parameter.tensor.frozen else slack.get(law.path)
+        status = _status(premises, law.parameter, left)
+        found.append(replace(law, slack=left, status=status))
+    return tuple(found)
+
+
+def _status(premises: Premises, parameter: Parameter, slack: Any) -> str | None:
+    if parameter.tensor.frozen:
+        return "frozen"
+    if slack is None:
+        return "under"
+    at_most, at_least = slack.at_most_nought(), slack.at_least_nought()
+    if premises.proves(at_least):
+        if premises.proves(at_most):
+            return "maximal"
+        return "under" if premises.proves(negation(at_most)) else None
+    return "over" if premises.proves(negation(at_least)) else None

@@ -1,0 +1,330 @@
+"""Exponents that make a program what it should be: every solution, and one of them.
+
+The region comes from the derivation, so a solution is one for every width. A canonical member is
+chosen by asking for simple values one exponent after the other, in the order of the gauge; it is
+judged by the evaluator of numbers before it is returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import combinations
+
+from abcparam.bind import bind
+from abcparam.calculus.graph import build_graph
+from abcparam.calculus.linear import Linear as Map
+from abcparam.judge import laws_of
+from abcparam.program import OWN, Affine, Program, Tensor
+from abcparam.record import Record
+from abcparam.symbolic.derivation import Impossible, derive_laws
+from abcparam.symbolic.linear import ALWAYS, All, Condition, Linear, Row, Some
+from abcparam.symbolic.premises import Premises, Unproved
+from abcparam.symbolic.regions import Region, region_of
+from abcparam.symbolic.symbols import (
+    Place,
+    free_places,
+    named_unknowns,
+    symbols_of,
+    unwritten_places,
+    with_symbols,
+)
+from abcparam.symbolic.verdicts import Verdicts, verdicts_of
+
+GOALS = ("maximal-update", "kernel", "stable")
+SIMPLE = tuple(
+    Fraction(sign * n, d)
+    for d, most in ((1, 4), (2, 7), (4, 7), (3, 5))
+    for n in range(most + 1)
+    for sign in (1, -1)
+    if (n or sign > 0) and (n % d or d == 1)
+)
+
+
+class Gauge(Record):
+    """A direction in which exponents may move together and nothing changes."""
+
+    tensors: tuple[str, ...]  # their paths
+    shifts: tuple[tuple[str, Fraction], ...]  # symbol -> by how much, for a shift of one
+
+
+class Solution(Record):
+    """Values of every unknown, the region of all solutions, and its free directions."""
+
+    program: Program  # with a symbol for each unknown
+    places: Mapping[str, Place]  # by symbol
+    values: Mapping[str, Fraction]
+    region: Region
+    gauges: tuple[Gauge, ...]
+    free: tuple[str, ...]  # symbols that nothing constrains
+    verdict: str
+
+    @property
+    def solved(self) -> Program:
+        """The program with the values in place."""
+        return bind(self.program, self.values)
+
+
+class Unsolvable(Exception):
+    """No values do it. `places` is a smallest set of written exponents that contradict each other;
+    empty where no exponents at all would do.
+    """
+
+    def __init__(self, places: tuple[Place, ...], reasons: tuple[str, ...]) -> None:
+        super().__init__("no solution")
+        self.places = places
+        self.reasons = reasons
+
+
+def solve(
+    program: Program, goal: str = "maximal-update", order: Sequence[tuple[str, Fraction]] = ()
+) -> Solution:
+    """Values of every `?` that reach the goal, with the largest learning rates where it is not
+    maximal-update. `order` lists letters with the value that is preferred for them, the most
+    important first.
+
+    Raises `Unsolvable`, `Unproved`.
+    """
+    named, places = named_unknowns(program)
+    try:
+        cases = [verdicts_of(found) for found in derive_laws(named, tuple(places))]
+    except Impossible as impossible:
+        raise _unsolvable(program, goal, impossible) from None
+    condition = Some(tuple(_wanted(case, goal) for case in cases))
+    premises = Premises(tuple(places))
+    premises.assume(condition)
+    if premises.example(ALWAYS) is None:
+        raise _unsolvable(program, goal, None)
+    values = _canonical(premises, places, _preferences(named, places, order))
+    region = _region(cases, goal, values)
+    gauges = _gauges(named, places, region)
+    free = _unconstrained(condition, premises.symbols)
+    verdict = _verified(bind(named, values), goal)
+    return Solution(named, places, values, region, gauges, free, verdict)
+
+
+def _wanted(case: Verdicts, goal: str) -> Condition:
+    """The goal, with every update as large as it may be."""
+    return All((case.condition(goal), case.largest))
+
+
+def _region(cases: Iterable[Verdicts], goal: str, values: Mapping[str, Fraction]) -> Region:
+    """All solutions of the case that the chosen one belongs to."""
+    for case in cases:
+        region = region_of(_wanted(case, goal), case.derivation.symbols)
+        pinned = Premises(case.derivation.symbols)
+        pinned.assume(region.condition)
+        if pinned.example(All(_pins(pinned, values))) is not None:
+            return region
+    raise Unproved
+
+
+def _pins(premises: Premises, values: Mapping[str, Fraction]) -> tuple[Condition, ...]:
+    return tuple(_is(premises, symbol, value) for symbol, value in values.items())
+
+
+def _is(premises: Premises, symbol: str, value: Fraction) -> Linear:
+    row: list[Fraction | int] = [-value, *[0] * len(premises.symbols)]
+    row[1 + premises.symbols.index(symbol)] = 1
+    return Linear(tuple(row), "=")
+
+
+def _verified(solved: Program, goal: str) -> str:
+    """The verdict of our own evaluation, which has to be the goal."""
+    verdict = laws_of(solved)[1].verdict
+    reached = not verdict.startswith("unstable") if goal == "stable" else verdict == goal
+    if not reached:
+        raise RuntimeError(f"a solution for {goal} was judged {verdict}")
+    return verdict
+
+
+# The canonical member
+
+
+Preference = tuple[str, Fraction]  # a symbol and the value that it should have if it can
+
+
+def _preferences(
+    program: Program, places: Mapping[str, Place], order: Sequence[tuple[str, Fraction]]
+) -> list[Preference]:
+    """What to ask for, the most important first: the gauge that the user chose, then the usual one
+    (no multipliers, but readouts of unit initial weights).
+    """
+    reading = _readouts(program)
+    found = [
+        (symbol, value)
+        for letter, value in order
+        for symbol, place in places.items()
+        if place.letter == letter and place.dim == OWN
+    ]
+    for letter in "bac":
+        for symbol, place in places.items():
+            if place.letter == letter and set(place.paths) <= reading:
+                found.append((symbol, Fraction(letter == "a")))
+    found += [
+        (symbol, Fraction(0))
+        for letter in "acbd"
+        for symbol, place in places.items()
+        if place.letter == letter and place.dim == OWN and letter != "c"
+    ]
+    return found
+
+
+def _readouts(program: Program) -> set[str]:
+    """Paths of tensors that map something infinite to something finite, and nothing else."""
+    graph = build_graph(bind(program, dict.fromkeys(symbols_of(program), Fraction(0))))
+    nought = graph.context.nought
+    maps = [n for n in graph.nodes if isinstance(n, Map)]
+    reading = {
+        n.parameter.tensor.path for n in maps if n.rho_in > nought and not n.rho_out > nought
+    }
+    return reading - {
+        n.parameter.tensor.path
+        for n in graph.nodes
+        if n.parameter is not None and not (isinstance(n, Map) and n.rho_in > nought)
+    }
+
+
+def _canonical(
+    premises: Premises, places: Mapping[str, Place], preferences: Sequence[Preference]
+) -> dict[str, Fraction]:
+    """A solution: preferences that can be had, then initial weights as large as they may be, then
+    the simplest value of each exponent in turn.
+    """
+    for symbol, value in preferences:
+        wish = _is(premises, symbol, value)
+        if premises.example(wish) is not None:
+            premises.assume(wish)
+    for symbol in premises.symbols:
+        if not _settled(premises, symbol):
+            _choose(premises, symbol, places[symbol].letter)
+    found = premises.example(ALWAYS)
+    assert found is not None
+    return found
+
+
+def _settled(premises: Premises, symbol: str) -> bool:
+    example = premises.example(ALWAYS)
+    assert example is not None
+    return premises.proves(_is(premises, symbol, example[symbol]))
+
+
+def _choose(premises: Premises, symbol: str, letter: str) -> None:
+    for value in sorted(SIMPLE) if letter == "b" else SIMPLE:
+        wish = _is(premises, symbol, value)
+        if premises.example(wish) is not None:
+            premises.assume(wish)
+            return
+
+
+# The family
+
+
+def _gauges(program: Program, places: Mapping[str, Place], region: Region) -> tuple[Gauge, ...]:
+    """Shifts (a + 1, b - 1, c - gauge) of tensors that leave every equality of the region as it
+    is.
+    """
+    groups: dict[tuple[str, ...], None] = {}
+    for place in places.values():
+        if place.letter == "a" and place.dim == OWN:
+            groups[place.paths] = None
+    found = []
+    for paths in groups:
+        shifts = _shifts(program, places, paths)
+        if shifts is not None and _is_free(region, shifts):
+            found.append(Gauge(paths, tuple(shifts.items())))
+    return tuple(found)
+
+
+def _shifts(
+    program: Program, places: Mapping[str, Place], paths: tuple[str, ...]
+) -> dict[str, Fraction] | None:
+    """By how much each symbol moves in a gauge shift of these tensors; None where others share
+    them.
+    """
+    shifts: dict[str, Fraction] = {}
+    for symbol, place in places.items():
+        if not set(place.paths) & set(paths) or place.dim != OWN:
+            continue
+        if not set(place.paths) <= set(paths):
+            return None
+        shifts[symbol] = _shift(program.tensors[place.paths[0]], program, place.letter)
+    return shifts
+
+
+def _shift(tensor: Tensor, program: Program, letter: str) -> Fraction:
+    gauge = program.optimizers[tensor.optimizer].rule.gauge if program.optimizers else 1
+    return Fraction({"a": 1, "b": -1, "c": -gauge, "d": 1}[letter])
+
+
+def _is_free(region: Region, shifts: Mapping[str, Fraction]) -> bool:
+    moved = [shifts.get(symbol, Fraction(0)) for symbol in region.symbols]
+    rows = [x.row for clause in region.clauses for alternative in clause for x in alternative]
+    return all(_change(row, moved) == 0 for row in rows)
+
+
+def _change(row: Row, moved: Sequence[Fraction]) -> Fraction:
+    return sum((Fraction(c) * m for c, m in zip(row[1:], moved, strict=True)), Fraction(0))
+
+
+def _unconstrained(condition: Condition, symbols: Sequence[str]) -> tuple[str, ...]:
+    """Symbols that the condition does not mention."""
+    used = set(_mentioned(condition, symbols))
+    return tuple(symbol for symbol in symbols if symbol not in used)
+
+
+def _mentioned(condition: Condition, symbols: Sequence[str]) -> Iterator[str]:
+    if isinstance(condition, Linear):
+        yield from (s for s, c in zip(symbols, condition.row[1:], strict=True) if c)
+    else:
+        for part in condition.parts:
+            yield from _mentioned(part, symbols)
+
+
+# No solution
+
+
+def _unsolvable(program: Program, goal: str, impossible: Impossible | None) -> Unsolvable:
+    """The smallest set of written exponents that contradict each other."""
+    reasons = impossible.reasons if impossible else ()
+    everywhere, places = with_symbols(program, (*free_places(program), *unwritten_places(program)))
+    idle = set(everywhere.symbols) - places.keys()
+    fixed = {
+        symbol: value
+        for symbol, place in places.items()
+        if (value := _written(program, place)) is not None
+    }
+    try:
+        everywhere = bind(everywhere, dict.fromkeys(idle, Fraction(0)))
+        cases = [verdicts_of(found) for found in derive_laws(everywhere, tuple(places))]
+    except Impossible as never:
+        return Unsolvable((), never.reasons)
+    premises = Premises(tuple(places))
+    premises.assume(Some(tuple(_wanted(case, goal) for case in cases)))
+    smallest = _smallest(
+        premises, {symbol: _is(premises, symbol, value) for symbol, value in fixed.items()}
+    )
+    stuck = {path for case in cases for path in case.stuck}
+    reasons += tuple(f"no update of `{path}` reaches an output" for path in sorted(stuck))
+    return Unsolvable(tuple(places[symbol] for symbol in smallest), reasons)
+
+
+def _written(program: Program, place: Place) -> Fraction | None:
+    """What is written at a place, 0 where nothing is, None for an unknown."""
+    tensor = program.tensors[place.paths[0]]
+    value = tensor.exponents[place.letter].get(place.dim, Affine(Fraction(0)))
+    return None if value.symbols else value.constant
+
+
+def _smallest(premises: Premises, pins: Mapping[str, Linear]) -> tuple[str, ...]:
+    """A smallest set of pins that cannot hold: one or two where so few do, else one of which none
+    can be left out.
+    """
+    for size in (0, 1, 2):
+        for chosen in combinations(pins, size):
+            if premises.example(All(tuple(pins[symbol] for symbol in chosen))) is None:
+                return chosen
+    labels = list(pins)
+    numbered = [(index, pins[symbol]) for index, symbol in enumerate(labels)]
+    core = premises.core([*premises.conditions, *numbered])
+    return tuple(labels[index] for index in core if index >= 0)

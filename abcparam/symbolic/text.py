@@ -1,0 +1,112 @@
+"""Symbolic sizes as text: for sympy, for people, for LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from abcparam.symbolic.forms import Forms, SymbolicSize
+    from abcparam.symbolic.linear import Order, Row
+
+
+class Notation(NamedTuple):
+    """How laws are written: powers, products, the largest of several, a quotient, no bound."""
+
+    power: Callable[[str, str], str]
+    times: str
+    largest: str
+    unbounded: str
+
+
+def _sympy_power(name: str, exponent: str) -> str:
+    return name if exponent == "1" else f"{name}**{_guarded(exponent)}"
+
+
+def _plain_power(name: str, exponent: str) -> str:
+    return name if exponent == "1" else f"{name}^{_guarded(exponent)}"
+
+
+LAW = Notation(_sympy_power, "*", "Max({})", "oo")
+PLAIN = Notation(_plain_power, " * ", "max({})", "unbounded")
+
+
+def _guarded(exponent: str) -> str:
+    """In brackets unless it is one word, or one call."""
+    one_call = exponent.startswith(("Max(", "max(")) and exponent.index(")") == len(exponent) - 1
+    return exponent if exponent.isalnum() or one_call else f"({exponent})"
+
+
+def exponents_text(size: SymbolicSize) -> dict[str, str | None]:
+    """The exponent of each growth dim, `-inf` for exact zero; None where it depends on which form
+    is the largest (in all limits but the first).
+    """
+    names, order = size.space.names, size.space.premises.order
+    if not size.vectors:
+        return dict.fromkeys(names, "-inf" if size.is_zero else "inf")
+    if len(names) == 1:
+        return {names[0]: _difference(size.vectors, size.bottom, size.space.symbols)}
+    return {name: _exponent_of(size, i, order) for i, name in enumerate(names)}
+
+
+def _exponent_of(size: SymbolicSize, index: int, order: Order) -> str | None:
+    top, bottom = (
+        tuple(dict.fromkeys(order.parts(form)[index] for form in forms))
+        for forms in (size.vectors, size.bottom)
+    )
+    alone = [limit for limit, _ in order.dims].count(0) == 1 and order.dims[index][0] == 0
+    if len(top) == len(bottom) == 1 or alone:
+        return _difference(top, bottom, size.space.symbols)
+    return None
+
+
+def law_text(size: SymbolicSize, notation: Notation) -> str:
+    """The size as a law in the growth dims."""
+    if not size.vectors:
+        return "0" if size.is_zero else notation.unbounded
+    names = size.space.names
+    if len(names) == 1:
+        exponent = _difference(size.vectors, size.bottom, size.space.symbols)
+        return "1" if exponent == "0" else notation.power(names[0], exponent)
+    top, bottom = (_products(size, forms, notation) for forms in (size.vectors, size.bottom))
+    return top if bottom == "1" else f"{_factor(top)}/{_factor(bottom)}"
+
+
+def _factor(text: str) -> str:
+    return f"({text})" if "*" in text and not text.endswith(")") else text
+
+
+def _products(size: SymbolicSize, forms: Forms, notation: Notation) -> str:
+    order, names, symbols = size.space.premises.order, size.space.names, size.space.symbols
+    texts = []
+    for form in forms:
+        exponents = [row_text(row, symbols) for row in order.parts(form)]
+        factors = [notation.power(n, e) for n, e in zip(names, exponents, strict=True) if e != "0"]
+        texts.append(notation.times.join(factors) or "1")
+    unique = list(dict.fromkeys(texts))
+    return unique[0] if len(unique) == 1 else notation.largest.format(", ".join(unique))
+
+
+def _difference(top: Sequence[Row], bottom: Sequence[Row], symbols: tuple[str, ...]) -> str:
+    """`Max(1 - a, 0) - Max(b, 1/2)`."""
+    upper, lower = _maximum(top, symbols), _maximum(bottom, symbols)
+    if lower == "0":
+        return upper
+    return f"{upper} - {lower}" if lower.startswith("Max") else f"{upper} - ({lower})"
+
+
+def _maximum(rows: Sequence[Row], symbols: tuple[str, ...]) -> str:
+    texts = sorted(row_text(row, symbols) for row in rows)
+    return texts[0] if len(texts) == 1 else f"Max({', '.join(texts)})"
+
+
+def row_text(row: Row, symbols: tuple[str, ...]) -> str:
+    """`1/2 - a + 2*c`: the constant first, symbols in their order."""
+    parts = [str(Fraction(row[0]))] if row[0] else []
+    for coefficient, symbol in zip(row[1:], symbols, strict=True):
+        if coefficient:
+            value = abs(Fraction(coefficient))
+            term = symbol if value == 1 else f"{value}*{symbol}"
+            parts.append(f"-{term}" if coefficient < 0 else term)
+    return " + ".join(parts).replace("+ -", "- ") or "0"

@@ -1,0 +1,136 @@
+"""What each verdict asks of the symbols."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from abcparam.calculus.graph import Graph
+from abcparam.calculus.linear import Linear as Map
+from abcparam.calculus.node import Node
+from abcparam.calculus.trace import label
+from abcparam.judge import bound, features_of, nonlinear_inputs
+from abcparam.record import Record
+from abcparam.symbolic.derivation import Derivation, Requirement
+from abcparam.symbolic.forms import SymbolicSize
+from abcparam.symbolic.linear import ALWAYS, NEVER, All, Condition, Some, negation
+
+
+class Verdicts(Record):
+    """The requirements behind the verdicts of a derivation, beyond those of stability."""
+
+    derivation: Derivation
+    moving: tuple[Requirement, ...]  # at least one of them: an output moves
+    features: tuple[Requirement, ...]  # each: a feature moves by its own size
+    slack: tuple[Requirement, ...]  # each: a tensor's update is as large as it may be
+    passed: tuple[Requirement, ...]  # each: a readout passes the change of its input on in full
+    within: tuple[Requirement, ...]  # each: the input of a nonlinearity moves by its own size
+    stuck: tuple[str, ...]  # trained tensors that never move, by path
+
+    @property
+    def sound_at_init(self) -> Condition:
+        return _each(self.derivation.at_init)
+
+    @property
+    def stable(self) -> Condition:
+        """Stability, at initialization and in training."""
+        return All((self.derivation.within, self.sound_at_init, _each(self.derivation.stable)))
+
+    @property
+    def maximal(self) -> Condition:
+        """Maximal updates, where it is stable."""
+        moves = _any(self.moving)
+        rest = _each((*self.features, *self.slack, *self.passed))
+        return NEVER if self.stuck else All((moves, rest))
+
+    @property
+    def largest(self) -> Condition:
+        """Every update as large as it may be."""
+        return NEVER if self.stuck else _each(self.slack)
+
+    def condition(self, verdict: str, maximal: Condition | None = None) -> Condition:
+        """What a verdict asks of the symbols. `stable` and `complete` are no verdicts, but may be
+        asked for too. `maximal` is the region of maximal updates, where that is in lowest terms.
+        """
+        moves = _any(self.moving)
+        moving_features = _any(self.features) if self.features else ALWAYS
+        case, sound = self.derivation.within, self.sound_at_init
+        further = {
+            "stable": ALWAYS,
+            "complete": _each(self.within),
+            "trivial": negation(moves),
+            "kernel": All((moves, negation(moving_features))),
+            "feature-learning": All((moves, moving_features, negation(maximal or self.maximal))),
+            "maximal-update": self.maximal,
+        }
+        if verdict in further:
+            return All((self.stable, further[verdict]))
+        if verdict == "unstable":
+            return All((case, sound, negation(_each(self.derivation.stable))))
+        return All((case, negation(sound)))
+
+
+def _each(requirements: tuple[Requirement, ...]) -> Condition:
+    return All(tuple(r.condition for r in requirements))
+
+
+def _any(requirements: tuple[Requirement, ...]) -> Condition:
+    return Some(tuple(r.condition for r in requirements))
+
+
+def verdicts_of(derivation: Derivation) -> Verdicts:
+    """What each verdict asks of the symbols, from the bounds on every change."""
+    graph = derivation.graph
+    bound(graph)
+    moving = tuple(Requirement(_size(o.d), ">=", "the output moves", o) for o in graph.outputs)
+    slack, stuck = _slack(graph)
+    maps = [node for node in graph.nodes if isinstance(node, Map) and node.reads_out]
+    return Verdicts(
+        derivation,
+        moving,
+        tuple(_moves(derivation, node, "the feature") for node in _features(graph)),
+        slack,
+        tuple(_passed(node) for node in maps if not node.inputs[0].d.is_zero),
+        tuple(_moves(derivation, node, "the input") for node in nonlinear_inputs(graph)),
+        stuck,
+    )
+
+
+def _features(graph: Graph) -> list[Node]:
+    return list(dict.fromkeys(f for output in graph.outputs for f in features_of(output)))
+
+
+def _moves(derivation: Derivation, node: Node, what: str) -> Requirement:
+    change, total = _size(node.dc), _size(node.s)
+    size = change.less(total) if change.vectors else derivation.space.zero
+    reason = f"{what} {label(derivation.program, node)} moves by its own size"
+    return Requirement(size, ">=", reason, node)
+
+
+def _slack(graph: Graph) -> tuple[tuple[Requirement, ...], tuple[str, ...]]:
+    left: dict[str, Requirement] = {}
+    trained = {p.tensor.path: p for p in graph.parameters if not p.tensor.frozen}
+    for node in graph.nodes:
+        contribution = _size(node.update())
+        if node.parameter is None or not contribution.vectors or not node.bc.is_bound:
+            continue
+        path = node.parameter.tensor.path
+        slack = _size(node.bc).less(contribution)
+        if path in left:
+            slack = _size(left[path].size & slack)
+        reason = f"the update of {path} is as large as it may be"
+        left[path] = Requirement(slack, "=", reason, node, node.parameter)
+    return tuple(left.values()), tuple(path for path in trained if path not in left)
+
+
+def _passed(node: Map) -> Requirement:
+    passed = _size(node.gains()[0] + node.inputs[0].d).less(_size(node.bc))
+    reason = (
+        f"the initial weights of {node.parameter.tensor.path} pass the change of their input "
+        f"on in full"
+    )
+    return Requirement(passed, ">=", reason, node, node.parameter)
+
+
+def _size(size: Any) -> SymbolicSize:
+    assert isinstance(size, SymbolicSize)
+    return size
