@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from abcparam import syntax
 from abcparam.diagnostics import Diagnostic, SpecError, did_you_mean
-from abcparam.program import Affine, Dim, Hyper, Program, Tensor
+from abcparam.program import Affine, Dim, Hyper, Program, Tensor, key_of
 from abcparam.record import replace
 from abcparam.rules import exponents as rules
 from abcparam.rules import names as name_rules
@@ -79,7 +79,7 @@ def _require(program: Program, refused: Callable[[str], bool]) -> None:
         for letter, by_dim in tensor.exponents.items():
             for dim, affine in by_dim.items():
                 for symbol in (s for s, _ in affine.symbols if refused(s)):
-                    error = _open(program, tensor, f"{letter}[{dim}]" if dim else letter, symbol)
+                    error = _open(program, tensor, key_of(letter, dim), symbol)
                     errors.setdefault(symbol, error)
     if errors:
         raise SpecError(program.source, errors.values())

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from abcparam.calculus.graph import Graph
+from abcparam.calculus.node import Node
 from abcparam.calculus.terms import Step, Term, steps_of
 from abcparam.judge import Judgement, TensorLaw, features_of
 from abcparam.program import VERDICTS, Program
 from abcparam.record import Record
-from abcparam.report import shape_text
+from abcparam.report import tensor_row
 
 if TYPE_CHECKING:
     import sympy
@@ -40,61 +41,38 @@ class Laws(Record):
         return steps_of(self.graph)
 
     @property
-    def features(self) -> tuple[Any, ...]:
-        """The sizes of the changes of the features, the infinite inputs of the maps that produce
-        outputs.
-        """
-        outputs = self.graph.outputs
-        return tuple(dict.fromkeys(f for output in outputs for f in features_of(output)))
+    def activations(self) -> dict[str, Any]:
+        """Named activations, and outputs that have no other name."""
+        outputs = zip(self.program.outputs, self.graph.outputs, strict=True)
+        named = set(map(id, self.graph.activations.values()))
+        return self.graph.activations | {n: x for n, x in outputs if id(x) not in named}
 
     @property
     def movement(self) -> Any:
-        """The size of the change of the features: n^-r in Tensor Programs IV. None: there are no
-        features.
+        """The size of the change of the features, the infinite inputs of the maps that produce
+        outputs: n^-r in Tensor Programs IV. None: there are no features.
         """
         found: Any = None
-        for feature in self.features:
+        for feature in features_of(self.graph):
             found = feature.d if found is None else found | feature.d
         return found
 
     def to_dict(self, steps: bool = False) -> dict[str, Any]:
         """As JSON. Sizes are exponents by growth dim, and laws; both can be read by sympy."""
-        activations = {**self.graph.activations, **self.outputs}
+        movement = self.movement
         return {
             "within": self.within.constraints() if self.within else [],
-            "tensors": [self._tensor(law) for law in self.judgement.tensors],
-            "activations": [
-                {
-                    "name": name,
-                    **_sizes({"at_init": x.s0, "change": x.d, "gradient": x.g}),
-                }
-                for name, x in activations.items()
+            "tensors": [
+                {**tensor_row(self.program, law), **_sizes(sizes_of_tensor(law))}
+                for law in self.judgement.tensors
             ],
-            "features": _sizes({"change": self.movement}) if self.features else None,
+            "activations": [
+                {"name": name, **_sizes(sizes_of_activation(x))}
+                for name, x in self.activations.items()
+            ],
+            "features": None if movement is None else _sizes({"change": movement}),
             "regions": {word: self.regions[word].to_dict() for word in STABLE if self.regions},
             **({"steps": [_step(step) for step in self.steps]} if steps else {}),
-        }
-
-    @property
-    def outputs(self) -> dict[str, Any]:
-        """The outputs by name, without those that have one already."""
-        named = set(map(id, self.graph.activations.values()))
-        outputs = zip(self.program.outputs, self.graph.outputs, strict=True)
-        return {name: output for name, output in outputs if id(output) not in named}
-
-    def _tensor(self, law: TensorLaw) -> dict[str, Any]:
-        parameter = law.parameter
-        tensor = parameter.tensor
-        sizes = {"at_init": law.at_init, "update": law.update, "gradient": parameter.gamma}
-        return {
-            "name": law.path,
-            "role": tensor.role,
-            "shape": shape_text(self.program, tensor),
-            "optimizer": self.program.optimizers[tensor.optimizer].rule.name,
-            **{letter: written(getattr(parameter, letter)) for letter in "abcd"},
-            **_sizes(sizes),
-            "slack": law.slack.to_dict() if law.slack is not None else None,
-            "status": law.status,
         }
 
     def expressions(self) -> dict[str, dict[str, sympy.Expr]]:
@@ -103,14 +81,22 @@ class Laws(Record):
         """
         from abcparam.symbolic.expressions import expression
 
-        found = {}
-        for law in self.judgement.tensors:
-            sizes = {"at_init": law.at_init, "update": law.update, "gradient": law.parameter.gamma}
-            found[law.path] = {key: expression(size) for key, size in sizes.items()}
-        for name, node in {**self.graph.activations, **self.outputs}.items():
-            sizes = {"at_init": node.s0, "change": node.d, "gradient": node.g}
-            found[name] = {key: expression(size) for key, size in sizes.items()}
-        return found
+        sizes = {law.path: sizes_of_tensor(law) for law in self.judgement.tensors}
+        sizes |= {name: sizes_of_activation(x) for name, x in self.activations.items()}
+        return {
+            name: {quantity: expression(size) for quantity, size in found.items()}
+            for name, found in sizes.items()
+        }
+
+
+def sizes_of_tensor(law: TensorLaw) -> dict[str, Any]:
+    """What is derived of a tensor."""
+    return {"at_init": law.at_init, "update": law.update, "gradient": law.parameter.gamma}
+
+
+def sizes_of_activation(node: Node) -> dict[str, Any]:
+    """What is derived of an activation."""
+    return {"at_init": node.s0, "change": node.d, "gradient": node.g}
 
 
 class Derived(Record):
@@ -135,11 +121,6 @@ class Derived(Record):
             "cases": [case.to_dict(steps) for case in self.cases],
             "never_stable": list(self.elsewhere),
         }
-
-
-def written(size: Any) -> dict[str, str]:
-    """The exponents that are not zero, as text by growth dim."""
-    return {n: str(v) for n, v in size.exponents().items() if str(v) != "0"}
 
 
 def _sizes(sizes: Mapping[str, Any]) -> dict[str, Any]:

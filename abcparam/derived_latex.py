@@ -52,7 +52,7 @@ def _laws(case: Laws) -> list[str]:
             (r"\nabla_W", law.parameter.gamma),
         )
         lines += ["", rf"\paragraph{{Tensor \texttt{{{text(law.path)}}}}}", *_align(sizes)]
-    for name, node in {**case.graph.activations, **case.outputs}.items():
+    for name, node in case.activations.items():
         sizes = (("x", node.s0), (r"\Delta x", node.d), (r"\nabla_x", node.g))
         lines += ["", rf"\paragraph{{Activation \texttt{{{text(name)}}}}}", *_align(sizes)]
     return lines

@@ -7,11 +7,12 @@ from typing import Any
 
 from abcparam.calculus.terms import Step, Term
 from abcparam.calculus.trace import why_update
-from abcparam.derived import Derived, Laws, written
+from abcparam.derived import Derived, Laws
 from abcparam.judge import TensorLaw
 from abcparam.program import VERDICTS, Program
-from abcparam.report import shape_text
+from abcparam.report import nonzero, shape_text
 from abcparam.symbolic.regions import Region, clause_texts, region_lines
+from abcparam.table import columns
 
 Lines = list[str]
 
@@ -63,7 +64,7 @@ def _tensor(program: Program, law: TensorLaw) -> Lines:
 
 def exponent_text(size: Any) -> str:
     """`1/2`, or by dim where it is not about the first one alone."""
-    found = written(size)
+    found = nonzero(size)
     if len(size.space.names) == 1 or not found:
         return next(iter(found.values()), "0")
     return ", ".join(f"{value} [{name}]" for name, value in found.items())
@@ -71,17 +72,9 @@ def exponent_text(size: Any) -> str:
 
 def _activations(case: Laws) -> Lines:
     rows = [("activation", "at init", "change", "gradient")]
-    for name, node in {**case.graph.activations, **case.outputs}.items():
+    for name, node in case.activations.items():
         rows.append((name, str(node.s0), str(node.d), str(node.g)))
     return columns(rows)
-
-
-def columns(rows: Sequence[Sequence[str]]) -> Lines:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
 
 
 def _movement(case: Laws) -> Lines:
@@ -179,7 +172,7 @@ def _tensor_table(case: Laws) -> Lines:
 
 def _activation_table(case: Laws) -> Lines:
     rows: list[tuple[str, ...]] = [("activation", "at init", "change", "gradient")]
-    for name, node in {**case.graph.activations, **case.outputs}.items():
+    for name, node in case.activations.items():
         rows.append(tuple(map(_code, (name, str(node.s0), str(node.d), str(node.g)))))
     return _table(rows)
 

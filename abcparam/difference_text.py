@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from abcparam.difference import ASYMPTOTICALLY, EXACTLY, NO, Difference, Differences, Shown
 from abcparam.gauge import listed
 from abcparam.sizes import Size
-from abcparam.table import BOLD, END, GREEN, RED, YELLOW
+from abcparam.table import BOLD, END, GREEN, RED, YELLOW, columns
 
 HEADLINES = {
     EXACTLY: ("the same at every width", GREEN),
@@ -27,13 +27,13 @@ def render_differences(found: Differences, colour: bool = False) -> str:
     a, b = found.files if found.files[0] != found.files[1] else ("A", "B")
     if found.gauge:
         rows = [(path, gauge.text or "unchanged") for path, gauge in found.gauge.items()]
-        parts += [*_columns([("tensor", f"{a} to {b}"), *rows]), ""]
+        parts += [*columns([("tensor", f"{a} to {b}"), *rows]), ""]
     laws = [law for law in found.laws if law.quantity not in OF_THE_WHOLE]
     if laws:
-        parts += [*_columns([("law", a, b, "of"), *_rows(laws)]), ""]
+        parts += [*columns([("law", a, b, "of"), *_rows(laws)]), ""]
     if found.reasons:
         parts += ["not the same in any gauge:", ""]
-        parts += [*_columns([("", a, b, "of"), *_rows(found.reasons)]), ""]
+        parts += [*columns([("", a, b, "of"), *_rows(found.reasons)]), ""]
     return "\n".join([*parts, _verdicts(found, a, b), ""])
 
 
@@ -70,11 +70,3 @@ def _exponents(exponents: Mapping[str, str]) -> str:
         return next(iter(exponents.values()))
     parts = [f"{value} {name}" for name, value in exponents.items() if value != "0"]
     return ", ".join(parts) or "0"
-
-
-def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

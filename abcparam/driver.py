@@ -17,7 +17,7 @@ from abcparam.calculus.rounds import train
 from abcparam.fix import Change, propose, values_of
 from abcparam.judge import judge
 from abcparam.parse import parse, read
-from abcparam.program import Program
+from abcparam.program import GOALS, Program
 from abcparam.reasons import reasons
 from abcparam.record import replace
 from abcparam.report import Report
@@ -142,7 +142,7 @@ def solve(
     from abcparam.solving import complete, gauge_order
 
     order = gauge_order(gauge.split())
-    if order is None or goal not in ("maximal-update", "kernel", "stable"):
+    if order is None or goal not in GOALS:
         raise ValueError(f"no goal {goal!r} in gauge {gauge!r}")
     return complete(to_source(source), goal, order, _exact(values)).text
 

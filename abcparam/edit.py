@@ -14,7 +14,7 @@ from itertools import chain
 from abcparam import syntax
 from abcparam.diagnostics import SpecError
 from abcparam.parse import parse, pieces
-from abcparam.program import OWN, Affine, Program, Tensor
+from abcparam.program import Affine, Program, Tensor, key_of
 from abcparam.record import Record, replace
 from abcparam.resolve import resolve
 from abcparam.resolve.parametrizations import by_key, setting_key
@@ -67,7 +67,7 @@ def without_unknowns(program: Program, text: str) -> str:
 def exponents(tensor: Tensor) -> Exponents:
     """All exponents of a tensor that are not 0."""
     found = {
-        f"{letter}[{dim}]" if dim != OWN else letter: _plain(value)
+        key_of(letter, dim): _plain(value)
         for letter, by_dim in tensor.exponents.items()
         for dim, value in by_dim.items()
     }

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from math import gcd, log
 
-from abcparam.polynomials import Opaque, Polynomial, leading_growth, number, round_up
+from abcparam.polynomials import Opaque, Polynomial, leading_growth, number, substituted
 from abcparam.polynomials import atom as polynomial_of
 from abcparam.program import Affine, Program
 from abcparam.record import Record
@@ -148,34 +148,6 @@ class Factors:
             base = at_base(length, self.program.dims)
             self._ratios[length] = self.of(length) / self.of(base)
         return self._ratios[length]
-
-
-def substituted(value: Polynomial, values: Mapping[str, Polynomial]) -> Polynomial:
-    """The polynomial with some of its names replaced, inside what is no polynomial too."""
-    if not value.names & values.keys():
-        return value
-    total = number(0)
-    for monomial, coefficient in value.terms:
-        term = number(coefficient)
-        for a, power in monomial:
-            term = term * _atom(a, values).power(power)
-        total = total + term
-    return total
-
-
-def _atom(a: str | Opaque, values: Mapping[str, Polynomial]) -> Polynomial:
-    if isinstance(a, str):
-        return values[a] if a in values else polynomial_of(a)
-    left, right = (substituted(x, values) for x in a.arguments)
-    match a.operation:
-        case "round_up":
-            return round_up(left, right)
-        case "//":
-            return left // right
-        case "/":
-            return left / right
-        case _:
-            return left.power(right.constant or Fraction(0))
 
 
 def factor_of(value: Polynomial) -> Factor:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from abcparam.factors import Factor, Factors, factor_of, substituted
-from abcparam.polynomials import Polynomial, atom
+from abcparam.factors import Factor, Factors, factor_of
+from abcparam.polynomials import Polynomial, atom, substituted
 from abcparam.program import (
     Amount,
     Apply,
@@ -145,13 +145,10 @@ class _Reader:
                 return self.apply(value, module, names)
 
     def invoke(self, call: Invoke, module: Module, names: Mapping[str, int]) -> tuple[int, ...]:
-        target = self.find(call.instance) if call.outer else module.child(call.instance)
+        target = self.program.called(call, module)
         operands = [self.value(o, module, names)[0] for o in call.operands]
         given = {name: number for (name, _), number in zip(target.inputs, operands, strict=True)}
         return self.module(target, given)
-
-    def find(self, path: str) -> Module:
-        return next(m for m in self.program.root.walk() if m.path == path)
 
     def apply(self, call: Apply, module: Module, names: Mapping[str, int]) -> tuple[int, ...]:
         operands = tuple(

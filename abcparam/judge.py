@@ -56,7 +56,7 @@ def judge(graph: Graph, settled: Settled) -> Judgement:
     bound(graph)
     tensors = tensor_laws(graph)
     at_init, changes = violations_at_init(graph), tuple(violations(graph))
-    features = tuple(dict.fromkeys(f for output in graph.outputs for f in features_of(output)))
+    features = features_of(graph)
     partial = tuple(n for n in graph.nodes if isinstance(n, Linear) and _passes_in_part(n))
     stable = not (at_init or changes or settled.growing)
     if at_init:
@@ -161,8 +161,12 @@ def _status(parameter: Parameter, slack: Size | None) -> str:
     return "maximal" if slack == nought else "under" if slack > nought else "over"
 
 
-def features_of(output: Node) -> list[Node]:
-    """The infinite inputs of the maps that produce an output."""
+def features_of(graph: Graph) -> tuple[Node, ...]:
+    """The infinite inputs of the maps that produce outputs."""
+    return tuple(dict.fromkeys(f for output in graph.outputs for f in _features_of(output)))
+
+
+def _features_of(output: Node) -> list[Node]:
     found: list[Node] = []
     seen: set[int] = set()
     todo = [output]

@@ -234,6 +234,34 @@ def round_up(value: Polynomial, multiple: Polynomial) -> Polynomial:
     return atom(Opaque("round_up", value, multiple))
 
 
+def substituted(value: Polynomial, values: Mapping[str, Polynomial]) -> Polynomial:
+    """The polynomial with some of its names replaced, inside what is no polynomial too."""
+    if not value.names & values.keys():
+        return value
+    total = number(0)
+    for monomial, coefficient in value.terms:
+        term = number(coefficient)
+        for a, power in monomial:
+            term = term * _substituted_atom(a, values).power(power)
+        total = total + term
+    return total
+
+
+def _substituted_atom(a: str | Opaque, values: Mapping[str, Polynomial]) -> Polynomial:
+    if isinstance(a, str):
+        return values[a] if a in values else atom(a)
+    left, right = (substituted(x, values) for x in a.arguments)
+    match a.operation:
+        case "round_up":
+            return round_up(left, right)
+        case "//":
+            return left // right
+        case "/":
+            return left / right
+        case _:
+            return left.power(right.constant or Fraction(0))
+
+
 def product(values: Iterable[Polynomial]) -> Polynomial:
     result = ONE
     for value in values:

@@ -28,9 +28,16 @@ VERDICTS = (  # worst first
     "maximal-update",
 )
 
+GOALS = ("maximal-update", "kernel", "stable")  # what `solve` can make of a spec
+
 OWN = ""  # the key of an exponent that is about the tensor's own width
 
 Shape = tuple[Polynomial, ...]
+
+
+def key_of(letter: str, dim: str) -> str:
+    """How a spec calls an exponent: `b`, `c[depth]`."""
+    return f"{letter}[{dim}]" if dim != OWN else letter
 
 
 class Dim(Record):
@@ -331,6 +338,12 @@ class Program(Record):
     expected_span: Span = START
     output_span: Span = START
     warnings: tuple[Diagnostic, ...] = ()  # what is worth knowing about how it is written
+
+    def called(self, call: Invoke, caller: Module) -> Module:
+        """The module that a call in the body of another one is of."""
+        if not call.outer:
+            return caller.child(call.instance)
+        return next(module for module in self.root.walk() if module.path == call.instance)
 
     def expressions(self) -> Iterator[Expression]:
         """Every expression of every module."""

@@ -77,7 +77,7 @@ class Report(Record):
             "complete": self.complete,
             "expected": ", ".join(self.expected),
             "alignment": self.program.alignment,
-            "tensors": [self._tensor(law) for law in self.judgement.tensors],
+            "tensors": [tensor_row(self.program, law) for law in self.judgement.tensors],
             "activations": [
                 {"name": name, "at_init": node.s0.to_dict(), "change": node.d.to_dict()}
                 for name, node in self.graph.activations.items()
@@ -92,23 +92,25 @@ class Report(Record):
             return {}
         return {"regions": {word: region.to_dict() for word, region in self.regions.items()}}
 
-    def _tensor(self, law: TensorLaw) -> dict[str, Any]:
-        parameter = law.parameter
-        tensor = parameter.tensor
-        return {
-            "name": law.path,
-            "role": tensor.role,
-            "shape": shape_text(self.program, tensor),
-            "optimizer": self.program.optimizers[tensor.optimizer].rule.name,
-            **{letter: _nonzero(getattr(parameter, letter)) for letter in "abcd"},
-            "at_init": law.at_init.to_dict(),
-            "update": law.update.to_dict(),
-            "slack": law.slack.to_dict() if law.slack is not None else None,
-            "status": law.status,
-        }
+
+def tensor_row(program: Program, law: TensorLaw) -> dict[str, Any]:
+    """A tensor in the JSON: what it is, its exponents and its laws."""
+    parameter = law.parameter
+    tensor = parameter.tensor
+    return {
+        "name": law.path,
+        "role": tensor.role,
+        "shape": shape_text(program, tensor),
+        "optimizer": program.optimizers[tensor.optimizer].rule.name,
+        **{letter: nonzero(getattr(parameter, letter)) for letter in "abcd"},
+        "at_init": law.at_init.to_dict(),
+        "update": law.update.to_dict(),
+        "slack": law.slack.to_dict() if law.slack is not None else None,
+        "status": law.status,
+    }
 
 
-def _nonzero(size: Size) -> dict[str, str]:
+def nonzero(size: Size) -> dict[str, str]:
     """The exponents that are not zero; symbolic ones are text already."""
     return {n: str(value) for n, value in size.exponents().items() if str(value) != "0"}
 

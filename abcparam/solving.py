@@ -16,7 +16,7 @@ from abcparam.record import Record, replace
 from abcparam.resolve import resolve
 from abcparam.rules import solving as rules
 from abcparam.rules.exponents import MissingExponent
-from abcparam.source import START, Source
+from abcparam.source import START, Source, Span
 from abcparam.symbolic.premises import Unproved
 from abcparam.symbolic.regions import Region
 from abcparam.symbolic.solution import Gauge, Solution, Unsolvable, solve
@@ -129,7 +129,7 @@ def _contradiction(program: Program, goal: str, found: Unsolvable) -> list[Diagn
     return diagnostics
 
 
-def _span(program: Program, place: Place) -> Any:
+def _span(program: Program, place: Place) -> Span:
     tensor = program.tensors[place.paths[0]]
     return tensor.places.get(place.key, tensor.span)
 
@@ -163,22 +163,18 @@ def _with_unknowns(source: Source) -> Source:
 
 
 def _inserted(source: Source, spec: syntax.Spec) -> str:
-    everything = _block(("input", "hidden", "output"))
-    at = _line_before(source, spec)
-    program_source = replace(source, text=_at_line(source.text, at, everything))
-    program = resolve(parse(program_source), program_source)
-    used = dict.fromkeys(role for role in ("input", "hidden", "output"))
-    roles = {t.role for t in program.tensors.values() if _takes_from_role(t.places, t.spans)}
-    return _at_line(source.text, at, _block(tuple(role for role in used if role in roles)))
+    """The text with unknowns for those roles that tensors take exponents from."""
+    at, roles = _line_before(source, spec), ("input", "hidden", "output")
+    everything = replace(source, text=_with_roles(source.text, at, roles))
+    tensors = resolve(parse(everything), everything).tensors.values()
+    taken = {t.role for t in tensors for x in LETTERS if x in t.places and x not in t.spans}
+    return _with_roles(source.text, at, [role for role in roles if role in taken])
 
 
-def _takes_from_role(places: Mapping[str, Any], spans: Mapping[str, Any]) -> bool:
-    return any(letter in places and letter not in spans for letter in LETTERS)
-
-
-def _block(roles: Sequence[str]) -> str:
-    rows = [f"    {role:6} {{ a = ?, b = ?, c = ? }}\n" for role in roles]
-    return f"parametrization {{\n{''.join(rows)}}}\n\n"
+def _with_roles(text: str, line: int, roles: Sequence[str]) -> str:
+    lines = text.split("\n")
+    rows = [f"    {role:6} {{ a = ?, b = ?, c = ? }}" for role in roles]
+    return "\n".join([*lines[: line - 1], "parametrization {", *rows, "}", "", *lines[line - 1 :]])
 
 
 def _line_before(source: Source, spec: syntax.Spec) -> int:
@@ -189,11 +185,6 @@ def _line_before(source: Source, spec: syntax.Spec) -> int:
     while line > 1 and lines[line - 2].lstrip().startswith("#"):
         line -= 1
     return line
-
-
-def _at_line(text: str, line: int, block: str) -> str:
-    lines = text.split("\n")
-    return "\n".join([*lines[: line - 1], *block.rstrip("\n").split("\n"), "", *lines[line - 1 :]])
 
 
 # The gauge

@@ -16,9 +16,7 @@ from abcparam.commands import (
 from abcparam.diagnostics import SpecError
 from abcparam.driver import at_work, derive
 from abcparam.parse import read
-
-GOALS = ("maximal-update", "kernel", "stable")
-
+from abcparam.program import GOALS
 
 # derive
 

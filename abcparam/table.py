@@ -66,12 +66,17 @@ def _exponent(exponents: Mapping[str, object]) -> str:
     return ", ".join(parts) or "0"
 
 
-def _table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], colour: bool) -> list[str]:
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
-    lines = [
+def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows with their cells below each other."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
         "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-        for row in (header, *rows)
+        for row in rows
     ]
+
+
+def _table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], colour: bool) -> list[str]:
+    lines = columns([header, *rows])
     if not colour:
         return lines
     painted = [f"{BOLD}{lines[0]}{END}"]

@@ -13,18 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from abcparam.commands import COMMANDS
+from abcparam.cli import COMMANDS
 from abcparam.explain import codes, story
 from abcparam.program import VERDICTS
 from tests.running import GPT, INVALID, MLP, SPECS, UNSTABLE, Run, changed
 
 THETA = SPECS / "mlp_theta.param"
 TEXT = MLP.read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    return Run(capfd, monkeypatch)
 
 
 @pytest.fixture

@@ -30,8 +30,7 @@ from typing import NamedTuple
 import pytest
 
 import abcparam
-from abcparam.cli import main
-from abcparam.commands import COMMANDS
+from abcparam.cli import COMMANDS, main
 from abcparam.explain import codes
 from abcparam.operations import operations
 from abcparam.optimizers import optimizers

@@ -13,11 +13,6 @@ from tests.running import MLP, Run, changed
 SECONDS = 20  # for any one of these, on a busy machine
 
 
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    return Run(capfd, monkeypatch)
-
-
 def refused(run: Run, given: object, stdin: str | bytes = "") -> str:
     """The diagnostics of an invalid spec."""
     begun = time.perf_counter()

@@ -298,13 +298,10 @@ class _Builder:
     def invoke(
         self, call: Invoke, module: Module, names: Mapping[str, Node], copy: tuple[int, ...]
     ) -> tuple[Node, ...]:
-        target = self._find(call.instance) if call.outer else module.child(call.instance)
+        target = self.program.called(call, module)
         operands = [self.value(o, module, names, copy)[0] for o in call.operands]
         given = {name: node for (name, _), node in zip(target.inputs, operands, strict=True)}
         return self.module(target, given, copy)
-
-    def _find(self, path: str) -> Module:
-        return next(m for m in self.program.root.walk() if m.path == path)
 
     def apply(
         self, call: Apply, module: Module, names: Mapping[str, Node], copy: tuple[int, ...]

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from abcparam import syntax
 from abcparam.diagnostics import Diagnostic
-from abcparam.polynomials import Polynomial, atom, number, round_up
+from abcparam.polynomials import Polynomial, atom, number, round_up, substituted
 from abcparam.program import Amount, Dim, Hyper
 from abcparam.rules import exponents as rules
 
@@ -124,23 +124,5 @@ class Amounts:
 
 def at_base(value: Polynomial, dims: Mapping[str, Dim]) -> Polynomial:
     """The value with every dim that goes to infinity at its base."""
-    result = number(0)
-    for monomial, coefficient in value.terms:
-        term = number(coefficient)
-        for a, power in monomial:
-            term = term * _atom_at_base(a, dims).power(power)
-        result = result + term
-    return result
-
-
-def _atom_at_base(a: object, dims: Mapping[str, Dim]) -> Polynomial:
-    if isinstance(a, str):
-        dim = dims.get(a)
-        return number(dim.base or 1) if dim and dim.infinite else atom(a)
-    left, right = (at_base(x, dims) for x in a.arguments)  # type: ignore[attr-defined]
-    operation = a.operation  # type: ignore[attr-defined]
-    if operation == "round_up":
-        return round_up(left, right)
-    if operation == "//":
-        return left // right
-    return left / right if operation == "/" else left.power(right.constant or Fraction(1))
+    bases = {name: number(dim.base or 1) for name, dim in dims.items() if dim.infinite}
+    return substituted(value, bases)

@@ -333,6 +333,3 @@ def _again(size: Any) -> Any:
     if not symbolic.vectors:
         return symbolic
     return SymbolicSize(symbolic.space, prune(symbolic.vectors), prune(symbolic.bottom))
-
-
-__all__ = ["Derivation", "Impossible", "Requirement", "Unsettled", "derive_laws"]

@@ -29,10 +29,6 @@ class Case(Record):
     regions: Mapping[str, Region]
     judgement: Judgement
 
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        return self.within.symbols
-
 
 class Symbolic(Record):
     """All there is to say of a program with symbols."""
@@ -47,6 +43,12 @@ class Symbolic(Record):
         """Where a verdict holds, in any case."""
         cases = [case.regions[verdict].condition for case in self.cases]
         return Some((*cases, *(case.condition(verdict) for case in self.never)))
+
+    def region(self, verdict: str) -> Region:
+        """The same in lowest terms."""
+        if len(self.cases) == 1 and not self.never:
+            return self.cases[0].regions[verdict]
+        return region_of(self.condition(verdict), self.program.symbols)
 
     def example(self, verdict: str) -> dict[str, Fraction] | None:
         """Values of the symbols at which the verdict holds."""

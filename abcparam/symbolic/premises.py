@@ -24,7 +24,6 @@ from abcparam.symbolic.linear import (
     holds,
     negation,
     plain,
-    subtract,
 )
 
 TIMEOUT_MS = 20_000
@@ -224,6 +223,3 @@ def _substitute(row: Row, index: int, value: Row) -> Row:
         plain((c if i != index else 0) + by * v)
         for i, (c, v) in enumerate(zip(row, value, strict=True))
     )
-
-
-__all__ = ["Contradiction", "Form", "Premises", "Unproved", "subtract", "z3"]

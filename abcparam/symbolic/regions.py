@@ -7,7 +7,7 @@ dropped is implied by what is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from itertools import permutations, product
 from math import gcd, lcm
@@ -56,10 +56,7 @@ class Region(Record):
 
     def texts(self) -> list[list[list[str]]]:
         """Each clause's alternatives, each a list of constraints such as `a + b = 1/2`."""
-        return [
-            [[constraint_text(x, self.symbols) for x in alternative] for alternative in clause]
-            for clause in self.clauses
-        ]
+        return self._written(constraint_text)
 
     def to_dict(self) -> dict[str, Any]:
         """Whether it is empty, and the clauses of which all hold."""
@@ -67,8 +64,11 @@ class Region(Record):
 
     def constraints(self) -> list[list[list[str]]]:
         """The same, readable by sympy: `Eq(a + b, 1/2)`."""
+        return self._written(constraint_law)
+
+    def _written(self, write: Callable[[Linear, tuple[str, ...]], str]) -> list[list[list[str]]]:
         return [
-            [[constraint_law(x, self.symbols) for x in alternative] for alternative in clause]
+            [[write(x, self.symbols) for x in alternative] for alternative in clause]
             for clause in self.clauses
         ]
 
@@ -335,10 +335,10 @@ def constraint_text(x: Linear, symbols: tuple[str, ...]) -> str:
 
 def constraint_law(x: Linear, symbols: tuple[str, ...]) -> str:
     """`Eq(a + b, 1/2)`, `c <= 1`."""
-    left, relation, right = (
-        part if isinstance(part, str) else row_text(part, symbols) for part in sides(x)
-    )
-    return f"Eq({left}, {right})" if relation == "=" else f"{left} {relation} {right}"
+    left, relation, right = sides(x)
+    if relation == "=":
+        return f"Eq({row_text(left, symbols)}, {row_text(right, symbols)})"
+    return constraint_text(x, symbols)
 
 
 def sides(x: Linear) -> tuple[Row, str, Row]:

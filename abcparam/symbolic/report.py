@@ -7,7 +7,7 @@ from fractions import Fraction
 from abcparam.bind import bind
 from abcparam.diagnostics import Diagnostic, SpecError
 from abcparam.judge import laws_of
-from abcparam.program import VERDICTS, Program
+from abcparam.program import VERDICTS, Program, key_of
 from abcparam.reasons import reasons
 from abcparam.record import replace
 from abcparam.report import Report
@@ -17,7 +17,7 @@ from abcparam.source import START, Span
 from abcparam.symbolic.judgement import Symbolic, judge_symbolic
 from abcparam.symbolic.linear import holds
 from abcparam.symbolic.premises import Unproved
-from abcparam.symbolic.regions import Region, region_of
+from abcparam.symbolic.regions import Region
 
 ABOUT = (*VERDICTS, "complete")
 
@@ -34,7 +34,7 @@ def _report(found: Symbolic) -> Report:
     program = found.program
     example = _example(found)
     there = _at(program, example)
-    regions = {word: region_of(found.condition(word), program.symbols) for word in ABOUT}
+    regions = {word: found.region(word) for word in ABOUT}
     if not found.cases:  # laws hold only where it is stable: those of the example say what is wrong
         judgement = replace(there.judgement, verdict=found.verdict or "", complete=found.complete)
         return replace(there, judgement=judgement, regions=regions)
@@ -88,7 +88,7 @@ def _span(program: Program) -> Span:
     for tensor in program.tensors.values():
         for letter, by_dim in tensor.exponents.items():
             for dim, value in by_dim.items():
-                key = f"{letter}[{dim}]" if dim else letter
+                key = key_of(letter, dim)
                 if value.symbols and key in tensor.places:
                     return tensor.places[key]
     return START

@@ -18,7 +18,7 @@ from abcparam.judge import laws_of
 from abcparam.program import OWN, Affine, Program, Tensor
 from abcparam.record import Record
 from abcparam.symbolic.derivation import Impossible, derive_laws
-from abcparam.symbolic.linear import ALWAYS, All, Condition, Linear, Row, Some
+from abcparam.symbolic.linear import ALWAYS, All, Condition, Linear, Row, Some, holds
 from abcparam.symbolic.premises import Premises, Unproved
 from abcparam.symbolic.regions import Region, region_of
 from abcparam.symbolic.symbols import (
@@ -31,7 +31,6 @@ from abcparam.symbolic.symbols import (
 )
 from abcparam.symbolic.verdicts import Verdicts, verdicts_of
 
-GOALS = ("maximal-update", "kernel", "stable")
 SIMPLE = tuple(
     Fraction(sign * n, d)
     for d, most in ((1, 4), (2, 7), (4, 7), (3, 5))
@@ -112,15 +111,9 @@ def _region(cases: Iterable[Verdicts], goal: str, values: Mapping[str, Fraction]
     """All solutions of the case that the chosen one belongs to."""
     for case in cases:
         region = region_of(_wanted(case, goal), case.derivation.symbols)
-        pinned = Premises(case.derivation.symbols)
-        pinned.assume(region.condition)
-        if pinned.example(All(_pins(pinned, values))) is not None:
+        if holds(region.condition, values, region.symbols):
             return region
     raise Unproved
-
-
-def _pins(premises: Premises, values: Mapping[str, Fraction]) -> tuple[Condition, ...]:
-    return tuple(_is(premises, symbol, value) for symbol, value in values.items())
 
 
 def _is(premises: Premises, symbol: str, value: Fraction) -> Linear:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from abcparam.program import OWN, Affine, Program, Tensor
+from abcparam.program import OWN, Affine, Program, Tensor, key_of
 from abcparam.record import Record, replace
 
 LETTERS = "abc"
@@ -26,11 +26,6 @@ class Place(Record):
     @property
     def dim(self) -> str:
         return self.key[2:-1] if len(self.key) > 1 else OWN
-
-
-def key_of(letter: str, dim: str) -> str:
-    """`b`, `c[depth]`."""
-    return f"{letter}[{dim}]" if dim else letter
 
 
 def places_of(program: Program, letters: str = LETTERS) -> tuple[Place, ...]:
@@ -130,11 +125,10 @@ def _idle(tensor: Tensor, place: Place) -> bool:
 
 def named_unknowns(program: Program) -> tuple[Program, dict[str, Place]]:
     """The program with a readable symbol for each `?`, and the places by their symbols."""
-    unknown = [place for place in places_of(program, "abcd") if _is_open(program, place)]
     taken = set(program.symbols)
     named: dict[str, Place] = {}
     renamed: dict[str, str] = {}
-    for place in unknown:
+    for place in places_of(program, "abcd"):
         for symbol in _open_symbols(program, place):
             if symbol not in renamed:
                 renamed[symbol] = _fresh(place, taken)
@@ -154,10 +148,6 @@ def _renamed(tensor: Tensor, names: Mapping[str, str]) -> Tensor:
         for letter, by_dim in tensor.exponents.items()
     }
     return replace(tensor, exponents=exponents)
-
-
-def _is_open(program: Program, place: Place) -> bool:
-    return bool(_open_symbols(program, place))
 
 
 def _open_symbols(program: Program, place: Place) -> list[str]:

@@ -87,16 +87,12 @@ def verdicts_of(derivation: Derivation) -> Verdicts:
     return Verdicts(
         derivation,
         moving,
-        tuple(_moves(derivation, node, "the feature") for node in _features(graph)),
+        tuple(_moves(derivation, node, "the feature") for node in features_of(graph)),
         slack,
         tuple(_passed(node) for node in maps if not node.inputs[0].d.is_zero),
         tuple(_moves(derivation, node, "the input") for node in nonlinear_inputs(graph)),
         stuck,
     )
-
-
-def _features(graph: Graph) -> list[Node]:
-    return list(dict.fromkeys(f for output in graph.outputs for f in features_of(output)))
 
 
 def _moves(derivation: Derivation, node: Node, what: str) -> Requirement:
