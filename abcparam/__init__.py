@@ -5,8 +5,18 @@ code = abcparam.compile(pathlib.Path("gpt.param"))     # a PyTorch module
 """
 
 from abcparam.diagnostics import Diagnostic, SpecError
-from abcparam.driver import check, compile, derive, diff, solve
+from abcparam.driver import check, compile, derive, diff, interpolate, solve
 from abcparam.report import Report
 
-__all__ = ["Diagnostic", "Report", "SpecError", "check", "compile", "derive", "diff", "solve"]
+__all__ = [
+    "Diagnostic",
+    "Report",
+    "SpecError",
+    "check",
+    "compile",
+    "derive",
+    "diff",
+    "interpolate",
+    "solve",
+]
 __version__ = "0.1.0"

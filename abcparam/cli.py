@@ -1,4 +1,4 @@
-"""The command line: `abcparam check | compile | derive | solve | diff | fmt | explain`."""
+"""The command line: `abcparam check | compile | derive | solve | diff | map | fmt | explain`."""
 
 from __future__ import annotations
 

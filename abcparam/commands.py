@@ -32,11 +32,11 @@ def values_of(options: argparse.Namespace) -> dict[str, Fraction]:
         name, equals, value = text.partition("=")
         if not equals or len(value) > 40:
             raise Usage(f"--set takes NAME=VALUE, not {text!r}")
-        found[name.strip()] = _number(value.strip())
+        found[name.strip()] = number(value.strip())
     return found
 
 
-def _number(text: str) -> Fraction:
+def number(text: str) -> Fraction:
     _digits, _, exponent = text.lower().partition("e")
     try:
         if exponent and abs(int(exponent)) > 400:

@@ -37,6 +37,12 @@ def render_differences(found: Differences, colour: bool = False) -> str:
     return "\n".join([*parts, _verdicts(found, a, b), ""])
 
 
+def difference_line(d: Difference) -> str:
+    """One difference in a line, A first."""
+    what = LABELS.get(d.quantity, d.quantity)
+    return f"{what} of {d.name} is {_shown(d.a)} in the first, {_shown(d.b)} in the second"
+
+
 def _verdicts(found: Differences, a: str, b: str) -> str:
     x, y = (str(v) if v else "not known" for v in found.verdicts)
     return f"verdict: {x}" if x == y else f"verdict: {a}: {x}; {b}: {y}"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from abcparam.derived import Derived
     from abcparam.difference import Differences
+    from abcparam.family import Family
 
 
 FRAMES = 20_000  # enough for 64 levels of brackets in each of 32 levels of blocks
@@ -160,6 +161,25 @@ def diff(a: str | Path | Source, b: str | Path | Source) -> Differences:
     `SpecError` if one is invalid, or has symbols on which the answer depends.
     """
     return compared(load(to_source(a)), load(to_source(b)))
+
+
+@at_work()
+def interpolate(
+    a: str | Path | Source,
+    b: str | Path | Source,
+    init: str | float | Fraction = "s",
+    lr: str | float | Fraction = "t",
+) -> Family:
+    """The family of parametrizations between two specs of the same model: initial scales are A's
+    where `init` is 0 and B's where it is 1, learning rates where `lr` is. Each is the name of a
+    symbol, or a value. B is taken in A's gauge; whatever is no exponent is A's.
+
+    Raises `SpecError` if a spec is invalid or the two are not the same model.
+    """
+    from abcparam.family import family
+
+    along = (x if isinstance(x, str) else Fraction(str(x)) for x in (init, lr))
+    return family(load(to_source(a)), load(to_source(b)), *along)
 
 
 @at_work()

@@ -12,9 +12,9 @@ from abcparam.source import START, Source
 MARK = "emitted by abcparam from"
 
 
-def write_atomically(path: str, text: str) -> None:
+def write_atomically(path: str, content: str | bytes) -> None:
     """Writes a temporary file beside `path`, syncs it, and puts it in place; a file's permissions
-    are kept.
+    are kept. Text is written as UTF-8.
     """
     target = os.path.realpath(path)
     try:
@@ -24,8 +24,8 @@ def write_atomically(path: str, text: str) -> None:
     except OSError as error:
         raise _cannot(path, error) from None
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, _mode(target))

@@ -40,6 +40,11 @@ def key_of(letter: str, dim: str) -> str:
     return f"{letter}[{dim}]" if dim != OWN else letter
 
 
+def letter_and_dim(key: str) -> tuple[str, str]:
+    """The reverse: `c[depth]` is about `depth`, `b` about `OWN`."""
+    return key[0], key[2:-1]
+
+
 class Dim(Record):
     """A dim. Underived ones are fields of `Config`; `value` is written in underived dims."""
 

@@ -10,9 +10,10 @@ from abcparam import syntax
 from abcparam.bind import bind, require_no_symbols
 from abcparam.diagnostics import Diagnostic, SpecError
 from abcparam.edit import edited, without_unknowns
+from abcparam.insertion import inserted
 from abcparam.parse import parse
 from abcparam.program import Affine, Program
-from abcparam.record import Record, replace
+from abcparam.record import Record
 from abcparam.resolve import resolve
 from abcparam.rules import solving as rules
 from abcparam.rules.exponents import MissingExponent
@@ -157,34 +158,23 @@ def _with_unknowns(source: Source) -> Source:
         resolve(spec, source)
     except SpecError as error:
         if all(d.code == MissingExponent.code for d in error.diagnostics):
-            return replace(source, text=_inserted(source, spec))
+            return _filled_in(source)
         raise
     return source
 
 
-def _inserted(source: Source, spec: syntax.Spec) -> str:
-    """The text with unknowns for those roles that tensors take exponents from."""
-    at, roles = _line_before(source, spec), ("input", "hidden", "output")
-    everything = replace(source, text=_with_roles(source.text, at, roles))
+def _filled_in(source: Source) -> Source:
+    """The source with unknowns for those roles that tensors take exponents from."""
+    roles = ("input", "hidden", "output")
+    everything = inserted(source, _block(roles))
     tensors = resolve(parse(everything), everything).tensors.values()
     taken = {t.role for t in tensors for x in LETTERS if x in t.places and x not in t.spans}
-    return _with_roles(source.text, at, [role for role in roles if role in taken])
+    return inserted(source, _block([role for role in roles if role in taken]))
 
 
-def _with_roles(text: str, line: int, roles: Sequence[str]) -> str:
-    lines = text.split("\n")
+def _block(roles: Sequence[str]) -> list[str]:
     rows = [f"    {role:6} {{ a = ?, b = ?, c = ? }}" for role in roles]
-    return "\n".join([*lines[: line - 1], "parametrization {", *rows, "}", "", *lines[line - 1 :]])
-
-
-def _line_before(source: Source, spec: syntax.Spec) -> int:
-    """The line of the first declaration that is no dim, hyper or the like, with its comments."""
-    heads = (syntax.Model, syntax.Import, syntax.Dim, syntax.Hyper, syntax.Exponent)
-    first = next(d for d in spec.declarations if not isinstance(d, heads))
-    line, lines = first.span.line, source.text.split("\n")
-    while line > 1 and lines[line - 2].lstrip().startswith("#"):
-        line -= 1
-    return line
+    return ["parametrization {", *rows, "}"]
 
 
 # The gauge

@@ -25,3 +25,14 @@ class NotOurs(Rule):
     code = "P0902"
     message = "`{path}` exists and was not written by abcparam"
     help = "choose another place with `-o OUT`, or overwrite it with `--force`"
+
+
+class NoPictures(Rule):
+    """Pictures are drawn by matplotlib, which only those need who draw.
+
+    Data can be had without it: `--format json`.
+    """
+
+    code = "P0903"
+    message = "nothing can be drawn: matplotlib is not installed"
+    help = "install it (`pip install 'abcparam[plot]'`), or take data with `--format json`"

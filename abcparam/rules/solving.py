@@ -53,3 +53,17 @@ class NoExponents(Rule):
     help = (
         "change the forward graph: `abcparam check` with any exponents says what goes wrong where"
     )
+
+
+class NoFamily(Rule):
+    """Two specs that no family of exponents connects: they are not the same model, or they differ
+    in how something else than an exponent scales.
+
+    `interpolate` and `map` change initial scales and learning rates alone, and keep all else as the
+    first spec has it: dims, tensors and the forward pass, optimizers and their settings.
+    """
+
+    code = "P0705"
+    message = "no change of exponents leads from {a} to {b}: the {what}"
+    label = "the first of the two"
+    help = "`abcparam diff` says all that is different; let them differ in exponents alone"

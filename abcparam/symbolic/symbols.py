@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from abcparam.program import OWN, Affine, Program, Tensor, key_of
+from abcparam.program import OWN, Affine, Program, Tensor, key_of, letter_and_dim
 from abcparam.record import Record, replace
 
 LETTERS = "abc"
@@ -21,11 +21,11 @@ class Place(Record):
 
     @property
     def letter(self) -> str:
-        return self.key[0]
+        return letter_and_dim(self.key)[0]
 
     @property
     def dim(self) -> str:
-        return self.key[2:-1] if len(self.key) > 1 else OWN
+        return letter_and_dim(self.key)[1]
 
 
 def places_of(program: Program, letters: str = LETTERS) -> tuple[Place, ...]:
