@@ -68,7 +68,7 @@ def judged(program: Program) -> Report:
 @at_work()
 def explained(found: Report) -> Report:
     """The report with its reasons, and the smallest fix, which takes a search."""
-    fix = () if found.verdict == "maximal-update" else propose(found.program, found.graph)
+    fix = () if found.verdict == "maximal-update" else propose(found.graph, found.judgement)
     said = reasons(found.graph, found.judgement, fix)
     return replace(found, diagnostics=said, fix=fix)
 

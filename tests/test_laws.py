@@ -18,14 +18,13 @@ from abcparam.bind import bind
 from abcparam.calculus.graph import build_graph
 from abcparam.calculus.rounds import step, train
 from abcparam.driver import report
-from abcparam.judge import judge
+from abcparam.judge import judge, laws_of
 from abcparam.parse import parse, read
 from abcparam.program import Program
 from abcparam.record import replace
 from abcparam.resolve import resolve
 from abcparam.sizes import Size, Space
 from abcparam.source import Source
-from abcparam.target import laws_of
 from tests.random_graphs import GRID, random_model
 
 SPECS = sorted((Path(__file__).parent / "specs").glob("*.param"))

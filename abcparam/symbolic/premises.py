@@ -8,7 +8,7 @@ conditions by our own evaluation before it is returned.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -27,6 +27,7 @@ from abcparam.symbolic.linear import (
 )
 
 TIMEOUT_MS = 20_000
+MOST_SETS = 50  # that are tried where several are equally small
 
 
 class Unproved(Exception):
@@ -181,12 +182,10 @@ class Premises:
         solver = self._started()
         solver.push()
         solver.add(self.formula(condition))
-        answer = solver.check()
-        model = solver.model() if answer == z3().sat else None
-        solver.pop()
-        if answer == z3().unknown:
-            raise Unproved
-        return model
+        try:
+            return solver.model() if self._is_sat(solver) else None
+        finally:
+            solver.pop()
 
     def _started(self) -> Any:
         if self._solver is None:
@@ -194,6 +193,54 @@ class Premises:
             self._solver.set("timeout", TIMEOUT_MS)
             self._solver.add([self.formula(condition) for _, condition in self.conditions])
         return self._solver
+
+    def fewest(self, pins: Sequence[Condition]) -> Iterator[tuple[int, ...]]:
+        """The smallest sets of pins, by index, without which the others can hold."""
+        solver = self._started()
+        given_up = [z3().Not(self.formula(pin)) for pin in pins]
+        solver.push()
+        size = self._least(solver, given_up)
+        if size is not None:
+            solver.add(z3().AtMost(*given_up, size))
+            for _ in range(MOST_SETS):
+                if not self._is_sat(solver):
+                    break
+                model = solver.model()
+                found = [i for i, x in enumerate(given_up) if z3().is_true(model.eval(x, True))]
+                yield tuple(found)
+                solver.add(z3().Not(z3().And([given_up[i] for i in found])))
+        solver.pop()
+
+    def _least(self, solver: Any, given_up: Sequence[Any]) -> int | None:
+        for size in range(len(given_up) + 1):
+            solver.push()
+            solver.add(z3().AtMost(*given_up, size))
+            possible = self._is_sat(solver)
+            solver.pop()
+            if possible:
+                return size
+        return None
+
+    def nearest(self, moves: Sequence[Row], changed: Collection[int]) -> dict[str, Fraction]:
+        """Values under which the premises hold and only the moves at these indices are not zero;
+        their sum is the least there is, where there is a least one.
+        """
+        optimizer = z3().Optimize()
+        optimizer.set("timeout", TIMEOUT_MS)
+        kept = [Linear(row, "=") for i, row in enumerate(moves) if i not in changed]
+        stated = [*(condition for _, condition in self.conditions), *kept]
+        optimizer.add([self.formula(condition) for condition in stated])
+        terms = [self._term(moves[i]) for i in changed]
+        optimizer.minimize(z3().Sum([z3().If(term >= 0, term, -term) for term in terms]))
+        if not self._is_sat(optimizer):
+            raise Unproved
+        return self._checked(optimizer.model(), All(tuple(kept)))
+
+    def _is_sat(self, solver: Any) -> bool:
+        answer = solver.check()
+        if answer == z3().unknown:
+            raise Unproved
+        return bool(answer == z3().sat)
 
     def check(self) -> None:
         """Raises `Contradiction` with a smallest set of labels if the premises cannot hold
