@@ -24,7 +24,7 @@ from abcparam.code.nodes import (
 from abcparam.code.numbers import Place
 from abcparam.code.scope import Scope, multiplier
 from abcparam.code.shorten import shorten
-from abcparam.code.spaces import Constants, Locals
+from abcparam.code.spaces import Buffers, Constants, Locals
 from abcparam.code.uses import Need, Uses, integer_names, relative
 from abcparam.code.value import Linear, Value, times
 from abcparam.polynomials import Polynomial
@@ -53,6 +53,7 @@ class Body:
         self.home = home
         self.scope = scope
         self.constants = constants
+        self.buffers = Buffers(constants)
         self.names = Locals()
         self.given: dict[Need, Name] = {}
         self.shapes: dict[str, Shape] = {}

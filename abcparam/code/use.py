@@ -8,6 +8,7 @@ from abcparam.code import nodes
 from abcparam.code.formula import ONE, Formula
 from abcparam.code.nodes import Binary, Code
 from abcparam.code.value import Linear, Value
+from abcparam.polynomials import Polynomial
 from abcparam.program import Amount, Apply, Expression, Shape, Tensor, Weight
 
 if TYPE_CHECKING:
@@ -90,6 +91,10 @@ class Use:
             else self.body.constants.whole(value, name)
         )
 
+    def unless(self, name: str, usual: int) -> Code | None:
+        """A setting that is a length, None where it is as usual."""
+        return None if self.formula(name).constant == usual else self.length(name)
+
     def number(self, name: str) -> Code:
         """A setting that is a real number."""
         return self.factor(self.formula(name), name)
@@ -101,6 +106,10 @@ class Use:
         """An axis as PyTorch counts it: from the end, for the batch lies in front."""
         axis, rank = self.whole(name), self.rank(index)
         return axis if axis < 0 else axis - rank
+
+    def buffer(self, name: str, length: Polynomial, start: int) -> Code:
+        """A buffer of one axis, kept by the module around: what training gathers beside tensors."""
+        return self.body.buffers.add(name, self.body.scope.length(length), start)
 
     # The function around it
 

@@ -141,6 +141,7 @@ def is_plain(module: Module) -> bool:
     return (
         module.count is not None
         and not module.tensors
+        and not any(isinstance(v, Apply) and v.operation.state for v in module.expressions())
         and all(is_plain(c) for c in module.children)
     )
 
