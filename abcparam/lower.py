@@ -121,7 +121,7 @@ class _Module:
 
     def _child(self, child: Module) -> Lowered:
         batched = self.calls.get(child.path, {name: True for name, _ in child.inputs})
-        inherited = self.sizes if child.count is not None else {}
+        inherited = self.sizes if child.is_repeat else {}
         return _Module(self.whole, child, inherited, batched, self.indices).run()
 
     # Statements

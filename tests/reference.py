@@ -177,9 +177,31 @@ class Reference:
                 given = [self.value(o, module, copies, env) for o in operands]
                 inner = {name: x for (name, _), x in zip(child.inputs, given, strict=True)}
                 return self.run(child, copies, inner)
+            case Apply(operation=operation) if operation.name == "mixture":
+                return (self.mixture(value, module, copies, env),)
             case Apply(operands=operands):
                 found_ = [self.value(o, module, copies, env) if o else None for o in operands]
                 return self.apply(value, found_)
+
+    def mixture(
+        self, call: Apply, module: Module, copies: dict[str, int], env: dict[str, Tensor]
+    ) -> Tensor:
+        """Every expert sees every token; the weights of those that were not chosen are nought."""
+        logits, expert = call.operands
+        assert logits is not None and isinstance(expert, Invoke)
+        scores = self.value(logits, module, copies, env)
+        kept = scores.topk(self.length(call.settings["top"])).indices
+        closed = torch.ones_like(scores, dtype=torch.bool).scatter(-1, kept, False)
+        weights = scores.masked_fill(closed, -torch.inf).softmax(-1)
+        path = f"{module.path}.{expert.instance}".lstrip(".")
+        total: Tensor | None = None
+        for number in range(scores.shape[-1]):
+            found = self.value(expert, module, {**copies, path: number}, env)
+            weight = weights[..., number]
+            part = weight.reshape(*weight.shape, *[1] * (found.dim() - weight.dim())) * found
+            total = part if total is None else total + part
+        assert total is not None
+        return total
 
     # Operations
 

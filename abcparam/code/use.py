@@ -9,7 +9,7 @@ from abcparam.code.formula import ONE, Formula
 from abcparam.code.nodes import Binary, Code
 from abcparam.code.value import Linear, Value
 from abcparam.polynomials import Polynomial
-from abcparam.program import Amount, Apply, Expression, Shape, Tensor, Weight
+from abcparam.program import Amount, Apply, Expression, Invoke, Shape, Tensor, Weight
 
 if TYPE_CHECKING:
     from abcparam.code.body import Body
@@ -110,6 +110,13 @@ class Use:
     def buffer(self, name: str, length: Polynomial, start: int) -> Code:
         """A buffer of one axis, kept by the module around: what training gathers beside tensors."""
         return self.body.buffers.add(name, self.body.scope.length(length), start)
+
+    def module(self, index: int) -> tuple[Code, list[Code], list[Code]]:
+        """An operand that is a call of a block: its module, what it is given, what it needs."""
+        invoke = self.operand(index)
+        assert isinstance(invoke, Invoke)
+        module, needs, _ = self.body.submodule(invoke)
+        return module, [self.body.code(x) for x in invoke.operands], needs
 
     # The function around it
 

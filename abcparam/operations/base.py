@@ -110,6 +110,7 @@ class Operation:
     optional: ClassVar[frozenset[str]] = frozenset()  # operands that may be left out
     weights: ClassVar[frozenset[str]] = frozenset()  # operands that must be tensors of the model
     indices: ClassVar[frozenset[str]] = frozenset()  # operands that are integers
+    copied: ClassVar[frozenset[str]] = frozenset()  # calls of blocks: an instance per logit
     many: ClassVar[bool] = False  # any number of operands
     settings: ClassVar[Mapping[str, object]] = {}  # name -> default; REQUIRED where there is none
     state: ClassVar[bool] = False  # keeps buffers, so copies and instances have their own

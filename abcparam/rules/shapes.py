@@ -275,3 +275,18 @@ class EmptyResult(Rule):
     message = "`{operation}`: a window of {size} does not fit into an axis of {length}"
     label = "nothing is left of this axis"
     help = "make the window smaller, or add `padding`"
+
+
+class NotABlock(Rule):
+    """A mixture is told its expert by a call of a block, of which it makes one instance per logit.
+
+        y = mixture(router @ x, Expert(x), top = 2)
+
+    The block takes one value, that of a single token: the axes that the logits have before their
+    last one are left out of its shape. Sizes and numbers can be handed to it as well.
+    """
+
+    code = "P0320"
+    message = "`{operation}`: `{name}` must be a call of a block of one value"
+    label = "no such call"
+    help = "write `mixture(router @ x, Expert(x), top = 2)` with `block Expert(x) {{ … }}`"

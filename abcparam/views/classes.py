@@ -65,7 +65,7 @@ class Classes:
         self._members[self.program.name] = []
         for lowered in root.walk():
             view = _Writer(self, lowered, Shared({}, {}, "")).view()
-            key = (lowered.module.block, lowered.module.count is not None, view)
+            key = (lowered.module.block, lowered.module.is_repeat, view)
             if key not in self._known:
                 self._known[key] = self._name(lowered)
             self.of[lowered.module.path] = self._known[key]
@@ -101,7 +101,7 @@ class Classes:
         if not module.path:
             return self.program.name
         parent = module.path.rpartition(".")[0].rpartition(".")[2]
-        if module.count is not None:
+        if module.is_repeat:
             plain = camel(singular(module.block))
             candidates = [plain, f"{camel(parent)}{plain}", f"{plain}Copy"]
         else:
