@@ -224,7 +224,7 @@ CASES = {
     "mixture": Case(
         ("mixture",),
         "y = mixture(R @ x, Expert(x), top = 2)",
-        f"tensor R : output [classes, width] {{ {SLOW} }}",
+        f"tensor R : output [classes, width] {{ init = normal(1 / 100), {SLOW} }}",
         **EXPERT,
     ),
     "mixture of all": Case(
