@@ -251,7 +251,7 @@ class ChannelsDiffer(Rule):
     """
 
     code = "P0317"
-    message = "`{operation}`: the tensor takes {wanted} channels, but its operand has {found}"
+    message = "`{operation}`: the tensor takes `{wanted}` channels, but its operand has `{found}`"
     label = "the operand has shape {shape}"
     help = "tensors are [out, in / groups, kernel ...], values [channels, space ...]"
 
