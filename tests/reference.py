@@ -411,6 +411,7 @@ def patches(image: Tensor, size: int) -> Tensor:
 SIMPLE = {
     "relu": torch.relu,
     "gelu": nn.functional.gelu,
+    "gelu_tanh": lambda x: nn.functional.gelu(x, approximate="tanh"),
     "silu": nn.functional.silu,
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,

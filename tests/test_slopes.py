@@ -243,7 +243,7 @@ CASES = {
     ),
     **{
         name: Case((name,), f"y = {name}(A @ x)", "tensor A : hidden [width, width]")
-        for name in ("relu", "gelu", "silu", "tanh", "sigmoid", "softplus", "square")
+        for name in ("relu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid", "softplus", "square")
     },
 }
 
