@@ -4,12 +4,18 @@ laws; and the wrong ones are caught with their reason.
 
 from __future__ import annotations
 
+import re
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import torch
 
 import abcparam
+from abcparam.derived import Derived
+from abcparam.driver import to_source
+from abcparam.solving import complete
+from abcparam.symbolic.linear import holds
 from tests.emitted import build, inputs_of, make, outputs_of
 
 FOLDER = Path(__file__).parents[1] / "examples"
@@ -95,3 +101,73 @@ def test_a_constant_epsilon_is_named_as_the_reason():
     lenient = abcparam.check(text.replace("assume epsilon = strict\n", ""))
     (warning,) = (d for d in lenient.diagnostics if d.code == "P0602")
     assert lenient.verdict == "maximal-update" and "token_embedding" in warning.message
+
+
+# Solved and derived, at two layers: laws do not depend on a finite depth
+
+ROLES = """parametrization {
+    input  { a = ?, b = ?, c = ? }
+    hidden { a = ?, b = ?, c = ? }
+    output { a = ?, b = ?, c = ? }
+}"""
+RULES: dict[
+    str, dict[str, tuple[str | int, str | int]]
+] = {  # b and c by role; a = 0, 0, 1 (arXiv 2203.03466, Table 8)
+    "adam": {"input": (0, 0), "hidden": ("1/2", 1), "output": (0, 0)},
+    "adamw": {"input": (0, 0), "hidden": ("1/2", 1), "output": (0, 0)},
+    "adafactor": {"input": (0, 0), "hidden": ("1/2", "1/2"), "output": (0, 0)},
+    "sgd": {"input": (0, -1), "hidden": ("1/2", 0), "output": (0, -1)},
+}
+BY_ROLE = [name for name in EXAMPLES if name not in {"mlp", "lora"}]
+
+
+def shallow(name: str) -> str:
+    return re.sub(r"^(dim depth +=) \d+", r"\1 2", text_of(name), flags=re.M)
+
+
+def rule(optimizer: str, symbol: str) -> Fraction:
+    """The published value of an exponent, `b_hidden`."""
+    letter, _, role = symbol.partition("_")
+    b, c = RULES[optimizer][role]
+    return {"a": Fraction(role == "output"), "b": Fraction(b), "c": Fraction(c)}[letter]
+
+
+@pytest.mark.parametrize("name", BY_ROLE)
+def test_solve_finds_the_published_rule(name: str):
+    text = re.sub(r"parametrization (mup|\{.*?\n\})", ROLES, shallow(name), count=1, flags=re.S)
+    found = complete(to_source(text), order=()).solution
+    optimizer = found.program.optimizers[0].rule.name
+    assert found.values == {symbol: rule(optimizer, symbol) for symbol in found.values}
+
+
+def test_solve_finds_the_rates_of_lora_plus():
+    """arXiv 2402.12354: the rates of A and B differ by a factor of the width."""
+    text = shallow("lora").replace("{ a = 0, b = 1, c = 1,", "{ a = 0, b = ?, c = ?,")
+    text = text.replace("c = 0, init = zeros,", "c = ?, init = zeros,")
+    values = complete(to_source(text), order=()).solution.values
+    assert values == {"b_down": 1, "c_down": 1, "c_up": 0}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BY_ROLE)
+def test_derive_states_the_laws(name: str):
+    """Every exponent a symbol: the published rule lies in the region that is maximal-update, and
+    the standard parametrization does not.
+    """
+    text = shallow(name)
+    derived = abcparam.derive(text, all=True)
+    optimizer = derived.program.optimizers[0].rule.name
+    published = {symbol: rule(optimizer, symbol) for symbol in derived.program.symbols}
+    standard = {**published, "c_hidden": Fraction(0), "c_input": Fraction(0)}
+    if optimizer == "sgd":
+        standard["c_hidden"] = Fraction(-1)
+    assert maximal(derived, published) and not maximal(derived, standard)
+    checked = abcparam.check(text).to_dict()["tensors"]
+    for case in derived.cases:
+        stated = case.to_dict()["tensors"]
+        assert [row["name"] for row in stated] == [row["name"] for row in checked]
+
+
+def maximal(derived: Derived, values: dict[str, Fraction]) -> bool:
+    regions = (case.regions["maximal-update"] for case in derived.cases)
+    return any(holds(region.condition, values, region.symbols) for region in regions)
