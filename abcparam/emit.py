@@ -9,7 +9,7 @@ from abcparam.lower import Lowering, lower
 from abcparam.program import Apply, Program
 from abcparam.record import Record
 from abcparam.views.classes import Classes, ClassView
-from abcparam.views.config import config_view
+from abcparam.views.config import ConfigView, config_view
 from abcparam.views.training import training_view
 
 
@@ -48,9 +48,8 @@ def emit(
         title=_title(program),
         command=prose(command or f"abcparam compile {_file(program)}"),
         exports=_exports(program.name),
-        math="math."
-        in "\n".join([body, *config.check, *(v for p in config.properties for v in p.value)]),
-        functional="F." in body or any("F." in helper for helper in helpers),
+        math="math." in "\n".join([body, *helpers, *config.check, *_values(config)]),
+        functional="F." in "\n".join([body, *helpers]),
         helpers=helpers,
         classes=views,
     )
@@ -80,8 +79,12 @@ def _exports(name: str) -> tuple[Text, ...]:
     return (Text("__all__ = ["), *(Text(f'    "{n}",') for n in names), Text("]"))
 
 
+def _values(config: ConfigView) -> Iterable[str]:
+    return (line for found in config.properties for line in found.value)
+
+
 def _helpers(program: Program) -> Iterable[str]:
     """The helper functions of the operations that the program uses."""
     for value in program.expressions():
-        if isinstance(value, Apply) and value.operation.helper:
-            yield value.operation.helper
+        if isinstance(value, Apply) and (helper := value.operation.helper(value)):
+            yield helper

@@ -9,7 +9,7 @@ from abcparam.code.body import Body
 from abcparam.code.nodes import Code, Formatted, Name, Statement, own, subscript
 from abcparam.code.numbers import Names, Place
 from abcparam.code.scope import Scope
-from abcparam.code.spaces import Constants
+from abcparam.code.spaces import Buffer, Constants
 from abcparam.code.uses import Uses, is_plain, sizes_of
 from abcparam.program import Amount, Assign, Give, Invoke, Loop, Module, Program
 from abcparam.record import Record
@@ -25,6 +25,7 @@ class Lowered(Record):
     sizes: Mapping[str, Amount]
     arguments: tuple[tuple[str, str], ...]  # name and annotation
     constants: tuple[tuple[str, Code], ...]
+    buffers: tuple[Buffer, ...]
     forward: tuple[Statement, ...]
     results: int
     children: tuple[Lowered, ...]
@@ -88,6 +89,7 @@ class _Module:
             self.sizes,
             arguments,
             tuple(self.constants.codes.items()),
+            tuple(self.body.buffers.found),
             tuple(self.body.statements),
             self.results,
             children,
@@ -119,7 +121,7 @@ class _Module:
 
     def _child(self, child: Module) -> Lowered:
         batched = self.calls.get(child.path, {name: True for name, _ in child.inputs})
-        inherited = self.sizes if child.count is not None else {}
+        inherited = self.sizes if child.is_repeat else {}
         return _Module(self.whole, child, inherited, batched, self.indices).run()
 
     # Statements

@@ -40,8 +40,8 @@ class Opaque:
     def __str__(self) -> str:
         if self.operation == "round_up":
             return f"round_up({', '.join(map(str, self.arguments))})"
-        left, right = self.arguments
-        return f"({left}) {self.operation} ({right})"
+        left, right = (_operand(x) for x in self.arguments)
+        return f"{left} {self.operation} {right}"
 
     def evaluate(self, values: Mapping[str, Fraction]) -> Fraction:
         left, right = (argument.evaluate(values) for argument in self.arguments)
@@ -101,7 +101,19 @@ class Polynomial:
         value = self.constant, other.constant
         if value[0] is not None and value[1] is not None:
             return number(value[0] // value[1])
+        inner = self._floored
+        if inner is not None and (other.constant or 0) > 0:
+            return inner.arguments[0] // (inner.arguments[1] * other)
         return atom(Opaque("//", self, other))
+
+    @property
+    def _floored(self) -> Opaque | None:
+        """The quotient that it is, if it is one by a number, rounded down."""
+        match self.terms:
+            case ((((Opaque(operation="//") as found, Fraction(numerator=1, denominator=1)),), 1),):
+                return found if (found.arguments[1].constant or 0) > 0 else None
+            case _:
+                return None
 
     def power(self, exponent: Fraction) -> Polynomial:
         """The polynomial to a rational power: exact for a monomial; a whole power of a sum is
@@ -203,6 +215,8 @@ def _root(value: int, degree: int) -> int | None:
 
 
 def _term(monomial: Monomial, coefficient: Fraction) -> str:
+    if coefficient == 1 and len(monomial) == 1 and monomial[0][1] == 1:
+        return str(monomial[0][0])
     over = [_factor(a, p) for a, p in monomial if p > 0]
     under = [_factor(a, -p) for a, p in monomial if p < 0]
     top = abs(coefficient.numerator)
@@ -212,6 +226,12 @@ def _term(monomial: Monomial, coefficient: Fraction) -> str:
         under.insert(0, str(coefficient.denominator))
     text = " * ".join(over) + "".join(f" / {factor}" for factor in under)
     return f"-{text}" if coefficient < 0 else text
+
+
+def _operand(value: Polynomial) -> str:
+    """In parentheses unless it is one name or number."""
+    plain = value.constant is not None or str(value).isidentifier()
+    return str(value) if plain else f"({value})"
 
 
 def _factor(a: str | Opaque, power: Fraction) -> str:

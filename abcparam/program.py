@@ -262,7 +262,7 @@ def parts_of(value: Expression) -> Iterator[Expression]:
 
 
 class Module(Record):
-    """The root, an instance of a block, or the body of a repeat (one of `count` equal copies).
+    """The root, an instance of a block (or `count` of them), or the body of a repeat.
 
     The body of a repeat takes its `inputs`, of which the `carried` ones come first, and gives the
     carried ones back.
@@ -280,6 +280,11 @@ class Module(Record):
     index: str | None = None  # the copy's number, a name of the body
     carried: tuple[str, ...] = ()
     span: Span = field(default=START, compare=False)
+
+    @property
+    def is_repeat(self) -> bool:
+        """Whether it is the body of a repeat; else `count` copies are what tokens choose among."""
+        return self.index is not None
 
     def child(self, name: str) -> Module:
         return next(c for c in self.children if c.name == name)

@@ -6,6 +6,7 @@ every operation is spelled out, nothing is fused, factored out or folded.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
@@ -176,9 +177,31 @@ class Reference:
                 given = [self.value(o, module, copies, env) for o in operands]
                 inner = {name: x for (name, _), x in zip(child.inputs, given, strict=True)}
                 return self.run(child, copies, inner)
+            case Apply(operation=operation) if operation.name == "mixture":
+                return (self.mixture(value, module, copies, env),)
             case Apply(operands=operands):
                 found_ = [self.value(o, module, copies, env) if o else None for o in operands]
                 return self.apply(value, found_)
+
+    def mixture(
+        self, call: Apply, module: Module, copies: dict[str, int], env: dict[str, Tensor]
+    ) -> Tensor:
+        """Every expert sees every token; the weights of those that were not chosen are nought."""
+        logits, expert = call.operands
+        assert logits is not None and isinstance(expert, Invoke)
+        scores = self.value(logits, module, copies, env)
+        kept = scores.topk(self.length(call.settings["top"])).indices
+        closed = torch.ones_like(scores, dtype=torch.bool).scatter(-1, kept, False)
+        weights = scores.masked_fill(closed, -torch.inf).softmax(-1)
+        path = f"{module.path}.{expert.instance}".lstrip(".")
+        total: Tensor | None = None
+        for number in range(scores.shape[-1]):
+            found = self.value(expert, module, {**copies, path: number}, env)
+            weight = weights[..., number]
+            part = weight.reshape(*weight.shape, *[1] * (found.dim() - weight.dim())) * found
+            total = part if total is None else total + part
+        assert total is not None
+        return total
 
     # Operations
 
@@ -217,6 +240,33 @@ class Reference:
                 return (self.concat(x, ranks, self.length(settings["axis"])),)
             case "mean":
                 return (self.mean(call, first, ranks[0]),)
+            case "rope":
+                assert first is not None
+                heads, theta = self.length(settings["heads"]), self.amount(settings["theta"])
+                return (rope(first, heads, theta),)
+            case "relative_bias":
+                assert first is not None
+                length, most = (self.length(settings[n]) for n in ("length", "max_distance"))
+                return (relative_bias(first, length, most, bool(settings["causal"])),)
+            case "alibi":
+                heads, length = (self.length(settings[n]) for n in ("heads", "length"))
+                powers = [-8 * (h + 1) / heads for h in range(heads)]
+                slopes = 2 ** torch.tensor(powers, dtype=torch.float64)
+                place = torch.arange(length, dtype=torch.float64)
+                return (-slopes[:, None, None] * (place[:, None] - place).abs(),)
+            case "conv1d" | "conv2d":
+                return (self.convolution(call, x),)
+            case "maxpool" | "avgpool":
+                return (self.pool(call, first, ranks[0]),)
+            case "unfold":
+                assert first is not None
+                return (patches(first, self.length(settings["size"])),)
+            case "batchnorm":
+                assert first is not None  # at its start a model believes in mean 0 and variance 1
+                scaled = first / math.sqrt(1 + self.amount(settings["eps"]))
+                return (over_space(scaled, x, ranks[0]),)
+            case "groupnorm":
+                return (self.groupnorm(call, x, ranks[0]),)
             case _:
                 raise NotImplementedError(name)
 
@@ -274,10 +324,94 @@ class Reference:
         axes = [self.length(a) for a in (setting if isinstance(setting, tuple) else (setting,))]
         return x.mean([a if a < 0 else a - rank for a in axes])
 
+    def windows(self, call: Apply, x: Tensor, size: Sequence[int]) -> Tensor:
+        """`[..., channels, *where, *window]`."""
+        first = x.dim() - len(size)
+        for axis, length in enumerate(size):
+            x = x.unfold(first + axis, length, self.length(call.settings["stride"]))
+        return x
+
+    def convolution(self, call: Apply, x: list[Tensor | None]) -> Tensor:
+        weight, value = x
+        assert weight is not None and value is not None
+        space, padding = weight.dim() - 2, self.length(call.settings["padding"])
+        value = nn.functional.pad(value, [padding] * (2 * space))
+        seen = self.windows(call, value, weight.shape[2:])  # [..., in, where, window]
+        groups = self.length(call.settings["groups"])
+        where = seen.shape[-2 * space : -space]
+        seen = seen.unflatten(-2 * space - 1, (groups, -1))  # [..., g, in / g, where, window]
+        seen = seen.movedim(-2 * space - 1, -space - 1).flatten(-space - 1)
+        seen = seen.flatten(-space - 1, -2)  # [..., g, where, in / g * window]
+        maps = weight.unflatten(0, (groups, -1)).flatten(2)
+        found = torch.einsum("...gwi,goi->...gow", seen, maps)
+        return found.flatten(-3, -2).unflatten(-1, where)
+
+    def pool(self, call: Apply, x: Tensor | None, rank: int) -> Tensor:
+        assert x is not None
+        most, space = call.operation.name == "maxpool", rank - 1
+        size, padding = self.length(call.settings["size"]), self.length(call.settings["padding"])
+        x = nn.functional.pad(x, [padding] * (2 * space), value=-torch.inf if most else 0.0)
+        seen = self.windows(call, x, [size] * space).flatten(-space)
+        return seen.amax(-1) if most else seen.mean(-1)
+
+    def groupnorm(self, call: Apply, x: list[Tensor | None], rank: int) -> Tensor:
+        value = x[0]
+        assert value is not None
+        grouped = value.unflatten(-rank, (self.length(call.settings["groups"]), -1)).flatten(-rank)
+        grouped = grouped - grouped.mean(-1, keepdim=True)
+        eps = self.amount(call.settings["eps"])
+        grouped = grouped / (grouped.square().mean(-1, keepdim=True) + eps).sqrt()
+        return over_space(grouped.reshape(value.shape), x, rank)
+
+
+def over_space(y: Tensor, x: list[Tensor | None], rank: int) -> Tensor:
+    """Times a gain and plus a bias for each channel."""
+    gain, bias = (t[..., *[None] * (rank - 1)] if t is not None else None for t in x[1:])
+    y = y if gain is None else y * gain
+    return y if bias is None else y + bias
+
+
+def rope(x: Tensor, heads: int, theta: float) -> Tensor:
+    """As complex numbers: the first half of a head is real, the second imaginary."""
+    x = x.unflatten(-1, (heads, 2, -1))
+    pairs = torch.complex(x[..., 0, :], x[..., 1, :])
+    count, length = pairs.shape[-1], pairs.shape[-3]
+    angles = torch.outer(torch.arange(length), theta ** (-torch.arange(count).double() / count))
+    turned = pairs * torch.polar(torch.ones_like(angles), angles)[:, None, :]
+    return torch.cat((turned.real, turned.imag), -1).flatten(-2)
+
+
+def relative_bias(table: Tensor, length: int, most: int, causal: bool) -> Tensor:
+    """Bucket by bucket, as arXiv 1910.10683 describes them."""
+    buckets = table.shape[0] if causal else table.shape[0] // 2
+    exact = buckets // 2
+    rows = []
+    for i in range(length):
+        for j in range(length):
+            away, right = abs(i - j), j > i
+            if causal and right:
+                away = 0
+            if away >= exact:
+                step = math.log(away / exact) / math.log(most / exact) * (buckets - exact)
+                away = min(exact + math.floor(step), buckets - 1)
+            rows.append(table[away + (buckets if right and not causal else 0)])
+    return torch.stack(rows).unflatten(0, (length, length)).permute(2, 0, 1)
+
+
+def patches(image: Tensor, size: int) -> Tensor:
+    rows, columns = image.shape[-2] // size, image.shape[-1] // size
+    found = [
+        image[..., r * size : (r + 1) * size, c * size : (c + 1) * size].flatten(-3)
+        for r in range(rows)
+        for c in range(columns)
+    ]
+    return torch.stack(found, -2)
+
 
 SIMPLE = {
     "relu": torch.relu,
     "gelu": nn.functional.gelu,
+    "gelu_tanh": lambda x: nn.functional.gelu(x, approximate="tanh"),
     "silu": nn.functional.silu,
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,

@@ -301,7 +301,7 @@ class _Builder:
         target = self.program.called(call, module)
         operands = [self.value(o, module, names, copy)[0] for o in call.operands]
         given = {name: node for (name, _), node in zip(target.inputs, operands, strict=True)}
-        return self.module(target, given, copy)
+        return self.module(target, given, (*copy, 0) if target.count is not None else copy)
 
     def apply(
         self, call: Apply, module: Module, names: Mapping[str, Node], copy: tuple[int, ...]

@@ -50,10 +50,11 @@ class Linear(Node):
         transposed: bool = False,
         tied: bool = False,
         span: Span = START,
+        rhos: tuple[Size, Size] | None = None,
     ) -> None:
         super().__init__(context, (x,), span)
         self.parameter: Parameter = parameter
-        rhos = parameter.rho_in, parameter.rho_out
+        rhos = rhos or (parameter.rho_in, parameter.rho_out)
         self.rho_in, self.rho_out = rhos[::-1] if transposed else rhos
         self.shared = shared
         self.tied = tied

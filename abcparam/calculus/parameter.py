@@ -46,6 +46,17 @@ class Parameter:
         self.entry = self.u = self.gamma = zero
 
     @property
+    def has_epsilon(self) -> bool:
+        """Whether its optimizer adds an epsilon that is not nought."""
+        epsilon = self.tensor.epsilon
+        return epsilon is not None and bool(epsilon.value.terms)
+
+    @property
+    def meets_epsilon(self) -> bool:
+        """Whether its gradient falls below the epsilon."""
+        return self.has_epsilon and self.gamma < -self.d
+
+    @property
     def contracts(self) -> bool:
         """Whether its fan-in grows faster than its fan-out."""
         return self.rho_in > self.rho_out

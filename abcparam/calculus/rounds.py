@@ -144,14 +144,9 @@ def _entry(program: Program, context: Context, parameter: Parameter, clipped: Si
         return context.zero
     rule = program.optimizers[parameter.tensor.optimizer].rule
     entry = rule.entry(parameter, gamma - clipped)
-    if program.strict_epsilon and rule.epsilon and _has_epsilon(parameter):
+    if program.strict_epsilon and rule.epsilon and parameter.has_epsilon:
         entry = entry + gamma - (gamma | -parameter.d)
     return entry
-
-
-def _has_epsilon(parameter: Parameter) -> bool:
-    epsilon = parameter.tensor.epsilon
-    return epsilon is not None and bool(epsilon.value.terms)
 
 
 def _clipping(graph: Graph) -> Size:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from abcparam.calculus.node import Context, Node
 from abcparam.sizes import Size
@@ -38,6 +38,20 @@ class Same(Node):
     """What leaves sizes as they are: reshapes, slices, dropout, rotary positions, pooling."""
 
     __slots__ = ()
+
+
+class Largest(Node):
+    """The largest of finitely many coordinates: which of them it is may change."""
+
+    __slots__ = ()
+
+    def __init__(self, context: Context, inputs: Sequence[Node], span: Span = START) -> None:
+        super().__init__(context, inputs, span)
+        self.centred = False
+
+    def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
+        x = self.inputs[0]
+        return () if x.s.is_zero else ((0, x.dc - x.s, x.dr - x.s),)
 
 
 class Scale(Node):

@@ -99,6 +99,8 @@ def why_update(program: Program, parameter: Parameter) -> str:
     parts = [f"learning rate {-parameter.c}"]
     if optimizer.gauge == 2:
         parts.append(f"gradient {parameter.gamma}")
+    if program.strict_epsilon and optimizer.epsilon and parameter.meets_epsilon:
+        parts.append(f"gradient {parameter.gamma} over epsilon {-parameter.d}")
     if parameter.a != parameter.a.space.nought:
         parts.append(f"multiplier {-parameter.a}")
     return f"{optimizer.name}, " + " times ".join(parts)

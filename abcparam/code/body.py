@@ -24,7 +24,7 @@ from abcparam.code.nodes import (
 from abcparam.code.numbers import Place
 from abcparam.code.scope import Scope, multiplier
 from abcparam.code.shorten import shorten
-from abcparam.code.spaces import Constants, Locals
+from abcparam.code.spaces import Buffers, Constants, Locals
 from abcparam.code.uses import Need, Uses, integer_names, relative
 from abcparam.code.value import Linear, Value, times
 from abcparam.polynomials import Polynomial
@@ -53,6 +53,7 @@ class Body:
         self.home = home
         self.scope = scope
         self.constants = constants
+        self.buffers = Buffers(constants)
         self.names = Locals()
         self.given: dict[Need, Name] = {}
         self.shapes: dict[str, Shape] = {}
@@ -167,6 +168,12 @@ class Body:
         return nodes.path(f"self.{inside}")
 
     def _invoke(self, value: Invoke) -> Value:
+        module, needs, path = self.submodule(value)
+        code = Call(module, (*(self.code(operand) for operand in value.operands), *needs))
+        return Value(code, label=path.rpartition(".")[2], batched=self.is_batched(value))
+
+    def submodule(self, value: Invoke) -> tuple[Code, list[Code], str]:
+        """The module that is called, what its `forward` needs beside its operands, its path."""
         outside = value.outer and relative(value.instance, self.home) is None
         if outside:
             module: Code = self.given[Need("module", value.instance)]
@@ -175,9 +182,7 @@ class Body:
             inside = relative(value.instance, self.home) if value.outer else value.instance
             module = nodes.path(f"self.{inside}")
             path = f"{self.home}.{inside}".lstrip(".")
-        needs = [self.need(need) for need in self.uses.needs[path]]
-        code = Call(module, (*(self.code(operand) for operand in value.operands), *needs))
-        return Value(code, label=path.rpartition(".")[2], batched=self.is_batched(value))
+        return module, [self.need(need) for need in self.uses.needs[path]], path
 
     # Lengths at run time
 

@@ -9,6 +9,7 @@ from abcparam.code.nodes import Code, own
 from abcparam.code.numbers import Place
 from abcparam.names import MODULE_ATTRIBUTES
 from abcparam.program import Module
+from abcparam.record import Record
 
 
 def fresh(hint: str, taken: set[str]) -> str:
@@ -56,9 +57,34 @@ class Constants:
             return self.place.whole(value)
         return self._attribute(("whole", value), hint, self.place.whole(value))
 
+    def free(self, hint: str) -> str:
+        """A name that the module has not yet."""
+        return fresh(hint, self._taken)
+
     def _attribute(self, key: object, hint: str, code: Code) -> Code:
         if key not in self._known:
-            name = fresh(hint, self._taken)
+            name = self.free(hint)
             self._known[key] = name
             self.codes[name] = code
         return own(self._known[key])
+
+
+class Buffer(Record):
+    """A tensor of one axis that a module keeps and no optimizer trains."""
+
+    name: str
+    length: Formula
+    start: int  # what it is filled with
+
+
+class Buffers:
+    """The buffers of a module."""
+
+    def __init__(self, constants: Constants) -> None:
+        self._constants = constants
+        self.found: list[Buffer] = []
+
+    def add(self, hint: str, length: Formula, start: int) -> Code:
+        name = self._constants.free(hint)
+        self.found.append(Buffer(name, length, start))
+        return own(name)

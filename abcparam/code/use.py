@@ -8,7 +8,8 @@ from abcparam.code import nodes
 from abcparam.code.formula import ONE, Formula
 from abcparam.code.nodes import Binary, Code
 from abcparam.code.value import Linear, Value
-from abcparam.program import Amount, Apply, Expression, Shape, Tensor, Weight
+from abcparam.polynomials import Polynomial
+from abcparam.program import Amount, Apply, Expression, Invoke, Shape, Tensor, Weight
 
 if TYPE_CHECKING:
     from abcparam.code.body import Body
@@ -90,6 +91,10 @@ class Use:
             else self.body.constants.whole(value, name)
         )
 
+    def unless(self, name: str, usual: int) -> Code | None:
+        """A setting that is a length, None where it is as usual."""
+        return None if self.formula(name).constant == usual else self.length(name)
+
     def number(self, name: str) -> Code:
         """A setting that is a real number."""
         return self.factor(self.formula(name), name)
@@ -101,6 +106,17 @@ class Use:
         """An axis as PyTorch counts it: from the end, for the batch lies in front."""
         axis, rank = self.whole(name), self.rank(index)
         return axis if axis < 0 else axis - rank
+
+    def buffer(self, name: str, length: Polynomial, start: int) -> Code:
+        """A buffer of one axis, kept by the module around: what training gathers beside tensors."""
+        return self.body.buffers.add(name, self.body.scope.length(length), start)
+
+    def module(self, index: int) -> tuple[Code, list[Code], list[Code]]:
+        """An operand that is a call of a block: its module, what it is given, what it needs."""
+        invoke = self.operand(index)
+        assert isinstance(invoke, Invoke)
+        module, needs, _ = self.body.submodule(invoke)
+        return module, [self.body.code(x) for x in invoke.operands], needs
 
     # The function around it
 

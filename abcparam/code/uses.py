@@ -128,7 +128,7 @@ class Uses:
         for child in module.children:
             if child.count is not None:
                 yield from syntax.names_in(child.count.written)
-                yield from self.names[child.path] - {child.index}
+                yield from self.names[child.path] - {child.index} if child.is_repeat else ()
             for size in child.sizes.values():
                 yield from syntax.names_in(size.written) if isinstance(size, Amount) else ()
         for value in module.expressions():
@@ -139,8 +139,9 @@ class Uses:
 def is_plain(module: Module) -> bool:
     """A repeat whose body has nothing of its own is a plain loop."""
     return (
-        module.count is not None
+        module.is_repeat
         and not module.tensors
+        and not any(isinstance(v, Apply) and v.operation.state for v in module.expressions())
         and all(is_plain(c) for c in module.children)
     )
 
@@ -178,5 +179,5 @@ def sizes_of(uses: Uses, module: Module, inherited: Mapping[str, Amount]) -> dic
     """The constructor's arguments: sizes that the class uses, of its block or the one around."""
     own = {name: size for name, size in module.sizes.items() if isinstance(size, Amount)}
     around = {name: Amount(syntax.Name(name), size.value) for name, size in inherited.items()}
-    known = {**around, **own} if module.count is not None else own
+    known = {**around, **own} if module.is_repeat else own
     return {name: size for name, size in known.items() if name in uses.names[module.path]}

@@ -23,7 +23,7 @@ from abcparam.code.nodes import (
     path,
     subscript,
 )
-from abcparam.operations.base import REQUIRED, Build, Call, Operands, Operation, show
+from abcparam.operations.base import REQUIRED, Build, Call, Operands, Operation, finite, show
 from abcparam.polynomials import Polynomial
 from abcparam.program import Amount, Apply, Shape
 from abcparam.rules import shapes as rules
@@ -50,28 +50,14 @@ class Attention(Operation):
             if len(shape) < 2:
                 raise call.refuse(rules.RankTooLow, needed=2, shape=show(shape))
         heads, groups = call.amount("heads"), call.amount("kv_heads")
-        head = self._head(call, "the query", q[-1], heads)
+        head = per_head(call, "the query", q[-1], heads)
         if k[-1] != groups * head:
-            raise self._uneven(call, "the key", k[-1], groups)
-        value = self._head(call, "the value", v[-1], groups)
+            raise _uneven(call, "the key", k[-1], groups)
+        value = per_head(call, "the value", v[-1], groups)
         if k[:-1] != v[:-1]:
             raise call.refuse(rules.ShapesDiffer, left=show(k), right=show(v))
-        self._finite(call, q[-2], k[-2])
+        finite(call, q[-2], k[-2])
         return ((*q[:-1], heads * value),)
-
-    def _head(self, call: Call, name: str, length: Polynomial, count: Polynomial) -> Polynomial:
-        size = length / count
-        if any(not isinstance(a, str) for monomial, _ in size.terms for a, _ in monomial):
-            raise self._uneven(call, name, length, count)
-        return size
-
-    def _uneven(self, call: Call, name: str, length: Polynomial, count: Polynomial) -> Exception:
-        return call.refuse(rules.HeadsDoNotDivide, name=name, found=length, count=count)
-
-    def _finite(self, call: Call, *lengths: Polynomial) -> None:
-        for length in lengths:
-            if call.grows(length):
-                raise call.refuse(rules.GrowingAxis, axis=length)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         context, nought, span = build.context, build.context.nought, call.span
@@ -83,7 +69,8 @@ class Attention(Operation):
         logits: Node = Scale(context, dot, build.rho(call.amount("scale")), span)
         bias = operands.optional(3)
         if bias is not None:
-            logits = Sum(context, (logits, bias), (nought, nought), span)
+            lacking = build.lacking(call.shape(3), (heads, call.shape(0)[-2], call.shape(1)[-2]))
+            logits = Sum(context, (logits, bias), (nought, lacking), span)
         dot.name = "query times key"
         logits.name = "attention logits"
         weights = Softmax(context, logits, span)
@@ -112,6 +99,18 @@ class Attention(Operation):
         return use.result(
             method(method(y, "transpose", -3, -2), "flatten", -2), value.scale, value.label
         )
+
+
+def per_head(call: Call, name: str, length: Polynomial, count: Polynomial) -> Polynomial:
+    """The size of a head, where so many of them make up an axis."""
+    size = length / count
+    if any(not isinstance(a, str) for monomial, _ in size.terms for a, _ in monomial):
+        raise _uneven(call, name, length, count)
+    return size
+
+
+def _uneven(call: Call, name: str, length: Polynomial, count: Polynomial) -> Exception:
+    return call.refuse(rules.HeadsDoNotDivide, name=name, found=length, count=count)
 
 
 def _heads(code: Code, heads: Code) -> Code:

@@ -110,10 +110,11 @@ class Operation:
     optional: ClassVar[frozenset[str]] = frozenset()  # operands that may be left out
     weights: ClassVar[frozenset[str]] = frozenset()  # operands that must be tensors of the model
     indices: ClassVar[frozenset[str]] = frozenset()  # operands that are integers
+    copied: ClassVar[frozenset[str]] = frozenset()  # calls of blocks: an instance per logit
     many: ClassVar[bool] = False  # any number of operands
     settings: ClassVar[Mapping[str, object]] = {}  # name -> default; REQUIRED where there is none
+    state: ClassVar[bool] = False  # keeps buffers, so copies and instances have their own
     hidden: ClassVar[bool] = False  # written with an operator, not by name
-    helper: ClassVar[str] = ""  # a function that the emitted module needs for it, as source
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -131,6 +132,10 @@ class Operation:
     def torch(self, use: Use) -> Value:
         """The operation in PyTorch; of several results, a tuple."""
         raise NotImplementedError
+
+    def helper(self, call: Apply) -> str:
+        """A function that the emitted module needs for it, as source; its name starts with `_`."""
+        return ""
 
     def lengths(self, call: Apply) -> Iterable[Polynomial]:
         """Lengths that must be whole, beside the axes of the results."""
@@ -155,6 +160,13 @@ def _common(call: Call, x: Polynomial, y: Polynomial, left: Shape, right: Shape)
     if x.constant == 1:
         return y
     raise call.refuse(rules.ShapesDiffer, left=show(left), right=show(right))
+
+
+def finite(call: Call, *lengths: Polynomial) -> None:
+    """Refuses lengths that grow."""
+    for length in lengths:
+        if call.grows(length):
+            raise call.refuse(rules.GrowingAxis, axis=length)
 
 
 def show(shape: Shape) -> str:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from abcparam.code.value import Value
 
 
-def _amount(text: str) -> Amount:
-    return Amount(Number(Fraction(text)), number(Fraction(text)))
+EPS = Amount(Number(Fraction("1e-5")), number(Fraction("1e-5")))
 
 
 class Normalization(Operation):
@@ -30,7 +29,7 @@ class Normalization(Operation):
     source = "arXiv 2203.03466, appendix B.1 (gains and biases are input tensors)"
     values = ("x", "gain", "bias")
     optional = frozenset({"gain", "bias"})
-    settings = {"eps": _amount("1e-5")}
+    settings = {"eps": EPS}
 
     def __init__(self, name: str, centres: bool) -> None:
         self.name = name

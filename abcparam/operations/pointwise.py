@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from abcparam.calculus import pointwise as law
 from abcparam.calculus.node import Node
-from abcparam.code.nodes import call
+from abcparam.code.nodes import Constant, call
 from abcparam.operations.base import Build, Call, Operands, Operation
 from abcparam.program import Shape
 
@@ -31,6 +31,8 @@ class Pointwise(Operation):
         return (law.Pointwise(build.context, operands.node(0), self.law, call.span),)
 
     def torch(self, use: Use) -> Value:
+        if self.name == "gelu_tanh":
+            return use.result(call("F.gelu", use.code(0), approximate=Constant("tanh")))
         home = "torch" if self.name in {"tanh", "sigmoid", "square"} else "F"
         return use.result(call(f"{home}.{self.name}", use.code(0)))
 
@@ -38,6 +40,7 @@ class Pointwise(Operation):
 OPERATIONS = (
     Pointwise(law.Shape("relu", flat_at_zero=True)),
     Pointwise(law.Shape("gelu")),
+    Pointwise(law.Shape("gelu_tanh")),
     Pointwise(law.Shape("silu")),
     Pointwise(law.Shape("tanh", bounded=True, odd=True)),
     Pointwise(law.Shape("sigmoid", bounded=True, zero_at_zero=False)),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from abcparam.calculus import pointwise as law
 from abcparam.calculus.node import Node
 from abcparam.code.nodes import call
-from abcparam.operations.base import Build, Call, Operands, Operation, show
+from abcparam.operations.base import Build, Call, Operands, Operation, finite, show
 from abcparam.program import Shape
 from abcparam.rules import shapes as rules
 
@@ -26,8 +26,7 @@ class Softmax(Operation):
         x = call.shape(0)
         if not x:
             raise call.refuse(rules.RankTooLow, needed=1, shape=show(x))
-        if call.grows(x[-1]):
-            raise call.refuse(rules.GrowingAxis, axis=x[-1])
+        finite(call, x[-1])
         return (x,)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:

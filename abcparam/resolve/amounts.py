@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from abcparam import syntax
 from abcparam.diagnostics import Diagnostic
-from abcparam.polynomials import Polynomial, atom, number, round_up, substituted
+from abcparam.polynomials import Monomial, Opaque, Polynomial, atom, number, round_up, substituted
 from abcparam.program import Amount, Dim, Hyper
 from abcparam.rules import exponents as rules
 
@@ -88,6 +88,14 @@ class Amounts:
                 pass
         raise NotStatic(rules.NotANumber.at(value.span, what=what, wanted=self.wanted))
 
+    def written(self, value: Polynomial) -> syntax.Expression:
+        """An expression for a length: the name of a dim where one has this value."""
+        dims = [dim.name for dim in self.dims.values() if dim.value == value]
+        if dims:
+            return syntax.Name(dims[0])
+        terms = [_term(monomial, coefficient) for monomial, coefficient in value.terms]
+        return _joined("+", terms) if terms else syntax.Number(Fraction(0))
+
     def _binary(
         self, op: str, left: syntax.Expression, right: syntax.Expression, what: str
     ) -> Polynomial:
@@ -120,6 +128,31 @@ class Amounts:
         if name == "base" and count == 1:
             return at_base(values[0], self.dims)
         raise NotStatic(rules.NotANumber.at(call.span, what=what, wanted=self.wanted))
+
+
+def _term(monomial: Monomial, coefficient: Fraction) -> syntax.Expression:
+    factors: list[syntax.Expression] = [syntax.Number(coefficient)] if coefficient != 1 else []
+    for name, power in monomial:
+        factor = syntax.Name(name) if isinstance(name, str) else _opaque(name)
+        factors.append(factor if power == 1 else syntax.Binary("^", factor, syntax.Number(power)))
+    return _joined("*", factors or [syntax.Number(Fraction(1))])
+
+
+def _opaque(value: Opaque) -> syntax.Expression:
+    left, right = (
+        _joined("+", [_term(*term) for term in argument.terms]) for argument in value.arguments
+    )
+    if value.operation == "round_up":
+        arguments = (syntax.Argument(left), syntax.Argument(right))
+        return syntax.Call(syntax.Name("round_up"), arguments)
+    return syntax.Binary(value.operation, left, right)
+
+
+def _joined(op: str, parts: list[syntax.Expression]) -> syntax.Expression:
+    result = parts[0]
+    for part in parts[1:]:
+        result = syntax.Binary(op, result, part)
+    return result
 
 
 def at_base(value: Polynomial, dims: Mapping[str, Dim]) -> Polynomial:

@@ -26,7 +26,7 @@ from abcparam.program import (
 )
 from abcparam.record import Record, replace
 from abcparam.resolve.amounts import NotStatic, Statics
-from abcparam.resolve.calls import Calls, Quiet, wrong_count
+from abcparam.resolve.calls import Calls, Copies, Quiet, wrong_count
 from abcparam.resolve.names import snake_case
 from abcparam.resolve.tensors import Globals, resolve_tensor
 from abcparam.rules import exponents as rules
@@ -200,14 +200,19 @@ class Body:
         block: syntax.Block,
         values: Mapping[str, Expression],
         sizes: Mapping[str, Amount | bool],
+        shapes: Mapping[str, Shape],
+        several: Copies | None = None,
     ) -> Instance:
+        """An instance of a block, or `several` of which each takes some of the tokens."""
         name = call.alias.id if call.alias else snake_case(block.name.id)
         self.world.enter(call.span, self.at(name))
         statics = {k: v.value if isinstance(v, Amount) else v for k, v in sizes.items()}
-        body = Body(self.world, self.at(name), statics, copies=self.copies)
+        count = several.count if several else None
+        copies = (*self.copies, count) if count else self.copies
+        body = Body(self.world, self.at(name), statics, copies=copies)
         inputs = []
         for parameter, value in values.items():
-            shape = value.shapes[0]
+            shape = shapes[parameter]
             body.locals[parameter] = Local(shape, isinstance(value, Read) and value.integer)
             inputs.append((parameter, shape))
         statements = body.run(block.body)
@@ -221,10 +226,12 @@ class Body:
             tensors=tuple(body.tensors.values()),
             children=tuple(body.children),
             body=statements,
+            count=count,
             span=call.span,
         )
         instance = Instance(module, tuple(v.shapes[0] for v in given.values))
-        self.instances[name] = instance
+        if several is None:
+            self.instances[name] = instance
         self.children.append(module)
         if len(given.values) != len(block.body[-1].values):  # type: ignore[union-attr]
             raise Quiet(None)

@@ -10,7 +10,7 @@ from abcparam import syntax
 from abcparam.diagnostics import Diagnostic, did_you_mean
 from abcparam.operations import operations
 from abcparam.operations.base import REQUIRED, Call, Operation, Refused, show
-from abcparam.polynomials import number
+from abcparam.polynomials import ONE, number
 from abcparam.program import (
     Amount,
     Apply,
@@ -22,7 +22,7 @@ from abcparam.program import (
     Weight,
     map_shape,
 )
-from abcparam.record import replace
+from abcparam.record import Record, replace
 from abcparam.rules import exponents as rules
 from abcparam.rules import names as name_rules
 from abcparam.rules import shapes as shape_rules
@@ -38,6 +38,13 @@ class Quiet(Exception):
     def __init__(self, diagnostic: Diagnostic | None) -> None:
         super().__init__()
         self.diagnostic = diagnostic
+
+
+class Copies(Record):
+    """How many instances a call of a block makes; `tokens` are the axes that choose among them."""
+
+    count: Amount
+    tokens: Shape
 
 
 class Calls:
@@ -201,7 +208,30 @@ class Calls:
             raise self._not_a_value(name, call)
         return self._operation(call, operations()[name])
 
-    def _block(self, call: syntax.Call, block: syntax.Block) -> Expression:
+    def _copies(
+        self,
+        operation: Operation,
+        name: str,
+        argument: syntax.Expression,
+        logits: Expression | None,
+    ) -> Expression:
+        """A call of a block as an operand: as many instances as there are logits."""
+        function = argument.function.id if isinstance(argument, syntax.Call) else ""
+        block = self.body.world.blocks.get(function)
+        if logits is None or not isinstance(argument, syntax.Call) or block is None:
+            fields = {"operation": operation.name, "name": name}
+            raise Quiet(shape_rules.NotABlock.at(argument.span, **fields))
+        *tokens, count = logits.shapes[0] or (ONE,)
+        copies = Copies(Amount(self.body.amounts.written(count), count), tuple(tokens))
+        invoke = self._block(argument, block, copies)
+        if len(invoke.operands) != 1 or len(invoke.shapes) != 1:
+            fields = {"operation": operation.name, "name": name}
+            raise Quiet(shape_rules.NotABlock.at(argument.span, **fields))
+        return invoke
+
+    def _block(
+        self, call: syntax.Call, block: syntax.Block, copies: Copies | None = None
+    ) -> Invoke:
         given = self._arguments(call, block.name.id, [p.name.id for p in block.parameters])
         values: dict[str, Expression] = {}
         sizes: dict[str, Amount | bool] = {}
@@ -219,8 +249,22 @@ class Calls:
                 sizes[parameter.name.id] = self._amount_or_flag(argument)
             else:
                 values[parameter.name.id] = self.operand(block.name.id, argument)
-        instance = self.body.instantiate(call, block, values, sizes)
-        return Invoke(instance.module.name, tuple(values.values()), instance.shapes, span=call.span)
+        shapes = {k: self._of_a_token(call, block, v.shapes[0], copies) for k, v in values.items()}
+        instance = self.body.instantiate(call, block, values, sizes, shapes, copies)
+        results = instance.shapes
+        if copies is not None:
+            results = tuple((*copies.tokens, *shape) for shape in results)
+        return Invoke(instance.module.name, tuple(values.values()), results, span=call.span)
+
+    def _of_a_token(
+        self, call: syntax.Call, block: syntax.Block, shape: Shape, copies: Copies | None
+    ) -> Shape:
+        """The axes that an instance sees: those of a token, where tokens choose among copies."""
+        tokens = copies.tokens if copies else ()
+        if shape[: len(tokens)] != tokens:
+            fields = {"operation": block.name.id, "left": show(shape), "right": show(tokens)}
+            raise Quiet(shape_rules.ShapesDiffer.at(call.span, **fields))
+        return shape[len(tokens) :]
 
     def _amount_or_flag(self, value: syntax.Expression) -> Amount | bool:
         if isinstance(value, syntax.Name):
@@ -311,7 +355,12 @@ class Calls:
             return self._many(call, operation)
         order = operation.order
         given = self._arguments(call, operation.name, order)
-        operands = tuple(self._given(call, operation, name, given) for name in operation.values)
+        operands: tuple[Expression | None, ...] = ()
+        for name in operation.values:
+            if name in operation.copied and name in given:
+                operands += (self._copies(operation, name, given[name], operands[0]),)
+            else:
+                operands += (self._given(call, operation, name, given),)
         settings = self._settings(call, operation, given)
         return self.apply(operation.name, operands, settings, call)
 

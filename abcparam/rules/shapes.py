@@ -230,3 +230,63 @@ class IndexOutOfRange(Rule):
     message = "there is no `[{index}]` in an axis of `{axis}`, which is {length} long at base"
     label = "out of range"
     help = "indices are whole numbers from 0, or from -1 backwards"
+
+
+class OddHead(Rule):
+    """Rotary positions turn pairs of coordinates, so a head has an even number of them."""
+
+    code = "P0316"
+    message = "`{operation}`: a head of {head} coordinates has no pairs"
+    label = "a head must be even"
+    help = "choose an even size of heads, or tell `heads` how many there are"
+
+
+class ChannelsDiffer(Rule):
+    """A convolution's tensor does not take as many channels as its operand has.
+
+        tensor W : hidden [width, width, 3, 3]
+        y = conv2d(W, image)           # image has [colours, rows, columns]
+
+    A tensor is [out, in / groups, kernel …], a value [channels, space …], as in PyTorch.
+    """
+
+    code = "P0317"
+    message = "`{operation}`: the tensor takes `{wanted}` channels, but its operand has `{found}`"
+    label = "the operand has shape {shape}"
+    help = "tensors are [out, in / groups, kernel ...], values [channels, space ...]"
+
+
+class WrongRank(Rule):
+    """A convolution or a pooling has an operand with another number of axes than it needs.
+
+    Values are [channels, space …], tensors [out, in / groups, kernel …]; the batch is left out.
+    """
+
+    code = "P0318"
+    message = "`{operation}`: {operand} must have the axes {wanted}, not {shape}"
+    label = "{operand} has shape {shape}"
+    help = "shapes leave the batch out; kernels have as many axes as space"
+
+
+class EmptyResult(Rule):
+    """A window is longer than the axis that it slides over, so that nothing is left."""
+
+    code = "P0319"
+    message = "`{operation}`: a window of {size} does not fit into an axis of {length}"
+    label = "nothing is left of this axis"
+    help = "make the window smaller, or add `padding`"
+
+
+class NotABlock(Rule):
+    """A mixture is told its expert by a call of a block, of which it makes one instance per logit.
+
+        y = mixture(router @ x, Expert(x), top = 2)
+
+    The block takes one value, that of a single token: the axes that the logits have before their
+    last one are left out of its shape. Sizes and numbers can be handed to it as well.
+    """
+
+    code = "P0320"
+    message = "`{operation}`: `{name}` must be a call of a block of one value"
+    label = "no such call"
+    help = "write `mixture(router @ x, Expert(x), top = 2)` with `block Expert(x) {{ … }}`"

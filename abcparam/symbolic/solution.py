@@ -14,6 +14,7 @@ from itertools import combinations
 from abcparam.bind import bind
 from abcparam.calculus.graph import build_graph
 from abcparam.calculus.linear import Linear as Map
+from abcparam.calculus.node import Node
 from abcparam.judge import laws_of
 from abcparam.program import OWN, Affine, Program, Tensor
 from abcparam.record import Record
@@ -141,9 +142,12 @@ def _preferences(
     program: Program, places: Mapping[str, Place], order: Sequence[tuple[str, Fraction]]
 ) -> list[Preference]:
     """What to ask for, the most important first: the gauge that the user chose, then the usual one
-    (no multipliers, but readouts of unit initial weights).
+    (no multipliers, but readouts of unit initial weights; where a norm divides the scale of a map
+    out, the one that would keep sizes without it).
     """
-    reading = _readouts(program)
+    uses = _uses(program)
+    reading = _readouts(uses)
+    summing = _paths(n for n in uses if _sums(n)) - reading
     found = [
         (symbol, value)
         for letter, value in order
@@ -153,29 +157,47 @@ def _preferences(
     for letter in "bac":
         for symbol, place in places.items():
             if place.letter == letter and set(place.paths) <= reading:
-                found.append((symbol, Fraction(letter == "a")))
-    found += [
-        (symbol, Fraction(0))
-        for letter in "acbd"
-        for symbol, place in places.items()
-        if place.letter == letter and place.dim == OWN and letter != "c"
-    ]
+                value = _left_to_b(program, place) if letter == "b" else Fraction(letter == "a")
+                found.append((symbol, value))
+    for letter in "abd":
+        for symbol, place in places.items():
+            if place.letter == letter and place.dim == OWN:
+                if letter == "b" and set(place.paths) <= summing:
+                    found.append((symbol, Fraction(1, 2)))
+                found.append((symbol, Fraction(0)))
     return found
 
 
-def _readouts(program: Program) -> set[str]:
-    """Paths of tensors that map something infinite to something finite, and nothing else."""
+def _left_to_b(program: Program, place: Place) -> Fraction:
+    """What a readout's multiplier leaves to its initial weights, of a + b = 1."""
+    given = {program.tensors[path].exponents["a"].get(OWN) for path in place.paths}
+    written = given.pop() if len(given) == 1 else None
+    return Fraction(0) if written is None or written.symbols else 1 - written.constant
+
+
+def _uses(program: Program) -> list[Node]:
+    """Where tensors are used."""
     graph = build_graph(bind(program, dict.fromkeys(symbols_of(program), Fraction(0))))
-    nought = graph.context.nought
-    maps = [n for n in graph.nodes if isinstance(n, Map)]
-    reading = {
-        n.parameter.tensor.path for n in maps if n.rho_in > nought and not n.rho_out > nought
-    }
-    return reading - {
-        n.parameter.tensor.path
-        for n in graph.nodes
-        if n.parameter is not None and not (isinstance(n, Map) and n.rho_in > nought)
-    }
+    return [n for n in graph.nodes if n.parameter is not None]
+
+
+def _paths(uses: Iterable[Node]) -> set[str]:
+    return {n.parameter.tensor.path for n in uses if n.parameter is not None}
+
+
+def _sums(use: Node) -> bool:
+    """Whether a tensor sums over something infinite there."""
+    return isinstance(use, Map) and use.rho_in > use.context.nought
+
+
+def _readouts(uses: Iterable[Node]) -> set[str]:
+    """Paths of tensors that map something infinite to something finite, and nothing else."""
+    reading = [n for n in uses if _sums(n) and not _widens(n)]
+    return _paths(reading) - _paths(n for n in uses if not _sums(n))
+
+
+def _widens(use: Node) -> bool:
+    return isinstance(use, Map) and use.rho_out > use.context.nought
 
 
 def _canonical(

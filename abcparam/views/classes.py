@@ -8,6 +8,7 @@ from abcparam.code import nodes
 from abcparam.code.formula import Argument, Formula
 from abcparam.code.layout import Text, docstring, lines, python
 from abcparam.code.nodes import (
+    SELF,
     Attribute,
     Code,
     Name,
@@ -17,6 +18,7 @@ from abcparam.code.nodes import (
 )
 from abcparam.code.numbers import Names, Place
 from abcparam.code.scope import initial
+from abcparam.code.spaces import Buffer
 from abcparam.code.uses import Uses
 from abcparam.lower import Lowered, copy_name, singular
 from abcparam.names import EMITTED
@@ -63,7 +65,7 @@ class Classes:
         self._members[self.program.name] = []
         for lowered in root.walk():
             view = _Writer(self, lowered, Shared({}, {}, "")).view()
-            key = (lowered.module.block, lowered.module.count is not None, view)
+            key = (lowered.module.block, lowered.module.is_repeat, view)
             if key not in self._known:
                 self._known[key] = self._name(lowered)
             self.of[lowered.module.path] = self._known[key]
@@ -99,7 +101,7 @@ class Classes:
         if not module.path:
             return self.program.name
         parent = module.path.rpartition(".")[0].rpartition(".")[2]
-        if module.count is not None:
+        if module.is_repeat:
             plain = camel(singular(module.block))
             candidates = [plain, f"{camel(parent)}{plain}", f"{plain}Copy"]
         else:
@@ -176,6 +178,7 @@ class _Writer:
         found += [nodes.Assign((own(name),), Name(name)) for name in self.kept]
         for tensor in self.tensors:
             found += self._tensor(tensor)
+        found += [self._buffer(buffer) for buffer in self.lowered.buffers]
         found += [self._child(child) for child in self.lowered.children]
         found += [nodes.Assign((own(name),), code) for name, code in self.lowered.constants]
         if not self.module.path and resets:
@@ -202,6 +205,10 @@ class _Writer:
             found.append(nodes.Do(nodes.method(target, "requires_grad_", False)))
         return found
 
+    def _buffer(self, buffer: Buffer) -> Statement:
+        empty = _empty([self.place.whole(buffer.length)])
+        return nodes.Do(nodes.method(SELF, "register_buffer", nodes.Constant(buffer.name), empty))
+
     def _child(self, child: Lowered) -> Statement:
         module = child.module
         name = Name(self.classes.of[module.path])
@@ -224,6 +231,7 @@ class _Writer:
 
     def _reset(self) -> list[Statement]:
         found = [self._initialize(tensor) for tensor in self.tensors]
+        found += [_refill(buffer) for buffer in self.lowered.buffers]
         if any(_uses_config(statement) for statement in found):
             found.insert(0, nodes.Assign((Name("config"),), own("config")))
         for child in self.lowered.children:
@@ -256,8 +264,12 @@ class _Writer:
         return replace(self.place, arguments={name: own(name) for name in sizes}).real(value)
 
 
+def _refill(buffer: Buffer) -> Statement:
+    return nodes.Do(nodes.method(own(buffer.name), "fill_", buffer.start))
+
+
 def _reset_child(child: Lowered) -> list[Statement]:
-    if not any(lowered.module.tensors for lowered in child.walk()):
+    if not any(lowered.module.tensors or lowered.buffers for lowered in child.walk()):
         return []
     name = child.module.name
     if child.module.count is None:

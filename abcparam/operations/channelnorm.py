@@ -1,0 +1,132 @@
+"""`batchnorm` over batch and space, `groupnorm` over groups of channels and space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from abcparam.calculus.bilinear import Product
+from abcparam.calculus.node import Node
+from abcparam.calculus.normalize import Norm
+from abcparam.calculus.structure import Sum
+from abcparam.code.nodes import ELLIPSIS, Binary, Code, Slice, call, own, subscript
+from abcparam.operations.base import REQUIRED, Build, Call, Operands, Operation, finite, show
+from abcparam.operations.normalization import EPS
+from abcparam.polynomials import Polynomial
+from abcparam.program import Amount, Apply, Shape
+from abcparam.rules import shapes as rules
+
+if TYPE_CHECKING:
+    from abcparam.code.use import Use
+    from abcparam.code.value import Value
+
+BATCH_NORM = '''\
+def _batch_norm(x: Tensor, rank: int, *state: Tensor, **options: Any) -> Tensor:
+    """`F.batch_norm` of `[channels, ...]`, so many axes, over all batch axes."""
+    y = F.batch_norm(x.reshape(-1, *x.shape[-rank:]), *state, **options)
+    return y.reshape(x.shape)'''
+GROUP_NORM = '''\
+def _group_norm(x: Tensor, rank: int, groups: int, **options: Any) -> Tensor:
+    """`F.group_norm` of `[channels, ...]`, so many axes, with any number of batch axes."""
+    y = F.group_norm(x.reshape(-1, *x.shape[-rank:]), groups, **options)
+    return y.reshape(x.shape)'''
+
+
+class ChannelNorm(Operation):
+    """`x[c *], gain[c], bias[c] -> y[c *]`; the axes after the channels are finite."""
+
+    values = ("x", "gain", "bias")
+    optional = frozenset({"gain", "bias"})
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        x = call.shape(0)
+        if not x:
+            raise call.refuse(rules.RankTooLow, needed=1, shape=show(x))
+        finite(call, *x[1:])
+        for shape in call.shapes[1:]:
+            if shape is not None and shape != x[:1]:
+                raise call.refuse(rules.ShapesDiffer, left=show(x[:1]), right=show(shape))
+        return (x,)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        context, nought = build.context, build.context.nought
+        y: Node = Norm(context, operands.node(0), self.name, False, call.span)
+        gain, bias = operands.optional(1), operands.optional(2)
+        if gain is not None:
+            y = Product(context, y, gain, nought, (nought, nought), call.span)
+        if bias is not None:
+            y = Sum(context, (y, bias), (nought, nought), call.span)
+        return (y,)
+
+    def normalized(self, use: Use, gain: Code | None, bias: Code | None) -> Code:
+        """PyTorch's function, with the gain and bias that it takes."""
+        raise NotImplementedError
+
+    def torch(self, use: Use) -> Value:
+        gain, bias = (use.code(i) if _plain(use, i) else None for i in (1, 2))
+        inside = gain is not None or not use.has(1)
+        y = self.normalized(use, gain, bias if inside else None)
+        if use.has(1) and gain is None:
+            y = Binary("*", y, _over_space(use, 1))
+        if use.has(2) and (bias is None or not inside):
+            y = Binary("+", y, _over_space(use, 2))
+        return use.result(y)
+
+
+def _plain(use: Use, index: int) -> bool:
+    """Whether a gain or bias is one for the whole batch, as PyTorch's functions want them."""
+    return use.has(index) and not use.batched(index)
+
+
+def _eps(use: Use) -> Code | None:
+    """None where it is PyTorch's default."""
+    return None if use.formula("eps").constant == EPS.value.constant else use.number("eps")
+
+
+def _over_space(use: Use, index: int) -> Code:
+    axes = [Slice()] * (use.rank() - 1)
+    return subscript(use.code(index), ELLIPSIS, *[None] * len(axes)) if axes else use.code(index)
+
+
+class BatchNorm(ChannelNorm):
+    """`x[c *], gain[c], bias[c] -> y[c *]`: each channel over its own RMS in the batch."""
+
+    name = "batchnorm"
+    settings = {"eps": EPS}
+    source = "arXiv 2011.14522, section 10: a channel's own scale divides out"
+    state = True
+
+    def helper(self, call: Apply) -> str:
+        return BATCH_NORM
+
+    def normalized(self, use: Use, gain: Code | None, bias: Code | None) -> Code:
+        channels = use.shape(0)[0]
+        mean = use.buffer("running_mean", channels, 0)
+        var = use.buffer("running_var", channels, 1)
+        options: dict[str, Code | None] = {"weight": gain, "bias": bias}
+        options |= {"training": own("training"), "eps": _eps(use)}
+        return call("_batch_norm", use.code(0), use.rank(), mean, var, **options)
+
+
+class GroupNorm(ChannelNorm):
+    """`x[(g c) *], gain[(g c)], bias[(g c)] -> y[(g c) *]`: g groups, each over its own RMS."""
+
+    name = "groupnorm"
+    settings = {"groups": REQUIRED, "eps": EPS}
+    order = ("x", "groups", "gain", "bias", "eps")
+    source = "arXiv 1803.08494; sizes as arXiv 2203.03466, appendix B.1"
+
+    def helper(self, call: Apply) -> str:
+        return GROUP_NORM
+
+    def lengths(self, call: Apply) -> Iterable[Polynomial]:
+        x, groups = call.operands[0], call.settings["groups"]
+        if x is not None and isinstance(groups, Amount):
+            yield x.shapes[0][0] / groups.value
+
+    def normalized(self, use: Use, gain: Code | None, bias: Code | None) -> Code:
+        options = {"weight": gain, "bias": bias, "eps": _eps(use)}
+        return call("_group_norm", use.code(0), use.rank(), use.length("groups"), **options)
+
+
+OPERATIONS = (BatchNorm(), GroupNorm())

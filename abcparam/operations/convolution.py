@@ -1,0 +1,106 @@
+"""`conv1d`, `conv2d (W, x, stride, padding, groups)`: a linear map of the channels in a window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from abcparam.calculus.linear import Linear
+from abcparam.calculus.node import Node
+from abcparam.code.nodes import call
+from abcparam.operations.base import Build, Call, Operands, Operation, finite, show
+from abcparam.polynomials import ONE, Polynomial, number, product
+from abcparam.program import Amount, Apply, Shape, Weight
+from abcparam.rules import shapes as rules
+
+if TYPE_CHECKING:
+    from abcparam.code.formula import Formula
+    from abcparam.code.nodes import Code
+    from abcparam.code.use import Use
+    from abcparam.code.value import Value
+
+AXES = {1: "length", 2: "rows, columns"}
+
+
+def slid(call: Call, space: Shape, window: Shape) -> Shape:
+    """How often a window fits into each axis of space."""
+    stride, padding = call.amount("stride"), call.amount("padding")
+    return tuple(
+        _fits(call, n + padding * number(2), size, stride)
+        for n, size in zip(space, window, strict=True)
+    )
+
+
+def _fits(call: Call, length: Polynomial, size: Polynomial, stride: Polynomial) -> Polynomial:
+    left = length - size
+    if left.constant is not None and left.constant < 0:
+        raise call.refuse(rules.EmptyResult, size=size, length=length)
+    return (left if stride == ONE else left // stride) + ONE
+
+
+def slides(use: Use, usual: Formula | None = None) -> dict[str, Code | None]:
+    """`stride` and `padding`, left out where they are PyTorch's own; `usual` is its stride."""
+    is_usual = usual is not None and use.formula("stride") == usual
+    stride = None if is_usual else use.unless("stride", 0 if usual else 1)
+    return {"stride": stride, "padding": use.unless("padding", 0)}
+
+
+def any_batch(function: str, rank: int, argument: str) -> str:
+    """A helper of emitted modules: PyTorch's function, which takes one batch axis at most."""
+    name = argument.partition(":")[0]
+    return f'''\
+def _{function}(x: Tensor, {argument}, **options: int) -> Tensor:
+    """`F.{function}` with any number of batch axes."""
+    y = F.{function}(x.reshape(-1, *x.shape[-{rank}:]), {name}, **options)
+    return y.reshape(*x.shape[:-{rank}], *y.shape[1:])'''
+
+
+class Convolution(Operation):
+    """`w[o (i / g) k …], x[i n …] -> y[o m …]` with g groups; space and kernels are finite."""
+
+    source = "arXiv 2203.03466, appendix B (fan-in is kernel times channels)"
+    values = ("W", "x")
+    weights = frozenset({"W"})
+    settings = {"stride": 1, "padding": 0, "groups": 1}
+
+    def __init__(self, space: int) -> None:
+        self.name = f"conv{space}d"
+        self.space = space
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        weight, x, groups = call.shape(0), call.shape(1), call.amount("groups")
+        kernel = f"[out, in / groups, {AXES[self.space]}]"
+        for name, shape, rank, wanted in (
+            ("the tensor", weight, self.space + 2, kernel),
+            ("the operand", x, self.space + 1, f"[channels, {AXES[self.space]}]"),
+        ):
+            if len(shape) != rank:
+                raise call.refuse(rules.WrongRank, operand=name, wanted=wanted, shape=show(shape))
+        if weight[1] * groups != x[0]:
+            fields = {"wanted": weight[1] * groups, "found": x[0], "shape": show(x)}
+            raise call.refuse(rules.ChannelsDiffer, **fields)
+        finite(call, *weight[2:], *x[1:])
+        return ((weight[0], *slid(call, x[1:], weight[2:])),)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        weight, groups = call.shape(0), call.amount("groups")
+        rhos = build.rho(product(weight[1:])), build.rho(weight[0] / groups)
+        parameter, x, nought = operands.parameter(0), operands.node(1), build.context.nought
+        return (Linear(build.context, parameter, x, nought, span=call.span, rhos=rhos),)
+
+    def helper(self, call: Apply) -> str:
+        return any_batch(self.name, self.space + 1, "weight: Tensor")
+
+    def lengths(self, call: Apply) -> Iterable[Polynomial]:
+        weight, groups = call.operands[0], call.settings["groups"]
+        if isinstance(weight, Weight) and isinstance(groups, Amount):
+            yield weight.shapes[0][0] / groups.value
+
+    def torch(self, use: Use) -> Value:
+        weight, x = use.body.weight(use.weight(0)), use.value(1)
+        options = {**slides(use), "groups": use.unless("groups", 1)}
+        found = call(f"_conv{self.space}d", x.code, use.parameter(0), **options)
+        return use.result(found, weight.scale * x.scale, weight.label)
+
+
+OPERATIONS = (Convolution(1), Convolution(2))

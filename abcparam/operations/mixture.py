@@ -1,0 +1,81 @@
+"""`mixture(logits, Expert(x), top)`: one instance of a block per logit, of which each token takes
+the best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from abcparam.calculus.bilinear import Product
+from abcparam.calculus.node import Node
+from abcparam.calculus.pointwise import Softmax
+from abcparam.code.nodes import call
+from abcparam.operations.base import Build, Call, Operands, Operation, finite, show
+from abcparam.polynomials import Polynomial
+from abcparam.program import Amount, Apply, Shape
+from abcparam.rules import shapes as rules
+
+if TYPE_CHECKING:
+    from abcparam.code.use import Use
+    from abcparam.code.value import Value
+
+MIXTURE = '''\
+def _mixture(
+    logits: Tensor, experts: nn.ModuleList, top: int, x: Tensor, *more: Any
+) -> Tensor:
+    """The best experts of each token, weighted by the softmax of their logits."""
+    tokens, axes = logits.shape[:-1], x.shape[logits.dim() - 1 :]
+    weights, chosen = logits.reshape(-1, logits.shape[-1]).topk(top)
+    weights, x = weights.softmax(-1), x.reshape(-1, *axes)
+    rows, values = [], []
+    for number, expert in enumerate(experts):
+        row, place = (chosen == number).nonzero(as_tuple=True)
+        y = expert(x[row], *more)
+        rows.append(row)
+        values.append(weights[row, place].view(-1, *[1] * (y.dim() - 1)) * y)
+    y = torch.cat(values)
+    y = y.new_zeros(x.shape[0], *y.shape[1:]).index_add(0, torch.cat(rows), y)
+    return y.reshape(*tokens, *y.shape[1:])'''
+
+
+class Mixture(Operation):
+    """`logits[* e], expert(x[j]) [o] -> y[* o]`, with x[* j]: a block sees one token, not `*`."""
+
+    name = "mixture"
+    source = "arXiv 1701.06538; finitely many experts: a softmax and a product that is summed"
+    values = ("logits", "expert")
+    copied = frozenset({"expert"})
+    settings = {"top": 2}
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        logits, top = call.shape(0), call.amount("top").constant
+        if not logits:
+            raise call.refuse(rules.RankTooLow, needed=1, shape=show(logits))
+        finite(call, logits[-1])
+        most = logits[-1].constant
+        if top is not None and (top < 1 or top.denominator != 1 or (most and top > most)):
+            wanted = "a whole number from 1 to the number of experts"
+            raise call.refuse(rules.NotWhole, name="top", wanted=wanted)
+        return (call.shape(1),)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        context, nought = build.context, build.context.nought
+        logits, expert = operands.node(0), operands.node(1)
+        weights = Softmax(context, logits, call.span)
+        lacking = build.length(call.shape(1)[len(call.shape(0)) - 1 :])
+        return (Product(context, weights, expert, nought, (lacking, nought), call.span),)
+
+    def lengths(self, call: Apply) -> Iterable[Polynomial]:
+        top = call.settings["top"]
+        return [top.value] if isinstance(top, Amount) else ()
+
+    def helper(self, call: Apply) -> str:
+        return MIXTURE
+
+    def torch(self, use: Use) -> Value:
+        experts, (x,), more = use.module(1)
+        return use.result(call("_mixture", use.code(0), experts, use.length("top"), x, *more))
+
+
+OPERATIONS = (Mixture(),)

@@ -1,0 +1,100 @@
+"""`maxpool` and `avgpool (x, size, stride, padding)` over space; `unfold(image, size)`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from abcparam.calculus.node import Node
+from abcparam.calculus.structure import Largest
+from abcparam.code.nodes import call
+from abcparam.operations.arrangement import Unchanged
+from abcparam.operations.base import REQUIRED, Build, Call, Operands, finite, show
+from abcparam.operations.convolution import any_batch, slid, slides
+from abcparam.polynomials import Polynomial
+from abcparam.program import Amount, Apply, Shape
+from abcparam.rules import shapes as rules
+
+if TYPE_CHECKING:
+    from abcparam.code.use import Use
+    from abcparam.code.value import Value
+
+UNFOLD = '''\
+def _unfold(image: Tensor, size: int) -> Tensor:
+    """Square patches of images `[channels, rows, columns]`, row by row."""
+    image = image.unflatten(-1, (-1, size)).unflatten(-3, (-1, size))
+    return image.movedim((-4, -2), (-5, -4)).flatten(-3).flatten(-3, -2)'''
+WANTED = "[channels, length] or [channels, rows, columns]"
+
+
+class Pooling(Unchanged):
+    """`x[c n …] -> y[c m …]` over windows of one or two axes of space."""
+
+    settings = {"size": REQUIRED, "stride": "size", "padding": 0}
+
+    def __init__(self, short: str) -> None:
+        self.name = f"{short}pool"
+        self.short = short
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        x, size = call.shape(0), call.amount("size")
+        if len(x) not in {2, 3}:
+            raise call.refuse(rules.WrongRank, operand="the operand", wanted=WANTED, shape=show(x))
+        finite(call, *x[1:], size)
+        return ((x[0], *slid(call, x[1:], (size,) * (len(x) - 1))),)
+
+    def helper(self, call: Apply) -> str:
+        (x,) = call.operands
+        rank = len(x.shapes[0]) if x else 0
+        return any_batch(f"{self.short}_pool{rank - 1}d", rank, "size: int")
+
+    def lengths(self, call: Apply) -> Iterable[Polynomial]:
+        return [s.value for s in call.settings.values() if isinstance(s, Amount)]
+
+    def torch(self, use: Use) -> Value:
+        x, options = use.value(0), slides(use, usual=use.formula("size"))
+        function = f"_{self.short}_pool{use.rank() - 1}d"
+        if self.short == "avg":
+            return x.but(call(function, x.code, use.length("size"), **options))
+        return use.result(call(function, use.code(0), use.length("size"), **options))
+
+
+class MaxPool(Pooling):
+    """`x[c n …] -> y[c m …]`: the largest of each window."""
+
+    source = "arXiv 2006.14548 (Tensor Programs II), a nonlinearity of finitely many coordinates"
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        return (Largest(build.context, operands.nodes(), call.span),)
+
+
+class Unfold(Unchanged):
+    """`image[c rows columns] -> y[(r s) (c size size)]`: square patches, row by row."""
+
+    name = "unfold"
+    values = ("image",)
+    settings = {"size": REQUIRED}
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        image, size = call.shape(0), call.amount("size")
+        if len(image) != 3:
+            wanted, shape = "[channels, rows, columns]", show(image)
+            raise call.refuse(rules.WrongRank, operand="the image", wanted=wanted, shape=shape)
+        channels, rows, columns = image
+        finite(call, rows, columns, size)
+        return ((rows * columns / (size * size), channels * size * size),)
+
+    def helper(self, call: Apply) -> str:
+        return UNFOLD
+
+    def lengths(self, call: Apply) -> Iterable[Polynomial]:
+        (image,), size = call.operands, call.settings["size"]
+        if image is not None and isinstance(size, Amount):
+            yield from (length / size.value for length in image.shapes[0][1:])
+
+    def torch(self, use: Use) -> Value:
+        x = use.value(0)
+        return x.but(call("_unfold", x.code, use.length("size")))
+
+
+OPERATIONS = (MaxPool("max"), Pooling("avg"), Unfold())

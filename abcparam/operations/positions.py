@@ -1,0 +1,159 @@
+"""Positions: `rope` turns queries and keys, `relative_bias` and `alibi` are added to attention's
+logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from abcparam.calculus.linear import Value
+from abcparam.calculus.node import Node, Source
+from abcparam.code.nodes import call
+from abcparam.operations.arrangement import Unchanged
+from abcparam.operations.attention import per_head
+from abcparam.operations.base import REQUIRED, Build, Call, Operands, Operation, finite, show
+from abcparam.polynomials import number
+from abcparam.program import Amount, Apply, Shape
+from abcparam.rules import shapes as rules
+
+if TYPE_CHECKING:
+    from abcparam.code import value as code
+    from abcparam.code.use import Use
+    from abcparam.polynomials import Polynomial
+
+ROPE = '''\
+def _rope(x: Tensor, heads: int, theta: float) -> Tensor:
+    """Turns the two halves of each head by angles that grow with the position."""
+    x = x.unflatten(-1, (heads, -1))
+    half, exact = x.shape[-1] // 2, torch.promote_types(x.dtype, torch.float32)
+    steps = torch.arange(half, device=x.device, dtype=exact)
+    places = torch.arange(x.shape[-3], device=x.device, dtype=exact)
+    angles = places[:, None, None] / theta ** (steps / half)
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    left, right = x.chunk(2, -1)
+    turned = (left * cos - right * sin, right * cos + left * sin)
+    return torch.cat(turned, -1).flatten(-2)'''
+
+RELATIVE_BIAS = '''\
+def _relative_bias(
+    table: Tensor, length: int, max_distance: int, causal: bool
+) -> Tensor:
+    """Each head's entry for the distance from query to key (arXiv 1910.10683).
+
+    Half of the buckets are single distances, the others ranges that grow up to
+    `max_distance`. Keys to the right have buckets of their own, or none if `causal`.
+    """
+    count = table.shape[0] if causal else table.shape[0] // 2
+    place = torch.arange(length, device=table.device)
+    distance = place[:, None] - place
+    away = distance.clamp(min=0) if causal else distance.abs()
+    exact = count // 2
+    ratio = (away.clamp(min=1) / exact).log() / math.log(max_distance / exact)
+    far = (exact + (ratio * (count - exact)).long()).clamp(max=count - 1)
+    bucket = torch.where(away < exact, away, far)
+    if not causal:
+        bucket = bucket + count * (distance < 0)
+    return F.embedding(bucket, table).movedim(-1, -3)'''
+
+ALIBI = '''\
+def _alibi(bias: Tensor) -> Tensor:
+    """Fills `[heads, length, length]` with minus the distance times a slope per head."""
+    heads, length, _ = bias.shape
+    exact = torch.promote_types(bias.dtype, torch.float32)
+    place = torch.arange(length, device=bias.device, dtype=exact)
+    head = torch.arange(1, heads + 1, device=bias.device, dtype=exact)
+    slopes = 2 ** (-8 * head / heads)
+    distance = (place[:, None] - place).abs()
+    return bias - (slopes[:, None, None] * distance).to(bias.dtype)'''
+
+
+class Rope(Unchanged):
+    """`x[i (h d)] -> y[i (h d)]`: pairs of coordinates turned by an angle that grows with i."""
+
+    name = "rope"
+    settings = {"heads": 1, "theta": 10000}
+    source = "arXiv 2104.09864: rotations, which keep sizes"
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        x = call.shape(0)
+        if len(x) < 2:
+            raise call.refuse(rules.RankTooLow, needed=2, shape=show(x))
+        finite(call, x[-2])
+        head = per_head(call, "the operand", x[-1], call.amount("heads"))
+        if head.constant is not None and head.constant % 2:
+            raise call.refuse(rules.OddHead, head=head)
+        return (x,)
+
+    def helper(self, call: Apply) -> str:
+        return ROPE
+
+    def lengths(self, call: Apply) -> Iterable[Polynomial]:
+        (x,), heads = call.operands, call.settings["heads"]
+        if x is not None and isinstance(heads, Amount):
+            yield x.shapes[0][-1] / heads.value / number(2)
+
+    def torch(self, use: Use) -> code.Value:
+        x = use.value(0)
+        return x.but(call("_rope", x.code, use.length("heads"), use.number("theta")))
+
+
+class RelativeBias(Operation):
+    """`table[buckets h] -> y[h i j]`: an entry for each head and range of distances from i to j."""
+
+    name = "relative_bias"
+    source = "arXiv 1910.10683, section 2.1; a lookup: nothing is summed"
+    values = ("table",)
+    weights = frozenset({"table"})
+    settings = {"length": REQUIRED, "max_distance": 128, "causal": False}
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        table, length = call.shape(0), call.amount("length")
+        if len(table) != 2:
+            raise call.refuse(rules.RankTooLow, needed=2, shape=show(table))
+        finite(call, table[0], length)
+        return ((table[1], length, length),)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        return (Value(build.context, operands.parameter(0), lookup=True, span=call.span),)
+
+    def helper(self, call: Apply) -> str:
+        return RELATIVE_BIAS
+
+    def lengths(self, call: Apply) -> Iterable[Polynomial]:
+        distance = call.settings["max_distance"]
+        return [distance.value] if isinstance(distance, Amount) else ()
+
+    def torch(self, use: Use) -> code.Value:
+        table = use.body.weight(use.weight(0))
+        length = use.body.length(use.amount("length"))
+        distance, causal = use.length("max_distance"), use.flag("causal")
+        found = call("_relative_bias", use.parameter(0), length, distance, causal)
+        return use.result(found, table.scale, table.label)
+
+
+class Alibi(Operation):
+    """`-> y[h i j]`: minus the distance from i to j, times a slope of each head's own."""
+
+    name = "alibi"
+    source = "arXiv 2108.12409, section 3: a constant"
+    values = ()
+    settings = {"heads": REQUIRED, "length": REQUIRED}
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        length = call.amount("length")
+        finite(call, length)
+        return ((call.amount("heads"), length, length),)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        return (Source(build.context, self.name),)
+
+    def helper(self, call: Apply) -> str:
+        return ALIBI
+
+    def torch(self, use: Use) -> code.Value:
+        length = use.body.length(use.amount("length"))
+        return use.result(call("_alibi", use.body.zeros([use.length("heads"), length, length])))
+
+
+OPERATIONS = (Rope(), RelativeBias(), Alibi())

@@ -1,0 +1,32 @@
+"""Adafactor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abcparam.optimizers.base import Rule
+
+if TYPE_CHECKING:
+    from abcparam.calculus.parameter import Parameter
+    from abcparam.sizes import Size
+
+
+class Adafactor(Rule):
+    """`w -= lr * max(floor, RMS(w)) * gradient / sqrt(v)`: an update is relative to its weights.
+
+    What starts at exact zero starts from the floor, a constant.
+    """
+
+    name = "adafactor"
+    source = "arXiv 1804.04235, section 8; arXiv 2407.05872, section 2 (parameter scaling)"
+    gauge = 0
+    torch = "Adafactor"
+    settings = {"beta2_decay": "-0.8", "d": 1, "weight_decay": 0}
+    decoupled = True
+
+    def entry(self, parameter: Parameter, gamma: Size) -> Size:
+        weights = (parameter.sigma + parameter.a) | parameter.entry
+        return -parameter.c if weights.is_zero else weights - parameter.c
+
+
+OPTIMIZERS = (Adafactor(),)
