@@ -62,6 +62,7 @@ class Completed(Record):
                 "all": self.region.constraints(),
                 "gauges": [_gauge(gauge) for gauge in self.gauges],
                 "unconstrained": list(solution.free),
+                "no_largest": list(solution.endless),
             },
             "spec": self.text,
         }

@@ -23,6 +23,8 @@ def render_solution(found: Completed, colour: bool = False) -> str:
     if found.gauges:
         lines.append("free directions, which change nothing (gauges):")
         lines += [f"    {_gauge(gauge)}" for gauge in found.gauges]
+    if solution.endless:
+        lines.append(f"no largest learning rate: {', '.join(solution.endless)} can be smaller yet")
     if solution.free:
         lines.append(f"nothing depends on {', '.join(solution.free)}: 0")
     return "\n".join(lines)

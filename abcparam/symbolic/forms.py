@@ -7,8 +7,9 @@ are dropped as they come up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 from abcparam.program import Affine
 from abcparam.symbolic.linear import (
@@ -51,6 +52,9 @@ class SymbolicSpace:
         self.symbols = self.premises.symbols
         self.width = 1 + len(self.symbols)
         self.splits = True  # whether dividing by a size of several forms asks for cases
+        self._pruned: dict[Any, Forms] = {}
+        self._summed: dict[Any, Forms] = {}
+        self._assumed = self.premises.assumed
         self.origin: Form = (0,) * (self.width * max(1, len(self.names)))
         self.nought = SymbolicSize(self, (self.origin,))
         self.zero = SymbolicSize(self, ())
@@ -74,6 +78,24 @@ class SymbolicSpace:
         """The forms that may be the largest somewhere; the others are dominated by one that is
         kept.
         """
+        return self._once(self._pruned, forms, lambda: self._prune(forms))
+
+    def sums(self, left: Forms, right: Forms) -> Forms:
+        """The sums of two forms, pruned."""
+        return self._once(self._summed, (left, right), lambda: self._prune(_sums(left, right)))
+
+    def _once(self, known: dict[Any, Forms], key: Any, make: Callable[[], Forms]) -> Forms:
+        """Layers are alike: most questions come again before more is assumed."""
+        if self._assumed != self.premises.assumed:
+            self._assumed = self.premises.assumed
+            self._pruned.clear()
+            self._summed.clear()
+        found = known.get(key)
+        if found is None:
+            known[key] = found = make()
+        return found
+
+    def _prune(self, forms: Forms) -> Forms:
         reduced = list(dict.fromkeys(self.premises.reduce(form) for form in forms))
         if len(reduced) == 1:
             return tuple(reduced)
@@ -128,7 +150,9 @@ class SymbolicSize:
     def __add__(self, other: SymbolicSize) -> SymbolicSize:
         if not self.vectors or not other.vectors:
             return self.space.zero if self.is_zero or other.is_zero else self.space.unbounded
-        return self._made(_sums(self.vectors, other.vectors), _sums(self.bottom, other.bottom))
+        sums = self.space.sums
+        top, bottom = sums(self.vectors, other.vectors), sums(self.bottom, other.bottom)
+        return SymbolicSize(self.space, top, bottom)
 
     def _made(self, top: Forms, bottom: Forms) -> SymbolicSize:
         prune = self.space.prune

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from math import lcm
+from operator import mul
 from typing import NamedTuple
 
 from abcparam.record import Record
@@ -58,24 +60,31 @@ def negation(condition: Condition) -> Condition:
             return All(tuple(map(negation, parts)))
 
 
-def holds(condition: Condition, values: Mapping[str, Fraction], symbols: Sequence[str]) -> bool:
-    """Whether a condition holds for these values of the symbols."""
+# A point is `(denominator, numerator, …)`: whole numbers, the denominator positive.
+Point = tuple[int, ...]
+
+
+def point_of(values: Sequence[Fraction]) -> Point:
+    """The point at which the symbols have these values."""
+    denominator = lcm(*(value.denominator for value in values))
+    return (denominator, *(int(value * denominator) for value in values))
+
+
+def holds_at(condition: Condition, point: Point) -> bool:
+    """Whether a condition holds at a point."""
     match condition:
         case Linear(row, relation):
-            value = evaluate(row, values, symbols)
+            value: Number = sum(map(mul, row, point))
             return value >= 0 if relation == ">=" else value > 0 if relation == ">" else value == 0
         case All(parts):
-            return all(holds(part, values, symbols) for part in parts)
+            return all(holds_at(part, point) for part in parts)
         case Some(parts):
-            return any(holds(part, values, symbols) for part in parts)
+            return any(holds_at(part, point) for part in parts)
 
 
-def evaluate(row: Row, values: Mapping[str, Fraction], symbols: Sequence[str]) -> Fraction:
-    total = Fraction(row[0])
-    for coefficient, symbol in zip(row[1:], symbols, strict=True):
-        if coefficient:
-            total += coefficient * values[symbol]
-    return total
+def holds(condition: Condition, values: Mapping[str, Fraction], symbols: Sequence[str]) -> bool:
+    """Whether a condition holds for these values of the symbols."""
+    return holds_at(condition, point_of([values[symbol] for symbol in symbols]))
 
 
 def add(left: Form, right: Form) -> Form:
@@ -155,4 +164,4 @@ def decided(linear: Linear) -> Condition:
     """A constraint without symbols is one that always holds or never."""
     if any(linear.row[1:]):
         return linear
-    return ALWAYS if holds(linear, {}, [""] * (len(linear.row) - 1)) else NEVER
+    return ALWAYS if holds_at(linear, (1, *[0] * (len(linear.row) - 1))) else NEVER

@@ -3,7 +3,8 @@ the rationals.
 
 Every claim is universal ("this form is never negative where the premises hold"), so the premises
 themselves are checked first: contradictory ones prove anything. Every example is held against the
-conditions by our own evaluation before it is returned.
+conditions by our own evaluation before it is returned, and is kept: most claims that do not hold
+fail at an example that is known already, and the solver need not be asked.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from abcparam.symbolic.linear import (
     Form,
     Linear,
     Order,
+    Point,
     Row,
     Some,
-    holds,
+    holds_at,
     negation,
     plain,
+    point_of,
 )
 
 TIMEOUT_MS = 20_000
@@ -58,10 +61,18 @@ class Premises:
         self.order = order or Order((), len(self.symbols))
         self.conditions: list[tuple[int, Condition]] = []
         self.pivots: dict[int, Row] = {}  # symbol index -> the row that equals it
+        self._eliminations = 0
         self._known: dict[Form, bool] = {}
         self._hulls: dict[tuple[Form, ...], bool] = {}
+        self._points: list[Point] = []  # where the premises hold
+        self._atoms: dict[Linear, Any] = {}
         self._solver: Any = None
         self._variables: list[Any] | None = None
+
+    @property
+    def assumed(self) -> tuple[int, int]:
+        """Grows whenever more may follow from the premises."""
+        return len(self.conditions), self._eliminations
 
     # Building
 
@@ -73,13 +84,18 @@ class Premises:
     def formula(self, condition: Condition) -> Any:
         """A condition as the solver reads it."""
         match condition:
-            case Linear(row, relation):
-                term = self._term(row)
-                return term >= 0 if relation == ">=" else term > 0 if relation == ">" else term == 0
+            case Linear():
+                if condition not in self._atoms:
+                    self._atoms[condition] = self._atom(*condition)
+                return self._atoms[condition]
             case All(parts):
                 return z3().And([self.formula(part) for part in parts])
             case Some(parts):
                 return z3().Or([self.formula(part) for part in parts])
+
+    def _atom(self, row: Row, relation: str) -> Any:
+        term = self._term(row)
+        return term >= 0 if relation == ">=" else term > 0 if relation == ">" else term == 0
 
     def _term(self, row: Row) -> Any:
         parts = [z3().RealVal(str(Fraction(row[0])))]
@@ -93,6 +109,7 @@ class Premises:
         self.conditions.append((label, condition))
         self._known = {form: True for form, known in self._known.items() if known}
         self._hulls = {question: True for question, known in self._hulls.items() if known}
+        self._points = [point for point in self._points if holds_at(condition, point)]
         if self._solver is not None:
             self._solver.add(self.formula(condition))
 
@@ -122,6 +139,7 @@ class Premises:
             if value[index]:
                 self.pivots[other] = _substitute(value, index, solved)
         self._known, self._hulls = {}, {}
+        self._eliminations += 1
 
     def reduce_row(self, row: Row) -> Row:
         """The row without the symbols that equalities eliminate."""
@@ -159,31 +177,42 @@ class Premises:
         """Whether a condition holds wherever the premises do."""
         if isinstance(condition, (All, Some)) and not condition.parts:
             return isinstance(condition, All)
-        return self._ask(negation(condition)) is None
+        wrong = negation(condition)
+        return not self._known_at(wrong) and self._ask(wrong) is None
+
+    def _known_at(self, condition: Condition) -> bool:
+        """Whether a condition holds at a point that is known; the last to answer is asked first."""
+        for index, point in enumerate(self._points):
+            if holds_at(condition, point):
+                self._points.insert(0, self._points.pop(index))
+                return True
+        return False
 
     def example(self, condition: Condition) -> dict[str, Fraction] | None:
         """Values under which the premises and the condition hold, None if there are none."""
-        model = self._ask(condition)
-        return None if model is None else self._checked(model, condition)
+        values = self._ask(condition)
+        return None if values is None else dict(zip(self.symbols, values, strict=True))
 
-    def _checked(self, model: Any, condition: Condition) -> dict[str, Fraction]:
+    def _checked(self, model: Any, condition: Condition) -> list[Fraction]:
         """The values of a model, held against all that it is a model of."""
-        found = {}
-        for name, variable in zip(self.symbols, self.variables(), strict=True):
+        found = []
+        for variable in self.variables():
             value = model.eval(variable, model_completion=True)
-            found[name] = Fraction(value.numerator_as_long(), value.denominator_as_long())
+            found.append(Fraction(value.numerator_as_long(), value.denominator_as_long()))
+        point = point_of(found)
         for stated in (*(c for _, c in self.conditions), condition):
-            if not holds(stated, found, self.symbols):
+            if not holds_at(stated, point):
                 raise Unproved
+        self._points.append(point)
         return found
 
-    def _ask(self, condition: Condition) -> Any:
-        """A model of the premises and the condition, or None."""
+    def _ask(self, condition: Condition) -> list[Fraction] | None:
+        """Values under which the premises and the condition hold, or None."""
         solver = self._started()
         solver.push()
         solver.add(self.formula(condition))
         try:
-            return solver.model() if self._is_sat(solver) else None
+            return self._checked(solver.model(), condition) if self._is_sat(solver) else None
         finally:
             solver.pop()
 
@@ -234,7 +263,8 @@ class Premises:
         optimizer.minimize(z3().Sum([z3().If(term >= 0, term, -term) for term in terms]))
         if not self._is_sat(optimizer):
             raise Unproved
-        return self._checked(optimizer.model(), All(tuple(kept)))
+        values = self._checked(optimizer.model(), All(tuple(kept)))
+        return dict(zip(self.symbols, values, strict=True))
 
     def _is_sat(self, solver: Any) -> bool:
         answer = solver.check()

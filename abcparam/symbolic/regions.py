@@ -27,7 +27,7 @@ from abcparam.symbolic.linear import (
     opposite,
     subtract,
 )
-from abcparam.symbolic.premises import Premises
+from abcparam.symbolic.premises import Premises, Unproved
 from abcparam.symbolic.text import row_text
 from abcparam.symbolic.verdicts import Verdicts
 
@@ -90,7 +90,7 @@ def region_of(condition: Condition, symbols: Sequence[str]) -> Region:
     premises = Premises(names)
     plain, choices = _clauses(condition)
     while True:
-        if premises.example(All(tuple(plain))) is None:
+        if premises.example(All((*plain, *map(_condition, choices)))) is None:
             return Region(names, (), empty=True)
         plain = _irredundant(names, plain, choices)
         found = _reduced(names, plain, choices)
@@ -144,7 +144,7 @@ def _alternatives(condition: Condition) -> Clause:
     return tuple(dict.fromkeys(found))
 
 
-class TooMany(Exception):
+class TooMany(Unproved):
     """A region with too many alternatives to write down."""
 
 

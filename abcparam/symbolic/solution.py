@@ -16,11 +16,11 @@ from abcparam.calculus.graph import build_graph
 from abcparam.calculus.linear import Linear as Map
 from abcparam.calculus.node import Node
 from abcparam.judge import laws_of
-from abcparam.program import OWN, Affine, Program, Tensor
+from abcparam.program import GOALS, OWN, Affine, Program, Tensor
 from abcparam.record import Record
 from abcparam.symbolic.derivation import Impossible, derive_laws
-from abcparam.symbolic.linear import ALWAYS, All, Condition, Linear, Row, Some, holds
-from abcparam.symbolic.premises import Premises, Unproved
+from abcparam.symbolic.linear import ALWAYS, All, Condition, Linear, Row, Some
+from abcparam.symbolic.premises import Premises
 from abcparam.symbolic.regions import Region, region_of
 from abcparam.symbolic.symbols import (
     Place,
@@ -57,6 +57,7 @@ class Solution(Record):
     region: Region
     gauges: tuple[Gauge, ...]
     free: tuple[str, ...]  # symbols that nothing constrains
+    endless: tuple[str, ...]  # learning rates that can always be larger, short of some limit
     verdict: str
 
     @property
@@ -90,31 +91,59 @@ def solve(
         cases = [verdicts_of(found) for found in derive_laws(named, tuple(places))]
     except Impossible as impossible:
         raise _unsolvable(program, goal, impossible) from None
-    condition = Some(tuple(_wanted(case, goal) for case in cases))
     premises = Premises(tuple(places))
-    premises.assume(condition)
+    premises.assume(Some(tuple(case.condition(goal) for case in cases)))
     if premises.example(ALWAYS) is None:
         raise _unsolvable(program, goal, None)
+    largest, endless = _largest(cases, goal, places)
+    wanted = _wanted(cases, goal, largest)
+    condition = Some(wanted)
+    premises.assume(condition)
     values = _canonical(premises, places, _preferences(named, places, order))
-    region = _region(cases, goal, values)
+    region = _region(wanted, premises.symbols)
     gauges = _gauges(named, places, region)
     free = _unconstrained(condition, premises.symbols)
     verdict = _verified(bind(named, values), goal)
-    return Solution(named, places, values, region, gauges, free, verdict)
+    return Solution(named, places, values, region, gauges, free, endless, verdict)
 
 
-def _wanted(case: Verdicts, goal: str) -> Condition:
-    """The goal, with every update as large as it may be."""
-    return All((case.condition(goal), case.largest))
+Rates = Sequence[Place]  # of learning rates
 
 
-def _region(cases: Iterable[Verdicts], goal: str, values: Mapping[str, Fraction]) -> Region:
-    """All solutions of the case that the chosen one belongs to."""
-    for case in cases:
-        region = region_of(_wanted(case, goal), case.derivation.symbols)
-        if holds(region.condition, values, region.symbols):
-            return region
-    raise Unproved
+def _wanted(cases: Sequence[Verdicts], goal: str, largest: Rates) -> tuple[Condition, ...]:
+    """The goal with these learning rates as large as they may be, in each case."""
+    return tuple(
+        All((case.condition(goal), *(case.largest(place.paths) for place in largest)))
+        for case in cases
+    )
+
+
+def _largest(
+    cases: Sequence[Verdicts], goal: str, places: Mapping[str, Place]
+) -> tuple[Rates, tuple[str, ...]]:
+    """The unknown learning rates that are to be the largest; and those that have no largest value,
+    by symbol: kernel regimes end short of where features move. Maximal updates are the largest.
+    """
+    largest: list[Place] = []
+    endless: list[str] = []
+    premises = Premises(tuple(places))
+    for symbol, place in places.items() if goal != GOALS[0] else ():
+        if place.letter == "c" and place.dim == OWN:
+            more = Some(_wanted(cases, goal, (*largest, place)))
+            if premises.example(more) is None:
+                endless.append(symbol)
+            else:
+                largest.append(place)
+    return largest, tuple(endless)
+
+
+def _region(wanted: Sequence[Condition], symbols: Sequence[str]) -> Region:
+    """All solutions, of every case."""
+    found = [region_of(condition, symbols) for condition in wanted]
+    several = [region for region in found if not region.empty]
+    if len(several) == 1:
+        return several[0]
+    return region_of(Some(tuple(region.condition for region in several)), symbols)
 
 
 def _is(premises: Premises, symbol: str, value: Fraction) -> Linear:
@@ -315,7 +344,7 @@ def _unsolvable(program: Program, goal: str, impossible: Impossible | None) -> U
     except Impossible as never:
         return Unsolvable((), never.reasons)
     premises = Premises(tuple(places))
-    premises.assume(Some(tuple(_wanted(case, goal) for case in cases)))
+    premises.assume(Some(tuple(case.condition(goal) for case in cases)))
     smallest = _smallest(
         premises, {symbol: _is(premises, symbol, value) for symbol, value in fixed.items()}
     )

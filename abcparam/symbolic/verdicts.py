@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from abcparam.calculus.graph import Graph
@@ -42,10 +43,12 @@ class Verdicts(Record):
         rest = _each((*self.features, *self.slack, *self.passed))
         return NEVER if self.stuck else All((moves, rest))
 
-    @property
-    def largest(self) -> Condition:
-        """Every update as large as it may be."""
-        return NEVER if self.stuck else _each(self.slack)
+    def largest(self, paths: Collection[str]) -> Condition:
+        """The update of one of these tensors, which share a learning rate, is as large as it may
+        be; any where none of them moves.
+        """
+        theirs = [r for r in self.slack if r.parameter and r.parameter.tensor.path in paths]
+        return Some(tuple(r.condition for r in theirs)) if theirs else ALWAYS
 
     def condition(self, verdict: str, maximal: Condition | None = None) -> Condition:
         """What a verdict asks of the symbols. `stable` and `complete` are no verdicts, but may be
