@@ -23,6 +23,15 @@ class Rule:
     fused: ClassVar[bool] = False  # whether its torch class has fused kernels
     helper: ClassVar[str] = ""  # its class, where torch.optim has none
     spectral: ClassVar[bool] = False  # the entry of an update is a spectral norm
+    axes: ClassVar[int | None] = None  # of the tensors that it takes; None: any number
+    words: ClassVar[
+        Mapping[str, tuple[str, ...]]
+    ] = {}  # settings that are words, the default first
+    fixed: ClassVar[Mapping[str, str]] = {}  # what its torch class is told beside settings
+
+    def chosen(self, words: Mapping[str, str]) -> Rule:
+        """The rule with these words for its settings."""
+        return self
 
     def entry(self, parameter: Parameter, gamma: Size) -> Size:
         """Size of an entry of an update of w, from the size of its gradient `gamma` (not zero)."""

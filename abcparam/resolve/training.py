@@ -28,14 +28,25 @@ def resolve_optimizers(world: Globals, spec: syntax.Spec) -> tuple[Optimizer, ..
 def _optimizer(world: Globals, declared: syntax.Optimizer) -> Optimizer:
     rule = optimizers()[declared.name.id]
     settings = {name: _default(default) for name, default in rule.settings.items()}
+    words = {key: allowed[0] for key, allowed in rule.words.items()}
     for setting in declared.settings:
-        _set(world, settings, setting)
+        if setting.key in words:
+            words[setting.key] = _word(world, setting, rule.words[setting.key])
+        else:
+            _set(world, settings, setting)
     if not any(s.key == "lr" for s in declared.settings):
         fields = {"name": rule.name, "key": "lr"}
         world.collector.add(training_rules.MissingSetting.at(declared.name.span, **fields))
     settings.setdefault("lr", _number(1))
     selectors = tuple(_dotted(selector) for selector in declared.selectors)
-    return Optimizer(rule, selectors, settings, declared.span)
+    return Optimizer(rule.chosen(words), selectors, settings, declared.span)
+
+
+def _word(world: Globals, setting: syntax.Setting, allowed: Sequence[str]) -> str:
+    if isinstance(setting.value, syntax.Name) and setting.value.id in allowed:
+        return setting.value.id
+    world.collector.add(_not(setting, f"one of {', '.join(allowed)}"))
+    return allowed[0]
 
 
 def _set(world: Globals, settings: dict[str, Setting], setting: syntax.Setting) -> None:
@@ -129,7 +140,11 @@ def _trained_by(world: Globals, tensor: Tensor, declared: Sequence[Optimizer]) -
         fields = {"problem": problem, "count": "both" if found else "none"}
         world.collector.add(rules.NoOptimizer.at(tensor.span, **fields))
     index = found[0] if found else 0
-    settings = declared[index].settings
+    rule, settings = declared[index].rule, declared[index].settings
+    if rule.axes is not None and len(tensor.axes) != rule.axes and not tensor.frozen:
+        fields = {"wanted": str(rule.axes), "axes": str(len(tensor.axes))}
+        fields |= {"optimizer": rule.name, "tensor": tensor.path}
+        world.collector.add(training_rules.WrongAxes.at(tensor.span, **fields))
     lr, decay, epsilon = (settings.get(key) for key in ("lr", "weight_decay", "eps"))
     assert isinstance(lr, Amount)
     return replace(

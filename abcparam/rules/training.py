@@ -35,3 +35,16 @@ class MissingSetting(Rule):
     message = "the optimizer `{name}` has no `{key}`"
     label = "add `{key} = …`"
     help = "for example `optimizer {name} {{ lr = lr }}` after `hyper lr = 3e-3`"
+
+
+class WrongAxes(Rule):
+    """An optimizer that makes orthogonal matrices (Muon) can train matrices only.
+
+    optimizer muon for hidden { lr = 0.02 }
+    optimizer adamw { lr = 3e-3 }               # takes the rest: vectors, tables, readouts
+    """
+
+    code = "P0424"
+    message = "`{optimizer}` trains tensors of {wanted} axes, and `{tensor}` has {axes}"
+    label = "trained by `{optimizer}`"
+    help = "give it another optimizer: `optimizer adamw for {tensor} {{ lr = lr }}`"

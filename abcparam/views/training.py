@@ -205,6 +205,7 @@ def _call(scope: Scope, place: Place, optimizer: Optimizer, groups: Code) -> Cod
     for name, setting in optimizer.settings.items():
         if name not in GROUPED and not _is_default(setting, optimizer.rule.settings.get(name)):
             keywords.append((name, _setting(scope, place, setting)))
+    keywords += [(name, Constant(word)) for name, word in optimizer.rule.fixed.items()]
     if optimizer.rule.fused:
         keywords.append(("fused", call("_fused", groups)))
     return nodes.Call(path(_class(optimizer)), (groups,), tuple(keywords))

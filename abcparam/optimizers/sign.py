@@ -1,0 +1,92 @@
+"""Lion and sign descent: every coordinate moves by the learning rate."""
+
+from __future__ import annotations
+
+from abcparam.optimizers.adam import Adam
+
+LION = '''class Lion(torch.optim.Optimizer):
+    """`w -= lr * sign(b1 * m + (1 - b1) * gradient)`, with decoupled weight decay."""
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        loss = torch.enable_grad()(closure)() if closure else None
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["momentum"] = torch.zeros_like(parameter)
+                momentum = state["momentum"]
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                update = momentum.lerp(parameter.grad, 1 - group["betas"][0])
+                parameter.sub_(group["lr"] * update.sign())
+                momentum.lerp_(parameter.grad, 1 - group["betas"][1])
+        return loss'''
+
+SIGN = '''class SignSGD(torch.optim.Optimizer):
+    """`w -= lr * sign(m)`, m a running mean of gradients."""
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+    ) -> None:
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        loss = torch.enable_grad()(closure)() if closure else None
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["momentum"] = torch.zeros_like(parameter)
+                momentum = state["momentum"]
+                momentum.lerp_(parameter.grad, 1 - group["momentum"])
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                parameter.sub_(group["lr"] * momentum.sign())
+        return loss'''
+
+
+class Lion(Adam):
+    """The sign of an average of gradients: an entry is exactly the learning rate."""
+
+    name = "lion"
+    source = "arXiv 2302.06675, Algorithm 2; law of entrywise optimizers, arXiv 2308.01814"
+    torch = "Lion"
+    helper = LION
+    fused = False
+    settings = {"betas": ("0.9", "0.99"), "weight_decay": 0}
+    decoupled = True
+    epsilon = False
+
+
+class SignSGD(Adam):
+    """The sign of the gradient, or of its running mean."""
+
+    name = "signsgd"
+    source = "arXiv 1802.04434, Algorithm 1; law of entrywise optimizers, arXiv 2308.01814"
+    torch = "SignSGD"
+    helper = SIGN
+    fused = False
+    settings = {"momentum": 0, "weight_decay": 0}
+    decoupled = True
+    epsilon = False
+
+
+OPTIMIZERS = (Lion(), SignSGD())
