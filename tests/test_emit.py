@@ -584,3 +584,45 @@ def test_fully_shard(tmp_path: Path):
     command = [sys.executable, str(script), str(tmp_path)]
     found = subprocess.run(command, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
+
+
+def test_batch_norm_is_pytorch_s(tmp_path: Path):
+    """In training and in evaluation, with what it remembers; each copy and call has its own."""
+    text = """model M
+dim width -> inf, base = 8
+dim side = 5
+dim classes = 3
+parametrization mup
+tensor stem : input [width, 2, 3, 3]
+tensor V : output [classes, width]
+forward(x : [2, side, side]) {
+    x = conv2d(stem, x)
+    repeat 2 as stages { x = batchnorm(x) }
+    return V @ mean(batchnorm(2 * x), axis = (-2, -1))
+}
+optimizer sgd { lr = 0.1 }
+loss cross_entropy
+"""
+    _, module = build(text, tmp_path)
+    with torch.device("meta"):
+        model = module.M(module.Config())
+    model.to_empty(device="cpu").reset_parameters()
+    assert [name for name, _ in model.named_buffers()] == [
+        f"{place}running_{kind}"
+        for place in ("", "stages.0.", "stages.1.")
+        for kind in ("mean", "var")
+    ]
+    norms = [nn.BatchNorm2d(8, affine=False) for _ in range(3)]
+
+    def plain(x: Tensor) -> Tensor:
+        y = norms[1](norms[0](F.conv2d(x, model.stem)))
+        return model.V(norms[2](2 * y).mean((-2, -1)))
+
+    for training in (True, True, False):
+        for part in (model, *norms):
+            part.train(training)
+        x = torch.randn(4, 2, 5, 5)
+        torch.testing.assert_close(model(x), plain(x))
+    for place, norm in zip(("stages.0.", "stages.1.", ""), norms, strict=True):
+        torch.testing.assert_close(model.get_buffer(f"{place}running_mean"), norm.running_mean)
+        torch.testing.assert_close(model.get_buffer(f"{place}running_var"), norm.running_var)

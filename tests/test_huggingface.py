@@ -37,7 +37,7 @@ def transposed(x: Tensor) -> Tensor:
 
 def third(index: int) -> Pick:
     """One of query, key and value, which GPT-2 keeps side by side and transposed."""
-    return lambda x: x.chunk(3, -1)[index].T
+    return lambda x: x.chunk(3, -1)[index].permute(*range(x.dim())[::-1])
 
 
 def part(expert: int, half: int | None = None) -> Pick:

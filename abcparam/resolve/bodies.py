@@ -26,7 +26,8 @@ from abcparam.program import (
 )
 from abcparam.record import Record, replace
 from abcparam.resolve.amounts import NotStatic, Statics
-from abcparam.resolve.calls import Calls, Copies, Quiet, wrong_count
+from abcparam.resolve.arguments import Quiet
+from abcparam.resolve.calls import Calls, Copies, wrong_count
 from abcparam.resolve.names import snake_case
 from abcparam.resolve.tensors import Globals, resolve_tensor
 from abcparam.rules import exponents as rules

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from abcparam import syntax
-from abcparam.diagnostics import Diagnostic, did_you_mean
+from abcparam.diagnostics import Diagnostic
 from abcparam.operations import operations
 from abcparam.operations.base import REQUIRED, Call, Operation, Refused, show
 from abcparam.polynomials import ONE, number
@@ -23,21 +23,13 @@ from abcparam.program import (
     map_shape,
 )
 from abcparam.record import Record, replace
+from abcparam.resolve.arguments import Quiet, arguments
 from abcparam.rules import exponents as rules
-from abcparam.rules import names as name_rules
 from abcparam.rules import shapes as shape_rules
 from abcparam.source import Span
 
 if TYPE_CHECKING:
     from abcparam.resolve.bodies import Body
-
-
-class Quiet(Exception):
-    """Ends a statement; the diagnostic is None where the error has been reported already."""
-
-    def __init__(self, diagnostic: Diagnostic | None) -> None:
-        super().__init__()
-        self.diagnostic = diagnostic
 
 
 class Copies(Record):
@@ -232,7 +224,7 @@ class Calls:
     def _block(
         self, call: syntax.Call, block: syntax.Block, copies: Copies | None = None
     ) -> Invoke:
-        given = self._arguments(call, block.name.id, [p.name.id for p in block.parameters])
+        given = arguments(call, block.name.id, [p.name.id for p in block.parameters])
         values: dict[str, Expression] = {}
         sizes: dict[str, Amount | bool] = {}
         for parameter in block.parameters:
@@ -279,7 +271,7 @@ class Calls:
         assert isinstance(instance, Instance)
         module = instance.module
         names = [name for name, _ in module.inputs]
-        given = self._arguments(call, module.name, names)
+        given = arguments(call, module.name, names)
         operands = []
         for name, shape in module.inputs:
             if name not in given:
@@ -300,51 +292,6 @@ class Calls:
             fields = {"operation": name, "left": show(found), "right": show(wanted)}
             raise Quiet(shape_rules.ShapesDiffer.at(call.span, **fields))
 
-    def _arguments(
-        self, call: syntax.Call, name: str, order: Sequence[str]
-    ) -> dict[str, syntax.Expression]:
-        """Arguments by parameter."""
-        given: dict[str, syntax.Expression] = {}
-        positional = [a for a in call.arguments if a.name is None]
-        if len(positional) > len(order):
-            most = (
-                f"{len(order)} argument{'s' if len(order) != 1 else ''}" if order else "no argument"
-            )
-            fields = {"operation": name, "most": most, "count": len(positional)}
-            signature = f"`{name}({', '.join(order)})`"
-            raise Quiet(
-                rules.TooManyArguments.at(positional[-1].span, signature=signature, **fields)
-            )
-        for parameter, argument in zip(order, positional, strict=False):
-            given[parameter] = argument.value
-        for argument in call.arguments:
-            if argument.name is not None:
-                self._keyword(name, order, argument, given)
-        return given
-
-    def _keyword(
-        self,
-        name: str,
-        order: Sequence[str],
-        argument: syntax.Argument,
-        given: dict[str, syntax.Expression],
-    ) -> None:
-        assert argument.name is not None
-        if argument.name not in order:
-            suggestion, known = did_you_mean(argument.name, order), ", ".join(order)
-            fields = {
-                "owner": f"`{name}`",
-                "name": argument.name,
-                "known": known,
-                "suggestion": suggestion,
-            }
-            raise Quiet(name_rules.UnknownSetting.at(argument.span, **fields))
-        if argument.name in given:
-            raise Quiet(
-                name_rules.OnlyOnce.at(argument.span, what=argument.name, line=argument.span.line)
-            )
-        given[argument.name] = argument.value
-
     # Operations
 
     def _operation(self, call: syntax.Call, operation: Operation) -> Expression:
@@ -354,7 +301,7 @@ class Calls:
         if operation.many:
             return self._many(call, operation)
         order = operation.order
-        given = self._arguments(call, operation.name, order)
+        given = arguments(call, operation.name, order)
         operands: tuple[Expression | None, ...] = ()
         for name in operation.values:
             if name in operation.copied and name in given:
@@ -378,7 +325,7 @@ class Calls:
         named = syntax.Call(
             call.function, tuple(a for a in call.arguments if a.name), span=call.span
         )
-        given = self._arguments(named, operation.name, list(operation.settings))
+        given = arguments(named, operation.name, list(operation.settings))
         return self.apply(operation.name, operands, self._settings(call, operation, given), call)
 
     def _given(

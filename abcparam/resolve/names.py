@@ -17,6 +17,7 @@ from abcparam.source import START, Span
 from abcparam.written import written
 
 AMOUNT_FUNCTIONS = {"round_up": 2, "base": 1, "sqrt": 1}
+RECURRENCES = frozenset({"mamba", "ssm", "selective_scan", "associative_scan"})  # have no law
 INITS = ("normal", "uniform", "orthogonal", "zeros", "ones", "constant")
 
 
@@ -355,6 +356,15 @@ class _Names:
         elif name not in AMOUNT_FUNCTIONS and (
             name not in operations() or operations()[name].hidden
         ):
+            if name.lower() in RECURRENCES:
+                what = f"a selective state-space recurrence, `{name}`,"
+                remedy = (
+                    "there is no theory of its scaling yet: use attention, or a finite `repeat`"
+                )
+                self.report(
+                    rules_of_exponents.NotCovered, call.function.span, what=what, remedy=remedy
+                )
+                return
             known = [o.name for o in operations().values() if not o.hidden]
             known += [
                 n

@@ -1,0 +1,123 @@
+"""Exact laws of operations, and what is refused because it has none."""
+
+from __future__ import annotations
+
+import pytest
+
+import abcparam
+from abcparam import SpecError
+from abcparam.calculus.node import Node
+
+HEAD = """model Probe
+dim width -> inf, base = 64
+dim head = 16
+dim heads = width / head
+dim colours = 3
+dim side = 8
+dim classes = 10
+dim experts = 4
+hyper lr = 0.1
+parametrization mup
+tensor stem : input [width, colours, 1, 1]
+tensor readout : output [classes, width] { init = normal(1) }
+"""
+TAIL = """optimizer adam { lr = lr, eps = 0 }
+loss cross_entropy
+"""
+
+
+def activations(
+    body: str, tensors: str = "", result: str = "mean(y, axis = (-2, -1))"
+) -> dict[str, Node]:
+    text = f"""{HEAD}{tensors}
+forward(image : [colours, side, side]) {{
+    x = conv2d(stem, image)
+    {body}
+    return readout @ {result}
+}}
+{TAIL}"""
+    return abcparam.check(text).graph.activations
+
+
+def laws(node: Node) -> tuple[str, ...]:
+    return tuple(map(str, (node.s0, node.d, node.g0, node.gd)))
+
+
+def test_a_convolution_is_a_linear_map():
+    """arXiv 2203.03466, appendix B: its fan-in is kernel times channels, and kernels are finite."""
+    kernel = activations("y = conv2d(A, x, padding = 1)", "tensor A : hidden [width, width, 3, 3]")
+    tensor = "tensor A : hidden [width, width]"
+    turned = "y = transpose(A @ transpose(flat))"
+    plain = activations(f"flat = mean(x, axis = -1)\n    {turned}", tensor, "mean(y, axis = -1)")
+    assert laws(kernel["y"]) == laws(plain["y"])
+
+
+@pytest.mark.parametrize(("groups", "axis"), [("width", "1"), ("heads", "head")])
+def test_many_groups_are_maps_of_finite_fan(groups: str, axis: str):
+    """A group of finitely many channels sums nothing infinite, forward or backward."""
+    found = activations(
+        f"y = conv2d(A, x, groups = {groups})", f"tensor A : input [width, {axis}, 1, 1]"
+    )
+    assert laws(found["y"]) == laws(found["x"])
+
+
+@pytest.mark.parametrize("norm", ["batchnorm(z)", "groupnorm(z, groups = 4)"])
+@pytest.mark.parametrize("power", ["-1", "-1/2", "0", "1/3", "1"])
+def test_norms_divide_their_input_s_scale_out(norm: str, power: str):
+    """Change and gradient as under layernorm: what comes out does not know the factor."""
+    found = activations(f"z = width^({power}) * x\n    y = {norm}")
+    assert laws(found["y"])[:2] == ("1", "1")
+    plain = activations(f"z = 1 * x\n    y = {norm}")
+    assert laws(found["x"]) == laws(plain["x"])
+
+
+def test_the_largest_of_centred_values_is_not_centred():
+    """The mean over the width of what a convolution gives falls, that of its maxima does not."""
+    sizes = {}
+    for name in ("maxpool", "avgpool"):
+        body = f"z = {name}(conv2d(A, x), size = 2)\n    y = mean(z, axis = 0)"
+        found = activations(
+            body, "tensor A : hidden [width, width, 1, 1]", "mean(z, axis = (-2, -1))"
+        )
+        sizes[name] = str(found["y"].s0)
+    assert sizes == {"maxpool": "1", "avgpool": "width^(-1/2)"}
+
+
+EXPERT = """tensor router : output [experts, width] { init = normal(1) }
+block Expert(x) {
+    tensor A : hidden [width, width]
+    return A @ x
+}
+"""
+
+
+def test_a_mixture_of_finitely_many_experts_is_of_their_size():
+    body = "z = mean(x, axis = (-2, -1))\n    y = mixture(router @ z, Expert(z), top = 2)"
+    found = activations(body, EXPERT, "y")
+    assert (str(found["y"].s0), str(found["y"].d)) == ("1", "1")
+
+
+UNCOVERED = {
+    "experts that grow": ("mixture(R @ z, Expert(z))", "tensor R : hidden [width, width]", "P0306"),
+    "space that grows": ("conv1d(C, R @ x[0])", "", "P0306"),
+    "a softmax over the width": ("softmax(z)", "", "P0306"),
+    "a state-space recurrence": ("mamba(z)", "", "P0417"),
+    "a selective scan": ("selective_scan(z, z)", "", "P0417"),
+    "values divided by values": ("z / z", "", "P0417"),
+}
+
+
+@pytest.mark.parametrize("what", UNCOVERED)
+def test_what_has_no_law_is_refused(what: str):
+    value, tensors, code = UNCOVERED[what]
+    if "conv1d" in value:
+        tensors = "tensor R : input [width, side]\ntensor C : input [width, side, 1]"
+    body = f"z = mean(x, axis = (-2, -1))\n    y = {value}"
+    with pytest.raises(SpecError) as caught:
+        activations(body, EXPERT + tensors, "y")
+    assert code in [d.code for d in caught.value.diagnostics]
+
+
+def test_an_exponent_of_a_finite_dim_is_refused():
+    with pytest.raises(SpecError, match="classes"):
+        activations("y = x", "tensor A : input [width] { a[classes] = 1 }")
