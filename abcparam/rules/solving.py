@@ -53,3 +53,16 @@ class NoExponents(Rule):
     help = (
         "change the forward graph: `abcparam check` with any exponents says what goes wrong where"
     )
+
+
+class DependsOnSymbols(Rule):
+    """The spec has symbols of its own beside `?`, and no exponents that are affine in them make it
+    what it should be for all their values.
+
+    There may be some for one value of the symbols, and others for another.
+    """
+
+    code = "P0705"
+    message = "no exponents affine in {symbols} make it {goal} for all values"
+    label = "may have any value"
+    help = "give it one: `--set {first}=1/2`"
