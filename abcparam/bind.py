@@ -68,11 +68,6 @@ def require_no_unknowns(program: Program) -> None:
     _require(program, lambda symbol: symbol.startswith("?"))
 
 
-def require_no_symbols(program: Program) -> None:
-    """The same for symbols alone: `?` may be there."""
-    _require(program, lambda symbol: not symbol.startswith("?"))
-
-
 def _require(program: Program, refused: Callable[[str], bool]) -> None:
     errors: dict[str, Diagnostic] = {}
     for tensor in program.tensors.values():

@@ -11,7 +11,9 @@ from abcparam.derived import Derived, Laws
 from abcparam.judge import TensorLaw
 from abcparam.program import VERDICTS, Program
 from abcparam.report import nonzero, shape_text
+from abcparam.sizes import Size
 from abcparam.symbolic.regions import Region, clause_texts, region_lines
+from abcparam.symbolic.text import rate_text
 from abcparam.table import columns
 
 Lines = list[str]
@@ -83,7 +85,9 @@ def _movement(case: Laws) -> Lines:
         return []
     if not size.vectors:
         return ["", "features do not move"]
-    return ["", f"features move like {size}"]
+    rate = None if isinstance(size, Size) else rate_text(size)
+    papers = [] if rate is None else [f"r = {rate}, in the papers' letters (width^-r)"]
+    return ["", f"features move like {size}", *papers]
 
 
 # Regions

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from abcparam import syntax
-from abcparam.bind import bind, require_no_symbols
+from abcparam.bind import bind
 from abcparam.diagnostics import Diagnostic, SpecError
 from abcparam.edit import edited, without_unknowns
 from abcparam.insertion import inserted
@@ -20,8 +20,8 @@ from abcparam.rules.exponents import MissingExponent
 from abcparam.source import START, Source, Span
 from abcparam.symbolic.premises import Unproved
 from abcparam.symbolic.regions import Region
-from abcparam.symbolic.solution import Gauge, Solution, Unsolvable, solve
-from abcparam.symbolic.symbols import Place
+from abcparam.symbolic.solution import Dependent, Gauge, Solution, Unsolvable, solve
+from abcparam.symbolic.symbols import Place, first_symbol
 
 MUP = "mup"
 LETTERS = "abc"
@@ -91,16 +91,20 @@ def complete(
 ) -> Completed:
     """Fills every `?`. A spec without any exponents gets a `parametrization` block.
 
-    Raises `SpecError` for an invalid spec and where there is no solution (P0701), or none could be
-    proved (P0703).
+    Raises `SpecError` for an invalid spec and where there is no solution (P0701), none for all
+    values of its own symbols (P0705), or none could be proved (P0703).
     """
     spec = _with_unknowns(source)
     program = bind(resolve(parse(spec), spec), values or {})
-    require_no_symbols(program)
     try:
         solution = solve(program, goal, order)
     except Unsolvable as found:
         raise SpecError(spec, _contradiction(program, goal, found)) from None
+    except Dependent as found:
+        symbols = ", ".join(f"`{symbol}`" for symbol in found.symbols)
+        fields = {"symbols": symbols, "first": found.symbols[0], "goal": goal}
+        error = rules.DependsOnSymbols.at(first_symbol(program), **fields)
+        raise SpecError(spec, [error]) from None
     except Unproved:
         raise SpecError(spec, [rules.GaveUp.at(START)]) from None
     return Completed(source, _filled(spec, program, solution), goal, solution)

@@ -16,6 +16,8 @@ BENCHMARKS = {
     "check": ("startup", "check", "a cold `abcparam check` beside `import sympy`"),
     "compile": ("startup", "compile_", "a cold `abcparam compile` beside `import torch`"),
     "tensors": ("tensors", "per_tensor", "cost per tensor of 20,000 tensors beside 200"),
+    "derive": ("symbols", "derive", "a cold `abcparam derive` beside `import sympy`; depth"),
+    "solve": ("symbols", "solve", "a cold `abcparam solve` beside `import sympy`; depth"),
     "step": ("steps", "beside_handwritten", "a training step beside hand-written PyTorch"),
     "mup": ("steps", "beside_mup", "a training step beside microsoft/mup"),
 }

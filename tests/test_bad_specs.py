@@ -25,7 +25,7 @@ BAD = Path(__file__).parent / "bad"
 SPECS = sorted(BAD.glob("*.param"))
 OF_FILES = ("P0901", "P0902", "P0903")  # about what is written, not about a spec
 TIMED_OUT = ("P0703",)  # about what the solver could not decide
-OF_TWO = ("P0705",)  # about two specs
+OF_TWO = ("P0706",)  # about two specs
 RULES = {code: rule for code, rule in codes().items() if code >= "P02"}
 
 

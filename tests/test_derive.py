@@ -14,6 +14,7 @@ import sympy
 
 import abcparam
 from abcparam.cli import main
+from abcparam.derived_text import render_derived
 from abcparam.driver import load, to_source
 from abcparam.program import VERDICTS
 from abcparam.symbolic.judgement import judge_symbolic
@@ -41,6 +42,12 @@ def test_the_rate_of_features_is_tensor_programs_iv_s():
     for _ in range(200):
         values = {symbol: sympy.Rational(draw.randint(-9, 9), 4) for symbol in symbols.values()}
         assert sympy.log(law.subs(values), width).equals(sympy.log(published.subs(values), width))
+
+
+def test_the_rate_of_features_is_said_in_the_letter_of_the_papers():
+    text = render_derived(abcparam.derive(mlp(1, "adam")))
+    assert "features move like width^(-a1 - c1)" in text
+    assert "\nr = a1 + c1, in the papers' letters" in text
 
 
 @pytest.mark.parametrize("every", [False, True])

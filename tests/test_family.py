@@ -161,7 +161,7 @@ def test_what_differs_in_more_is_refused(old: str, new: str, said: str):
     with pytest.raises(SpecError) as refused:
         abcparam.interpolate(text, text.replace(old, new))
     (error,) = refused.value.diagnostics
-    assert error.code == "P0705"
+    assert error.code == "P0706"
     assert said in error.message
 
 

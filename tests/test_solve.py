@@ -13,6 +13,7 @@ import abcparam
 from abcparam.cli import main
 from abcparam.driver import load, to_source
 from abcparam.solving import complete, gauge_order
+from tests.judging import swapped
 
 ROOT = Path(__file__).parents[1]
 ROLES = """parametrization {
@@ -35,7 +36,7 @@ def unknown(spec: str) -> str:
 def solved(spec: str, **options: str) -> dict[str, Fraction]:
     found = complete(to_source(spec), order=gauge_order(options.get("gauge", "mup").split()) or ())
     assert abcparam.check(found.text).verdict == "maximal-update"
-    return dict(found.solution.values)
+    return {symbol: value.constant for symbol, value in found.solution.values.items()}
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
@@ -93,6 +94,15 @@ def test_kernel_and_stable():
     )
     sp = MLP.replace("a = ?, b = 1/2, c = 0", "a = 0, b = 1/2, c = ?")
     assert not str(abcparam.check(abcparam.solve(sp, "stable")).verdict).startswith("unstable")
+
+
+def test_solutions_in_the_symbols_of_the_spec():
+    spec = MLP.replace("dim classes = 10", "dim classes = 10\nexponent theta")
+    spec = swapped(spec, "[width, width]   { a = 0", "[width, width]   { a = theta")
+    found = complete(to_source(spec))
+    values = {symbol: str(value) for symbol, value in found.solution.values.items()}
+    assert values["b_W2"] == "1/2 - theta" and values["c_W2"] == "-2 * theta"
+    assert abcparam.check(found.text).verdict == "maximal-update"
 
 
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -108,3 +108,32 @@ def test_regions_of_verdicts_are_those_of_brute_force(seed: int):
             for values, judgement in case.points:
                 there = [v for v in VERDICTS if holds(conditions[v], values, case.named.symbols)]
                 assert there == [judgement.verdict], f"{written(values)}\n{case.text}"
+
+
+LINEAR = """model Linear
+dim width -> inf, base = 64
+dim vocab = 7
+dim classes = 5
+tensor W0 : input [vocab, width] { a = 0, b = 0, c = ? }
+tensor W1 : hidden [width, width] { a = 0, b = 1/2, c = ?, init = zeros }
+tensor W2 : output [classes, width] { a = 1/2, b = 0, c = ? }
+forward(token : index(vocab) [1]) {
+    return W2 @ W1 @ embed(W0, token)
+}
+optimizer sgd { lr = 0.1 }
+loss cross_entropy
+"""
+
+
+def test_a_cycle_that_grows_by_symbols_from_step_to_step():
+    """No bound on any one activation says so: two tensors in series make each other's gradient."""
+    with at_work():
+        case = opened(LINEAR)
+        found = judge_symbolic(case.named)
+    (only,) = found.cases
+    reasons = [r.reason for r in only.verdicts.derivation.stable]
+    assert any("must not grow from step to step" in reason for reason in reasons)
+    conditions = {verdict: found.condition(verdict) for verdict in VERDICTS}
+    for values, judgement in case.points:
+        there = [v for v in VERDICTS if holds(conditions[v], values, case.named.symbols)]
+        assert there == [judgement.verdict], written(values)

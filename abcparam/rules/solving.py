@@ -55,6 +55,19 @@ class NoExponents(Rule):
     )
 
 
+class DependsOnSymbols(Rule):
+    """The spec has symbols of its own beside `?`, and no exponents that are affine in them make it
+    what it should be for all their values.
+
+    There may be some for one value of the symbols, and others for another.
+    """
+
+    code = "P0705"
+    message = "no exponents affine in {symbols} make it {goal} for all values"
+    label = "may have any value"
+    help = "give it one: `--set {first}=1/2`"
+
+
 class NoFamily(Rule):
     """Two specs that no family of exponents connects: they are not the same model, or they differ
     in how something else than an exponent scales.
@@ -63,7 +76,7 @@ class NoFamily(Rule):
     first spec has it: dims, tensors and the forward pass, optimizers and their settings.
     """
 
-    code = "P0705"
+    code = "P0706"
     message = "no change of exponents leads from {a} to {b}: the {what}"
     label = "the first of the two"
     help = "`abcparam diff` says all that is different; let them differ in exponents alone"

@@ -7,17 +7,18 @@ from fractions import Fraction
 from abcparam.bind import bind
 from abcparam.diagnostics import Diagnostic, SpecError
 from abcparam.judge import laws_of
-from abcparam.program import VERDICTS, Program, key_of
+from abcparam.program import VERDICTS, Program
 from abcparam.reasons import reasons
 from abcparam.record import replace
 from abcparam.report import Report
 from abcparam.rules import findings
 from abcparam.rules.solving import GaveUp
-from abcparam.source import START, Span
+from abcparam.source import START
 from abcparam.symbolic.judgement import Symbolic, judge_symbolic
 from abcparam.symbolic.linear import holds
 from abcparam.symbolic.premises import Unproved
 from abcparam.symbolic.regions import Region
+from abcparam.symbolic.symbols import first_symbol
 
 ABOUT = (*VERDICTS, "complete")
 
@@ -79,16 +80,5 @@ def _said(
     where = ", ".join(f"{symbol} = {value}" for symbol, value in example.items())
     possible = [word for word in VERDICTS if not regions[word].empty]
     fields = {"symbols": ", ".join(example), "verdicts": ", ".join(possible), "example": where}
-    depends = findings.Depends.at(_span(program), **fields, there=there.verdict)
+    depends = findings.Depends.at(first_symbol(program), **fields, there=there.verdict)
     return (depends, *there.diagnostics)
-
-
-def _span(program: Program) -> Span:
-    """The first exponent with a symbol."""
-    for tensor in program.tensors.values():
-        for letter, by_dim in tensor.exponents.items():
-            for dim, value in by_dim.items():
-                key = key_of(letter, dim)
-                if value.symbols and key in tensor.places:
-                    return tensor.places[key]
-    return START

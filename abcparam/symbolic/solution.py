@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations
+from typing import NamedTuple
 
 from abcparam.bind import bind
 from abcparam.calculus.graph import build_graph
@@ -26,6 +27,7 @@ from abcparam.symbolic.symbols import (
     Place,
     free_places,
     named_unknowns,
+    substituted,
     symbols_of,
     unwritten_places,
     with_symbols,
@@ -53,7 +55,7 @@ class Solution(Record):
 
     program: Program  # with a symbol for each unknown
     places: Mapping[str, Place]  # by symbol
-    values: Mapping[str, Fraction]
+    values: Mapping[str, Affine]  # in the symbols that the spec itself has
     region: Region
     gauges: tuple[Gauge, ...]
     free: tuple[str, ...]  # symbols that nothing constrains
@@ -63,7 +65,7 @@ class Solution(Record):
     @property
     def solved(self) -> Program:
         """The program with the values in place."""
-        return bind(self.program, self.values)
+        return substituted(self.program, self.values)
 
 
 class Unsolvable(Exception):
@@ -77,34 +79,105 @@ class Unsolvable(Exception):
         self.reasons = reasons
 
 
+class Dependent(Exception):
+    """No solution that is affine in the user's symbols holds for all their values."""
+
+    def __init__(self, symbols: tuple[str, ...]) -> None:
+        super().__init__("no solution for all values of the symbols")
+        self.symbols = symbols
+
+
 def solve(
     program: Program, goal: str = "maximal-update", order: Sequence[tuple[str, Fraction]] = ()
 ) -> Solution:
     """Values of every `?` that reach the goal, with the largest learning rates where it is not
     maximal-update. `order` lists letters with the value that is preferred for them, the most
-    important first.
+    important first. Where the program has symbols of its own, the values are affine in them.
 
-    Raises `Unsolvable`, `Unproved`.
+    Raises `Unsolvable`, `Dependent`, `Unproved`.
     """
     named, places = named_unknowns(program)
+    own = tuple(symbol for symbol in named.symbols if symbol not in places)
     try:
-        cases = [verdicts_of(found) for found in derive_laws(named, tuple(places))]
+        aim = _aim(named, places, (*places, *own), goal)
     except Impossible as impossible:
-        raise _unsolvable(program, goal, impossible) from None
-    premises = Premises(tuple(places))
-    premises.assume(Some(tuple(case.condition(goal) for case in cases)))
-    if premises.example(ALWAYS) is None:
-        raise _unsolvable(program, goal, None)
+        if own:
+            raise Dependent(own) from None
+        raise _unsolvable(program, goal, impossible if impossible.cases else None) from None
+    if own:
+        values = _for_all(program, own, goal, order)
+        _prove(aim, values, own)
+    else:
+        values = _at_a_point(named, places, aim, goal, order)
+    region = _region(aim.wanted, aim.symbols)
+    unused = _unconstrained(Some(aim.wanted), aim.symbols)
+    free = tuple(symbol for symbol in unused if symbol in places)
+    gauges, verdict = _gauges(named, places, region), _verified(named, values, own, goal)
+    return Solution(named, places, values, region, gauges, free, aim.endless, verdict)
+
+
+class Aim(NamedTuple):
+    """What is wanted of the symbols, in each case."""
+
+    symbols: tuple[str, ...]
+    wanted: tuple[Condition, ...]
+    endless: tuple[str, ...]
+
+
+def _aim(named: Program, places: Mapping[str, Place], symbols: tuple[str, ...], goal: str) -> Aim:
+    """Raises `Impossible`, without cases where the program can be stable."""
+    cases = [verdicts_of(found) for found in derive_laws(named, symbols)]
+    if Premises(symbols).example(Some(_wanted(cases, goal, ()))) is None:
+        raise Impossible(())
     largest, endless = _largest(cases, goal, places)
-    wanted = _wanted(cases, goal, largest)
-    condition = Some(wanted)
-    premises.assume(condition)
+    return Aim(symbols, _wanted(cases, goal, largest), endless)
+
+
+def _at_a_point(
+    named: Program,
+    places: Mapping[str, Place],
+    aim: Aim,
+    goal: str,
+    order: Sequence[tuple[str, Fraction]],
+) -> dict[str, Affine]:
+    premises = Premises(aim.symbols)
+    premises.assume(Some(aim.wanted))
     values = _canonical(premises, places, _preferences(named, places, order))
-    region = _region(wanted, premises.symbols)
-    gauges = _gauges(named, places, region)
-    free = _unconstrained(condition, premises.symbols)
-    verdict = _verified(bind(named, values), goal)
-    return Solution(named, places, values, region, gauges, free, endless, verdict)
+    return {symbol: Affine(value) for symbol, value in values.items()}
+
+
+def _for_all(
+    program: Program, own: tuple[str, ...], goal: str, order: Sequence[tuple[str, Fraction]]
+) -> dict[str, Affine]:
+    """The affine functions of the program's own symbols that agree with its solutions where all of
+    these are 0, and where one of them is 1.
+    """
+    nought = dict.fromkeys(own, Fraction(0))
+    try:
+        start = solve(bind(program, nought), goal, order)
+        steps = [solve(bind(program, {**nought, s: Fraction(1)}), goal, order) for s in own]
+    except Unsolvable:
+        raise Dependent(own) from None
+    named = named_unknowns(program)[1]  # the same unknowns, in the same order
+    found = {}
+    for symbol, value, *others in zip(
+        named, start.values.values(), *(step.values.values() for step in steps), strict=True
+    ):
+        slopes = [(s, o.constant - value.constant) for s, o in zip(own, others, strict=True)]
+        found[symbol] = Affine(value.constant, tuple((s, k) for s, k in slopes if k))
+    return found
+
+
+def _prove(aim: Aim, values: Mapping[str, Affine], own: tuple[str, ...]) -> None:
+    """Raises `Dependent` unless the values are a solution whatever the program's own symbols."""
+    premises = Premises(aim.symbols)
+    for symbol, value in values.items():
+        row = [value.constant, *(dict(value.symbols).get(s, 0) for s in aim.symbols)]
+        row[1 + aim.symbols.index(symbol)] = -1
+        premises.assume(Linear(tuple(row), "="))
+    premises.check()
+    if not premises.proves(Some(aim.wanted)):
+        raise Dependent(own)
 
 
 Rates = Sequence[Place]  # of learning rates
@@ -126,7 +199,7 @@ def _largest(
     """
     largest: list[Place] = []
     endless: list[str] = []
-    premises = Premises(tuple(places))
+    premises = Premises(cases[0].derivation.symbols)
     for symbol, place in places.items() if goal != GOALS[0] else ():
         if place.letter == "c" and place.dim == OWN:
             more = Some(_wanted(cases, goal, (*largest, place)))
@@ -152,8 +225,11 @@ def _is(premises: Premises, symbol: str, value: Fraction) -> Linear:
     return Linear(tuple(row), "=")
 
 
-def _verified(solved: Program, goal: str) -> str:
-    """The verdict of our own evaluation, which has to be the goal."""
+def _verified(named: Program, values: Mapping[str, Affine], own: tuple[str, ...], goal: str) -> str:
+    """The verdict of our own evaluation, which has to be the goal; where the program has symbols of
+    its own, at 0.
+    """
+    solved = bind(substituted(named, values), dict.fromkeys(own, Fraction(0)))
     verdict = laws_of(solved)[1].verdict
     reached = not verdict.startswith("unstable") if goal == "stable" else verdict == goal
     if not reached:

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from abcparam.program import OWN, Affine, Program, Tensor, key_of, letter_and_dim
 from abcparam.record import Record, replace
+from abcparam.source import START, Span
 
 LETTERS = "abc"
 OPEN = "?"  # the first character of an unknown's name
@@ -135,19 +136,30 @@ def named_unknowns(program: Program) -> tuple[Program, dict[str, Place]]:
                 taken.add(renamed[symbol])
                 named[renamed[symbol]] = place
 
-    tensors = {path: _renamed(tensor, renamed) for path, tensor in program.tensors.items()}
-    return _declared(replace(program, tensors=tensors)), named
+    names = {s: Affine(Fraction(0), ((name, Fraction(1)),)) for s, name in renamed.items()}
+    return substituted(program, names), named
 
 
-def _renamed(tensor: Tensor, names: Mapping[str, str]) -> Tensor:
+def substituted(program: Program, values: Mapping[str, Affine]) -> Program:
+    """The program with exponents in the place of symbols."""
+    tensors = {path: _with_values(tensor, values) for path, tensor in program.tensors.items()}
+    return _declared(replace(program, tensors=tensors))
+
+
+def _with_values(tensor: Tensor, values: Mapping[str, Affine]) -> Tensor:
     exponents = {
-        letter: {
-            dim: Affine(value.constant, tuple((names.get(s, s), k) for s, k in value.symbols))
-            for dim, value in by_dim.items()
-        }
+        letter: {dim: _value(exponent, values) for dim, exponent in by_dim.items()}
         for letter, by_dim in tensor.exponents.items()
     }
     return replace(tensor, exponents=exponents)
+
+
+def _value(exponent: Affine, values: Mapping[str, Affine]) -> Affine:
+    total = Affine(exponent.constant)
+    for symbol, factor in exponent.symbols:
+        one = Affine(Fraction(0), ((symbol, Fraction(1)),))
+        total += values.get(symbol, one) * factor
+    return total
 
 
 def _open_symbols(program: Program, place: Place) -> list[str]:
@@ -175,3 +187,14 @@ def symbols_of(program: Program) -> tuple[str, ...]:
             for value in by_dim.values():
                 found |= dict.fromkeys(symbol for symbol, _ in value.symbols)
     return tuple(found)
+
+
+def first_symbol(program: Program) -> Span:
+    """The place of the first exponent that holds a symbol of the spec's own."""
+    for tensor in program.tensors.values():
+        for letter, by_dim in tensor.exponents.items():
+            for dim, value in by_dim.items():
+                own = any(not symbol.startswith(OPEN) for symbol, _ in value.symbols)
+                if own and key_of(letter, dim) in tensor.places:
+                    return tensor.places[key_of(letter, dim)]
+    return START

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
+from abcparam.symbolic.linear import opposite
+
 if TYPE_CHECKING:
     from abcparam.symbolic.forms import Forms, SymbolicSize
     from abcparam.symbolic.linear import Order, Row
@@ -59,6 +61,17 @@ def _exponent_of(size: SymbolicSize, index: int, order: Order) -> str | None:
     if len(top) == len(bottom) == 1 or alone:
         return _difference(top, bottom, size.space.symbols)
     return None
+
+
+def rate_text(size: SymbolicSize) -> str | None:
+    """`Min(a + b, c)`: by which power of the growth dim a size falls. None where there are several
+    dims, or a size is divided by.
+    """
+    symbols, plain = size.space.symbols, size.bottom == (size.space.origin,)
+    if len(size.space.names) != 1 or not size.vectors or not plain:
+        return None
+    texts = sorted(row_text(opposite(row), symbols) for row in size.vectors)
+    return texts[0] if len(texts) == 1 else f"Min({', '.join(texts)})"
 
 
 def law_text(size: SymbolicSize, notation: Notation) -> str:
