@@ -43,14 +43,14 @@ def coord_check(options: argparse.Namespace) -> int:
     require_numbers(program)
     folder = Path(options.resume) if options.resume else default_folder()
     wish = Wish(
-        _widths(options.widths),
-        _seconds(options.budget),
-        options.seeds,
-        options.steps,
-        options.device,
-        options.compile,
-        tuple(values),
-        None if options.fresh else folder,
+        widths=_widths(options.widths),
+        budget=_seconds(options.budget),
+        seeds=options.seeds,
+        steps=options.steps,
+        device=options.device,
+        compiled=options.compile,
+        given=tuple(values),
+        folder=None if options.fresh else folder,
     )
     try:
         checked = coordinate_check(program, wish, _progress)

@@ -97,8 +97,6 @@ class _Builder:
         self.sizes: dict[str, dict[str, Size]] = {}
         self.rho = cache(self._rho)
         self.build = Build(self.context, self.rho, self.tied)
-        weights = (value for value in program.expressions() if isinstance(value, Weight))
-        self.tied_tensors = {weight.tensor for weight in weights if weight.transposed}
 
     def run(self) -> Graph:
         given = {}
@@ -191,18 +189,10 @@ class _Builder:
         return self.parameters[key]
 
     def tied(self, parameter: Parameter, node: Node) -> bool:
-        """Whether the node already contains the parameter, through an earlier use."""
-        if parameter.tensor.path not in self.tied_tensors:
-            return False
-        seen, todo = set(), [node]
-        while todo:
-            here = todo.pop()
-            if here.parameter is parameter:
-                return True
-            if id(here) not in seen:
-                seen.add(id(here))
-                todo += here.inputs
-        return False
+        """Whether the node still points along the parameter, through an earlier use: behind another
+        map it no longer does.
+        """
+        return parameter in node.maps
 
     # Modules
 

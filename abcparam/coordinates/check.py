@@ -20,7 +20,7 @@ from abcparam.coordinates.plan import (
 from abcparam.coordinates.store import Store
 from abcparam.driver import at_work, emit_program, judged
 from abcparam.program import Program
-from abcparam.record import Record
+from abcparam.record import Record, replace
 from abcparam.report import Report
 
 TOKENS = 64  # positions in a batch
@@ -36,6 +36,7 @@ class Wish(Record):
     steps: int = 4
     device: str = "cpu"
     compiled: bool = False
+    first: int = 0  # the first seed
     given: tuple[str, ...] = ()  # dims that were given a value and keep it
     folder: Path | None = None
 
@@ -82,6 +83,7 @@ def coordinate_check(
     batch = max(2, TOKENS // positions(small))
     plan = _plan(small, wish, batch * positions(small))
     laws = laws_of(report, wish.steps)
+    wish = replace(wish, steps=max(1, laws.steps))
     measured = _measured(report, plan, wish, batch, progress, code)
     verdict = judge(laws, measured)
     return Checked(report, plan, laws, verdict, tuple(_said(small, changed, laws, verdict)))
@@ -104,7 +106,9 @@ def _measured(
     """The sizes of every run, those already on disk read from there."""
     emitted = emit_program(report) if code is None else code
     store = Store(wish.folder, emitted, plan.dims.values(), wish.steps, batch, wish.device)
-    runs = [(width, seed) for width in plan.dims for seed in range(wish.seeds)]
+    runs = [
+        (width, seed) for width in plan.dims for seed in range(wish.first, wish.first + wish.seeds)
+    ]
     known = {run: store.read(*run) for run in runs}
     probe = None
     for width, seed in (progress or iter)([run for run in runs if known[run] is None]):

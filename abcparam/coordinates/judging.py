@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -92,6 +93,8 @@ def _row(
         return Row(name, quantity, law, slope, outcome, note, points)
 
     points = tuple((float(width), size) for (width, _), size in found.items())
+    if not all(math.isfinite(size) for _, size in points):
+        return row(DISAGREES, "not finite")
     if law.exponent is None:
         moved = any(size for _, size in points)
         return row(DISAGREES, "not zero") if moved else row(AGREES)
