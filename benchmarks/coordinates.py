@@ -33,6 +33,7 @@ from tests.test_transformers import spelled, transformer
 
 HALF = Fraction(1, 2)
 FORMS = ("mup", "ntk", "mfp", "sp")
+RATES = {"sgd": "0.1", "adam": "0.003"}  # changes of about a tenth at base
 LETTERS = {"a": "multiplier", "b": "init", "c": "learning rate"}
 STABLE = {"trivial", "kernel", "feature-learning", "maximal-update"}
 Result = dict[str, Any]
@@ -42,7 +43,7 @@ def mlps(count: int, stable: bool) -> Iterator[tuple[str, str]]:
     """(name, text) of random MLPs of 1 to 4 hidden layers."""
     found = 0
     for index, mlp in enumerate(random_mlps(71, 4 * count)):
-        text = spec(mlp)
+        text = spec(mlp).replace("hyper lr = 0.1", f"hyper lr = {RATES[mlp.optimizer]}")
         if found < count and (not stable or is_stable(text)):
             found += 1
             yield f"mlp {index}", text
@@ -67,22 +68,25 @@ def random_transformer(draw: random.Random) -> str:
         later = [draw.choice(["0", "1/4", "1/2"]) for _ in range(3)]
         roles = zip(("0 0", "0 1/2", "1 0"), (first, hidden, output), later, strict=True)
         form = spelled(*(f"{ab} {Fraction(c) + Fraction(more)}" for ab, c, more in roles))
-    return transformer(
+    text = transformer(
         form,
         optimizer,
         layers=draw.choice(["pre-norm", "post-norm", "no norm"]),
         heads=draw.choice(["more heads", "larger heads"]),
         readout=draw.choice(["", "init = zeros"]),
     )
+    rate = "0.1" if optimizer == "sgd" else "1e-3"
+    return text.replace("hyper lr = 1e-3", f"hyper lr = {rate}").replace("base = 256", "base = 64")
 
 
 def is_stable(text: str) -> bool:
     return judged(load(Source(text))).verdict in STABLE
 
 
-def wish(name: str, first: int) -> Wish:
-    """Larger widths for MLPs, which cost less."""
-    widths = (64, 128, 256, 512) if name.startswith("mlp") else (64, 128, 256)
+def wish(name: str, first: int, smallest: int = 64) -> Wish:
+    """Four widths for MLPs, three for transformers, which cost more."""
+    count = 4 if name.startswith("mlp") else 3
+    widths = tuple(smallest * 2**k for k in range(count))
     return Wish(widths=widths, seeds=2, steps=3, first=first)
 
 
@@ -148,7 +152,7 @@ def sabotage_summary(results: list[Result]) -> Result:
 
 def measured(name: str, text: str, index: int) -> Result:
     """How far every slope is from its exponent."""
-    checked = coordinate_check(load(Source(text)), wish(name, 100 * index))
+    checked = coordinate_check(load(Source(text)), wish(name, 100 * index, 128))
     rows = []
     for row in checked.verdict.rows:
         off = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 from abcparam.coordinates.fits import Point, Slope, mixture_of, scatter, slope_of
@@ -13,8 +14,9 @@ from abcparam.record import Record
 TOLERANCE = 0.1  # how far a slope may be off, if its interval is narrower
 WIDEST = 0.25  # an interval wider than this resolves nothing: laws are a quarter apart
 ROUNDING = 1e4 * 2.0**-52  # a change less than this of what changes is rounding
+CORRECTION = Fraction(1, 2)  # how far below a law its corrections of finite width lie
 SHARE = 0.25  # of the square that the leading power must have at the largest width
-LACK = 0.05  # what a sum of powers may leave of log size, if seeds scatter less
+LACK = 0.1  # what a sum of powers may leave of log size, if seeds scatter less
 
 AGREES, CROSSOVER, DISAGREES, UNRESOLVED = "agrees", "crossover", "disagrees", "unresolved"
 
@@ -118,12 +120,16 @@ def _outcome(law: Law, slope: Slope, points: Sequence[Point]) -> tuple[str, str]
         return UNRESOLVED, "seeds scatter too much"
     if off <= max(TOLERANCE, slope.error):
         return AGREES, ""
-    if law.smaller:
-        exponents = [float(law.exponent), *map(float, law.smaller)]
-        fit = mixture_of(points, exponents)
-        if fit.share >= SHARE and fit.residual <= max(LACK, 1.5 * scatter(points)):
-            smaller = ", ".join(str(e) for e in law.smaller)
-            return CROSSOVER, f"from {smaller}: {fit.share:.0%} of it leads at the largest width"
+    smaller = sorted({*law.smaller, law.exponent - CORRECTION}, reverse=True)
+    fit = mixture_of(points, [float(e) for e in (law.exponent, *smaller)])
+    if fit.residual > max(LACK, 1.5 * scatter(points)):
+        return DISAGREES, ""
+    share = f"{fit.share:.0%} of it leads at the largest width"
+    if fit.share >= SHARE:
+        return CROSSOVER, f"from {', '.join(map(str, smaller))}: {share}"
+    known = mixture_of(points, [float(e) for e in (law.exponent, *law.smaller)])
+    if law.smaller and known.residual <= max(LACK, 1.5 * scatter(points)):
+        return UNRESOLVED, f"smaller terms lead: {share}"
     return DISAGREES, ""
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from functools import reduce
+from operator import or_
 
 from abcparam.calculus.graph import Graph, build_graph, space_of
+from abcparam.calculus.limits import Violation, violations, violations_at_init
 from abcparam.calculus.node import Node
 from abcparam.calculus.rounds import start, step
 from abcparam.coordinates.spectrum import SpectralSpace, Spectrum
@@ -16,6 +19,14 @@ from abcparam.sizes import Size
 
 Key = tuple[str, str]  # name, quantity
 
+UNSTABLE_AT_INIT = (
+    "unstable at init: changes and gradients have no law, nor what comes after a size that is not "
+    "as it must be"
+)
+UNSTABLE = (
+    "unstable: changes are held against the law of the first step, and have none after one that "
+    "exceeds its bound"
+)
 AT_INIT, CHANGE, UPDATE, GRADIENT = "at_init", "change", "update", "gradient"
 
 
@@ -46,20 +57,31 @@ def laws_of(report: Report, steps: int) -> Laws:
     graph = build_graph(program, space_of(program, SpectralSpace))
     rates = _varied(program)
     start(graph)
-    rows = {(name, AT_INIT): _law(node.s0, rates) for name, node in _named(graph)}
-    rows |= {(t, AT_INIT): _law(size, rates) for t, size in _of_tensors(graph, False)}
+    sound = _sound(graph, violations_at_init(graph))
+    rows = {(name, AT_INIT): _law(n.s0, rates) for name, n in _named(graph) if n in sound}
+    rows |= {(t, AT_INIT): _law(size, rates) for t, size in _of_tensors(graph, sound, False)}
     if report.verdict == "unstable-at-init":
-        said = "sizes at initialization are not as they must be: gradients and changes have no law"
-        return Laws(rows, 0, (said,))
-    rows |= {(name, GRADIENT): _law(node.g0, rates) for name, node in _named(graph)}
+        return Laws(rows, 0, (UNSTABLE_AT_INIT,))
+    rows |= {(name, GRADIENT): _law(n.g0, rates) for name, n in _named(graph)}
     stable = report.verdict != "unstable"
     for _ in range(steps if stable else 1):
         step(graph)
-    rows |= {(name, CHANGE): _law(node.d, rates) for name, node in _named(graph)}
-    rows |= {(t, UPDATE): _law(size, rates) for t, size in _of_tensors(graph, True)}
-    if stable:
-        return Laws(rows, steps, ())
-    return Laws(rows, 1, ("unstable: changes are held against the law of the first step",))
+    sound = _sound(graph, violations(graph))
+    rows |= {(name, CHANGE): _law(n.d, rates) for name, n in _named(graph) if n in sound}
+    rows |= {(t, UPDATE): _law(size, rates) for t, size in _of_tensors(graph, sound, True)}
+    return Laws(rows, steps, ()) if stable else Laws(rows, 1, (UNSTABLE,))
+
+
+def _sound(graph: Graph, broken: Iterable[Violation]) -> set[Node]:
+    """The nodes that come from no activation whose size is not as it must be: what is beyond
+    saturates, and the calculus only bounds it.
+    """
+    found: set[Node] = set()
+    bad = {violation.node for violation in broken}
+    for node in graph.nodes:
+        if all(x in found and x not in bad for x in node.inputs):
+            found.add(node)
+    return found
 
 
 def _varied(program: Program) -> dict[str, Fraction]:
@@ -105,12 +127,13 @@ def copy_name(program: Program, path: str, copy: tuple[int, ...]) -> str:
     return ".".join(made)
 
 
-def _of_tensors(graph: Graph, updates: bool) -> Iterator[tuple[str, Size]]:
-    """The largest over the uses of each tensor: of `W·x`, or of `ΔW·x`."""
-    found: dict[str, Size] = {}
+def _of_tensors(graph: Graph, sound: set[Node], updates: bool) -> Iterator[tuple[str, Size]]:
+    """The largest over the uses of each tensor, all sound: of `W·x`, or of `ΔW·x`."""
+    uses: dict[str, list[Node]] = {}
     for node in graph.nodes:
         if node.parameter is not None:
-            path = node.parameter.tensor.path
-            size = node.update() if updates else node.s0
-            found[path] = found[path] | size if path in found else size
-    return iter(found.items())
+            uses.setdefault(node.parameter.tensor.path, []).append(node)
+    for path, nodes in uses.items():
+        if sound.issuperset(nodes):
+            sizes = [node.update() if updates else node.s0 for node in nodes]
+            yield path, reduce(or_, sizes)
