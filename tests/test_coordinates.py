@@ -249,8 +249,8 @@ def test_an_unstable_spec_is_held_against_what_it_has_laws_for():
     assert found.laws.steps == 1
     assert found.agree, summary(found)
     assert any("unstable" in said for said in found.said)
-    assert ("h2", "change") in found.laws.rows
-    assert ("output", "change") not in found.laws.rows  # what h2 does to it saturates
+    assert ("h1", "change") in found.laws.rows
+    assert ("output", "change") not in found.laws.rows  # what h1 does to it saturates
 
 
 # What is noticed

@@ -122,13 +122,14 @@ def _outcome(law: Law, slope: Slope, points: Sequence[Point]) -> tuple[str, str]
         return AGREES, ""
     smaller = sorted({*law.smaller, law.exponent - CORRECTION}, reverse=True)
     fit = mixture_of(points, [float(e) for e in (law.exponent, *smaller)])
-    if fit.residual > max(LACK, 1.5 * scatter(points)):
+    noise = max(LACK, 2 * scatter(points))
+    if fit.residual > noise:
         return DISAGREES, ""
     share = f"{fit.share:.0%} of it leads at the largest width"
     if fit.share >= SHARE:
         return CROSSOVER, f"from {', '.join(map(str, smaller))}: {share}"
     known = mixture_of(points, [float(e) for e in (law.exponent, *law.smaller)])
-    if law.smaller and known.residual <= max(LACK, 1.5 * scatter(points)):
+    if law.smaller and known.residual <= noise:
         return UNRESOLVED, f"smaller terms lead: {share}"
     return DISAGREES, ""
 

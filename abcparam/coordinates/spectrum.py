@@ -12,7 +12,7 @@ from fractions import Fraction
 from abcparam.program import Affine
 from abcparam.sizes import Size, Space
 
-KEPT = 3
+KEPT = 5
 
 
 class Spectrum(Size):
