@@ -40,12 +40,6 @@ GPTS = Wish(widths=(32, 64, 128, 256), seeds=2, steps=3)
 QUICKLY = ("--widths", "64,128,256,512")
 
 
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return Run(capfd, monkeypatch)
-
-
 def small(name: str) -> Program:
     return shrunk(load(read(SPECS / f"{name}.param")), ())[0]
 
