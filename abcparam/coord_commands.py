@@ -109,7 +109,7 @@ def _progress(runs: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 COMMANDS: dict[str, Command] = {
     "coord-check": (
-        "train the emitted model at several widths; measured slopes beside derived exponents",
+        "train at several widths: measured slopes beside derived ones",
         _arguments,
         coord_check,
     ),
