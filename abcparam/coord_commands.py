@@ -6,11 +6,15 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from abcparam.bind import require_no_unknowns, require_numbers
 from abcparam.commands import Command, Usage, coloured, set_argument, values_of
 from abcparam.driver import load
 from abcparam.parse import read
+
+if TYPE_CHECKING:
+    from abcparam.coordinates.check import Checked, Wish
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
@@ -30,44 +34,70 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 
 def coord_check(options: argparse.Namespace) -> int:
     """Measured slopes beside derived exponents; 0 agree, 1 not, 2 invalid."""
-    from abcparam.coordinates.check import Wish, coordinate_check
+    from abcparam.coordinates.check import coordinate_check
     from abcparam.coordinates.plan import NoWidths
-    from abcparam.coordinates.store import default_folder
-    from abcparam.coordinates.text import render_check, render_csv
 
-    if options.seeds < 1 or options.steps < 1:
-        raise Usage("--seeds and --steps take positive whole numbers")
-    values = values_of(options)
-    program = load(read(options.file), values)
+    wish = _wish(options)
+    program = load(read(options.file), values_of(options))
     require_no_unknowns(program)
     require_numbers(program)
-    folder = Path(options.resume) if options.resume else default_folder()
-    wish = Wish(
-        widths=_widths(options.widths),
-        budget=_seconds(options.budget),
-        seeds=options.seeds,
-        steps=options.steps,
-        device=options.device,
-        compiled=options.compile,
-        given=tuple(values),
-        folder=None if options.fresh else folder,
-    )
     try:
         checked = coordinate_check(program, wish, _progress)
     except NoWidths as error:
         raise Usage(str(error)) from None
-    if options.format == "json":
+    except OSError as error:
+        raise Usage(f"cannot keep runs in {wish.folder} ({error.strerror}); see --fresh") from None
+    _print(checked, options.format)
+    return 0 if checked.agree else 1
+
+
+def _wish(options: argparse.Namespace) -> Wish:
+    """What the command line asks for."""
+    from abcparam.coordinates.check import Wish
+    from abcparam.coordinates.store import default_folder
+
+    if options.seeds < 1 or options.steps < 1:
+        raise Usage("--seeds and --steps take positive whole numbers")
+    folder = Path(options.resume) if options.resume else default_folder()
+    return Wish(
+        widths=_widths(options.widths),
+        budget=_seconds(options.budget),
+        seeds=options.seeds,
+        steps=options.steps,
+        device=_device(options.device),
+        compiled=options.compile,
+        given=tuple(values_of(options)),
+        folder=None if options.fresh else folder,
+    )
+
+
+def _device(name: str) -> str:
+    """A device that is there."""
+    if name == "cpu":
+        return name
+    import torch
+
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError):
+        raise Usage(f"--device {name}: PyTorch has no such device here") from None
+    return name
+
+
+def _print(checked: Checked, format: str) -> None:
+    from abcparam.coordinates.text import render_check, render_csv
+
+    if format == "json":
         import json
 
         print(json.dumps(checked.to_dict(), indent=2))
-    elif options.format == "csv":
+    elif format == "csv":
         print(render_csv(checked), end="")
     else:
         print(render_check(checked, coloured(sys.stdout)))
-    if options.format != "text":
+    if format != "text":
         for said in checked.said:
             print(f"abcparam coord-check: {said}", file=sys.stderr)
-    return 0 if checked.agree else 1
 
 
 def _widths(text: str | None) -> tuple[int, ...]:

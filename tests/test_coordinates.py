@@ -354,6 +354,8 @@ def test_disagreement_is_status_1(run: Run, tmp_path: Path, monkeypatch: pytest.
         ("--budget", "soon"),
         ("--seeds", "0"),
         ("--set", "pixels"),
+        ("--device", "nowhere"),
+        ("--widths", "32,64,128", "--resume", "/dev/null/no"),
     ],
 )
 def test_usage_errors_are_status_2(run: Run, arguments: tuple[str, ...]):

@@ -128,7 +128,7 @@ def _doubling(program: Program) -> list[int]:
         raise NoWidths("no width up to 4096 makes every length whole; give some with --widths")
     while smallest < SMALLEST:
         smallest *= 2
-    return [smallest * 2**k for k in range(8)]
+    return [smallest * 2**k for k in range(7)]
 
 
 def _smallest(program: Program) -> int | None:
