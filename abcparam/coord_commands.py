@@ -28,6 +28,8 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     add("--device", default="cpu", help="where to train: cpu, cuda (default: cpu)")
     add("--compile", action="store_true", help="train under torch.compile")
     add("--resume", metavar="FOLDER", help="keep finished runs there (default: a cache folder)")
+    add("--plot", metavar="FOLDER", help="figures there, as PNG and SVG (needs matplotlib)")
+    add("--against", metavar="FORM", help="beside the spec under a shipped parametrization: sp")
     add("--fresh", action="store_true", help="measure everything anew, and keep nothing")
     set_argument(command)
 
@@ -48,6 +50,8 @@ def coord_check(options: argparse.Namespace) -> int:
     except OSError as error:
         raise Usage(f"cannot keep runs in {wish.folder} ({error.strerror}); see --fresh") from None
     _print(checked, options.format)
+    if options.plot:
+        _plot(checked, wish, options)
     return 0 if checked.agree else 1
 
 
@@ -56,6 +60,8 @@ def _wish(options: argparse.Namespace) -> Wish:
     from abcparam.coordinates.check import Wish
     from abcparam.coordinates.store import default_folder
 
+    if options.against and not options.plot:
+        raise Usage("--against is drawn: it needs --plot FOLDER")
     if options.seeds < 1 or options.steps < 1:
         raise Usage("--seeds and --steps take positive whole numbers")
     folder = Path(options.resume) if options.resume else default_folder()
@@ -82,6 +88,24 @@ def _device(name: str) -> str:
     except (RuntimeError, AssertionError):
         raise Usage(f"--device {name}: PyTorch has no such device here") from None
     return name
+
+
+def _plot(checked: Checked, wish: Wish, options: argparse.Namespace) -> None:
+    """Figures, beside those of the same spec in another parametrization where one is given."""
+    from abcparam.coordinates.against import Unwritten, against
+    from abcparam.coordinates.plots import plot
+
+    found = [checked]
+    try:
+        if options.against:
+            source = checked.report.program.source
+            found.append(against(source, options.against, values_of(options), wish, _progress))
+        written = plot(found, Path(options.plot))
+    except Unwritten as error:
+        raise Usage(str(error)) from None
+    except ImportError:
+        raise Usage("--plot needs matplotlib: pip install 'abcparam[plot]'") from None
+    print(f"{len(written)} figures -> {options.plot}", file=sys.stderr)
 
 
 def _print(checked: Checked, format: str) -> None:

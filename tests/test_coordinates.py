@@ -377,6 +377,17 @@ def test_invalid_specs_are_status_2(run: Run):
     assert "solve" in ran.err
 
 
+def test_figures_are_written(run: Run, tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    text = (SPECS / "rnn.param").read_text(encoding="utf-8")
+    arguments = ("--widths", "16,32,64", "--seeds", "1", "--steps", "2", "--against", "sp")
+    ran = run("coord-check", "-", *arguments, "--plot", tmp_path, stdin=text)
+    assert ran.status in {0, 1}
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names >= {f"{q}.{f}" for q in ("at_init", "change", "update") for f in ("png", "svg")}
+    assert run("coord-check", MLP, "--widths", "16,32,64", "--against", "sp").status == 2
+
+
 def test_a_killed_check_goes_on_with_the_same_result(tmp_path: Path):
     command = [sys.executable, "-m", "abcparam", "coord-check", str(MLP), "--format", "json"]
     command += ["--widths", "64,128,256,512", "--seeds", "2", "--resume", str(tmp_path)]
