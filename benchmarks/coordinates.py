@@ -152,7 +152,8 @@ def sabotage_summary(results: list[Result]) -> Result:
 
 def measured(name: str, text: str, index: int) -> Result:
     """How far every slope is from its exponent."""
-    checked = coordinate_check(load(Source(text)), wish(name, 100 * index, 128))
+    smallest = 128 if name.startswith("mlp") else 64
+    checked = coordinate_check(load(Source(text)), wish(name, 100 * index, smallest))
     rows = []
     for row in checked.verdict.rows:
         off = None

@@ -139,6 +139,18 @@ def _rms(value: Tensor) -> float:
     return math.sqrt(float(value.detach().square().mean()))
 
 
+@pytest.mark.slow
+def test_a_compiled_model_trains_alike():
+    probe = Probe(judged(small("mlp")))
+    eager, compiled = (
+        probe.run({"width": 32}, 0, Setting(steps=2, batch=4, compiled=flag))
+        for flag in (False, True)
+    )
+    assert eager.keys() == compiled.keys()
+    for key, sizes in eager.items():
+        assert compiled[key] == pytest.approx(sizes, rel=1e-6), key
+
+
 def test_runs_are_independent_and_reproducible():
     probe = Probe(judged(small("mlp")))
     first = probe.run({"width": 64}, 3, Setting(steps=2))
