@@ -1,4 +1,4 @@
-"""The command line: `abcparam check | compile | derive | solve | diff | map | fmt | explain`."""
+"""The command line: `abcparam check | compile | derive | solve | diff | coord-check | …`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from abcparam import commands, symbolic_commands
+from abcparam import commands, coord_commands, symbolic_commands
 from abcparam.commands import Usage, print_diagnostics
 from abcparam.diagnostics import SpecError
 
 OUR_BUG = 101
-COMMANDS = {**commands.COMMANDS, **symbolic_commands.COMMANDS}
+COMMANDS = {**commands.COMMANDS, **symbolic_commands.COMMANDS, **coord_commands.COMMANDS}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -49,6 +49,7 @@ class Graph(NamedTuple):
     outputs: tuple[Node, ...]
     activations: dict[str, Node]
     streams: tuple[Enter, ...] = ()  # infinite repeats
+    copies: Mapping[tuple[str, tuple[int, ...]], Node] = {}  # the names, copy by copy
 
     def passes(self) -> range:
         """How often a pass over the nodes is made: sizes go round in an infinite repeat."""
@@ -60,7 +61,7 @@ def build_graph(program: Program, space: Space | None = None) -> Graph:
     return _Builder(program, space or space_of(program)).run()
 
 
-def space_of(program: Program) -> Space:
+def space_of(program: Program, kind: type[Space] = Space) -> Space:
     """The growth dims of a program, with a denominator for every exponent that it uses."""
     dims = {
         d.name: (d.group, d.rate) for d in program.dims.values() if d.infinite and not d.derived
@@ -74,7 +75,7 @@ def space_of(program: Program) -> Space:
             denominators |= _of_settings(value.settings)
     for optimizer in program.optimizers:
         denominators |= _of_settings(optimizer.settings)
-    return Space(dims, denominators)
+    return kind(dims, denominators)
 
 
 def _of_settings(settings: Mapping[str, object]) -> set[int]:
@@ -92,11 +93,10 @@ class _Builder:
         self.inside: Size | None = None  # the size of the infinite repeat at hand
         self.parameters: dict[tuple[str, tuple[int, ...]], Parameter] = {}
         self.activations: dict[str, Node] = {}
+        self.copies: dict[tuple[str, tuple[int, ...]], Node] = {}
         self.sizes: dict[str, dict[str, Size]] = {}
         self.rho = cache(self._rho)
         self.build = Build(self.context, self.rho, self.tied)
-        weights = (value for value in program.expressions() if isinstance(value, Weight))
-        self.tied_tensors = {weight.tensor for weight in weights if weight.transposed}
 
     def run(self) -> Graph:
         given = {}
@@ -110,7 +110,14 @@ class _Builder:
         parameters = list(self.parameters.values())
         streams = tuple(self.streams)
         return Graph(
-            self.program, self.context, self.nodes, parameters, outputs, self.activations, streams
+            self.program,
+            self.context,
+            self.nodes,
+            parameters,
+            outputs,
+            self.activations,
+            streams,
+            self.copies,
         )
 
     def add(self, node: Node) -> Node:
@@ -182,18 +189,10 @@ class _Builder:
         return self.parameters[key]
 
     def tied(self, parameter: Parameter, node: Node) -> bool:
-        """Whether the node already contains the parameter, through an earlier use."""
-        if parameter.tensor.path not in self.tied_tensors:
-            return False
-        seen, todo = set(), [node]
-        while todo:
-            here = todo.pop()
-            if here.parameter is parameter:
-                return True
-            if id(here) not in seen:
-                seen.add(id(here))
-                todo += here.inputs
-        return False
+        """Whether the node still points along the parameter, through an earlier use: behind another
+        map it no longer does.
+        """
+        return parameter in node.maps
 
     # Modules
 
@@ -207,16 +206,16 @@ class _Builder:
                     for target, node in zip(
                         targets, self.value(value, module, names, copy), strict=True
                     ):
-                        names[target] = self.named(module, target, node)
+                        names[target] = self.named(module, target, node, copy)
                 case Loop(instance=instance):
                     self.loop(module, module.child(instance), names, copy)
                 case Give(values=values):
                     return tuple(self.value(value, module, names, copy)[0] for value in values)
         return ()
 
-    def named(self, module: Module, name: str, node: Node) -> Node:
+    def named(self, module: Module, name: str, node: Node, copy: tuple[int, ...]) -> Node:
         path = f"{module.path}.{name}" if module.path else name
-        self.activations[path] = node
+        self.activations[path] = self.copies[path, copy] = node
         node.name = node.name or path
         return node
 
@@ -236,7 +235,7 @@ class _Builder:
             for name, node in zip(
                 body.carried, self.module(body, given, (*copy, index)), strict=True
             ):
-                names[name] = self.named(module, name, node)
+                names[name] = self.named(module, name, node, copy)
 
     def stream(
         self,
@@ -273,7 +272,8 @@ class _Builder:
                 )
                 raise self._not_covered(body, what, remedy)
             self.streams.append(enter)
-            names[name] = self.named(module, name, self.add(Leave(self.context, enter, branches)))
+            leave = self.add(Leave(self.context, enter, branches))
+            names[name] = self.named(module, name, leave, copy)
 
     def _not_covered(self, body: Module, what: str, remedy: str) -> SpecError:
         diagnostic = rules.NotCovered.at(body.span, what=what, remedy=remedy)

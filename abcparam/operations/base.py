@@ -87,7 +87,7 @@ class Build(NamedTuple):
 
     context: Context
     rho: Callable[[Polynomial], Size]  # the size of a length: 0 where it is finite
-    tied: Callable[[Parameter, Node], bool]  # whether an activation already contains a tensor
+    tied: Callable[[Parameter, Node], bool]  # whether an activation points along a tensor
 
     def length(self, shape: Sequence[Polynomial]) -> Size:
         return self.rho(product(shape))

@@ -1,0 +1,170 @@
+"""What `coord-check` does. torch is loaded only when something is trained."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from abcparam.bind import require_no_unknowns, require_numbers
+from abcparam.commands import Command, Usage, coloured, set_argument, values_of
+from abcparam.driver import load
+from abcparam.parse import read
+
+if TYPE_CHECKING:
+    from abcparam.coordinates.check import Checked, Wish
+
+
+def _arguments(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("file", metavar="FILE", help="a spec; - is standard input")
+    add("--format", choices=["text", "json", "csv"], default="text")
+    add("--widths", metavar="N,N,…", help="of the dim that grows (default: chosen)")
+    add("--budget", default="60s", metavar="TIME", help="about how long: 60s, 5m (default: 60s)")
+    add("--seeds", type=int, default=3, metavar="N", help="runs at each width (default: 3)")
+    add("--steps", type=int, default=4, metavar="N", help="of training (default: 4)")
+    add("--device", default="cpu", help="where to train: cpu, cuda (default: cpu)")
+    add("--compile", action="store_true", help="train under torch.compile")
+    add("--resume", metavar="FOLDER", help="keep finished runs there (default: a cache folder)")
+    add("--plot", metavar="FOLDER", help="figures there, as PNG and SVG (needs matplotlib)")
+    add("--against", metavar="FORM", help="beside the spec under a shipped parametrization: sp")
+    add("--fresh", action="store_true", help="measure everything anew, and keep nothing")
+    set_argument(command)
+
+
+def coord_check(options: argparse.Namespace) -> int:
+    """Measured slopes beside derived exponents; 0 agree, 1 not, 2 invalid."""
+    from abcparam.coordinates.check import coordinate_check
+    from abcparam.coordinates.plan import NoWidths
+
+    wish = _wish(options)
+    program = load(read(options.file), values_of(options))
+    require_no_unknowns(program)
+    require_numbers(program)
+    try:
+        checked = coordinate_check(program, wish, _progress)
+    except NoWidths as error:
+        raise Usage(str(error)) from None
+    except OSError as error:
+        raise Usage(f"cannot keep runs in {wish.folder} ({error.strerror}); see --fresh") from None
+    _print(checked, options.format)
+    if options.plot:
+        _plot(checked, wish, options)
+    return 0 if checked.agree else 1
+
+
+def _wish(options: argparse.Namespace) -> Wish:
+    """What the command line asks for."""
+    from abcparam.coordinates.check import Wish
+    from abcparam.coordinates.store import default_folder
+
+    if options.against and not options.plot:
+        raise Usage("--against is drawn: it needs --plot FOLDER")
+    if options.seeds < 1 or options.steps < 1:
+        raise Usage("--seeds and --steps take positive whole numbers")
+    folder = Path(options.resume) if options.resume else default_folder()
+    return Wish(
+        widths=_widths(options.widths),
+        budget=_seconds(options.budget),
+        seeds=options.seeds,
+        steps=options.steps,
+        device=_device(options.device),
+        compiled=options.compile,
+        given=tuple(values_of(options)),
+        folder=None if options.fresh else folder,
+    )
+
+
+def _device(name: str) -> str:
+    """A device that is there."""
+    if name == "cpu":
+        return name
+    import torch
+
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError):
+        raise Usage(f"--device {name}: PyTorch has no such device here") from None
+    return name
+
+
+def _plot(checked: Checked, wish: Wish, options: argparse.Namespace) -> None:
+    """Figures, beside those of the same spec in another parametrization where one is given."""
+    from abcparam.coordinates.against import Unwritten, against
+    from abcparam.coordinates.plots import plot
+
+    found = [checked]
+    try:
+        if options.against:
+            source = checked.report.program.source
+            found.append(against(source, options.against, values_of(options), wish, _progress))
+        written = plot(found, Path(options.plot))
+    except Unwritten as error:
+        raise Usage(str(error)) from None
+    except ImportError:
+        raise Usage("--plot needs matplotlib: pip install 'abcparam[plot]'") from None
+    print(f"{len(written)} figures -> {options.plot}", file=sys.stderr)
+
+
+def _print(checked: Checked, format: str) -> None:
+    from abcparam.coordinates.text import render_check, render_csv
+
+    if format == "json":
+        import json
+
+        print(json.dumps(checked.to_dict(), indent=2))
+    elif format == "csv":
+        print(render_csv(checked), end="")
+    else:
+        print(render_check(checked, coloured(sys.stdout)))
+    if format != "text":
+        for said in checked.said:
+            print(f"abcparam coord-check: {said}", file=sys.stderr)
+
+
+def _widths(text: str | None) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    parts = [part for part in text.replace(" ", ",").split(",") if part]
+    if not all(part.isascii() and part.isdigit() and 0 < len(part) < 10 for part in parts):
+        raise Usage(f"--widths takes whole numbers, 128,256,512, not {text!r}")
+    widths = {int(part) for part in parts}
+    if len(widths) < 3 or 0 in widths:
+        raise Usage("--widths takes at least three different widths: a slope needs them")
+    return tuple(sorted(widths))
+
+
+def _seconds(text: str) -> float:
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e7:
+        raise Usage(f"--budget takes a time, 60s or 5m, not {text!r}")
+    return seconds
+
+
+def _progress(runs: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The runs, with a bar on a terminal."""
+    if not sys.stderr.isatty():
+        yield from runs
+        return
+    from tqdm import tqdm
+
+    bar = tqdm(runs, unit="run", leave=False)
+    for width, seed in bar:
+        bar.set_postfix_str(f"width {width}, seed {seed}")
+        yield width, seed
+
+
+COMMANDS: dict[str, Command] = {
+    "coord-check": (
+        "train at several widths: measured slopes beside derived ones",
+        _arguments,
+        coord_check,
+    ),
+}

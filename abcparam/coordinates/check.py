@@ -1,0 +1,138 @@
+"""The whole check of one spec: plan, runs, judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from abcparam.coordinates.judging import UNRESOLVED, Verdict, judge
+from abcparam.coordinates.laws import Key, Laws, laws_of
+from abcparam.coordinates.plan import (
+    Plan,
+    fixed,
+    given_widths,
+    positions,
+    shrunk,
+    varied,
+    widths_of,
+)
+from abcparam.coordinates.store import Store
+from abcparam.driver import at_work, emit_program, judged
+from abcparam.program import Program
+from abcparam.record import Record, replace
+from abcparam.report import Report
+
+TOKENS = 64  # positions in a batch
+Progress = Callable[[list[tuple[int, int]]], Iterator[tuple[int, int]]]
+
+
+class Wish(Record):
+    """What is asked for. `widths` empty: as many as `budget` seconds allow."""
+
+    widths: tuple[int, ...] = ()
+    budget: float = 60.0
+    seeds: int = 3
+    steps: int = 4
+    device: str = "cpu"
+    compiled: bool = False
+    first: int = 0  # the first seed
+    given: tuple[str, ...] = ()  # dims that were given a value and keep it
+    folder: Path | None = None
+
+
+class Checked(Record):
+    """What was found. `said`: what a reader has to know about how."""
+
+    report: Report
+    plan: Plan
+    laws: Laws
+    verdict: Verdict
+    said: tuple[str, ...]
+
+    @property
+    def agree(self) -> bool:
+        return self.verdict.agree
+
+    @property
+    def widths(self) -> list[int]:
+        return list(self.plan.dims)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON: `rows` are resolved; gradients and what is unresolved stand beside them."""
+        resolved = [row for row in self.verdict.rows if row.outcome != UNRESOLVED]
+        return {
+            "schema": 1,
+            "file": self.report.program.source.file,
+            "model": self.report.program.name,
+            "agree": self.agree,
+            "widths": self.widths,
+            "rows": [row.to_dict() for row in resolved if row.quantity != "gradient"],
+            "gradients": [row.to_dict() for row in resolved if row.quantity == "gradient"],
+            "unresolved": [row.to_dict() for row in self.verdict.of(UNRESOLVED)],
+            "notes": list(self.said),
+        }
+
+
+def coordinate_check(
+    program: Program, wish: Wish, progress: Progress | None = None, code: str | None = None
+) -> Checked:
+    """Trains the emitted model (or `code` in its place) and judges every slope."""
+    small, changed = shrunk(program, wish.given)
+    report = at_work()(judged)(small)
+    batch = max(2, TOKENS // positions(small))
+    plan = _plan(small, wish, batch * positions(small))
+    laws = laws_of(report, wish.steps)
+    wish = replace(wish, steps=max(1, laws.steps))
+    measured = _measured(report, plan, wish, batch, progress, code)
+    verdict = judge(laws, measured)
+    return Checked(report, plan, laws, verdict, tuple(_said(small, changed, laws, verdict)))
+
+
+def _plan(program: Program, wish: Wish, tokens: int) -> Plan:
+    if wish.widths:
+        return given_widths(program, wish.widths)
+    return widths_of(program, wish.budget, wish.seeds * (wish.steps + 1), tokens)
+
+
+def _measured(
+    report: Report,
+    plan: Plan,
+    wish: Wish,
+    batch: int,
+    progress: Progress | None,
+    code: str | None,
+) -> dict[tuple[int, int], Mapping[Key, list[float]]]:
+    """The sizes of every run, those already on disk read from there."""
+    emitted = emit_program(report) if code is None else code
+    store = Store(wish.folder, emitted, plan.dims.values(), wish.steps, batch, wish.device)
+    runs = [
+        (width, seed) for width in plan.dims for seed in range(wish.first, wish.first + wish.seeds)
+    ]
+    known = {run: store.read(*run) for run in runs}
+    probe = None
+    for width, seed in (progress or iter)([run for run in runs if known[run] is None]):
+        from abcparam.coordinates.measuring import Probe, Setting
+
+        probe = probe or Probe(report, emitted)
+        setting = Setting(wish.steps, batch, wish.device, wish.compiled)
+        known[width, seed] = probe.run(plan.dims[width], seed, setting)
+        store.write(width, seed, known[width, seed] or {})
+    return {run: {k: list(v) for k, v in (known[run] or {}).items()} for run in runs}
+
+
+def _said(
+    program: Program, changed: Mapping[str, int], laws: Laws, verdict: Verdict
+) -> Iterator[str]:
+    if changed:
+        sizes = ", ".join(f"{name} = {size}" for name, size in changed.items())
+        yield f"finite dims made small: {sizes} (--set keeps what it sets)"
+    if (later := fixed(program)) and varied(program):
+        sizes = ", ".join(f"{name} = {size}" for name, size in later.items())
+        yield f"only {', '.join(d.name for d in varied(program))} is varied, at {sizes}"
+    yield "dropout and weight decay are off; batches and targets are random"
+    yield from laws.left_out
+    if unresolved := verdict.of(UNRESOLVED):
+        names = ", ".join(f"{row.name} ({row.quantity})" for row in unresolved[:6])
+        more = f" and {len(unresolved) - 6} more" if len(unresolved) > 6 else ""
+        yield f"{len(unresolved)} of {len(verdict.rows)} rows are not resolved: {names}{more}"

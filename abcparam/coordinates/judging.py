@@ -1,0 +1,137 @@
+"""When a measured slope agrees with a derived exponent. `docs/coordinates.md` says it in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from abcparam.coordinates.fits import Point, Slope, mixture_of, scatter, slope_of
+from abcparam.coordinates.laws import AT_INIT, CHANGE, UPDATE, Key, Law, Laws
+from abcparam.record import Record
+
+TOLERANCE = 0.1  # how far a slope may be off, if its interval is narrower
+WIDEST = 0.25  # an interval wider than this resolves nothing: laws are a quarter apart
+ROUNDING = 1e4 * 2.0**-52  # a change less than this of what changes is rounding
+CORRECTION = Fraction(1, 2)  # how far below a law its corrections of finite width lie
+SHARE = 0.25  # of the square that the leading power must have at the largest width
+LACK = 0.1  # what a sum of powers may leave of log size, if seeds scatter less
+
+AGREES, CROSSOVER, DISAGREES, UNRESOLVED = "agrees", "crossover", "disagrees", "unresolved"
+
+Measured = Mapping[tuple[int, int], Mapping[Key, Sequence[float]]]  # (width, seed) -> sizes
+
+
+class Row(Record):
+    """One quantity: the derived exponent, the slope, and what comes of them."""
+
+    name: str
+    quantity: str
+    law: Law
+    slope: Slope | None  # None: there is none to measure
+    outcome: str
+    note: str = ""
+    points: tuple[Point, ...] = ()
+
+    @property
+    def agree(self) -> bool:
+        return self.outcome in (AGREES, CROSSOVER)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "quantity": self.quantity,
+            "derived": str(self.law),
+            "measured": self.slope.value if self.slope else None,
+            "error": self.slope.error if self.slope else None,
+            "agree": self.agree,
+            **({"note": self.note} if self.note else {}),
+        }
+
+
+class Verdict(Record):
+    """All rows of a check."""
+
+    rows: tuple[Row, ...]
+
+    def of(self, *outcomes: str) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.outcome in outcomes)
+
+    @property
+    def agree(self) -> bool:
+        """No row disagrees, and most of them are resolved."""
+        resolved = len(self.rows) - len(self.of(UNRESOLVED))
+        return not self.of(DISAGREES) and resolved > len(self.rows) / 2
+
+
+def judge(laws: Laws, measured: Measured) -> Verdict:
+    """Every law that was measured."""
+    rows = []
+    for (name, quantity), law in laws.rows.items():
+        step = laws.steps - 1 if quantity in (CHANGE, UPDATE) else 0
+        if all((name, quantity) in sizes for sizes in measured.values()):
+            found = {at: sizes[name, quantity][step] for at, sizes in measured.items()}
+            floors = _floors(name, quantity, measured)
+            rows.append(_row(name, quantity, law, found, floors))
+    return Verdict(tuple(rows))
+
+
+def _floors(name: str, quantity: str, measured: Measured) -> dict[tuple[int, int], float]:
+    """What rounding makes of a change of nothing."""
+    if quantity not in (CHANGE, UPDATE):
+        return dict.fromkeys(measured, 0.0)
+    return {at: ROUNDING * sizes[name, AT_INIT][0] for at, sizes in measured.items()}
+
+
+def _row(
+    name: str,
+    quantity: str,
+    law: Law,
+    found: Mapping[tuple[int, int], float],
+    floors: Mapping[tuple[int, int], float],
+) -> Row:
+    def row(outcome: str, note: str = "", slope: Slope | None = None) -> Row:
+        return Row(name, quantity, law, slope, outcome, note, points)
+
+    points = tuple((float(width), size) for (width, _), size in found.items())
+    if not all(math.isfinite(size) for _, size in points):
+        return row(DISAGREES, "not finite")
+    if law.exponent is None:
+        moved = any(size for _, size in points)
+        return row(DISAGREES, "not zero") if moved else row(AGREES)
+    if not any(size for _, size in points):
+        return row(DISAGREES, "exactly zero")
+    points = tuple(
+        (float(width), size) for (width, seed), size in found.items() if size > floors[width, seed]
+    )
+    if len({width for width, _ in points}) < 3:
+        return row(UNRESOLVED, "below rounding, or of fewer than three widths")
+    slope = slope_of(points)
+    return row(*_outcome(law, slope, points), slope)
+
+
+def _outcome(law: Law, slope: Slope, points: Sequence[Point]) -> tuple[str, str]:
+    assert law.exponent is not None
+    off = abs(slope.value - float(law.exponent))
+    if slope.error > WIDEST:
+        if off > slope.error + TOLERANCE:
+            return DISAGREES, ""
+        return UNRESOLVED, "seeds scatter too much"
+    if off <= max(TOLERANCE, slope.error):
+        return AGREES, ""
+    smaller = sorted({*law.smaller, law.exponent - CORRECTION}, reverse=True)
+    fit = mixture_of(points, [float(e) for e in (law.exponent, *smaller)])
+    noise = max(LACK, 2 * scatter(points))
+    if fit.residual > noise:
+        return DISAGREES, ""
+    share = f"{fit.share:.0%} of it leads at the largest width"
+    if fit.share >= SHARE:
+        return CROSSOVER, f"from {', '.join(map(str, smaller))}: {share}"
+    known = mixture_of(points, [float(e) for e in (law.exponent, *law.smaller)])
+    if law.smaller and known.residual <= noise:
+        return UNRESOLVED, f"smaller terms lead: {share}"
+    return DISAGREES, ""
+
+
+__all__ = ["AGREES", "CROSSOVER", "DISAGREES", "UNRESOLVED", "Row", "Verdict", "judge"]

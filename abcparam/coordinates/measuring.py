@@ -1,0 +1,274 @@
+"""One training run of the emitted model at one width, and the sizes of everything in it.
+
+Two modules are made: the emitted one, which trains and shows its named values, and the emitted form
+of the program with every use of a tensor named, which shares its parameters and computes `W·x` and
+`ΔW·x`. Dropout and weight decay are off: the laws are about neither.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from abcparam.code.uses import is_plain
+from abcparam.coordinates.data import batch_of, loss_of
+from abcparam.coordinates.explicit import explicit
+from abcparam.coordinates.laws import AT_INIT, CHANGE, GRADIENT, UPDATE, Key, copy_name
+from abcparam.coordinates.observing import SEEN, USED, observed
+from abcparam.driver import emit_program
+from abcparam.emit import emit
+from abcparam.program import Assign, Module, Program
+from abcparam.record import Record
+from abcparam.report import Report
+
+Sizes = dict[Key, list[float]]  # root mean squares: one at init, for changes one for each step
+
+
+class Setting(Record):
+    """How a run is made, beside its width and seed."""
+
+    steps: int = 4
+    batch: int = 16
+    device: str = "cpu"
+    compiled: bool = False
+
+
+class Probe:
+    """The emitted code of a spec, ready to be run at any width. `code` replaces its text."""
+
+    def __init__(self, report: Report, code: str | None = None) -> None:
+        self.program = report.program
+        self.code = emit_program(report) if code is None else code
+        self.places = _places(self.program)
+        self.seen: dict[str, Tensor] = {}
+        self.module = _execute(self.code, {name for _, name in self.places}, {SEEN: self.see})
+        named = explicit(self.program)
+        self.tensors = named.uses
+        self.explicit = _execute(
+            emit(named.program), _names(named.program), {USED: self.use}, frozenset(named.uses)
+        )
+        self.paths: dict[int, tuple[str, tuple[int, ...]]] = {}
+        self.watching = False
+        self.change: Callable[[], Any] | None = None
+        self.squares: dict[str, float] = {}
+
+    # What the emitted code calls
+
+    def see(self, module: nn.Module, name: str, value: object) -> None:
+        """A local of the emitted module was assigned."""
+        if not self.watching or not isinstance(value, Tensor):
+            return
+        home, copy = self.paths[id(module)]
+        for path in self.places.get((home, name), ()):
+            self._keep(path, copy, value)
+
+    def _keep(self, path: str, copy: tuple[int, ...], value: Tensor) -> None:
+        if value.requires_grad and not value.is_leaf:
+            value.retain_grad()
+        self.seen.pop(path, None)
+        self.seen[path] = value
+        self.seen[copy_name(self.program, path, copy)] = value
+
+    def use(self, name: str, value: Tensor, again: Callable[[], Tensor]) -> None:
+        """A tensor was used: the size of what it gives, or of what its change would give."""
+        if self.change is not None:
+            with self.change():
+                value = again()
+        path = self.tensors[name]
+        self.squares[path] = self.squares.get(path, 0.0) + float(value.detach().square().mean())
+
+    # Runs
+
+    def run(self, dims: Mapping[str, int], seed: int, setting: Setting) -> Sizes:
+        """Trains a model with these growth dims and measures it."""
+        return _Run(self, dims, seed, setting).sizes()
+
+
+class _Run:
+    """One model in training."""
+
+    def __init__(self, probe: Probe, dims: Mapping[str, int], seed: int, setting: Setting) -> None:
+        self.probe, self.setting = probe, setting
+        torch.manual_seed(seed)
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        try:
+            config = probe.module["Config"](**dims)
+            self.model = probe.module[probe.program.name](config).to(setting.device).eval()
+            with torch.device("meta"):
+                twin = probe.explicit["Config"](**dims)
+                self.twin = probe.explicit[probe.program.name](twin).eval()
+        finally:
+            torch.set_default_dtype(before)
+        _share(self.model, self.twin)
+        probe.paths = {id(m): _place(name) for name, m in self.model.named_modules()}
+        self.batch = batch_of(probe.program, config, seed, setting.batch, setting.device)
+        self.optimizers = _optimizers(probe.module["make_optimizer"](self.model))
+        self.start = {n: p.detach().clone() for n, p in self.model.named_parameters()}
+        self.trained = torch.compile(self.model) if setting.compiled else self.model
+        self.first: dict[str, Tensor] = {}
+        self.found: Sizes = {}
+
+    def sizes(self) -> Sizes:
+        for step in range(self.setting.steps + 1):
+            outputs = self.observe(step)
+            self.uses(step)
+            if step < self.setting.steps:
+                self.train(outputs)
+            if step == 0:
+                self.gradients(outputs)
+            self.probe.seen = {}
+        return self.found
+
+    def observe(self, step: int) -> tuple[Tensor, ...]:
+        """A forward pass with every named value in it."""
+        probe = self.probe
+        probe.watching, probe.seen = True, {}
+        try:
+            outputs = _tuple(self.model(*self.batch.inputs))
+        finally:
+            probe.watching = False
+        for name, output in zip(probe.program.outputs, outputs, strict=True):
+            if name not in probe.seen:
+                probe._keep(name, (), output)
+        for name, value in probe.seen.items():
+            if step == 0:
+                self.first[name] = value.detach().clone()
+                self.add(name, AT_INIT, _rms(value))
+            else:
+                self.add(name, CHANGE, _rms(value.detach() - self.first[name]))
+        return outputs
+
+    def train(self, outputs: tuple[Tensor, ...]) -> None:
+        """A step, on the values that were observed, or by the compiled model."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        if self.setting.compiled:
+            self.loss(outputs).backward(retain_graph=False)
+            for optimizer in self.optimizers:
+                optimizer.zero_grad()
+            outputs = _tuple(self.trained(*self.batch.inputs))
+        self.loss(outputs).backward()
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+    def loss(self, outputs: tuple[Tensor, ...]) -> Tensor:
+        return loss_of(self.probe.program, outputs, self.batch)
+
+    def gradients(self, outputs: tuple[Tensor, ...]) -> None:
+        for name, value in self.probe.seen.items():
+            if value.requires_grad and not value.is_leaf:
+                zero = value.grad is None
+                self.add(name, GRADIENT, 0.0 if zero else _rms(value.grad))
+
+    def uses(self, step: int) -> None:
+        """`W·x` at initialization, `ΔW·x` after each step."""
+        probe = self.probe
+        probe.squares = {}
+        probe.change = None if step == 0 else self.changed
+        with torch.no_grad():
+            self.twin(*self.batch.inputs)
+        for path, square in probe.squares.items():
+            self.add(path, AT_INIT if step == 0 else UPDATE, math.sqrt(square))
+
+    @contextmanager
+    def changed(self) -> Iterator[None]:
+        """With the changes of all parameters in place of them: a use is linear in its tensor."""
+        named = dict(self.model.named_parameters())
+        values = {name: parameter.data for name, parameter in named.items()}
+        for name, parameter in named.items():
+            parameter.data = values[name] - self.start[name]
+        try:
+            yield
+        finally:
+            for name, parameter in named.items():
+                parameter.data = values[name]
+
+    def add(self, name: str, quantity: str, size: float) -> None:
+        self.found.setdefault((name, quantity), []).append(size)
+
+
+def _rms(value: Tensor | None) -> float:
+    assert value is not None
+    return math.sqrt(float(value.detach().double().square().mean()))
+
+
+def _tuple(outputs: Any) -> tuple[Tensor, ...]:
+    return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+def _execute(
+    code: str,
+    names: set[str],
+    hooks: Mapping[str, object],
+    uses: frozenset[str] = frozenset(),
+) -> dict[str, Any]:
+    """The names of an emitted module, run with hooks in its `forward` methods."""
+    import sys
+    from types import ModuleType
+
+    module = ModuleType(f"abcparam_observed_{id(hooks)}")
+    sys.modules[module.__name__] = module  # where dataclasses look up their annotations
+    module.__dict__.update(hooks)
+    try:
+        exec(observed(code, names, uses), module.__dict__)
+    finally:
+        del sys.modules[module.__name__]
+    return module.__dict__
+
+
+def _names(program: Program) -> set[str]:
+    """All that bodies assign."""
+    return {name for module in program.root.walk() for name in _assigned(module)}
+
+
+def _assigned(module: Module) -> Iterator[str]:
+    for statement in module.body:
+        if isinstance(statement, Assign):
+            yield from statement.targets
+    yield from module.carried
+
+
+def _places(program: Program) -> dict[tuple[str, str], list[str]]:
+    """By the path of a class and a local of its `forward`: the activations that it is."""
+    found: dict[tuple[str, str], list[str]] = {}
+
+    def visit(module: Module, home: str) -> None:
+        carried = [name for child in module.children if child.count for name in child.carried]
+        for name in dict.fromkeys([*_assigned(module), *carried]):
+            path = f"{module.path}.{name}" if module.path else name
+            found.setdefault((home, name), []).append(path)
+        for child in module.children:
+            visit(child, home if is_plain(child) else child.path)
+
+    visit(program.root, "")
+    return found
+
+
+def _place(name: str) -> tuple[str, tuple[int, ...]]:
+    """`layers.0.attention` as the path `layers.attention` and the copy (0,)."""
+    parts = name.split(".") if name else []
+    return ".".join(p for p in parts if not p.isdigit()), tuple(
+        int(p) for p in parts if p.isdigit()
+    )
+
+
+def _share(model: nn.Module, twin: nn.Module) -> None:
+    """Gives a twin the parameters of a model."""
+    modules = dict(twin.named_modules())
+    for name, parameter in model.named_parameters():
+        path, _, own = name.rpartition(".")
+        modules[path].register_parameter(own, parameter)
+
+
+def _optimizers(made: Any) -> list[torch.optim.Optimizer]:
+    optimizers = made if isinstance(made, list) else [made]
+    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+        if "weight_decay" in group:
+            group["weight_decay"] = 0.0
+    return optimizers

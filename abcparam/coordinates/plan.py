@@ -1,0 +1,171 @@
+"""Which sizes a check is run at: small finite dims, and widths that the time allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+
+from abcparam.bind import bind
+from abcparam.diagnostics import SpecError
+from abcparam.polynomials import Polynomial
+from abcparam.program import Dim, Program
+from abcparam.record import Record
+
+SEQUENCE, CLASSES, COPIES, STEPS, HEAD, FEATURES = 8, 32, 2, 4, 16, 64
+SMALLEST, MOST = 64, 5
+PER_PARAMETER, PER_TOKEN = 4e-8, 1.5e-9  # seconds a step, on one core in double precision
+
+
+class Plan(Record):
+    """The program at small finite dims (`changed`), and the growth dims of each width."""
+
+    program: Program
+    changed: Mapping[str, int]
+    dims: Mapping[int, Mapping[str, int]]
+
+
+class NoWidths(ValueError):
+    """No widths fit; the text says why."""
+
+
+def shrunk(program: Program, given: Iterable[str]) -> tuple[Program, dict[str, int]]:
+    """The program with finite dims made small where that leaves it valid; those given stay."""
+    changed: dict[str, int] = {}
+    for name, limit in _limits(program).items():
+        dim = program.dims[name]
+        if name in given or dim.default is None or dim.default <= limit:
+            continue
+        try:
+            program = bind(program, {name: Fraction(limit)})
+        except SpecError:
+            continue
+        changed[name] = limit
+    return program, changed
+
+
+def _limits(program: Program) -> dict[str, int]:
+    """What each finite dim is brought down to, by what it is used for."""
+    found: dict[str, int] = {}
+
+    def limit(length: Polynomial, most: int) -> None:
+        for name in length.names & finite:
+            found[name] = min(most, found.get(name, most))
+
+    finite = {d.name for d in program.dims.values() if not d.infinite and not d.derived}
+    for given in program.inputs:
+        for axis in given.axes if given.index else given.axes[:-1]:
+            limit(axis.value, SEQUENCE)
+        if given.index is not None:
+            limit(given.index.value, CLASSES)
+        elif given.axes:
+            limit(given.axes[-1].value, FEATURES)
+    for module in program.root.walk():
+        if module.count is not None:
+            sequence = any(n in found for n in module.count.value.names)
+            limit(module.count.value, STEPS if sequence else COPIES)
+    for dim in program.dims.values():
+        if dim.derived and dim.infinite:
+            limit(dim.value, HEAD)
+    return found
+
+
+def widths_of(program: Program, budget: float, runs: int, tokens: int) -> Plan:
+    """Doubling widths, at most five, that `runs` steps and seeds can afford; at least three."""
+    candidates = [_dims(program, width) for width in _doubling(program)]
+    afforded: list[Mapping[str, int]] = []
+    spent = 0.0
+    for dims in candidates:
+        spent += runs * _parameters(program, dims) * (PER_PARAMETER + tokens * PER_TOKEN)
+        if len(afforded) >= 3 and spent > budget:
+            break
+        afforded.append(dims)
+    lead = varied(program)[0].name
+    return Plan(program, {}, {dims[lead]: dims for dims in afforded[-MOST:]})
+
+
+def given_widths(program: Program, widths: Iterable[int]) -> Plan:
+    """These widths, of the first growth dim; raises `NoWidths` where one does not fit."""
+    found = {}
+    for width in sorted(set(widths)):
+        dims = _dims(program, width)
+        if not _fits(program, dims):
+            step = _smallest(program)
+            hint = f" (widths are multiples of {step})" if step else ""
+            raise NoWidths(f"{width} leaves a length that is not whole{hint}")
+        found[width] = dims
+    return Plan(program, {}, found)
+
+
+def varied(program: Program) -> list[Dim]:
+    """The growth dims that are varied together: those of the first limit."""
+    dims = [d for d in program.dims.values() if d.infinite and not d.derived]
+    if not dims:
+        raise NoWidths("no dim goes to infinity")
+    first = min(d.group for d in dims)
+    return [d for d in dims if d.group == first]
+
+
+def fixed(program: Program) -> dict[str, int]:
+    """The growth dims of later limits, which stay at base."""
+    together = {d.name for d in varied(program)}
+    dims = [d for d in program.dims.values() if d.infinite and not d.derived]
+    return {d.name: d.default or d.base or COPIES for d in dims if d.name not in together}
+
+
+def _dims(program: Program, width: int) -> dict[str, int]:
+    """All growth dims at a width of the first one; the others grow by their rates from base."""
+    lead, *others = varied(program)
+    ratio = width / (lead.base or 1)
+    found = {lead.name: width}
+    for dim in others:
+        found[dim.name] = max(1, round((dim.base or 1) * ratio ** float(dim.rate / lead.rate)))
+    return found | fixed(program)
+
+
+def _doubling(program: Program) -> list[int]:
+    smallest = _smallest(program)
+    if not smallest:
+        raise NoWidths("no width up to 4096 makes every length whole; give some with --widths")
+    while smallest < SMALLEST:
+        smallest *= 2
+    return [smallest * 2**k for k in range(7)]
+
+
+def _smallest(program: Program) -> int | None:
+    found = (w for w in range(1, 4097) if _fits(program, _dims(program, w)))
+    return next(found, None)
+
+
+def _fits(program: Program, dims: Mapping[str, int]) -> bool:
+    """Whether every length is a positive whole number."""
+    values = program.base_values() | {name: Fraction(size) for name, size in dims.items()}
+    lengths = [d.value for d in program.dims.values() if d.derived]
+    lengths += [axis.value for tensor in program.tensors.values() for axis in tensor.axes]
+    try:
+        found = [length.evaluate(values) for length in lengths]
+    except (ValueError, ZeroDivisionError):
+        return False
+    return all(size.denominator == 1 and size >= 1 for size in found)
+
+
+def _parameters(program: Program, dims: Mapping[str, int]) -> float:
+    values = program.base_values() | {name: Fraction(size) for name, size in dims.items()}
+    total = 0.0
+    for tensor in program.tensors.values():
+        size = 1.0
+        for length in (*tensor.axes, *tensor.copies):
+            size *= float(length.value.evaluate(values))
+        total += size
+    return total
+
+
+def positions(program: Program) -> int:
+    """How many values a map sees of one example: the lengths of sequences."""
+    values, most = program.base_values(), 1
+    for given in program.inputs:
+        axes = given.axes if given.index else given.axes[:-1]
+        count = 1
+        for axis in axes:
+            count *= max(1, round(axis.value.evaluate(values)))
+        most = max(most, count)
+    return most

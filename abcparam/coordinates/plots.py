@@ -1,0 +1,77 @@
+"""Figures of a coordinate check: one for each quantity, log–log, a line for each name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from abcparam.coordinates.check import Checked
+from abcparam.coordinates.judging import Row
+
+QUANTITIES = {
+    "at_init": "size at initialization",
+    "change": "change since initialization",
+    "update": "ΔW·x",
+    "gradient": "gradient at initialization",
+}
+FORMATS = ("png", "svg")
+
+
+def plot(checks: Iterable[Checked], folder: Path) -> list[Path]:
+    """Writes `QUANTITY.png` and `.svg`, several checks side by side. Raises `ImportError` without
+    matplotlib.
+    """
+    from matplotlib.figure import Figure
+
+    found, written = list(checks), []
+    folder.mkdir(parents=True, exist_ok=True)
+    for quantity, title in QUANTITIES.items():
+        rows = [_rows(checked, quantity) for checked in found]
+        if any(rows):
+            figure = Figure(figsize=(6.5 * len(found) + 2, 4.5), layout="constrained")
+            axes = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
+            for axis, checked, drawn in zip(axes, found, rows, strict=True):
+                _draw(axis, drawn)
+                axis.set_title(f"{checked.report.program.source.file}: {title}")
+            for suffix in FORMATS:
+                path = folder / f"{quantity}.{suffix}"
+                figure.savefig(path, dpi=150, metadata=_METADATA[suffix])
+                written.append(path)
+    return written
+
+
+_METADATA: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}}
+
+
+def _rows(checked: Checked, quantity: str) -> list[Row]:
+    """Rows that have a line: not exactly zero, no earlier copies of a repeat."""
+    return [
+        row
+        for row in checked.verdict.rows
+        if row.quantity == quantity
+        and row.slope is not None
+        and not any(part.isdigit() for part in row.name.split("."))
+    ]
+
+
+def _draw(axis: Any, rows: list[Row]) -> None:
+    for number, row in enumerate(rows):
+        widths = sorted({width for width, _ in row.points})
+        sizes = [_mean(row, width) for width in widths]
+        colour, marker = f"C{number % 10}", "osv^D"[number // 10 % 5]
+        axis.plot(widths, sizes, color=colour, marker=marker, markersize=4, label=row.name)
+        assert row.law.exponent is not None
+        exponent = float(row.law.exponent)
+        derived = [sizes[-1] * (width / widths[-1]) ** exponent for width in widths]
+        axis.plot(widths, derived, color=colour, linestyle="--", linewidth=0.8)
+    axis.set(xscale="log", yscale="log", xlabel="width (dashed: derived slope)", ylabel="RMS")
+    if rows:
+        axis.legend(fontsize="xx-small", loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _mean(row: Row, width: float) -> float:
+    """The geometric mean over seeds."""
+    logs = [math.log(size) for at, size in row.points if at == width]
+    return math.exp(math.fsum(logs) / len(logs))

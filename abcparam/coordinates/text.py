@@ -1,0 +1,56 @@
+"""A coordinate check as text and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from abcparam.coordinates.check import Checked
+from abcparam.coordinates.judging import AGREES, CROSSOVER, DISAGREES, UNRESOLVED, Row
+from abcparam.table import BOLD, END, GREEN, RED, YELLOW, columns
+
+HEADER = ("name", "quantity", "derived", "measured", "error", "")
+TINTS = {AGREES: GREEN, CROSSOVER: GREEN, DISAGREES: RED, UNRESOLVED: YELLOW}
+
+
+def render_check(checked: Checked, colour: bool = False) -> str:
+    """The table of all rows, then what they come to."""
+    rows = checked.verdict.rows
+    lines = columns([HEADER, *(_cells(row) for row in rows)])
+    if colour:
+        lines = [f"{BOLD}{lines[0]}{END}", *map(_tinted, lines[1:], rows)]
+    program = checked.report.program
+    widths = ", ".join(map(str, checked.widths))
+    head = f"{program.name} ({program.source.file}), widths {widths}"
+    counts = ", ".join(
+        f"{len(checked.verdict.of(outcome))} {outcome}"
+        for outcome in (AGREES, CROSSOVER, DISAGREES, UNRESOLVED)
+        if checked.verdict.of(outcome)
+    )
+    verdict = "agree" if checked.agree else "do not agree"
+    last = f"measured and derived {verdict}: {counts}"
+    return "\n".join([head, "", *lines, "", *(f"* {said}" for said in checked.said), last, ""])
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    slope = row.slope
+    value, error = (f"{slope.value:.3f}", f"{slope.error:.3f}") if slope else ("-", "-")
+    note = f"{row.outcome}: {row.note}" if row.note else row.outcome
+    return (row.name, row.quantity, str(row.law), value, error, note)
+
+
+def _tinted(line: str, row: Row) -> str:
+    note = _cells(row)[-1]
+    return f"{line.removesuffix(note)}{TINTS[row.outcome]}{note}{END}"
+
+
+def render_csv(checked: Checked) -> str:
+    """One line for each row."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["name", "quantity", "derived", "measured", "error", "outcome", "note"])
+    for row in checked.verdict.rows:
+        slope = row.slope
+        numbers = [repr(slope.value), repr(slope.error)] if slope else ["", ""]
+        writer.writerow([row.name, row.quantity, row.law, *numbers, row.outcome, row.note])
+    return out.getvalue()

@@ -1,0 +1,227 @@
+"""Studies of `coord-check`: `python -m benchmarks.coordinates sabotage|random`.
+
+`sabotage`: emitted code in which one tensor's init, multiplier or learning rate is off by a power
+n^(1/2) or n^(-1/2) of its own width, held against the laws of the spec; how often that is noticed,
+and how often the sound code is found wrong.
+
+`random`: random MLPs and transformers, stable and not; how far slopes are from exponents.
+
+Both keep every finished spec in `benchmarks/coordinates_NAME.json` and go on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from abcparam.coordinates.check import Checked, Wish, coordinate_check
+from abcparam.coordinates.judging import AGREES, CROSSOVER, DISAGREES, UNRESOLVED
+from abcparam.driver import emit_program, judged, load
+from abcparam.files import write_atomically
+from abcparam.program import OWN, Affine, Program
+from abcparam.record import replace
+from abcparam.source import Source
+from tests.random_mlps import random_mlps, spec
+from tests.test_transformers import spelled, transformer
+
+HALF = Fraction(1, 2)
+FORMS = ("mup", "ntk", "mfp", "sp")
+RATES = {"sgd": "0.1", "adam": "0.003"}  # changes of about a tenth at base
+LETTERS = {"a": "multiplier", "b": "init", "c": "learning rate"}
+STABLE = {"trivial", "kernel", "feature-learning", "maximal-update"}
+Result = dict[str, Any]
+
+
+def mlps(count: int, stable: bool) -> Iterator[tuple[str, str]]:
+    """(name, text) of random MLPs of 1 to 4 hidden layers."""
+    found = 0
+    for index, mlp in enumerate(random_mlps(71, 4 * count)):
+        text = spec(mlp).replace("hyper lr = 0.1", f"hyper lr = {RATES[mlp.optimizer]}")
+        if found < count and (not stable or is_stable(text)):
+            found += 1
+            yield f"mlp {index}", text
+
+
+def transformers(count: int, stable: bool) -> Iterator[tuple[str, str]]:
+    """(name, text) of random transformers of 2 layers."""
+    draw, found = random.Random(72), 0
+    while found < count:
+        text = random_transformer(draw)
+        if not stable or is_stable(text):
+            yield f"transformer {found}", text
+            found += 1
+
+
+def random_transformer(draw: random.Random) -> str:
+    optimizer = draw.choice(["adam", "sgd"])
+    form = draw.choice(FORMS)
+    if draw.random() < 0.5:
+        hidden, output = ("1", "0") if optimizer == "adam" else ("0", "-1")
+        first = "0" if optimizer == "adam" else "-1"
+        later = [draw.choice(["0", "1/4", "1/2"]) for _ in range(3)]
+        roles = zip(("0 0", "0 1/2", "1 0"), (first, hidden, output), later, strict=True)
+        form = spelled(*(f"{ab} {Fraction(c) + Fraction(more)}" for ab, c, more in roles))
+    text = transformer(
+        form,
+        optimizer,
+        layers=draw.choice(["pre-norm", "post-norm", "no norm"]),
+        heads=draw.choice(["more heads", "larger heads"]),
+        readout=draw.choice(["", "init = zeros"]),
+    )
+    rate = "0.1" if optimizer == "sgd" else "1e-3"
+    return text.replace("hyper lr = 1e-3", f"hyper lr = {rate}").replace("base = 256", "base = 64")
+
+
+def is_stable(text: str) -> bool:
+    return judged(load(Source(text))).verdict in STABLE
+
+
+def wish(name: str, first: int, smallest: int = 64) -> Wish:
+    """Four widths for MLPs, three for transformers, which cost more."""
+    count = 4 if name.startswith("mlp") else 3
+    widths = tuple(smallest * 2**k for k in range(count))
+    return Wish(widths=widths, seeds=2, steps=3, first=first)
+
+
+# Sabotage
+
+
+def sabotage(program: Program, draw: random.Random) -> tuple[Program, str]:
+    """The program with one exponent of one tensor off by 1/2, and what was done in words."""
+    while True:
+        tensor = program.tensors[draw.choice(list(program.tensors))]
+        letter, off = draw.choice("abc"), draw.choice([HALF, -HALF])
+        if tensor.own is None or (letter == "b" and tensor.init.is_zero):
+            continue
+        own = dict(tensor.exponents[letter])
+        own[OWN] = own.get(OWN, Affine(Fraction(0))) + Affine(off)
+        changed = replace(tensor, exponents={**tensor.exponents, letter: own})
+        what = f"{LETTERS[letter]} of {tensor.path} n^{-off}"
+        return replace(program, tensors={**program.tensors, tensor.path: changed}), what
+
+
+def sabotaged(name: str, text: str, index: int) -> Result:
+    """What is found of the sound code, and of a sabotaged one."""
+    draw = random.Random(index)
+    program = load(Source(text))
+    sound = coordinate_check(program, wish(name, 100 * index))
+    broken, what = sabotage(sound.report.program, draw)
+    code = emit_program(judged(broken))
+    caught = coordinate_check(program, wish(name, 100 * index), code=code)
+    return {
+        "verdict": sound.report.verdict,
+        "false alarm": alarms(sound),
+        "sabotage": what,
+        "caught": alarms(caught),
+    }
+
+
+def alarms(checked: Checked) -> list[str]:
+    rows = checked.verdict.of(DISAGREES)
+    return [
+        f"{row.name} {row.quantity}: {row.law}, measured "
+        f"{f'{row.slope.value:.2f}' if row.slope else row.note}"
+        for row in rows
+    ]
+
+
+def sabotage_summary(results: list[Result]) -> Result:
+    caught = [r for r in results if r["caught"]]
+    kinds = Counter(r["sabotage"].split(" of ")[0] for r in results)
+    missed = [r for r in results if not r["caught"]]
+    return {
+        "sabotages": len(results),
+        "caught": len(caught) / len(results),
+        "by kind": {
+            k: sum(r["sabotage"].startswith(k) for r in caught) / n for k, n in kinds.items()
+        },
+        "missed": [f"{r['name']} ({r['verdict']}): {r['sabotage']}" for r in missed],
+        "false alarms": sum(bool(r["false alarm"]) for r in results) / len(results),
+    }
+
+
+# Random specs
+
+
+def measured(name: str, text: str, index: int) -> Result:
+    """How far every slope is from its exponent."""
+    smallest = 128 if name.startswith("mlp") else 64
+    checked = coordinate_check(load(Source(text)), wish(name, 100 * index, smallest))
+    rows = []
+    for row in checked.verdict.rows:
+        off = None
+        if row.slope is not None and row.law.exponent is not None:
+            off = round(abs(row.slope.value - float(row.law.exponent)), 4)
+        error = round(row.slope.error, 4) if row.slope else None
+        rows.append([row.name, row.quantity, str(row.law), off, error, row.outcome, row.note])
+    return {"verdict": checked.report.verdict, "rows": rows}
+
+
+def random_summary(results: list[Result]) -> Result:
+    rows = [row for result in results for row in result["rows"]]
+    outcomes = Counter(row[5] for row in rows)
+    off = {o: [r[3] for r in rows if r[5] == o and r[3] is not None] for o in outcomes}
+    plain = off.get(AGREES, []) + off.get(DISAGREES, [])
+    return {
+        "specs": len(results),
+        "verdicts": Counter(str(r["verdict"]) for r in results),
+        "rows": len(rows),
+        "outcomes": outcomes,
+        "all resolved": percentiles(plain + off.get(CROSSOVER, [])),
+        "less crossovers": percentiles(plain),
+        "unresolved": percentiles(off.get(UNRESOLVED, [])),
+        "disagreements": [
+            f"{r['name']} ({r['verdict']}): {row[0]} {row[1]} {row[2]}, off by {row[3]} {row[6]}"
+            for r in results
+            for row in r["rows"]
+            if row[5] == DISAGREES
+        ],
+    }
+
+
+def percentiles(values: list[float]) -> dict[str, float]:
+    """The 50th, 90th, 95th, 99th and the largest."""
+    ranked = sorted(values)
+    if not ranked:
+        return {}
+    shares = {"50": 0.5, "90": 0.9, "95": 0.95, "99": 0.99, "100": 1.0}
+    return {k: ranked[min(len(ranked) - 1, int(s * len(ranked)))] for k, s in shares.items()}
+
+
+STUDIES: dict[str, tuple[Callable[..., Result], Callable[[list[Result]], Result], bool]] = {
+    "sabotage": (sabotaged, sabotage_summary, True),
+    "random": (measured, random_summary, False),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.coordinates", description=__doc__)
+    parser.add_argument("study", choices=STUDIES)
+    parser.add_argument("--mlps", type=int, default=240)
+    parser.add_argument("--transformers", type=int, default=60)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent, metavar="FOLDER")
+    options = parser.parse_args()
+    run, summary, stable = STUDIES[options.study]
+    path = options.output / f"coordinates_{options.study}.json"
+    results: list[Result] = json.loads(path.read_text())["results"] if path.exists() else []
+    known = {result["name"] for result in results}
+    specs = [*mlps(options.mlps, stable), *transformers(options.transformers, stable)]
+    for index, (name, text) in enumerate(specs):
+        if name not in known:
+            results.append({"name": name, **run(name, text, index)})
+            found = {"summary": summary(results), "results": results}
+            write_atomically(str(path), json.dumps(found, indent=1) + "\n")
+            print(f"{index + 1}/{len(specs)} {name}", file=sys.stderr, flush=True)
+    print(json.dumps(summary(results), indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
