@@ -103,8 +103,6 @@ def _plot(checked: Checked, wish: Wish, options: argparse.Namespace) -> None:
         written = plot(found, Path(options.plot))
     except Unwritten as error:
         raise Usage(str(error)) from None
-    except ImportError:
-        raise Usage("--plot needs matplotlib: pip install 'abcparam[plot]'") from None
     print(f"{len(written)} figures -> {options.plot}", file=sys.stderr)
 
 

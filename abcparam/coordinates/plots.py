@@ -9,6 +9,7 @@ from typing import Any
 
 from abcparam.coordinates.check import Checked
 from abcparam.coordinates.judging import Row
+from abcparam.pictures import new_figure, write_picture
 
 QUANTITIES = {
     "at_init": "size at initialization",
@@ -16,33 +17,25 @@ QUANTITIES = {
     "update": "ΔW·x",
     "gradient": "gradient at initialization",
 }
-FORMATS = ("png", "svg")
 
 
 def plot(checks: Iterable[Checked], folder: Path) -> list[Path]:
-    """Writes `QUANTITY.png` and `.svg`, several checks side by side. Raises `ImportError` without
+    """Writes `QUANTITY.png` and `.svg`, several checks side by side. Raises `SpecError` without
     matplotlib.
     """
-    from matplotlib.figure import Figure
-
-    found, written = list(checks), []
+    found: list[Checked] = list(checks)
+    written: list[Path] = []
     folder.mkdir(parents=True, exist_ok=True)
     for quantity, title in QUANTITIES.items():
         rows = [_rows(checked, quantity) for checked in found]
         if any(rows):
-            figure = Figure(figsize=(6.5 * len(found) + 2, 4.5), layout="constrained")
+            figure = new_figure(6.5 * len(found) + 2, 4.5)
             axes = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
             for axis, checked, drawn in zip(axes, found, rows, strict=True):
                 _draw(axis, drawn)
                 axis.set_title(f"{checked.report.program.source.file}: {title}")
-            for suffix in FORMATS:
-                path = folder / f"{quantity}.{suffix}"
-                figure.savefig(path, dpi=150, metadata=_METADATA[suffix])
-                written.append(path)
+            written += map(Path, write_picture(figure, str(folder / quantity)))
     return written
-
-
-_METADATA: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}}
 
 
 def _rows(checked: Checked, quantity: str) -> list[Row]:
