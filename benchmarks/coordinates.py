@@ -6,7 +6,8 @@ and how often the sound code is found wrong.
 
 `random`: random MLPs and transformers, stable and not; how far slopes are from exponents.
 
-Both keep every finished spec in `benchmarks/coordinates_NAME.json` and go on from there.
+Both keep every finished spec in `coordinates_NAME.json` (in `--output`) and go on from there;
+`coordinates_NAME_summary.json` is what they come to.
 """
 
 from __future__ import annotations
@@ -219,7 +220,9 @@ def main() -> int:
             found = {"summary": summary(results), "results": results}
             write_atomically(str(path), json.dumps(found, indent=1) + "\n")
             print(f"{index + 1}/{len(specs)} {name}", file=sys.stderr, flush=True)
-    print(json.dumps(summary(results), indent=2))
+    text = json.dumps(summary(results), indent=2)
+    write_atomically(str(options.output / f"coordinates_{options.study}_summary.json"), text + "\n")
+    print(text)
     return 0
 
 
