@@ -29,6 +29,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     add("--compile", action="store_true", help="train under torch.compile")
     add("--resume", metavar="FOLDER", help="keep finished runs there (default: a cache folder)")
     add("--plot", metavar="FOLDER", help="figures there, as PNG and SVG (needs matplotlib)")
+    add("--html", metavar="FILE", help="one page with all of it (needs matplotlib)")
     add("--against", metavar="FORM", help="beside the spec under a shipped parametrization: sp")
     add("--fresh", action="store_true", help="measure everything anew, and keep nothing")
     set_argument(command)
@@ -50,8 +51,8 @@ def coord_check(options: argparse.Namespace) -> int:
     except OSError as error:
         raise Usage(f"cannot keep runs in {wish.folder} ({error.strerror}); see --fresh") from None
     _print(checked, options.format)
-    if options.plot:
-        _plot(checked, wish, options)
+    if options.plot or options.html:
+        _draw(checked, wish, options)
     return 0 if checked.agree else 1
 
 
@@ -60,8 +61,8 @@ def _wish(options: argparse.Namespace) -> Wish:
     from abcparam.coordinates.check import Wish
     from abcparam.coordinates.store import default_folder
 
-    if options.against and not options.plot:
-        raise Usage("--against is drawn: it needs --plot FOLDER")
+    if options.against and not (options.plot or options.html):
+        raise Usage("--against is drawn: it needs --plot FOLDER or --html FILE")
     if options.seeds < 1 or options.steps < 1:
         raise Usage("--seeds and --steps take positive whole numbers")
     folder = Path(options.resume) if options.resume else default_folder()
@@ -90,20 +91,26 @@ def _device(name: str) -> str:
     return name
 
 
-def _plot(checked: Checked, wish: Wish, options: argparse.Namespace) -> None:
-    """Figures, beside those of the same spec in another parametrization where one is given."""
+def _draw(checked: Checked, wish: Wish, options: argparse.Namespace) -> None:
+    """Figures, a page; beside those of the same spec in another parametrization if one is given."""
     from abcparam.coordinates.against import Unwritten, against
+    from abcparam.coordinates.page import page
     from abcparam.coordinates.plots import plot
+    from abcparam.files import write_atomically
 
     found = [checked]
-    try:
-        if options.against:
-            source = checked.report.program.source
+    if options.against:
+        source = checked.report.program.source
+        try:
             found.append(against(source, options.against, values_of(options), wish, _progress))
+        except Unwritten as error:
+            raise Usage(str(error)) from None
+    if options.plot:
         written = plot(found, Path(options.plot))
-    except Unwritten as error:
-        raise Usage(str(error)) from None
-    print(f"{len(written)} figures -> {options.plot}", file=sys.stderr)
+        print(f"{len(written)} figures -> {options.plot}", file=sys.stderr)
+    if options.html:
+        write_atomically(options.html, page(found))
+        print(f"page -> {options.html}", file=sys.stderr)
 
 
 def _print(checked: Checked, format: str) -> None:

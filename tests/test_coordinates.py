@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from fractions import Fraction
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -398,6 +399,48 @@ def test_figures_are_written(run: Run, tmp_path: Path):
     names = {path.name for path in tmp_path.iterdir()}
     assert names >= {f"{q}.{f}" for q in ("at_init", "change", "update") for f in ("png", "svg")}
     assert run("coord-check", MLP, "--widths", "16,32,64", "--against", "sp").status == 2
+
+
+class Parts(HTMLParser):
+    """What a page refers to, its ids, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.references: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        named = {name: value or "" for name, value in attrs}
+        self.references += [named[n] for n in ("src", "href", "xlink:href") if n in named]
+        self.ids += [named["id"]] if "id" in named else []
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_page_stands_alone(run: Run, tmp_path: Path):
+    """Everything on one page: it refers to nothing outside itself, holds the spec and the emitted
+    module as text, and runs nothing.
+    """
+    pytest.importorskip("matplotlib")
+    page = tmp_path / "page.html"
+    text = MLP.read_text(encoding="utf-8") + "# <script>alert(1)</script> & so on\n"
+    arguments = ("--widths", "64,128,256", "--seeds", "1", "--html", page)
+    ran = run("coord-check", "-", *arguments, stdin=text)
+    assert ran.err.rstrip().endswith(f"page -> {page}")
+    parts = Parts(page.read_text(encoding="utf-8"))
+    assert all(reference.startswith("#") for reference in parts.references)
+    assert len(set(parts.ids)) == len(parts.ids)
+    assert {reference[1:] for reference in parts.references} <= set(parts.ids)
+    assert "script" not in parts.tags
+    assert parts.tags.count("svg") == 4
+    assert text in parts.text
+    assert "class MLP(nn.Module):" in parts.text
+    assert "MLP: maximal-update" in parts.text
 
 
 def test_a_killed_check_goes_on_with_the_same_result(tmp_path: Path):

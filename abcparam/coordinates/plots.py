@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,16 @@ def plot(checks: Iterable[Checked], folder: Path) -> list[Path]:
     """Writes `QUANTITY.png` and `.svg`, several checks side by side. Raises `SpecError` without
     matplotlib.
     """
-    found: list[Checked] = list(checks)
-    written: list[Path] = []
     folder.mkdir(parents=True, exist_ok=True)
+    return [
+        Path(path)
+        for quantity, figure in figures(list(checks))
+        for path in write_picture(figure, str(folder / quantity))
+    ]
+
+
+def figures(found: list[Checked]) -> Iterator[tuple[str, Any]]:
+    """A figure for each quantity, by its name. Raises `SpecError` without matplotlib."""
     for quantity, title in QUANTITIES.items():
         rows = [_rows(checked, quantity) for checked in found]
         if any(rows):
@@ -34,8 +41,7 @@ def plot(checks: Iterable[Checked], folder: Path) -> list[Path]:
             for axis, checked, drawn in zip(axes, found, rows, strict=True):
                 _draw(axis, drawn)
                 axis.set_title(f"{checked.report.program.source.file}: {title}")
-            written += map(Path, write_picture(figure, str(folder / quantity)))
-    return written
+            yield quantity, figure
 
 
 def _rows(checked: Checked, quantity: str) -> list[Row]:

@@ -16,23 +16,28 @@ TINTS = {AGREES: GREEN, CROSSOVER: GREEN, DISAGREES: RED, UNRESOLVED: YELLOW}
 def render_check(checked: Checked, colour: bool = False) -> str:
     """The table of all rows, then what they come to."""
     rows = checked.verdict.rows
-    lines = columns([HEADER, *(_cells(row) for row in rows)])
+    lines = columns([HEADER, *(cells(row) for row in rows)])
     if colour:
         lines = [f"{BOLD}{lines[0]}{END}", *map(_tinted, lines[1:], rows)]
     program = checked.report.program
     widths = ", ".join(map(str, checked.widths))
     head = f"{program.name} ({program.source.file}), widths {widths}"
+    notes = (f"* {said}" for said in checked.said)
+    return "\n".join([head, "", *lines, "", *notes, result(checked), ""])
+
+
+def result(checked: Checked) -> str:
+    """What all rows come to, in a line."""
     counts = ", ".join(
         f"{len(checked.verdict.of(outcome))} {outcome}"
         for outcome in (AGREES, CROSSOVER, DISAGREES, UNRESOLVED)
         if checked.verdict.of(outcome)
     )
     verdict = "agree" if checked.agree else "do not agree"
-    last = f"measured and derived {verdict}: {counts}"
-    return "\n".join([head, "", *lines, "", *(f"* {said}" for said in checked.said), last, ""])
+    return f"measured and derived {verdict}: {counts}"
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def cells(row: Row) -> tuple[str, ...]:
     slope = row.slope
     value, error = (f"{slope.value:.3f}", f"{slope.error:.3f}") if slope else ("-", "-")
     note = f"{row.outcome}: {row.note}" if row.note else row.outcome
@@ -40,7 +45,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _tinted(line: str, row: Row) -> str:
-    note = _cells(row)[-1]
+    note = cells(row)[-1]
     return f"{line.removesuffix(note)}{TINTS[row.outcome]}{note}{END}"
 
 
