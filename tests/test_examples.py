@@ -14,6 +14,7 @@ import torch
 import abcparam
 from abcparam.derived import Derived
 from abcparam.driver import to_source
+from abcparam.program import Affine
 from abcparam.solving import complete
 from abcparam.symbolic.linear import holds
 from tests.emitted import build, inputs_of, make, outputs_of
@@ -137,7 +138,8 @@ def test_solve_finds_the_published_rule(name: str):
     text = re.sub(r"parametrization (mup|\{.*?\n\})", ROLES, shallow(name), count=1, flags=re.S)
     found = complete(to_source(text), order=()).solution
     optimizer = found.program.optimizers[0].rule.name
-    assert found.values == {symbol: rule(optimizer, symbol) for symbol in found.values}
+    wanted = {symbol: Affine(rule(optimizer, symbol)) for symbol in found.values}
+    assert found.values == wanted
 
 
 def test_solve_finds_the_rates_of_lora_plus():
@@ -145,7 +147,8 @@ def test_solve_finds_the_rates_of_lora_plus():
     text = shallow("lora").replace("{ a = 0, b = 1, c = 1,", "{ a = 0, b = ?, c = ?,")
     text = text.replace("c = 0, init = zeros,", "c = ?, init = zeros,")
     values = complete(to_source(text), order=()).solution.values
-    assert values == {"b_down": 1, "c_down": 1, "c_up": 0}
+    wanted = {"b_down": 1, "c_down": 1, "c_up": 0}
+    assert values == {symbol: Affine(Fraction(value)) for symbol, value in wanted.items()}
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from abcparam.symbolic.premises import Premises
 from abcparam.symbolic.symbols import Place, free_places, unwritten_places, with_symbols
 from abcparam.symbolic.verdicts import verdicts_of
 
-MOST_NODES = 12_000  # of all derivations with one symbol together
+MOST_NODES = 4_000  # of all derivations with one symbol or two together
 MOST_TOGETHER = 30  # symbols of one derivation
 MOST_SUSPECTS = 4
 EASIEST = "bcad"  # what to change, where moves are equal: a scale at init before a multiplier
