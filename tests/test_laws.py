@@ -17,10 +17,11 @@ from abcparam import Report, SpecError
 from abcparam.bind import bind
 from abcparam.calculus.graph import build_graph
 from abcparam.calculus.rounds import step, train
-from abcparam.driver import report
+from abcparam.driver import judged
 from abcparam.judge import judge, laws_of
 from abcparam.parse import parse, read
 from abcparam.program import Program
+from abcparam.reasons import reasons
 from abcparam.record import replace
 from abcparam.resolve import resolve
 from abcparam.sizes import Size, Space
@@ -129,7 +130,9 @@ def laws(program: Program) -> dict[str, Any]:
     """A report without its roles, the changes that it proposes of them, and what they are called
     (P0606).
     """
-    found = report(program).to_dict()
+    checked = judged(program)
+    said = reasons(checked.graph, checked.judgement, ())
+    found = replace(checked, diagnostics=said).to_dict()
     found["diagnostics"] = [d for d in found["diagnostics"] if d["code"] != "P0606"]
     for tensor in found["tensors"]:
         del tensor["role"]

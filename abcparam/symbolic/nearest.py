@@ -23,7 +23,7 @@ from abcparam.symbolic.symbols import Place, free_places, unwritten_places, with
 from abcparam.symbolic.verdicts import verdicts_of
 
 MOST_NODES = 4_000  # of all derivations with one symbol or two together
-MOST_TOGETHER = 30  # symbols of one derivation
+MOST_TOGETHER = 500  # symbols of one derivation, times nodes
 MOST_SUSPECTS = 4
 EASIEST = "bcad"  # what to change, where moves are equal: a scale at init before a multiplier
 
@@ -49,13 +49,13 @@ def smallest(program: Program, suspects: Sequence[str], nodes: int) -> Moves:
     wrong = [place for place in written if set(place.paths) & set(suspects)]
     worst = [place for place in apart if set(place.paths) & set(suspects[:MOST_SUSPECTS])]
     pairs = list(combinations(written, 2)) if comb(len(written), 2) <= few else []
+    wider = (written, (*written, *worst))
     attempts: tuple[Iterable[Sequence[Place]], ...] = (
         zip(written[:few]),
         zip(apart[: max(few - len(written), 0)]),
         [pair for pair in pairs if set(pair) <= set(wrong)],
         [pair for pair in pairs if not set(pair) <= set(wrong)],
-        [written[:MOST_TOGETHER]],
-        [(*written[:MOST_TOGETHER], *worst)],
+        *([places] for places in wider if len(places) * nodes <= MOST_TOGETHER),
     )
     for attempt in attempts:
         found = [moves for places in attempt for moves in _changes(program, places)]
