@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abcparam.bind import require_no_unknowns, require_numbers
@@ -58,6 +57,8 @@ def coord_check(options: argparse.Namespace) -> int:
 
 def _wish(options: argparse.Namespace) -> Wish:
     """What the command line asks for."""
+    from pathlib import Path
+
     from abcparam.coordinates.check import Wish
     from abcparam.coordinates.store import default_folder
 
@@ -93,6 +94,8 @@ def _device(name: str) -> str:
 
 def _draw(checked: Checked, wish: Wish, options: argparse.Namespace) -> None:
     """Figures, a page; beside those of the same spec in another parametrization if one is given."""
+    from pathlib import Path
+
     from abcparam.coordinates.against import Unwritten, against
     from abcparam.coordinates.page import page
     from abcparam.coordinates.plots import plot

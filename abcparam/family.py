@@ -16,7 +16,7 @@ from abcparam.difference_text import difference_line
 from abcparam.edit import Exponents, Unwritable, edited, exponents
 from abcparam.insertion import inserted
 from abcparam.parse import parse
-from abcparam.program import Affine, Program, Tensor, letter_and_dim
+from abcparam.program import Affine, Program, Tensor, with_exponent
 from abcparam.record import Record, replace
 from abcparam.report import Report
 from abcparam.resolve import resolve
@@ -122,11 +122,10 @@ def _same_at_the_end(a: Program, b: Program, ends: Mapping[str, Exponents]) -> N
 
 
 def _with(tensor: Tensor, found: Exponents) -> Tensor:
-    by_letter: dict[str, dict[str, Affine]] = {letter: {} for letter in tensor.exponents}
+    tensor = replace(tensor, exponents={letter: {} for letter in tensor.exponents})
     for key, value in found.items():
-        letter, dim = letter_and_dim(key)
-        by_letter.setdefault(letter, {})[dim] = value
-    return replace(tensor, exponents=by_letter)
+        tensor = with_exponent(tensor, key, value)
+    return tensor
 
 
 def _refused(a: Program, b: Program, what: str) -> SpecError:

@@ -14,7 +14,7 @@ from abcparam.calculus.graph import Graph, build_graph
 from abcparam.calculus.parameter import Parameter
 from abcparam.judge import Judgement, laws_of
 from abcparam.polynomials import number
-from abcparam.program import Affine, Amount, Module, Program, Tensor, letter_and_dim
+from abcparam.program import Affine, Amount, Module, Program, with_exponent
 from abcparam.record import Record, replace
 
 MOST_NODES = 3000
@@ -89,11 +89,5 @@ def values_of(changes: Iterable[Change]) -> dict[tuple[str, str], Affine]:
 def _reaches(program: Program, changes: Iterable[Change]) -> bool:
     tensors = dict(program.tensors)
     for (path, key), value in values_of(changes).items():
-        tensors[path] = _with(tensors[path], key, value)
+        tensors[path] = with_exponent(tensors[path], key, value)
     return laws_of(replace(program, tensors=tensors))[1].verdict == "maximal-update"
-
-
-def _with(tensor: Tensor, key: str, value: Affine) -> Tensor:
-    letter, dim = letter_and_dim(key)
-    by_dim = {**tensor.exponents[letter], dim: value}
-    return replace(tensor, exponents={**tensor.exponents, letter: by_dim})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from abcparam import syntax
 from abcparam.diagnostics import Diagnostic
 from abcparam.polynomials import Polynomial
-from abcparam.record import Record, field
+from abcparam.record import Record, field, replace
 from abcparam.source import START, Source, Span
 
 if TYPE_CHECKING:
@@ -157,6 +157,13 @@ class Tensor(Record):
     @property
     def shape(self) -> Shape:
         return tuple(axis.value for axis in self.axes)
+
+
+def with_exponent(tensor: Tensor, key: str, value: Affine) -> Tensor:
+    """The tensor with another exponent, by its key."""
+    letter, dim = letter_and_dim(key)
+    by_dim = {**tensor.exponents.get(letter, {}), dim: value}
+    return replace(tensor, exponents={**tensor.exponents, letter: by_dim})
 
 
 # Expressions of a body. `shapes` has one entry per value; most have one value.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from abcparam.program import OWN, Affine, Program, Tensor, key_of, letter_and_dim
+from abcparam.program import OWN, Affine, Program, Tensor, key_of, letter_and_dim, with_exponent
 from abcparam.record import Record, replace
 from abcparam.source import START, Span
 
@@ -60,13 +60,8 @@ def with_symbols(program: Program, places: Iterable[Place]) -> tuple[Program, di
         named[symbol] = place
         value = Affine(Fraction(0), ((symbol, Fraction(1)),))
         for path in place.paths:
-            tensors[path] = _with(tensors[path], place, value)
+            tensors[path] = with_exponent(tensors[path], place.key, value)
     return _declared(replace(program, tensors=tensors)), named
-
-
-def _with(tensor: Tensor, place: Place, value: Affine) -> Tensor:
-    by_dim = {**tensor.exponents[place.letter], place.dim: value}
-    return replace(tensor, exponents={**tensor.exponents, place.letter: by_dim})
 
 
 def _declared(program: Program) -> Program:
