@@ -4,81 +4,52 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from abcparam.optimizer_text import class_text
 from abcparam.optimizers.base import Rule
 
 if TYPE_CHECKING:
     from abcparam.calculus.parameter import Parameter
     from abcparam.sizes import Size
 
-LAMB_CODE = '''class LAMB(torch.optim.Optimizer):
-    """Adam's update, scaled to the norm of its tensor; as it is where that is zero."""
+LAMB_CODE = class_text(
+    "LAMB",
+    "Adam's update, scaled to the norm of its tensor; as it is where that is zero.",
+    {
+        "lr: float": "1e-3",
+        "betas: tuple[float, float]": "(0.9, 0.999)",
+        "eps: float": "1e-6",
+        "weight_decay: float": "0.0",
+    },
+    {"step": "0", "mean": "torch.zeros_like(parameter)", "square": "torch.zeros_like(parameter)"},
+    """
+first, second = group["betas"]
+state["step"] += 1
+mean, square = state["mean"], state["square"]
+mean.lerp_(parameter.grad, 1 - first)
+square.lerp_(parameter.grad.square(), 1 - second)
+size = (square / (1 - second ** state["step"])).sqrt()
+update = mean / (1 - first ** state["step"]) / (size + group["eps"])
+update = update + group["weight_decay"] * parameter
+norm, length = parameter.norm(), update.norm()
+trust = torch.where((norm > 0) & (length > 0), norm / length, 1.0)
+parameter.sub_(group["lr"] * trust * update)
+""",
+)
 
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-6,
-        weight_decay: float = 0.0,
-    ) -> None:
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, defaults)
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        loss = torch.enable_grad()(closure)() if closure else None
-        for group in self.param_groups:
-            first, second = group["betas"]
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["step"] = 0
-                    state["mean"] = torch.zeros_like(parameter)
-                    state["square"] = torch.zeros_like(parameter)
-                state["step"] += 1
-                mean, square = state["mean"], state["square"]
-                mean.lerp_(parameter.grad, 1 - first)
-                square.lerp_(parameter.grad.square(), 1 - second)
-                size = (square / (1 - second ** state["step"])).sqrt()
-                update = mean / (1 - first ** state["step"]) / (size + group["eps"])
-                update = update + group["weight_decay"] * parameter
-                norm, length = parameter.norm(), update.norm()
-                trust = torch.where((norm > 0) & (length > 0), norm / length, 1.0)
-                parameter.sub_(group["lr"] * trust * update)
-        return loss'''
-
-LARS_CODE = '''class LARS(torch.optim.Optimizer):
-    """A gradient scaled to the norm of its tensor, with momentum; as it is where that is zero."""
-
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-3,
-        momentum: float = 0.0,
-        weight_decay: float = 0.0,
-    ) -> None:
-        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        super().__init__(params, defaults)
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        loss = torch.enable_grad()(closure)() if closure else None
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                gradient = parameter.grad + group["weight_decay"] * parameter
-                norm, length = parameter.norm(), gradient.norm()
-                trust = torch.where((norm > 0) & (length > 0), norm / length, 1.0)
-                momentum = state["momentum"]
-                momentum.mul_(group["momentum"]).add_(trust * gradient)
-                parameter.sub_(group["lr"] * momentum)
-        return loss'''
+LARS_CODE = class_text(
+    "LARS",
+    "A gradient scaled to the norm of its tensor, with momentum; as it is where that is zero.",
+    {"lr: float": "1e-3", "momentum: float": "0.0", "weight_decay: float": "0.0"},
+    {"momentum": "torch.zeros_like(parameter)"},
+    """
+gradient = parameter.grad + group["weight_decay"] * parameter
+norm, length = parameter.norm(), gradient.norm()
+trust = torch.where((norm > 0) & (length > 0), norm / length, 1.0)
+momentum = state["momentum"]
+momentum.mul_(group["momentum"]).add_(trust * gradient)
+parameter.sub_(group["lr"] * momentum)
+""",
+)
 
 
 class LAMB(Rule):

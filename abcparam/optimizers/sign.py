@@ -2,65 +2,39 @@
 
 from __future__ import annotations
 
+from abcparam.optimizer_text import class_text
 from abcparam.optimizers.adam import Adam
 
-LION = '''class Lion(torch.optim.Optimizer):
-    """`w -= lr * sign(b1 * m + (1 - b1) * gradient)`, with decoupled weight decay."""
+LION = class_text(
+    "Lion",
+    "`w -= lr * sign(b1 * m + (1 - b1) * gradient)`, with decoupled weight decay.",
+    {
+        "lr: float": "1e-4",
+        "betas: tuple[float, float]": "(0.9, 0.99)",
+        "weight_decay: float": "0.0",
+    },
+    {"momentum": "torch.zeros_like(parameter)"},
+    """
+momentum = state["momentum"]
+parameter.mul_(1 - group["lr"] * group["weight_decay"])
+update = momentum.lerp(parameter.grad, 1 - group["betas"][0])
+parameter.sub_(group["lr"] * update.sign())
+momentum.lerp_(parameter.grad, 1 - group["betas"][1])
+""",
+)
 
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-4,
-        betas: tuple[float, float] = (0.9, 0.99),
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        loss = torch.enable_grad()(closure)() if closure else None
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                momentum = state["momentum"]
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                update = momentum.lerp(parameter.grad, 1 - group["betas"][0])
-                parameter.sub_(group["lr"] * update.sign())
-                momentum.lerp_(parameter.grad, 1 - group["betas"][1])
-        return loss'''
-
-SIGN = '''class SignSGD(torch.optim.Optimizer):
-    """`w -= lr * sign(m)`, m a running mean of gradients."""
-
-    def __init__(
-        self,
-        params: Any,
-        lr: float = 1e-3,
-        momentum: float = 0.0,
-        weight_decay: float = 0.0,
-    ) -> None:
-        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        super().__init__(params, defaults)
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        loss = torch.enable_grad()(closure)() if closure else None
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                momentum = state["momentum"]
-                momentum.lerp_(parameter.grad, 1 - group["momentum"])
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.sub_(group["lr"] * momentum.sign())
-        return loss'''
+SIGN = class_text(
+    "SignSGD",
+    "`w -= lr * sign(m)`, m a running mean of gradients.",
+    {"lr: float": "1e-3", "momentum: float": "0.0", "weight_decay: float": "0.0"},
+    {"momentum": "torch.zeros_like(parameter)"},
+    """
+momentum = state["momentum"]
+momentum.lerp_(parameter.grad, 1 - group["momentum"])
+parameter.mul_(1 - group["lr"] * group["weight_decay"])
+parameter.sub_(group["lr"] * momentum.sign())
+""",
+)
 
 
 class Lion(Adam):
