@@ -39,10 +39,10 @@ demo: $(MADE) ## check and compile examples/gpt.param, train the proxy on text
 	    --steps 1200 --eval-every 200 --batch 16 --threads 2
 
 test: $(MADE) lint types ## pass the tests that take seconds, and lint and types
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations 15 -m "not slow"
 
 test-all: $(MADE) lint types ## pass every test, the slow ones too
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 lint: $(MADE) ## ruff: rules and formatting
 	$(BIN)/ruff check .

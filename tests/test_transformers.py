@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import abcparam
+from tests.judging import judged
 from tests.running import changed
 
 SPECS = Path(__file__).parent / "specs"
@@ -63,10 +64,6 @@ forward(tokens : index(vocab) [context]) {{
 optimizer {RULES[optimizer]}
 loss cross_entropy
 """
-
-
-def judged(text: str) -> dict[str, Any]:
-    return abcparam.check(text).to_dict()
 
 
 def verdict(text: str) -> str:
