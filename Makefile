@@ -29,6 +29,7 @@ $(MADE): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps mup==1.0.0  # with them it would replace torch
 	@touch $@
 
 demo: $(MADE) ## check and compile examples/gpt.param, train the proxy on text

@@ -230,8 +230,8 @@ def _number(factor: Factor, values: Mapping[str, Fraction]) -> Shown:
 def _optimizers(pair: Pair) -> Iterator[Difference]:
     """Where two tensors are not trained by the same rule with the same settings."""
     a, b = pair.rules
-    if a.name != b.name and not _differ_in_decay_only(pair):
-        yield Difference(pair.path, "optimizer", a.name, b.name)
+    if a.form != b.form and not _differ_in_decay_only(pair):
+        yield Difference(pair.path, "optimizer", a.form, b.form)
         return
     first, second = (
         side.program.optimizers[tensor.optimizer].settings

@@ -44,7 +44,7 @@ def identify(program: Program) -> Identity | None:
     if exponents is None:
         return None
     found = None
-    for name, citation, offered in _shipped({o.rule.name for o in program.optimizers}):
+    for name, citation, offered in _shipped({o.rule.form for o in program.optimizers}):
         shifts = _fit(program, exponents, offered)
         if shifts is not None and not any(shifts.values()):
             return None
@@ -60,10 +60,10 @@ def _fit(
     shifts: dict[str, Vector] = {}
     for path, tensor in program.tensors.items():
         rule = program.optimizers[tensor.optimizer].rule
-        if rule.name not in offered or tensor.role is None:
+        if rule.form not in offered or tensor.role is None:
             return None
         mine = exponents[path]
-        own, shipped = mine[OWN], offered[rule.name].get(tensor.role, {})
+        own, shipped = mine[OWN], offered[rule.form].get(tensor.role, {})
         rest = {k: _plus(mine[k], own, -shipped.get(k, NOUGHT)) for k in LETTERS}
         theta = rest["a"]
         if not tensor.init.is_zero and _plus(rest["b"], theta, Fraction(1)):

@@ -9,6 +9,7 @@ from typing import Any
 from abcparam import Report
 from abcparam.driver import load
 from abcparam.judge import laws_of
+from abcparam.optimizers import optimizers
 from abcparam.source import Source
 from tests.random_mlps import random_mlps, spec
 from tests.theorems import MLP, Layer, Optimizer, is_stable
@@ -64,6 +65,16 @@ def assert_agreement(
         if ours != theirs:
             wrong.append((text, ours, theirs))
     assert not wrong, explain(wrong)
+
+
+def with_words() -> list[tuple[str, str]]:
+    """Every optimizer, and with each other word: `("muon", ", adjust = spectral")`."""
+    found = []
+    for name, rule in optimizers().items():
+        found.append((name, ""))
+        for key, (_, *others) in rule.words.items():
+            found += [(name, f", {key} = {word}") for word in others]
+    return found
 
 
 def swapped(text: str, old: str, new: str) -> str:

@@ -4,6 +4,8 @@ their papers' formulas.
 
 from __future__ import annotations
 
+import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ import torch
 from torch import Tensor
 
 import abcparam
-from abcparam.optimizers import optimizers
+from abcparam.calculus.parameter import Parameter
+from abcparam.sizes import Size
 from tests.emitted import load
+from tests.judging import with_words
 
 MODEL = """model M
 dim width -> inf, base = 64
@@ -33,6 +37,7 @@ optimizer {optimizer} {{ {settings} }}
 loss cross_entropy
 """
 GRADIENTS = [torch.tensor([[0.5, -2.0], [0.0, 1.0]]), torch.tensor([[-1.0, -1.0], [3.0, 0.5]])]
+SPECTRAL = "lr = lr, adjust = spectral"
 START = torch.tensor([[1.0, 2.0], [-3.0, 0.5]])
 
 
@@ -40,18 +45,85 @@ def model(optimizer: str, parametrization: str = "parametrization mup", settings
     return MODEL.format(optimizer=optimizer, parametrization=parametrization, settings=settings)
 
 
-@pytest.mark.parametrize("name", optimizers())
-def test_mup_suits_it(name: str):
-    report = abcparam.check(model(name))
+@pytest.mark.parametrize(("name", "word"), with_words())
+def test_mup_suits_it(name: str, word: str):
+    report = abcparam.check(model(name, settings=f"lr = lr{word}"))
     assert report.verdict == "maximal-update"
     assert {str(law.update) for law in report.judgement.tensors} == {"1"}
 
 
-@pytest.mark.parametrize("name", optimizers())
-def test_solve_finds_mup(name: str):
+@pytest.mark.parametrize(("name", "word"), with_words())
+def test_solve_finds_mup(name: str, word: str):
     """From no exponents: what is shipped, which the published tables say."""
-    solved = abcparam.solve(model(name, ""))
-    assert abcparam.diff(solved, model(name)).same == "exactly"
+    settings = f"lr = lr{word}"
+    solved = abcparam.solve(model(name, "", settings))
+    assert abcparam.diff(solved, model(name, settings=settings)).same == "exactly"
+
+
+@pytest.mark.parametrize(("name", "word"), with_words())
+def test_each_tensor_takes_the_form_for_its_own_optimizer(name: str, word: str, tmp_path: Path):
+    """Hidden matrices by this one, the rest by SGD: maximal, and a step moves everything."""
+    text = model(name, settings=f"lr = lr{word}")
+    mixed = text.replace(f"optimizer {name}", f"optimizer {name} for hidden")
+    mixed += "optimizer sgd { lr = lr }\n"
+    report = abcparam.check(mixed)
+    assert report.verdict == "maximal-update"
+    module: Any = load(abcparam.compile(mixed), tmp_path)
+    made = module.M(module.Config())
+    optimizers = module.make_optimizer(made)
+    assert [len(o.param_groups) for o in optimizers] == [1, 1]
+    before = {path: value.clone() for path, value in made.state_dict().items()}
+    for _ in range(2):
+        torch.nn.functional.cross_entropy(
+            made(torch.randn(3, 8)), torch.tensor([0, 1, 2])
+        ).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+    after = made.state_dict()
+    assert {path for path in before if not torch.equal(before[path], after[path])} == {*before}
+
+
+def test_optimizers_with_other_words_differ():
+    assert abcparam.diff(model("muon"), model("muon", settings=SPECTRAL)).same == "no"
+
+
+TABLE = re.compile(r"^\| (`.*?) \| (.*) \| `(.*)` \| (\d) \| (.*) \|$", re.MULTILINE)
+FORMULA = str.maketrans({"γ": "gamma ", "ρ": "rho_"})
+
+
+def test_the_table_of_laws():
+    """Every row of docs/theory.md: kind of size, law, gauge and source are those of the code."""
+    text = (Path(__file__).parents[1] / "docs" / "theory.md").read_text(encoding="utf-8")
+    table = text.partition("### Optimizers")[2].partition("## Rounds")[0]
+    rows = {title.replace("`", ""): rest for title, *rest in TABLE.findall(table)}
+    assert [*rows] and {*rows} == {name + word for name, word in with_words()}
+    for title, (kind, law, gauge, source) in rows.items():
+        name, _, word = title.partition(", ")
+        exponents = "{ input { a = 1/3, b = -1/3, c = 1/5 }, hidden { a = 1/7, b = 5/14, c = 1 }, "
+        given = f"parametrization {exponents} output {{ a = 1/2, b = 1/2, c = 3/4 }} }}"
+        report = abcparam.check(model(name, given, f"lr = lr, {word}" if word else "lr = lr"))
+        rule = report.graph.program.optimizers[0].rule
+        assert (kind == "spectral norm", int(gauge), source) == (
+            rule.spectral,
+            rule.gauge,
+            rule.source,
+        )
+        assert report.verdict in {"trivial", "kernel", "feature-learning"}, "settled"
+        for tensor in report.judgement.tensors:
+            assert formula(law, tensor.parameter) == of_width(tensor.parameter.entry), title
+
+
+def of_width(size: Size) -> Fraction:
+    return Fraction(size.exponents()["width"])
+
+
+def formula(law: str, parameter: Parameter) -> Fraction:
+    """The value of a law as documented, for the numbers of a tensor."""
+    sizes = {"gamma": parameter.gamma, "c": parameter.c}
+    sizes |= {"rho_i": parameter.rho_in, "rho_o": parameter.rho_out}
+    sizes["w"] = (parameter.sigma + parameter.a) | parameter.entry
+    values = {name: of_width(size) for name, size in sizes.items()}
+    return Fraction(eval(law.translate(FORMULA), {"max": max}, values))
 
 
 def stepped(name: str, settings: str, folder: Path) -> Tensor:
@@ -120,6 +192,81 @@ def test_a_step_may_reevaluate_the_loss(tmp_path: Path):
     assert not torch.equal(before, made.U.weight)
 
 
+def test_shampoo(tmp_path: Path):
+    """Algorithm 1 of arXiv 1802.09568; of one gradient it is the orthogonal factor."""
+    w, left, right = START.double(), torch.zeros(2, 2), torch.zeros(2, 2)
+    for t, gradient in enumerate(GRADIENTS):
+        g = gradient.double()
+        left, right = left + g @ g.T, right + g.T @ g
+        roots = [torch.linalg.matrix_power(_root(_root(m)), -1) for m in (left, right)]
+        update = roots[0] @ g @ roots[1]
+        if t == 0:
+            u, _, v = torch.linalg.svd(g)
+            assert torch.allclose(update, u @ v)
+        w = w - 0.1 * (update + 0.5 * w)
+    found = stepped("shampoo", "lr = lr, weight_decay = 0.5, ridge = 1e-9", tmp_path)
+    assert torch.allclose(found.double(), w, atol=1e-4)
+
+
+def _root(matrix: Tensor) -> Tensor:
+    """The positive root of a positive matrix, by the Denman-Beavers iteration."""
+    y, z = matrix, torch.eye(len(matrix), dtype=matrix.dtype)
+    for _ in range(60):
+        y, z = (y + torch.linalg.inv(z)) / 2, (z + torch.linalg.inv(y)) / 2
+    return y
+
+
+def test_soap(tmp_path: Path):
+    """Algorithm 3 of arXiv 2409.11321, started as its authors' code is: the first gradient gives
+    the basis, in which the next ones are Adam's.
+    """
+    q_left = torch.linalg.svd(GRADIENTS[0])[0].flip(1)
+    q_right = torch.linalg.svd(GRADIENTS[0].T)[0].flip(1)
+    g = GRADIENTS[1]
+    rotated = q_left.T @ g @ q_right
+    w = START - 0.1 * (q_left @ (rotated / (rotated.abs() + 1e-3)) @ q_right.T + 0.5 * START)
+    found = stepped("soap", "lr = lr, weight_decay = 0.5, eps = 1e-3", tmp_path)
+    assert torch.allclose(found, w, atol=1e-5)
+
+
+def test_soap_follows_the_covariance(tmp_path: Path):
+    """The basis of many steps is that of the covariances; of one long axis it is none."""
+    module: Any = load(abcparam.compile(model("soap")), tmp_path)
+    draw = torch.Generator().manual_seed(0)
+    parameter = torch.nn.Parameter(torch.zeros(6, 3))
+    optimizer = module.SOAP([parameter], interval=1, largest=5)
+    scales = torch.tensor([3.0, 2.0, 1.0])
+    turn = torch.linalg.qr(torch.randn(3, 3, generator=draw))[0]
+    for _ in range(400):
+        parameter.grad = torch.randn(6, 3, generator=draw) * scales @ turn
+        optimizer.step()
+    (state,) = optimizer.state.values()
+    assert {*state["bases"]} == {1}
+    assert torch.allclose((turn @ state["bases"][1]).abs().amax(0), torch.ones(3), atol=0.1)
+
+
+def test_spectral_muon(tmp_path: Path):
+    """torch's Muon for a tall matrix, sqrt(rows / columns) of it for a wide one; exact up to the
+    bfloat16 in which torch makes matrices orthogonal.
+    """
+    module: Any = load(abcparam.compile(model("muon", settings=SPECTRAL)), tmp_path)
+    draw = torch.Generator().manual_seed(0)
+    for rows, columns in ((12, 3), (3, 12)):
+        start = torch.randn(rows, columns, generator=draw)
+        gradients = [torch.randn(rows, columns, generator=draw) for _ in range(3)]
+        found = []
+        for kind in (module.SpectralMuon, torch.optim.Muon):
+            parameter = torch.nn.Parameter(start.clone())
+            optimizer = kind([parameter], lr=0.1, weight_decay=0.0)
+            for gradient in gradients:
+                parameter.grad = gradient.clone()
+                optimizer.step()
+            found.append(parameter.detach() - start)
+        ours, theirs = found
+        wanted = theirs * min(1, rows / columns) ** 0.5
+        assert (ours - wanted).norm() < 0.02 * wanted.norm()
+
+
 @pytest.mark.parametrize("adjust", ["original", "match_rms_adamw"])
 def test_muon_is_told_how_to_adjust(adjust: str, tmp_path: Path):
     code = abcparam.compile(model("muon", settings=f"lr = lr, adjust = {adjust}"))
@@ -144,4 +291,4 @@ def test_words_that_are_not_known(word: str):
     with pytest.raises(abcparam.SpecError) as refused:
         abcparam.check(model("muon", settings=f"lr = lr, adjust = {word}"))
     (error,) = refused.value.diagnostics
-    assert error.message == "`adjust` must be one of original, match_rms_adamw"
+    assert error.message == "`adjust` must be one of original, match_rms_adamw, spectral"

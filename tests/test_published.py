@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -9,6 +10,7 @@ from fractions import Fraction
 import pytest
 
 import abcparam
+from tests.emitted import SPECS
 from tests.judging import judged, mlp_of, per_tensor, statuses, swapped
 from tests.random_mlps import QUARTER, random_mlps, regauge, spec
 from tests.theorems import HALF, MLP, VERDICTS, Optimizer, verdict
@@ -138,22 +140,81 @@ RATES = {
     ("sgd", "full", "ntk"): ("-1/2", "-1/2", 0),
     ("sgd", "full", "mup"): (0, 0, 0),
     ("sgd", "full", "mean field"): (-1, -1, -1),
+    ("sgd", "none", "standard"): ("-1/2", 0, "1/2"),
+    ("sgd", "none", "ntk"): ("-1/2", -1, "-1/2"),
+    ("sgd", "none", "mup"): ("1/2", 0, "-1/2"),
+    ("sgd", "none", "mean field"): ("-1/2", -1, "-3/2"),
+    ("adam", "full", "standard"): (0, 1, 1),
+    ("adam", "full", "ntk"): (0, "1/2", "1/2"),
+    ("adam", "full", "mup"): ("1/2", 1, "1/2"),
+    ("adam", "full", "mean field"): (0, "1/2", 0),
     # Adam, no alignment: the readout of the mean-field form goes down to -1/2.
     ("adam", "none", "standard"): (0, "1/2", "1/2"),
     ("adam", "none", "ntk"): (0, 0, 0),
     ("adam", "none", "mup"): ("1/2", "1/2", 0),
     ("adam", "none", "mean field"): (0, 0, "-1/2"),
+    # Adafactor: relative to the weights, so that a multiplier makes no difference.
+    ("adafactor", "full", "standard"): (0, "1/2", "1/2"),
+    ("adafactor", "full", "ntk"): (0, "1/2", "1/2"),
+    ("adafactor", "full", "mup"): (0, "1/2", 0),
+    ("adafactor", "full", "mean field"): (0, "1/2", 0),
+    ("adafactor", "none", "standard"): (0, 0, 0),
+    ("adafactor", "none", "ntk"): (0, 0, 0),
 }
+
+
+def with_rates(kind: str, alignment: str, form: str, rates: Sequence[object]) -> str:
+    roles = [(*ab, c) for ab, c in zip(FORMS[form], rates, strict=True)]
+    text = spec(mlp_of("sgd" if kind == "sgd" else "adam", 3, *roles), f"alignment = {alignment}")
+    adafactor = "optimizer adafactor { lr = lr }"
+    return re.sub("optimizer adam .*", adafactor, text) if kind == "adafactor" else text
+
+
+def largest(kind: str, alignment: str, form: str) -> tuple[Fraction, ...]:
+    """Everett et al. 2024, section 2, in closed form: an update's sum over fan-in is n where it is
+    aligned with its input, sqrt(n) where not.
+    """
+    (a1, b1), (a, b), (ao, bo) = (tuple(Fraction(str(x)) for x in ab) for ab in FORMS[form])
+    aligned = Fraction(1) if alignment == "full" else HALF
+    if kind == "adam":
+        return (-a1, aligned - a, aligned - ao)
+    if kind == "adafactor":
+        return (-a1 - b1, aligned - a - b, aligned - ao - bo)
+    last = aligned - 2 * ao
+    gradient = min(ao + bo, 2 * ao + last)
+    return (-2 * a1 - gradient, aligned - 2 * a - gradient, last)
 
 
 @pytest.mark.parametrize(("kind", "alignment", "form"), RATES)
 def test_largest_rates_under_other_alignments(kind, alignment, form):
     """Everett et al. 2024: stable, with no room left in any tensor."""
     rates = RATES[kind, alignment, form]
-    roles = [(*ab, c) for ab, c in zip(FORMS[form], rates, strict=True)]
-    report = judged(spec(mlp_of(kind, 3, *roles), assume=f"alignment = {alignment}"))
+    assert tuple(Fraction(str(c)) for c in rates) == largest(kind, alignment, form)
+    report = judged(with_rates(kind, alignment, form, rates))
     assert not report["verdict"].startswith("unstable")
     assert set(statuses(report)) == {"maximal"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "alignment", "form"), [case for case in RATES if case[2] in {"standard", "ntk"}]
+)
+def test_solve_finds_the_rates_under_other_alignments(kind, alignment, form):
+    """The forms in which features can move in full at a readout that is not aligned with them."""
+    text = with_rates(kind, alignment, form, RATES[kind, alignment, form])
+    found = abcparam.solve(re.sub(r"c = [-\d/]+", "c = ?", text))
+    assert abcparam.diff(found, text).same == "exactly"
+
+
+@pytest.mark.parametrize("form", ["mup", "mean field"])
+def test_a_relative_rate_that_grows_with_the_width_feeds_itself(form):
+    """Without alignment the readout of these forms could take c = -1/2 in Adafactor's first step;
+    the next one is relative to what that step has made.
+    """
+    rates = largest("adafactor", "none", form)
+    assert list(rates) == [0, 0, -HALF]
+    report = abcparam.check(with_rates("adafactor", "none", form, rates))
+    assert report.verdict == "unstable"
+    assert "P0503" in {diagnostic.code for diagnostic in report.diagnostics}
 
 
 def test_mean_field_readout_without_alignment_has_room_at_plus_one_half():
@@ -182,6 +243,64 @@ def test_faithful_epsilon_changes_no_verdict():
     for mlp in [mlp for mlp in mlps if not mlp.zero_readout and verdict(mlp) != VERDICTS[0]][:100]:
         report = judged(with_epsilon(mlp, faithful(mlp), assume="epsilon = strict"))
         assert report["verdict"] == verdict(mlp), spec(mlp)
+
+
+FAITHFUL = {"table 3": (1, 1, 0), "table 8": (1, 1, 1), "table 9": (HALF, 1, HALF)}
+
+
+@pytest.mark.parametrize("table", FAITHFUL)
+def test_the_faithful_epsilon_of_mup(table):
+    """IVb's rule for the three tables; `check` advises it, and anything less freezes a tensor."""
+    mlp = mlp_of("adam", 3, *MUP[table, "adam"])
+    first, hidden, last = FAITHFUL[table]
+    assert faithful(mlp) == [first, hidden, hidden, last]
+    assert judged(with_epsilon(mlp, faithful(mlp), "epsilon = strict"))["verdict"] == (
+        "maximal-update"
+    )
+    advised = abcparam.check(with_epsilon(mlp, [Fraction(0)] * 4)).diagnostics
+    found = [re.findall(r"`d = (\S+)`", d.help) for d in advised if d.code == "P0602"]
+    assert {Fraction(d) for (d,) in found} == {Fraction(d) for d in faithful(mlp) if d}
+    for index, d in enumerate(faithful(mlp)):
+        less = [e - QUARTER * (i == index) for i, e in enumerate(faithful(mlp))]
+        report = judged(with_epsilon(mlp, less, "epsilon = strict"))
+        assert statuses(report)[index] == "under", d
+
+
+@pytest.mark.parametrize("d", [(HALF, 1, HALF), (0, 0, 0)])
+def test_the_neural_tangent_parametrization_of_adam_needs_a_faithful_epsilon(d):
+    """IVb, Definition 2.5.1: c = 1/2, 1, 1/2; with a constant epsilon not even the kernel moves."""
+    mlp = mlp_of("adam", 3, (0, 0, "1/2"), ("1/2", 0, 1), ("1/2", 0, "1/2"))
+    assert faithful(mlp) == [HALF, 1, 1, HALF]
+    first, hidden, last = (Fraction(x) for x in d)
+    report = judged(with_epsilon(mlp, [first, hidden, hidden, last], "epsilon = strict"))
+    assert report["verdict"] == ("kernel" if d[0] else "trivial")
+
+
+DEPTH = SPECS / "gpt_depth.param"
+
+
+def test_epsilon_and_decay_of_complete_p():
+    """arXiv 2505.01618, Table 1, residual multiplier 1/L: epsilon n^-1 L^-1 inside the blocks and
+    a weight decay of n for hidden tensors, which keeps lr * weight_decay. The table leaves the
+    embedding's epsilon constant, although that gradient falls as 1/n too.
+    """
+    text = DEPTH.read_text(encoding="utf-8")
+    table = "d = 1, d[depth] = 1, weight_decay = wd * width / base(width) }"
+    published = {d.message.split("`")[3]: d for d in warned(text)}
+    assert not [path for path in published if "bias" not in path and path.startswith("layers.")]
+    assert advice(published["token_embedding"]) == "d = 1"
+    both = [d for d in warned(swapped(text, table, "d = 0 }")) if "query" in d.message]
+    assert [d.code for d in both] == ["P0602", "P0603"]
+    assert advice(both[0]) == "d = 1, d[depth] = 1"
+    assert "weight_decay = … * width / base(width)" in both[1].help
+
+
+def warned(text: str) -> list[abcparam.Diagnostic]:
+    return [d for d in abcparam.check(text).diagnostics if d.code in {"P0602", "P0603", "P0604"}]
+
+
+def advice(diagnostic: abcparam.Diagnostic) -> str:
+    return diagnostic.help.split("`")[1]
 
 
 @pytest.mark.parametrize("table", ["table 3", "table 8", "table 9"])

@@ -123,7 +123,9 @@ class Linear(Node):
 
 
 class Value(Node):
-    """A tensor used as a value, or looked up by index: nothing is summed."""
+    """A tensor used as a value, or looked up by index: nothing is summed. The entries of an
+    orthogonal matrix are of size 1 over the root of its longer side.
+    """
 
     __slots__ = ("lookup", "parameter")
 
@@ -145,7 +147,8 @@ class Value(Node):
         return self.parameter.sigma
 
     def update(self) -> Size:
-        return self.parameter.u
+        p = self.parameter
+        return p.u - (p.rho_in | p.rho_out).half() if p.spectral else p.u
 
     def gradient(self) -> Size:
         return self.g

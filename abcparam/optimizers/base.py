@@ -24,10 +24,16 @@ class Rule:
     helper: ClassVar[str] = ""  # its class, where torch.optim has none
     spectral: ClassVar[bool] = False  # the entry of an update is a spectral norm
     axes: ClassVar[int | None] = None  # of the tensors that it takes; None: any number
+    variant: ClassVar[str] = ""  # its word, where words make it another one than its namesake
     words: ClassVar[
         Mapping[str, tuple[str, ...]]
     ] = {}  # settings that are words, the default first
     fixed: ClassVar[Mapping[str, str]] = {}  # what its torch class is told beside settings
+
+    @property
+    def form(self) -> str:
+        """What shipped parametrizations call it: `muon`, `muon_spectral`."""
+        return f"{self.name}_{self.variant}" if self.variant else self.name
 
     def chosen(self, words: Mapping[str, str]) -> Rule:
         """The rule with these words for its settings."""

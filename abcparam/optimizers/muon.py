@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from abcparam.optimizer_text import class_text
 from abcparam.optimizers.base import Rule
 
 if TYPE_CHECKING:
@@ -12,9 +13,42 @@ if TYPE_CHECKING:
     from abcparam.sizes import Size
 
 
+ORTHOGONAL = '''def _orthogonal(matrix: Tensor, steps: int) -> Tensor:
+    """Every singular value brought to about 1, by torch.optim.Muon's Newton-Schulz steps."""
+    x = matrix.T if len(matrix) > len(matrix.T) else matrix
+    x = x / x.norm().clamp(min=torch.finfo(x.dtype).tiny)
+    for _ in range(steps):
+        square = x @ x.T
+        x = 3.4445 * x + (2.0315 * square @ square - 4.7750 * square) @ x
+    return x.T if len(matrix) > len(matrix.T) else x'''
+
+SPECTRAL = class_text(
+    "SpectralMuon",
+    "Muon with updates of spectral norm `lr * sqrt(rows / columns)`.",
+    {
+        "lr: float": "1e-3",
+        "momentum: float": "0.95",
+        "nesterov: bool": "True",
+        "ns_steps: int": "5",
+        "weight_decay: float": "0.1",
+    },
+    {"momentum": "torch.zeros_like(parameter)"},
+    """
+momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
+if group["nesterov"]:
+    momentum = parameter.grad.lerp(momentum, group["momentum"])
+rows, columns = parameter.shape
+rate = group["lr"] * (rows / columns) ** 0.5
+parameter.mul_(1 - group["lr"] * group["weight_decay"])
+parameter.sub_(rate * _orthogonal(momentum, group["ns_steps"]))
+""",
+)
+
+
 class Muon(Rule):
     """`w -= lr * adjust * orthogonal(m)`, with `adjust = sqrt(max(1, rows / columns))` (Keller
-    Jordan's, torch's default) or `0.2 sqrt(max(rows, columns))` (Moonshot's).
+    Jordan's, torch's default), `0.2 sqrt(max(rows, columns))` (Moonshot's) or `sqrt(rows /
+    columns)` (of the spectral condition).
     """
 
     name = "muon"
@@ -22,30 +56,46 @@ class Muon(Rule):
     gauge = 1
     torch = "Muon"
     settings = {"momentum": "0.95", "nesterov": True, "ns_steps": 5, "weight_decay": "0.1"}
-    words = {"adjust": ("original", "match_rms_adamw")}
+    words = {"adjust": ("original", "match_rms_adamw", "spectral")}
     axes = 2
     decoupled = True
     spectral = True
 
     def chosen(self, words: Mapping[str, str]) -> Rule:
-        return MATCHING if words["adjust"] == "match_rms_adamw" else self
+        return VARIANTS.get(words["adjust"], self)
 
     def entry(self, parameter: Parameter, gamma: Size) -> Size:
-        rows, columns = parameter.rho_out, parameter.rho_in
-        if parameter.tensor.table:
-            rows, columns = columns, rows
-        excess = (rows - columns) | rows.space.nought
-        return excess.half() - parameter.c
+        excess = _excess(parameter)
+        return (excess | excess.space.nought).half() - parameter.c
 
 
 class MatchingMuon(Muon):
     """With updates of the size of AdamW's."""
 
-    fixed = {"adjust_lr_fn": "match_rms_adamw"}
+    variant = "match_rms_adamw"
+    fixed = {"adjust_lr_fn": variant}
 
     def entry(self, parameter: Parameter, gamma: Size) -> Size:
         return (parameter.rho_in | parameter.rho_out).half() - parameter.c
 
 
-MATCHING = MatchingMuon()
+class SpectralMuon(Muon):
+    """With updates whose spectral norm is that of a map from RMS to RMS."""
+
+    source = "arXiv 2310.17813, section 3; arXiv 2409.20325, section 2"
+    variant = "spectral"
+    torch = "SpectralMuon"
+    helper = f"{ORTHOGONAL}\n\n\n{SPECTRAL}"
+
+    def entry(self, parameter: Parameter, gamma: Size) -> Size:
+        return _excess(parameter).half() - parameter.c
+
+
+def _excess(parameter: Parameter) -> Size:
+    """Rows over columns; those of a table are (in, out)."""
+    excess = parameter.rho_out - parameter.rho_in
+    return -excess if parameter.tensor.table else excess
+
+
+VARIANTS: Mapping[str, Rule] = {rule.variant: rule for rule in (MatchingMuon(), SpectralMuon())}
 OPTIMIZERS = (Muon(),)

@@ -43,8 +43,8 @@ def _globals(spec: syntax.Spec, collector: Collector) -> Globals:
     dims = resolve_dims(spec, collector)
     hypers = resolve_hypers(spec, dims, collector)
     symbols = [n.id for d in spec.declarations if isinstance(d, syntax.Exponent) for n in d.names]
-    roles = resolve_parametrization(spec, collector)
-    return Globals(collector, dims, hypers, frozenset(symbols), roles)
+    parametrization = resolve_parametrization(spec, collector)
+    return Globals(collector, dims, hypers, frozenset(symbols), parametrization)
 
 
 def _blocks(spec: syntax.Spec) -> dict[str, syntax.Block]:

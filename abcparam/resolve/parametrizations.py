@@ -8,8 +8,10 @@ from fractions import Fraction
 
 from abcparam import syntax
 from abcparam.diagnostics import Collector, SpecError, did_you_mean
+from abcparam.optimizers import optimizers as known_optimizers
 from abcparam.parse import parse, read
-from abcparam.record import replace
+from abcparam.record import Record, replace
+from abcparam.resolve.selectors import Selectors, dotted, trainers
 from abcparam.resolve.words import ROLES, check_words
 from abcparam.rules import exponents as rules
 from abcparam.rules import names as name_rules
@@ -29,27 +31,52 @@ def by_key(settings: tuple[syntax.Setting, ...]) -> dict[str, syntax.Setting]:
     return {setting_key(setting): setting for setting in settings}
 
 
-def resolve_parametrization(spec: syntax.Spec, collector: Collector) -> RoleSettings:
+class Parametrization(Record):
+    """Settings by role, in the form that suits each optimizer of the spec."""
+
+    selectors: Selectors
+    forms: tuple[RoleSettings, ...]
+
+    def settings(self, role: str, path: str) -> Mapping[str, syntax.Setting]:
+        """What a tensor of this role takes, from the form for the optimizer that trains it."""
+        trained = trainers(self.selectors, role, path)
+        return self.forms[trained[0] if trained else 0].get(role, {})
+
+
+def resolve_parametrization(spec: syntax.Spec, collector: Collector) -> Parametrization:
     """Settings of each role, key by key: the spec's own changes win over what they change."""
     declared = next((d for d in spec.declarations if isinstance(d, syntax.Parametrization)), None)
+    optimizers = [d for d in spec.declarations if isinstance(d, syntax.Optimizer)]
+    selectors = [tuple(dotted(selector) for selector in o.selectors) for o in optimizers]
     imported = _imported(spec, collector)
-    if declared is None:
-        return {}
-    roles = _named(spec, declared, imported, collector) if declared.name else {}
-    own = {r.role.id: by_key(r.settings) for r in declared.roles}
-    return {role: {**roles.get(role, {}), **own.get(role, {})} for role in ROLES}
+    own = {r.role.id: by_key(r.settings) for r in declared.roles} if declared else {}
+    forms: dict[str, RoleSettings] = {}
+    for form in dict.fromkeys(map(_form, optimizers)):
+        shipped: RoleSettings = {}
+        if declared and declared.name:
+            shipped = _named(form, declared.name, imported, collector)
+        forms[form] = {r: {**shipped.get(r, {}), **own.get(r, {})} for r in ROLES}
+    return Parametrization(selectors, tuple(forms[_form(o)] for o in optimizers))
+
+
+def _form(optimizer: syntax.Optimizer) -> str:
+    """What shipped parametrizations call an optimizer with its words."""
+    rule = known_optimizers()[optimizer.name.id]
+    words = {key: allowed[0] for key, allowed in rule.words.items()}
+    for setting in optimizer.settings:
+        if setting.key in words and isinstance(setting.value, syntax.Name):
+            words[setting.key] = setting.value.id
+    return rule.chosen(words).form
 
 
 def _named(
-    spec: syntax.Spec,
-    declared: syntax.Parametrization,
+    optimizer: str,
+    wanted: syntax.Name,
     imported: list[syntax.Parametrization],
     collector: Collector,
-) -> dict[str, dict[str, syntax.Setting]]:
+) -> RoleSettings:
     """A shipped or imported parametrization; its settings are placed at its name in the spec."""
-    assert declared.name is not None
-    optimizer = next(d.name.id for d in spec.declarations if isinstance(d, syntax.Optimizer))
-    name, place = declared.name.id, declared.name.span
+    name, place = wanted.id, wanted.span
     fitting = [p for p in (*imported, *_library()) if _fits(p, optimizer)]
     for offered in fitting:
         if offered.name and offered.name.id == name:

@@ -13,7 +13,7 @@ from abcparam.program import OWN, Affine, Amount, Dim, Hyper, Init, Shape, Tenso
 from abcparam.record import Record, field
 from abcparam.resolve.amounts import Amounts, NotStatic, Statics, at_base
 from abcparam.resolve.names import INITS
-from abcparam.resolve.parametrizations import RoleSettings, by_key
+from abcparam.resolve.parametrizations import Parametrization, by_key
 from abcparam.rules import exponents as rules
 from abcparam.rules import shapes as shape_rules
 from abcparam.rules.shapes import RoleContradictsShape
@@ -30,7 +30,7 @@ class Globals(Record):
     dims: Mapping[str, Dim]
     hypers: Mapping[str, Hyper]
     symbols: frozenset[str]
-    roles: RoleSettings
+    parametrization: Parametrization
     broken: set[str] = field(default_factory=set)  # paths of tensors with an error in their shape
 
     def amounts(self, statics: Statics) -> Amounts:
@@ -113,7 +113,8 @@ class _Tensor:
         if declared and declared != geometry.actual:
             self._contradiction(shape, declared, geometry)
         self.role = role = declared or geometry.actual
-        settings = {**self.world.roles.get(role, {}), **by_key(self.declaration.settings)}
+        given = self.world.parametrization.settings(role, self.path)
+        settings = {**given, **by_key(self.declaration.settings)}
         return self._tensor(axes, role, geometry, settings)
 
     def _tensor(

@@ -12,6 +12,7 @@ from abcparam.polynomials import number
 from abcparam.program import Amount, Init, Loss, Optimizer, Setting, Tensor
 from abcparam.record import Record, replace
 from abcparam.resolve.amounts import NotStatic
+from abcparam.resolve.selectors import dotted, selects, trainers
 from abcparam.resolve.tensors import INHERITED, Globals, positive
 from abcparam.resolve.words import ROLES, hyphenated
 from abcparam.rules import exponents as rules
@@ -38,7 +39,7 @@ def _optimizer(world: Globals, declared: syntax.Optimizer) -> Optimizer:
         fields = {"name": rule.name, "key": "lr"}
         world.collector.add(training_rules.MissingSetting.at(declared.name.span, **fields))
     settings.setdefault("lr", _number(1))
-    selectors = tuple(_dotted(selector) for selector in declared.selectors)
+    selectors = tuple(dotted(selector) for selector in declared.selectors)
     return Optimizer(rule.chosen(words), selectors, settings, declared.span)
 
 
@@ -99,16 +100,6 @@ def _number(value: object) -> Amount:
     return Amount(syntax.Number(exact), number(exact))
 
 
-def _dotted(selector: syntax.Expression) -> str:
-    match selector:
-        case syntax.Name(id=name):
-            return name
-        case syntax.Attribute(value=value, name=name):
-            return f"{_dotted(value)}.{name}"
-        case _:
-            return "?"
-
-
 def finish_tensors(
     world: Globals,
     tensors: Mapping[str, Tensor],
@@ -129,9 +120,7 @@ def finish_tensors(
 
 
 def _trained_by(world: Globals, tensor: Tensor, declared: Sequence[Optimizer]) -> Tensor:
-    chosen = [i for i, o in enumerate(declared) if any(_selects(s, tensor) for s in o.selectors)]
-    rest = [i for i, o in enumerate(declared) if not o.selectors]
-    found = chosen or rest
+    found = trainers([o.selectors for o in declared], tensor.role, tensor.path)
     if len(found) != 1 and not tensor.frozen:
         names = " and ".join(f"`{declared[i].rule.name}`" for i in found)
         problem = f"no optimizer takes `{tensor.path}`"
@@ -156,20 +145,12 @@ def _trained_by(world: Globals, tensor: Tensor, declared: Sequence[Optimizer]) -
     )
 
 
-def _selects(selector: str, tensor: Tensor) -> bool:
-    if selector in ROLES:
-        return selector == tensor.role
-    if selector.endswith(".*"):
-        return tensor.path.startswith(selector[:-1])
-    return selector == tensor.path
-
-
 def _used_selectors(
     world: Globals, tensors: Mapping[str, Tensor], declared: Sequence[Optimizer]
 ) -> None:
     for optimizer in declared:
         for selector in optimizer.selectors:
-            if not any(_selects(selector, tensor) for tensor in tensors.values()):
+            if not any(selects(selector, t.role, t.path) for t in tensors.values()):
                 known = [*ROLES, *tensors]
                 suggestion = did_you_mean(selector, known)
                 fields = {

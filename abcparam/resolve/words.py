@@ -9,8 +9,10 @@ from collections.abc import Iterable, Sequence
 from abcparam import syntax
 from abcparam.diagnostics import Collector, did_you_mean
 from abcparam.optimizers import optimizers
+from abcparam.optimizers.refused import REFUSED
 from abcparam.program import VERDICTS
 from abcparam.rules import names as rules
+from abcparam.rules import training as training_rules
 
 ROLES = ("input", "hidden", "output", "scalar")
 LOSSES = ("cross_entropy", "mse")
@@ -98,6 +100,11 @@ class _Words:
 
     def optimizer(self, optimizer: syntax.Optimizer) -> None:
         name, known = optimizer.name, optimizers()
+        if name.id in REFUSED:
+            reason, instead = REFUSED[name.id].reason, REFUSED[name.id].instead
+            fields = {"name": name.id, "reason": reason, "instead": instead}
+            self.collector.add(training_rules.NoLawForOptimizer.at(name.span, **fields))
+            return
         self.word(name, name.id, "an optimizer", list(known))
         if name.id in known:
             keys = ["lr", *known[name.id].settings, *known[name.id].words]

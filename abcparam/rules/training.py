@@ -48,3 +48,20 @@ class WrongAxes(Rule):
     message = "`{optimizer}` trains tensors of {wanted} axes, and `{tensor}` has {axes}"
     label = "trained by `{optimizer}`"
     help = "give it another optimizer: `optimizer adamw for {tensor} {{ lr = lr }}`"
+
+
+class NoLawForOptimizer(Rule):
+    """An optimizer whose update has no single law, so that no exponents suit it.
+
+    RAdam is the example. While its estimate of the variance is too rough (the first five steps at a
+    second beta of 0.999) its update is the mean gradient itself, as SGD's; from then on it is
+    divided by the gradient's size, as Adam's. In the maximal update parametrization for Adam the
+    gradients of hidden matrices fall as 1/n, so that the first steps vanish; in the one for SGD the
+    later ones explode. What RAdam wants, small steps at first, a warm-up of Adam's learning rate
+    does.
+    """
+
+    code = "P0425"
+    message = "`{name}` has no law of its own: {reason}"
+    label = "no exponents suit it"
+    help = "take another: `optimizer {instead} {{ lr = lr }}`"
