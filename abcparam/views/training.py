@@ -199,7 +199,9 @@ def _make(
             mine = nodes.Chosen(groups, "optimizer", labels[index])
         made.append(_call(Scope(program), place, optimizer, mine))
     if any("config." in python(code) for code in made):
-        yield nodes.Assign((Name("config"),), call("_config", Name("model")))
+        yield nodes.Assign(
+            (Name("config"),), nodes.Attribute(call("_inner", Name("model")), "config")
+        )
     yield nodes.Return(made[0] if len(made) == 1 else nodes.List(tuple(made)))
 
 

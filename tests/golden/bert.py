@@ -219,7 +219,7 @@ _WRAPPERS = "module _orig_mod _checkpoint_wrapped_module _fsdp_wrapped_module".s
 
 def param_groups(model: nn.Module) -> list[dict[str, Any]]:
     """Groups of trained parameters, one per law; each `lr` is the spec's * `lr_scale`."""
-    config = _config(model)
+    config = _inner(model).config
     groups: list[dict[str, Any]] = [
         {
             "name": "input_output_scalar",
@@ -262,7 +262,7 @@ def param_groups(model: nn.Module) -> list[dict[str, Any]]:
             ],
         },
     ]
-    parameters = _parameters(model)
+    parameters = _parameters(_inner(model))
     for group in groups:
         group["params"] = [p for path in group["params"] for p in parameters[path]]
         group["spec"] = _SPEC
@@ -294,11 +294,11 @@ def check_param_groups(optimizer: torch.optim.Optimizer) -> None:
             )
 
 
-def _config(model: nn.Module) -> Config:
-    """The config of a model, which may be wrapped."""
+def _inner(model: nn.Module) -> BERT:
+    """The model itself, where it is wrapped or part of another."""
     for module in model.modules():
         if isinstance(module, BERT):
-            return module.config
+            return module
     raise ValueError("this model was not made here")
 
 
