@@ -72,7 +72,7 @@ def _title(program: Program) -> Text:
 
 
 def _exports(name: str) -> tuple[Text, ...]:
-    names = ["Config", name, "make_optimizer", "param_groups"]
+    names = ["Config", name, "check_param_groups", "make_optimizer", "param_groups"]
     line = "__all__ = [" + ", ".join(f'"{n}"' for n in names) + "]"
     if len(line) <= 88:
         return (Text(line),)

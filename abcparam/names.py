@@ -22,7 +22,7 @@ EMITTED = frozenset(
     Any Config F Fraction Iterator Parameter Tensor ValueError annotations bool config copy
     dataclass field getattr hasattr int isinstance len list dict str tuple make_optimizer math
     model nn param_groups property range reset_parameters self sum super torch zip enumerate
-    print min max round abs T
+    print min max round abs T check_param_groups
     """.split()
 )
 

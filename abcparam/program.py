@@ -354,6 +354,8 @@ class Program(Record):
     expected: tuple[str, ...] = ()
     expected_span: Span = START
     output_span: Span = START
+    imports: tuple[str, ...] = ()  # paths, as written
+    chosen: Mapping[str, Fraction] = {}  # values that symbols were given
     warnings: tuple[Diagnostic, ...] = ()  # what is worth knowing about how it is written
 
     def called(self, call: Invoke, caller: Module) -> Module:

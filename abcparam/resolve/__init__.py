@@ -78,6 +78,7 @@ def _program(spec: syntax.Spec, source: Source, world: World) -> Program:
         expected_span=expected_span,
         warnings=tuple(world.globals.collector.warnings),
         output_span=forward.body[-1].span,
+        imports=tuple(d.path for d in spec.declarations if isinstance(d, syntax.Import)),
     )
 
 

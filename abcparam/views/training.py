@@ -13,6 +13,7 @@ from abcparam.code.nodes import Code, Constant, Name, Number, call, path
 from abcparam.code.numbers import Names, Place
 from abcparam.code.scope import Scope, factor
 from abcparam.code.uses import Kind
+from abcparam.fingerprint import mark_of
 from abcparam.program import Amount, Optimizer, Program, Setting, Tensor
 from abcparam.record import Record
 
@@ -31,6 +32,7 @@ class TrainingView(Record):
     """Groups, and the optimizers over them."""
 
     groups: tuple[GroupView, ...]
+    mark: Text
     result: Text
     doc: Text
     make: tuple[Text, ...]
@@ -69,6 +71,7 @@ def training_view(program: Program, names: Names, kinds: Mapping[str, Kind]) -> 
     classes = [_class(o) for o in optimizers.values()]
     return TrainingView(
         groups=tuple(views),
+        mark=python(Constant(mark_of(program))),
         result=Text("list[torch.optim.Optimizer]") if several else python(path(classes[0])),
         doc=Text(" and ".join(name.rpartition(".")[2] for name in classes)),
         make=tuple(lines(_make(program, optimizers, labels, names), 4)),
@@ -196,7 +199,9 @@ def _make(
             mine = nodes.Chosen(groups, "optimizer", labels[index])
         made.append(_call(Scope(program), place, optimizer, mine))
     if any("config." in python(code) for code in made):
-        yield nodes.Assign((Name("config"),), call("_config", Name("model")))
+        yield nodes.Assign(
+            (Name("config"),), nodes.Attribute(call("_inner", Name("model")), "config")
+        )
     yield nodes.Return(made[0] if len(made) == 1 else nodes.List(tuple(made)))
 
 

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Config", "LSTM", "make_optimizer", "param_groups"]
+__all__ = ["Config", "LSTM", "check_param_groups", "make_optimizer", "param_groups"]
 
 
 @dataclass(frozen=True)
@@ -87,22 +87,14 @@ class LSTM(nn.Module):
         return self.V_scale * self.V(h)
 
 
+_SPEC = "67ba7cda53c533ee"  # hash of the spec, kept in groups and checkpoints
 # What wrappers put into the names of parameters.
-_WRAPPERS = (
-    "module",
-    "_orig_mod",
-    "_checkpoint_wrapped_module",
-    "_fsdp_wrapped_module",
-)
-_FUSED = ("cpu", "cuda", "mps", "xpu")  # devices with fused optimizers
+_WRAPPERS = "module _orig_mod _checkpoint_wrapped_module _fsdp_wrapped_module".split()
 
 
 def param_groups(model: nn.Module) -> list[dict[str, Any]]:
-    """Groups of trained parameters, one per law; `lr` is the effective learning rate.
-
-    `lr_scale` is that rate over the spec's: schedules should multiply the groups' rates.
-    """
-    config = _config(model)
+    """Groups of trained parameters, one per law; each `lr` is the spec's * `lr_scale`."""
+    config = _inner(model).config
     groups: list[dict[str, Any]] = [
         {
             "name": "input_output",
@@ -127,9 +119,10 @@ def param_groups(model: nn.Module) -> list[dict[str, Any]]:
             ],
         },
     ]
-    parameters = _parameters(model)
+    parameters = _parameters(_inner(model))
     for group in groups:
         group["params"] = [p for path in group["params"] for p in parameters[path]]
+        group["spec"] = _SPEC
     return groups
 
 
@@ -139,11 +132,30 @@ def make_optimizer(model: nn.Module) -> torch.optim.Adam:
     return torch.optim.Adam(groups, fused=_fused(groups))
 
 
-def _config(model: nn.Module) -> Config:
-    """The config of a model, which may be wrapped."""
+def check_param_groups(optimizer: torch.optim.Optimizer) -> None:
+    """Raises where groups are of another spec, or have lost the ratios of their rates."""
+    first = optimizer.param_groups[0]
+    for group in optimizer.param_groups:
+        if group.get("spec") != _SPEC:
+            raise ValueError(
+                f"group {group.get('name')!r} is of spec {group.get('spec')}, not {_SPEC}: "
+                "after load_state_dict, update groups from param_groups(model)"
+            )
+        found = float(group["lr"]) * first["lr_scale"]
+        wanted = float(first["lr"]) * group["lr_scale"]
+        if abs(found - wanted) > 1e-4 * max(found, wanted):
+            raise ValueError(
+                f"learning rates of groups {group['name']!r} and {first['name']!r} are as "
+                f"{group['lr']} : {first['lr']}, must be as {group['lr_scale']} : "
+                f"{first['lr_scale']}; multiply each, or set each to rate * lr_scale"
+            )
+
+
+def _inner(model: nn.Module) -> LSTM:
+    """The model itself, where it is wrapped or part of another."""
     for module in model.modules():
         if isinstance(module, LSTM):
-            return module.config
+            return module
     raise ValueError("this model was not made here")
 
 
@@ -157,7 +169,6 @@ def _parameters(model: nn.Module) -> dict[str, list[nn.Parameter]]:
 
 
 def _fused(groups: list[dict[str, Any]]) -> bool | None:
-    """Whether to use fused kernels; None leaves it to PyTorch."""
-    parameters = [p for group in groups for p in group["params"]]
-    others = [p for p in parameters if p.device.type not in _FUSED]
-    return None if others else True
+    """True where all devices have fused kernels; None leaves it to PyTorch."""
+    devices = {p.device.type for group in groups for p in group["params"]}
+    return None if devices - {"cpu", "cuda", "mps", "xpu"} else True
