@@ -108,10 +108,11 @@ def _draw(checked: Checked, wish: Wish, options: argparse.Namespace) -> None:
     """Figures, a page; beside those of the same spec in another parametrization if one is given."""
     from pathlib import Path
 
-    from abcparam.coordinates.against import Unwritten, against
+    from abcparam.coordinates.against import against
     from abcparam.coordinates.page import page
     from abcparam.coordinates.plots import plot
     from abcparam.files import write_atomically
+    from abcparam.reparametrized import Unwritten
 
     found = [checked]
     if options.against:

@@ -71,9 +71,9 @@ class Task:
 
     @cached_property
     def grammar(self) -> Tensor:
-        """The successors of each token, [tokens, 4]."""
+        """The successors of each token, [tokens, 4]; the first tokens are the frequent ones."""
         tokens = self.outputs[0][-1]
-        return torch.randint(tokens, (tokens, SUCCESSORS), generator=self.draw)
+        return (tokens * torch.rand(tokens, SUCCESSORS, generator=self.draw) ** 3).long()
 
     def text(self, size: int, draw: torch.Generator) -> Batch:
         length, tokens = self.outputs[0]
@@ -114,7 +114,7 @@ class Task:
             return torch.matmul(flat, self.drawn(("in", number), flat.shape[-1], HIDDEN))
         (classes,) = lengths((index.value,), self.values)
         table = self.drawn(("table", number), classes, HIDDEN) * classes**0.5
-        found = table[x]
+        found: Tensor = table[x]
         while found.ndim > 2 + len(positions):
             found = found.mean(1 + len(positions)) * x.shape[1] ** 0.5
         return found
