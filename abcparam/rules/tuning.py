@@ -91,3 +91,12 @@ class NoParametrization(Rule):
     code = "P0808"
     message = "there is no `parametrization` that `{form}` could replace"
     help = "state exponents by role in a `parametrization`, not at tensors"
+
+
+class NoSize(Rule):
+    """A dim that goes to infinity has no `base`, so nothing says how large a model to train."""
+
+    code = "P0809"
+    message = "the dim `{name}` has no size"
+    label = "how large?"
+    help = "say `--set {name}=256`, `--over {name}=128,256`, or write a `base`"

@@ -123,12 +123,12 @@ def sweep_source(
     reports = programs_of(source, values, wish.forms)
     results = list(_results(program, reports, trials, wish, progress))
     verdicts = {form: report.verdict or "" for form, report in reports.items()}
-    data = _data(wish)
+    data = data_of(wish)
     said = tuple(_said(results, data, wish))
     return Swept(program, verdicts, tuple(axes), tuple(results), said, data.name)
 
 
-def _data(wish: Wish) -> Data:
+def data_of(wish: Wish) -> Data:
     from abcparam.batches.synthetic import Synthetic
 
     return wish.data or Synthetic()
@@ -174,7 +174,7 @@ def _parts(trials: list[Trial], most: int) -> Iterator[list[Trial]]:
 
 def _store(code: str, wish: Wish) -> Kept:
     engine = code_of([HERE, HERE.parent / "batches"])
-    return Kept(wish.folder, engine, code, _data(wish).identity, wish.device, wish.compiled)
+    return Kept(wish.folder, engine, code, data_of(wish).identity, wish.device, wish.compiled)
 
 
 def _keep(store: Kept, found: Mapping[Trial, list[float]]) -> None:
@@ -194,7 +194,7 @@ def _train(
 
     first = trials[0]
     setting = {"device": wish.device, "compiled": wish.compiled}
-    job = job_of(program, code, _data(wish), steps=first.steps, batch=first.batch, **setting)
+    job = job_of(program, code, data_of(wish), steps=first.steps, batch=first.batch, **setting)
     return train(job, [(dict(t.values), t.seed) for t in trials], tick)
 
 

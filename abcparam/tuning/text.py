@@ -7,9 +7,14 @@ import io
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from abcparam.table import columns
 from abcparam.tuning.sweep import Best, Cell, Swept
+
+if TYPE_CHECKING:
+    from abcparam.tuning.cost import Cost
+    from abcparam.tuning.transfer import Prepared
 
 
 def render_sweep(swept: Swept) -> str:
@@ -108,3 +113,26 @@ def render_csv(swept: Swept) -> str:
         last = [trial.steps, trial.batch, trial.seed, loss, str(result.diverged).lower()]
         writer.writerow([trial.form, *numbers, *last])
     return out.getvalue()
+
+
+def cost_lines(prepared: Prepared) -> Iterator[str]:
+    """What tuning and the target will cost, and what does not transfer."""
+    costs = prepared.costs
+    yield f"proxy: {_cost(costs.trial)} a trial, {costs.trials} trials"
+    yield f"target: {_cost(costs.target)}"
+    yield f"tuning takes {100 * costs.share:.2g} % of all operations"
+    if not (costs.trial.exact and costs.target.exact):
+        yield "by a rule of thumb: 6 operations for each parameter and position"
+    for warning in prepared.warnings:
+        yield f"warning: {warning}"
+
+
+def _cost(cost: Cost) -> str:
+    memory = _scaled(cost.memory, ("B", "kB", "MB", "GB", "TB"))
+    flops = _scaled(cost.flops, ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP"))
+    return f"{_scaled(cost.parameters, ('', 'k', 'M', 'G'))} parameters, {flops}, {memory}".strip()
+
+
+def _scaled(value: float, units: tuple[str, ...]) -> str:
+    power = min(len(units) - 1, max(0, int(math.log10(max(1, value)) // 3)))
+    return f"{value / 1000**power:.3g} {units[power]}".strip()

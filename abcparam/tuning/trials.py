@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from abcparam.program import Program
 from abcparam.record import Record
 from abcparam.reparametrized import Unwritten, in_form
 from abcparam.report import Report
-from abcparam.rules.tuning import NoParametrization
+from abcparam.rules.tuning import NoParametrization, NoSize
 from abcparam.source import START, Source
 from abcparam.tuning.space import SETTINGS, Axis, Point, grid, random_points
 
@@ -117,10 +117,19 @@ def programs_of(
     return found
 
 
+def require_sizes(program: Program, named: Set[str] = frozenset()) -> None:
+    """Raises `SpecError` for each dim that neither has a size nor is named."""
+    bare = [d for d in program.dims.values() if not d.derived and d.default is None]
+    errors = [NoSize.at(d.span, name=d.name) for d in bare if d.name not in named]
+    if errors:
+        raise SpecError(program.source, errors)
+
+
 def trials_of(program: Program, axes: list[Axis], wish: Wish) -> list[Trial]:
     """Every trial: hypers by grid or at random, everything else in all combinations. Raises
     `SpecError` where sizes do not fit together.
     """
+    require_sizes(program, {axis.name for axis in axes})
     tuned = [axis for axis in axes if axis.name in program.hypers]
     others = [axis for axis in axes if axis.name not in program.hypers]
     points = list(random_points(tuned, wish.trials, wish.first)) if wish.trials else grid(tuned)
