@@ -58,13 +58,20 @@ def sweep(options: argparse.Namespace) -> int:
     from abcparam.tuning.sweep import sweep_source
 
     wish = wish_of(options, options.random)
-    try:
+    with _keeping(wish):
         swept = sweep_source(read(options.file), values_of(options), wish, progress)
-    except OSError as error:
-        raise Usage(f"cannot keep runs in {wish.folder} ({error.strerror}); see --fresh") from None
     _print(swept, options.format)
     _draw(swept, options)
     return 0
+
+
+@contextmanager
+def _keeping(wish: Wish) -> Iterator[None]:
+    """A folder that finished runs cannot be kept in is a mistake of the command line."""
+    try:
+        yield
+    except OSError as error:
+        raise Usage(f"cannot keep runs in {wish.folder} ({error.strerror}); see --fresh") from None
 
 
 def wish_of(options: argparse.Namespace, trials: int) -> Wish:
@@ -175,8 +182,11 @@ def transfer(options: argparse.Namespace) -> int:
     prepared = prepare(source, order)
     for line in cost_lines(prepared):
         print(line, file=sys.stderr)
-    if not options.estimate:
-        _write(finish(prepared, progress), options)
+    if options.estimate:
+        return 0
+    with _keeping(wish):
+        found = finish(prepared, progress)
+    _write(found, options)
     return 0
 
 

@@ -41,7 +41,7 @@ def together(options: Options) -> list[Comparison]:
     torch.set_num_threads(options.threads)
     return [
         versus(options, "mlp", "MLP on digits", digits, batch=32, steps=20, target=1 / 5),
-        versus(options, "gpt", "transformer", Synthetic(), batch=4, steps=4, target=1 / 2),
+        versus(options, "gpt", "transformer", Synthetic(), batch=2, steps=4, target=1 / 2),
     ]
 
 

@@ -21,17 +21,19 @@ import torch
 from abcparam.batches.digits import Digits
 from abcparam.batches.named import data_named
 from abcparam.batches.synthetic import Synthetic
+from abcparam.coordinates.plan import shrunk, widths_of
 from abcparam.diagnostics import SpecError
 from abcparam.driver import emit_program, judged, load
 from abcparam.fingerprint import fingerprint
 from abcparam.optimizers import optimizers
+from abcparam.parse import read
 from abcparam.source import Source
 from abcparam.tuning.space import Axis, axes_of, grid, random_points
 from abcparam.tuning.stacking import train, train_together
 from abcparam.tuning.sweep import Swept, sweep_source
 from abcparam.tuning.training import Job, job_of, train_alone
 from abcparam.tuning.trials import Wish
-from tests.running import Run
+from tests.running import SPECS, Run
 
 MLP = """model MLP
 dim width -> inf, base = 16
@@ -136,6 +138,32 @@ def test_an_mlp_together_has_the_losses_of_one_by_one(optimizer: str):
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 def test_a_transformer_together_has_the_losses_of_one_by_one(optimizer: str):
     assert differ(TRANSFORMER.replace("OPTIMIZER", optimizer), trials()) < 1e-3
+
+
+def of_spec(name: str) -> tuple[Job, list[Any]]:
+    """A spec at small sizes, and two learning rates."""
+    small = shrunk(load(read(SPECS / f"{name}.param")), ())[0]
+    dims = {n: Fraction(size) for n, size in widths_of(small, 0, 1, 1).dims[64].items()}
+    made = job_of(small, emit_program(judged(small)), Synthetic(), steps=3, batch=2)
+    lr = small.hypers["lr"].value
+    return made, [({**dims, "lr": lr}, 0), ({**dims, "lr": 2 * lr}, 0)]
+
+
+@pytest.mark.parametrize("name", ["gpt_depth", "llama", "lora", "lstm", "resnet18", "t5"])
+def test_models_of_every_kind_stack(name: str):
+    """Infinite depth, rotary positions, frozen tensors, recurrence, batch norm, relative ones."""
+    made, given = of_spec(name)
+    together = torch.tensor(train_together(made, given))
+    alone = torch.tensor([train_alone(made, *trial) for trial in given])
+    assert torch.allclose(together, alone, rtol=1e-3)
+
+
+def test_sizes_that_do_not_fit_are_told():
+    with pytest.raises(SpecError, match="P0408"):
+        swept(TRANSFORMER.replace("OPTIMIZER", "adam"), over=("width=16,20", "lr"))
+    made = job(TRANSFORMER.replace("OPTIMIZER", "adam"))
+    with pytest.raises(SpecError, match="P0810"):
+        made.config({"width": Fraction(20)})
 
 
 def test_what_does_not_stack_is_trained_one_by_one():

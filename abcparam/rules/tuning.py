@@ -100,3 +100,11 @@ class NoSize(Rule):
     message = "the dim `{name}` has no size"
     label = "how large?"
     help = "say `--set {name}=256`, `--over {name}=128,256`, or write a `base`"
+
+
+class SizesDoNotFit(Rule):
+    """The emitted `Config` refuses the sizes or hypers of a trial."""
+
+    code = "P0810"
+    message = "no model can be made: {problem}"
+    help = "choose other values with `--set`, `--over` or `--proxy`"

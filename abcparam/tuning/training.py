@@ -11,9 +11,12 @@ import torch
 from torch import nn
 
 from abcparam.batches.base import Batch, Data, loss_of, tuple_of
+from abcparam.diagnostics import SpecError
 from abcparam.executed import executed
 from abcparam.program import Program
 from abcparam.record import Record
+from abcparam.rules.tuning import SizesDoNotFit
+from abcparam.source import START
 
 Losses = list[float]  # one for each step, up to the first that is not finite
 Tick = Callable[[int], None]  # so many steps of training are done
@@ -32,10 +35,14 @@ class Job(Record):
     compiled: bool = False
 
     def config(self, values: Mapping[str, Fraction]) -> Any:
-        """The `Config` of a trial."""
+        """The `Config` of a trial; raises `SpecError` where it refuses the values."""
         dims = self.program.dims
         given = {n: int(v) if n in dims else float(v) for n, v in values.items()}
-        return self.code["Config"](**given)
+        try:
+            return self.code["Config"](**given)
+        except ValueError as error:
+            said = SizesDoNotFit.at(START, problem=error)
+            raise SpecError(self.program.source, [said]) from None
 
     def model(self, values: Mapping[str, Fraction], seed: int) -> nn.Module:
         """A new model in training, the same for the same seed."""
