@@ -5,7 +5,16 @@ code = abcparam.compile(pathlib.Path("gpt.param"))     # a PyTorch module
 """
 
 from abcparam.diagnostics import Diagnostic, SpecError
-from abcparam.driver import check, compile, derive, diff, interpolate, solve
+from abcparam.driver import (
+    check,
+    compile,
+    derive,
+    diff,
+    interpolate,
+    solve,
+    sweep,
+    transfer,
+)
 from abcparam.report import Report
 
 __all__ = [
@@ -18,5 +27,7 @@ __all__ = [
     "diff",
     "interpolate",
     "solve",
+    "sweep",
+    "transfer",
 ]
 __version__ = "0.1.0"

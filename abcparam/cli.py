@@ -7,12 +7,17 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from abcparam import commands, coord_commands, symbolic_commands
+from abcparam import commands, coord_commands, symbolic_commands, tuning_commands
 from abcparam.commands import Usage, print_diagnostics
 from abcparam.diagnostics import SpecError
 
 OUR_BUG = 101
-COMMANDS = {**commands.COMMANDS, **symbolic_commands.COMMANDS, **coord_commands.COMMANDS}
+COMMANDS = {
+    **commands.COMMANDS,
+    **symbolic_commands.COMMANDS,
+    **coord_commands.COMMANDS,
+    **tuning_commands.COMMANDS,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

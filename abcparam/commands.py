@@ -27,11 +27,16 @@ def coloured(stream: Any) -> bool:
 
 def values_of(options: argparse.Namespace) -> dict[str, Fraction]:
     """`--set name=value …`; values are exact."""
+    return named_values(options.set or [], "--set")
+
+
+def named_values(texts: Iterable[str], option: str) -> dict[str, Fraction]:
+    """`name=value …` of an option."""
     found: dict[str, Fraction] = {}
-    for text in options.set or []:
+    for text in texts:
         name, equals, value = text.partition("=")
         if not equals or len(value) > 40:
-            raise Usage(f"--set takes NAME=VALUE, not {text!r}")
+            raise Usage(f"{option} takes NAME=VALUE, not {text!r}")
         found[name.strip()] = number(value.strip())
     return found
 

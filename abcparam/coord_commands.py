@@ -13,6 +13,7 @@ from abcparam.driver import load
 from abcparam.parse import read
 
 if TYPE_CHECKING:
+    from abcparam.batches.base import Data
     from abcparam.coordinates.check import Checked, Wish
 
 
@@ -25,6 +26,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     add("--seeds", type=int, default=3, metavar="N", help="runs at each width (default: 3)")
     add("--steps", type=int, default=4, metavar="N", help="of training (default: 4)")
     add("--device", default="cpu", help="where to train: cpu, cuda (default: cpu)")
+    add("--data", metavar="DATA", help="a text file, digits, module:function (default: random)")
     add("--compile", action="store_true", help="train under torch.compile")
     add("--resume", metavar="FOLDER", help="keep finished runs there (default: a cache folder)")
     add("--plot", metavar="FOLDER", help="figures there, as PNG and SVG (needs matplotlib)")
@@ -60,26 +62,36 @@ def _wish(options: argparse.Namespace) -> Wish:
     from pathlib import Path
 
     from abcparam.coordinates.check import Wish
-    from abcparam.coordinates.store import default_folder
+    from abcparam.kept import default_folder
 
     if options.against and not (options.plot or options.html):
         raise Usage("--against is drawn: it needs --plot FOLDER or --html FILE")
     if options.seeds < 1 or options.steps < 1:
         raise Usage("--seeds and --steps take positive whole numbers")
-    folder = Path(options.resume) if options.resume else default_folder()
+    folder = Path(options.resume) if options.resume else default_folder("coordinates")
     return Wish(
         widths=_widths(options.widths),
         budget=_seconds(options.budget),
         seeds=options.seeds,
         steps=options.steps,
-        device=_device(options.device),
+        device=device_of(options.device),
         compiled=options.compile,
         given=tuple(values_of(options)),
         folder=None if options.fresh else folder,
+        data=data_of(options),
     )
 
 
-def _device(name: str) -> str:
+def data_of(options: argparse.Namespace) -> Data | None:
+    """The batches that `--data` names."""
+    if options.data is None:
+        return None
+    from abcparam.batches.named import data_named
+
+    return data_named(options.data)
+
+
+def device_of(name: str) -> str:
     """A device that is there."""
     if name == "cpu":
         return name
@@ -96,10 +108,11 @@ def _draw(checked: Checked, wish: Wish, options: argparse.Namespace) -> None:
     """Figures, a page; beside those of the same spec in another parametrization if one is given."""
     from pathlib import Path
 
-    from abcparam.coordinates.against import Unwritten, against
+    from abcparam.coordinates.against import against
     from abcparam.coordinates.page import page
     from abcparam.coordinates.plots import plot
     from abcparam.files import write_atomically
+    from abcparam.reparametrized import Unwritten
 
     found = [checked]
     if options.against:

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from abcparam.bind import bind, require_no_unknowns, require_numbers
 from abcparam.calculus.graph import build_graph
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from abcparam.derived import Derived
     from abcparam.difference import Differences
     from abcparam.family import Family
+    from abcparam.tuning.sweep import Swept
+    from abcparam.tuning.transfer import Transferred
+    from abcparam.tuning.trials import Wish
 
 
 FRAMES = 20_000  # enough for 64 levels of brackets in each of 32 levels of blocks
@@ -180,6 +183,57 @@ def interpolate(
 
     along = (x if isinstance(x, str) else Fraction(str(x)) for x in (init, lr))
     return family(load(to_source(a)), load(to_source(b)), *along)
+
+
+def sweep(
+    source: str | Path | Source,
+    over: Iterable[str] = (),
+    *,
+    data: str | Callable[..., Any] | None = None,
+    set: Mapping[str, object] | None = None,
+    **wanted: Any,
+) -> Swept:
+    """Trains the emitted model over ranges of its hypers and sizes, as `abcparam sweep` does.
+
+    `over` is as on the command line, `data` a name or a function, `set` values of dims and hypers;
+    the rest is `abcparam.tuning.trials.Wish`: `trials` (at random; 0: a grid), `seeds`, `steps`,
+    `batch`, `forms`, `folder`, `device`. Raises `SpecError`. Imports torch.
+    """
+    from abcparam.tuning.sweep import sweep_source
+
+    return sweep_source(to_source(source), _exact(set or {}), _wish(over, data, wanted))
+
+
+def transfer(
+    source: str | Path | Source,
+    target: Mapping[str, object],
+    proxy: Mapping[str, object] | None = None,
+    over: Iterable[str] = (),
+    *,
+    data: str | Callable[..., Any] | None = None,
+    anyway: bool = False,
+    **wanted: Any,
+) -> Transferred:
+    """Tunes the spec at the sizes of `proxy` (those of `target`, with growing dims at base) and
+    compiles it with what was best at those of `target`, as `abcparam transfer` does. The rest is
+    as for `sweep`, with 32 `trials` at random. Raises `SpecError`. Imports torch.
+    """
+    from abcparam.tuning.transfer import Order, finish, prepare, proxy_values
+
+    written, large = to_source(source), _exact(target)
+    small = proxy_values(load(written), large, _exact(proxy or {}))
+    wish = _wish(over, data, {"trials": 32, **wanted})
+    order = Order(large, small, wish, wish.steps, wish.batch, anyway)
+    return finish(prepare(written, order))
+
+
+def _wish(
+    over: Iterable[str], data: str | Callable[..., Any] | None, wanted: Mapping[str, Any]
+) -> Wish:
+    from abcparam.batches.named import data_named
+    from abcparam.tuning.trials import Wish
+
+    return Wish(over=tuple(over), data=data_named(data) if data else None, **wanted)
 
 
 @at_work()

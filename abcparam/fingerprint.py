@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def fingerprint(source_text: str) -> str:
-    """The first 16 hex digits of the sha256 of the canonically formatted spec."""
+    """The first 16 hex digits of the SHA-256 of a spec's canonically formatted text. Raises
+    `SpecError` if it cannot be parsed.
+    """
     return digest(format_source(Source(source_text)))
 
 

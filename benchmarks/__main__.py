@@ -18,6 +18,7 @@ BENCHMARKS = {
     "tensors": ("tensors", "per_tensor", "cost per tensor of 20,000 tensors beside 200"),
     "derive": ("symbols", "derive", "a cold `abcparam derive` beside `import sympy`; depth"),
     "solve": ("symbols", "solve", "a cold `abcparam solve` beside `import sympy`; depth"),
+    "sweep": ("sweeps", "together", "64 trials trained together beside one by one"),
     "step": ("steps", "beside_handwritten", "a training step beside hand-written PyTorch"),
     "mup": ("steps", "beside_mup", "a training step beside microsoft/mup"),
 }

@@ -26,6 +26,7 @@ SPECS = sorted(BAD.glob("*.param"))
 OF_FILES = ("P0901", "P0902", "P0903")  # about what is written, not about a spec
 TIMED_OUT = ("P0703",)  # about what the solver could not decide
 OF_TWO = ("P0706",)  # about two specs
+OF_TUNING = tuple(code for code in codes() if code.startswith("P08"))  # about a sweep, its data
 RULES = {code: rule for code, rule in codes().items() if code >= "P02"}
 
 
@@ -51,7 +52,7 @@ def test_said(path: Path):
 
 def test_no_code_is_missing():
     assert [path.stem for path in SPECS] == [
-        code for code in RULES if code not in (*OF_FILES, *TIMED_OUT, *OF_TWO)
+        code for code in RULES if code not in (*OF_FILES, *TIMED_OUT, *OF_TWO, *OF_TUNING)
     ]
     assert [path.stem for path in sorted(BAD.glob("*.txt"))] == [path.stem for path in SPECS]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from abcparam.coordinates.judging import UNRESOLVED, Verdict, judge
 from abcparam.coordinates.laws import Key, Laws, laws_of
@@ -23,6 +23,9 @@ from abcparam.program import Program
 from abcparam.record import Record, replace
 from abcparam.report import Report
 
+if TYPE_CHECKING:
+    from abcparam.batches.base import Data
+
 TOKENS = 64  # positions in a batch
 Progress = Callable[[list[tuple[int, int]]], Iterator[tuple[int, int]]]
 
@@ -39,6 +42,7 @@ class Wish(Record):
     first: int = 0  # the first seed
     given: tuple[str, ...] = ()  # dims that were given a value and keep it
     folder: Path | None = None
+    data: Data | None = None  # random numbers if none is given
 
 
 class Checked(Record):
@@ -86,7 +90,7 @@ def coordinate_check(
     wish = replace(wish, steps=max(1, laws.steps))
     measured = _measured(report, plan, wish, batch, progress, code)
     verdict = judge(laws, measured)
-    return Checked(report, plan, laws, verdict, tuple(_said(small, changed, laws, verdict)))
+    return Checked(report, plan, laws, verdict, tuple(_said(small, changed, laws, verdict, wish)))
 
 
 def _plan(program: Program, wish: Wish, tokens: int) -> Plan:
@@ -105,7 +109,8 @@ def _measured(
 ) -> dict[tuple[int, int], Mapping[Key, list[float]]]:
     """The sizes of every run, those already on disk read from there."""
     emitted = emit_program(report) if code is None else code
-    store = Store(wish.folder, emitted, plan.dims.values(), wish.steps, batch, wish.device)
+    data = wish.data.identity if wish.data else ""
+    store = Store(wish.folder, emitted, plan.dims.values(), wish.steps, batch, wish.device, data)
     runs = [
         (width, seed) for width in plan.dims for seed in range(wish.first, wish.first + wish.seeds)
     ]
@@ -115,14 +120,14 @@ def _measured(
         from abcparam.coordinates.measuring import Probe, Setting
 
         probe = probe or Probe(report, emitted)
-        setting = Setting(wish.steps, batch, wish.device, wish.compiled)
+        setting = Setting(wish.steps, batch, wish.device, wish.compiled, wish.data)
         known[width, seed] = probe.run(plan.dims[width], seed, setting)
         store.write(width, seed, known[width, seed] or {})
     return {run: {k: list(v) for k, v in (known[run] or {}).items()} for run in runs}
 
 
 def _said(
-    program: Program, changed: Mapping[str, int], laws: Laws, verdict: Verdict
+    program: Program, changed: Mapping[str, int], laws: Laws, verdict: Verdict, wish: Wish
 ) -> Iterator[str]:
     if changed:
         sizes = ", ".join(f"{name} = {size}" for name, size in changed.items())
@@ -130,7 +135,8 @@ def _said(
     if (later := fixed(program)) and varied(program):
         sizes = ", ".join(f"{name} = {size}" for name, size in later.items())
         yield f"only {', '.join(d.name for d in varied(program))} is varied, at {sizes}"
-    yield "dropout and weight decay are off; batches and targets are random"
+    batches = f"batches are of {wish.data.name}" if wish.data else "batches and targets are random"
+    yield f"dropout and weight decay are off; {batches}"
     yield from laws.left_out
     if unresolved := verdict.of(UNRESOLVED):
         names = ", ".join(f"{row.name} ({row.quantity})" for row in unresolved[:6])

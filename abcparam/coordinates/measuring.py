@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from abcparam.batches.base import Data, tuple_of
 from abcparam.code.uses import is_plain
 from abcparam.coordinates.data import batch_of, loss_of
 from abcparam.coordinates.explicit import explicit
@@ -22,6 +23,7 @@ from abcparam.coordinates.laws import AT_INIT, CHANGE, GRADIENT, UPDATE, Key, co
 from abcparam.coordinates.observing import SEEN, USED, observed
 from abcparam.driver import emit_program
 from abcparam.emit import emit
+from abcparam.executed import executed
 from abcparam.program import Assign, Module, Program
 from abcparam.record import Record
 from abcparam.report import Report
@@ -36,6 +38,7 @@ class Setting(Record):
     batch: int = 16
     device: str = "cpu"
     compiled: bool = False
+    data: Data | None = None  # random numbers if none is given
 
 
 class Probe:
@@ -107,7 +110,9 @@ class _Run:
             torch.set_default_dtype(before)
         _share(self.model, self.twin)
         probe.paths = {id(m): _place(name) for name, m in self.model.named_modules()}
-        self.batch = batch_of(probe.program, config, seed, setting.batch, setting.device)
+        self.batch = batch_of(
+            probe.program, config, seed, setting.batch, setting.device, setting.data
+        )
         self.optimizers = _optimizers(probe.module["make_optimizer"](self.model))
         self.start = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.trained = torch.compile(self.model) if setting.compiled else self.model
@@ -130,7 +135,7 @@ class _Run:
         probe = self.probe
         probe.watching, probe.seen = True, {}
         try:
-            outputs = _tuple(self.model(*self.batch.inputs))
+            outputs = tuple_of(self.model(*self.batch.inputs))
         finally:
             probe.watching = False
         for name, output in zip(probe.program.outputs, outputs, strict=True):
@@ -152,7 +157,7 @@ class _Run:
             self.loss(outputs).backward(retain_graph=False)
             for optimizer in self.optimizers:
                 optimizer.zero_grad()
-            outputs = _tuple(self.trained(*self.batch.inputs))
+            outputs = tuple_of(self.trained(*self.batch.inputs))
         self.loss(outputs).backward()
         for optimizer in self.optimizers:
             optimizer.step()
@@ -198,10 +203,6 @@ def _rms(value: Tensor | None) -> float:
     return math.sqrt(float(value.detach().double().square().mean()))
 
 
-def _tuple(outputs: Any) -> tuple[Tensor, ...]:
-    return outputs if isinstance(outputs, tuple) else (outputs,)
-
-
 def _execute(
     code: str,
     names: set[str],
@@ -209,17 +210,7 @@ def _execute(
     uses: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """The names of an emitted module, run with hooks in its `forward` methods."""
-    import sys
-    from types import ModuleType
-
-    module = ModuleType(f"abcparam_observed_{id(hooks)}")
-    sys.modules[module.__name__] = module  # where dataclasses look up their annotations
-    module.__dict__.update(hooks)
-    try:
-        exec(observed(code, names, uses), module.__dict__)
-    finally:
-        del sys.modules[module.__name__]
-    return module.__dict__
+    return executed(observed(code, names, uses), hooks)
 
 
 def _names(program: Program) -> set[str]:

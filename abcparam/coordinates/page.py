@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from html import escape
 from string import Template
@@ -12,7 +11,7 @@ from abcparam.coordinates.judging import AGREES, DISAGREES
 from abcparam.coordinates.plots import figures
 from abcparam.coordinates.text import cells, result
 from abcparam.driver import emit_program
-from abcparam.pictures import drawn
+from abcparam.pictures import drawn, inline
 from abcparam.report import tensor_row
 from abcparam.resources import read_resource
 
@@ -31,7 +30,7 @@ def page(checks: Iterable[Checked]) -> str:
         "notes": "\n".join(f"<li>{escape(said)}</li>" for said in checked.said),
         "rows": "\n".join(_row(cells(row), row.outcome) for row in checked.verdict.rows),
         "laws": "\n".join(_laws(checked)),
-        "figures": "\n".join(_figure(name, svg) for name, svg in pictures),
+        "figures": "\n".join(inline(name, svg) for name, svg in pictures),
         "spec": escape(program.source.text),
         "code": escape(emit_program(checked.report)),
     }
@@ -51,10 +50,3 @@ def _laws(checked: Checked) -> Iterable[str]:
         slack = "-" if row["slack"] is None else ", ".join(row["slack"].values())
         texts = (law.path, str(row["role"]), *exponents, str(law.at_init), str(law.update), slack)
         yield f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in texts)}</tr>"
-
-
-def _figure(name: str, svg: str) -> str:
-    """An SVG inside of a page; several must not share the names of their parts."""
-    start = svg.index("<svg")
-    inner = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", svg[start:])
-    return f'<figure role="img" aria-label="{escape(name)}">{inner}</figure>'

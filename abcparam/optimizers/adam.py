@@ -20,6 +20,7 @@ class Adam(Rule):
     source = "arXiv 2308.01814, Definition 2.2.1 and section 2.8"
     gauge = 1
     torch = "Adam"
+    stacks = True
     fused = True
     settings = {"betas": ("0.9", "0.999"), "eps": "1e-8", "weight_decay": 0}
     epsilon = True

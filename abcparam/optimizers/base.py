@@ -21,6 +21,7 @@ class Rule:
     decoupled: ClassVar[bool] = False  # weight decay multiplies the weights, whatever the gradient
     epsilon: ClassVar[bool] = False  # divides by a root plus `eps`
     fused: ClassVar[bool] = False  # whether its torch class has fused kernels
+    stacks: ClassVar[bool] = False  # an entry of an update is lr times what its gradients make
     helper: ClassVar[str] = ""  # its class, where torch.optim has none
     spectral: ClassVar[bool] = False  # the entry of an update is a spectral norm
     axes: ClassVar[int | None] = None  # of the tensors that it takes; None: any number

@@ -17,6 +17,7 @@ class SGD(Rule):
     name = "sgd"
     source = "arXiv 2011.14522, Definition 3.2"
     gauge = 2
+    stacks = True
     torch = "SGD"
     fused = True
     settings = {"momentum": 0, "nesterov": False, "weight_decay": 0}

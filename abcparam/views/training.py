@@ -59,8 +59,7 @@ class Group(Record):
 
 def training_view(program: Program, names: Names, kinds: Mapping[str, Kind]) -> TrainingView:
     groups = make_groups(program)
-    used = sorted({group.law.optimizer for group in groups}) or [0]
-    optimizers = {index: program.optimizers[index] for index in used}
+    optimizers = optimizers_used(program)
     labels = _labels(optimizers)
     titles = _titles(groups)
     several = len(optimizers) > 1
@@ -80,6 +79,12 @@ def training_view(program: Program, names: Names, kinds: Mapping[str, Kind]) -> 
             dict.fromkeys(trusted(o.rule.helper) for o in optimizers.values() if o.rule.helper)
         ),
     )
+
+
+def optimizers_used(program: Program) -> dict[int, Optimizer]:
+    """The optimizers that train something, in the order in which `make_optimizer` returns them."""
+    used = {t.optimizer for t in program.tensors.values() if not t.frozen} or {0}
+    return {index: program.optimizers[index] for index in sorted(used)}
 
 
 # Groups

@@ -1,0 +1,77 @@
+"""What `--data` names: a text file, `digits`, or `module:function`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from abcparam.batches.base import Batch, Data
+from abcparam.batches.digits import Digits
+from abcparam.batches.text import Text
+from abcparam.diagnostics import SpecError
+from abcparam.program import Program
+from abcparam.rules.tuning import NoData
+from abcparam.source import START, Source
+
+
+def data_named(text: str | Callable[..., Any]) -> Data:
+    """The data of a name, or of a function itself. Raises `SpecError` where there is none."""
+    if callable(text):
+        return Given(f"{text.__module__}:{text.__qualname__}", text)
+    try:
+        if text == "digits":
+            return Digits()
+        module, colon, function = text.partition(":")
+        if colon and not os.path.exists(text):
+            return Given(text, _function(module, function))
+        return Text(Path(text))
+    except (ImportError, AttributeError, OSError) as error:
+        problem = getattr(error, "strerror", None) or str(error)
+        where = Source("", "--data")
+        raise SpecError(where, [NoData.at(START, data=text, problem=problem)]) from None
+
+
+def _function(module: str, function: str) -> Callable[..., Any]:
+    """A function of a module, which may lie in the folder at hand."""
+    sys.path.insert(0, os.getcwd())
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+        return found
+    finally:
+        sys.path.remove(os.getcwd())
+
+
+class Given:
+    """A function of the user's: `function(config, batch size, seed)` gives an iterator of `(inputs,
+    targets)`, each a tensor or a tuple of them. One that ends is started anew.
+    """
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self.name, self.function = name, function
+        try:
+            text = inspect.getsource(sys.modules[function.__module__])
+        except (OSError, TypeError, KeyError):
+            text = ""
+        self.identity = f"{name} {hashlib.sha256(text.encode()).hexdigest()}"
+
+    def batches(self, program: Program, config: Any, size: int, seed: int) -> Iterator[Batch]:
+        while True:
+            empty = True
+            for inputs, targets in self.function(config, size, seed):
+                empty = False
+                yield Batch(_tuple(inputs), _tuple(targets))
+            if empty:
+                fields = {"data": self.name, "problem": "it gives no batch"}
+                raise SpecError(Source("", "--data"), [NoData.at(START, **fields)])
+
+
+def _tuple(value: Tensor | tuple[Tensor, ...] | list[Tensor]) -> tuple[Tensor, ...]:
+    return tuple(value) if isinstance(value, tuple | list) else (value,)

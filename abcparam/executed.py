@@ -1,0 +1,23 @@
+"""The names of an emitted module, without a file."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Mapping
+from types import CodeType, ModuleType
+from typing import Any
+
+NUMBERS = itertools.count()
+
+
+def executed(code: str | CodeType, hooks: Mapping[str, object] | None = None) -> dict[str, Any]:
+    """Runs the code of an emitted module; `hooks` are names that it may call."""
+    module = ModuleType(f"abcparam_emitted_{next(NUMBERS)}")
+    sys.modules[module.__name__] = module  # where dataclasses look up their annotations
+    module.__dict__.update(hooks or {})
+    try:
+        exec(code, module.__dict__)
+    finally:
+        del sys.modules[module.__name__]
+    return module.__dict__

@@ -1,0 +1,110 @@
+"""Sweeps, transfer and the data that they train on (P08xx)."""
+
+from __future__ import annotations
+
+from abcparam.diagnostics import Rule
+
+
+class NoRange(Rule):
+    """A sweep needs to know where to search: a hyper says so in the spec, or the command line does.
+
+    hyper lr = 3e-3 in log [1e-4, 1e-1]
+
+    abcparam sweep gpt.param --over lr=log:1e-4:1e-1
+    """
+
+    code = "P0801"
+    message = "nothing to sweep: {what} has no search range"
+    label = "where to search?"
+    help = "write `hyper lr = 3e-3 in log [1e-4, 1e-1]`, or say `--over lr=log:1e-4:1e-1`"
+
+
+class BadAxis(Rule):
+    """What `--over` says of a name: values, or an interval with its ends.
+
+    --over width=64,128,256 lr=log:1e-4:1e-1 scale=0.5:2:4
+    """
+
+    code = "P0802"
+    message = "`--over {text}` is not understood"
+    help = "write NAME, NAME=V,V,…, NAME=LOW:HIGH or NAME=log:LOW:HIGH, with :POINTS for a grid"
+
+
+class DataDoesNotFit(Rule):
+    """The model's inputs or outputs are not what the data has.
+
+    A text is read byte by byte: the model needs one integer input of at least 256 classes, and
+    gives a score for each class at each position. Digits have 64 pixels and 10 classes.
+    """
+
+    code = "P0803"
+    message = "the model cannot be trained on {data}"
+    label = "needs {wanted}"
+    help = "choose other data with `--data`, or other sizes with `--set`"
+
+
+class NoData(Rule):
+    """`--data` names a file, `digits`, or `module:function`.
+
+    The function is called with the model's `Config`, a batch size and a seed, and gives an iterator
+    of `(inputs, targets)`, each a tensor or a tuple of them.
+    """
+
+    code = "P0804"
+    message = "there is no data `{data}`: {problem}"
+    help = "name a text file, `digits`, or `module:function`"
+
+
+class NotMaximal(Rule):
+    """Hyperparameters found on a small model serve a large one only under a maximal update
+    parametrization. Of this spec the calculus says otherwise.
+
+    `abcparam check` says why, and what to change.
+    """
+
+    code = "P0805"
+    message = "nothing is transferred: the spec is {verdict}, not maximal-update"
+    help = "`abcparam check` says why; `--anyway` transfers all the same"
+
+
+class OtherSpec(Rule):
+    """The results of a sweep are of another spec than the one that they should be used for."""
+
+    code = "P0806"
+    message = "the results in `{path}` are not of this spec: {problem}"
+    help = "run `abcparam sweep` of this spec with `--format json`"
+
+
+class NothingConverged(Rule):
+    """Every trial diverged: its loss became infinite or no number."""
+
+    code = "P0807"
+    message = "all {count} trials diverged: there is no best one"
+    help = "search at smaller learning rates: `--over lr=log:1e-6:1e-3`"
+
+
+class NoParametrization(Rule):
+    """Another parametrization can take the place of a `parametrization` that the spec states; this
+    spec states exponents at its tensors alone.
+    """
+
+    code = "P0808"
+    message = "there is no `parametrization` that `{form}` could replace"
+    help = "state exponents by role in a `parametrization`, not at tensors"
+
+
+class NoSize(Rule):
+    """A dim that goes to infinity has no `base`, so nothing says how large a model to train."""
+
+    code = "P0809"
+    message = "the dim `{name}` has no size"
+    label = "how large?"
+    help = "say `--set {name}=256`, `--over {name}=128,256`, or write a `base`"
+
+
+class SizesDoNotFit(Rule):
+    """The emitted `Config` refuses the sizes or hypers of a trial."""
+
+    code = "P0810"
+    message = "no model can be made: {problem}"
+    help = "choose other values with `--set`, `--over` or `--proxy`"

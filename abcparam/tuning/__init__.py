@@ -1,0 +1,1 @@
+"""Hyperparameter sweeps over emitted models, and µTransfer from a small one to a large one."""

@@ -1,0 +1,160 @@
+"""What is searched: axes, and the points of a grid or of a random search on them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+
+from abcparam import syntax
+from abcparam.diagnostics import SpecError, did_you_mean
+from abcparam.program import Hyper, Program
+from abcparam.record import Record
+from abcparam.resolve.amounts import Amounts
+from abcparam.resolve.names import bounds
+from abcparam.rules.names import UnknownWord
+from abcparam.rules.tuning import BadAxis, NoRange
+from abcparam.source import START, Source
+
+SETTINGS = ("steps", "batch")  # of training; a dim or hyper of that name comes first
+POINTS = 7  # of an interval in a grid
+Point = Mapping[str, Fraction]
+
+
+class Axis(Record):
+    """A name and its values; or an interval, of which a grid takes `points` values."""
+
+    name: str
+    values: tuple[Fraction, ...] = ()
+    low: Fraction = Fraction(0)
+    high: Fraction = Fraction(0)
+    log: bool = False
+    points: int = POINTS
+
+    @property
+    def grid(self) -> tuple[Fraction, ...]:
+        """Its values, those of an interval evenly from end to end."""
+        if self.values:
+            return self.values
+        steps = max(1, self.points - 1)
+        return tuple(self.at(step / steps) for step in range(self.points))
+
+    def at(self, part: float) -> Fraction:
+        """The value at a part of the interval (0 its low end), to six digits."""
+        if part in (0, 1):
+            return self.high if part else self.low
+        low, high = float(self.low), float(self.high)
+        value = low * (high / low) ** part if self.log else low + (high - low) * part
+        return Fraction(f"{value:.6g}")
+
+    def drawn(self, draw: random.Random) -> Fraction:
+        return draw.choice(self.values) if self.values else self.at(draw.random())
+
+
+def axes_of(program: Program, over: Iterable[str]) -> list[Axis]:
+    """The axes that are named, and every hyper with a search range if no hyper is. Raises
+    `SpecError`.
+    """
+    axes = [_axis(program, text) for text in over]
+    if not any(axis.name in program.hypers for axis in axes):
+        ranged = [h for h in program.hypers.values() if h.range is not None]
+        if not ranged and not axes:
+            raise SpecError(program.source, [NoRange.at(START, what="no hyper of this spec")])
+        axes += [_declared(program, hyper) for hyper in ranged]
+    return list({axis.name: axis for axis in axes}.values())
+
+
+def _axis(program: Program, text: str) -> Axis:
+    """`lr`, `width=64,128`, `scale=0.5:2`, `lr=log:1e-4:1e-1:9`."""
+    name, equals, said = (part.strip() for part in text.partition("="))
+    _known(program, name)
+    if not equals:
+        if name not in program.hypers:
+            raise _bad(program, text)
+        return _declared(program, program.hypers[name])
+    log = said.startswith("log:")
+    parts = said.removeprefix("log:").split(":")
+    try:
+        if len(parts) == 1 and not log:
+            values = tuple(dict.fromkeys(_number(part) for part in said.split(",")))
+            return Axis(name, _whole(program, name, values))
+        low, high = (_number(part) for part in parts[:2])
+        points = int(parts[2]) if len(parts) == 3 else POINTS
+        if len(parts) > 3 or low >= high or (log and low <= 0) or not 2 <= points <= 10_000:
+            raise ValueError
+        if name not in program.hypers:
+            raise ValueError
+    except (ValueError, ZeroDivisionError):
+        raise _bad(program, text) from None
+    return Axis(name, (), low, high, log, points)
+
+
+def _known(program: Program, name: str) -> None:
+    dims = [d.name for d in program.dims.values() if not d.derived]
+    known = [*program.hypers, *dims, *SETTINGS]
+    if name not in known:
+        fields = {"name": name, "what": "a hyper or dim to sweep", "known": ", ".join(known)}
+        said = UnknownWord.at(START, suggestion=did_you_mean(name, known), **fields)
+        raise SpecError(program.source, [said])
+
+
+def _number(text: str) -> Fraction:
+    if len(text) > 40 or abs(int(text.lower().partition("e")[2] or 0)) > 99:
+        raise ValueError
+    return Fraction(text)
+
+
+def _whole(program: Program, name: str, values: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
+    """Values of what is counted are positive and whole."""
+    if name not in program.hypers and any(v.denominator != 1 or v < 1 for v in values):
+        raise ValueError
+    return values
+
+
+def _bad(program: Program, text: str) -> SpecError:
+    return SpecError(Source("", program.source.file), [BadAxis.at(START, text=text)])
+
+
+def _declared(program: Program, hyper: Hyper) -> Axis:
+    """The axis of a hyper's own search range."""
+    if hyper.range is None:
+        said = NoRange.at(hyper.span, what=f"`{hyper.name}`")
+        raise SpecError(program.source, [said])
+    amounts = Amounts({}, {}, {})
+    found = [amounts.polynomial(b, hyper.name).constant or Fraction(0) for b in bounds(hyper.range)]
+    if isinstance(hyper.range, syntax.Choice):
+        return Axis(hyper.name, tuple(found))
+    low, high = found
+    return Axis(hyper.name, (), low, high, hyper.range.log)
+
+
+def grid(axes: Iterable[Axis]) -> list[Point]:
+    """Every combination, the last axis fastest."""
+    found = list(axes)
+    names = [axis.name for axis in found]
+    return [
+        dict(zip(names, values, strict=True))
+        for values in itertools.product(*(axis.grid for axis in found))
+    ]
+
+
+def random_points(axes: Iterable[Axis], count: int, seed: int) -> Iterator[Point]:
+    """Points drawn from the axes, the same for the same seed."""
+    draw = random.Random(seed)
+    found = list(axes)
+    for _ in range(count):
+        yield {axis.name: axis.drawn(draw) for axis in found}
+
+
+def at_end(axis: Axis, value: Fraction) -> bool:
+    """Whether a value is the first or last of an axis that has an inside."""
+    values = sorted(axis.grid)
+    if len(values) < 3:
+        return False
+    margin = 0.02 * math.log(values[-1] / values[0]) if axis.log else 0
+    if axis.log and not axis.values:
+        near = abs(math.log(value / values[0])), abs(math.log(values[-1] / value))
+        return min(near) <= margin
+    return value in (values[0], values[-1])

@@ -1,0 +1,251 @@
+"""Trials of one shape trained together: parameters stacked on a new first axis, [trials, …].
+
+One model stands for all of them (`torch.func.functional_call` under `vmap`). Numbers that differ
+from trial to trial, such as multipliers, become buffers of it; its own parameters are where the
+emitted optimizer writes an update at learning rate 1, by which the stacked parameters then move at
+the rate of each trial. An optimizer's rule says whether that is the same mathematics (`stacks`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from abcparam.batches.base import Batch, loss_of, tuple_of
+from abcparam.tuning.training import Job, Losses, Tick, train_alone
+from abcparam.views.training import optimizers_used
+
+Values = Mapping[str, Fraction]
+Trial = tuple[Values, int]  # values and seed
+NUMBERS = (bool, int, float)
+PER_TRIAL = ("lr", "weight_decay")  # settings of a group that may differ within a stack
+UNEQUAL = ("params", "name", "lr_scale", *PER_TRIAL)
+
+
+class Unstackable(Exception):
+    """These trials are trained one by one; the text says why."""
+
+
+def train(job: Job, trials: Sequence[Trial], tick: Tick | None = None) -> list[Losses]:
+    """The losses of each trial: together where that is possible, else one by one."""
+    if len(trials) > 1 and all(o.rule.stacks for o in optimizers_used(job.program).values()):
+        try:
+            return train_together(job, trials, tick)
+        except torch.OutOfMemoryError:
+            half = len(trials) // 2
+            return train(job, trials[:half], tick) + train(job, trials[half:], tick)
+        except (Unstackable, RuntimeError, TypeError, NotImplementedError, ValueError):
+            pass  # `vmap` has no rule for something that the model does: dropout, experts
+    return [train_alone(job, values, seed, tick) for values, seed in trials]
+
+
+def train_together(job: Job, trials: Sequence[Trial], tick: Tick | None = None) -> list[Losses]:
+    """The losses of trials of one shape, trained in one program. Raises `Unstackable`, or whatever
+    `vmap` raises, in the first step.
+    """
+    stack = Stack(job, trials)
+    losses: list[Tensor] = []
+    for step in range(job.steps):
+        losses.append(stack.step())
+        if tick is not None:
+            tick(len(trials))
+        if step % 16 == 15 and not bool(losses[-1].isfinite().any()):
+            break
+    return [_until_diverged(row) for row in torch.stack(losses, 1).tolist()]
+
+
+def _until_diverged(losses: Losses) -> Losses:
+    first = next((n for n, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
+    return losses[: first + 1]
+
+
+class Stack:
+    """Trials in training."""
+
+    def __init__(self, job: Job, trials: Sequence[Trial]) -> None:
+        self.job = job
+        models = [job.model(values, seed) for values, seed in trials]
+        groups = [[g for o in job.optimizers(m) for g in o.param_groups] for m in models]
+        _require_equal(groups)
+        self.model = models[0].to(job.device)
+        config = job.config(trials[0][0])
+        seeds = [seed for _, seed in trials]
+        self.several = len(set(seeds)) > 1
+        self.sources = {seed: job.batches(config, seed) for seed in dict.fromkeys(seeds)}
+        self.seeds = seeds
+        self.values = self._values(models)
+        self.rates, self.decays = self._settings(models, groups)
+        self.optimizers = self._optimizers()
+        _guard(self.model, trials)
+        axis = 0 if self.several else None
+        losses = vmap(self.losses, in_dims=(0, axis, axis))
+        self.batched = torch.compile(losses) if job.compiled else losses
+
+    def losses(
+        self, values: dict[str, Tensor], inputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]
+    ) -> Tensor:
+        outputs = functional_call(self.model, values, inputs)
+        return loss_of(self.job.program, tuple_of(outputs), targets)
+
+    def _values(self, models: list[nn.Module]) -> dict[str, Tensor]:
+        """Parameters and buffers, stacked; what differs among plain attributes becomes a buffer."""
+        for path, own, numbers in list(_differing(models)):
+            for model, number in zip(models, numbers, strict=True):
+                module = model.get_submodule(path)
+                delattr(module, own)
+                module.register_buffer(own, torch.tensor(float(number)))
+        found = {}
+        for name, first in [*models[0].named_parameters(), *models[0].named_buffers()]:
+            each = (_member(model, name).detach() for model in models)
+            stacked = torch.stack([value.to(self.job.device) for value in each])
+            found[name] = stacked.requires_grad_(first.requires_grad)
+        return found
+
+    def _settings(
+        self, models: list[nn.Module], groups: list[list[dict[str, Any]]]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Learning rates and weight decays of each parameter, [trials, 1, …]."""
+        names = {id(p): name for name, p in models[0].named_parameters()}
+        rates, decays = {}, {}
+        for number, group in enumerate(groups[0]):
+            lr, decay = (
+                torch.tensor([float(mine[number].get(key, 0.0)) for mine in groups])
+                for key in PER_TRIAL
+            )
+            for parameter in group["params"]:
+                name = names[id(parameter)]
+                shape = (-1, *(1,) * parameter.ndim)
+                rates[name] = lr.to(self.job.device).view(shape)
+                if decay.any():
+                    decays[name] = decay.to(self.job.device).view(shape)
+        return rates, decays
+
+    def _optimizers(self) -> list[tuple[torch.optim.Optimizer, bool]]:
+        """Over updates instead of parameters; whether weight decay multiplies the weights."""
+        for name in self.rates:
+            home, own = _home(self.model, name)
+            home.register_parameter(own, nn.Parameter(torch.zeros_like(self.values[name])))
+        self.updates = {name: _member(self.model, name) for name in self.rates}
+        made = self.job.optimizers(self.model)
+        for optimizer in made:
+            for group in optimizer.param_groups:
+                group["lr"] = 1.0
+                if "weight_decay" in group:
+                    group["weight_decay"] = 0.0
+        rules = [o.rule for o in optimizers_used(self.job.program).values()]
+        return [(o, rule.decoupled) for o, rule in zip(made, rules, strict=True)]
+
+    def step(self) -> Tensor:
+        """The losses before a step, [trials]."""
+        inputs, targets = self._batch()
+        with _attention(self.job.device):
+            losses = self.batched(self.values, inputs, targets)
+        trained = [self.values[name] for name in self.updates]
+        gradients = torch.autograd.grad(losses.sum(), trained, allow_unused=True)
+        with torch.no_grad():
+            self._update(dict(zip(self.updates, gradients, strict=True)))
+        return losses.detach()
+
+    def _update(self, gradients: dict[str, Tensor | None]) -> None:
+        decoupled = {
+            id(p): apart
+            for optimizer, apart in self.optimizers
+            for group in optimizer.param_groups
+            for p in group["params"]
+        }
+        moved = {name: gradient for name, gradient in gradients.items() if gradient is not None}
+        for name, gradient in moved.items():
+            update, value, decay = self.updates[name], self.values[name], self.decays.get(name)
+            if decay is not None and decoupled[id(update)]:
+                value.mul_(1 - self.rates[name] * decay)
+            elif decay is not None:
+                gradient = gradient.addcmul(value, decay)
+            update.zero_()
+            update.grad = gradient.contiguous()  # fused kernels walk through both alike
+        for optimizer, _ in self.optimizers:
+            optimizer.step()
+        for name in moved:
+            self.values[name].addcmul_(self.updates[name], self.rates[name])
+
+    def _batch(self) -> Batch:
+        """One for all, or one for each trial, by its seed."""
+        drawn = {seed: self.job.placed(next(source)) for seed, source in self.sources.items()}
+        if not self.several:
+            return drawn[self.seeds[0]]
+        batches = [drawn[seed] for seed in self.seeds]
+        inputs, targets = (
+            tuple(torch.stack(same) for same in zip(*parts, strict=True))
+            for parts in zip(*batches, strict=True)
+        )
+        return Batch(inputs, targets)
+
+
+def _require_equal(groups: list[list[dict[str, Any]]]) -> None:
+    """Settings of optimizers that are no factor of an update are the same in all trials."""
+    kept = [[{k: v for k, v in g.items() if k not in UNEQUAL} for g in mine] for mine in groups]
+    if any(mine != kept[0] for mine in kept):
+        raise Unstackable("settings of the optimizer differ")
+
+
+def _differing(models: list[nn.Module]) -> Iterator[tuple[str, str, list[float]]]:
+    """Numbers of modules that are not the same in all models: module, name, the numbers."""
+    modules = [dict(model.named_modules()) for model in models]
+    for path, module in modules[0].items():
+        for name, value in list(vars(module).items()):
+            if type(value) in NUMBERS:
+                values = [getattr(mine[path], name) for mine in modules]
+                if any(other != value for other in values):
+                    yield path, name, values
+
+
+def _home(model: nn.Module, name: str) -> tuple[nn.Module, str]:
+    path, _, own = name.rpartition(".")
+    return model.get_submodule(path), own
+
+
+def _member(model: nn.Module, name: str) -> Tensor:
+    home, own = _home(model, name)
+    found = getattr(home, own)
+    assert isinstance(found, Tensor)
+    return found
+
+
+class _Guard:
+    """A `Config` that does not tell what differs from trial to trial."""
+
+    def __init__(self, config: Any, differing: frozenset[str]) -> None:
+        self._config, self._differing = config, differing
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._differing:
+            raise Unstackable(f"the model reads {name} while it runs")
+        return getattr(self._config, name)
+
+
+def _guard(model: nn.Module, trials: Sequence[Trial]) -> None:
+    first = trials[0][0]
+    differing = frozenset(n for n in first for values, _ in trials if values[n] != first[n])
+    for module in model.modules():
+        if "config" in vars(module):
+            module.config = _Guard(module.config, differing)  # type: ignore[assignment]
+
+
+@contextlib.contextmanager
+def _attention(device: str) -> Iterator[None]:
+    """On a CPU the fused attention has no batched form; what it is made of has."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="There is a performance drop")
+        if device == "cpu":
+            with sdpa_kernel(SDPBackend.MATH):
+                yield
+        else:
+            yield

@@ -1,0 +1,138 @@
+"""A sweep as text and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from abcparam.table import columns
+from abcparam.tuning.sweep import Best, Cell, Swept
+
+if TYPE_CHECKING:
+    from abcparam.tuning.cost import Cost
+    from abcparam.tuning.transfer import Prepared
+
+
+def render_sweep(swept: Swept) -> str:
+    """Losses by the first hyper where only one is searched, then the best of every cell."""
+    head = f"{swept.program.name} ({swept.program.source.file}), {len(swept.results)} trials"
+    table = _curves(swept) if _one(swept) else []
+    best = columns(best_rows(swept))
+    notes = [f"* {said}" for said in swept.said]
+    lines = [head, "", *table, *([""] if table else []), *best, "", *notes, *moves(swept), ""]
+    return "\n".join(lines)
+
+
+def _one(swept: Swept) -> bool:
+    """Whether one hyper alone is searched, at few points."""
+    hypers = [axis for axis in swept.axes if axis.name in swept.program.hypers]
+    points = {hypers for cell in swept.cells.values() for hypers in cell}
+    return len(hypers) == 1 and len(points) <= 30 and len(swept.cells) <= 12
+
+
+def _curves(swept: Swept) -> list[str]:
+    """A row for each value, a column for each cell, the least of each marked."""
+    cells = swept.cells
+    points = sorted({hypers for points in cells.values() for hypers in points})
+    least = {cell: min(points.values()) for cell, points in cells.items()}
+    rows = [(points[0][0][0], *(cell_name(cell) or "loss" for cell in cells))]
+    for hypers in points:
+        losses = (_marked(found.get(hypers), least[cell]) for cell, found in cells.items())
+        rows.append((value_text(hypers[0][1]), *losses))
+    return columns(rows)
+
+
+def _marked(loss: float | None, least: float) -> str:
+    if loss is None:
+        return "-"
+    if not math.isfinite(loss):
+        return "diverged"
+    return f"{loss:.4f} *" if loss == least else f"{loss:.4f}"
+
+
+def cell_name(cell: Cell) -> str:
+    """What tells a cell from the others."""
+    sizes = [f"{name} {value}" for name, value in cell.sizes]
+    return " ".join([*([cell.form] if cell.form else []), *sizes])
+
+
+def value_text(value: Fraction) -> str:
+    return f"{float(value):.4g}"
+
+
+def best_rows(swept: Swept) -> list[tuple[str, ...]]:
+    """A header, and a row for the best of each cell."""
+    return [_header(swept), *(_row(best) for best in swept.best)]
+
+
+def _header(swept: Swept) -> tuple[str, ...]:
+    hypers = [axis.name for axis in swept.axes if axis.name in swept.program.hypers]
+    return ("best of", "steps", "batch", *sorted(hypers), "loss", "")
+
+
+def _row(best: Best) -> tuple[str, ...]:
+    cell = best.cell
+    note = f"{', '.join(best.ends)} at the end of its range" if best.ends else ""
+    values = (value_text(value) for _, value in best.hypers)
+    name = cell_name(cell) or "all"
+    return (name, str(cell.steps), str(cell.batch), *values, f"{best.loss:.4f}", note)
+
+
+def moves(swept: Swept) -> Iterator[str]:
+    """By how much the best value of each hyper moves over the first growing dim of a sweep."""
+    grown = [a.name for a in swept.axes if a.name in swept.program.dims]
+    for form in dict.fromkeys(best.cell.form for best in swept.best):
+        mine = [best for best in swept.best if best.cell.form == form]
+        for name in grown:
+            if not swept.program.dims[name].infinite or len(mine) < 2:
+                continue
+            low, high = (f(mine, key=lambda b: dict(b.cell.sizes)[name]) for f in (min, max))
+            for hyper, value in low.hypers:
+                other = dict(high.hypers)[hyper]
+                sizes = f"{dict(low.cell.sizes)[name]} to {dict(high.cell.sizes)[name]}"
+                ratio = f"a factor of {float(other / value):.3g}" if value else str(other)
+                moved = "stays" if other == value else f"moves by {ratio}"
+                whose = f"{form}: " if form else ""
+                yield f"{whose}from {name} {sizes} the best {hyper} {moved}"
+
+
+def render_csv(swept: Swept) -> str:
+    """One line for each trial; a loss is empty where it diverged."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    names = [n for n, _ in swept.results[0].trial.values]
+    writer.writerow(["parametrization", *names, "steps", "batch", "seed", "loss", "diverged"])
+    for result in swept.results:
+        trial = result.trial
+        loss = "" if result.diverged else repr(result.loss)
+        numbers = [int(v) if n in swept.program.dims else float(v) for n, v in trial.values]
+        last = [trial.steps, trial.batch, trial.seed, loss, str(result.diverged).lower()]
+        writer.writerow([trial.form, *numbers, *last])
+    return out.getvalue()
+
+
+def cost_lines(prepared: Prepared) -> Iterator[str]:
+    """What tuning and the target will cost, and what does not transfer."""
+    costs = prepared.costs
+    yield f"proxy: {_cost(costs.trial)} a trial, {costs.trials} trials"
+    yield f"target: {_cost(costs.target)}"
+    yield f"tuning takes {100 * costs.share:.2g} % of all operations"
+    if not (costs.trial.exact and costs.target.exact):
+        yield "by a rule of thumb: 6 operations for each parameter and position"
+    for warning in prepared.warnings:
+        yield f"warning: {warning}"
+
+
+def _cost(cost: Cost) -> str:
+    memory = _scaled(cost.memory, ("B", "kB", "MB", "GB", "TB"))
+    flops = _scaled(cost.flops, ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP"))
+    return f"{_scaled(cost.parameters, ('', 'k', 'M', 'G'))} parameters, {flops}, {memory}".strip()
+
+
+def _scaled(value: float, units: tuple[str, ...]) -> str:
+    power = min(len(units) - 1, max(0, int(math.log10(max(1, value)) // 3)))
+    return f"{value / 1000**power:.3g} {units[power]}".strip()

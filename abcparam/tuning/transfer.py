@@ -1,0 +1,232 @@
+"""µTransfer: tune a small model, give its hyperparameters to a large one of the same spec."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from abcparam import syntax
+from abcparam.bind import bind, require_no_unknowns, require_numbers
+from abcparam.diagnostics import SpecError
+from abcparam.driver import emit_program, explained, judged, load
+from abcparam.fingerprint import fingerprint
+from abcparam.program import Apply, Program
+from abcparam.record import Record
+from abcparam.report import Report
+from abcparam.rules.tuning import NothingConverged, NotMaximal, OtherSpec
+from abcparam.source import START, Source
+from abcparam.tuning.space import axes_of
+from abcparam.tuning.sweep import Progress, Swept, data_of, sweep_source
+from abcparam.tuning.trials import Wish, require_sizes, trials_of
+
+if TYPE_CHECKING:
+    from abcparam.tuning.cost import Cost
+
+Values = Mapping[str, Fraction]
+WARNED = ("P0602", "P0603", "P0604")  # warnings of a check: what depends on the width after all
+
+
+class Order(Record):
+    """What is to be transferred: `target` and `proxy` are sizes and other values of each."""
+
+    target: Values
+    proxy: Values
+    wish: Wish
+    steps: int  # of the target's training
+    batch: int
+    anyway: bool = False
+    results: str | None = None  # a sweep's JSON, in place of a search
+
+
+class Costs(Record):
+    """Before anything is trained: of one trial, of how many, and of the target."""
+
+    trial: Cost
+    trials: int
+    target: Cost
+
+    @property
+    def share(self) -> float:
+        """Of all operations, those of tuning."""
+        tuning = self.trial.flops * self.trials
+        return tuning / (tuning + self.target.flops) if tuning else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        trial, target = self.trial.to_dict(), self.target.to_dict()
+        return {"trial": trial, "trials": self.trials, "target": target, "share": self.share}
+
+
+class Prepared(Record):
+    """Judged and estimated, not yet tuned."""
+
+    source: Source
+    order: Order
+    report: Report  # of the target
+    costs: Costs
+    warnings: tuple[str, ...]
+
+
+class Transferred(Record):
+    """The hyperparameters that were found, and the target's code with them."""
+
+    prepared: Prepared
+    hypers: Mapping[str, Fraction]
+    loss: float
+    swept: Swept | None
+    code: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `hparams.json` holds."""
+        report = self.prepared.report
+        order = self.prepared.order
+        return {
+            "schema": 1,
+            "file": report.program.source.file,
+            "model": report.program.name,
+            "fingerprint": fingerprint(self.prepared.source.text),
+            "verdict": report.verdict,
+            "hypers": {name: float(value) for name, value in self.hypers.items()},
+            "loss": self.loss,
+            "proxy": {name: float(value) for name, value in order.proxy.items()},
+            "target": {name: float(value) for name, value in order.target.items()},
+            "training": {
+                "steps": order.wish.steps,
+                "batch": order.wish.batch,
+                "seeds": order.wish.seeds,
+            },
+            "cost": self.prepared.costs.to_dict(),
+            "warnings": list(self.prepared.warnings),
+        }
+
+
+def prepare(source: Source, order: Order) -> Prepared:
+    """Judges the spec and estimates the cost. Raises `SpecError`, also where the spec is not
+    maximal-update, unless it shall be done `anyway`.
+    """
+    program = load(source, order.target)
+    require_no_unknowns(program)
+    require_numbers(program)
+    found = explained(judged(program))
+    if not found.reaches("maximal-update") and not order.anyway:
+        verdict = found.verdict or "undecided"
+        raise SpecError(source, [NotMaximal.at(START, verdict=verdict)])
+    require_sizes(program)
+    costs = _costs(source, program, order)
+    return Prepared(source, order, found, costs, tuple(_warnings(found, order)))
+
+
+def finish(prepared: Prepared, progress: Progress | None = None) -> Transferred:
+    """Tunes the proxy, unless there are results already, and compiles the target."""
+    order, source = prepared.order, prepared.source
+    swept = None
+    if order.results is not None:
+        hypers, loss = _read(source, order.results)
+    else:
+        swept = sweep_source(source, order.proxy, order.wish, progress)
+        if not swept.best:
+            raise SpecError(source, [NothingConverged.at(START, count=len(swept.results))])
+        best = min(swept.best, key=lambda b: b.loss)
+        hypers, loss = dict(best.hypers), best.loss
+    report = judged(bind(load(source, order.target), hypers))
+    return Transferred(prepared, hypers, loss, swept, emit_program(report))
+
+
+def _read(source: Source, path: str) -> tuple[dict[str, Fraction], float]:
+    """The best hypers of a sweep's JSON, which must be of this spec."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+        if found["fingerprint"] != fingerprint(source.text):
+            raise _other(path, "the text of the spec has changed")
+        mine = [b for b in found["best"] if b["parametrization"] is None]
+        best = min(mine, key=lambda b: float(b["loss"]))
+        hypers = {str(n): Fraction(repr(float(v))) for n, v in best["hypers"].items()}
+        return hypers, float(best["loss"])
+    except OSError as error:
+        raise _other(path, error.strerror or "it cannot be read") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise _other(path, "it holds no best trial of a sweep") from None
+
+
+def _other(path: str, problem: str) -> SpecError:
+    return SpecError(Source("", path), [OtherSpec.at(START, path=path, problem=problem)])
+
+
+# Cost
+
+
+def _costs(source: Source, target: Program, order: Order) -> Costs:
+    proxy, wish = load(source, order.proxy), order.wish
+    trial = _cost(proxy, wish, wish.steps, wish.batch)
+    count = 0
+    if order.results is None:
+        count = len(trials_of(proxy, axes_of(proxy, wish.over), wish))
+    return Costs(trial, count, _cost(target, wish, order.steps, order.batch))
+
+
+def _cost(program: Program, wish: Wish, steps: int, batch: int) -> Cost:
+    from abcparam.tuning.cost import cost_of
+    from abcparam.tuning.training import job_of
+
+    code = emit_program(judged(program))
+    job = job_of(program, code, data_of(wish), steps=steps, batch=batch)
+    return cost_of(job, {})
+
+
+# What does not transfer
+
+
+def _warnings(found: Report, order: Order) -> Iterator[str]:
+    program, wish = found.program, order.wish
+    if found.verdict != "maximal-update":
+        yield f"the spec is {found.verdict}: the best values move with the width"
+    tuned = {axis.name for axis in axes_of(program, wish.over)} if order.results is None else set()
+    regular = _regularising(program)
+    for name in sorted(regular & tuned):
+        yield f"{name} regularises: its best value depends on data and size, not on the width alone"
+    if _decays(program):
+        yield "weight decay regularises and does not transfer: tune it on the target"
+    if any(isinstance(e, Apply) and e.operation.name == "dropout" for e in program.expressions()):
+        yield "dropout regularises and does not transfer: tune it on the target"
+    for said in found.diagnostics:
+        if said.code in WARNED:
+            yield f"{said.message} [{said.code}]"
+    yield from _sizes(program, order)
+
+
+def _sizes(program: Program, order: Order) -> Iterator[str]:
+    """What else differs between proxy and target than what the laws are about."""
+    finite = [d.name for d in program.dims.values() if not d.infinite and not d.derived]
+    changed = [n for n in finite if order.proxy.get(n) != order.target.get(n)]
+    if changed:
+        names = ", ".join(changed)
+        yield f"{names} differs between proxy and target: the laws are about growing dims only"
+    if (order.wish.steps, order.wish.batch) != (order.steps, order.batch):
+        yield "steps or batch differ between proxy and target: transfer over them is by experience"
+
+
+def _decays(program: Program) -> bool:
+    decays = (t.weight_decay for t in program.tensors.values() if not t.frozen)
+    return any(decay is not None and decay.value.terms for decay in decays)
+
+
+def _regularising(program: Program) -> set[str]:
+    """Hypers in weight decays and in dropout."""
+    written = [t.weight_decay.written for t in program.tensors.values() if t.weight_decay]
+    for value in program.expressions():
+        if isinstance(value, Apply) and value.operation.name == "dropout":
+            p = value.settings["p"]
+            written += [p.written] if not isinstance(p, bool | tuple) else []
+    return {name for found in written for name in syntax.names_in(found)} & program.hypers.keys()
+
+
+def proxy_values(program: Program, target: Values, proxy: Values) -> dict[str, Fraction]:
+    """The proxy's values: those of the target, growing dims at base, then its own."""
+    bases = {
+        d.name: Fraction(d.base)
+        for d in program.dims.values()
+        if d.infinite and not d.derived and d.base is not None
+    }
+    return {**target, **bases, **proxy}

@@ -1,0 +1,164 @@
+"""The trials of a sweep: which model, which values, how long, which seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from abcparam.bind import bind
+from abcparam.diagnostics import SpecError
+from abcparam.driver import judged, load
+from abcparam.program import Program
+from abcparam.record import Record
+from abcparam.reparametrized import Unwritten, in_form
+from abcparam.report import Report
+from abcparam.rules.tuning import NoParametrization, NoSize
+from abcparam.source import START, Source
+from abcparam.tuning.space import SETTINGS, Axis, Point, grid, random_points
+
+if TYPE_CHECKING:
+    from abcparam.batches.base import Data
+
+AS_WRITTEN = ""  # the form of the spec's own parametrization
+Tick = Callable[[int], None]
+
+
+class Wish(Record):
+    """What is asked for. `trials` 0: a grid; else so many points drawn at random."""
+
+    over: tuple[str, ...] = ()
+    forms: tuple[str, ...] = (AS_WRITTEN,)
+    trials: int = 0
+    seeds: int = 1
+    first: int = 0  # the first seed, and that of a random search
+    steps: int = 100
+    batch: int = 32
+    together: int = 64  # trials in one program, 1: one by one
+    device: str = "cpu"
+    compiled: bool = False
+    data: Data | None = None
+    folder: Path | None = None
+
+
+class Trial(Record):
+    """A model to train."""
+
+    form: str
+    values: tuple[tuple[str, Fraction], ...]  # of dims and hypers, by name
+    steps: int
+    batch: int
+    seed: int
+
+    @property
+    def key(self) -> str:
+        said = " ".join(f"{name}={value}" for name, value in self.values)
+        return f"{said} steps={self.steps} batch={self.batch} seed={self.seed}"
+
+
+class Result(Record):
+    """What became of a trial: `loss` is the mean of the last tenth of its steps; inf: it diverged,
+    its loss was infinite or no number at some step.
+    """
+
+    trial: Trial
+    losses: tuple[float, ...]
+
+    @property
+    def diverged(self) -> bool:
+        return len(self.losses) < self.trial.steps or not math.isfinite(self.losses[-1])
+
+    @property
+    def loss(self) -> float:
+        if self.diverged:
+            return math.inf
+        last = self.losses[-max(1, len(self.losses) // 10) :]
+        return math.fsum(last) / len(last)
+
+    def to_dict(self, program: Program) -> dict[str, Any]:
+        trial = self.trial
+        return {
+            "parametrization": trial.form or None,
+            **split(program, trial.values),
+            "steps": trial.steps,
+            "batch": trial.batch,
+            "seed": trial.seed,
+            "loss": None if self.diverged else self.loss,
+            "diverged": self.diverged,
+            "diverged_at": len(self.losses) - 1 if self.diverged else None,
+        }
+
+
+def split(program: Program, values: Iterable[tuple[str, Fraction]]) -> dict[str, Any]:
+    """Values as JSON: dims, which are whole, and hypers."""
+    found: dict[str, Any] = {"dims": {}, "hypers": {}}
+    for name, value in values:
+        if name in program.dims:
+            found["dims"][name] = int(value)
+        else:
+            found["hypers"][name] = float(value)
+    return found
+
+
+def programs_of(
+    source: Source, values: Mapping[str, Fraction], forms: Iterable[str]
+) -> dict[str, Report]:
+    """The spec in each parametrization, judged."""
+    found = {}
+    for form in forms:
+        try:
+            written = in_form(source, form) if form else source
+        except Unwritten:
+            said = NoParametrization.at(START, form=form)
+            raise SpecError(source, [said]) from None
+        found[form] = judged(load(written, values))
+    return found
+
+
+def require_sizes(program: Program, named: Set[str] = frozenset()) -> None:
+    """Raises `SpecError` for each dim that neither has a size nor is named."""
+    bare = [d for d in program.dims.values() if not d.derived and d.default is None]
+    errors = [NoSize.at(d.span, name=d.name) for d in bare if d.name not in named]
+    if errors:
+        raise SpecError(program.source, errors)
+
+
+def trials_of(program: Program, axes: list[Axis], wish: Wish) -> list[Trial]:
+    """Every trial: hypers by grid or at random, everything else in all combinations. Raises
+    `SpecError` where sizes do not fit together.
+    """
+    require_sizes(program, {axis.name for axis in axes})
+    tuned = [axis for axis in axes if axis.name in program.hypers]
+    others = [axis for axis in axes if axis.name not in program.hypers]
+    points = list(random_points(tuned, wish.trials, wish.first)) if wish.trials else grid(tuned)
+    sizes = grid(others)
+    for size in sizes:
+        bind(program, {name: value for name, value in size.items() if name in program.dims})
+    seeds = range(wish.first, wish.first + wish.seeds)
+    made = (
+        _trial(program, form, {**size, **point}, seed, wish)
+        for form in wish.forms
+        for size in sizes
+        for seed in seeds
+        for point in points
+    )
+    return list(dict.fromkeys(made))
+
+
+def _trial(program: Program, form: str, point: Point, seed: int, wish: Wish) -> Trial:
+    values = {n: v for n, v in point.items() if n in program.dims or n in program.hypers}
+    given = {n: int(v) for n, v in point.items() if n in SETTINGS and n not in values}
+    steps, batch = given.get("steps", wish.steps), given.get("batch", wish.batch)
+    return Trial(form, tuple(sorted(values.items())), steps, batch, seed)
+
+
+def alike(program: Program, trials: Iterable[Trial]) -> Iterator[list[Trial]]:
+    """Trials of the same form, sizes, steps and batch, which can be trained together."""
+    groups: dict[object, list[Trial]] = {}
+    for trial in trials:
+        sizes = tuple((n, v) for n, v in trial.values if n in program.dims)
+        key = (trial.form, sizes, trial.steps, trial.batch)
+        groups.setdefault(key, []).append(trial)
+    yield from groups.values()

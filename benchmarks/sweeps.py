@@ -1,0 +1,86 @@
+"""64 learning-rate trials trained together beside the same one by one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+
+import torch
+
+from abcparam.batches.base import Data
+from abcparam.batches.digits import Digits
+from abcparam.batches.synthetic import Synthetic
+from abcparam.driver import emit_program, judged, load
+from abcparam.parse import read
+from abcparam.tuning.stacking import train_together
+from abcparam.tuning.training import Job, job_of, train_alone
+from benchmarks.measure import (
+    ROOT,
+    Comparison,
+    Options,
+    SkippedError,
+    alternate,
+    compare,
+    seconds,
+)
+
+TRIALS = 64
+SIZES = {
+    "mlp": {"width": 64, "pixels": 64},
+    "gpt": {"width": 64, "head": 16, "depth": 2, "vocab": 64, "context": 32},
+}
+
+
+def together(options: Options) -> list[Comparison]:
+    """A width-64 MLP on digits, a width-64 transformer on a random grammar."""
+    try:
+        digits = Digits()
+    except ImportError as error:
+        raise SkippedError(f"{error}; `pip install scikit-learn`") from None
+    torch.set_num_threads(options.threads)
+    return [
+        versus(options, "mlp", "MLP on digits", digits, batch=32, steps=20, target=1 / 5),
+        versus(options, "gpt", "transformer", Synthetic(), batch=2, steps=4, target=1 / 2),
+    ]
+
+
+def versus(
+    options: Options, spec: str, name: str, data: Data, *, batch: int, steps: int, target: float
+) -> Comparison:
+    job = job_for(spec, data, batch, steps)
+    same_losses(job)
+    pairs = alternate(
+        lambda: seconds(stacked(job)), lambda: seconds(one_by_one(job)), options.rounds(5)
+    )
+    labels = ("together", "one by one")
+    return compare(f"sweep, {TRIALS} trials, {name}", labels, pairs, target)
+
+
+def job_for(spec: str, data: Data, batch: int, steps: int) -> Job:
+    sizes = {key: Fraction(value) for key, value in SIZES[spec].items()}
+    program = load(read(ROOT / "examples" / f"{spec}.param"), sizes)
+    return job_of(program, emit_program(judged(program)), data, steps=steps, batch=batch)
+
+
+def rates() -> list[tuple[dict[str, Fraction], int]]:
+    """Learning rates from 1e-4 to 1e-2, one seed."""
+    return [({"lr": Fraction(f"{1e-4 * 100 ** (n / TRIALS):.6g}")}, 0) for n in range(TRIALS)]
+
+
+def stacked(job: Job) -> Callable[[], object]:
+    return lambda: train_together(job, rates())
+
+
+def one_by_one(job: Job) -> Callable[[], object]:
+    return lambda: [train_alone(job, values, seed) for values, seed in rates()]
+
+
+def same_losses(job: Job) -> None:
+    """Raise unless both give the same losses; says by how much they differ at most."""
+    ours = torch.tensor(train_together(job, rates()))
+    theirs = torch.tensor([train_alone(job, values, seed) for values, seed in rates()])
+    difference = float(((ours - theirs) / theirs).abs().max())
+    print(f"losses differ by {difference:.1e} at most", file=sys.stderr)
+    if difference > 1e-3:
+        raise AssertionError(f"not the same trials: losses differ by {difference:.1e}")

@@ -1,0 +1,167 @@
+"""`transfer`: what it costs, what it finds, what it refuses, what it writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import abcparam
+from abcparam.batches.synthetic import Synthetic
+from abcparam.diagnostics import SpecError
+from abcparam.driver import emit_program, judged, load
+from abcparam.source import Source
+from abcparam.tuning.cost import Cost, cost_of
+from abcparam.tuning.training import job_of
+from tests.emitted import load as imported
+from tests.running import Run
+from tests.test_sweep import TRANSFORMER, mlp
+
+QUICK = ("--trials", "4", "--steps", "5", "--fresh")
+
+
+def cost(text: str, steps: int = 1, batch: int = 8) -> Cost:
+    program = load(Source(text))
+    code = emit_program(judged(program))
+    return cost_of(job_of(program, code, Synthetic(), steps=steps, batch=batch), {})
+
+
+def test_the_cost_of_an_mlp_is_that_by_hand():
+    """Two operations a weight forwards, four backwards, but no gradient of the data; Adam keeps two
+    numbers and a step for each tensor.
+    """
+    found = cost(mlp(), steps=10)
+    weights = (64 * 16, 16 * 16, 16 * 10)
+    assert found.exact
+    assert found.parameters == sum(weights) + 16
+    assert found.flops == 10 * 8 * (4 * weights[0] + 6 * (weights[1] + weights[2]))
+    assert found.memory >= 16 * found.parameters
+    sgd = cost(mlp("sgd"))
+    assert found.memory - sgd.memory == 8 * found.parameters + 4 * 4
+
+
+def test_the_cost_of_a_transformer_grows_as_it_must():
+    text = TRANSFORMER.replace("OPTIMIZER", "adam")
+    narrow = cost(text)
+    wide = cost(text.replace("base = 16", "base = 256"))
+    assert wide.exact
+    assert 30 < wide.flops / narrow.flops < 256
+    assert cost(text, batch=16).flops == 2 * narrow.flops
+
+
+def test_a_target_is_written_with_what_the_proxy_found(run: Run, tmp_path: Path):
+    spec = tmp_path / "mlp.param"
+    spec.write_text(mlp(), encoding="utf-8")
+    out, hparams = tmp_path / "big.py", tmp_path / "hparams.json"
+    written = ("-o", out, "--hparams", hparams)
+    ran = run("transfer", spec, "--set", "width=64", *QUICK, *written, "--target-steps", "1000")
+    assert ran.status == 0
+    assert "tuning takes" in ran.err
+    assert "weight decay regularises" in ran.err
+    found = json.loads(hparams.read_text(encoding="utf-8"))
+    assert found["proxy"]["width"] == 16
+    assert found["cost"]["trials"] == 4
+    tuning = 4 * found["cost"]["trial"]["flops"]
+    assert found["cost"]["share"] == pytest.approx(
+        tuning / (tuning + found["cost"]["target"]["flops"])
+    )
+    assert (
+        found["fingerprint"] == abcparam.sweep(mlp(), ["lr=0.1"], steps=1).to_dict()["fingerprint"]
+    )
+    module = imported(out.read_text(encoding="utf-8"), tmp_path)
+    config = module.Config()
+    assert config.width == 64
+    assert {name: getattr(config, name) for name in found["hypers"]} == found["hypers"]
+    rates = {g["name"]: g["lr"] for g in module.make_optimizer(module.MLP(config)).param_groups}
+    assert rates["hidden"] == pytest.approx(found["hypers"]["lr"] / 4)
+
+
+def test_the_results_of_a_sweep_are_taken(run: Run, tmp_path: Path):
+    spec, results = tmp_path / "mlp.param", tmp_path / "sweep.json"
+    spec.write_text(mlp(), encoding="utf-8")
+    over = ("--over", "lr=1e-3,1e-2", "--steps", "5", "--fresh", "--format", "json")
+    swept = run("sweep", spec, *over).out
+    results.write_text(swept, encoding="utf-8")
+    written = ("-o", tmp_path / "big.py", "--hparams", tmp_path / "h.json", "--format", "json")
+    taken = ("transfer", spec, "--from", results, "--set", "width=64", *written)
+    ran = run(*taken)
+    assert json.loads(ran.out)["hypers"] == json.loads(swept)["best"][0]["hypers"]
+    assert json.loads(ran.out)["cost"]["share"] == 0
+    spec.write_text(mlp("adamw"), encoding="utf-8")
+    again = run(*taken)
+    assert again.status == 2
+    assert "error[P0806]" in again.err
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"fingerprint": 1}', None])
+def test_results_that_are_none(run: Run, tmp_path: Path, content: str | None):
+    spec, results = tmp_path / "mlp.param", tmp_path / "sweep.json"
+    spec.write_text(mlp(), encoding="utf-8")
+    if content is not None:
+        results.write_text(content, encoding="utf-8")
+    ran = run("transfer", spec, "--from", results)
+    assert ran.status == 2
+    assert "error[P0806]" in ran.err
+
+
+def test_what_is_not_maximal_is_refused(run: Run, tmp_path: Path):
+    spec = tmp_path / "sp.param"
+    spec.write_text(mlp().replace("parametrization mup", "parametrization sp"), encoding="utf-8")
+    written = ("-o", tmp_path / "big.py", "--hparams", tmp_path / "h.json")
+    ran = run("transfer", spec, *QUICK, *written)
+    assert ran.status == 2
+    assert "error[P0805]" in ran.err
+    assert not (tmp_path / "big.py").exists()
+    again = run("transfer", spec, *QUICK, *written, "--anyway")
+    assert again.status == 0
+    assert "the spec is unstable" in again.err
+
+
+def test_an_estimate_trains_nothing(run: Run, tmp_path: Path):
+    spec = tmp_path / "mlp.param"
+    spec.write_text(mlp(), encoding="utf-8")
+    hparams = tmp_path / "h.json"
+    ran = run("transfer", spec, "--set", "width=8192", "--estimate", "--hparams", hparams)
+    assert (ran.status, ran.out) == (0, "")
+    assert "32 trials" in ran.err
+    assert not hparams.exists()
+
+
+def test_what_regularises_is_told(run: Run, tmp_path: Path):
+    text = mlp("adamw").replace("h = relu(second @ h)", "h = dropout(relu(second @ h), std / 4)")
+    spec = tmp_path / "mlp.param"
+    spec.write_text(text, encoding="utf-8")
+    over = ("--over", "std=0.5,1", "decay=0.01,0.1", "lr=0.1")
+    ran = run("transfer", spec, *over, "--estimate", "--proxy", "pixels=32", "--target-steps", "9")
+    for said in ("std regularises", "decay regularises", "dropout regularises", "P0603", "pixels"):
+        assert said in ran.err
+    assert "steps or batch differ" in ran.err
+
+
+def test_that_nothing_converged_is_told():
+    with pytest.raises(SpecError, match="P0807"):
+        abcparam.transfer(mlp("sgd"), {"width": 32}, over=["lr=1e30"], trials=2, steps=8)
+
+
+def test_a_dim_without_a_size_is_told():
+    text = mlp().replace("dim width -> inf, base = 16", "dim width -> inf")
+    for call in (lambda: abcparam.sweep(text), lambda: abcparam.transfer(text, {})):
+        with pytest.raises(SpecError, match="P0809"):
+            call()
+    found = abcparam.sweep(text, ["width=8", "lr=0.1"], steps=2)
+    assert len(found.results) == 1
+
+
+def test_in_python():
+    found = abcparam.transfer(mlp(), {"width": 32}, trials=3, steps=4)
+    assert set(found.hypers) == {"lr", "out_mult"}
+    assert "width: int = 32" in found.code
+    assert found.to_dict()["proxy"]["width"] == 16
+
+    def batches(config, size, seed):
+        yield torch.ones(size, config.pixels), torch.zeros(size, dtype=torch.long)
+
+    swept = abcparam.sweep(mlp(), ["lr=0.1"], data=batches, steps=3, set={"width": 8})
+    assert swept.results[0].losses[-1] < swept.results[0].losses[0]
