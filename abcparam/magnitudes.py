@@ -25,8 +25,15 @@ FINE = 64  # powers of two are whole multiples of 1/64
 def gradients_at_base(program: Program) -> dict[str, float]:
     """Of each tensor the RMS of its gradient's entries for one example, of the first of several
     copies, and 1 at most: a backward pass that explodes is no guide. What starts at zero counts as
-    after a step of Adam's size, the learning rate.
+    after a step of Adam's size, the learning rate. Empty where some number is out of range.
     """
+    try:
+        return _gradients(program)
+    except (ArithmeticError, TypeError, ValueError):
+        return {}
+
+
+def _gradients(program: Program) -> dict[str, float]:
     graph = _AtBase(program).run()
     start(graph)
     error = _error(program)

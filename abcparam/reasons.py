@@ -274,7 +274,10 @@ def _crossing(program: Program, parameter: Parameter, gap: Size, gradient: float
     """Where a gradient of this size at base reaches epsilon, along each dim with which it sinks."""
     epsilon = parameter.tensor.epsilon
     assert epsilon is not None
-    ratio = gradient / evaluate(epsilon.value, program.base_values())
+    value = evaluate(epsilon.value, program.base_values())
+    if value <= 0:
+        return "the update shrinks once the gradient is below it"
+    ratio = gradient / value
     if ratio <= 1:
         return f"it is about {gradient:.0e} at base, below it already"
     places = [
