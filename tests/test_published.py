@@ -361,3 +361,20 @@ def test_the_gradient_reaches_epsilon_where_the_warning_says(dim, eps, lowest, h
         squares.append(float(model.layers[0].branch.up.weight.grad.square().mean()))
     measured = (sum(squares) / len(squares)) ** 0.5
     assert eps / 3 < measured < 3 * eps
+
+
+def test_independent_decay(tmp_path):
+    """torch's AdamW decays by lr * weight_decay: with `wd / lr`, and the width beside it, by wd."""
+    text = SINKING.replace(
+        "adam { lr = lr, eps = EPS }", "adamw { lr = lr, weight_decay = wd / lr }"
+    )
+    text = swapped(text, "hyper lr", "hyper wd = 1e-4\nhyper lr")
+    assert "P0603" in {d.code for d in warned(text)}
+    decay = "hidden { weight_decay = wd / lr * width / base(width) }"
+    text = swapped(text, "parametrization mup", f"parametrization mup {{ {decay} }}")
+    assert not {"P0603", "P0604"} & {d.code for d in warned(text)}
+    module = load(abcparam.compile(text), tmp_path)
+    for width, lr in ((64, 1e-3), (256, 3e-3)):
+        model = module.Sinking(module.Config(width=width, lr=lr))
+        groups = module.make_optimizer(model).param_groups
+        assert [g["lr"] * g["weight_decay"] for g in groups] == pytest.approx([1e-4] * len(groups))
