@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import log10
 
 from abcparam.calculus.graph import Graph
 from abcparam.calculus.limits import Violation
@@ -21,6 +22,7 @@ from abcparam.diagnostics import Diagnostic, in_order
 from abcparam.fix import Change
 from abcparam.identify import FIRST, described, identify
 from abcparam.judge import Judgement, TensorLaw, moves_in_full, nonlinear_inputs
+from abcparam.magnitudes import evaluate, gradients_at_base
 from abcparam.program import VERDICTS, Program
 from abcparam.record import replace
 from abcparam.rules import findings as rules
@@ -223,9 +225,13 @@ class _Reasons:
                 and p.gamma.vectors
             ):
                 behind.setdefault((p.d, p.gamma), []).append(p)
-        return [self._lags(d, gamma, found) for (d, gamma), found in behind.items()]
+        gradients = gradients_at_base(self.program) if behind else {}
+        return [
+            self._lags(d, gamma, found, gradients.get(found[0].tensor.path, 1.0))
+            for (d, gamma), found in behind.items()
+        ]
 
-    def _lags(self, d: Size, gamma: Size, found: list[Parameter]) -> Diagnostic:
+    def _lags(self, d: Size, gamma: Size, found: list[Parameter], gradient: float) -> Diagnostic:
         first = found[0].tensor
         also = f" (and of {len(found) - 1} more)" if len(found) > 1 else ""
         eps = "is constant" if d == d.space.nought else f"is of size {-d}"
@@ -236,7 +242,7 @@ class _Reasons:
             "also": also,
             "d": _settings_of("d", -gamma, found[0].rho_in | found[0].rho_out),
         }
-        where = _crossing(self.program, found[0], d, gamma)
+        where = _crossing(self.program, found[0], -d - gamma, gradient)
         return rules.ConstantEpsilon.at(first.span, where=where, **fields)
 
     def _decay(self) -> list[Diagnostic]:
@@ -264,17 +270,27 @@ class _Reasons:
         return rules.DecayVanishes.at(first.span, remedy=f"… * {ratio}", **fields)
 
 
-def _crossing(program: Program, parameter: Parameter, d: Size, gamma: Size) -> str:
-    """Where the gradient reaches epsilon, if its coordinates are about 1 at base."""
-    gap = (-d - gamma).exponents()
+def _crossing(program: Program, parameter: Parameter, gap: Size, gradient: float) -> str:
+    """Where a gradient of this size at base reaches epsilon, along each dim with which it sinks."""
     epsilon = parameter.tensor.epsilon
-    if epsilon is None or len(gap) != 1:
+    assert epsilon is not None
+    value = evaluate(epsilon.value, program.base_values())
+    if value <= 0:
         return "the update shrinks once the gradient is below it"
-    (name, exponent), dim = next(iter(gap.items())), program.dims[next(iter(gap))]
-    value = float(epsilon.value.evaluate(program.base_values()))
-    width = (dim.base or 1) * value ** (-1 / float(exponent))
-    text = f"{width:.0e}" if width < 1e300 else "inf"
-    return f"a gradient of 1 at base meets it at {name} {text}"
+    ratio = gradient / value
+    if ratio <= 1:
+        return f"it is about {gradient:.0e} at base, below it already"
+    places = [
+        f"{name} {_power(program.dims[name].base or 1, ratio, 1 / float(exponent))}"
+        for name, exponent in gap.exponents().items()
+        if exponent > 0
+    ]
+    return f"about {gradient:.0e} at base, it meets it at {' or '.join(places)}"
+
+
+def _power(base: int, ratio: float, exponent: float) -> str:
+    digits = log10(base) + exponent * log10(ratio)
+    return f"{10**digits:.0e}" if digits < 300 else "inf"
 
 
 def _settings_of(letter: str, size: Size, own: Size) -> str:

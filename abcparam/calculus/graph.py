@@ -58,7 +58,7 @@ class Graph(NamedTuple):
 
 def build_graph(program: Program, space: Space | None = None) -> Graph:
     """The graph of the program at no particular width; `space` is where its sizes live."""
-    return _Builder(program, space or space_of(program)).run()
+    return Builder(program, space or space_of(program)).run()
 
 
 def space_of(program: Program, kind: type[Space] = Space) -> Space:
@@ -83,7 +83,9 @@ def _of_settings(settings: Mapping[str, object]) -> set[int]:
     return {p.denominator for s in amounts for monomial, _ in s.value.terms for _, p in monomial}
 
 
-class _Builder:
+class Builder:
+    """Builds the graph; a subclass may give lengths and tensors other sizes."""
+
     def __init__(self, program: Program, space: Space) -> None:
         self.program = program
         self.space = space
@@ -144,6 +146,9 @@ class _Builder:
         for exponents in growth(length, self.program.growth_of, self.program.growth_order):
             size = size | self.space.size(exponents)
         return size
+
+    def grows(self, length: Polynomial) -> bool:
+        return self.rho(length) > self.context.nought
 
     def tensor_sizes(self, tensor: Tensor) -> dict[str, Size]:
         """Exponents of a tensor as sizes; `c` is the total, the optimizer's scaled learning rate
@@ -223,9 +228,8 @@ class _Builder:
         self, module: Module, body: Module, names: dict[str, Node], copy: tuple[int, ...]
     ) -> None:
         assert body.count is not None
-        rho = self.rho(body.count.value)
-        if rho > self.context.nought:
-            self.stream(module, body, names, copy, rho)
+        if self.grows(body.count.value):
+            self.stream(module, body, names, copy, self.rho(body.count.value))
             return
         count, first = self.count(body.count), len(self.nodes)
         for index in range(count):
