@@ -14,10 +14,11 @@ from abcparam.code.numbers import Names, Place
 from abcparam.code.scope import Scope, factor
 from abcparam.code.uses import Kind
 from abcparam.fingerprint import mark_of
+from abcparam.optimizer_text import clipped_name, clipped_text
 from abcparam.program import Amount, Optimizer, Program, Setting, Tensor
 from abcparam.record import Record
 
-GROUPED = ("lr", "weight_decay", "eps")  # settings that differ from group to group
+GROUPED = ("lr", "weight_decay", "eps", "clip_norm")  # settings that differ from group to group
 ROLES = ("input", "hidden", "output", "scalar")
 
 
@@ -67,7 +68,9 @@ def training_view(program: Program, names: Names, kinds: Mapping[str, Kind]) -> 
     views = []
     for group, title in zip(groups, titles, strict=True):
         label = labels[group.law.optimizer] if several else None
-        views.append(_group_view(group, title, label, Place(names), kinds))
+        clip = optimizers[group.law.optimizer].clip_norm
+        limit = Scope(program).amount(clip) if clip else None
+        views.append(_group_view(group, title, (label, limit), Place(names), kinds))
     classes = [_class(o) for o in optimizers.values()]
     return TrainingView(
         groups=tuple(views),
@@ -76,9 +79,7 @@ def training_view(program: Program, names: Names, kinds: Mapping[str, Kind]) -> 
         doc=Text(" and ".join(name.rpartition(".")[2] for name in classes)),
         make=tuple(lines(_make(program, optimizers, labels, names), 4)),
         fused=any(o.rule.fused for o in optimizers.values()),
-        helpers=tuple(
-            dict.fromkeys(trusted(o.rule.helper) for o in optimizers.values() if o.rule.helper)
-        ),
+        helpers=tuple(dict.fromkeys(_helpers(optimizers.values()))),
     )
 
 
@@ -146,8 +147,14 @@ def _roles(group: Group) -> str:
 
 
 def _group_view(
-    group: Group, title: str, optimizer: str | None, place: Place, kinds: Mapping[str, Kind]
+    group: Group,
+    title: str,
+    shared: tuple[str | None, Formula | None],
+    place: Place,
+    kinds: Mapping[str, Kind],
 ) -> GroupView:
+    """`shared` is what all groups of an optimizer have: its label and what it clips to."""
+    optimizer, limit = shared
     entries: dict[str, Code] = {"name": Constant(title)}
     if optimizer:
         entries["optimizer"] = Constant(optimizer)
@@ -156,6 +163,8 @@ def _group_view(
         entries["weight_decay"] = place.real(group.law.decay)
     if group.law.epsilon is not None:
         entries["eps"] = _epsilon(place, group.law.epsilon)
+    if limit is not None:
+        entries["clip_norm"] = place.real(limit)
     members = [
         f"{t.path}.weight" if kinds[t.path] != "parameter" else t.path for t in group.tensors
     ]
@@ -183,8 +192,21 @@ def _labels(optimizers: Mapping[int, Optimizer]) -> dict[int, str]:
 
 
 def _class(optimizer: Optimizer) -> str:
+    return clipped_name(optimizer.rule.torch) if optimizer.clip_norm else _plain(optimizer)
+
+
+def _plain(optimizer: Optimizer) -> str:
     rule = optimizer.rule
     return rule.torch if rule.helper else f"torch.optim.{rule.torch}"
+
+
+def _helpers(optimizers: Iterable[Optimizer]) -> Iterable[Text]:
+    """Classes that torch does not have, each after what it is made from."""
+    for optimizer in optimizers:
+        if optimizer.rule.helper:
+            yield trusted(optimizer.rule.helper)
+        if optimizer.clip_norm:
+            yield trusted(clipped_text(_plain(optimizer)))
 
 
 def _make(
