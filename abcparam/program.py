@@ -362,6 +362,7 @@ class Program(Record):
     output_span: Span = START
     imports: tuple[str, ...] = ()  # paths, as written
     chosen: Mapping[str, Fraction] = {}  # values that symbols were given
+    gauge: str = "as-written"
     warnings: tuple[Diagnostic, ...] = ()  # what is worth knowing about how it is written
 
     def called(self, call: Invoke, caller: Module) -> Module:

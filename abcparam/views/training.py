@@ -13,10 +13,12 @@ from abcparam.code.nodes import Code, Constant, Name, Number, call, path
 from abcparam.code.numbers import Names, Place
 from abcparam.code.scope import Scope, factor
 from abcparam.code.uses import Kind
+from abcparam.diagnostics import SpecError
 from abcparam.fingerprint import mark_of
 from abcparam.optimizer_text import clipped_name, clipped_text
 from abcparam.program import Amount, Optimizer, Program, Setting, Tensor
 from abcparam.record import Record
+from abcparam.rules import gauges
 
 GROUPED = ("lr", "weight_decay", "eps", "clip_norm")  # settings that differ from group to group
 ROLES = ("input", "hidden", "output", "scalar")
@@ -96,6 +98,24 @@ def make_groups(program: Program) -> list[Group]:
     return [Group(law, tuple(tensors)) for law, tensors in groups.items()]
 
 
+def require_single_groups(program: Program) -> None:
+    """Raises `SpecError` where the tensors of an optimizer are more than one group."""
+    errors, firsts = [], dict[int, Group]()
+    for group in make_groups(program):
+        first = firsts.setdefault(group.law.optimizer, group)
+        if group is first:
+            continue
+        one, other = group.tensors[0], first.tensors[0]
+        same = group.law.epsilon == first.law.epsilon
+        value = one.weight_decay if same else one.epsilon
+        fields = {"what": "weight decay" if same else "eps", "tensor": one.path}
+        fields |= {"remedy": "`weight_decay` by role" if same else "`d`, or `eps = 0`"}
+        text = str(value.value) if value else "none"
+        errors.append(gauges.SeveralGroups.at(one.span, other=other.path, value=text, **fields))
+    if errors:
+        raise SpecError(program.source, errors)
+
+
 def _law(scope: Scope, tensor: Tensor) -> Law:
     settings = scope.program.optimizers[tensor.optimizer].settings
     rate = settings["lr"]
@@ -109,9 +129,16 @@ def _law(scope: Scope, tensor: Tensor) -> Law:
         tensor.optimizer,
         lr,
         scale,
-        amount(scope, tensor, decay) if decay else None,
-        amount(scope, tensor, epsilon) * factor(scope, tensor, "d") if epsilon else None,
+        _or_nought(amount(scope, tensor, decay)) if decay else None,
+        _or_nought(amount(scope, tensor, epsilon) * factor(scope, tensor, "d"))
+        if epsilon
+        else None,
     )
+
+
+def _or_nought(value: Formula) -> Formula:
+    """Nought times anything is one and the same formula."""
+    return value if value.coefficient else formula.number(0)
 
 
 def amount(scope: Scope, tensor: Tensor, value: Amount) -> Formula:
