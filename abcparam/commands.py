@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from abcparam.diagnostics import Diagnostic, SpecError, render
-from abcparam.driver import compared, explained, judged, load, report
+from abcparam.driver import compared, explained, gauged, judged, load, report
 from abcparam.parse import read
 from abcparam.program import VERDICTS, Program
 from abcparam.report import Report, invalid
@@ -155,6 +155,12 @@ def _compile_arguments(command: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="where to write (default: beside the spec; - is stdout)",
     )
+    command.add_argument(
+        "--gauge",
+        choices=["as-written", "plain", "single-group", "unit"],
+        default="as-written",
+        help="the same training in other weights",
+    )
     command.add_argument("--require", choices=VERDICTS, help="refuse a spec whose verdict is less")
     command.add_argument(
         "--force", action="store_true", help="overwrite a file that abcparam did not write"
@@ -168,7 +174,7 @@ def compile_(options: argparse.Namespace) -> int:
     from abcparam.files import write_generated
 
     source = read(options.file)
-    found = judged(load(source, values_of(options)))
+    found = judged(gauged(load(source, values_of(options)), options.gauge))
     if options.require and not found.reaches(options.require):
         print(
             f"{source.file}: {found.verdict}, less than {options.require}: nothing written",

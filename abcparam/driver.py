@@ -93,10 +93,31 @@ def check(source: str | Path | Source, **values: object) -> Report:
     return report(load(to_source(source), _exact(values)))
 
 
-def compile(source: str | Path | Source, **overrides: object) -> str:
-    """The Python module that a spec emits. Overrides give dims, hypers and symbols other values."""
+def compile(source: str | Path | Source, gauge: str = "as-written", **overrides: object) -> str:
+    """The Python module that a spec emits. Overrides give dims, hypers and symbols other values.
+
+    In another gauge (`plain`, `single-group`, `unit`) its training is the same, in other weights.
+    Raises `SpecError` where that cannot be.
+    """
     program = load(to_source(source), _exact(overrides))
-    return emit_program(judged(program))
+    return emit_program(judged(gauged(program, gauge)))
+
+
+@at_work()
+def gauged(program: Program, gauge: str) -> Program:
+    """The program in a gauge."""
+    if gauge == "as-written":
+        return program
+    from abcparam.regauge import GAUGES, in_gauge
+    from abcparam.views.training import require_single_groups
+
+    if gauge not in GAUGES:
+        raise ValueError(f"no gauge {gauge!r}: {', '.join(GAUGES)}")
+    require_numbers(program)
+    found = in_gauge(program, gauge)
+    if gauge == "single-group":
+        require_single_groups(found)
+    return found
 
 
 @at_work()

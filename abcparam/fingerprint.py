@@ -28,6 +28,7 @@ def mark_of(program: Program) -> str:
     own, folder = fingerprint(program.source.text), program.source.folder or ""
     others = [fingerprint(read(os.path.join(folder, path)).text) for path in program.imports]
     others += [f"{symbol} = {value}" for symbol, value in sorted(program.chosen.items())]
+    others += [program.gauge] if program.gauge != "as-written" else []
     return digest("\n".join([own, *others])) if others else own
 
 

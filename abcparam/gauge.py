@@ -158,7 +158,7 @@ class Pair:
         their scales, and a step relative to an exact zero is of a constant size.
         """
         program, index = self.sides[0].program, self.tensors[0].optimizer
-        clipped = isinstance(program.optimizers[index].settings.get("clip_norm"), Amount)
+        clipped = program.optimizers[index].clip_norm is not None
         return clipped or (self.rules[0].gauge == 0 and self.x.init.sign == 0)
 
     def _compared(self, what: Quantity, x: Factor, y: Factor) -> Iterator[Difference]:

@@ -30,6 +30,28 @@ CLASS = '''class {name}(torch.optim.Optimizer):
         return loss'''
 
 
+CLIPPED = '''class {name}({base}):
+    """{base} of gradients whose joint norm is at most the groups' `clip_norm`."""
+
+    def step(self, closure: Any = None) -> Any:
+        loss = torch.enable_grad()(closure)() if closure else None
+        scale = getattr(self, "grad_scale", None)  # a GradScaler's, not divided out yet
+        limit = self.param_groups[0]["clip_norm"] * (1.0 if scale is None else scale)
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, limit)
+        super().step()
+        return loss'''
+
+
+def clipped_name(torch_class: str) -> str:
+    return f"Clipped{torch_class}"
+
+
+def clipped_text(base: str) -> str:
+    """The class that clips before each step; `base` is as the emitted module reaches it."""
+    return CLIPPED.format(name=clipped_name(base.rpartition(".")[2]), base=base)
+
+
 def class_text(
     name: str, doc: str, settings: Mapping[str, str], state: Mapping[str, str], update: str
 ) -> str:

@@ -325,6 +325,12 @@ class Optimizer(Record):
     settings: Mapping[str, Setting]
     span: Span = field(default=START, compare=False)
 
+    @property
+    def clip_norm(self) -> Amount | None:
+        """What the norm of all its tensors' gradients is clipped to, if it is."""
+        limit = self.settings.get("clip_norm")
+        return limit if isinstance(limit, Amount) else None
+
 
 class Loss(Record):
     """A term of the loss: `cross_entropy` or `mse` of one output."""
@@ -356,6 +362,7 @@ class Program(Record):
     output_span: Span = START
     imports: tuple[str, ...] = ()  # paths, as written
     chosen: Mapping[str, Fraction] = {}  # values that symbols were given
+    gauge: str = "as-written"
     warnings: tuple[Diagnostic, ...] = ()  # what is worth knowing about how it is written
 
     def called(self, call: Invoke, caller: Module) -> Module:

@@ -161,6 +161,10 @@ class Builder:
                 sizes["d"] = sizes["d"] - self.rho(tensor.epsilon.value)
             decay = tensor.weight_decay
             sizes["decay"] = self.rho(decay.value) if decay else self.context.zero
+            optimizers = self.program.optimizers
+            limit = optimizers[tensor.optimizer].clip_norm if optimizers else None
+            if limit is not None:
+                sizes["clip"] = self.rho(limit.value)
             sizes["rho_copies"] = self.rho(product(copies.value for copies in tensor.copies))
             sizes["rho_in"], sizes["rho_out"] = self.rho(tensor.fan_in), self.rho(tensor.fan_out)
             self.sizes[tensor.path] = sizes

@@ -18,6 +18,7 @@ class Parameter:
         "a",
         "b",
         "c",
+        "clip",
         "copy",
         "d",
         "decay",
@@ -41,6 +42,7 @@ class Parameter:
         self.decay = sizes["decay"]
         self.rho_in, self.rho_out = sizes["rho_in"], sizes["rho_out"]
         self.rho_copies = sizes["rho_copies"]
+        self.clip = sizes.get("clip")  # of the norm that gradients are clipped to
         self.sigma = zero if tensor.init.is_zero else -self.a - self.b
         self.spectral = False
         self.entry = self.u = self.gamma = zero

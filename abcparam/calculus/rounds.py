@@ -12,7 +12,7 @@ from abcparam.calculus.graph import Graph
 from abcparam.calculus.limits import violations
 from abcparam.calculus.node import Context, Node
 from abcparam.calculus.parameter import Parameter
-from abcparam.program import Amount, Program
+from abcparam.program import Program
 from abcparam.sizes import Size
 
 PATIENCE = 8  # rounds after which an unstable program need not settle any more
@@ -126,9 +126,10 @@ def seed(graph: Graph) -> None:
 
 def update(graph: Graph) -> tuple[Parameter, ...]:
     """Sizes of updates, from gradients; returns those that grew."""
-    clipped = _clipping(graph)
+    limits = _clipping(graph)
     grown = []
     for parameter in graph.parameters:
+        clipped = limits.get(parameter.tensor.optimizer, graph.context.nought)
         entry = _entry(graph.program, graph.context, parameter, clipped)
         size = parameter.u | (entry - parameter.a)
         if size > parameter.u:
@@ -149,14 +150,15 @@ def _entry(program: Program, context: Context, parameter: Parameter, clipped: Si
     return entry
 
 
-def _clipping(graph: Graph) -> Size:
-    """What clipping by the global norm takes from every gradient: max(0, the largest Frobenius
-    norm).
+def _clipping(graph: Graph) -> dict[int, Size]:
+    """What clipping takes from every gradient of an optimizer, where it clips: max(0, the largest
+    Frobenius norm of its tensors' gradients over the limit).
     """
-    largest = graph.context.nought
+    largest: dict[int, Size] = {}
     for parameter in graph.parameters:
-        optimizer = graph.program.optimizers[parameter.tensor.optimizer]
-        if isinstance(optimizer.settings.get("clip_norm"), Amount) and not parameter.tensor.frozen:
+        if parameter.clip is not None and not parameter.tensor.frozen:
             entries = parameter.rho_in + parameter.rho_out + parameter.rho_copies
-            largest = largest | (parameter.gamma + entries.half())
+            norm = parameter.gamma + entries.half() - parameter.clip
+            index = parameter.tensor.optimizer
+            largest[index] = largest.get(index, graph.context.nought) | norm
     return largest

@@ -61,8 +61,8 @@ def _set(world: Globals, settings: dict[str, Setting], setting: syntax.Setting) 
             settings[setting.key] = tuple(amounts.amount(item) for item in value.items)
         elif value is not None and not isinstance(default, tuple):
             settings[setting.key] = amount = amounts.amount(value, f"`{setting.key}`")
-            if setting.key == "lr":
-                positive(world, setting.span, "`lr`", amount)
+            if setting.key in {"lr", "clip_norm"}:
+                positive(world, setting.span, f"`{setting.key}`", amount)
         else:
             raise NotStatic(_not(setting, "a tuple such as `(0.9, 0.95)`"))
     except NotStatic as error:

@@ -107,7 +107,7 @@ class _Words:
             return
         self.word(name, name.id, "an optimizer", list(known))
         if name.id in known:
-            keys = ["lr", *known[name.id].settings, *known[name.id].words]
+            keys = ["lr", *known[name.id].settings, *known[name.id].words, "clip_norm"]
             self.keys(optimizer.settings, f"the optimizer `{name.id}`", keys)
 
     def loss(self, value: syntax.Expression) -> None:

@@ -13,11 +13,14 @@ from abcparam.code.nodes import Code, Constant, Name, Number, call, path
 from abcparam.code.numbers import Names, Place
 from abcparam.code.scope import Scope, factor
 from abcparam.code.uses import Kind
+from abcparam.diagnostics import SpecError
 from abcparam.fingerprint import mark_of
+from abcparam.optimizer_text import clipped_name, clipped_text
 from abcparam.program import Amount, Optimizer, Program, Setting, Tensor
 from abcparam.record import Record
+from abcparam.rules import gauges
 
-GROUPED = ("lr", "weight_decay", "eps")  # settings that differ from group to group
+GROUPED = ("lr", "weight_decay", "eps", "clip_norm")  # settings that differ from group to group
 ROLES = ("input", "hidden", "output", "scalar")
 
 
@@ -66,7 +69,9 @@ def training_view(program: Program, names: Names, kinds: Mapping[str, Kind]) -> 
     views = []
     for group, title in zip(groups, titles, strict=True):
         label = labels[group.law.optimizer] if several else None
-        views.append(_group_view(group, title, label, Place(names), kinds))
+        clip = optimizers[group.law.optimizer].clip_norm
+        limit = Scope(program).amount(clip) if clip else None
+        views.append(_group_view(group, title, (label, limit), Place(names), kinds))
     classes = [_class(o) for o in optimizers.values()]
     return TrainingView(
         groups=tuple(views),
@@ -75,9 +80,7 @@ def training_view(program: Program, names: Names, kinds: Mapping[str, Kind]) -> 
         doc=Text(" and ".join(name.rpartition(".")[2] for name in classes)),
         make=tuple(lines(_make(program, optimizers, labels, names), 4)),
         fused=any(o.rule.fused for o in optimizers.values()),
-        helpers=tuple(
-            dict.fromkeys(trusted(o.rule.helper) for o in optimizers.values() if o.rule.helper)
-        ),
+        helpers=tuple(dict.fromkeys(_helpers(optimizers.values()))),
     )
 
 
@@ -100,6 +103,24 @@ def make_groups(program: Program) -> list[Group]:
     return [Group(law, tuple(tensors)) for law, tensors in groups.items()]
 
 
+def require_single_groups(program: Program) -> None:
+    """Raises `SpecError` where the tensors of an optimizer are more than one group."""
+    errors, firsts = [], dict[int, Group]()
+    for group in make_groups(program):
+        first = firsts.setdefault(group.law.optimizer, group)
+        if group is first:
+            continue
+        one, other = group.tensors[0], first.tensors[0]
+        same = group.law.epsilon == first.law.epsilon
+        value = one.weight_decay if same else one.epsilon
+        fields = {"what": "weight decay" if same else "eps", "tensor": one.path}
+        fields |= {"remedy": "`weight_decay` by role" if same else "`d`, or `eps = 0`"}
+        text = str(value.value) if value else "none"
+        errors.append(gauges.SeveralGroups.at(one.span, other=other.path, value=text, **fields))
+    if errors:
+        raise SpecError(program.source, errors)
+
+
 def _law(scope: Scope, tensor: Tensor) -> Law:
     settings = scope.program.optimizers[tensor.optimizer].settings
     rate = settings["lr"]
@@ -113,9 +134,16 @@ def _law(scope: Scope, tensor: Tensor) -> Law:
         tensor.optimizer,
         lr,
         scale,
-        amount(scope, tensor, decay) if decay else None,
-        amount(scope, tensor, epsilon) * factor(scope, tensor, "d") if epsilon else None,
+        _or_nought(amount(scope, tensor, decay)) if decay else None,
+        _or_nought(amount(scope, tensor, epsilon) * factor(scope, tensor, "d"))
+        if epsilon
+        else None,
     )
+
+
+def _or_nought(value: Formula) -> Formula:
+    """Nought times anything is one and the same formula."""
+    return value if value.coefficient else formula.number(0)
 
 
 def amount(scope: Scope, tensor: Tensor, value: Amount) -> Formula:
@@ -151,8 +179,14 @@ def _roles(group: Group) -> str:
 
 
 def _group_view(
-    group: Group, title: str, optimizer: str | None, place: Place, kinds: Mapping[str, Kind]
+    group: Group,
+    title: str,
+    shared: tuple[str | None, Formula | None],
+    place: Place,
+    kinds: Mapping[str, Kind],
 ) -> GroupView:
+    """`shared` is what all groups of an optimizer have: its label and what it clips to."""
+    optimizer, limit = shared
     entries: dict[str, Code] = {"name": Constant(title)}
     if optimizer:
         entries["optimizer"] = Constant(optimizer)
@@ -161,6 +195,8 @@ def _group_view(
         entries["weight_decay"] = place.real(group.law.decay)
     if group.law.epsilon is not None:
         entries["eps"] = _epsilon(place, group.law.epsilon)
+    if limit is not None:
+        entries["clip_norm"] = place.real(limit)
     members = [
         f"{t.path}.weight" if kinds[t.path] != "parameter" else t.path for t in group.tensors
     ]
@@ -188,8 +224,21 @@ def _labels(optimizers: Mapping[int, Optimizer]) -> dict[int, str]:
 
 
 def _class(optimizer: Optimizer) -> str:
+    return clipped_name(optimizer.rule.torch) if optimizer.clip_norm else _plain(optimizer)
+
+
+def _plain(optimizer: Optimizer) -> str:
     rule = optimizer.rule
     return rule.torch if rule.helper else f"torch.optim.{rule.torch}"
+
+
+def _helpers(optimizers: Iterable[Optimizer]) -> Iterable[Text]:
+    """Classes that torch does not have, each after what it is made from."""
+    for optimizer in optimizers:
+        if optimizer.rule.helper:
+            yield trusted(optimizer.rule.helper)
+        if optimizer.clip_norm:
+            yield trusted(clipped_text(_plain(optimizer)))
 
 
 def _make(
