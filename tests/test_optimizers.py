@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 import abcparam
+from abcparam import driver
 from abcparam.calculus.parameter import Parameter
 from abcparam.sizes import Size
+from abcparam.source import Source
 from tests.emitted import load
 from tests.judging import with_words
 
@@ -101,7 +103,8 @@ def test_the_table_of_laws():
         name, _, word = title.partition(", ")
         exponents = "{ input { a = 1/3, b = -1/3, c = 1/5 }, hidden { a = 1/7, b = 5/14, c = 1 }, "
         given = f"parametrization {exponents} output {{ a = 1/2, b = 1/2, c = 3/4 }} }}"
-        report = abcparam.check(model(name, given, f"lr = lr, {word}" if word else "lr = lr"))
+        text = model(name, given, f"lr = lr, {word}" if word else "lr = lr")
+        report = driver.judged(driver.load(Source(text)))
         rule = report.graph.program.optimizers[0].rule
         assert (kind == "spectral norm", int(gauge), source) == (
             rule.spectral,
