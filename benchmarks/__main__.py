@@ -19,6 +19,7 @@ BENCHMARKS = {
     "derive": ("symbols", "derive", "a cold `abcparam derive` beside `import sympy`; depth"),
     "solve": ("symbols", "solve", "a cold `abcparam solve` beside `import sympy`; depth"),
     "step": ("steps", "beside_handwritten", "a training step beside hand-written PyTorch"),
+    "groups": ("groups", "beside_one_group", "an optimizer's step beside one plain group"),
     "mup": ("steps", "beside_mup", "a training step beside microsoft/mup"),
 }
 
