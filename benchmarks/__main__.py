@@ -20,6 +20,7 @@ BENCHMARKS = {
     "solve": ("symbols", "solve", "a cold `abcparam solve` beside `import sympy`; depth"),
     "sweep": ("sweeps", "together", "64 trials trained together beside one by one"),
     "step": ("steps", "beside_handwritten", "a training step beside hand-written PyTorch"),
+    "groups": ("groups", "beside_one_group", "an optimizer's step beside one plain group"),
     "mup": ("steps", "beside_mup", "a training step beside microsoft/mup"),
 }
 
