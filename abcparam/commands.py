@@ -312,6 +312,56 @@ def explain(options: argparse.Namespace) -> int:
     return 0
 
 
+# new
+
+
+def _new_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "example",
+        nargs="?",
+        default="gpt",
+        metavar="EXAMPLE",
+        help="what it starts from (default: gpt); `all` lists the examples",
+    )
+    command.add_argument(
+        "-o", "--output", metavar="OUT", help="where to (default: EXAMPLE.param); - prints it"
+    )
+
+
+def new(options: argparse.Namespace) -> int:
+    """A copy of an example, to be changed; nothing is overwritten."""
+    from abcparam.resources import names, read_resource
+
+    examples = names("examples", ".param")
+    if options.example == "all":
+        for name in examples:
+            print(f"{name:22}{_title(read_resource('examples', f'{name}.param'))}")
+        return 0
+    if options.example not in examples:
+        raise Usage(f"no example is called {options.example!r}; they are: {', '.join(examples)}")
+    text = read_resource("examples", f"{options.example}.param")
+    if options.output == "-":
+        print(text, end="")
+    else:
+        _write_new(options.output or f"{options.example}.param", text)
+    return 0
+
+
+def _title(text: str) -> str:
+    """The first comment, less the file's own name."""
+    line = text.partition("\n")[0].lstrip("# ")
+    return line.partition(" — ")[2] or line
+
+
+def _write_new(path: str, text: str) -> None:
+    from abcparam.files import write_atomically
+
+    if os.path.exists(path):
+        raise Usage(f"{path!r} exists; choose another place with `-o OUT`")
+    write_atomically(path, text)
+    print(f"{path}: change it, then `abcparam check {path}`")
+
+
 Run = Callable[[argparse.Namespace], int]
 Arguments = Callable[[argparse.ArgumentParser], None]
 
@@ -322,5 +372,6 @@ COMMANDS: dict[str, Command] = {
     "compile": ("write the PyTorch module of a spec", _compile_arguments, compile_),
     "diff": ("are two parametrizations the same, and where not", _diff_arguments, diff),
     "fmt": ("format specs", _fmt_arguments, fmt),
+    "new": ("a spec to start from", _new_arguments, new),
     "explain": ("the story behind a diagnostic", _explain_arguments, explain),
 }

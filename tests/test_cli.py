@@ -18,6 +18,7 @@ from abcparam.explain import codes, story
 from abcparam.program import VERDICTS
 from tests.running import GPT, INVALID, MLP, SPECS, UNSTABLE, Run, changed
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
 THETA = SPECS / "mlp_theta.param"
 TEXT = MLP.read_text(encoding="utf-8")
 
@@ -254,6 +255,21 @@ def test_explain(run: Run):
     unknown = run("explain", "P9999")
     assert (unknown.status, unknown.out) == (2, "")
     assert "`abcparam explain all` lists them" in unknown.err
+
+
+def test_new(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    examples = {path.stem: path for path in EXAMPLES.glob("*.param")}
+    listed = run("new", "all")
+    assert [line.split()[0] for line in listed.out.splitlines()] == sorted(examples)
+    for name, path in examples.items():
+        assert run("new", name).status == 0
+        assert Path(f"{name}.param").read_bytes() == path.read_bytes()
+    there = run("new")
+    assert (there.status, there.out) == (2, "") and "'gpt.param' exists" in there.err
+    assert run("new", "-o", "-").out == examples["gpt"].read_text(encoding="utf-8")
+    unknown = run("new", "../README")
+    assert (unknown.status, unknown.out) == (2, "") and "they are: bert, gpt" in unknown.err
 
 
 def test_help(run: Run):
