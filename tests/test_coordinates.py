@@ -251,6 +251,42 @@ def test_every_spec_agrees(name: str):
     assert found.agree, summary(found)
 
 
+GROWING_HEADS = """model Tiny
+dim width -> inf, base = 64
+dim heads = 4
+dim head = width / heads
+dim vocab = 16
+dim context = 8
+hyper lr = RATE
+parametrization mup
+tensor table : input [vocab, width]
+tensor readout : output [vocab, width]
+tensor query, key, value : hidden [heads * head, width]
+tensor project : hidden [width, heads * head]
+forward(tokens : index(vocab) [context]) {
+    x = embed(table, tokens)
+    h = layernorm(x)
+    y = attention(query @ h, key @ h, value @ h, heads = heads, scale = head^-1, causal = true)
+    return readout @ layernorm(x + project @ y)
+}
+optimizer sgd { lr = lr }
+loss cross_entropy
+"""
+
+
+@pytest.mark.slow
+def test_queries_under_sgd_follow_their_law_at_rates_that_teach_the_values():
+    """What a small rate leaves to the sum at random over the head is a smaller term."""
+    wish = Wish(widths=(64, 128, 256, 512, 1024), seeds=2, steps=4)
+    for rate, least, most in (("0.1", -0.75, -0.4), ("3", -0.25, 0.05)):
+        found = checked(GROWING_HEADS.replace("RATE", rate), wish)
+        rows = {row.name: row for row in found.verdict.rows if row.quantity == "update"}
+        for name in ("query", "key"):
+            assert str(rows[name].law) == "0"
+            slope = rows[name].slope
+            assert slope is not None and least < slope.value < most, (rate, rows[name])
+
+
 def test_an_unstable_spec_is_held_against_what_it_has_laws_for():
     found = checked(UNSTABLE)
     assert found.laws.steps == 1
