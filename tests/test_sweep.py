@@ -172,9 +172,15 @@ def test_what_does_not_stack_is_trained_one_by_one():
     lamb = mlp("lamb")
     betas = mlp().replace("weight_decay = decay", "betas = (std, 0.99)").replace("std / 8", "0.1")
     beta = [({**v, "std": Fraction(n + 1, 10)}, s) for n, (v, s) in enumerate(trials())]
-    for text, given in [(dropped, trials()), (lamb, trials()), (betas, beta)]:
-        made = job(text, steps=3)
-        assert train(made, given) == [train_alone(made, *trial) for trial in given]
+    for text, given, why in [
+        (dropped, trials(), "randomness"),
+        (lamb, trials(), "updates of lamb are not entry by entry"),
+        (betas, beta, "settings of the optimizer differ"),
+    ]:
+        made, told = job(text, steps=3), list[str]()
+        found = train(made, given, alone=told.append)
+        assert found == [train_alone(made, *trial) for trial in given]
+        assert len(told) == 1 and why in told[0]
 
 
 def test_a_trial_that_diverges_leaves_the_others_alone():

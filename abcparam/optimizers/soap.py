@@ -71,6 +71,7 @@ class Soap(Adam):
     name = "soap"
     source = "arXiv 2409.11321, Algorithm 3; its law as Adam's, measured in tests/test_slopes.py"
     torch = "SOAP"
+    stacks = False  # it rotates matrices
     helper = f"{ROTATE}\n\n\n{COVARIANCES}\n\n\n{SOAP}"
     fused = False
     settings = {

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -31,21 +31,40 @@ PER_TRIAL = ("lr", "weight_decay")  # settings of a group that may differ within
 UNEQUAL = ("params", "name", "lr_scale", *PER_TRIAL)
 
 
+Say = Callable[[str], None]
+
+
+def _silent(reason: str) -> None:
+    """Nobody wants to know."""
+
+
 class Unstackable(Exception):
     """These trials are trained one by one; the text says why."""
 
 
-def train(job: Job, trials: Sequence[Trial], tick: Tick | None = None) -> list[Losses]:
-    """The losses of each trial: together where that is possible, else one by one."""
-    if len(trials) > 1 and all(o.rule.stacks for o in optimizers_used(job.program).values()):
+def train(
+    job: Job, trials: Sequence[Trial], tick: Tick | None = None, alone: Say = _silent
+) -> list[Losses]:
+    """The losses of each trial: together where that is possible, else one by one, and `alone` is
+    told why.
+    """
+    if len(trials) > 1:
         try:
+            _require_stackable(job)
             return train_together(job, trials, tick)
         except torch.OutOfMemoryError:
             half = len(trials) // 2
-            return train(job, trials[:half], tick) + train(job, trials[half:], tick)
-        except (Unstackable, RuntimeError, TypeError, NotImplementedError, ValueError):
-            pass  # `vmap` has no rule for something that the model does: dropout, experts
+            parts = (trials[:half], trials[half:])
+            return [losses for part in parts for losses in train(job, part, tick, alone)]
+        except (Unstackable, RuntimeError, TypeError, NotImplementedError, ValueError) as error:
+            alone(str(error).partition("\n")[0][:100])  # `vmap` has no rule for dropout, experts
     return [train_alone(job, values, seed, tick) for values, seed in trials]
+
+
+def _require_stackable(job: Job) -> None:
+    for optimizer in optimizers_used(job.program).values():
+        if not optimizer.rule.stacks:
+            raise Unstackable(f"updates of {optimizer.rule.name} are not entry by entry")
 
 
 def train_together(job: Job, trials: Sequence[Trial], tick: Tick | None = None) -> list[Losses]:

@@ -121,10 +121,11 @@ def sweep_source(
     axes = axes_of(program, wish.over)
     trials = trials_of(program, axes, wish)
     reports = programs_of(source, values, wish.forms)
-    results = list(_results(program, reports, trials, wish, progress))
+    alone: set[str] = set()
+    results = list(_results(program, reports, trials, wish, progress, alone.add))
     verdicts = {form: report.verdict or "" for form, report in reports.items()}
     data = data_of(wish)
-    said = tuple(_said(results, data, wish))
+    said = (*_said(results, data, wish), *(f"trained one by one: {why}" for why in sorted(alone)))
     return Swept(program, verdicts, tuple(axes), tuple(results), said, data.name)
 
 
@@ -140,6 +141,7 @@ def _results(
     trials: list[Trial],
     wish: Wish,
     progress: Progress | None,
+    alone: Callable[[str], None],
 ) -> Iterator[Result]:
     """Of every trial, in order: from disk where it is finished."""
     codes = {form: emit_program(report) for form, report in reports.items()}
@@ -156,7 +158,7 @@ def _results(
         for group in alike(program, left):
             form = group[0].form
             for part in _parts(group, wish.together):
-                losses = _train(reports[form].program, codes[form], part, wish, tick)
+                losses = _train(reports[form].program, codes[form], part, wish, tick, alone)
                 found = dict(zip(part, losses, strict=True))
                 _keep(stores[form], found)
                 done |= found
@@ -187,7 +189,12 @@ def _keep(store: Kept, found: Mapping[Trial, list[float]]) -> None:
 
 
 def _train(
-    program: Program, code: str, trials: list[Trial], wish: Wish, tick: Tick
+    program: Program,
+    code: str,
+    trials: list[Trial],
+    wish: Wish,
+    tick: Tick,
+    alone: Callable[[str], None],
 ) -> list[list[float]]:
     from abcparam.tuning.stacking import train
     from abcparam.tuning.training import job_of
@@ -195,7 +202,7 @@ def _train(
     first = trials[0]
     setting = {"device": wish.device, "compiled": wish.compiled}
     job = job_of(program, code, data_of(wish), steps=first.steps, batch=first.batch, **setting)
-    return train(job, [(dict(t.values), t.seed) for t in trials], tick)
+    return train(job, [(dict(t.values), t.seed) for t in trials], tick, alone)
 
 
 def _said(results: list[Result], data: Data, wish: Wish) -> Iterator[str]:
