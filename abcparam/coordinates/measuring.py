@@ -128,9 +128,17 @@ class Probe(Subject):
         with torch.device("meta"):
             twin = self.explicit["Config"](**dims)
             self.twin = self.explicit[self.program.name](twin).eval()
-        share(self.model, self.twin)
+        self.adopt(dict(self.model.named_parameters()))
         self.paths = {id(m): _place(name) for name, m in self.model.named_modules()}
         return config
+
+    def adopt(self, parameters: Mapping[str, nn.Parameter]) -> None:
+        """Makes these the parameters, by their names, of both modules."""
+        for model in (self.model, self.twin):
+            modules = dict(model.named_modules())
+            for name, parameter in parameters.items():
+                path, _, own = name.rpartition(".")
+                modules[path].register_parameter(own, parameter)
 
     def optimizer(self) -> Any:
         return self.module["make_optimizer"](self.model)
@@ -293,14 +301,6 @@ def _place(name: str) -> tuple[str, tuple[int, ...]]:
     return ".".join(p for p in parts if not p.isdigit()), tuple(
         int(p) for p in parts if p.isdigit()
     )
-
-
-def share(model: nn.Module, twin: nn.Module) -> None:
-    """Gives a twin the parameters of a model."""
-    modules = dict(twin.named_modules())
-    for name, parameter in model.named_parameters():
-        path, _, own = name.rpartition(".")
-        modules[path].register_parameter(own, parameter)
 
 
 def _optimizers(made: Any) -> list[torch.optim.Optimizer]:
