@@ -1,4 +1,4 @@
-"""Sweeps, transfer and the data that they train on (P08xx)."""
+"""Sweeps, transfer, the data that they train on, and models written by hand (P08xx)."""
 
 from __future__ import annotations
 
