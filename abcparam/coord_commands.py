@@ -28,6 +28,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     add("--device", default="cpu", help="where to train: cpu, cuda (default: cpu)")
     add("--data", metavar="DATA", help="a text file, digits, module:function (default: random)")
     add("--compile", action="store_true", help="train under torch.compile")
+    add("--module", metavar="FILE.py:CLASS", help="measure this model, written by hand")
     add("--resume", metavar="FOLDER", help="keep finished runs there (default: a cache folder)")
     add("--plot", metavar="FOLDER", help="figures there, as PNG and SVG (needs matplotlib)")
     add("--html", metavar="FILE", help="one page with all of it (needs matplotlib)")
@@ -62,10 +63,13 @@ def _wish(options: argparse.Namespace) -> Wish:
     from pathlib import Path
 
     from abcparam.coordinates.check import Wish
+    from abcparam.coordinates.handwritten import handwritten
     from abcparam.kept import default_folder
 
     if options.against and not (options.plot or options.html):
         raise Usage("--against is drawn: it needs --plot FOLDER or --html FILE")
+    if options.against and options.module:
+        raise Usage("--against compares emitted models: it does not go with --module")
     if options.seeds < 1 or options.steps < 1:
         raise Usage("--seeds and --steps take positive whole numbers")
     folder = Path(options.resume) if options.resume else default_folder("coordinates")
@@ -79,6 +83,7 @@ def _wish(options: argparse.Namespace) -> Wish:
         given=tuple(values_of(options)),
         folder=None if options.fresh else folder,
         data=data_of(options),
+        module=handwritten(options.module) if options.module else None,
     )
 
 

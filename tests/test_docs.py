@@ -12,6 +12,7 @@ A block's info line says what it is::
     ```python excerpt                               not run, but it is Python
     ```python fragment                              not even that
     ```python from=mlp.py                           lines of a file that a command made
+    ```python file=mine.py                          a file for later blocks
 
 In a console a line of `…` stands for any lines, and one that ends in `…` for what begins so.
 """
@@ -105,6 +106,9 @@ def run_python(block: Block, where: str, folder: Path, namespace: dict[str, obje
         written = (folder / block.options["from"]).read_text(encoding="utf-8").splitlines()
         missing = not_printed(block.text.splitlines(), written)
         assert missing is None, f"{where}: not in {block.options['from']}: {missing!r}"
+        return
+    if "file" in block.options:
+        (folder / block.options["file"]).write_text(block.text, encoding="utf-8")
         return
     if "fragment" in block.words:
         return

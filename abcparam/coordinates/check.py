@@ -25,6 +25,8 @@ from abcparam.report import Report
 
 if TYPE_CHECKING:
     from abcparam.batches.base import Data
+    from abcparam.coordinates.handwritten import Handwritten
+    from abcparam.coordinates.measuring import Subject
 
 TOKENS = 64  # positions in a batch
 Progress = Callable[[list[tuple[int, int]]], Iterator[tuple[int, int]]]
@@ -43,6 +45,7 @@ class Wish(Record):
     given: tuple[str, ...] = ()  # dims that were given a value and keep it
     folder: Path | None = None
     data: Data | None = None  # random numbers if none is given
+    module: Handwritten | None = None  # in place of the emitted model
 
 
 class Checked(Record):
@@ -81,7 +84,7 @@ class Checked(Record):
 def coordinate_check(
     program: Program, wish: Wish, progress: Progress | None = None, code: str | None = None
 ) -> Checked:
-    """Trains the emitted model (or `code` in its place) and judges every slope."""
+    """Trains the emitted model, or `code` or `wish.module` in its place, and judges every slope."""
     small, changed = shrunk(program, wish.given)
     report = at_work()(judged)(small)
     batch = max(2, TOKENS // positions(small))
@@ -90,7 +93,8 @@ def coordinate_check(
     wish = replace(wish, steps=max(1, laws.steps))
     measured = _measured(report, plan, wish, batch, progress, code)
     verdict = judge(laws, measured)
-    return Checked(report, plan, laws, verdict, tuple(_said(small, changed, laws, verdict, wish)))
+    said = (*_measurable(laws, verdict, wish), *_said(small, changed, laws, verdict, wish))
+    return Checked(report, plan, laws, verdict, said)
 
 
 def _plan(program: Program, wish: Wish, tokens: int) -> Plan:
@@ -109,21 +113,47 @@ def _measured(
 ) -> dict[tuple[int, int], Mapping[Key, list[float]]]:
     """The sizes of every run, those already on disk read from there."""
     emitted = emit_program(report) if code is None else code
-    data = wish.data.identity if wish.data else ""
-    store = Store(wish.folder, emitted, plan.dims.values(), wish.steps, batch, wish.device, data)
+    identity = (emitted, *(x.identity if x else "" for x in (wish.data, wish.module)))
+    store = Store(wish.folder, plan.dims.values(), wish.steps, batch, wish.device, *identity)
     runs = [
         (width, seed) for width in plan.dims for seed in range(wish.first, wish.first + wish.seeds)
     ]
     known = {run: store.read(*run) for run in runs}
-    probe = None
+    subject = None
     for width, seed in (progress or iter)([run for run in runs if known[run] is None]):
-        from abcparam.coordinates.measuring import Probe, Setting
+        from abcparam.coordinates.measuring import Setting
 
-        probe = probe or Probe(report, emitted)
+        subject = subject or _subject(report, emitted, wish.module)
         setting = Setting(wish.steps, batch, wish.device, wish.compiled, wish.data)
-        known[width, seed] = probe.run(plan.dims[width], seed, setting)
+        known[width, seed] = subject.run(plan.dims[width], seed, setting)
         store.write(width, seed, known[width, seed] or {})
     return {run: {k: list(v) for k, v in (known[run] or {}).items()} for run in runs}
+
+
+def _subject(report: Report, emitted: str, module: Handwritten | None) -> Subject:
+    """What is trained: the emitted model, or one that was written by hand."""
+    from abcparam.coordinates.measuring import Probe
+
+    probe = Probe(report, emitted)
+    if module is None:
+        return probe
+    from abcparam.coordinates.foreign import Foreign
+
+    return Foreign(probe, module)
+
+
+def _measurable(laws: Laws, verdict: Verdict, wish: Wish) -> Iterator[str]:
+    """Which laws could not be held against a module that was written by hand."""
+    if wish.module is None:
+        return
+    yield f"measured is {wish.module.name} of {wish.module.path}, not the emitted model"
+    measured = {(row.name, row.quantity) for row in verdict.rows}
+    if missing := [key for key in laws.rows if key not in measured]:
+        names = ", ".join(dict.fromkeys(name for name, _ in missing))
+        yield (
+            f"{len(missing)} of {len(laws.rows)} derived rows cannot be seen in it and are "
+            f"not judged, those of {names}"
+        )
 
 
 def _said(

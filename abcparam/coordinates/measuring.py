@@ -1,6 +1,7 @@
-"""One training run of the emitted model at one width, and the sizes of everything in it.
+"""One training run of a model at one width, and the sizes of everything in it.
 
-Two modules are made: the emitted one, which trains and shows its named values, and the emitted form
+What is measured is a subject: here the emitted model, in `foreign` one written by hand. Of the
+emitted one two modules are made: that which trains and shows its named values, and the emitted form
 of the program with every use of a tensor named, which shares its parameters and computes `W·x` and
 `ΔW·x`. Dropout and weight decay are off: the laws are about neither.
 """
@@ -8,8 +9,10 @@ of the program with every use of a tensor named, which shares its parameters and
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -28,6 +31,7 @@ from abcparam.program import Assign, Module, Program
 from abcparam.record import Record
 from abcparam.report import Report
 
+Change = Callable[[], AbstractContextManager[None]]  # puts the changes of parameters in their place
 Sizes = dict[Key, list[float]]  # root mean squares: one at init, for changes one for each step
 
 
@@ -41,7 +45,43 @@ class Setting(Record):
     data: Data | None = None  # random numbers if none is given
 
 
-class Probe:
+class Subject(ABC):
+    """A model of a program that can be made at any width; the one last made is in `model`."""
+
+    program: Program
+    model: nn.Module
+    seen: dict[str, Tensor]  # the named values of the last forward pass that was observed
+
+    def run(self, dims: Mapping[str, int], seed: int, setting: Setting) -> Sizes:
+        """Trains a model with these growth dims and measures it."""
+        return _Run(self, dims, seed, setting).sizes()
+
+    @abstractmethod
+    def make(self, dims: Mapping[str, int], device: str) -> Any:
+        """Makes a model in the default dtype; its config."""
+
+    @abstractmethod
+    def optimizer(self) -> Any:
+        """What trains the model: an optimizer, or a list of them."""
+
+    @abstractmethod
+    def observe(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The outputs of a forward pass; its named values are in `seen`."""
+
+    @abstractmethod
+    def uses(self, inputs: tuple[Tensor, ...], change: Change | None) -> Mapping[str, float]:
+        """The mean squares of `W·x` by the paths of tensors, of `ΔW·x` where there is a change."""
+
+    def keep(self, path: str, copy: tuple[int, ...], value: Tensor) -> None:
+        """Takes a named value down."""
+        if value.requires_grad and not value.is_leaf:
+            value.retain_grad()
+        self.seen.pop(path, None)
+        self.seen[path] = value
+        self.seen[copy_name(self.program, path, copy)] = value
+
+
+class Probe(Subject):
     """The emitted code of a spec, ready to be run at any width. `code` replaces its text."""
 
     def __init__(self, report: Report, code: str | None = None) -> None:
@@ -57,8 +97,9 @@ class Probe:
         )
         self.paths: dict[int, tuple[str, tuple[int, ...]]] = {}
         self.watching = False
-        self.change: Callable[[], Any] | None = None
+        self.change: Change | None = None
         self.squares: dict[str, float] = {}
+        self.calls: Counter[str] = Counter()  # of each tensor in the last forward pass
 
     # What the emitted code calls
 
@@ -68,14 +109,7 @@ class Probe:
             return
         home, copy = self.paths[id(module)]
         for path in self.places.get((home, name), ()):
-            self._keep(path, copy, value)
-
-    def _keep(self, path: str, copy: tuple[int, ...], value: Tensor) -> None:
-        if value.requires_grad and not value.is_leaf:
-            value.retain_grad()
-        self.seen.pop(path, None)
-        self.seen[path] = value
-        self.seen[copy_name(self.program, path, copy)] = value
+            self.keep(path, copy, value)
 
     def use(self, name: str, value: Tensor, again: Callable[[], Tensor]) -> None:
         """A tensor was used: the size of what it gives, or of what its change would give."""
@@ -83,37 +117,65 @@ class Probe:
             with self.change():
                 value = again()
         path = self.tensors[name]
+        self.calls[path] += 1
         self.squares[path] = self.squares.get(path, 0.0) + float(value.detach().square().mean())
 
-    # Runs
+    # A subject
 
-    def run(self, dims: Mapping[str, int], seed: int, setting: Setting) -> Sizes:
-        """Trains a model with these growth dims and measures it."""
-        return _Run(self, dims, seed, setting).sizes()
+    def make(self, dims: Mapping[str, int], device: str) -> Any:
+        config = self.module["Config"](**dims)
+        self.model = self.module[self.program.name](config).to(device).eval()
+        with torch.device("meta"):
+            twin = self.explicit["Config"](**dims)
+            self.twin = self.explicit[self.program.name](twin).eval()
+        self.adopt(dict(self.model.named_parameters()))
+        self.paths = {id(m): _place(name) for name, m in self.model.named_modules()}
+        return config
+
+    def adopt(self, parameters: Mapping[str, nn.Parameter]) -> None:
+        """Makes these the parameters, by their names, of both modules."""
+        for model in (self.model, self.twin):
+            modules = dict(model.named_modules())
+            for name, parameter in parameters.items():
+                path, _, own = name.rpartition(".")
+                modules[path].register_parameter(own, parameter)
+
+    def optimizer(self) -> Any:
+        return self.module["make_optimizer"](self.model)
+
+    def observe(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        self.watching, self.seen = True, {}
+        try:
+            return tuple_of(self.model(*inputs))
+        finally:
+            self.watching = False
+
+    def uses(self, inputs: tuple[Tensor, ...], change: Change | None) -> Mapping[str, float]:
+        self.squares, self.calls, self.change = {}, Counter(), change
+        with torch.no_grad():
+            self.twin(*inputs)
+        return self.squares
 
 
 class _Run:
     """One model in training."""
 
-    def __init__(self, probe: Probe, dims: Mapping[str, int], seed: int, setting: Setting) -> None:
-        self.probe, self.setting = probe, setting
+    def __init__(
+        self, subject: Subject, dims: Mapping[str, int], seed: int, setting: Setting
+    ) -> None:
+        self.subject, self.setting = subject, setting
         torch.manual_seed(seed)
         before = torch.get_default_dtype()
         torch.set_default_dtype(torch.float64)
         try:
-            config = probe.module["Config"](**dims)
-            self.model = probe.module[probe.program.name](config).to(setting.device).eval()
-            with torch.device("meta"):
-                twin = probe.explicit["Config"](**dims)
-                self.twin = probe.explicit[probe.program.name](twin).eval()
+            config = subject.make(dims, setting.device)
         finally:
             torch.set_default_dtype(before)
-        _share(self.model, self.twin)
-        probe.paths = {id(m): _place(name) for name, m in self.model.named_modules()}
+        self.model = subject.model
         self.batch = batch_of(
-            probe.program, config, seed, setting.batch, setting.device, setting.data
+            subject.program, config, seed, setting.batch, setting.device, setting.data
         )
-        self.optimizers = _optimizers(probe.module["make_optimizer"](self.model))
+        self.optimizers = _optimizers(subject.optimizer())
         self.start = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.trained = torch.compile(self.model) if setting.compiled else self.model
         self.first: dict[str, Tensor] = {}
@@ -127,21 +189,17 @@ class _Run:
                 self.train(outputs)
             if step == 0:
                 self.gradients(outputs)
-            self.probe.seen = {}
+            self.subject.seen = {}
         return self.found
 
     def observe(self, step: int) -> tuple[Tensor, ...]:
         """A forward pass with every named value in it."""
-        probe = self.probe
-        probe.watching, probe.seen = True, {}
-        try:
-            outputs = tuple_of(self.model(*self.batch.inputs))
-        finally:
-            probe.watching = False
-        for name, output in zip(probe.program.outputs, outputs, strict=True):
-            if name not in probe.seen:
-                probe._keep(name, (), output)
-        for name, value in probe.seen.items():
+        subject = self.subject
+        outputs = subject.observe(self.batch.inputs)
+        for name, output in zip(subject.program.outputs, outputs, strict=True):
+            if name not in subject.seen:
+                subject.keep(name, (), output)
+        for name, value in subject.seen.items():
             if step == 0:
                 self.first[name] = value.detach().clone()
                 self.add(name, AT_INIT, _rms(value))
@@ -163,22 +221,18 @@ class _Run:
             optimizer.step()
 
     def loss(self, outputs: tuple[Tensor, ...]) -> Tensor:
-        return loss_of(self.probe.program, outputs, self.batch)
+        return loss_of(self.subject.program, outputs, self.batch)
 
     def gradients(self, outputs: tuple[Tensor, ...]) -> None:
-        for name, value in self.probe.seen.items():
+        for name, value in self.subject.seen.items():
             if value.requires_grad and not value.is_leaf:
                 zero = value.grad is None
                 self.add(name, GRADIENT, 0.0 if zero else _rms(value.grad))
 
     def uses(self, step: int) -> None:
         """`W·x` at initialization, `ΔW·x` after each step."""
-        probe = self.probe
-        probe.squares = {}
-        probe.change = None if step == 0 else self.changed
-        with torch.no_grad():
-            self.twin(*self.batch.inputs)
-        for path, square in probe.squares.items():
+        change = None if step == 0 else self.changed
+        for path, square in self.subject.uses(self.batch.inputs, change).items():
             self.add(path, AT_INIT if step == 0 else UPDATE, math.sqrt(square))
 
     @contextmanager
@@ -247,14 +301,6 @@ def _place(name: str) -> tuple[str, tuple[int, ...]]:
     return ".".join(p for p in parts if not p.isdigit()), tuple(
         int(p) for p in parts if p.isdigit()
     )
-
-
-def _share(model: nn.Module, twin: nn.Module) -> None:
-    """Gives a twin the parameters of a model."""
-    modules = dict(twin.named_modules())
-    for name, parameter in model.named_parameters():
-        path, _, own = name.rpartition(".")
-        modules[path].register_parameter(own, parameter)
 
 
 def _optimizers(made: Any) -> list[torch.optim.Optimizer]:

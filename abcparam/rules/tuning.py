@@ -1,4 +1,4 @@
-"""Sweeps, transfer and the data that they train on (P08xx)."""
+"""Sweeps, transfer, the data that they train on, and models written by hand (P08xx)."""
 
 from __future__ import annotations
 
@@ -108,3 +108,48 @@ class SizesDoNotFit(Rule):
     code = "P0810"
     message = "no model can be made: {problem}"
     help = "choose other values with `--set`, `--over` or `--proxy`"
+
+
+class NoModule(Rule):
+    """`--module` names a Python file and the class in it that is measured in place of the emitted
+    model. It is called with the emitted `Config`.
+
+    abcparam coord-check mlp.param --module mine.py:MLP
+    """
+
+    code = "P0820"
+    message = "there is no module `{module}`: {problem}"
+    help = "name a Python file and a class in it: `--module mine.py:MLP`"
+
+
+class ModuleRaises(Rule):
+    """A module that was written by hand raises where it is imported, made or run.
+
+    It is called as the emitted one is: `Class(config)`, with the emitted `Config`; then with the
+    spec's inputs, in double precision. `make_optimizer(model)` of the same file gives an optimizer,
+    or a list of them.
+    """
+
+    code = "P0821"
+    message = "`{module}` fails: {problem}"
+    help = "the class takes the emitted `Config`, and its model the spec's inputs, as float64"
+
+
+class ParametersDiffer(Rule):
+    """The parameters of a module that was written by hand are told apart by their names, which are
+    those of the emitted model's `state_dict`, with `.weight` or without.
+
+    `abcparam compile` writes the emitted model, whose names and shapes are wanted.
+    """
+
+    code = "P0822"
+    message = "the parameters of `{module}` are not those of the spec: {problem}"
+    help = "name and shape them as the emitted model does, or change the spec"
+
+
+class OutputsDiffer(Rule):
+    """A module that was written by hand gives what the spec's `forward` returns, in that order."""
+
+    code = "P0823"
+    message = "the outputs of `{module}` are of shape {found}, the spec's of {wanted}"
+    help = "return what the spec returns: a tensor, or a tuple of them"
