@@ -1,0 +1,41 @@
+"""Loss against learning rate of a perceptron of several widths, µP beside standard.
+
+    python -m examples.reproduce.learning_rates
+
+An analogue of figure 3 of µTransfer (arXiv 2203.03466): widths 64 to 1024 in place of up to 8192,
+SGD, small digits where scikit-learn is installed, else a synthetic task.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import abcparam
+from examples.reproduce.optima import FORMS, options, write
+
+SPEC = Path(__file__).parent / "mlp.param"
+WIDTHS, SMALLEST = (64, 128, 256, 512, 1024), (64, 128)
+OCTAVES, FEW = range(-6, 5), range(-4, 1, 2)
+
+
+def main() -> None:
+    given = options("learning rates of a perceptron", "learning_rates").parse_args()
+    small = given.smallest
+    digits = "digits" if importlib.util.find_spec("sklearn") else None
+    widths = ",".join(map(str, SMALLEST if small else WIDTHS))
+    rates = ",".join(str(2.0**octave) for octave in (FEW if small else OCTAVES))
+    swept = abcparam.sweep(
+        SPEC,
+        [f"width={widths}", f"lr={rates}"],
+        data=given.data or digits,
+        forms=FORMS,
+        seeds=1 if small else 2,
+        steps=10 if small else 150,
+        folder=given.resume or given.out / "runs",
+    )
+    write(swept, ["lr"], given.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The scripts that reproduce figures run from end to end at their smallest size, and what they
+report of optima is so.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from examples.reproduce.optima import drift, violations
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "examples" / "reproduce"
+WRITTEN = {
+    "learning_rates": ("lr.svg", "trials.csv", 12),
+    "transformer_optima": ("out_mult.svg", "trials.csv", 8),
+}
+
+
+def reproduce(script: str, folder: Path) -> str:
+    """What the script prints at its smallest size."""
+    command = [sys.executable, "-m", f"examples.reproduce.{script}", "--smallest"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "--out", str(folder)], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_script_is_run():
+    scripts = {path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text("utf-8")}
+    assert scripts == set(WRITTEN)
+
+
+@pytest.mark.parametrize("script", WRITTEN)
+def test_smallest(script, tmp_path):
+    """A second run reads what the first kept and prints the same."""
+    pytest.importorskip("matplotlib")
+    picture, numbers, count = WRITTEN[script]
+    printed = reproduce(script, tmp_path)
+    with (tmp_path / numbers).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == count
+    assert {row["parametrization"] for row in rows} == {"mup", "sp"}
+    assert (tmp_path / picture).read_text(encoding="utf-8").lstrip().startswith("<?xml")
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.json")}
+    assert kept
+    if script == "learning_rates":
+        assert reproduce(script, tmp_path) == printed
+        assert kept == {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("*.json")}
+
+
+def curve(*losses: float) -> dict[Fraction, float]:
+    return {Fraction(2) ** octave: loss for octave, loss in enumerate(losses)}
+
+
+def test_drift_is_that_of_the_least_loss_in_octaves():
+    found = {64: curve(3, 2, 1, math.inf), 128: curve(1, 1, 1, 1), 256: curve(1, 2, 3, 4)}
+    assert drift(found) == -2
+
+
+def test_violations_are_losses_that_grow_with_the_width():
+    """By more than the margin of 2 %; what diverged at the smaller width is no pair."""
+    found = {64: curve(3, 2, 1, math.inf), 128: curve(3.03, 2.1, math.inf, 1)}
+    assert violations(found) == (2, 3)
