@@ -72,6 +72,8 @@ def check(run: Run, tmp_path: Path):
         options = ("--widths", "64,128,256,512", "--resume", tmp_path / "kept", "--format", "json")
         return run("coord-check", spec, "--module", f"{mine}:{name}", *options, *more)
 
+    checked.spec = spec
+
     return checked
 
 
@@ -140,6 +142,51 @@ def test_the_emitted_model_agrees_as_a_file(run: Run, tmp_path: Path, name: str,
     found = slopes(ran)
     assert found == {key: pytest.approx(emitted[key], abs=1e-6) for key in found}
     assert len(found) == count < len(emitted)
+
+
+BLOCK = """
+block Affine(x) {
+    tensor weight : hidden [width, width]
+    tensor bias   : input  [width] { b = 0 }
+    return weight @ x + bias
+}
+"""
+
+
+def test_a_layer_may_hold_several_tensors(check):
+    """`weight` and `bias` of a block are those of a `Linear`, each measured alone."""
+    check.spec.write_text(
+        SPEC.replace("tensor second  : hidden [width, width]\n", BLOCK).replace(
+            "second @ tanh(h)", "Affine(tanh(h)) as second"
+        )
+    )
+    text = MODEL.replace(
+        "config.width, bias=False)\n        self.readout", "config.width)\n        self.readout"
+    )
+    ran = check(
+        text.replace(
+            "        nn.init", "        nn.init.zeros_(self.second.bias)\n        nn.init", 1
+        )
+    )
+    assert ran.status == 0, ran
+    of_second = [key for key in rows(ran) if key[0].startswith("second")]
+    assert of_second == [
+        ("second.weight", "at_init"),
+        ("second.bias", "at_init"),
+        ("second.weight", "update"),
+        ("second.bias", "update"),
+    ]
+
+
+def test_a_use_that_no_layer_makes_leaves_the_tensor_out(check):
+    """The spec uses `second` once: half of what is made of it must not be taken for the whole."""
+    layer = "self.second(torch.tanh(self.first(x)))"
+    other = "torch.nn.functional.linear(torch.tanh(self.first(x)), self.second.weight)"
+    assert layer in MODEL
+    for use, missing in ((other, {"second"}), (f"{layer} / 2 + {layer} / 2", {"first", "second"})):
+        ran = check(MODEL.replace(layer, use))
+        assert ran.status == 0
+        assert rows(ran).keys() == {key for key in SEEN if key[0] not in missing}
 
 
 WRONG = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -87,7 +87,7 @@ class Foreign(Subject):
             more = f"; and {len(problems) - MOST} more" if len(problems) > MOST else ""
             problem = "; ".join(problems[:MOST]) + more
             raise refused(ParametersDiffer, module=self.written.module, problem=problem)
-        named = {known[_stem(name)]: parameter for name, parameter in mine.items()}
+        named = {known[_key(name, known)]: parameter for name, parameter in mine.items()}
         self.emitted.adopt(named)
         self.paths = {p: _path(self.program, name) for name, p in named.items()}
 
@@ -153,8 +153,8 @@ def _differences(
     mine: Mapping[str, nn.Parameter], theirs: Mapping[str, nn.Parameter]
 ) -> Iterator[str]:
     """What of the parameters is not as in the emitted model, in words."""
-    stems = {_stem(name): (name, tuple(p.shape)) for name, p in mine.items()}
     known = {_stem(name): (name, tuple(p.shape)) for name, p in theirs.items()}
+    stems = {_key(name, known): (name, tuple(p.shape)) for name, p in mine.items()}
     for stem, (name, shape) in known.items():
         if stem not in stems:
             yield f"there is no `{name}` {_shape(shape)}"
@@ -163,6 +163,11 @@ def _differences(
     for stem, (name, _) in stems.items():
         if stem not in known:
             yield f"the spec has no `{name}`"
+
+
+def _key(name: str, known: Container[str]) -> str:
+    """A parameter's name as a stem of the emitted model's, which may itself end in `weight`."""
+    return name if name in known else _stem(name)
 
 
 def _stem(name: str) -> str:
