@@ -5,10 +5,8 @@ report of optima is so.
 from __future__ import annotations
 
 import csv
+import importlib
 import math
-import os
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,19 +18,16 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples" / "reproduce"
 WRITTEN = {
     "learning_rates": ("lr.svg", "trials.csv", 12),
+    "activations": ("activations.svg", "sizes.csv", 24),
     "transformer_optima": ("out_mult.svg", "trials.csv", 8),
 }
 
 
-def reproduce(script: str, folder: Path) -> str:
+def reproduce(script: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """What the script prints at its smallest size."""
-    command = [sys.executable, "-m", f"examples.reproduce.{script}", "--smallest"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, "--out", str(folder)], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    module = importlib.import_module(f"examples.reproduce.{script}")
+    module.main(["--smallest", "--out", str(folder)])
+    return capsys.readouterr().out
 
 
 def test_every_script_is_run():
@@ -41,11 +36,11 @@ def test_every_script_is_run():
 
 
 @pytest.mark.parametrize("script", WRITTEN)
-def test_smallest(script, tmp_path):
+def test_smallest(script, tmp_path, capsys):
     """A second run reads what the first kept and prints the same."""
     pytest.importorskip("matplotlib")
     picture, numbers, count = WRITTEN[script]
-    printed = reproduce(script, tmp_path)
+    printed = reproduce(script, tmp_path, capsys)
     with (tmp_path / numbers).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == count
@@ -53,9 +48,8 @@ def test_smallest(script, tmp_path):
     assert (tmp_path / picture).read_text(encoding="utf-8").lstrip().startswith("<?xml")
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.json")}
     assert kept
-    if script == "learning_rates":
-        assert reproduce(script, tmp_path) == printed
-        assert kept == {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("*.json")}
+    assert reproduce(script, tmp_path, capsys) == printed
+    assert kept == {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("*.json")}
 
 
 def curve(*losses: float) -> dict[Fraction, float]:

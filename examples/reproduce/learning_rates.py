@@ -9,6 +9,7 @@ SGD, small digits where scikit-learn is installed, else a synthetic task.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 
 import abcparam
@@ -16,11 +17,11 @@ from examples.reproduce.optima import FORMS, options, write
 
 SPEC = Path(__file__).parent / "mlp.param"
 WIDTHS, SMALLEST = (64, 128, 256, 512, 1024), (64, 128)
-OCTAVES, FEW = range(-6, 5), range(-4, 1, 2)
+OCTAVES, FEW = range(-6, 4), range(-4, 1, 2)
 
 
-def main() -> None:
-    given = options("learning rates of a perceptron", "learning_rates").parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = options("learning rates of a perceptron", "learning_rates").parse_args(arguments)
     small = given.smallest
     digits = "digits" if importlib.util.find_spec("sklearn") else None
     widths = ",".join(map(str, SMALLEST if small else WIDTHS))
@@ -30,8 +31,7 @@ def main() -> None:
         [f"width={widths}", f"lr={rates}"],
         data=given.data or digits,
         forms=FORMS,
-        seeds=1 if small else 2,
-        steps=10 if small else 150,
+        steps=10 if small else 80,
         folder=given.resume or given.out / "runs",
     )
     write(swept, ["lr"], given.out)

@@ -8,6 +8,7 @@ place of up to 4096, Adam, texts of 32 bytes; without --data of a random grammar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import abcparam
@@ -17,8 +18,8 @@ SPEC = Path(__file__).parent / "transformer.param"
 HYPERS = ("lr", "out_mult")
 
 
-def main() -> None:
-    given = options("optima of a transformer", "transformer_optima").parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = options("optima of a transformer", "transformer_optima").parse_args(arguments)
     small = given.smallest
     rates = range(-8, -5, 2) if small else range(-10, -2)
     multipliers = (0,) if small else (-2, 0, 2)
