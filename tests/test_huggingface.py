@@ -459,7 +459,8 @@ PUBLISHED = [  # example, sizes, parameters
 
 def count(example: str, sizes: dict[str, int], folder: Path) -> int:
     module = load(abcparam.compile(EXAMPLES / f"{example}.param"), folder)
-    (name,) = [n for n in module.__all__ if n not in {"Config", "make_optimizer", "param_groups"}]
+    classes = {n for n in module.__all__ if isinstance(getattr(module, n), type)}
+    (name,) = classes - {"Config"}
     with torch.device("meta"):
         model = getattr(module, name)(module.Config(**sizes))
     return sum(p.numel() for p in model.parameters())
