@@ -3,7 +3,7 @@
     python -m examples.reproduce.activations
 
 An analogue of the coordinate checks of µTransfer (arXiv 2203.03466, appendix D.1) on a perceptron:
-widths 64 to 1024, SGD, changes since initialization on one batch, in double precision.
+widths 64 to 1024, Adam, changes since initialization on one batch, in double precision.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python -m examples.reproduce.learning_rates
 
 An analogue of figure 3 of µTransfer (arXiv 2203.03466): widths 64 to 1024 in place of up to 8192,
-SGD, small digits where scikit-learn is installed, else a synthetic task.
+Adam in place of SGD, small digits where scikit-learn is installed, else a synthetic task.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from examples.reproduce.optima import FORMS, options, write
 
 SPEC = Path(__file__).parent / "mlp.param"
 WIDTHS, SMALLEST = (64, 128, 256, 512, 1024), (64, 128)
-OCTAVES, FEW = range(-6, 4), range(-4, 1, 2)
+OCTAVES, FEW = range(-13, -2), range(-10, -5, 2)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
