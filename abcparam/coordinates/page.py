@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from string import Template
 
 from abcparam.coordinates.check import Checked
 from abcparam.coordinates.judging import AGREES, DISAGREES
 from abcparam.coordinates.plots import figures
 from abcparam.coordinates.text import cells, result
 from abcparam.driver import emit_program
+from abcparam.pages import framed
 from abcparam.pictures import drawn, inline
 from abcparam.report import tensor_row
-from abcparam.resources import read_resource
 
 
 def page(checks: Iterable[Checked]) -> str:
@@ -34,7 +33,7 @@ def page(checks: Iterable[Checked]) -> str:
         "spec": escape(program.source.text),
         "code": escape(emit_program(checked.report)),
     }
-    return Template(read_resource("templates", "coordinates.html")).substitute(values)
+    return framed("coordinates.html", values)
 
 
 def _row(texts: tuple[str, ...], outcome: str) -> str:

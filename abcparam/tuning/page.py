@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from html import escape
-from string import Template
 
+from abcparam.pages import framed
 from abcparam.pictures import drawn, inline
-from abcparam.resources import read_resource
 from abcparam.tuning.plots import figures
 from abcparam.tuning.sweep import Swept
 from abcparam.tuning.text import best_rows, moves
@@ -26,7 +25,7 @@ def page(swept: Swept) -> str:
         "figures": "\n".join(inline(name, svg) for name, svg in pictures),
         "spec": escape(program.source.text),
     }
-    return Template(read_resource("templates", "sweep.html")).substitute(values)
+    return framed("sweep.html", values)
 
 
 def _cells(tag: str, texts: tuple[str, ...]) -> str:
