@@ -246,28 +246,52 @@ class _Reasons:
         return rules.ConstantEpsilon.at(first.span, where=where, **fields)
 
     def _decay(self) -> list[Diagnostic]:
-        acting: dict[Size, list[Parameter]] = {}
+        nought = self.graph.context.nought
+        acting: dict[tuple[str, Size, Size], list[Parameter]] = {}
         for law in self.judgement.tensors:
             p = law.parameter
+            if p.tensor.frozen or not p.has_decay or p.weights.is_zero:
+                continue
             rule = self.program.optimizers[p.tensor.optimizer].rule
-            decay = p.tensor.weight_decay
-            if rule.decoupled and not p.tensor.frozen and decay is not None and decay.value.terms:
-                acting.setdefault(p.decay - p.c, []).append(p)
-        nought = self.graph.context.nought
-        return [self._fades(size, found) for size, found in acting.items() if size != nought]
+            size = rule.decays(p)
+            if rule.adds_decay and size != nought:
+                acting.setdefault(("", size, nought), []).append(p)
+            elif not rule.adds_decay and (size != nought or rule.drowned(p)):
+                pull, gradient = p.decay + p.weights, rule.beside(p)
+                acting.setdefault((rule.name, pull, gradient), []).append(p)
+        return [
+            self._joins(*key, found) if key[0] else self._fades(key[1], found)
+            for key, found in acting.items()
+        ]
 
     def _fades(self, size: Size, found: list[Parameter]) -> Diagnostic:
-        first = found[0].tensor
-        also = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        fields = {"name": first.path, "also": also, "size": size}
+        fields = {"name": found[0].tensor.path, "also": _also(found), "size": size}
+        span = found[0].tensor.span
         if size > self.graph.context.nought:
-            return rules.DecayGrows.at(first.span, **fields)
-        ratio = " * ".join(
-            f"({n} / base({n}))^({v})" if v != 1 else f"{n} / base({n})"
-            for n, v in (-size).exponents().items()
-            if v
+            return rules.DecayGrows.at(span, remedy=f"… / ({_powers(size)})", **fields)
+        return rules.DecayVanishes.at(span, remedy=f"… * {_powers(-size)}", **fields)
+
+    def _joins(
+        self, optimizer: str, pull: Size, gradient: Size, found: list[Parameter]
+    ) -> Diagnostic:
+        effect = "drowns it" if pull > gradient else "vanishes beside it"
+        fields = {"name": found[0].tensor.path, "also": _also(found), "optimizer": optimizer}
+        return rules.CoupledDecay.at(
+            found[0].tensor.span, pull=pull, gradient=gradient, effect=effect, **fields
         )
-        return rules.DecayVanishes.at(first.span, remedy=f"… * {ratio}", **fields)
+
+
+def _also(found: list[Parameter]) -> str:
+    return f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+
+
+def _powers(size: Size) -> str:
+    """`width / base(width)`: the ratio to base of what grows with a size."""
+    return " * ".join(
+        f"({n} / base({n}))^({v})" if v != 1 else f"{n} / base({n})"
+        for n, v in size.exponents().items()
+        if v
+    )
 
 
 def _crossing(program: Program, parameter: Parameter, gap: Size, gradient: float) -> str:

@@ -48,6 +48,16 @@ class Parameter:
         self.entry = self.u = self.gamma = zero
 
     @property
+    def weights(self) -> Size:
+        """Size of an entry of w: initial, and of its updates."""
+        return (self.sigma + self.a) | self.entry
+
+    @property
+    def has_decay(self) -> bool:
+        """Whether its optimizer decays it by a factor that is not nought."""
+        return self.tensor.weight_decay is not None and bool(self.tensor.weight_decay.value.terms)
+
+    @property
     def has_epsilon(self) -> bool:
         """Whether its optimizer adds an epsilon that is not nought."""
         epsilon = self.tensor.epsilon

@@ -25,7 +25,7 @@ class Adafactor(Rule):
     decoupled = True
 
     def entry(self, parameter: Parameter, gamma: Size) -> Size:
-        weights = (parameter.sigma + parameter.a) | parameter.entry
+        weights = parameter.weights
         return -parameter.c if weights.is_zero else weights - parameter.c
 
 

@@ -40,6 +40,29 @@ class Rule:
         """The rule with these words for its settings."""
         return self
 
+    @property
+    def adds_decay(self) -> bool:
+        """Whether decay adds to an update, rather than takes a share of it: an update that is
+        proportional to its gradient adds whatever the gradient is made of.
+        """
+        return self.decoupled or self.gauge == 2
+
     def entry(self, parameter: Parameter, gamma: Size) -> Size:
         """Size of an entry of an update of w, from the size of its gradient `gamma` (not zero)."""
         raise NotImplementedError
+
+    def beside(self, parameter: Parameter) -> Size:
+        """Size of what coupled weight decay is added to: the gradient."""
+        return parameter.gamma
+
+    def drowned(self, parameter: Parameter) -> bool:
+        """Whether coupled weight decay exceeds the gradient of which it takes a share."""
+        return parameter.decay + parameter.weights > self.beside(parameter)
+
+    def decays(self, parameter: Parameter) -> Size:
+        """Size of the part of w that weight decay takes in one step."""
+        if self.adds_decay:
+            return parameter.decay - parameter.c
+        pull = parameter.decay + parameter.weights
+        total = pull | self.beside(parameter)
+        return self.entry(parameter, total) + pull - total - parameter.weights

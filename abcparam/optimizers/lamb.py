@@ -65,8 +65,11 @@ class LAMB(Rule):
     settings = {"betas": ("0.9", "0.999"), "eps": "1e-6", "weight_decay": 0}
 
     def entry(self, parameter: Parameter, gamma: Size) -> Size:
-        weights = (parameter.sigma + parameter.a) | parameter.entry
+        weights = parameter.weights
         return -parameter.c if weights.is_zero else weights - parameter.c
+
+    def beside(self, parameter: Parameter) -> Size:
+        return parameter.c.space.nought
 
 
 class LARS(LAMB):
@@ -79,8 +82,11 @@ class LARS(LAMB):
     settings = {"momentum": 0, "weight_decay": 0}
 
     def entry(self, parameter: Parameter, gamma: Size) -> Size:
-        weights = (parameter.sigma + parameter.a) | parameter.entry
+        weights = parameter.weights
         return gamma - parameter.c if weights.is_zero else weights - parameter.c
+
+    def beside(self, parameter: Parameter) -> Size:
+        return parameter.gamma
 
 
 OPTIMIZERS = (LAMB(), LARS())

@@ -162,8 +162,8 @@ class ConstantEpsilon(Rule):
 
 
 class DecayVanishes(Rule):
-    """Decoupled weight decay multiplies weights by `1 - lr * weight_decay` in each step (torch's
-    AdamW). Where the learning rate falls as n^-c, a constant weight decay has no effect in the
+    """Weight decay multiplies weights by `1 - lr * weight_decay` in each step (torch's AdamW, and
+    SGD). Where the learning rate falls as n^-c, a constant weight decay has no effect in the
     limit.
 
     `weight_decay` proportional to n^c keeps the product: `weight_decay = wd * width / base(width)`.
@@ -180,8 +180,11 @@ class DecayVanishes(Rule):
 
 
 class DecayGrows(Rule):
-    """Decoupled weight decay multiplies weights by `1 - lr * weight_decay` in each step. Where this
-    product grows with the width, the weights are wiped out.
+    """Weight decay multiplies weights by `1 - lr * weight_decay` in each step, decoupled or SGD's.
+    Where this product grows with the width, the weights are wiped out.
+
+    Under SGD in `mup` the learning rates of input and output tensors grow with the width: their
+    decay has to fall, `weight_decay = wd / (width / base(width))`, or be nought.
     """
 
     code = "P0604"
@@ -190,7 +193,27 @@ class DecayGrows(Rule):
         "weight decay acts on `{name}`{also} as lr * weight_decay = {size}: it grows with the width"
     )
     label = "grows with the width"
-    help = "let weight_decay fall as the learning rate grows"
+    help = "let weight_decay fall as the learning rate grows: `weight_decay = {remedy}`"
+
+
+class CoupledDecay(Rule):
+    """Coupled weight decay adds `weight_decay * w` to the gradient (torch's Adam, RMSprop, Adagrad,
+    NAdam, Adamax; LARS) or to Adam's update (LAMB), and the optimizer divides the sum by its size.
+    Where the decay is the larger part at large width, weights follow it alone; where it is the
+    smaller, it has no effect in the limit.
+
+    In `mup` a hidden gradient falls as n^-1 and hidden weights as n^(-1/2): no power of the width
+    keeps both. Decoupled decay does: AdamW's.
+    """
+
+    code = "P0607"
+    severity = "warning"
+    message = (
+        "under {optimizer} weight decay of size {pull} joins the update of `{name}`{also}, of size "
+        "{gradient} before it is scaled: it {effect} at large width"
+    )
+    label = "the optimizer sees their sum"
+    help = "decoupled weight decay (`adamw`) acts on the weights alone, as lr * weight_decay"
 
 
 class OtherAlignment(Rule):
