@@ -12,7 +12,7 @@ from typing import Any
 from abcparam.diagnostics import Diagnostic, SpecError, render
 from abcparam.driver import compared, explained, gauged, judged, load, report
 from abcparam.parse import read
-from abcparam.program import VERDICTS, Program
+from abcparam.program import GAUGES, VERDICTS, Program
 from abcparam.report import Report, invalid
 from abcparam.source import Source
 
@@ -157,8 +157,8 @@ def _compile_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--gauge",
-        choices=["as-written", "plain", "single-group", "unit"],
-        default="as-written",
+        choices=GAUGES,
+        default=GAUGES[0],
         help="the same training in other weights",
     )
     command.add_argument("--require", choices=VERDICTS, help="refuse a spec whose verdict is less")

@@ -17,7 +17,7 @@ from abcparam.calculus.rounds import train
 from abcparam.fix import Change, propose, values_of
 from abcparam.judge import judge
 from abcparam.parse import parse, read
-from abcparam.program import GOALS, Program
+from abcparam.program import GAUGES, GOALS, Program
 from abcparam.reasons import reasons
 from abcparam.record import replace
 from abcparam.report import Report
@@ -106,9 +106,9 @@ def compile(source: str | Path | Source, gauge: str = "as-written", **overrides:
 @at_work()
 def gauged(program: Program, gauge: str) -> Program:
     """The program in a gauge."""
-    if gauge == "as-written":
+    if gauge == GAUGES[0]:
         return program
-    from abcparam.regauge import GAUGES, in_gauge
+    from abcparam.regauge import in_gauge
     from abcparam.views.training import require_single_groups
 
     if gauge not in GAUGES:

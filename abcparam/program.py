@@ -31,6 +31,7 @@ VERDICTS = (  # worst first
 GOALS = ("maximal-update", "kernel", "stable")  # what `solve` can make of a spec
 
 OWN = ""  # the key of an exponent that is about the tensor's own width
+GAUGES = ("as-written", "plain", "single-group", "unit")  # the first is the spec's own
 
 Shape = tuple[Polynomial, ...]
 
@@ -362,7 +363,7 @@ class Program(Record):
     output_span: Span = START
     imports: tuple[str, ...] = ()  # paths, as written
     chosen: Mapping[str, Fraction] = {}  # values that symbols were given
-    gauge: str = "as-written"
+    gauge: str = GAUGES[0]
     warnings: tuple[Diagnostic, ...] = ()  # what is worth knowing about how it is written
 
     def called(self, call: Invoke, caller: Module) -> Module:

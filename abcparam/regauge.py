@@ -13,13 +13,12 @@ from abcparam import syntax
 from abcparam.diagnostics import Diagnostic, SpecError
 from abcparam.optimizers.base import Rule
 from abcparam.polynomials import number
-from abcparam.program import OWN, Affine, Amount, Init, Program, Tensor
+from abcparam.program import GAUGES, OWN, Affine, Amount, Init, Program, Tensor
 from abcparam.record import Record, replace
 from abcparam.resolve.amounts import at_base
 from abcparam.rules import gauges as rules
 
 ONE = Amount(syntax.Number(Fraction(1)), number(1))
-GAUGES = ("as-written", "plain", "single-group", "unit")
 
 
 class Kappa(Record):
@@ -35,7 +34,7 @@ class Kappa(Record):
 
 def in_gauge(program: Program, gauge: str) -> Program:
     """The program in a gauge; raises `SpecError` where that would not be the same training."""
-    if gauge == "as-written":
+    if gauge == GAUGES[0]:
         return program
     choose = {"plain": _plain, "single-group": _single, "unit": _unit}[gauge]
     errors: list[Diagnostic] = []

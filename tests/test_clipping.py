@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 
 import abcparam
 from abcparam.optimizers import optimizers
@@ -117,6 +118,39 @@ def test_each_of_several_optimizers_clips_its_own(tmp_path: Path):
     first, second, readout = (p.grad for p in model.parameters())
     assert second is not None and second.norm() == pytest.approx(0.01, rel=1e-3)
     assert torch.equal(first, before[0]) and torch.equal(readout, before[2])  # type: ignore[arg-type]
+
+
+def test_muon_clips_its_matrices(tmp_path: Path):
+    """Muon's own update hides the length of a gradient; its momentum buffer shows it."""
+    several = "optimizer muon for hidden { lr = lr, clip_norm = 0.01 }\noptimizer adam { lr = lr }"
+    model, (muon, _) = made(SPEC.format(optimizer=several, c="0"), tmp_path)
+    buffers = []
+    for _ in range(2):
+        backward(model)
+        muon.step()
+        (second,) = muon.param_groups[0]["params"]
+        assert second.grad.norm() == pytest.approx(0.01, rel=1e-3)
+        buffers.append(second.grad.clone())
+    buffer = muon.state[second]["momentum_buffer"]
+    torch.testing.assert_close(buffer, 0.05 * (0.95 * buffers[0] + buffers[1]))
+
+
+def test_a_compiled_step_clips(tmp_path: Path):
+    """And makes no new graph from step to step."""
+    model, optimizer = made(spec(name="adam"), tmp_path)
+    plain, other = copy.deepcopy((model, optimizer))
+    for group in optimizer.param_groups:
+        group["lr"] = torch.tensor(group["lr"], dtype=torch.float64)
+    torch._dynamo.reset()
+    graphs = CompileCounter()
+    step = torch.compile(optimizer.step, backend=graphs)
+    for _ in range(4):
+        backward(model)
+        step()
+        backward(plain)
+        other.step()
+    same(model, plain)
+    assert graphs.frame_count == 1
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "(1, 2)"])

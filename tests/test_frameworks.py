@@ -28,9 +28,11 @@ RATES = (1e-2, 1e-2 / 4)
 
 
 def test_two_processes(tmp_path: Path):
-    """FSDP2 over gloo, and torch.distributed.checkpoint."""
+    """FSDP2 over gloo, with clipping and without, and torch.distributed.checkpoint."""
     script = Path(__file__).parent / "two_processes.py"
     (tmp_path / "mlp.py").write_text(abcparam.compile(SPEC), encoding="utf-8")
+    clipped = SPEC.replace("adam { lr = lr, eps = 1e-12", "sgd { lr = lr, clip_norm = 0.01")
+    (tmp_path / "clipped.py").write_text(abcparam.compile(clipped), encoding="utf-8")
     commands = [[sys.executable, str(script), str(tmp_path), str(rank)] for rank in (0, 1)]
     runs = [
         subprocess.Popen(c, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -34,6 +35,37 @@ forward(x : [pixels]) {{
 optimizer {optimizer}
 loss cross_entropy
 """
+GPT = """model GPT
+dim width -> inf, base = 16
+dim depth -> inf after width, base = 2
+dim head = 4
+dim heads = width / head
+dim vocab = 11
+dim context = 6
+hyper lr = 1e-3
+parametrization mup
+tensor token   : input [vocab, width]
+tensor place   : input [context, width]
+tensor readout : output [vocab, width]
+tensor last    : input [width] {{ init = ones }}
+forward(tokens : index(vocab) [context]) {{
+    x = embed(token, tokens) + place
+    repeat depth as layers {{
+        tensor query, key, value : hidden [width, width]
+        tensor project : hidden [width, width]     {{ a[depth] = 1/2, c[depth] = 1/2 }}
+        tensor up      : hidden [2 * width, width]
+        tensor down    : hidden [width, 2 * width] {{ a[depth] = 1/2, c[depth] = 1/2 }}
+        tensor gain, shift : input [width] {{ init = ones }}
+        n = layernorm(x, gain = gain, bias = shift)
+        y = attention(query @ n, key @ n, value @ n, heads = heads, scale = head^-1, causal = true)
+        x = x + project @ y
+        x = x + down @ gelu(up @ rmsnorm(x))
+    }}
+    return readout @ rmsnorm(x, gain = last)
+}}
+optimizer {optimizer}
+loss cross_entropy
+"""
 X = torch.linspace(-1, 1, 96, dtype=torch.float64).reshape(8, 12).sin()
 LABELS = torch.arange(8) % 5
 STEPS = 50
@@ -46,18 +78,27 @@ def spec(optimizer: str, changes: str = "") -> str:
 def outputs(text: str, gauge: str, folder: Path) -> tuple[Tensor, list[dict[str, object]]]:
     """What the model says at each of 50 steps at four times its base, and its groups."""
     module = load(abcparam.compile(text, gauge=gauge), folder)
-    model = module.MLP(module.Config(width=64)).double()
+    return trained(module, module.MLP(module.Config(width=64)), X, LABELS)
+
+
+def trained(
+    module: Any, model: nn.Module, inputs: Tensor, labels: Tensor
+) -> tuple[Tensor, list[dict[str, object]]]:
+    model.double()
     torch.manual_seed(0)
-    model.reset_parameters()
-    optimizer, found = module.make_optimizer(model), []
+    model.reset_parameters()  # type: ignore[operator]
+    made, found = module.make_optimizer(model), []
+    optimizers = made if isinstance(made, list | tuple) else [made]
     for _ in range(STEPS):
-        y = model(X)
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(y, LABELS).backward()
-        optimizer.step()
+        y = model(inputs)
+        model.zero_grad()
+        nn.functional.cross_entropy(y.flatten(0, -2), labels.flatten()).backward()
+        for optimizer in optimizers:
+            optimizer.step()
         found.append(y.detach())
-    module.check_param_groups(optimizer)
-    return torch.stack(found), optimizer.param_groups
+    for optimizer in optimizers:
+        module.check_param_groups(optimizer)
+    return torch.stack(found), [group for o in optimizers for group in o.param_groups]
 
 
 TRAINED = {
@@ -68,6 +109,9 @@ TRAINED = {
     "adamax": "adamax { lr = lr, eps = 1e-4 }",
     "rmsprop": "rmsprop { lr = 0.3 * lr, eps = 1e-4 }",
     "adagrad": "adagrad { lr = lr, eps = 1e-4 }",
+    "lion": "lion { lr = 0.1 * lr, weight_decay = 0.1 }",
+    "signsgd": "signsgd { lr = 0.1 * lr, momentum = 0.9 }",
+    "several": "sgd for hidden { lr = lr, momentum = 0.9 }\noptimizer adam { lr = lr, eps = 1e-4 }",
 }
 
 
@@ -88,6 +132,8 @@ def test_training_is_the_same(name: str, gauge: str, tmp_path: Path):
         ("sgd { lr = lr, momentum = 0.9 }", ""),
         ("adam { lr = lr, eps = 0 }", ""),
         ("adamax { lr = lr, eps = 0 }", ""),
+        ("nadam { lr = 0.1 * lr, eps = 0 }", ""),
+        ("lion { lr = 0.1 * lr }", ""),
         (
             "adam { lr = lr, eps = 1e-4 }",
             "{ input { d = 0 }, hidden { d = -1 }, output { d = 0 } }",
@@ -101,7 +147,31 @@ def test_a_single_group_trains_the_same(optimizer: str, changes: str, tmp_path: 
     wanted, several = outputs(text, "as-written", tmp_path)
     found, groups = outputs(text, "single-group", tmp_path)
     assert len(several) > 1 and len(groups) == 1
-    assert groups[0]["lr"] == 1e-3 and groups[0]["lr_scale"] == 1
+    assert groups[0]["lr"] in (1e-3, 1e-4) and groups[0]["lr_scale"] == 1
+    torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
+
+
+GPTS = [
+    ("adamw { lr = lr, eps = 1e-4, weight_decay = 0.1 }", "plain"),
+    ("adamw { lr = lr, eps = 1e-4, weight_decay = 0.1 }", "unit"),
+    ("adam { lr = lr, eps = 0 }", "single-group"),
+    ("sgd { lr = lr, momentum = 0.9 }", "single-group"),
+    ("sgd for hidden { lr = lr }\noptimizer adam { lr = lr, eps = 0 }", "unit"),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "gauge"), GPTS)
+def test_a_transformer_trains_the_same(optimizer: str, gauge: str, tmp_path: Path):
+    """Gains and shifts of norms, and exponents of the depth, at twice the width and depth."""
+    text = GPT.format(optimizer=optimizer)
+    tokens = torch.arange(24).reshape(4, 6).square() % 11
+    ran = []
+    for name in ("as-written", gauge):
+        module = load(abcparam.compile(text, gauge=name), tmp_path)
+        model = module.GPT(module.Config(width=32, depth=4))
+        ran.append(trained(module, model, tokens, tokens.roll(-1, 1))[0])
+    wanted, found = ran
+    assert (wanted[-1] - wanted[0]).abs().max() > 0.001
     torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
 
 

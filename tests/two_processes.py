@@ -29,6 +29,12 @@ def take_steps(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -
     return loss.detach()
 
 
+def norm_of_gradients(model: nn.Module) -> float:
+    return float(
+        nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+    )
+
+
 def made(mlp: Any, mesh: Any = None) -> tuple[nn.Module, torch.optim.Optimizer]:
     """The same weights on every process; sharded over the mesh, where there is one."""
     torch.manual_seed(0)
@@ -49,6 +55,10 @@ def main(folder: str, rank: int) -> None:
     mlp.check_param_groups(optimizer)
     assert all(p.to_local().numel() < p.numel() for p in model.parameters())  # type: ignore[operator]
     torch.testing.assert_close(take_steps(model, optimizer, 5), take_steps(*whole, 5))
+    clipped = importlib.import_module("clipped")
+    one, other = made(clipped), made(clipped, mesh)
+    torch.testing.assert_close(take_steps(*other, 5), take_steps(*one, 5))
+    assert norm_of_gradients(one[0]) < 0.011
     saved = dict(zip(("model", "optimizer"), get_state_dict(model, optimizer), strict=True))
     checkpoints.save(saved, checkpoint_id=os.path.join(folder, "checkpoint"))
     late, fresh = made(mlp, mesh)

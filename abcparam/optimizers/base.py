@@ -20,7 +20,7 @@ class Rule:
     settings: ClassVar[Mapping[str, object]]  # name -> default; lr has none
     decoupled: ClassVar[bool] = False  # weight decay multiplies the weights, whatever the gradient
     epsilon: ClassVar[bool] = False  # divides by a root plus `eps`
-    fused: ClassVar[bool] = False  # whether its torch class has fused kernels
+    fused: ClassVar[bool] = False  # has fused kernels that take sharded tensors too
     stacks: ClassVar[bool] = False  # an entry of an update is lr times what its gradients make
     helper: ClassVar[str] = ""  # its class, where torch.optim has none
     spectral: ClassVar[bool] = False  # the entry of an update is a spectral norm

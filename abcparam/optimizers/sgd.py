@@ -19,7 +19,7 @@ class SGD(Rule):
     gauge = 2
     stacks = True
     torch = "SGD"
-    fused = True
+    fused = False  # torch's kernel takes no sharded tensors
     settings = {"momentum": 0, "nesterov": False, "weight_decay": 0}
 
     def entry(self, parameter: Parameter, gamma: Size) -> Size:

@@ -113,7 +113,7 @@ def param_groups(model: nn.Module) -> list[dict[str, Any]]:
 def make_optimizer(model: nn.Module) -> torch.optim.SGD:
     """SGD over `param_groups(model)`."""
     groups = param_groups(model)
-    return torch.optim.SGD(groups, fused=_fused(groups))
+    return torch.optim.SGD(groups)
 
 
 def check_param_groups(optimizer: torch.optim.Optimizer) -> None:
@@ -150,9 +150,3 @@ def _parameters(model: nn.Module) -> dict[str, list[nn.Parameter]]:
         parts = [p for p in name.split(".") if not p.isdigit() and p not in _WRAPPERS]
         found.setdefault(".".join(parts), []).append(parameter)
     return found
-
-
-def _fused(groups: list[dict[str, Any]]) -> bool | None:
-    """True where all devices have fused kernels; None leaves it to PyTorch."""
-    devices = {p.device.type for group in groups for p in group["params"]}
-    return None if devices - {"cpu", "cuda", "mps", "xpu"} else True
