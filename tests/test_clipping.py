@@ -207,3 +207,15 @@ def test_clipping_changes_the_verdict():
     """
     settings = "clip_norm = 1", "momentum = 0"
     assert [abcparam.check(spec(s)).verdict for s in settings] == ["kernel", "unstable"]
+
+
+CLIPPED = ["-3/2", "-1/2", "1/2"]
+
+
+@pytest.mark.parametrize(("setting", "rates"), [("", ["-1", "0", "1"]), ("clip_norm = 1", CLIPPED)])
+def test_solve_finds_the_rates_of_sgd(setting: str, rates: list[str]):
+    """Clipping divides gradients by the largest, the readout's, whose norm grows as n^(1/2)."""
+    text = spec(setting, c="?").replace("output { a = 0, b = 1/2,", "output { a = 0, b = 1,")
+    solved = abcparam.solve(text.replace("lr, }", "lr }"))
+    laws = abcparam.check(solved).judgement.tensors
+    assert [str(law.parameter.c.exponents()["width"]) for law in laws] == rates
