@@ -216,11 +216,10 @@ class _Reasons:
         for law in self.judgement.tensors:
             p = law.parameter
             rule = self.program.optimizers[p.tensor.optimizer].rule
-            epsilon = p.tensor.epsilon
             if (
                 rule.epsilon
-                and epsilon
-                and epsilon.value.terms
+                and not p.tensor.frozen
+                and p.has_epsilon
                 and -p.d > p.gamma
                 and p.gamma.vectors
             ):

@@ -24,6 +24,8 @@ class Space:
     whole.
     """
 
+    follows = True  # whether sizes can be compared, and so directions of changes followed
+
     def __init__(self, dims: Mapping[str, tuple[int, Fraction]], denominators: set[int]) -> None:
         """`dims` maps each growth dim to its group (0 is the first limit) and its rate."""
         self.names = tuple(dims)

@@ -53,6 +53,18 @@ class Product(Node):
         summed = self._aligned()
         return (y.s + summed, x.s + summed)
 
+    def aligned(self) -> Size:
+        """A factor that is the same all along an axis points where the other one does."""
+        if self.contracted > self.context.nought:
+            return self.d
+        size = self.context.zero
+        for index, lacking in enumerate(self.broadcast):
+            x, other = self.inputs[index], self.inputs[1 - index]
+            if x.d.vectors:
+                spread = x.d + ((other.s - lacking.half()) | other.along)
+                size = size | (spread if lacking > self.context.nought else x.along + other.s)
+        return size
+
     def back_initial(self) -> Sequence[Size]:
         x, y = self.inputs
         return (y.s0 + self.broadcast[0].half(), x.s0 + self.broadcast[1].half())

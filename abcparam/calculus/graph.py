@@ -89,7 +89,10 @@ class Builder:
     def __init__(self, program: Program, space: Space) -> None:
         self.program = program
         self.space = space
-        self.context = Context(space.nought, space.zero, space.unbounded, program.alignment)
+        follows = space.follows and program.alignment == "tensor-programs"
+        self.context = Context(
+            space.nought, space.zero, space.unbounded, program.alignment, follows
+        )
         self.nodes: list[Node] = []
         self.streams: list[Enter] = []
         self.inside: Size | None = None  # the size of the infinite repeat at hand

@@ -67,7 +67,17 @@ class Linear(Node):
             return self._change_gain() + x.s0
         return self.parameter.sigma + self.rho_in.half() + x.s0
 
+    def _random_gain(self) -> Size:
+        return self.parameter.sigma + self.rho_in.half()
+
+    def _along_gain(self) -> Size:
+        """Onto what reads the result: rows of what comes after, through W and its transpose."""
+        return self.parameter.sigma + self.rho_in - self.rho_out.half()
+
     def _change_gain(self) -> Size:
+        (x,) = self.inputs
+        if self._is_strayed_from:
+            return self._random_gain() | (self._along_gain() + x.along - x.d)
         return change_gain(self.parameter, self.rho_in, self.rho_out, self.context.alignment)
 
     def _update_gain(self) -> Size:
@@ -75,6 +85,25 @@ class Linear(Node):
 
     def gains(self) -> Sequence[Size]:
         return (self._change_gain(),)
+
+    def change(self) -> tuple[Size, Size]:
+        (x,) = self.inputs
+        if not self._is_strayed_from:
+            return super().change()
+        coherent = self.update() | (self._random_gain() + x.dc)
+        along = self._along_gain() + x.along
+        if x.dc.vectors:
+            return coherent | along, self._random_gain() + x.dr
+        return coherent, (self._random_gain() + x.dr) | along
+
+    @property
+    def _is_strayed_from(self) -> bool:
+        return self.inputs[0].strays and not self.tied
+
+    def aligned(self) -> Size:
+        if self.tied:
+            return self.d
+        return self.update() | ((self._along_gain() + self.inputs[0].along) & self.d)
 
     def bound_gains(self) -> Sequence[Size]:
         return (self._change_gain() | self._update_gain(),)

@@ -30,17 +30,21 @@ class Context(NamedTuple):
     zero: Size  # exactly zero
     unbounded: Size
     alignment: str
+    follows: bool  # whether the part of a change that points along its readers is followed
 
 
 class Node:
     """One activation. `s0` is its size at init, `dc` and `dr` those of its coherent and random
     change.
 
-    `g0`, `gc`, `gr` are the same for the gradient, `bc` and `br` the bounds on `dc` and `dr`.
-    `centred`: zero mean at init. `maps`: the tensors whose products it last came from.
+    `along` is the part of its change that points along what reads it: all of it but where a change
+    goes through finitely many numbers. `g0`, `gc`, `gr` are sizes of the gradient and its change,
+    `bc` and `br` the bounds on `dc` and `dr`. `centred`: zero mean at init. `maps`: the tensors
+    whose products it last came from.
     """
 
     __slots__ = (
+        "along",
         "bc",
         "br",
         "centred",
@@ -69,7 +73,7 @@ class Node:
         self.placed = False  # whether it stands in the graph
         self.repeated: Size | None = None  # the size of an infinite repeat that shares its tensor
         zero = context.zero
-        self.s0 = self.dc = self.dr = zero
+        self.s0 = self.dc = self.dr = self.along = zero
         self.g0 = self.gc = self.gr = zero
         self.bc = self.br = context.unbounded
         self.centred: bool = all(x.centred for x in self.inputs)
@@ -151,6 +155,28 @@ class Node:
             if x.dr.vectors:
                 random = random | (gain + x.dr)
         return self.clamp(coherent), self.clamp(random)
+
+    def aligned(self) -> Size:
+        """The part of its change that points along what reads it. Default: all of it."""
+        return self.d
+
+    def passed_along(self) -> Size:
+        """The same, of a node that passes directions on as they are."""
+        size = self.update()
+        for gain, x in zip(self.gains(), self.inputs, strict=True):
+            if x.along.vectors:
+                size = size | (gain + x.along)
+        return self.clamp(size)
+
+    def move(self) -> None:
+        """Takes the change of its inputs and of its own tensor."""
+        self.dc, self.dr = self.change()
+        self.along = self.aligned() if self.context.follows else self.d
+
+    @property
+    def strays(self) -> bool:
+        """Whether less than all of its change points along what reads it."""
+        return self.context.follows and self.along < self.d
 
     def back(self) -> Iterable[tuple[Node, Size, Size, Size]]:
         """(input, g0, gc, gr): what its gradient contributes to those of its inputs."""

@@ -38,6 +38,9 @@ class Norm(Node):
     def _back(self, size: Size) -> Size:
         return -(size | self.context.nought) if self.inputs[0].s0.is_zero else -size
 
+    def aligned(self) -> Size:
+        return self.passed_along()
+
     def back_initial(self) -> Sequence[Size]:
         return (self._back(self.inputs[0].s0),)
 

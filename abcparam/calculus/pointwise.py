@@ -45,6 +45,9 @@ class Pointwise(Node):
     def gains(self) -> Sequence[Size]:
         return (self.inputs[0].s,) if self.shape.degree == 2 else (self.context.nought,)
 
+    def aligned(self) -> Size:
+        return self.passed_along()
+
     def back_initial(self) -> Sequence[Size]:
         x = self.inputs[0]
         if self.shape.degree == 2:

@@ -53,7 +53,7 @@ def rerun(graph: Graph, rounds: int) -> int:
     for parameter in graph.parameters:
         parameter.entry = parameter.u = zero
     for node in graph.nodes:
-        node.dc = node.dr = zero
+        node.dc = node.dr = node.along = zero
     for stream in graph.streams:
         stream.forget()
     backward(graph)
@@ -83,7 +83,7 @@ def forward(graph: Graph) -> None:
     """Changes of every activation, from the sizes of updates."""
     for _ in graph.passes():
         for node in graph.nodes:
-            node.dc, node.dr = node.change()
+            node.move()
 
 
 def backward(graph: Graph) -> None:

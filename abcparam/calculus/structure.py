@@ -24,6 +24,14 @@ class Sum(Node):
         super().__init__(context, inputs, span)
         self.broadcast = tuple(broadcast)
 
+    def aligned(self) -> Size:
+        """A change that is the same all along an axis points nowhere in particular."""
+        size = self.context.zero
+        for lacking, x in zip(self.broadcast, self.inputs, strict=True):
+            if x.along.vectors:
+                size = size | (x.along - lacking.half())
+        return size
+
     def back_initial(self) -> Sequence[Size]:
         return [size.half() for size in self.broadcast]
 
@@ -38,6 +46,9 @@ class Same(Node):
     """What leaves sizes as they are: reshapes, slices, dropout, rotary positions, pooling."""
 
     __slots__ = ()
+
+    def aligned(self) -> Size:
+        return self.passed_along()
 
 
 class Largest(Node):
@@ -68,6 +79,9 @@ class Scale(Node):
 
     def gains(self) -> Sequence[Size]:
         return (self.factor,)
+
+    def aligned(self) -> Size:
+        return self.passed_along()
 
     def back_initial(self) -> Sequence[Size]:
         return (self.factor,)

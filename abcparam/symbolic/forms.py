@@ -46,6 +46,8 @@ class SymbolicSpace:
     rate one stands for all.
     """
 
+    follows = False
+
     def __init__(self, dims: Mapping[str, tuple[int, Fraction]], symbols: Sequence[str]) -> None:
         self.names = tuple(dims)
         self.premises = Premises(symbols, Order(tuple(dims.values()), len(symbols)))

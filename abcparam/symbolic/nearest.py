@@ -83,7 +83,8 @@ def _cost(moves: Moves, suspects: Sequence[str]) -> tuple[Fraction, int, list[in
 
 def _changes(program: Program, places: Sequence[Place]) -> Iterator[Moves]:
     """Every smallest set of the places with which maximal updates are had, and the least moves of
-    each.
+    each. None where symbols find nothing wrong: they take all of a change to point along what reads
+    it.
     """
     symbolic, named = with_symbols(program, places)
     try:
@@ -93,7 +94,7 @@ def _changes(program: Program, places: Sequence[Place]) -> Iterator[Moves]:
     premises = Premises(tuple(named))
     premises.assume(Some(tuple(case.condition("maximal-update") for case in cases)))
     moves = [_move(program, premises, named, symbol) for symbol in named]
-    for changed in list(premises.fewest([Linear(row, "=") for row in moves])):
+    for changed in filter(None, list(premises.fewest([Linear(row, "=") for row in moves]))):
         values = premises.nearest(moves, changed)
         yield tuple(
             Move(named[symbol], _value(program, named[symbol]), values[symbol])
