@@ -27,7 +27,11 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     add("--seeds", type=int, default=3, metavar="N", help="runs at each width (default: 3)")
     add("--steps", type=int, default=4, metavar="N", help="of training (default: 4)")
     add("--device", default="cpu", help="where to train: cpu, cuda (default: cpu)")
-    add("--data", metavar="DATA", help="a text file, digits, module:function (default: random)")
+    add(
+        "--data",
+        metavar="DATA",
+        help="a text file, a folder of images, digits, module:function (default: random)",
+    )
     add("--compile", action="store_true", help="train under torch.compile")
     add("--module", metavar="FILE.py:CLASS", help="measure this model, written by hand")
     add("--resume", metavar="FOLDER", help="keep finished runs there (default: a cache folder)")
