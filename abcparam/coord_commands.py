@@ -21,12 +21,17 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("file", metavar="FILE", help="a spec; - is standard input")
     add("--format", choices=["text", "json", "csv"], default="text")
-    add("--widths", metavar="N,N,…", help="of the dim that grows (default: chosen)")
+    add("--widths", metavar="N,N,…", help="of the dim that is varied (default: chosen)")
+    add("--vary", metavar="DIM", default="", help="vary this one (default: the first to infinity)")
     add("--budget", default="60s", metavar="TIME", help="about how long: 60s, 5m (default: 60s)")
     add("--seeds", type=int, default=3, metavar="N", help="runs at each width (default: 3)")
     add("--steps", type=int, default=4, metavar="N", help="of training (default: 4)")
     add("--device", default="cpu", help="where to train: cpu, cuda (default: cpu)")
-    add("--data", metavar="DATA", help="a text file, digits, module:function (default: random)")
+    add(
+        "--data",
+        metavar="DATA",
+        help="a text file, a folder of images, digits, module:function (default: random)",
+    )
     add("--compile", action="store_true", help="train under torch.compile")
     add("--module", metavar="FILE.py:CLASS", help="measure this model, written by hand")
     add("--resume", metavar="FOLDER", help="keep finished runs there (default: a cache folder)")
@@ -84,6 +89,7 @@ def _wish(options: argparse.Namespace) -> Wish:
         folder=None if options.fresh else folder,
         data=data_of(options),
         module=handwritten(options.module) if options.module else None,
+        vary=options.vary,
     )
 
 

@@ -34,7 +34,11 @@ def _shared_arguments(command: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="the first seed (default: 0)")
     add("--steps", type=int, default=100, metavar="N", help="of training (default: 100)")
     add("--batch", type=int, default=32, metavar="N", help="examples a step (default: 32)")
-    add("--data", metavar="DATA", help="a text file, digits, module:function (default: synthetic)")
+    add(
+        "--data",
+        metavar="DATA",
+        help="a text file, a folder of images, digits, module:function (default: synthetic)",
+    )
     add("--device", default="cpu", help="where to train: cpu, cuda (default: cpu)")
     add("--compile", action="store_true", help="train under torch.compile")
     add("--together", type=int, default=64, metavar="N", help="trials at once (default: 64)")

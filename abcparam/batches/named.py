@@ -1,4 +1,4 @@
-"""What `--data` names: a text file, `digits`, or `module:function`."""
+"""What `--data` names: a text file, a folder of images, `digits`, or `module:function`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from abcparam.batches.base import Batch, Data
 from abcparam.batches.digits import Digits
+from abcparam.batches.images import Images
 from abcparam.batches.text import Text
 from abcparam.diagnostics import SpecError
 from abcparam.program import Program
@@ -32,7 +33,7 @@ def data_named(text: str | Callable[..., Any]) -> Data:
         module, colon, function = text.partition(":")
         if colon and not os.path.exists(text):
             return Given(text, _function(module, function))
-        return Text(Path(text))
+        return Images(Path(text)) if os.path.isdir(text) else Text(Path(text))
     except (ImportError, AttributeError, OSError) as error:
         problem = getattr(error, "strerror", None) or str(error)
         where = Source("", "--data")

@@ -46,6 +46,8 @@ class Wish(Record):
     folder: Path | None = None
     data: Data | None = None  # random numbers if none is given
     module: Handwritten | None = None  # in place of the emitted model
+    vary: str = ""  # the dim that is varied, if not the first that goes to infinity
+    tokens: int = TOKENS
 
 
 class Checked(Record):
@@ -56,6 +58,7 @@ class Checked(Record):
     laws: Laws
     verdict: Verdict
     said: tuple[str, ...]
+    vary: str = ""
 
     @property
     def agree(self) -> bool:
@@ -64,6 +67,11 @@ class Checked(Record):
     @property
     def widths(self) -> list[int]:
         return list(self.plan.dims)
+
+    @property
+    def sizes(self) -> str:
+        """What is varied, in words: `widths 64, 128, 256`, `depth 4, 8, 16`."""
+        return f"{self.vary or 'widths'} {', '.join(map(str, self.widths))}"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON: `rows` are resolved; gradients and what is unresolved stand beside them."""
@@ -74,6 +82,7 @@ class Checked(Record):
             "model": self.report.program.name,
             "agree": self.agree,
             "widths": self.widths,
+            **({"vary": self.vary} if self.vary else {}),
             "rows": [row.to_dict() for row in resolved if row.quantity != "gradient"],
             "gradients": [row.to_dict() for row in resolved if row.quantity == "gradient"],
             "unresolved": [row.to_dict() for row in self.verdict.of(UNRESOLVED)],
@@ -87,20 +96,20 @@ def coordinate_check(
     """Trains the emitted model, or `code` or `wish.module` in its place, and judges every slope."""
     small, changed = shrunk(program, wish.given)
     report = at_work()(judged)(small)
-    batch = max(2, TOKENS // positions(small))
+    batch = max(2, wish.tokens // positions(small))
     plan = _plan(small, wish, batch * positions(small))
-    laws = laws_of(report, wish.steps)
+    laws = laws_of(report, wish.steps, wish.vary)
     wish = replace(wish, steps=max(1, laws.steps))
     measured = _measured(report, plan, wish, batch, progress, code)
     verdict = judge(laws, measured)
     said = (*_measurable(laws, verdict, wish), *_said(small, changed, laws, verdict, wish))
-    return Checked(report, plan, laws, verdict, said)
+    return Checked(report, plan, laws, verdict, said, wish.vary)
 
 
 def _plan(program: Program, wish: Wish, tokens: int) -> Plan:
     if wish.widths:
-        return given_widths(program, wish.widths)
-    return widths_of(program, wish.budget, wish.seeds * (wish.steps + 1), tokens)
+        return given_widths(program, wish.widths, wish.vary)
+    return widths_of(program, wish.budget, wish.seeds * (wish.steps + 1), tokens, wish.vary)
 
 
 def _measured(
@@ -162,9 +171,9 @@ def _said(
     if changed:
         sizes = ", ".join(f"{name} = {size}" for name, size in changed.items())
         yield f"finite dims made small: {sizes} (--set keeps what it sets)"
-    if (later := fixed(program)) and varied(program):
-        sizes = ", ".join(f"{name} = {size}" for name, size in later.items())
-        yield f"only {', '.join(d.name for d in varied(program))} is varied, at {sizes}"
+    if others := fixed(program, wish.vary):
+        sizes = ", ".join(f"{name} = {size}" for name, size in others.items())
+        yield f"only {', '.join(d.name for d in varied(program, wish.vary))} is varied, at {sizes}"
     batches = f"batches are of {wish.data.name}" if wish.data else "batches and targets are random"
     yield f"dropout and weight decay are off; {batches}"
     yield from laws.left_out

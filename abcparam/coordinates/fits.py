@@ -10,6 +10,10 @@ from abcparam.record import Record
 
 Point = tuple[float, float]  # width, size
 
+GRID, BELOW, ABOVE = 0.02, 8, 45  # exponents that may lead, about the slope
+LOWER = 3  # powers below them that are mixed in
+MODEL = 0.004  # what a sum of powers leaves of log size where seeds leave nothing
+
 
 class Slope(Record):
     """A least-squares slope of log size on log width; `error` is half of its 95 % interval."""
@@ -103,11 +107,68 @@ def _solved(rows: Sequence[Sequence[float]]) -> list[float] | None:
 
 def scatter(points: Sequence[Point]) -> float:
     """Root mean square of log size about the mean of its width: what seeds alone make."""
-    by_width: dict[float, list[float]] = {}
-    for n, y in points:
-        by_width.setdefault(n, []).append(math.log(y))
+    by_width = _by_width(points)
     freedom = len(points) - len(by_width)
     if not freedom:
         return 0.0
     means = {n: math.fsum(ys) / len(ys) for n, ys in by_width.items()}
     return math.sqrt(sum((y - means[n]) ** 2 for n, ys in by_width.items() for y in ys) / freedom)
+
+
+def _by_width(points: Sequence[Point]) -> dict[float, list[float]]:
+    """Log sizes, in the order of the seeds."""
+    found: dict[float, list[float]] = {}
+    for n, y in points:
+        found.setdefault(n, []).append(math.log(y))
+    return found
+
+
+def leading_of(points: Sequence[Point], smaller: Sequence[float], share: float) -> Slope | None:
+    """The exponent of the leading power where others are mixed in, itself left free.
+
+    Of the exponents e about the slope it takes those with which `A n^(2 e)`, at least a `share` of
+    the square at the largest width, and powers from below e (the largest of `smaller`, and e - 1/2)
+    fit the means over seeds best; the value is the middle of the 95 % interval of the profile of
+    squares, which counts the scatter of the seeds once what a seed makes at every width alike is
+    taken off. None where no e leads.
+    """
+    by_width = _by_width(points)
+    means = [(n, math.exp(math.fsum(ys) / len(ys))) for n, ys in by_width.items()]
+    middle = round(slope_of(means).value / GRID)
+    left = {
+        k * GRID: _profile(means, k * GRID, smaller, share)
+        for k in range(middle - BELOW, middle + ABOVE)
+    }
+    least = min(left.values())
+    if math.isinf(least):
+        return None
+    spread = max(_own_scatter(list(by_width.values())), MODEL)
+    fitting = [e for e, square in left.items() if square <= least + (2 * spread) ** 2]
+    low, high = min(fitting), max(fitting)
+    return Slope((low + high) / 2, max(high - low, GRID) / 2)
+
+
+def _profile(
+    means: Sequence[Point], exponent: float, smaller: Sequence[float], share: float
+) -> float:
+    """The sum of squares that is left; infinite where the power does not lead."""
+    lower = sorted((e for e in smaller if e < exponent - GRID), reverse=True)[:LOWER]
+    fit = mixture_of(means, [exponent, *lower, exponent - 0.5])
+    return math.inf if fit.share < share else len(means) * fit.residual**2
+
+
+def _own_scatter(table: Sequence[Sequence[float]]) -> float:
+    """The deviation of a mean over seeds, without what a seed makes at every width alike."""
+    seeds = min(map(len, table))
+    freedom = (len(table) - 1) * (seeds - 1)
+    if not freedom:
+        return 0.0
+    means = [math.fsum(row[:seeds]) / seeds for row in table]
+    whole = math.fsum(means) / len(means)
+    common = [math.fsum(column) / len(table) - whole for column in zip(*table, strict=False)]
+    left = (
+        (y - mean - own) ** 2
+        for row, mean in zip(table, means, strict=True)
+        for y, own in zip(row, common, strict=False)
+    )
+    return math.sqrt(math.fsum(left) / freedom / seeds)

@@ -130,7 +130,7 @@ class Foreign(Subject):
             for hook in hooks:
                 hook.remove()
         whole = (path for path in self.squares if self.calls[path] == self.wanted[path])
-        return {path: self.squares[path] for path in whole if path in self.fixed}
+        return {p: self.squares[p] / self.calls[p] for p in whole if p in self.fixed}
 
     def use(self, layer: nn.Module, given: Any, named: dict[str, Any], _: Tensor) -> None:
         """A layer was called: the size of what each of its parameters gives alone."""

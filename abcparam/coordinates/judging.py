@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from abcparam.coordinates.fits import Point, Slope, mixture_of, scatter, slope_of
+from abcparam.coordinates.fits import Point, Slope, leading_of, mixture_of, scatter, slope_of
 from abcparam.coordinates.laws import AT_INIT, CHANGE, UPDATE, Key, Law, Laws
-from abcparam.record import Record
+from abcparam.record import Record, replace
 
 TOLERANCE = 0.1  # how far a slope may be off, if its interval is narrower
 WIDEST = 0.25  # an interval wider than this resolves nothing: laws are a quarter apart
@@ -33,6 +33,12 @@ class Row(Record):
     outcome: str
     note: str = ""
     points: tuple[Point, ...] = ()
+    leading: Slope | None = None  # of a crossover: the exponent of its leading power, left free
+
+    @property
+    def measured(self) -> Slope | None:
+        """What is set beside the derived exponent."""
+        return self.leading or self.slope
 
     @property
     def agree(self) -> bool:
@@ -43,9 +49,10 @@ class Row(Record):
             "name": self.name,
             "quantity": self.quantity,
             "derived": str(self.law),
-            "measured": self.slope.value if self.slope else None,
-            "error": self.slope.error if self.slope else None,
+            "measured": self.measured.value if self.measured else None,
+            "error": self.measured.error if self.measured else None,
             "agree": self.agree,
+            **({"slope": self.slope.value} if self.slope and self.leading else {}),
             **({"note": self.note} if self.note else {}),
         }
 
@@ -108,30 +115,51 @@ def _row(
     if len({width for width, _ in points}) < 3:
         return row(UNRESOLVED, "below rounding, or of fewer than three widths")
     slope = slope_of(points)
-    return row(*_outcome(law, slope, points), slope)
+    outcome, note, leading = _outcome(law, slope, points)
+    return replace(row(outcome, note, slope), leading=leading)
 
 
-def _outcome(law: Law, slope: Slope, points: Sequence[Point]) -> tuple[str, str]:
+Outcome = tuple[str, str, Slope | None]  # with a note, and the exponent of the leading power
+
+
+def _outcome(law: Law, slope: Slope, points: Sequence[Point]) -> Outcome:
     assert law.exponent is not None
     off = abs(slope.value - float(law.exponent))
     if slope.error > WIDEST:
         if off > slope.error + TOLERANCE:
-            return DISAGREES, ""
-        return UNRESOLVED, "seeds scatter too much"
+            return DISAGREES, "", None
+        return UNRESOLVED, "seeds scatter too much", None
     if off <= max(TOLERANCE, slope.error):
-        return AGREES, ""
-    smaller = sorted({*law.smaller, law.exponent - CORRECTION}, reverse=True)
-    fit = mixture_of(points, [float(e) for e in (law.exponent, *smaller)])
+        return AGREES, "", None
+    found = _crossover(law.exponent, law.smaller, slope, points)
+    if found[0] == DISAGREES and law.divisor:
+        below = [gap - law.exponent for gap in law.divisor]
+        turned = [(n, 1 / y) for n, y in points]
+        outcome, note, leading = _crossover(-law.exponent, below, slope, turned)
+        if outcome == CROSSOVER:
+            back = leading and replace(leading, value=-leading.value)
+            return outcome, f"of a divisor, {note}", back
+    return found
+
+
+def _crossover(
+    exponent: Fraction, known: Sequence[Fraction], slope: Slope, points: Sequence[Point]
+) -> Outcome:
+    """Whether the exponent leads a sum of powers that explains the sizes."""
+    smaller = sorted({*known, exponent - CORRECTION}, reverse=True)
+    fit = mixture_of(points, [float(e) for e in (exponent, *smaller)])
     noise = max(LACK, 2 * scatter(points))
     if fit.residual > noise:
-        return DISAGREES, ""
+        return DISAGREES, "", None
     share = f"{fit.share:.0%} of it leads at the largest width"
+    lower = [float(e) for e in known]
     if fit.share >= SHARE:
-        return CROSSOVER, f"from {', '.join(map(str, smaller))}: {share}"
-    known = mixture_of(points, [float(e) for e in (law.exponent, *law.smaller)])
-    if law.smaller and known.residual <= noise:
-        return UNRESOLVED, f"smaller terms lead: {share}"
-    return DISAGREES, ""
+        below = ", ".join(map(str, smaller))
+        note = f"slope {slope.value:.3f}, from {below}: {share}"
+        return CROSSOVER, note, leading_of(points, lower, SHARE)
+    if known and mixture_of(points, [float(exponent), *lower]).residual <= noise:
+        return UNRESOLVED, f"smaller terms lead: {share}", None
+    return DISAGREES, "", None
 
 
 __all__ = ["AGREES", "CROSSOVER", "DISAGREES", "UNRESOLVED", "Row", "Verdict", "judge"]

@@ -11,6 +11,7 @@ from abcparam.calculus.graph import Graph, build_graph, space_of
 from abcparam.calculus.limits import Violation, violations, violations_at_init
 from abcparam.calculus.node import Node
 from abcparam.calculus.rounds import start, step
+from abcparam.coordinates.plan import varied
 from abcparam.coordinates.spectrum import SpectralSpace, Spectrum
 from abcparam.program import Program
 from abcparam.record import Record
@@ -31,10 +32,13 @@ AT_INIT, CHANGE, UPDATE, GRADIENT = "at_init", "change", "update", "gradient"
 
 
 class Law(Record):
-    """The derived exponent, None for exact zero, and the next smaller ones."""
+    """The derived exponent, None for exact zero, and the next smaller ones. `divisor`: how far the
+    smaller terms of what it was divided by lie below the largest of that.
+    """
 
     exponent: Fraction | None
     smaller: tuple[Fraction, ...] = ()
+    divisor: tuple[Fraction, ...] = ()
 
     def __str__(self) -> str:
         return "-inf" if self.exponent is None else str(self.exponent)
@@ -51,11 +55,13 @@ class Laws(Record):
     left_out: tuple[str, ...]
 
 
-def laws_of(report: Report, steps: int) -> Laws:
-    """The laws at initialization and after so many steps; of an unstable program, after one."""
+def laws_of(report: Report, steps: int, vary: str = "") -> Laws:
+    """The laws at initialization and after so many steps; of an unstable program, after one. They
+    are in the dims that are varied, those of the first limit or those that grow with `vary`.
+    """
     program = report.program
     graph = build_graph(program, space_of(program, SpectralSpace))
-    rates = _varied(program)
+    rates = {dim.name: dim.rate for dim in varied(program, vary)}
     start(graph)
     sound = _sound(graph, violations_at_init(graph))
     rows = {(name, AT_INIT): _law(n.s0, rates) for name, n in _named(graph) if n in sound}
@@ -84,20 +90,16 @@ def _sound(graph: Graph, broken: Iterable[Violation]) -> set[Node]:
     return found
 
 
-def _varied(program: Program) -> dict[str, Fraction]:
-    """The growth dims that are varied, those of the first limit, with their rates."""
-    dims = [d for d in program.dims.values() if d.infinite and not d.derived]
-    first = min(d.group for d in dims)
-    return {d.name: d.rate for d in dims if d.group == first}
-
-
 def _law(size: Size, rates: dict[str, Fraction]) -> Law:
     if not size.vectors:
         return Law(None)
     terms = size.terms if isinstance(size, Spectrum) else (size,)
-    found = dict.fromkeys(_exponent(term, rates) for term in terms)
-    leading, *smaller = sorted(found, reverse=True)
-    return Law(leading, tuple(smaller))
+    gaps = size.gaps if isinstance(size, Spectrum) else ()
+    leading, *others = (_exponent(term, rates) for term in terms)
+    smaller = {exponent for exponent in others if exponent < leading}
+    divisor = {gap for gap in (_exponent(gap, rates) for gap in gaps) if gap < 0}
+    ranked = (tuple(sorted(found, reverse=True)) for found in (smaller, divisor))
+    return Law(leading, *ranked)
 
 
 def _exponent(size: Size, rates: dict[str, Fraction]) -> Fraction:

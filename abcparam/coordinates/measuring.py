@@ -154,7 +154,7 @@ class Probe(Subject):
         self.squares, self.calls, self.change = {}, Counter(), change
         with torch.no_grad():
             self.twin(*inputs)
-        return self.squares
+        return {path: square / self.calls[path] for path, square in self.squares.items()}
 
 
 class _Run:

@@ -25,7 +25,7 @@ def page(checks: Iterable[Checked]) -> str:
         "title": escape(f"{program.name}: {checked.report.verdict}"),
         "outcome": AGREES if checked.agree else DISAGREES,
         "result": escape(result(checked)),
-        "setting": escape(f"{program.source.file}, widths {', '.join(map(str, checked.widths))}"),
+        "setting": escape(f"{program.source.file}, {checked.sizes}"),
         "notes": "\n".join(f"<li>{escape(said)}</li>" for said in checked.said),
         "rows": "\n".join(_row(cells(row), row.outcome) for row in checked.verdict.rows),
         "laws": "\n".join(_laws(checked)),

@@ -12,7 +12,7 @@ from abcparam.program import Dim, Program
 from abcparam.record import Record
 
 SEQUENCE, CLASSES, COPIES, STEPS, HEAD, FEATURES = 8, 32, 2, 4, 16, 64
-SMALLEST, MOST = 64, 5
+SMALLEST, SHALLOWEST, MOST = 64, 4, 5  # a width, a size in a later limit; how many
 PER_PARAMETER, PER_TOKEN = 4e-8, 1.5e-9  # seconds a step, on one core in double precision
 
 
@@ -69,9 +69,9 @@ def _limits(program: Program) -> dict[str, int]:
     return found
 
 
-def widths_of(program: Program, budget: float, runs: int, tokens: int) -> Plan:
+def widths_of(program: Program, budget: float, runs: int, tokens: int, vary: str = "") -> Plan:
     """Doubling widths, at most five, that `runs` steps and seeds can afford; at least three."""
-    candidates = [_dims(program, width) for width in _doubling(program)]
+    candidates = [_dims(program, width, vary) for width in _doubling(program, vary)]
     afforded: list[Mapping[str, int]] = []
     spent = 0.0
     for dims in candidates:
@@ -79,60 +79,77 @@ def widths_of(program: Program, budget: float, runs: int, tokens: int) -> Plan:
         if len(afforded) >= 3 and spent > budget:
             break
         afforded.append(dims)
-    lead = varied(program)[0].name
+    lead = varied(program, vary)[0].name
     return Plan(program, {}, {dims[lead]: dims for dims in afforded[-MOST:]})
 
 
-def given_widths(program: Program, widths: Iterable[int]) -> Plan:
-    """These widths, of the first growth dim; raises `NoWidths` where one does not fit."""
+def given_widths(program: Program, widths: Iterable[int], vary: str = "") -> Plan:
+    """These widths, of the dim that leads; raises `NoWidths` where one does not fit."""
     found = {}
     for width in sorted(set(widths)):
-        dims = _dims(program, width)
+        dims = _dims(program, width, vary)
         if not _fits(program, dims):
-            step = _smallest(program)
+            step = _smallest(program, vary)
             hint = f" (widths are multiples of {step})" if step else ""
             raise NoWidths(f"{width} leaves a length that is not whole{hint}")
         found[width] = dims
     return Plan(program, {}, found)
 
 
-def varied(program: Program) -> list[Dim]:
-    """The growth dims that are varied together: those of the first limit."""
-    dims = [d for d in program.dims.values() if d.infinite and not d.derived]
+def varied(program: Program, vary: str = "") -> list[Dim]:
+    """The growth dims that are varied together, that which leads first: those of the first limit,
+    or of that in which `vary` grows.
+    """
+    dims = growing(program)
     if not dims:
         raise NoWidths("no dim goes to infinity")
-    first = min(d.group for d in dims)
-    return [d for d in dims if d.group == first]
+    if vary and vary not in (dim.name for dim in dims):
+        names = ", ".join(dim.name for dim in dims)
+        raise NoWidths(f"{vary} is no dim that goes to infinity; those are {names}")
+    lead = program.dims[vary] if vary else min(dims, key=lambda dim: dim.group)
+    return [lead, *(d for d in dims if d.group == lead.group and d is not lead)]
 
 
-def fixed(program: Program) -> dict[str, int]:
-    """The growth dims of later limits, which stay at base."""
-    together = {d.name for d in varied(program)}
+def growing(program: Program) -> list[Dim]:
+    """The dims that are declared to go to infinity."""
+    return [d for d in program.dims.values() if d.infinite and not d.derived]
+
+
+def fixed(program: Program, vary: str = "") -> dict[str, int]:
+    """The growth dims of other limits, which stay at base."""
+    together = {d.name for d in varied(program, vary)}
     dims = [d for d in program.dims.values() if d.infinite and not d.derived]
     return {d.name: d.default or d.base or COPIES for d in dims if d.name not in together}
 
 
-def _dims(program: Program, width: int) -> dict[str, int]:
-    """All growth dims at a width of the first one; the others grow by their rates from base."""
-    lead, *others = varied(program)
+def _dims(program: Program, width: int, vary: str) -> dict[str, int]:
+    """All growth dims at a width of the one that leads; those that grow with it do so by their
+    rates from base.
+    """
+    lead, *others = varied(program, vary)
     ratio = width / (lead.base or 1)
     found = {lead.name: width}
     for dim in others:
         found[dim.name] = max(1, round((dim.base or 1) * ratio ** float(dim.rate / lead.rate)))
-    return found | fixed(program)
+    return found | fixed(program, vary)
 
 
-def _doubling(program: Program) -> list[int]:
-    smallest = _smallest(program)
+def _doubling(program: Program, vary: str) -> list[int]:
+    smallest = _smallest(program, vary)
     if not smallest:
         raise NoWidths("no width up to 4096 makes every length whole; give some with --widths")
-    while smallest < SMALLEST:
+    while smallest < (SMALLEST if in_first_limit(program, vary) else SHALLOWEST):
         smallest *= 2
     return [smallest * 2**k for k in range(7)]
 
 
-def _smallest(program: Program) -> int | None:
-    found = (w for w in range(1, 4097) if _fits(program, _dims(program, w)))
+def in_first_limit(program: Program, vary: str) -> bool:
+    """Whether what is varied goes to infinity first."""
+    return varied(program, vary)[0].group == min(dim.group for dim in growing(program))
+
+
+def _smallest(program: Program, vary: str) -> int | None:
+    found = (w for w in range(1, 4097) if _fits(program, _dims(program, w, vary)))
     return next(found, None)
 
 

@@ -39,7 +39,7 @@ def figures(found: list[Checked]) -> Iterator[tuple[str, Any]]:
             figure = new_figure(6.5 * len(found) + 2, 4.5)
             axes = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
             for axis, checked, drawn in zip(axes, found, rows, strict=True):
-                _draw(axis, drawn)
+                _draw(axis, drawn, checked.vary or "width")
                 axis.set_title(f"{checked.report.program.source.file}: {title}")
             yield quantity, figure
 
@@ -55,7 +55,7 @@ def _rows(checked: Checked, quantity: str) -> list[Row]:
     ]
 
 
-def _draw(axis: Any, rows: list[Row]) -> None:
+def _draw(axis: Any, rows: list[Row], varied: str) -> None:
     for number, row in enumerate(rows):
         widths = sorted({width for width, _ in row.points})
         sizes = [_mean(row, width) for width in widths]
@@ -65,9 +65,13 @@ def _draw(axis: Any, rows: list[Row]) -> None:
         exponent = float(row.law.exponent)
         derived = [sizes[-1] * (width / widths[-1]) ** exponent for width in widths]
         axis.plot(widths, derived, color=colour, linestyle="--", linewidth=0.8)
-    axis.set(xscale="log", yscale="log", xlabel="width (dashed: derived slope)", ylabel="RMS")
+    label = f"{varied} (dashed: derived slope)"
+    axis.set(xscale="log", yscale="log", xlabel=label, ylabel="RMS")
+    at = sorted({width for row in rows for width, _ in row.points})
+    axis.set_xticks(at, [f"{width:.0f}" for width in at])
+    axis.set_xticks([], minor=True)
     if rows:
-        axis.legend(fontsize="xx-small", loc="center left", bbox_to_anchor=(1, 0.5))
+        axis.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def _mean(row: Row, width: float) -> float:

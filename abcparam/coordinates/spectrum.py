@@ -1,7 +1,8 @@
 """Sizes that keep the exponents below the leading one: what a quantity at finite width is a sum of.
 
 The rounds and nodes of the calculus run over them as they are. A difference divides by the leading
-term alone.
+term, and keeps how far the others of the divisor lie below it: while they lead, what is divided by
+their sum is smaller.
 """
 
 from __future__ import annotations
@@ -16,38 +17,49 @@ KEPT = 5
 
 
 class Spectrum(Size):
-    """A size with the next smaller ones, `terms`, the largest first; it compares as the first."""
+    """A size with the next smaller ones, `terms`, the largest first; it compares as the first.
+    `gaps` are those of what the first was divided by.
+    """
 
-    __slots__ = ("terms",)
+    __slots__ = ("gaps", "terms")
 
-    def __init__(self, terms: tuple[Size, ...]) -> None:
+    def __init__(self, terms: tuple[Size, ...], gaps: Iterable[Size] = ()) -> None:
         super().__init__(terms[0].space, terms[0].vectors, terms[0].key)
         self.terms = terms
+        self.gaps = tuple({gap.key: gap for gap in gaps}.values())
 
     def __add__(self, other: Size) -> Size:
-        return _of(left + right for left in self.terms for right in _terms(other))
+        products = (left + right for left in self.terms for right in _terms(other))
+        return _of(products, (*self.gaps, *_gaps(other)))
 
     def __neg__(self) -> Size:
-        return Spectrum((-self.terms[0],))
+        leading, *others = self.terms
+        return Spectrum((-leading,), (other - leading for other in others))
 
     def half(self) -> Size:
-        return Spectrum(tuple(term.half() for term in self.terms))
+        return Spectrum(tuple(t.half() for t in self.terms), (g.half() for g in self.gaps))
 
     def __or__(self, other: Size) -> Size:
-        return _of((*self.terms, *_terms(other)))
+        larger = (size for size in (self, other) if size.key == max(self.key, other.key))
+        gaps = (gap for size in larger for gap in _gaps(size))
+        return _of((*self.terms, *_terms(other)), gaps)
 
 
 def _terms(size: Size) -> tuple[Size, ...]:
     return size.terms if isinstance(size, Spectrum) else (size,)
 
 
-def _of(sizes: Iterable[Size]) -> Spectrum:
+def _gaps(size: Size) -> tuple[Size, ...]:
+    return size.gaps if isinstance(size, Spectrum) else ()
+
+
+def _of(sizes: Iterable[Size], gaps: Iterable[Size] = ()) -> Spectrum:
     """The largest distinct ones; exact zeros only where there is nothing else."""
     by_key: dict[tuple[float, ...], Size] = {}
     for size in sizes:
         by_key[size.key] = by_key[size.key] | size if size.key in by_key else size
     ranked = sorted(by_key.values(), key=lambda size: size.key, reverse=True)
-    return Spectrum(tuple(s for s in ranked[:KEPT] if s.vectors) or (ranked[0],))
+    return Spectrum(tuple(s for s in ranked[:KEPT] if s.vectors) or (ranked[0],), gaps)
 
 
 class SpectralSpace(Space):

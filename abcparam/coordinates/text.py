@@ -20,8 +20,7 @@ def render_check(checked: Checked, colour: bool = False) -> str:
     if colour:
         lines = [f"{BOLD}{lines[0]}{END}", *map(_tinted, lines[1:], rows)]
     program = checked.report.program
-    widths = ", ".join(map(str, checked.widths))
-    head = f"{program.name} ({program.source.file}), widths {widths}"
+    head = f"{program.name} ({program.source.file}), {checked.sizes}"
     notes = (f"* {said}" for said in checked.said)
     return "\n".join([head, "", *lines, "", *notes, result(checked), ""])
 
@@ -38,7 +37,7 @@ def result(checked: Checked) -> str:
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    slope = row.slope
+    slope = row.measured
     value, error = (f"{slope.value:.3f}", f"{slope.error:.3f}") if slope else ("-", "-")
     note = f"{row.outcome}: {row.note}" if row.note else row.outcome
     return (row.name, row.quantity, str(row.law), value, error, note)
@@ -55,7 +54,7 @@ def render_csv(checked: Checked) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["name", "quantity", "derived", "measured", "error", "outcome", "note"])
     for row in checked.verdict.rows:
-        slope = row.slope
+        slope = row.measured
         numbers = [repr(slope.value), repr(slope.error)] if slope else ["", ""]
         writer.writerow([row.name, row.quantity, row.law, *numbers, row.outcome, row.note])
     return out.getvalue()

@@ -34,7 +34,9 @@ class DataDoesNotFit(Rule):
     """The model's inputs or outputs are not what the data has.
 
     A text is read byte by byte: the model needs one integer input of at least 256 classes, and
-    gives a score for each class at each position. Digits have 64 pixels and 10 classes.
+    gives a score for each class at each position. Digits have 64 pixels and 10 classes. Images are
+    brought to the size of the model's input `[channels, rows, columns]`, and need an output for
+    each class.
     """
 
     code = "P0803"
@@ -44,7 +46,10 @@ class DataDoesNotFit(Rule):
 
 
 class NoData(Rule):
-    """`--data` names a file, `digits`, or `module:function`.
+    """`--data` names a text file, a folder of images, `digits`, or `module:function`.
+
+    A folder of images has a folder for each class, and in those images (PNG, JPEG, …); Pillow reads
+    them (`pip install 'abcparam[examples]'`).
 
     The function is called with the model's `Config`, a batch size and a seed, and gives an iterator
     of `(inputs, targets)`, each a tensor or a tuple of them.
@@ -52,7 +57,7 @@ class NoData(Rule):
 
     code = "P0804"
     message = "there is no data `{data}`: {problem}"
-    help = "name a text file, `digits`, or `module:function`"
+    help = "name a text file, a folder of folders of images, `digits`, or `module:function`"
 
 
 class NotMaximal(Rule):
