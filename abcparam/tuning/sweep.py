@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from abcparam.bind import require_no_unknowns, require_numbers
 from abcparam.driver import emit_program, load
-from abcparam.fingerprint import fingerprint
+from abcparam.fingerprint import mark_of
 from abcparam.kept import Kept, code_of
 from abcparam.program import Program
 from abcparam.record import Record
@@ -88,7 +88,7 @@ class Swept(Record):
             "schema": 1,
             "file": self.program.source.file,
             "model": self.program.name,
-            "fingerprint": fingerprint(self.program.source.text),
+            "fingerprint": mark_of(self.program),
             "verdicts": {form or "as written": v for form, v in self.verdicts.items()},
             "data": self.data,
             "axes": [axis.name for axis in self.axes],

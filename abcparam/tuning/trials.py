@@ -98,8 +98,14 @@ def split(program: Program, values: Iterable[tuple[str, Fraction]]) -> dict[str,
         if name in program.dims:
             found["dims"][name] = int(value)
         else:
-            found["hypers"][name] = float(value)
+            found["hypers"][name] = in_json(value)
     return found
+
+
+def in_json(value: Fraction) -> float | str:
+    """A number, or `"1/3"` where none of JSON's reads as the same; `Fraction(str(…))` reads both."""
+    number = float(value)
+    return number if math.isfinite(number) and Fraction(repr(number)) == value else str(value)
 
 
 def programs_of(
