@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from abcparam.tuning.trials import Wish
 
 
+SCHEDULES = "constant, linear, cosine, step, inverse-sqrt, wsd; :0.1 warms up over a tenth"
+
+
 def _shared_arguments(command: argparse.ArgumentParser) -> None:
     """Of what is searched, and how it is trained."""
     add = command.add_argument
@@ -34,6 +37,8 @@ def _shared_arguments(command: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="the first seed (default: 0)")
     add("--steps", type=int, default=100, metavar="N", help="of training (default: 100)")
     add("--batch", type=int, default=32, metavar="N", help="examples a step (default: 32)")
+    add("--schedule", default="constant", metavar="NAME[:WARMUP]", help=f"{SCHEDULES} (constant)")
+    add("--by", choices=["training", "held-out"], default="training", help="the loss to choose by")
     add("--data", metavar="DATA", help="a text file, digits, module:function (default: synthetic)")
     add("--device", default="cpu", help="where to train: cpu, cuda (default: cpu)")
     add("--compile", action="store_true", help="train under torch.compile")
@@ -94,6 +99,8 @@ def wish_of(options: argparse.Namespace, trials: int) -> Wish:
         first=options.seed,
         steps=options.steps,
         batch=options.batch,
+        schedule=options.schedule,
+        by=options.by,
         together=options.together,
         device=device_of(options.device),
         compiled=options.compile,

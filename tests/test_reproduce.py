@@ -19,7 +19,8 @@ FOLDER = ROOT / "examples" / "reproduce"
 WRITTEN = {
     "learning_rates": ("lr.svg", "trials.csv", 12),
     "activations": ("activations.svg", "sizes.csv", 24),
-    "transformer_optima": ("out_mult.svg", "trials.csv", 8),
+    "wider": ("lr.svg", "trials.csv", 8),
+    "transformer_optima": ("schedule.svg", "schedule.csv", 8),
 }
 
 

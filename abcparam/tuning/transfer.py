@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,9 @@ from abcparam.report import Report
 from abcparam.rules.tuning import NothingConverged, NotMaximal, OtherSpec
 from abcparam.source import START, Source
 from abcparam.tuning.space import axes_of
-from abcparam.tuning.sweep import Progress, Swept, data_of, sweep_source
-from abcparam.tuning.trials import Wish, in_json, require_sizes, trials_of
+from abcparam.tuning.sweep import Swept, sweep_source
+from abcparam.tuning.trials import HELD_OUT, Wish, in_json, require_sizes, trials_of
+from abcparam.tuning.work import Progress, data_of
 
 if TYPE_CHECKING:
     from abcparam.tuning.cost import Cost
@@ -73,6 +74,7 @@ class Transferred(Record):
 
     prepared: Prepared
     hypers: Mapping[str, Fraction]
+    schedule: str
     loss: float
     swept: Swept | None
     code: str
@@ -95,6 +97,8 @@ class Transferred(Record):
                 "steps": order.wish.steps,
                 "batch": order.wish.batch,
                 "seeds": order.wish.seeds,
+                "schedule": self.schedule,
+                "chosen_by": order.wish.by,
             },
             "cost": self.prepared.costs.to_dict(),
             "warnings": list(self.prepared.warnings),
@@ -122,18 +126,19 @@ def finish(prepared: Prepared, progress: Progress | None = None) -> Transferred:
     order, source = prepared.order, prepared.source
     swept = None
     if order.results is not None:
-        hypers, loss = _read(prepared.report.program, order.results)
+        hypers, schedule, loss = _read(prepared.report.program, order.results)
     else:
         swept = sweep_source(source, order.proxy, order.wish, progress)
         if not swept.best:
             raise SpecError(source, [NothingConverged.at(START, count=len(swept.results))])
         best = min(swept.best, key=lambda b: b.loss)
-        hypers, loss = dict(best.hypers), best.loss
+        hypers, loss = best.hypers, best.loss
+        schedule = best.schedule or order.wish.schedule
     report = judged(bind(load(source, order.target), hypers))
-    return Transferred(prepared, hypers, loss, swept, emit_program(report))
+    return Transferred(prepared, hypers, schedule, loss, swept, emit_program(report))
 
 
-def _read(program: Program, path: str) -> tuple[dict[str, Fraction], float]:
+def _read(program: Program, path: str) -> tuple[dict[str, Fraction], str, float]:
     """The best hypers of a sweep's JSON, which must be of this spec."""
     try:
         with open(path, encoding="utf-8") as file:
@@ -141,13 +146,18 @@ def _read(program: Program, path: str) -> tuple[dict[str, Fraction], float]:
         if found["fingerprint"] != mark_of(program):
             raise _other(path, "the spec, or what it imports, has changed")
         mine = [b for b in found["best"] if b["parametrization"] is None]
-        best = min(mine, key=lambda b: float(b["loss"]))
+        score = _score(found["chosen_by"])
+        best = min(mine, key=score)
         hypers = {str(n): Fraction(str(v)) for n, v in best["hypers"].items()}
-        return hypers, float(best["loss"])
+        return hypers, str(best["schedule"]), score(best)
     except OSError as error:
         raise _other(path, error.strerror or "it cannot be read") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise _other(path, "it holds no best trial of a sweep") from None
+
+
+def _score(by: str) -> Callable[[Mapping[str, Any]], float]:
+    return lambda best: float(best["held_out" if by == HELD_OUT else "loss"])
 
 
 def _other(path: str, problem: str) -> SpecError:
