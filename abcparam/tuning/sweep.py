@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from fractions import Fraction
-from functools import cached_property
 from typing import Any
 
 from abcparam.bind import require_no_unknowns, require_numbers
@@ -14,9 +14,11 @@ from abcparam.fingerprint import mark_of
 from abcparam.program import Program
 from abcparam.record import Record
 from abcparam.source import Source
+from abcparam.tuning.crews import data_of
 from abcparam.tuning.space import SCHEDULE, Axis, Value, at_end, axes_of, is_tuned
 from abcparam.tuning.trials import (
     HELD_OUT,
+    RANDOM,
     Result,
     Trial,
     Wish,
@@ -25,7 +27,7 @@ from abcparam.tuning.trials import (
     split,
     trials_of,
 )
-from abcparam.tuning.work import Progress, Work, data_of
+from abcparam.tuning.work import Progress, Work
 
 Hypers = tuple[tuple[str, Value], ...]
 
@@ -83,7 +85,7 @@ class Swept(Record):
     by: str
     schedule: str  # of all, unless some were compared
 
-    @cached_property
+    @property
     def measured(self) -> dict[Cell, dict[Hypers, Losses]]:
         """The losses of each point, for each cell."""
         found: dict[Cell, dict[Hypers, list[Result]]] = {}
@@ -178,14 +180,24 @@ def sweep_source(
     axes = axes_of(program, wish.over)
     trials = trials_of(program, axes, wish)
     reports = programs_of(source, values, wish.forms)
-    work = Work(program, reports, wish, progress)
-    results = tuple(work.results(trials))
+    with closing(Work(program, reports, wish, progress)) as work:
+        results = tuple(_found(program, axes, trials, wish, work))
     verdicts = {form: report.verdict or "" for form, report in reports.items()}
     data = data_of(wish).name
     said = (*_said(results, data, wish), *(f"trained one by one: {why}" for why in work.alone))
     return Swept(
         program, verdicts, tuple(axes), results, said, data, by=wish.by, schedule=wish.schedule
     )
+
+
+def _found(
+    program: Program, axes: list[Axis], trials: list[Trial], wish: Wish, work: Work
+) -> list[Result]:
+    if wish.sampler == RANDOM or not wish.trials:
+        return work.results(trials)
+    from abcparam.tuning.studies import searched
+
+    return searched(program, axes, wish, work)
 
 
 def _said(results: Sequence[Result], data: str, wish: Wish) -> Iterator[str]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 AS_WRITTEN = ""  # the form of the spec's own parametrization
 TRAINING, HELD_OUT = "training", "held-out"  # what the best are chosen by
+RANDOM = "random"
 Tick = Callable[[int], None]
 
 
@@ -49,6 +50,11 @@ class Wish(Record):
     batch: int = 32
     schedule: str = CONSTANT  # unless `over` has some
     by: str = TRAINING
+    sampler: str = RANDOM  # of `trials`, or one of `studies.SAMPLERS`
+    storage: str | None = None  # the database of studies; none: a file in `folder`
+    ray: str | None = None  # the cluster's address, `local`: one that is started here
+    ranks: int = 1  # processes that were started for this sweep
+    board: Path | None = None  # of TensorBoard
     together: int = 64  # trials in one program, 1: one by one
     device: str = "cpu"
     compiled: bool = False
@@ -163,14 +169,11 @@ def trials_of(program: Program, axes: list[Axis], wish: Wish) -> list[Trial]:
     require_sizes(program, {axis.name for axis in axes})
     course(wish.schedule, 1)
     tuned = [axis for axis in axes if is_tuned(program, axis.name)]
-    others = [axis for axis in axes if not is_tuned(program, axis.name)]
     points = list(random_points(tuned, wish.trials, wish.first)) if wish.trials else grid(tuned)
-    sizes = grid(others)
-    for size in sizes:
-        bind(program, {name: value for name, value in numbers(size) if name in program.dims})
+    sizes = sizes_of(program, axes)
     seeds = range(wish.first, wish.first + wish.seeds)
     made = (
-        _trial(program, form, {**size, **point}, seed, wish)
+        trial_at(program, form, {**size, **point}, seed, wish)
         for form in wish.forms
         for size in sizes
         for seed in seeds
@@ -179,7 +182,15 @@ def trials_of(program: Program, axes: list[Axis], wish: Wish) -> list[Trial]:
     return list(dict.fromkeys(made))
 
 
-def _trial(program: Program, form: str, point: Point, seed: int, wish: Wish) -> Trial:
+def sizes_of(program: Program, axes: Iterable[Axis]) -> list[Point]:
+    """Every combination of what is not tuned. Raises `SpecError` where sizes do not fit."""
+    sizes = grid(axis for axis in axes if not is_tuned(program, axis.name))
+    for size in sizes:
+        bind(program, {name: value for name, value in numbers(size) if name in program.dims})
+    return sizes
+
+
+def trial_at(program: Program, form: str, point: Point, seed: int, wish: Wish) -> Trial:
     values = {n: v for n, v in numbers(point) if n in program.dims or n in program.hypers}
     given = {n: int(v) for n, v in numbers(point) if n in SETTINGS and n not in values}
     steps, batch = given.get("steps", wish.steps), given.get("batch", wish.batch)
