@@ -32,12 +32,15 @@ def options(about: str, folder: str) -> argparse.ArgumentParser:
     return parser
 
 
-def curves(swept: Swept, form: str, hyper: str) -> dict[int, Curve]:
-    """For each width the least loss at each value of a hyper, whatever the others are."""
+def curves(swept: Swept, form: str, hyper: str, along: str = "width") -> dict[int, Curve]:
+    """For each width, or what else grows, the least loss at each value of a hyper, whatever the
+    others are.
+    """
     found: dict[int, dict[Value, float]] = {}
     for cell, points in swept.cells.items():
         if cell.form == form:
-            curve = found.setdefault(int(dict(cell.sizes)["width"]), {})
+            sizes = {"steps": cell.steps, "batch": cell.batch, **dict(cell.sizes)}
+            curve = found.setdefault(int(sizes[along]), {})
             for hypers, loss in points.items():
                 value = dict(hypers)[hyper]
                 curve[value] = min(loss, curve.get(value, math.inf))
@@ -71,16 +74,20 @@ def violations(found: Mapping[int, Curve]) -> tuple[int, int]:
     return sum(large > MARGIN * small for small, large in pairs), len(pairs)
 
 
-def table(swept: Swept, hypers: Iterable[str]) -> str:
+def table(swept: Swept, hypers: Iterable[str], along: str) -> str:
     """The best values, their drift, and violations, for each parametrization."""
     lines = []
-    for form, hyper in itertools.product(FORMS, hypers):
-        found = curves(swept, form, hyper)
-        lines += [f"{form}: {hyper}", "width  best          loss"]
+    forms = dict.fromkeys(cell.form for cell in swept.cells)
+    for form, hyper in itertools.product(forms, hypers):
+        found = curves(swept, form, hyper, along)
+        lines += [f"{form}: {hyper}", f"{along:<7}  best          loss"]
         for width, curve in found.items():
-            lines.append(f"{width:<5}  {value_text(best(curve)):<12}  {min(curve.values()):.4f}")
+            lines.append(f"{width:<7}  {value_text(best(curve)):<12}  {min(curve.values()):.4f}")
         worse, pairs = violations(found)
-        lines.append(f"drift {drift(found):+.1f} octaves; wider is worse in {worse} of {pairs}")
+        moved = drift(found)
+        by = "the best is another one" if math.isnan(moved) else f"drift {moved:+.1f} octaves"
+        more = "wider" if along == "width" else "more"
+        lines.append(f"{by}; {more} is worse in {worse} of {pairs}")
         lines.append("")
     return "\n".join(lines)
 
@@ -90,10 +97,16 @@ def powers(octaves: Iterable[int], unit: float = 1.0) -> str:
     return ",".join(str(unit * 2.0**octave) for octave in octaves)
 
 
-def write(swept: Swept, hypers: Iterable[str], folder: Path, name: str = "trials") -> None:
+def write(
+    swept: Swept,
+    hypers: Iterable[str],
+    folder: Path,
+    name: str = "trials",
+    along: str = "width",
+) -> None:
     """Prints the table; writes it, every trial as CSV and a figure for each hyper."""
     plot(swept, folder)
-    text = table(swept, hypers)
+    text = table(swept, hypers, along)
     write_atomically(str(folder / f"{name}.csv"), render_csv(swept))
     write_atomically(str(folder / f"{name}.txt"), text)
     print(text, *(f"* {said}" for said in swept.said), f"written: {folder}", sep="\n")
