@@ -39,8 +39,9 @@ def curves(swept: Swept, form: str, hyper: str, along: str = "width") -> dict[in
     found: dict[int, dict[Value, float]] = {}
     for cell, points in swept.cells.items():
         if cell.form == form:
-            sizes = {"steps": cell.steps, "batch": cell.batch, **dict(cell.sizes)}
-            curve = found.setdefault(int(sizes[along]), {})
+            settings = {"steps": cell.steps, "batch": cell.batch}
+            size = settings.get(along) or int(dict(cell.sizes)[along])
+            curve = found.setdefault(size, {})
             for hypers, loss in points.items():
                 value = dict(hypers)[hyper]
                 curve[value] = min(loss, curve.get(value, math.inf))
