@@ -23,6 +23,7 @@ WRITTEN = {
     "recipe_cost": ("cost.svg", "cost.csv", 2),
     "proxy_search": ("searches.svg", "searches.csv", 4),
     "transformer_scales": ("depth/lr.svg", "depth/depth.csv", 4),
+    "init_plane": ("plane.svg", "trials.csv", 16),
     "wider": ("lr.svg", "trials.csv", 8),
     "transformer_optima": ("schedule.svg", "schedule.csv", 8),
 }

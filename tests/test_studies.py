@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import signal
 import subprocess
 import sys
@@ -184,6 +185,14 @@ def test_a_ray_cluster_trains_the_trials(tmp_path: Path):
             abcparam.sweep(mlp(), over, steps=1, ray="local", by="held-out")
     finally:
         ray.shutdown()
+
+
+def test_errors_go_from_process_to_process():
+    with pytest.raises(SpecError) as caught:
+        abcparam.check("model M\ndim width ->")
+    same = pickle.loads(pickle.dumps(caught.value))
+    assert str(same) == str(caught.value)
+    assert same.diagnostics == caught.value.diagnostics
 
 
 def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch):

@@ -77,7 +77,8 @@ class Job(Record):
         return self.data.batches(self.program, config, self.batch, seed)
 
     def held_out(self, config: Any) -> Iterable[Batch] | None:
-        found = self.data.held_out(self.program, config, self.batch)
+        """By larger batches than in training, as there is no backward pass."""
+        found = self.data.held_out(self.program, config, 4 * self.batch)
         return None if found is None else (self.placed(batch) for batch in found)
 
     def placed(self, batch: Batch) -> Batch:
