@@ -264,6 +264,8 @@ def _write(found: Transferred, options: argparse.Namespace) -> None:
         return
     for name, value in found.hypers.items():
         print(f"{name} = {float(value):.6g}")
+    if found.schedule != options.schedule:
+        print(f"schedule = {found.schedule}")
     print(f"loss {found.loss:.4f} of the proxy -> {options.hparams}")
     program = found.prepared.report.program
     print(f"{program.name}: {found.prepared.report.verdict} -> {output}")

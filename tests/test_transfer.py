@@ -164,6 +164,18 @@ def test_what_regularises_is_told(run: Run, tmp_path: Path):
     assert "steps or batch differ" in ran.err
 
 
+def test_a_schedule_is_found_too(run: Run, tmp_path: Path):
+    """At a rate that is too high the one that goes down is better."""
+    spec, hparams = tmp_path / "mlp.param", tmp_path / "h.json"
+    spec.write_text(mlp(), encoding="utf-8")
+    over = ("--over", "lr=0.5", "schedule=constant,linear", "--steps", "60", "--fresh")
+    written = ("-o", tmp_path / "big.py", "--hparams", hparams)
+    ran = run("transfer", spec, *over, "--trials", "4", *written)
+    assert "schedule = linear" in ran.out
+    found = json.loads(hparams.read_text(encoding="utf-8"))
+    assert (found["hypers"], found["training"]["schedule"]) == ({"lr": 0.5}, "linear")
+
+
 def test_that_nothing_converged_is_told():
     with pytest.raises(SpecError, match="P0807"):
         abcparam.transfer(mlp("sgd"), {"width": 32}, over=["lr=1e30"], trials=2, steps=8)
