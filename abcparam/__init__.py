@@ -12,10 +12,9 @@ from abcparam.driver import (
     diff,
     interpolate,
     solve,
-    sweep,
-    transfer,
 )
 from abcparam.report import Report
+from abcparam.tuning.interface import sweep, transfer
 
 __all__ = [
     "Diagnostic",

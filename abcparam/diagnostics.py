@@ -70,6 +70,10 @@ class SpecError(Exception):
         self.diagnostics = in_order(diagnostics)
         super().__init__("\n\n".join(render(d, source) for d in self.diagnostics))
 
+    def __reduce__(self) -> tuple[type[SpecError], tuple[Source, Iterable[Diagnostic]]]:
+        """Another process may raise it here."""
+        return type(self), (self.source, self.diagnostics)
+
 
 class Collector:
     """The diagnostics of one phase. `check` ends the phase: it raises if there was an error."""

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from abcparam.bind import bind, require_no_unknowns, require_numbers
 from abcparam.calculus.graph import build_graph
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from abcparam.derived import Derived
     from abcparam.difference import Differences
     from abcparam.family import Family
-    from abcparam.tuning.sweep import Swept
-    from abcparam.tuning.transfer import Transferred
-    from abcparam.tuning.trials import Wish
 
 
 FRAMES = 20_000  # enough for 64 levels of brackets in each of 32 levels of blocks
@@ -90,7 +87,7 @@ def check(source: str | Path | Source, **values: object) -> Report:
     """Checks a spec. A `str` is its text, a `Path` a file. Raises `SpecError` if the spec is
     invalid.
     """
-    return report(load(to_source(source), _exact(values)))
+    return report(load(to_source(source), exact_values(values)))
 
 
 def compile(source: str | Path | Source, gauge: str = "as-written", **overrides: object) -> str:
@@ -99,7 +96,7 @@ def compile(source: str | Path | Source, gauge: str = "as-written", **overrides:
     In another gauge (`plain`, `single-group`, `unit`) its training is the same, in other weights.
     Raises `SpecError` where that cannot be.
     """
-    program = load(to_source(source), _exact(overrides))
+    program = load(to_source(source), exact_values(overrides))
     return emit_program(judged(gauged(program, gauge)))
 
 
@@ -149,7 +146,7 @@ def derive(source: str | Path | Source, all: bool = False, **values: object) -> 
     """
     from abcparam.deriving import derive as laws_in_symbols
 
-    return laws_in_symbols(load(to_source(source), _exact(values)), all)
+    return laws_in_symbols(load(to_source(source), exact_values(values)), all)
 
 
 @at_work()
@@ -169,7 +166,7 @@ def solve(
     order = gauge_order(gauge.split())
     if order is None or goal not in GOALS:
         raise ValueError(f"no goal {goal!r} in gauge {gauge!r}")
-    return complete(to_source(source), goal, order, _exact(values)).text
+    return complete(to_source(source), goal, order, exact_values(values)).text
 
 
 @at_work()
@@ -206,57 +203,6 @@ def interpolate(
     return family(load(to_source(a)), load(to_source(b)), *along)
 
 
-def sweep(
-    source: str | Path | Source,
-    over: Iterable[str] = (),
-    *,
-    data: str | Callable[..., Any] | None = None,
-    set: Mapping[str, object] | None = None,
-    **wanted: Any,
-) -> Swept:
-    """Trains the emitted model over ranges of its hypers and sizes, as `abcparam sweep` does.
-
-    `over` is as on the command line, `data` a name or a function, `set` values of dims and hypers;
-    the rest is `abcparam.tuning.trials.Wish`: `trials` (at random; 0: a grid), `seeds`, `steps`,
-    `batch`, `forms`, `folder`, `device`. Raises `SpecError`. Imports torch.
-    """
-    from abcparam.tuning.sweep import sweep_source
-
-    return sweep_source(to_source(source), _exact(set or {}), _wish(over, data, wanted))
-
-
-def transfer(
-    source: str | Path | Source,
-    target: Mapping[str, object],
-    proxy: Mapping[str, object] | None = None,
-    over: Iterable[str] = (),
-    *,
-    data: str | Callable[..., Any] | None = None,
-    anyway: bool = False,
-    **wanted: Any,
-) -> Transferred:
-    """Tunes the spec at the sizes of `proxy` (those of `target`, with growing dims at base) and
-    compiles it with what was best at those of `target`, as `abcparam transfer` does. The rest is
-    as for `sweep`, with 32 `trials` at random. Raises `SpecError`. Imports torch.
-    """
-    from abcparam.tuning.transfer import Order, finish, prepare, proxy_values
-
-    written, large = to_source(source), _exact(target)
-    small = proxy_values(load(written), large, _exact(proxy or {}))
-    wish = _wish(over, data, {"trials": 32, **wanted})
-    order = Order(large, small, wish, wish.steps, wish.batch, anyway)
-    return finish(prepare(written, order))
-
-
-def _wish(
-    over: Iterable[str], data: str | Callable[..., Any] | None, wanted: Mapping[str, Any]
-) -> Wish:
-    from abcparam.batches.named import data_named
-    from abcparam.tuning.trials import Wish
-
-    return Wish(over=tuple(over), data=data_named(data) if data else None, **wanted)
-
-
 @at_work()
 def emit_program(found: Report) -> str:
     """The Python module of a checked program; each tensor's line says its law."""
@@ -272,5 +218,5 @@ def to_source(source: str | Path | Source) -> Source:
     return Source(source) if isinstance(source, str) else read(source)
 
 
-def _exact(values: Mapping[str, object]) -> dict[str, Fraction]:
+def exact_values(values: Mapping[str, object]) -> dict[str, Fraction]:
     return {name: Fraction(str(value)) for name, value in values.items()}

@@ -18,8 +18,8 @@ class Kept:
     """
 
     def __init__(self, folder: Path | None, *identity: object) -> None:
-        digest = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
-        self.folder = folder / digest if folder else None
+        self.name = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
+        self.folder = folder / self.name if folder else None
 
     def names(self) -> list[str]:
         """Of all that is kept, in order."""

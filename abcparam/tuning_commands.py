@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from abcparam.tuning.sweep import Swept
     from abcparam.tuning.transfer import Transferred
     from abcparam.tuning.trials import Wish
+
+
+SCHEDULES = "constant, linear, cosine, step, inverse-sqrt, wsd; :0.1 warms up over a tenth"
 
 
 def _shared_arguments(command: argparse.ArgumentParser) -> None:
@@ -34,6 +38,17 @@ def _shared_arguments(command: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="the first seed (default: 0)")
     add("--steps", type=int, default=100, metavar="N", help="of training (default: 100)")
     add("--batch", type=int, default=32, metavar="N", help="examples a step (default: 32)")
+    add("--schedule", default="constant", metavar="NAME[:WARMUP]", help=f"{SCHEDULES} (constant)")
+    add("--by", choices=["training", "held-out"], default="training", help="the loss to choose by")
+    add(
+        "--sampler",
+        choices=["random", "tpe", "gp", "cmaes", "qmc"],
+        default="random",
+        help="of points: random, or one of Optuna's (default: random)",
+    )
+    add("--storage", metavar="URL", help="Optuna's database (default: SQLite beside the runs)")
+    add("--ray", metavar="ADDRESS", help="train on a Ray cluster; `local` starts one")
+    add("--tensorboard", metavar="FOLDER", help="losses there, for TensorBoard")
     add(
         "--data",
         metavar="DATA",
@@ -50,7 +65,13 @@ def _shared_arguments(command: argparse.ArgumentParser) -> None:
 def _sweep_arguments(command: argparse.ArgumentParser) -> None:
     _shared_arguments(command)
     add = command.add_argument
-    add("--random", type=int, default=0, metavar="N", help="points at random, instead of a grid")
+    add(
+        *("--trials", "--random"),
+        type=int,
+        default=0,
+        metavar="N",
+        help="points that the sampler draws, instead of a grid",
+    )
     add("--parametrization", metavar="FORM,…", help="the spec under shipped ones: mup,sp,ntk")
     add("--format", choices=["text", "json", "csv"], default="text")
     add("--plot", metavar="FOLDER", help="figures there, as PNG and SVG (needs matplotlib)")
@@ -61,9 +82,11 @@ def sweep(options: argparse.Namespace) -> int:
     """Trains every combination; 0 done, 2 invalid."""
     from abcparam.tuning.sweep import sweep_source
 
-    wish = wish_of(options, options.random)
+    wish = wish_of(options, options.trials)
     with _keeping(wish):
         swept = sweep_source(read(options.file), values_of(options), wish, progress)
+    if rank():
+        return 0
     _print(swept, options.format)
     _draw(swept, options)
     return 0
@@ -88,6 +111,7 @@ def wish_of(options: argparse.Namespace, trials: int) -> Wish:
     counts = ("seeds", "steps", "batch", "together")
     if min(getattr(options, name) for name in counts) < 1 or trials < 0 or options.seed < 0:
         raise Usage("--seeds, --steps, --batch, --together take positive whole numbers")
+    _require_sense(options, trials)
     forms = (getattr(options, "parametrization", None) or AS_WRITTEN).split(",")
     folder = Path(options.resume) if options.resume else default_folder("sweeps")
     return Wish(
@@ -98,12 +122,45 @@ def wish_of(options: argparse.Namespace, trials: int) -> Wish:
         first=options.seed,
         steps=options.steps,
         batch=options.batch,
+        schedule=options.schedule,
+        by=options.by,
+        sampler=options.sampler,
+        storage=options.storage,
+        ray=options.ray,
+        ranks=ranks(),
+        board=Path(options.tensorboard) if options.tensorboard else None,
         together=options.together,
-        device=device_of(options.device),
+        device=_own(device_of(options.device)),
         compiled=options.compile,
         data=data_of(options),
         folder=None if options.fresh else folder,
     )
+
+
+def _require_sense(options: argparse.Namespace, trials: int) -> None:
+    if options.sampler != "random" and not trials:
+        raise Usage(f"--sampler {options.sampler} needs to know of how many points: --trials N")
+    if options.fresh and (options.storage or ranks() > 1):
+        raise Usage("--fresh keeps nothing that processes could share; leave it out")
+
+
+def rank() -> int:
+    """Of this process among those that `torchrun` started."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def ranks() -> int:
+    """How many processes `torchrun` started."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _own(device: str) -> str:
+    """On several GPUs each process has its own."""
+    if device == "cuda" and ranks() > 1:
+        import torch
+
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    return device
 
 
 def _print(swept: Swept, format: str) -> None:
@@ -138,7 +195,7 @@ def _draw(swept: Swept, options: argparse.Namespace) -> None:
 @contextmanager
 def progress(steps: int) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, in steps of training, with the time that is left."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or rank():
         yield lambda _: None
         return
     from tqdm import tqdm
@@ -184,20 +241,20 @@ def transfer(options: argparse.Namespace) -> int:
     steps, batch = options.target_steps or wish.steps, options.target_batch or wish.batch
     order = Order(target, proxy, wish, steps, batch, options.anyway, options.results)
     prepared = prepare(source, order)
-    for line in cost_lines(prepared):
+    for line in cost_lines(prepared) if not rank() else ():
         print(line, file=sys.stderr)
     if options.estimate:
         return 0
     with _keeping(wish):
         found = finish(prepared, progress)
-    _write(found, options)
+    if not rank():
+        _write(found, options)
     return 0
 
 
 def _write(found: Transferred, options: argparse.Namespace) -> None:
     """hparams.json, the target's module, and a line about each."""
     import json
-    import os
 
     from abcparam.files import write_atomically, write_generated
 
@@ -211,6 +268,8 @@ def _write(found: Transferred, options: argparse.Namespace) -> None:
         return
     for name, value in found.hypers.items():
         print(f"{name} = {float(value):.6g}")
+    if found.schedule != options.schedule:
+        print(f"schedule = {found.schedule}")
     print(f"loss {found.loss:.4f} of the proxy -> {options.hparams}")
     program = found.prepared.report.program
     print(f"{program.name}: {found.prepared.report.verdict} -> {output}")

@@ -14,7 +14,7 @@ from abcparam.batches.synthetic import Synthetic
 from abcparam.driver import emit_program, judged, load
 from abcparam.parse import read
 from abcparam.tuning.stacking import train_together
-from abcparam.tuning.training import Job, job_of, train_alone
+from abcparam.tuning.training import Job, Run, job_of, train_alone
 from benchmarks.measure import (
     ROOT,
     Comparison,
@@ -63,9 +63,9 @@ def job_for(spec: str, data: Data, batch: int, steps: int) -> Job:
     return job_of(program, emit_program(judged(program)), data, steps=steps, batch=batch)
 
 
-def rates() -> list[tuple[dict[str, Fraction], int]]:
+def rates() -> list[Run]:
     """Learning rates from 1e-4 to 1e-2, one seed."""
-    return [({"lr": Fraction(f"{1e-4 * 100 ** (n / TRIALS):.6g}")}, 0) for n in range(TRIALS)]
+    return [Run({"lr": Fraction(f"{1e-4 * 100 ** (n / TRIALS):.6g}")}, 0) for n in range(TRIALS)]
 
 
 def stacked(job: Job) -> Callable[[], object]:
@@ -73,13 +73,13 @@ def stacked(job: Job) -> Callable[[], object]:
 
 
 def one_by_one(job: Job) -> Callable[[], object]:
-    return lambda: [train_alone(job, values, seed) for values, seed in rates()]
+    return lambda: [train_alone(job, run) for run in rates()]
 
 
 def same_losses(job: Job) -> None:
     """Raise unless both give the same losses; says by how much they differ at most."""
-    ours = torch.tensor(train_together(job, rates()))
-    theirs = torch.tensor([train_alone(job, values, seed) for values, seed in rates()])
+    ours = torch.tensor([found.losses for found in train_together(job, rates())])
+    theirs = torch.tensor([train_alone(job, run).losses for run in rates()])
     difference = float(((ours - theirs) / theirs).abs().max())
     print(f"losses differ by {difference:.1e} at most", file=sys.stderr)
     if difference > 1e-3:

@@ -13,14 +13,22 @@ from pathlib import Path
 import pytest
 
 from examples.reproduce.optima import drift, violations
+from examples.reproduce.recipe_cost import bill
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples" / "reproduce"
 WRITTEN = {
     "learning_rates": ("lr.svg", "trials.csv", 12),
     "activations": ("activations.svg", "sizes.csv", 24),
-    "transformer_optima": ("out_mult.svg", "trials.csv", 8),
+    "recipe_cost": ("cost.svg", "cost.csv", 2),
+    "proxy_search": ("searches.svg", "searches.csv", 4),
+    "transformer_scales": ("depth/lr.svg", "depth/depth.csv", 4),
+    "init_plane": ("plane.svg", "trials.csv", 16),
+    "wider": ("lr.svg", "trials.csv", 8),
+    "transformer_optima": ("schedule.svg", "schedule.csv", 8),
 }
+
+FORMS = {"transformer_scales": {"mup"}}
 
 
 def reproduce(script: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
@@ -44,12 +52,21 @@ def test_smallest(script, tmp_path, capsys):
     with (tmp_path / numbers).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == count
-    assert {row["parametrization"] for row in rows} == {"mup", "sp"}
+    if "parametrization" in rows[0]:
+        assert {row["parametrization"] for row in rows} == FORMS.get(script, {"mup", "sp"})
     assert (tmp_path / picture).read_text(encoding="utf-8").lstrip().startswith("<?xml")
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.json")}
     assert kept
     assert reproduce(script, tmp_path, capsys) == printed
     assert kept == {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("*.json")}
+
+
+def test_the_cost_of_tuning_gpt3_is_that_of_the_paper():
+    """Appendix F.4: 40 M parameters beside 6.7 G, by 6 operations a parameter and token: 7 %."""
+    tuning, training, ratio = bill(6 * 40e6, 6 * 6.7e9)
+    assert tuning == pytest.approx(7.85e20, rel=1e-3)
+    assert training == pytest.approx(1.206e22)
+    assert 0.06 < ratio < 0.07
 
 
 def curve(*losses: float) -> dict[Fraction, float]:

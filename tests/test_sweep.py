@@ -32,6 +32,7 @@ from abcparam.tuning.space import Axis, axes_of, grid, random_points
 from abcparam.tuning.stacking import train, train_together
 from abcparam.tuning.sweep import Swept, sweep_source
 from abcparam.tuning.training import Job, job_of, train_alone
+from abcparam.tuning.training import Run as Trial
 from abcparam.tuning.trials import Wish
 from tests.running import SPECS, Run
 
@@ -94,11 +95,11 @@ def job(text: str, **setting: object) -> Job:
     return job_of(program, emit_program(judged(program)), Synthetic(), **wanted)
 
 
-def trials(rates: tuple[float, ...] = RATES, **values: object) -> list[Any]:
+def trials(rates: tuple[float, ...] = RATES, **values: Fraction) -> list[Any]:
     """One for each rate, with another multiplier and seed each."""
     mults = (Fraction(1, 2), Fraction(1), Fraction(2))
     return [
-        ({"lr": Fraction(str(lr)), "out_mult": mult, **values}, number % 2)
+        Trial({"lr": Fraction(str(lr)), "out_mult": mult, **values}, number % 2)
         for number, (lr, mult) in enumerate(zip(rates, mults, strict=True))
     ]
 
@@ -106,8 +107,8 @@ def trials(rates: tuple[float, ...] = RATES, **values: object) -> list[Any]:
 def differ(text: str, given: list[Any]) -> float:
     """The largest relative difference of a loss, together and one by one."""
     made = job(text)
-    together = torch.tensor(train_together(made, given), dtype=torch.float64)
-    alone = torch.tensor([train_alone(made, *trial) for trial in given], dtype=torch.float64)
+    found = [train_together(made, given), [train_alone(made, trial) for trial in given]]
+    together, alone = (torch.tensor([t.losses for t in each]).double() for each in found)
     assert together.shape == alone.shape == (len(given), 12)
     return float(((together - alone) / alone).abs().max())
 
@@ -129,8 +130,8 @@ def test_every_entrywise_optimizer_stacks():
 def test_an_mlp_together_has_the_losses_of_one_by_one(optimizer: str):
     """With rates, multipliers, initial scales, weight decays and seeds that differ."""
     given = [
-        ({**values, "std": Fraction(number + 1, 2), "decay": Fraction(number, 50)}, seed)
-        for number, (values, seed) in enumerate(trials())
+        Trial({**values, "std": Fraction(number + 1, 2), "decay": Fraction(number, 50)}, seed)
+        for number, (values, seed, _) in enumerate(trials())
     ]
     assert differ(mlp(optimizer), given) < (5e-2 if "sign" in optimizer else 1e-3)
 
@@ -146,15 +147,15 @@ def of_spec(name: str) -> tuple[Job, list[Any]]:
     dims = {n: Fraction(size) for n, size in widths_of(small, 0, 1, 1).dims[64].items()}
     made = job_of(small, emit_program(judged(small)), Synthetic(), steps=3, batch=2)
     lr = small.hypers["lr"].value
-    return made, [({**dims, "lr": lr}, 0), ({**dims, "lr": 2 * lr}, 0)]
+    return made, [Trial({**dims, "lr": rate}, 0) for rate in (lr, 2 * lr)]
 
 
 @pytest.mark.parametrize("name", ["gpt_depth", "llama", "lora", "lstm", "resnet18", "t5"])
 def test_models_of_every_kind_stack(name: str):
     """Infinite depth, rotary positions, frozen tensors, recurrence, batch norm, relative ones."""
     made, given = of_spec(name)
-    together = torch.tensor(train_together(made, given))
-    alone = torch.tensor([train_alone(made, *trial) for trial in given])
+    together = torch.tensor([found.losses for found in train_together(made, given)])
+    alone = torch.tensor([train_alone(made, trial).losses for trial in given])
     assert torch.allclose(together, alone, rtol=1e-3)
 
 
@@ -171,7 +172,7 @@ def test_what_does_not_stack_is_trained_one_by_one():
     dropped = mlp().replace("h = relu(second @ h)", "h = dropout(relu(second @ h), 0.5)")
     lamb = mlp("lamb")
     betas = mlp().replace("weight_decay = decay", "betas = (std, 0.99)").replace("std / 8", "0.1")
-    beta = [({**v, "std": Fraction(n + 1, 10)}, s) for n, (v, s) in enumerate(trials())]
+    beta = [Trial({**v, "std": Fraction(n + 1, 10)}, s) for n, (v, s, _) in enumerate(trials())]
     for text, given, why in [
         (dropped, trials(), "randomness"),
         (lamb, trials(), "updates of lamb are not entry by entry"),
@@ -179,18 +180,18 @@ def test_what_does_not_stack_is_trained_one_by_one():
     ]:
         made, told = job(text, steps=3), list[str]()
         found = train(made, given, alone=told.append)
-        assert found == [train_alone(made, *trial) for trial in given]
+        assert found == [train_alone(made, trial) for trial in given]
         assert len(told) == 1 and why in told[0]
 
 
 def test_a_trial_that_diverges_leaves_the_others_alone():
     made = job(mlp("sgd"))
     given = trials((1e-2, 1e30, 0.1))
-    together = train_together(made, given)
+    together = [found.losses for found in train_together(made, given)]
     assert [len(losses) == 12 for losses in together] == [True, False, True]
     assert not math.isfinite(together[1][-1])
-    assert len(train_alone(made, *given[1])) == len(together[1])
-    assert together[0] == pytest.approx(train_alone(made, *given[0]), rel=1e-3)
+    assert len(train_alone(made, given[1]).losses) == len(together[1])
+    assert together[0] == pytest.approx(train_alone(made, given[0]).losses, rel=1e-3)
 
 
 # What is searched

@@ -12,6 +12,7 @@ import abcparam
 from abcparam.batches.synthetic import Synthetic
 from abcparam.diagnostics import SpecError
 from abcparam.driver import emit_program, judged, load
+from abcparam.fingerprint import fingerprint
 from abcparam.source import Source
 from abcparam.tuning.cost import Cost, cost_of
 from abcparam.tuning.training import job_of
@@ -78,6 +79,29 @@ def test_a_target_is_written_with_what_the_proxy_found(run: Run, tmp_path: Path)
     assert rates["hidden"] == pytest.approx(found["hypers"]["lr"] / 4)
 
 
+def test_what_is_written_reads_as_it_was_and_names_the_spec(run: Run, tmp_path: Path):
+    """One hash in a sweep's JSON, hparams.json and the groups, of symbols too; a value that is no
+    float is kept as it is.
+    """
+    spec, results, out = (tmp_path / name for name in ("mlp.param", "sweep.json", "big.py"))
+    text = mlp().replace("mup", "mup { hidden { c = theta } }\nexponent theta")
+    spec.write_text(text, encoding="utf-8")
+    over = ("--over", "lr=1/3", "--steps", "2", "--fresh", "--format", "json")
+    results.write_text(run("sweep", spec, "--set", "theta=1", *over).out, encoding="utf-8")
+    swept = json.loads(results.read_text(encoding="utf-8"))
+    taken = ("transfer", spec, "--from", results, "-o", out, "--hparams", tmp_path / "h.json")
+    assert run(*taken, "--set", "theta=1", "width=32", "std=1/7").status == 0
+    found = json.loads((tmp_path / "h.json").read_text(encoding="utf-8"))
+    assert found["hypers"] == swept["best"][0]["hypers"] == {"lr": "1/3"}
+    assert found["target"] == {"theta": 1, "width": 32, "std": "1/7"}
+    module = imported(out.read_text(encoding="utf-8"), tmp_path)
+    groups = module.param_groups(module.MLP(module.Config()))
+    marks = {group["spec"] for group in groups}
+    assert marks == {found["fingerprint"]} == {swept["fingerprint"]} != {fingerprint(text)}
+    other = run(*taken, "--set", "theta=1/2", "--anyway")
+    assert (other.status, "error[P0806]" in other.err) == (2, True)
+
+
 def test_the_results_of_a_sweep_are_taken(run: Run, tmp_path: Path):
     spec, results = tmp_path / "mlp.param", tmp_path / "sweep.json"
     spec.write_text(mlp(), encoding="utf-8")
@@ -138,6 +162,18 @@ def test_what_regularises_is_told(run: Run, tmp_path: Path):
     for said in ("std regularises", "decay regularises", "dropout regularises", "P0603", "pixels"):
         assert said in ran.err
     assert "steps or batch differ" in ran.err
+
+
+def test_a_schedule_is_found_too(run: Run, tmp_path: Path):
+    """At a rate that is too high the one that goes down is better."""
+    spec, hparams = tmp_path / "mlp.param", tmp_path / "h.json"
+    spec.write_text(mlp(), encoding="utf-8")
+    over = ("--over", "lr=0.5", "schedule=constant,linear", "--steps", "60", "--fresh")
+    written = ("-o", tmp_path / "big.py", "--hparams", hparams)
+    ran = run("transfer", spec, *over, "--trials", "4", *written)
+    assert "schedule = linear" in ran.out
+    found = json.loads(hparams.read_text(encoding="utf-8"))
+    assert (found["hypers"], found["training"]["schedule"]) == ({"lr": 0.5}, "linear")
 
 
 def test_that_nothing_converged_is_told():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple, Protocol
 
@@ -44,6 +44,12 @@ class Data(Protocol):
     def batches(self, program: Program, config: Any, size: int, seed: int) -> Iterator[Batch]:
         """Batches of `size` examples without an end, the same for the same seed; raises
         `SpecError` where the model cannot take them.
+        """
+        ...
+
+    def held_out(self, program: Program, config: Any, size: int) -> Iterable[Batch] | None:
+        """What no batch above has an example of, by up to `size` examples, always the same; none if
+        nothing is held out.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""scikit-learn's digits, the door to it: 1,797 images of 8 x 8 pixels."""
+"""scikit-learn's digits, the door to it: 1,797 images of 8 x 8 pixels, a fifth of them held out."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from abcparam.batches.base import Batch, lengths, output_shapes, refuse, values_
 from abcparam.program import Program
 
 PIXELS, CLASSES = 64, 10
+HELD_OUT = 360  # images, chosen at random, the same always
 
 
 class Digits:
@@ -26,8 +27,12 @@ class Digits:
 
         data = load_digits()
         pixels = torch.from_numpy(data.data).float()
-        self.images = (pixels - pixels.mean()) / pixels.std()
-        self.labels = torch.from_numpy(data.target).long()
+        images = (pixels - pixels.mean()) / pixels.std()
+        labels = torch.from_numpy(data.target).long()
+        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+        parts = [HELD_OUT, len(order) - HELD_OUT]
+        self.kept, self.images = images[order].split(parts)
+        self.kept_labels, self.labels = labels[order].split(parts)
 
     def batches(self, program: Program, config: Any, size: int, seed: int) -> Iterator[Batch]:
         shape = self._shape(program, config)
@@ -39,6 +44,11 @@ class Digits:
             chosen, order = order[:size], order[size:]
             images = self.images[chosen].unflatten(-1, shape)
             yield Batch((images,), (self.labels[chosen],) * len(program.losses))
+
+    def held_out(self, program: Program, config: Any, size: int) -> Iterator[Batch]:
+        shape = self._shape(program, config)
+        for images, labels in zip(self.kept.split(size), self.kept_labels.split(size), strict=True):
+            yield Batch((images.unflatten(-1, shape),), (labels,) * len(program.losses))
 
     def _shape(self, program: Program, config: Any) -> tuple[int, ...]:
         """An image as the model wants it."""

@@ -52,7 +52,9 @@ def _function(module: str, function: str) -> Callable[..., Any]:
 
 class Given:
     """A function of the user's: `function(config, batch size, seed)` gives an iterator of `(inputs,
-    targets)`, each a tensor or a tuple of them. One that ends is started anew.
+    targets)`, each a tensor or a tuple of them. One that ends is started anew. A function beside it
+    of the same name and `_held_out` gives what is held out: `function_held_out(config, batch
+    size)`, which has to end.
     """
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
@@ -72,6 +74,13 @@ class Given:
             if empty:
                 fields = {"data": self.name, "problem": "it gives no batch"}
                 raise SpecError(Source("", "--data"), [NoData.at(START, **fields)])
+
+    def held_out(self, program: Program, config: Any, size: int) -> Iterator[Batch] | None:
+        module = sys.modules.get(self.function.__module__)
+        beside = getattr(module, f"{self.function.__name__}_held_out", None)
+        if beside is None:
+            return None
+        return (Batch(_tuple(inputs), _tuple(targets)) for inputs, targets in beside(config, size))
 
 
 def _tuple(value: Tensor | tuple[Tensor, ...] | list[Tensor]) -> tuple[Tensor, ...]:

@@ -26,6 +26,9 @@ class Random:
         while True:
             yield batch
 
+    def held_out(self, program: Program, config: Any, size: int) -> None:
+        """There is nothing to learn."""
+
 
 def random_inputs(program: Program, config: Any, size: int, seed: int) -> tuple[Tensor, ...]:
     """Inputs in double precision; of two classes the first is the second one (a mask keeps it)."""

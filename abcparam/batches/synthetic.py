@@ -37,6 +37,9 @@ class Synthetic:
             count += 1
             yield task.batch(size, 1_000_003 + seed, count)
 
+    def held_out(self, program: Program, config: Any, size: int) -> None:
+        """Batches are fresh: their losses are those on data never seen."""
+
 
 class Task:
     """The grammar or the teacher of one model's shapes."""

@@ -1,4 +1,4 @@
-"""A file of text, byte by byte, for a language model."""
+"""A file of text, byte by byte, for a language model; its last tenth is held out."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from abcparam.batches.base import Batch, lengths, output_shapes, refuse, values_of
 from abcparam.program import Program
 
 BYTES = 256
+WINDOWS = 128  # at most, of what is held out
 
 
 class Text:
@@ -28,9 +30,27 @@ class Text:
         context = self._context(program, config)
         draw = torch.Generator().manual_seed(seed)
         while True:
-            starts = torch.randint(len(self.bytes) - context, (size,), generator=draw)
-            chunk = self.bytes[starts[:, None] + torch.arange(context + 1)].long()
-            yield Batch((chunk[:, :-1],), (chunk[:, 1:],) * len(program.losses))
+            starts = torch.randint(self._end(context) - context, (size,), generator=draw)
+            yield self._windows(program, starts, context)
+
+    def held_out(self, program: Program, config: Any, size: int) -> Iterator[Batch] | None:
+        """Windows evenly over the last tenth, unless a window is longer than that."""
+        context = self._context(program, config)
+        first, last = self._end(context), len(self.bytes) - context - 1
+        if first > last:
+            return None
+        count = min(WINDOWS, (last - first) // context + 1)
+        starts = torch.linspace(first, last, count).long()
+        return (self._windows(program, some, context) for some in starts.split(size))
+
+    def _end(self, context: int) -> int:
+        """Where what is trained on ends."""
+        kept = len(self.bytes) // 10
+        return len(self.bytes) - kept if kept > context else len(self.bytes)
+
+    def _windows(self, program: Program, starts: Tensor, context: int) -> Batch:
+        chunk = self.bytes[starts[:, None] + torch.arange(context + 1)].long()
+        return Batch((chunk[:, :-1],), (chunk[:, 1:],) * len(program.losses))
 
     def _context(self, program: Program, config: Any) -> int:
         """How many bytes the model reads at once."""

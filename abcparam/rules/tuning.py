@@ -115,6 +115,57 @@ class SizesDoNotFit(Rule):
     help = "choose other values with `--set`, `--over` or `--proxy`"
 
 
+class NoSchedule(Rule):
+    """A schedule is named, and may warm up over a part of the steps.
+
+    abcparam sweep gpt.param --over lr schedule=constant,cosine,linear:0.1
+    """
+
+    code = "P0811"
+    message = "there is no schedule `{text}`"
+    help = "NAME or NAME:WARMUP, a part of the steps below 1; names are {known}"
+
+
+class NoHeldOut(Rule):
+    """The best trial can be chosen by its loss on held-out data where there are some.
+
+    A text keeps its last tenth, digits a fifth; a function `batches` of a module has a function
+    `batches_held_out` beside it, called with the `Config` and a batch size. A synthetic task needs
+    none: its batches are always fresh.
+    """
+
+    code = "P0812"
+    message = "{data} has no held-out part"
+    help = "choose by the training loss, or name other data with `--data`"
+
+
+class NotInstalled(Rule):
+    """Something that is asked for needs a package that is no part of a plain installation."""
+
+    code = "P0813"
+    message = "{what} needs {package}: {problem}"
+    help = "pip install '{install}'"
+
+
+class NoStore(Rule):
+    """Optuna keeps its studies in a database, an SQLite file or one that many machines share.
+
+    abcparam sweep gpt.param --trials 100 --sampler tpe --storage postgresql://host/studies
+    """
+
+    code = "P0814"
+    message = "cannot keep studies in `{url}`: {problem}"
+    help = "name a database as SQLAlchemy does, `sqlite:///FILE`, `postgresql://HOST/NAME`"
+
+
+class NoCluster(Rule):
+    """Ray runs trials on a cluster, which is there already, or is started here."""
+
+    code = "P0815"
+    message = "there is no Ray cluster at `{address}`: {problem}"
+    help = "`ray start --head` starts one; `--ray local` uses this machine"
+
+
 class NoModule(Rule):
     """`--module` names a Python file and the class in it that is measured in place of the emitted
     model. It is called with the emitted `Config`.

@@ -17,24 +17,27 @@ from abcparam.resolve.names import bounds
 from abcparam.rules.names import UnknownWord
 from abcparam.rules.tuning import BadAxis, NoRange
 from abcparam.source import START, Source
+from abcparam.tuning.courses import COURSES, course
 
-SETTINGS = ("steps", "batch")  # of training; a dim or hyper of that name comes first
+SETTINGS = ("steps", "batch")  # of training; a dim or hyper of that name comes first, as it
+SCHEDULE = "schedule"  # does here
 POINTS = 7  # of an interval in a grid
-Point = Mapping[str, Fraction]
+Value = Fraction | str  # a schedule has a name
+Point = Mapping[str, Value]
 
 
 class Axis(Record):
     """A name and its values; or an interval, of which a grid takes `points` values."""
 
     name: str
-    values: tuple[Fraction, ...] = ()
+    values: tuple[Value, ...] = ()
     low: Fraction = Fraction(0)
     high: Fraction = Fraction(0)
     log: bool = False
     points: int = POINTS
 
     @property
-    def grid(self) -> tuple[Fraction, ...]:
+    def grid(self) -> tuple[Value, ...]:
         """Its values, those of an interval evenly from end to end."""
         if self.values:
             return self.values
@@ -49,16 +52,16 @@ class Axis(Record):
         value = low * (high / low) ** part if self.log else low + (high - low) * part
         return Fraction(f"{value:.6g}")
 
-    def drawn(self, draw: random.Random) -> Fraction:
+    def drawn(self, draw: random.Random) -> Value:
         return draw.choice(self.values) if self.values else self.at(draw.random())
 
 
 def axes_of(program: Program, over: Iterable[str]) -> list[Axis]:
-    """The axes that are named, and every hyper with a search range if no hyper is. Raises
+    """The axes that are named, and every hyper with a search range if nothing to tune is. Raises
     `SpecError`.
     """
     axes = [_axis(program, text) for text in over]
-    if not any(axis.name in program.hypers for axis in axes):
+    if not any(is_tuned(program, axis.name) for axis in axes):
         ranged = [h for h in program.hypers.values() if h.range is not None]
         if not ranged and not axes:
             raise SpecError(program.source, [NoRange.at(START, what="no hyper of this spec")])
@@ -66,10 +69,18 @@ def axes_of(program: Program, over: Iterable[str]) -> list[Axis]:
     return list({axis.name: axis for axis in axes}.values())
 
 
+def is_tuned(program: Program, name: str) -> bool:
+    """Whether the best value of a name is looked for, not what is best at each of its values."""
+    return name in program.hypers or (name == SCHEDULE and name not in program.dims)
+
+
 def _axis(program: Program, text: str) -> Axis:
     """`lr`, `width=64,128`, `scale=0.5:2`, `lr=log:1e-4:1e-1:9`."""
     name, equals, said = (part.strip() for part in text.partition("="))
     _known(program, name)
+    if name == SCHEDULE and name not in {**program.hypers, **program.dims}:
+        named = tuple(dict.fromkeys(part.strip() for part in said.split(",")))
+        return Axis(name, _schedules(named) if equals else tuple(COURSES))
     if not equals:
         if name not in program.hypers:
             raise _bad(program, text)
@@ -93,11 +104,17 @@ def _axis(program: Program, text: str) -> Axis:
 
 def _known(program: Program, name: str) -> None:
     dims = [d.name for d in program.dims.values() if not d.derived]
-    known = [*program.hypers, *dims, *SETTINGS]
+    known = [*program.hypers, *dims, *SETTINGS, SCHEDULE]
     if name not in known:
         fields = {"name": name, "what": "a hyper or dim to sweep", "known": ", ".join(known)}
         said = UnknownWord.at(START, suggestion=did_you_mean(name, known), **fields)
         raise SpecError(program.source, [said])
+
+
+def _schedules(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        course(name, 1)
+    return names
 
 
 def _number(text: str) -> Fraction:
@@ -148,10 +165,10 @@ def random_points(axes: Iterable[Axis], count: int, seed: int) -> Iterator[Point
         yield {axis.name: axis.drawn(draw) for axis in found}
 
 
-def at_end(axis: Axis, value: Fraction) -> bool:
+def at_end(axis: Axis, value: Value) -> bool:
     """Whether a value is the first or last of an axis that has an inside."""
-    values = sorted(axis.grid)
-    if len(values) < 3:
+    values = sorted(value for value in axis.grid if not isinstance(value, str))
+    if len(values) < 3 or isinstance(value, str):
         return False
     margin = 0.02 * math.log(values[-1] / values[0]) if axis.log else 0
     if axis.log and not axis.values:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -21,11 +20,10 @@ from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from abcparam.batches.base import Batch, loss_of, tuple_of
-from abcparam.tuning.training import Job, Losses, Tick, train_alone
+from abcparam.tuning.courses import CONSTANT, course
+from abcparam.tuning.training import Job, Losses, Run, Tick, Trained, mean_losses, train_alone
 from abcparam.views.training import optimizers_used
 
-Values = Mapping[str, Fraction]
-Trial = tuple[Values, int]  # values and seed
 NUMBERS = (bool, int, float)
 PER_TRIAL = ("lr", "weight_decay")  # settings of a group that may differ within a stack
 UNEQUAL = ("params", "name", "lr_scale", *PER_TRIAL)
@@ -43,8 +41,8 @@ class Unstackable(Exception):
 
 
 def train(
-    job: Job, trials: Sequence[Trial], tick: Tick | None = None, alone: Say = _silent
-) -> list[Losses]:
+    job: Job, trials: Sequence[Run], tick: Tick | None = None, alone: Say = _silent
+) -> list[Trained]:
     """The losses of each trial: together where that is possible, else one by one, and `alone` is
     told why.
     """
@@ -55,10 +53,10 @@ def train(
         except torch.OutOfMemoryError:
             half = len(trials) // 2
             parts = (trials[:half], trials[half:])
-            return [losses for part in parts for losses in train(job, part, tick, alone)]
+            return [found for part in parts for found in train(job, part, tick, alone)]
         except (Unstackable, RuntimeError, TypeError, NotImplementedError, ValueError) as error:
             alone(str(error).partition("\n")[0][:100])  # `vmap` has no rule for dropout, experts
-    return [train_alone(job, values, seed, tick) for values, seed in trials]
+    return [train_alone(job, trial, tick) for trial in trials]
 
 
 def _require_stackable(job: Job) -> None:
@@ -67,40 +65,42 @@ def _require_stackable(job: Job) -> None:
             raise Unstackable(f"updates of {optimizer.rule.name} are not entry by entry")
 
 
-def train_together(job: Job, trials: Sequence[Trial], tick: Tick | None = None) -> list[Losses]:
+def train_together(job: Job, trials: Sequence[Run], tick: Tick | None = None) -> list[Trained]:
     """The losses of trials of one shape, trained in one program. Raises `Unstackable`, or whatever
     `vmap` raises, in the first step.
     """
     stack = Stack(job, trials)
     losses: list[Tensor] = []
     for step in range(job.steps):
-        losses.append(stack.step())
+        losses.append(stack.step(step))
         if tick is not None:
             tick(len(trials))
         if step % 16 == 15 and not bool(losses[-1].isfinite().any()):
             break
-    return [_until_diverged(row) for row in torch.stack(losses, 1).tolist()]
+    held_out = stack.held_out() or [None] * len(trials)
+    rows = torch.stack(losses, 1).tolist()
+    return [_until_diverged(row, kept) for row, kept in zip(rows, held_out, strict=True)]
 
 
-def _until_diverged(losses: Losses) -> Losses:
-    first = next((n for n, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
-    return losses[: first + 1]
+def _until_diverged(losses: Losses, held_out: float | None) -> Trained:
+    first = next((n for n, loss in enumerate(losses) if not math.isfinite(loss)), None)
+    return Trained(losses, held_out) if first is None else Trained(losses[: first + 1])
 
 
 class Stack:
     """Trials in training."""
 
-    def __init__(self, job: Job, trials: Sequence[Trial]) -> None:
+    def __init__(self, job: Job, trials: Sequence[Run]) -> None:
         self.job = job
-        models = [job.model(values, seed) for values, seed in trials]
+        models = [job.model(trial.values, trial.seed) for trial in trials]
         groups = [[g for o in job.optimizers(m) for g in o.param_groups] for m in models]
         _require_equal(groups)
         self.model = models[0].to(job.device)
-        config = job.config(trials[0][0])
-        seeds = [seed for _, seed in trials]
-        self.several = len(set(seeds)) > 1
-        self.sources = {seed: job.batches(config, seed) for seed in dict.fromkeys(seeds)}
-        self.seeds = seeds
+        self.config = job.config(trials[0].values)
+        self.seeds = [trial.seed for trial in trials]
+        self.several = len(set(self.seeds)) > 1
+        self.sources = {seed: job.batches(self.config, seed) for seed in self.seeds}
+        self.factors = _factors(job, trials)
         self.values = self._values(models)
         self.rates, self.decays = self._settings(models, groups)
         self.optimizers = self._optimizers()
@@ -163,7 +163,18 @@ class Stack:
         rules = [o.rule for o in optimizers_used(self.job.program).values()]
         return [(o, rule.decoupled) for o, rule in zip(made, rules, strict=True)]
 
-    def step(self) -> Tensor:
+    def held_out(self) -> Sequence[float | None]:
+        """The loss of each trial on held-out data, where there are some."""
+        losses = vmap(self.losses, in_dims=(0, None, None))
+
+        def each(batch: Batch) -> Tensor:
+            with _attention(self.job.device):
+                found: Tensor = losses(self.values, *batch)
+                return found
+
+        return mean_losses(self.job, self.model, self.config, each)
+
+    def step(self, step: int) -> Tensor:
         """The losses before a step, [trials]."""
         inputs, targets = self._batch()
         with _attention(self.job.device):
@@ -171,10 +182,14 @@ class Stack:
         trained = [self.values[name] for name in self.updates]
         gradients = torch.autograd.grad(losses.sum(), trained, allow_unused=True)
         with torch.no_grad():
-            self._update(dict(zip(self.updates, gradients, strict=True)))
+            factors = None if self.factors is None else self.factors[step]
+            self._update(dict(zip(self.updates, gradients, strict=True)), factors)
         return losses.detach()
 
-    def _update(self, gradients: dict[str, Tensor | None]) -> None:
+    def _update(self, gradients: dict[str, Tensor | None], factors: Tensor | None) -> None:
+        rates = self.rates
+        if factors is not None:
+            rates = {n: rate * factors.view_as(rate) for n, rate in rates.items()}
         decoupled = {
             id(p): apart
             for optimizer, apart in self.optimizers
@@ -185,7 +200,7 @@ class Stack:
         for name, gradient in moved.items():
             update, value, decay = self.updates[name], self.values[name], self.decays.get(name)
             if decay is not None and decoupled[id(update)]:
-                value.mul_(1 - self.rates[name] * decay)
+                value.mul_(1 - rates[name] * decay)
             elif decay is not None:
                 gradient = gradient.addcmul(value, decay)
             update.zero_()
@@ -193,7 +208,7 @@ class Stack:
         for optimizer, _ in self.optimizers:
             optimizer.step()
         for name in moved:
-            self.values[name].addcmul_(self.updates[name], self.rates[name])
+            self.values[name].addcmul_(self.updates[name], rates[name])
 
     def _batch(self) -> Batch:
         """One for all, or one for each trial, by its seed."""
@@ -206,6 +221,15 @@ class Stack:
             for parts in zip(*batches, strict=True)
         )
         return Batch(inputs, targets)
+
+
+def _factors(job: Job, trials: Sequence[Run]) -> Tensor | None:
+    """Of the learning rate of each trial at each step, [steps, trials]; None: all 1."""
+    if all(trial.schedule == CONSTANT for trial in trials):
+        return None
+    courses = [course(trial.schedule, job.steps) for trial in trials]
+    factors = [[factor(step) for factor in courses] for step in range(job.steps)]
+    return torch.tensor(factors, device=job.device)
 
 
 def _require_equal(groups: list[list[dict[str, Any]]]) -> None:
@@ -250,9 +274,9 @@ class _Guard:
         return getattr(self._config, name)
 
 
-def _guard(model: nn.Module, trials: Sequence[Trial]) -> None:
-    first = trials[0][0]
-    differing = frozenset(n for n in first for values, _ in trials if values[n] != first[n])
+def _guard(model: nn.Module, trials: Sequence[Run]) -> None:
+    first = trials[0].values
+    differing = frozenset(n for n in first for t in trials if t.values[n] != first[n])
     for module in model.modules():
         if "config" in vars(module):
             module.config = _Guard(module.config, differing)  # type: ignore[assignment]

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from fractions import Fraction
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from abcparam.bind import require_no_unknowns, require_numbers
-from abcparam.driver import emit_program, load
-from abcparam.fingerprint import fingerprint
-from abcparam.kept import Kept, code_of
+from abcparam.driver import load
+from abcparam.fingerprint import mark_of
 from abcparam.program import Program
 from abcparam.record import Record
-from abcparam.report import Report
 from abcparam.source import Source
-from abcparam.tuning.space import Axis, at_end, axes_of
-from abcparam.tuning.trials import Result, Tick, Trial, Wish, alike, programs_of, split, trials_of
+from abcparam.tuning.crews import data_of
+from abcparam.tuning.space import SCHEDULE, Axis, Value, at_end, axes_of, is_tuned
+from abcparam.tuning.trials import (
+    HELD_OUT,
+    RANDOM,
+    Result,
+    Trial,
+    Wish,
+    numbers,
+    programs_of,
+    split,
+    trials_of,
+)
+from abcparam.tuning.work import Progress, Work
 
-if TYPE_CHECKING:
-    from abcparam.batches.base import Data
-
-HERE = Path(__file__).parent
-Progress = Callable[[int], AbstractContextManager[Tick]]  # from how many steps there are to train
+Hypers = tuple[tuple[str, Value], ...]
 
 
 class Cell(Record):
-    """Trials that differ in their hypers and seed alone."""
+    """Trials that differ in their hypers, schedule and seed alone."""
 
     form: str
     sizes: tuple[tuple[str, Fraction], ...]
@@ -36,13 +41,36 @@ class Cell(Record):
     batch: int
 
 
+class Losses(Record):
+    """Of trials that differ in their seeds alone, the means; inf where one of them diverged."""
+
+    training: float
+    held_out: float | None
+    score: float  # the one that is chosen by
+
+
 class Best(Record):
-    """The best hypers of a cell, by the mean loss over its seeds."""
+    """The best hypers of a cell, with the schedule where some are compared."""
 
     cell: Cell
-    hypers: tuple[tuple[str, Fraction], ...]
-    loss: float
+    point: Hypers
+    losses: Losses
     ends: tuple[str, ...]  # hypers whose best value is at an end of what was searched
+
+    @property
+    def hypers(self) -> dict[str, Fraction]:
+        return dict(numbers(dict(self.point)))
+
+    @property
+    def schedule(self) -> str | None:
+        """None unless some were compared."""
+        found = dict(self.point).get(SCHEDULE)
+        return found if isinstance(found, str) else None
+
+    @property
+    def loss(self) -> float:
+        """The one that it was chosen by."""
+        return self.losses.score
 
 
 class Swept(Record):
@@ -54,20 +82,40 @@ class Swept(Record):
     results: tuple[Result, ...]
     said: tuple[str, ...]
     data: str
+    by: str
+    schedule: str  # of all, unless some were compared
 
     @property
-    def cells(self) -> dict[Cell, dict[tuple[tuple[str, Fraction], ...], float]]:
-        """The mean loss over seeds by hypers, for each cell; inf where one of them diverged."""
-        found: dict[Cell, dict[Any, list[float]]] = {}
+    def measured(self) -> dict[Cell, dict[Hypers, Losses]]:
+        """The losses of each point, for each cell."""
+        found: dict[Cell, dict[Hypers, list[Result]]] = {}
         for result in self.results:
             trial = result.trial
             sizes = tuple((n, v) for n, v in trial.values if n in self.program.dims)
-            hypers = tuple((n, v) for n, v in trial.values if n in self.program.hypers)
             cell = Cell(trial.form, sizes, trial.steps, trial.batch)
-            found.setdefault(cell, {}).setdefault(hypers, []).append(result.loss)
+            found.setdefault(cell, {}).setdefault(self._point(trial), []).append(result)
         return {
-            cell: {hypers: sum(losses) / len(losses) for hypers, losses in points.items()}
+            cell: {point: _mean(results, self.by) for point, results in points.items()}
             for cell, points in found.items()
+        }
+
+    def _point(self, trial: Trial) -> Hypers:
+        """Its hypers, and its schedule where some are compared."""
+        hypers = tuple((n, v) for n, v in trial.values if n in self.program.hypers)
+        compared = any(axis.name == SCHEDULE for axis in self.tuned)
+        return (*hypers, (SCHEDULE, trial.schedule)) if compared else hypers
+
+    @property
+    def tuned(self) -> list[Axis]:
+        """The axes whose best values are looked for."""
+        return [axis for axis in self.axes if is_tuned(self.program, axis.name)]
+
+    @property
+    def cells(self) -> dict[Cell, dict[Hypers, float]]:
+        """For each cell the loss of each point that the best is chosen by; inf: it diverged."""
+        return {
+            cell: {point: losses.score for point, losses in points.items()}
+            for cell, points in self.measured.items()
         }
 
     @property
@@ -75,11 +123,11 @@ class Swept(Record):
         """Of every cell in which a trial did not diverge."""
         axes = {axis.name: axis for axis in self.axes}
         found = []
-        for cell, points in self.cells.items():
-            hypers, loss = min(points.items(), key=lambda item: item[1])
-            if math.isfinite(loss):
-                ends = tuple(name for name, value in hypers if at_end(axes[name], value))
-                found.append(Best(cell, hypers, loss, ends))
+        for cell, points in self.measured.items():
+            point, losses = min(points.items(), key=lambda item: item[1].score)
+            if math.isfinite(losses.score):
+                ends = tuple(n for n, v in point if n in axes and at_end(axes[n], v))
+                found.append(Best(cell, point, losses, ends))
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,17 +136,20 @@ class Swept(Record):
             "schema": 1,
             "file": self.program.source.file,
             "model": self.program.name,
-            "fingerprint": fingerprint(self.program.source.text),
+            "fingerprint": mark_of(self.program),
             "verdicts": {form or "as written": v for form, v in self.verdicts.items()},
             "data": self.data,
+            "chosen_by": self.by,
             "axes": [axis.name for axis in self.axes],
             "best": [
                 {
                     "parametrization": best.cell.form or None,
-                    **split(self.program, [*best.cell.sizes, *best.hypers]),
+                    **split(self.program, [*best.cell.sizes, *best.point]),
                     "steps": best.cell.steps,
                     "batch": best.cell.batch,
-                    "loss": best.loss,
+                    "schedule": best.schedule or self.schedule,
+                    "loss": best.losses.training,
+                    "held_out": best.losses.held_out,
                     "at_end": list(best.ends),
                 }
                 for best in self.best
@@ -106,6 +157,14 @@ class Swept(Record):
             "trials": [result.to_dict(self.program) for result in self.results],
             "notes": list(self.said),
         }
+
+
+def _mean(results: Sequence[Result], by: str) -> Losses:
+    kept = [result.held_out for result in results if result.held_out is not None]
+    mean = sum(kept) / len(kept) if len(kept) == len(results) else None
+    scores = [result.score(by) for result in results]
+    training = sum(result.loss for result in results)
+    return Losses(training / len(results), mean, sum(scores) / len(scores))
 
 
 def sweep_source(
@@ -121,93 +180,34 @@ def sweep_source(
     axes = axes_of(program, wish.over)
     trials = trials_of(program, axes, wish)
     reports = programs_of(source, values, wish.forms)
-    alone: set[str] = set()
-    results = list(_results(program, reports, trials, wish, progress, alone.add))
+    with closing(Work(program, reports, wish, progress)) as work:
+        results = tuple(_found(program, axes, trials, wish, work))
     verdicts = {form: report.verdict or "" for form, report in reports.items()}
-    data = data_of(wish)
-    said = (*_said(results, data, wish), *(f"trained one by one: {why}" for why in sorted(alone)))
-    return Swept(program, verdicts, tuple(axes), tuple(results), said, data.name)
+    data = data_of(wish).name
+    said = (*_said(results, data, wish), *(f"trained one by one: {why}" for why in work.alone))
+    return Swept(
+        program, verdicts, tuple(axes), results, said, data, by=wish.by, schedule=wish.schedule
+    )
 
 
-def data_of(wish: Wish) -> Data:
-    from abcparam.batches.synthetic import Synthetic
+def _found(
+    program: Program, axes: list[Axis], trials: list[Trial], wish: Wish, work: Work
+) -> list[Result]:
+    if wish.sampler == RANDOM or not wish.trials:
+        return work.results(trials)
+    from abcparam.tuning.studies import searched
 
-    return wish.data or Synthetic()
-
-
-def _results(
-    program: Program,
-    reports: Mapping[str, Report],
-    trials: list[Trial],
-    wish: Wish,
-    progress: Progress | None,
-    alone: Callable[[str], None],
-) -> Iterator[Result]:
-    """Of every trial, in order: from disk where it is finished."""
-    codes = {form: emit_program(report) for form, report in reports.items()}
-    stores = {form: _store(code, wish) for form, code in codes.items()}
-    done: dict[Trial, list[float]] = {}
-    for form, store in stores.items():
-        known: dict[str, list[float]] = {}
-        for name in store.names():
-            known |= store.read(name) or {}
-        done |= {t: known[t.key] for t in trials if t.form == form and t.key in known}
-    left = [trial for trial in trials if trial not in done]
-    steps = sum(trial.steps for trial in left)
-    with progress(steps) if progress and left else nullcontext(_silent) as tick:
-        for group in alike(program, left):
-            form = group[0].form
-            for part in _parts(group, wish.together):
-                losses = _train(reports[form].program, codes[form], part, wish, tick, alone)
-                found = dict(zip(part, losses, strict=True))
-                _keep(stores[form], found)
-                done |= found
-    return (Result(trial, tuple(done[trial])) for trial in trials)
+    return searched(program, axes, wish, work)
 
 
-def _silent(steps: int) -> None:
-    """Progress that nobody watches."""
-
-
-def _parts(trials: list[Trial], most: int) -> Iterator[list[Trial]]:
-    for start in range(0, len(trials), most):
-        yield trials[start : start + most]
-
-
-def _store(code: str, wish: Wish) -> Kept:
-    engine = code_of([HERE, HERE.parent / "batches"])
-    return Kept(wish.folder, engine, code, data_of(wish).identity, wish.device, wish.compiled)
-
-
-def _keep(store: Kept, found: Mapping[Trial, list[float]]) -> None:
-    """The trials that finished together, in one file: none of them is lost, or all."""
-    import hashlib
-
-    keys = {trial.key: losses for trial, losses in found.items()}
-    name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
-    store.write(name, keys)
-
-
-def _train(
-    program: Program,
-    code: str,
-    trials: list[Trial],
-    wish: Wish,
-    tick: Tick,
-    alone: Callable[[str], None],
-) -> list[list[float]]:
-    from abcparam.tuning.stacking import train
-    from abcparam.tuning.training import job_of
-
-    first = trials[0]
-    setting = {"device": wish.device, "compiled": wish.compiled}
-    job = job_of(program, code, data_of(wish), steps=first.steps, batch=first.batch, **setting)
-    return train(job, [(dict(t.values), t.seed) for t in trials], tick, alone)
-
-
-def _said(results: list[Result], data: Data, wish: Wish) -> Iterator[str]:
-    yield f"trained on {data.name}, at constant learning rates"
-    yield "a loss is the mean of the last tenth of the steps, over the seeds"
+def _said(results: Sequence[Result], data: str, wish: Wish) -> Iterator[str]:
+    schedules = dict.fromkeys(result.trial.schedule for result in results)
+    one = f"a {next(iter(schedules))} schedule" if len(schedules) == 1 else "each by its schedule"
+    yield f"trained on {data}, learning rates: {one}"
+    if wish.by == HELD_OUT:
+        yield "the best by the loss on held-out data after the last step, over the seeds"
+    else:
+        yield "a loss is the mean of the last tenth of the steps, over the seeds"
     if diverged := sum(result.diverged for result in results):
         yield f"{diverged} of {len(results)} trials diverged"
     if wish.seeds == 1:

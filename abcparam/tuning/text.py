@@ -6,10 +6,10 @@ import csv
 import io
 import math
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from abcparam.table import columns
+from abcparam.tuning.space import Value
 from abcparam.tuning.sweep import Best, Cell, Swept
 
 if TYPE_CHECKING:
@@ -29,15 +29,15 @@ def render_sweep(swept: Swept) -> str:
 
 def _one(swept: Swept) -> bool:
     """Whether one hyper alone is searched, at few points."""
-    hypers = [axis for axis in swept.axes if axis.name in swept.program.hypers]
-    points = {hypers for cell in swept.cells.values() for hypers in cell}
-    return len(hypers) == 1 and len(points) <= 30 and len(swept.cells) <= 12
+    points = {point for cell in swept.cells.values() for point in cell}
+    return len(swept.tuned) == 1 and len(points) <= 30 and len(swept.cells) <= 12
 
 
 def _curves(swept: Swept) -> list[str]:
     """A row for each value, a column for each cell, the least of each marked."""
     cells = swept.cells
-    points = sorted({hypers for points in cells.values() for hypers in points})
+    found = dict.fromkeys(point for points in cells.values() for point in points)
+    points = sorted(found, key=lambda p: 0 if isinstance(p[0][1], str) else p[0][1])
     least = {cell: min(points.values()) for cell, points in cells.items()}
     rows = [(points[0][0][0], *(cell_name(cell) or "loss" for cell in cells))]
     for hypers in points:
@@ -60,26 +60,32 @@ def cell_name(cell: Cell) -> str:
     return " ".join([*([cell.form] if cell.form else []), *sizes])
 
 
-def value_text(value: Fraction) -> str:
-    return f"{float(value):.4g}"
+def value_text(value: Value) -> str:
+    return value if isinstance(value, str) else f"{float(value):.4g}"
 
 
 def best_rows(swept: Swept) -> list[tuple[str, ...]]:
     """A header, and a row for the best of each cell."""
-    return [_header(swept), *(_row(best) for best in swept.best)]
+    return [_header(swept), *(_row(best, bool(_held_out(swept))) for best in swept.best)]
 
 
 def _header(swept: Swept) -> tuple[str, ...]:
-    hypers = [axis.name for axis in swept.axes if axis.name in swept.program.hypers]
-    return ("best of", "steps", "batch", *sorted(hypers), "loss", "")
+    names = dict.fromkeys(name for best in swept.best for name, _ in best.point)
+    return ("best of", "steps", "batch", *names, "loss", *_held_out(swept), "")
 
 
-def _row(best: Best) -> tuple[str, ...]:
+def _held_out(swept: Swept) -> tuple[str, ...]:
+    return ("held out",) if any(best.losses.held_out is not None for best in swept.best) else ()
+
+
+def _row(best: Best, held_out: bool) -> tuple[str, ...]:
     cell = best.cell
     note = f"{', '.join(best.ends)} at the end of its range" if best.ends else ""
-    values = (value_text(value) for _, value in best.hypers)
+    values = (value_text(value) for _, value in best.point)
+    losses = [best.losses.training, *([best.losses.held_out] if held_out else [])]
+    found = ("-" if loss is None else f"{loss:.4f}" for loss in losses)
     name = cell_name(cell) or "all"
-    return (name, str(cell.steps), str(cell.batch), *values, f"{best.loss:.4f}", note)
+    return (name, str(cell.steps), str(cell.batch), *values, *found, note)
 
 
 def moves(swept: Swept) -> Iterator[str]:
@@ -91,8 +97,8 @@ def moves(swept: Swept) -> Iterator[str]:
             if not swept.program.dims[name].infinite or len(mine) < 2:
                 continue
             low, high = (f(mine, key=lambda b: dict(b.cell.sizes)[name]) for f in (min, max))
-            for hyper, value in low.hypers:
-                other = dict(high.hypers)[hyper]
+            for hyper, value in low.hypers.items():
+                other = high.hypers[hyper]
                 sizes = f"{dict(low.cell.sizes)[name]} to {dict(high.cell.sizes)[name]}"
                 ratio = f"a factor of {float(other / value):.3g}" if value else str(other)
                 moved = "stays" if other == value else f"moves by {ratio}"
@@ -105,13 +111,16 @@ def render_csv(swept: Swept) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = [n for n, _ in swept.results[0].trial.values]
-    writer.writerow(["parametrization", *names, "steps", "batch", "seed", "loss", "diverged"])
+    how = ["steps", "batch", "schedule", "seed", "loss", "held_out", "diverged"]
+    writer.writerow(["parametrization", *names, *how])
     for result in swept.results:
         trial = result.trial
         loss = "" if result.diverged else repr(result.loss)
         numbers = [int(v) if n in swept.program.dims else float(v) for n, v in trial.values]
-        last = [trial.steps, trial.batch, trial.seed, loss, str(result.diverged).lower()]
-        writer.writerow([trial.form, *numbers, *last])
+        kept = "" if result.held_out is None else repr(result.held_out)
+        settings = [trial.steps, trial.batch, trial.schedule, trial.seed]
+        last = [loss, kept, str(result.diverged).lower()]
+        writer.writerow([trial.form, *numbers, *settings, *last])
     return out.getvalue()
 
 

@@ -1,11 +1,11 @@
-"""Training one trial: the emitted model under the emitted optimizer, at constant learning rates."""
+"""Training one trial: the emitted model under the emitted optimizer, its rates by a schedule."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -17,10 +17,28 @@ from abcparam.program import Program
 from abcparam.record import Record
 from abcparam.rules.tuning import SizesDoNotFit
 from abcparam.source import START
+from abcparam.tuning.courses import CONSTANT, course
 
 Losses = list[float]  # one for each step, up to the first that is not finite
 Tick = Callable[[int], None]  # so many steps of training are done
 REAL = torch.float32
+
+
+class Run(NamedTuple):
+    """One trial of a job: values of dims and hypers, a seed, a schedule."""
+
+    values: Mapping[str, Fraction]
+    seed: int
+    schedule: str = CONSTANT
+
+
+class Trained(Record):
+    """What training gave: `held_out` is the loss at its end on held-out data, where there are some
+    and it did not diverge.
+    """
+
+    losses: Losses
+    held_out: float | None = None
 
 
 class Job(Record):
@@ -58,6 +76,11 @@ class Job(Record):
     def batches(self, config: Any, seed: int) -> Any:
         return self.data.batches(self.program, config, self.batch, seed)
 
+    def held_out(self, config: Any) -> Iterable[Batch] | None:
+        """By larger batches than in training, as there is no backward pass."""
+        found = self.data.held_out(self.program, config, 4 * self.batch)
+        return None if found is None else (self.placed(batch) for batch in found)
+
     def placed(self, batch: Batch) -> Batch:
         return batch.to(self.device, REAL)
 
@@ -66,14 +89,15 @@ def job_of(program: Program, code: str, data: Data, **setting: Any) -> Job:
     return Job(program, executed(code), data, **setting)
 
 
-def train_alone(
-    job: Job, values: Mapping[str, Fraction], seed: int, tick: Tick | None = None
-) -> Losses:
+def train_alone(job: Job, run: Run, tick: Tick | None = None) -> Trained:
     """The losses of a trial. One that diverges ends there."""
-    model = job.model(values, seed).to(job.device)
+    model = job.model(run.values, run.seed).to(job.device)
     optimizers = job.optimizers(model)
+    peaks = [(group, group["lr"]) for made in optimizers for group in made.param_groups]
+    factor = course(run.schedule, job.steps)
     forward = torch.compile(model) if job.compiled else model
-    batches = job.batches(job.config(values), seed)
+    config = job.config(run.values)
+    batches = job.batches(config, run.seed)
     losses: Losses = []
     for step in range(job.steps):
         inputs, targets = job.placed(next(batches))
@@ -81,14 +105,44 @@ def train_alone(
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
             _tick(tick, job.steps - step)
-            break
-        for optimizer in optimizers:
-            optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        for optimizer in optimizers:
-            optimizer.step()
+            return Trained(losses)
+        for group, peak in peaks:
+            group["lr"] = peak * factor(step)
+        _update(optimizers, loss)
         _tick(tick, 1)
-    return losses
+    return Trained(losses, _held_out(job, model, config))
+
+
+def _update(optimizers: Iterable[torch.optim.Optimizer], loss: torch.Tensor) -> None:
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    for optimizer in optimizers:
+        optimizer.step()
+
+
+def _held_out(job: Job, model: nn.Module, config: Any) -> float | None:
+    def losses(batch: Batch) -> torch.Tensor:
+        return loss_of(job.program, tuple_of(model(*batch.inputs)), batch.targets).view(1)
+
+    found = mean_losses(job, model, config, losses)
+    return found[0] if found else None
+
+
+@torch.no_grad()
+def mean_losses(
+    job: Job, model: nn.Module, config: Any, losses: Callable[[Batch], torch.Tensor]
+) -> Sequence[float | None]:
+    """Over the held-out examples, of each trial that `losses` gives some of; none if there are no
+    such examples, None where it is no finite number.
+    """
+    model.eval()
+    total, count = torch.zeros((), dtype=torch.float64), 0
+    for batch in job.held_out(config) or ():
+        size = len(batch.targets[0])
+        total, count = total + size * losses(batch).cpu().double(), count + size
+    means = (total / count).tolist() if count else []
+    return [mean if math.isfinite(mean) else None for mean in means]
 
 
 def _tick(tick: Tick | None, steps: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +11,17 @@ from abcparam import syntax
 from abcparam.bind import bind, require_no_unknowns, require_numbers
 from abcparam.diagnostics import SpecError
 from abcparam.driver import emit_program, explained, judged, load
-from abcparam.fingerprint import fingerprint
+from abcparam.fingerprint import mark_of
 from abcparam.program import Apply, Program
 from abcparam.record import Record
 from abcparam.report import Report
 from abcparam.rules.tuning import NothingConverged, NotMaximal, OtherSpec
 from abcparam.source import START, Source
+from abcparam.tuning.crews import data_of
 from abcparam.tuning.space import axes_of
-from abcparam.tuning.sweep import Progress, Swept, data_of, sweep_source
-from abcparam.tuning.trials import Wish, require_sizes, trials_of
+from abcparam.tuning.sweep import Swept, sweep_source
+from abcparam.tuning.trials import HELD_OUT, Wish, in_json, require_sizes, trials_of
+from abcparam.tuning.work import Progress
 
 if TYPE_CHECKING:
     from abcparam.tuning.cost import Cost
@@ -73,6 +75,7 @@ class Transferred(Record):
 
     prepared: Prepared
     hypers: Mapping[str, Fraction]
+    schedule: str
     loss: float
     swept: Swept | None
     code: str
@@ -85,16 +88,18 @@ class Transferred(Record):
             "schema": 1,
             "file": report.program.source.file,
             "model": report.program.name,
-            "fingerprint": fingerprint(self.prepared.source.text),
+            "fingerprint": mark_of(report.program),
             "verdict": report.verdict,
-            "hypers": {name: float(value) for name, value in self.hypers.items()},
+            "hypers": _in_json(self.hypers),
             "loss": self.loss,
-            "proxy": {name: float(value) for name, value in order.proxy.items()},
-            "target": {name: float(value) for name, value in order.target.items()},
+            "proxy": _in_json(order.proxy),
+            "target": _in_json(order.target),
             "training": {
                 "steps": order.wish.steps,
                 "batch": order.wish.batch,
                 "seeds": order.wish.seeds,
+                "schedule": self.schedule,
+                "chosen_by": order.wish.by,
             },
             "cost": self.prepared.costs.to_dict(),
             "warnings": list(self.prepared.warnings),
@@ -122,36 +127,46 @@ def finish(prepared: Prepared, progress: Progress | None = None) -> Transferred:
     order, source = prepared.order, prepared.source
     swept = None
     if order.results is not None:
-        hypers, loss = _read(source, order.results)
+        hypers, schedule, loss = _read(prepared.report.program, order.results)
     else:
         swept = sweep_source(source, order.proxy, order.wish, progress)
         if not swept.best:
             raise SpecError(source, [NothingConverged.at(START, count=len(swept.results))])
         best = min(swept.best, key=lambda b: b.loss)
-        hypers, loss = dict(best.hypers), best.loss
+        hypers, loss = best.hypers, best.loss
+        schedule = best.schedule or order.wish.schedule
     report = judged(bind(load(source, order.target), hypers))
-    return Transferred(prepared, hypers, loss, swept, emit_program(report))
+    return Transferred(prepared, hypers, schedule, loss, swept, emit_program(report))
 
 
-def _read(source: Source, path: str) -> tuple[dict[str, Fraction], float]:
+def _read(program: Program, path: str) -> tuple[dict[str, Fraction], str, float]:
     """The best hypers of a sweep's JSON, which must be of this spec."""
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
-        if found["fingerprint"] != fingerprint(source.text):
-            raise _other(path, "the text of the spec has changed")
+        if found["fingerprint"] != mark_of(program):
+            raise _other(path, "the spec, or what it imports, has changed")
         mine = [b for b in found["best"] if b["parametrization"] is None]
-        best = min(mine, key=lambda b: float(b["loss"]))
-        hypers = {str(n): Fraction(repr(float(v))) for n, v in best["hypers"].items()}
-        return hypers, float(best["loss"])
+        score = _score(found["chosen_by"])
+        best = min(mine, key=score)
+        hypers = {str(n): Fraction(str(v)) for n, v in best["hypers"].items()}
+        return hypers, str(best["schedule"]), score(best)
     except OSError as error:
         raise _other(path, error.strerror or "it cannot be read") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise _other(path, "it holds no best trial of a sweep") from None
 
 
+def _score(by: str) -> Callable[[Mapping[str, Any]], float]:
+    return lambda best: float(best["held_out" if by == HELD_OUT else "loss"])
+
+
 def _other(path: str, problem: str) -> SpecError:
     return SpecError(Source("", path), [OtherSpec.at(START, path=path, problem=problem)])
+
+
+def _in_json(values: Values) -> dict[str, float | str]:
+    return {name: in_json(value) for name, value in values.items()}
 
 
 # Cost

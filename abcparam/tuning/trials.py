@@ -17,12 +17,24 @@ from abcparam.reparametrized import Unwritten, in_form
 from abcparam.report import Report
 from abcparam.rules.tuning import NoParametrization, NoSize
 from abcparam.source import START, Source
-from abcparam.tuning.space import SETTINGS, Axis, Point, grid, random_points
+from abcparam.tuning.courses import CONSTANT, course
+from abcparam.tuning.space import (
+    SCHEDULE,
+    SETTINGS,
+    Axis,
+    Point,
+    Value,
+    grid,
+    is_tuned,
+    random_points,
+)
 
 if TYPE_CHECKING:
     from abcparam.batches.base import Data
 
 AS_WRITTEN = ""  # the form of the spec's own parametrization
+TRAINING, HELD_OUT = "training", "held-out"  # what the best are chosen by
+RANDOM = "random"
 Tick = Callable[[int], None]
 
 
@@ -36,6 +48,13 @@ class Wish(Record):
     first: int = 0  # the first seed, and that of a random search
     steps: int = 100
     batch: int = 32
+    schedule: str = CONSTANT  # unless `over` has some
+    by: str = TRAINING
+    sampler: str = RANDOM  # of `trials`, or one of `studies.SAMPLERS`
+    storage: str | None = None  # the database of studies; none: a file in `folder`
+    ray: str | None = None  # the cluster's address, `local`: one that is started here
+    ranks: int = 1  # processes that were started for this sweep
+    board: Path | None = None  # of TensorBoard
     together: int = 64  # trials in one program, 1: one by one
     device: str = "cpu"
     compiled: bool = False
@@ -51,20 +70,24 @@ class Trial(Record):
     steps: int
     batch: int
     seed: int
+    schedule: str = CONSTANT
 
     @property
     def key(self) -> str:
         said = " ".join(f"{name}={value}" for name, value in self.values)
-        return f"{said} steps={self.steps} batch={self.batch} seed={self.seed}"
+        how = f"steps={self.steps} batch={self.batch} seed={self.seed}"
+        return f"{said} {how} schedule={self.schedule}"
 
 
 class Result(Record):
     """What became of a trial: `loss` is the mean of the last tenth of its steps; inf: it diverged,
-    its loss was infinite or no number at some step.
+    its loss was infinite or no number at some step. `held_out` is the loss at its end on data that
+    were held out, where there are some.
     """
 
     trial: Trial
     losses: tuple[float, ...]
+    held_out: float | None = None
 
     @property
     def diverged(self) -> bool:
@@ -77,6 +100,12 @@ class Result(Record):
         last = self.losses[-max(1, len(self.losses) // 10) :]
         return math.fsum(last) / len(last)
 
+    def score(self, by: str) -> float:
+        """What it is chosen by; inf where it diverged."""
+        if by == TRAINING or self.diverged:
+            return self.loss
+        return math.inf if self.held_out is None else self.held_out
+
     def to_dict(self, program: Program) -> dict[str, Any]:
         trial = self.trial
         return {
@@ -84,22 +113,30 @@ class Result(Record):
             **split(program, trial.values),
             "steps": trial.steps,
             "batch": trial.batch,
+            "schedule": trial.schedule,
             "seed": trial.seed,
             "loss": None if self.diverged else self.loss,
+            "held_out": self.held_out,
             "diverged": self.diverged,
             "diverged_at": len(self.losses) - 1 if self.diverged else None,
         }
 
 
-def split(program: Program, values: Iterable[tuple[str, Fraction]]) -> dict[str, Any]:
+def split(program: Program, values: Iterable[tuple[str, Value]]) -> dict[str, Any]:
     """Values as JSON: dims, which are whole, and hypers."""
     found: dict[str, Any] = {"dims": {}, "hypers": {}}
-    for name, value in values:
+    for name, value in numbers(dict(values)):
         if name in program.dims:
             found["dims"][name] = int(value)
         else:
-            found["hypers"][name] = float(value)
+            found["hypers"][name] = in_json(value)
     return found
+
+
+def in_json(value: Fraction) -> float | str:
+    """A number, or `"1/3"` where none of JSON's is the same; `Fraction(str(…))` reads both."""
+    number = float(value)
+    return number if math.isfinite(number) and Fraction(repr(number)) == value else str(value)
 
 
 def programs_of(
@@ -127,18 +164,16 @@ def require_sizes(program: Program, named: Set[str] = frozenset()) -> None:
 
 def trials_of(program: Program, axes: list[Axis], wish: Wish) -> list[Trial]:
     """Every trial: hypers by grid or at random, everything else in all combinations. Raises
-    `SpecError` where sizes do not fit together.
+    `SpecError` where sizes do not fit together or there is no such schedule.
     """
     require_sizes(program, {axis.name for axis in axes})
-    tuned = [axis for axis in axes if axis.name in program.hypers]
-    others = [axis for axis in axes if axis.name not in program.hypers]
+    course(wish.schedule, 1)
+    tuned = [axis for axis in axes if is_tuned(program, axis.name)]
     points = list(random_points(tuned, wish.trials, wish.first)) if wish.trials else grid(tuned)
-    sizes = grid(others)
-    for size in sizes:
-        bind(program, {name: value for name, value in size.items() if name in program.dims})
+    sizes = sizes_of(program, axes)
     seeds = range(wish.first, wish.first + wish.seeds)
     made = (
-        _trial(program, form, {**size, **point}, seed, wish)
+        trial_at(program, form, {**size, **point}, seed, wish)
         for form in wish.forms
         for size in sizes
         for seed in seeds
@@ -147,11 +182,26 @@ def trials_of(program: Program, axes: list[Axis], wish: Wish) -> list[Trial]:
     return list(dict.fromkeys(made))
 
 
-def _trial(program: Program, form: str, point: Point, seed: int, wish: Wish) -> Trial:
-    values = {n: v for n, v in point.items() if n in program.dims or n in program.hypers}
-    given = {n: int(v) for n, v in point.items() if n in SETTINGS and n not in values}
+def sizes_of(program: Program, axes: Iterable[Axis]) -> list[Point]:
+    """Every combination of what is not tuned. Raises `SpecError` where sizes do not fit."""
+    sizes = grid(axis for axis in axes if not is_tuned(program, axis.name))
+    for size in sizes:
+        bind(program, {name: value for name, value in numbers(size) if name in program.dims})
+    return sizes
+
+
+def trial_at(program: Program, form: str, point: Point, seed: int, wish: Wish) -> Trial:
+    values = {n: v for n, v in numbers(point) if n in program.dims or n in program.hypers}
+    given = {n: int(v) for n, v in numbers(point) if n in SETTINGS and n not in values}
     steps, batch = given.get("steps", wish.steps), given.get("batch", wish.batch)
-    return Trial(form, tuple(sorted(values.items())), steps, batch, seed)
+    schedule = point.get(SCHEDULE)
+    named = schedule if isinstance(schedule, str) else wish.schedule
+    return Trial(form, tuple(sorted(values.items())), steps, batch, seed, named)
+
+
+def numbers(point: Point) -> list[tuple[str, Fraction]]:
+    """Of a point, all but the schedule."""
+    return [(name, value) for name, value in point.items() if not isinstance(value, str)]
 
 
 def alike(program: Program, trials: Iterable[Trial]) -> Iterator[list[Trial]]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import abcparam
-from examples.reproduce.optima import FORMS, options, write
+from examples.reproduce.optima import FORMS, options, powers, write
 
 SPEC = Path(__file__).parent / "mlp.param"
 WIDTHS, SMALLEST = (64, 128, 256, 512, 1024), (64, 128)
@@ -25,12 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     small = given.smallest
     digits = "digits" if importlib.util.find_spec("sklearn") else None
     widths = ",".join(map(str, SMALLEST if small else WIDTHS))
-    rates = ",".join(str(2.0**octave) for octave in (FEW if small else OCTAVES))
+    rates = powers(FEW if small else OCTAVES)
     swept = abcparam.sweep(
         SPEC,
         [f"width={widths}", f"lr={rates}"],
         data=given.data or digits,
         forms=FORMS,
+        seeds=1 if small else 3,
         steps=10 if small else 80,
         folder=given.resume or given.out / "runs",
     )

@@ -8,17 +8,17 @@ import argparse
 import itertools
 import math
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
 from pathlib import Path
 
 from abcparam.files import write_atomically
 from abcparam.tuning.plots import plot
+from abcparam.tuning.space import Value
 from abcparam.tuning.sweep import Swept
-from abcparam.tuning.text import render_csv
+from abcparam.tuning.text import render_csv, value_text
 
 FORMS = ("mup", "sp")
 MARGIN = 1.02  # a loss that is so many times another is worse; less is noise
-Curve = Mapping[Fraction, float]  # the least loss at each value of a hyper; inf: diverged
+Curve = Mapping[Value, float]  # the least loss at each value of a hyper; inf: diverged
 
 
 def options(about: str, folder: str) -> argparse.ArgumentParser:
@@ -32,28 +32,34 @@ def options(about: str, folder: str) -> argparse.ArgumentParser:
     return parser
 
 
-def curves(swept: Swept, form: str, hyper: str) -> dict[int, Curve]:
-    """For each width the least loss at each value of a hyper, whatever the others are."""
-    found: dict[int, dict[Fraction, float]] = {}
+def curves(swept: Swept, form: str, hyper: str, along: str = "width") -> dict[int, Curve]:
+    """For each width, or what else grows, the least loss at each value of a hyper, whatever the
+    others are.
+    """
+    found: dict[int, dict[Value, float]] = {}
     for cell, points in swept.cells.items():
         if cell.form == form:
-            curve = found.setdefault(int(dict(cell.sizes)["width"]), {})
+            settings = {"steps": cell.steps, "batch": cell.batch}
+            size = settings.get(along) or int(dict(cell.sizes)[along])
+            curve = found.setdefault(size, {})
             for hypers, loss in points.items():
                 value = dict(hypers)[hyper]
                 curve[value] = min(loss, curve.get(value, math.inf))
-    return {width: dict(sorted(curve.items())) for width, curve in sorted(found.items())}
+    return dict(sorted(found.items()))
 
 
-def best(curve: Curve) -> Fraction:
+def best(curve: Curve) -> Value:
     return min(curve, key=curve.__getitem__)
 
 
 def drift(found: Mapping[int, Curve]) -> float:
     """Octaves from the best value at the smallest width to that at the largest: a multiple of the
-    grid's step.
+    grid's step. Of schedules 0 if it is the same one.
     """
-    small, *_, large = found.values()
-    return math.log2(best(large) / best(small))
+    small, *_, large = map(best, found.values())
+    if isinstance(small, str) or isinstance(large, str):
+        return 0.0 if small == large else math.nan
+    return math.log2(large / small)
 
 
 def violations(found: Mapping[int, Curve]) -> tuple[int, int]:
@@ -69,24 +75,39 @@ def violations(found: Mapping[int, Curve]) -> tuple[int, int]:
     return sum(large > MARGIN * small for small, large in pairs), len(pairs)
 
 
-def table(swept: Swept, hypers: Iterable[str]) -> str:
+def table(swept: Swept, hypers: Iterable[str], along: str) -> str:
     """The best values, their drift, and violations, for each parametrization."""
     lines = []
-    for form, hyper in itertools.product(FORMS, hypers):
-        found = curves(swept, form, hyper)
-        lines += [f"{form}: {hyper}", "width  best       loss"]
+    forms = dict.fromkeys(cell.form for cell in swept.cells)
+    for form, hyper in itertools.product(forms, hypers):
+        found = curves(swept, form, hyper, along)
+        lines += [f"{form}: {hyper}", f"{along:<7}  best          loss"]
         for width, curve in found.items():
-            lines.append(f"{width:<5}  {float(best(curve)):<9.4g}  {min(curve.values()):.4f}")
+            lines.append(f"{width:<7}  {value_text(best(curve)):<12}  {min(curve.values()):.4f}")
         worse, pairs = violations(found)
-        lines.append(f"drift {drift(found):+.1f} octaves; wider is worse in {worse} of {pairs}")
+        moved = drift(found)
+        by = "the best is another one" if math.isnan(moved) else f"drift {moved:+.1f} octaves"
+        more = "wider" if along == "width" else "more"
+        lines.append(f"{by}; {more} is worse in {worse} of {pairs}")
         lines.append("")
     return "\n".join(lines)
 
 
-def write(swept: Swept, hypers: Iterable[str], folder: Path) -> None:
+def powers(octaves: Iterable[int], unit: float = 1.0) -> str:
+    """Values for `over`, an octave apart where the numbers are."""
+    return ",".join(str(unit * 2.0**octave) for octave in octaves)
+
+
+def write(
+    swept: Swept,
+    hypers: Iterable[str],
+    folder: Path,
+    name: str = "trials",
+    along: str = "width",
+) -> None:
     """Prints the table; writes it, every trial as CSV and a figure for each hyper."""
     plot(swept, folder)
-    text = table(swept, hypers)
-    write_atomically(str(folder / "trials.csv"), render_csv(swept))
-    write_atomically(str(folder / "table.txt"), text)
+    text = table(swept, hypers, along)
+    write_atomically(str(folder / f"{name}.csv"), render_csv(swept))
+    write_atomically(str(folder / f"{name}.txt"), text)
     print(text, *(f"* {said}" for said in swept.said), f"written: {folder}", sep="\n")
