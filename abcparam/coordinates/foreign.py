@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from abcparam.batches.base import tuple_of
 from abcparam.code.scope import Scope, factor
 from abcparam.coordinates.handwritten import Handwritten, refused
-from abcparam.coordinates.measuring import Change, Probe, Subject
+from abcparam.coordinates.measuring import Change, Probe, Subject, undisturbed
 from abcparam.executed import executed
 from abcparam.program import Program
 from abcparam.program import Tensor as Declared
@@ -73,7 +73,7 @@ class Foreign(Subject):
         config = self.emitted.make(dims, device)
         torch.set_rng_state(state)
         with self.told():
-            self.model = self.names[self.written.name](config).to(device).eval()
+            self.model = undisturbed(self.names[self.written.name](config).to(device))
         self.adopt()
         self.wanted = {}
         return config

@@ -76,9 +76,8 @@ def judge(laws: Laws, measured: Measured) -> Verdict:
     """Every law that was measured."""
     rows = []
     for (name, quantity), law in laws.rows.items():
-        step = laws.steps - 1 if quantity in (CHANGE, UPDATE) else 0
         if all((name, quantity) in sizes for sizes in measured.values()):
-            found = {at: sizes[name, quantity][step] for at, sizes in measured.items()}
+            found = {at: sizes[name, quantity][-1] for at, sizes in measured.items()}
             floors = _floors(name, quantity, measured)
             rows.append(_row(name, quantity, law, found, floors))
     return Verdict(tuple(rows))

@@ -32,7 +32,7 @@ from abcparam.record import Record
 from abcparam.report import Report
 
 Change = Callable[[], AbstractContextManager[None]]  # puts the changes of parameters in their place
-Sizes = dict[Key, list[float]]  # root mean squares: one at init, for changes one for each step
+Sizes = dict[Key, list[float]]  # root mean squares: one at init, for changes those of `each` step
 
 
 class Setting(Record):
@@ -43,6 +43,7 @@ class Setting(Record):
     device: str = "cpu"
     compiled: bool = False
     data: Data | None = None  # random numbers if none is given
+    each: bool = False  # changes are measured after every step, not only after the last
 
 
 class Subject(ABC):
@@ -96,6 +97,7 @@ class Probe(Subject):
             emit(named.program), _names(named.program), {USED: self.use}, frozenset(named.uses)
         )
         self.paths: dict[int, tuple[str, tuple[int, ...]]] = {}
+        self.dims: Mapping[str, int] | None = None  # of the twin
         self.watching = False
         self.change: Change | None = None
         self.squares: dict[str, float] = {}
@@ -124,21 +126,28 @@ class Probe(Subject):
 
     def make(self, dims: Mapping[str, int], device: str) -> Any:
         config = self.module["Config"](**dims)
-        self.model = self.module[self.program.name](config).to(device).eval()
-        with torch.device("meta"):
-            twin = self.explicit["Config"](**dims)
-            self.twin = self.explicit[self.program.name](twin).eval()
+        self.model = undisturbed(self.module[self.program.name](config).to(device))
+        if self.dims != dims:
+            self.dims, self.twin = dict(dims), self.parameterless(dims)
         self.adopt(dict(self.model.named_parameters()))
         self.paths = {id(m): _place(name) for name, m in self.model.named_modules()}
         return config
+
+    def parameterless(self, dims: Mapping[str, int]) -> nn.Module:
+        """The module that computes the uses, to be given its parameters."""
+        with torch.device("meta"):
+            config = self.explicit["Config"](**dims)
+            made = self.explicit[self.program.name](config)
+        assert isinstance(made, nn.Module)
+        return undisturbed(made)
 
     def adopt(self, parameters: Mapping[str, nn.Parameter]) -> None:
         """Makes these the parameters, by their names, of both modules."""
         for model in (self.model, self.twin):
             modules = dict(model.named_modules())
-            for name, parameter in parameters.items():
+            for name, tensor in (*parameters.items(), *self.model.named_buffers()):
                 path, _, own = name.rpartition(".")
-                modules[path].register_parameter(own, parameter)
+                setattr(modules[path], own, tensor)
 
     def optimizer(self) -> Any:
         return self.module["make_optimizer"](self.model)
@@ -176,80 +185,97 @@ class _Run:
             subject.program, config, seed, setting.batch, setting.device, setting.data
         )
         self.optimizers = _optimizers(subject.optimizer())
-        self.start = {n: p.detach().clone() for n, p in self.model.named_parameters()}
+        self.start = {p: p.detach().clone() for p in self.model.parameters()}
+        self.values: dict[nn.Parameter, Tensor] = {}  # where changes are measured
+        self.changes: dict[nn.Parameter, Tensor] = {}
         self.trained = torch.compile(self.model) if setting.compiled else self.model
         self.first: dict[str, Tensor] = {}
         self.found: Sizes = {}
 
     def sizes(self) -> Sizes:
-        for step in range(self.setting.steps + 1):
-            outputs = self.observe(step)
-            self.uses(step)
-            if step < self.setting.steps:
-                self.train(outputs)
-            if step == 0:
-                self.gradients(outputs)
-            self.subject.seen = {}
+        self.begin()
+        for step in range(1, self.setting.steps + 1):
+            if step > 1:
+                self.train(tuple_of(self.trained(*self.batch.inputs)))
+            if self.setting.each or step == self.setting.steps:
+                self.measure()
         return self.found
 
-    def observe(self, step: int) -> tuple[Tensor, ...]:
+    def begin(self) -> None:
+        """The first step, and all that is measured at initialization."""
+        outputs = self.observe()
+        for name, value in self.subject.seen.items():
+            self.add(name, AT_INIT, _rms(value))
+        for path, square in self.subject.uses(self.batch.inputs, None).items():
+            self.add(path, AT_INIT, math.sqrt(square))
+        if self.setting.compiled:
+            loss_of(self.subject.program, outputs, self.batch).backward()
+            self.gradients()
+            outputs = tuple_of(self.trained(*self.batch.inputs))
+        self.train(outputs)
+        if not self.setting.compiled:
+            self.gradients()
+        self.first = {name: value.detach().clone() for name, value in self.subject.seen.items()}
+
+    def measure(self) -> None:
+        """All that is measured after a step."""
+        with torch.no_grad():
+            self.observe()
+        for name, value in self.subject.seen.items():
+            self.add(name, CHANGE, _rms(value - self.first[name]))
+        self.subject.seen = {}
+        self.values = {p: p.data for p in self.start}
+        self.changes = {p: p.data - start for p, start in self.start.items()}
+        for path, square in self.subject.uses(self.batch.inputs, self.changed).items():
+            self.add(path, UPDATE, math.sqrt(square))
+
+    def observe(self) -> tuple[Tensor, ...]:
         """A forward pass with every named value in it."""
         subject = self.subject
         outputs = subject.observe(self.batch.inputs)
         for name, output in zip(subject.program.outputs, outputs, strict=True):
             if name not in subject.seen:
                 subject.keep(name, (), output)
-        for name, value in subject.seen.items():
-            if step == 0:
-                self.first[name] = value.detach().clone()
-                self.add(name, AT_INIT, _rms(value))
-            else:
-                self.add(name, CHANGE, _rms(value.detach() - self.first[name]))
         return outputs
 
     def train(self, outputs: tuple[Tensor, ...]) -> None:
-        """A step, on the values that were observed, or by the compiled model."""
+        """A step, on these outputs."""
         for optimizer in self.optimizers:
             optimizer.zero_grad()
-        if self.setting.compiled:
-            self.loss(outputs).backward(retain_graph=False)
-            for optimizer in self.optimizers:
-                optimizer.zero_grad()
-            outputs = tuple_of(self.trained(*self.batch.inputs))
-        self.loss(outputs).backward()
+        loss_of(self.subject.program, outputs, self.batch).backward()
         for optimizer in self.optimizers:
             optimizer.step()
 
-    def loss(self, outputs: tuple[Tensor, ...]) -> Tensor:
-        return loss_of(self.subject.program, outputs, self.batch)
-
-    def gradients(self, outputs: tuple[Tensor, ...]) -> None:
+    def gradients(self) -> None:
         for name, value in self.subject.seen.items():
             if value.requires_grad and not value.is_leaf:
                 zero = value.grad is None
                 self.add(name, GRADIENT, 0.0 if zero else _rms(value.grad))
 
-    def uses(self, step: int) -> None:
-        """`W·x` at initialization, `ΔW·x` after each step."""
-        change = None if step == 0 else self.changed
-        for path, square in self.subject.uses(self.batch.inputs, change).items():
-            self.add(path, AT_INIT if step == 0 else UPDATE, math.sqrt(square))
-
     @contextmanager
     def changed(self) -> Iterator[None]:
         """With the changes of all parameters in place of them: a use is linear in its tensor."""
-        named = dict(self.model.named_parameters())
-        values = {name: parameter.data for name, parameter in named.items()}
-        for name, parameter in named.items():
-            parameter.data = values[name] - self.start[name]
+        self.place(self.changes)
         try:
             yield
         finally:
-            for name, parameter in named.items():
-                parameter.data = values[name]
+            self.place(self.values)
+
+    def place(self, values: Mapping[nn.Parameter, Tensor]) -> None:
+        for parameter, value in values.items():
+            parameter.data = value
 
     def add(self, name: str, quantity: str, size: float) -> None:
         self.found.setdefault((name, quantity), []).append(size)
+
+
+def undisturbed(model: nn.Module) -> nn.Module:
+    """Without dropout; what keeps statistics of batches normalizes by those of its own."""
+    model.eval()
+    for module in model.modules():
+        own = dict(module.named_buffers(recurse=False))
+        module.training = any(name.startswith("running_") for name in own)
+    return model
 
 
 def _rms(value: Tensor | None) -> float:

@@ -56,7 +56,7 @@ def measured(given: argparse.Namespace) -> Iterator[Size]:
     """Of every parametrization, name, step and width, runs that are on disk read from there."""
     widths, seeds = (SMALLEST, 1) if given.smallest else (WIDTHS, 3)
     data = data_named(given.data) if given.data else None
-    setting = Setting(steps=2 if given.smallest else 4, data=data)
+    setting = Setting(steps=2 if given.smallest else 4, data=data, each=True)
     source = Source(SPEC.read_text(encoding="utf-8"), SPEC.name)
     for form in FORMS:
         probe = Probe(judged(load(in_form(source, form))))
