@@ -15,7 +15,9 @@ Benchmark = Callable[[Options], list[Comparison]]
 BENCHMARKS = {
     "check": ("startup", "check", "a cold `abcparam check` beside `import sympy`"),
     "compile": ("startup", "compile_", "a cold `abcparam compile` beside `import torch`"),
+    "examples": ("startup", "examples", "the same of every example"),
     "tensors": ("tensors", "per_tensor", "cost per tensor of 20,000 tensors beside 200"),
+    "layers": ("layers", "per_layer", "cost per layer of 1,000 layers beside 125"),
     "derive": ("symbols", "derive", "a cold `abcparam derive` beside `import sympy`; depth"),
     "solve": ("symbols", "solve", "a cold `abcparam solve` beside `import sympy`; depth"),
     "sweep": ("sweeps", "together", "64 trials trained together beside one by one"),

@@ -37,13 +37,15 @@ class Node:
     change.
 
     `g0`, `gc`, `gr` are the same for the gradient, `bc` and `br` the bounds on `dc` and `dr`.
-    `centred`: zero mean at init. `maps`: the tensors whose products it last came from.
+    `centred`: zero mean at init. `maps`: the tensors whose products it last came from, a bit for
+    each.
     """
 
     __slots__ = (
         "bc",
         "br",
         "centred",
+        "comes_from_contraction",
         "context",
         "dc",
         "dr",
@@ -73,7 +75,11 @@ class Node:
         self.g0 = self.gc = self.gr = zero
         self.bc = self.br = context.unbounded
         self.centred: bool = all(x.centred for x in self.inputs)
-        self.maps: frozenset[object] = frozenset().union(*(x.maps for x in self.inputs))
+        self.maps = 0
+        self.comes_from_contraction = False  # whether a map that makes it contracts
+        for x in self.inputs:
+            self.maps |= x.maps
+            self.comes_from_contraction |= x.comes_from_contraction
 
     @property
     def d(self) -> Size:
@@ -93,11 +99,6 @@ class Node:
     def g(self) -> Size:
         """Total size of the gradient."""
         return self.g0 | self.gc | self.gr
-
-    @property
-    def comes_from_contraction(self) -> bool:
-        """Whether a map that makes it contracts."""
-        return any(isinstance(p, Parameter) and p.contracts for p in self.maps)
 
     def initial(self) -> Size:
         """Size at initialization. Default: the largest input's."""
@@ -158,7 +159,12 @@ class Node:
         for initial, gain, x in zip(
             self.back_initial(), self.back_gains(), self.inputs, strict=True
         ):
-            yield x, initial + g0, gain + gc, gain + gr
+            yield (
+                x,
+                initial + g0 if g0.vectors else g0,
+                gain + gc if gc.vectors else gc,
+                gain + gr if gr.vectors else gr,
+            )
         g, zero = self.g, self.context.zero
         for index, coherent, random in self.back_changes():
             yield self.inputs[index], zero, coherent + g, random + g
@@ -195,7 +201,7 @@ class Source(Node):
         super().__init__(context, ())
         self.centred = False
         self.name = name
-        self.maps = frozenset()
+        self.maps = 0
 
     def initial(self) -> Size:
         return self.context.nought
