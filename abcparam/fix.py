@@ -11,7 +11,6 @@ from fractions import Fraction
 
 from abcparam import syntax
 from abcparam.calculus.graph import Graph, build_graph
-from abcparam.calculus.parameter import Parameter
 from abcparam.judge import Judgement, laws_of
 from abcparam.polynomials import number
 from abcparam.program import Affine, Amount, Module, Program, with_exponent
@@ -62,7 +61,10 @@ def propose(graph: Graph, judgement: Judgement) -> tuple[Change, ...]:
 
 def _suspects(judgement: Judgement) -> list[str]:
     """Tensors that something is wrong with, by path."""
-    found = [p for v in judgement.at_init for p in v.node.maps if isinstance(p, Parameter)]
+    made_it = 0
+    for violation in judgement.at_init:
+        made_it |= violation.node.maps
+    found = [law.parameter for law in judgement.tensors if law.parameter.bit & made_it]
     found += [node.parameter for node in judgement.partial]
     found += [law.parameter for law in judgement.tensors if law.status in ("over", "under")]
     return list(dict.fromkeys(parameter.tensor.path for parameter in found))

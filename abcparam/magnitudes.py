@@ -92,7 +92,7 @@ class _AtBase(Builder):
         """Branches of a residual stream add up to about one of them, by their factors."""
         super().stream(module, body, names, copy, self.context.nought)
 
-    def tensor_sizes(self, tensor: Tensor) -> dict[str, Size]:
+    def _tensor_sizes(self, tensor: Tensor) -> dict[str, Size]:
         def value(amount: Amount | None) -> Size:
             return self._value(amount.value) if amount else self.context.nought
 

@@ -8,7 +8,7 @@ most significant; vectors that tie are all kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import inf, lcm
 from typing import TYPE_CHECKING
@@ -37,6 +37,7 @@ class Space:
             for g in self.groups
         )
         self._plain = len(self.names) == 1 and self._weights == ((1,),)
+        self._single: dict[Vector, Size] = {}
         self.nought = Size(self, (tuple(0 for _ in dims),))
         self.zero = Size(self, (), (-inf,) * max(1, len(self.groups)))
         self.unbounded = Size(self, (), (inf,) * max(1, len(self.groups)))
@@ -52,6 +53,14 @@ class Space:
         """The size with these exponents, the others 0."""
         vector = tuple(self._whole(exponents.get(name, Fraction(0))) for name in self.names)
         return Size(self, (vector,))
+
+    def single(self, exponents: Sequence[int]) -> Size:
+        """The size of one vector; made once, as few are ever needed."""
+        vector = tuple(exponents)
+        found = self._single.get(vector)
+        if found is None:
+            found = self._single[vector] = Size(self, (vector,))
+        return found
 
     def exponent(self, exponents: Mapping[str, Affine]) -> Size:
         """The size with these exponents, which hold no symbols."""
@@ -80,12 +89,10 @@ class Size:
 
     def __add__(self, other: Size) -> Size:
         left, right = self.vectors, other.vectors
+        if len(left) == len(right) == 1:
+            return self.space.single([x + y for x, y in zip(left[0], right[0], strict=True)])
         if not left or not right:
             return self._improper(other)
-        if len(left) == len(right) == 1:
-            return Size(
-                self.space, (tuple([x + y for x, y in zip(left[0], right[0], strict=True)]),)
-            )
         return _tied(
             self.space,
             {tuple(x + y for x, y in zip(v, w, strict=True)) for v in left for w in right},
@@ -102,10 +109,15 @@ class Size:
         return Size(self.space, tuple(sorted(tuple(-x for x in v) for v in self.vectors)))
 
     def __sub__(self, other: Size) -> Size:
+        left, right = self.vectors, other.vectors
+        if len(left) == len(right) == 1:  # as below, in one step
+            return self.space.single([x - y for x, y in zip(left[0], right[0], strict=True)])
         return self + -other
 
     def half(self) -> Size:
         """Half of it: the central limit."""
+        if len(self.vectors) == 1:
+            return self.space.single([x // 2 for x in self.vectors[0]])
         if not self.vectors:
             return self
         return Size(self.space, tuple(tuple(x // 2 for x in v) for v in self.vectors))

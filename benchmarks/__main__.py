@@ -15,18 +15,25 @@ Benchmark = Callable[[Options], list[Comparison]]
 BENCHMARKS = {
     "check": ("startup", "check", "a cold `abcparam check` beside `import sympy`"),
     "compile": ("startup", "compile_", "a cold `abcparam compile` beside `import torch`"),
+    "examples": ("startup", "examples", "the same of every example"),
     "tensors": ("tensors", "per_tensor", "cost per tensor of 20,000 tensors beside 200"),
+    "layers": ("layers", "per_layer", "cost per layer of 1,000 layers beside 125"),
     "derive": ("symbols", "derive", "a cold `abcparam derive` beside `import sympy`; depth"),
     "solve": ("symbols", "solve", "a cold `abcparam solve` beside `import sympy`; depth"),
     "sweep": ("sweeps", "together", "64 trials trained together beside one by one"),
     "step": ("steps", "beside_handwritten", "a training step beside hand-written PyTorch"),
     "groups": ("groups", "beside_one_group", "an optimizer's step beside one plain group"),
+    "transformers": (
+        "huggingface",
+        "beside_huggingface",
+        "a training step beside Hugging Face's transformers",
+    ),
     "mup": ("steps", "beside_mup", "a training step beside microsoft/mup"),
 }
 
 
 def parse_arguments() -> argparse.Namespace:
-    listed = "\n".join(f"  {name:9} {what}" for name, (_, _, what) in BENCHMARKS.items())
+    listed = "\n".join(f"  {name:12} {what}" for name, (_, _, what) in BENCHMARKS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=f"Ratios measured side by side in one run:\n\n{listed}",

@@ -8,6 +8,7 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -112,11 +113,25 @@ def seconds(action: Callable[[], object]) -> float:
 
 
 def run_process(command: Sequence[str]) -> None:
-    """Run a program to its end from the repository's root, discarding what it prints."""
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    """Run a program to its end from the repository's root, discarding what it prints. It may write
+    bytecode, so that the next run finds it.
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment
+    )
     if done.returncode:
         tail = (done.stderr or done.stdout).strip()[-500:]
         raise SkippedError(f"`{' '.join(command)}` exited with {done.returncode}: {tail}")
+
+
+def number_from(module: Sequence[str]) -> float:
+    """What a module of ours, run as a program with these arguments, prints."""
+    command = [sys.executable, "-m", *module]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SkippedError(f"`{' '.join(module)}` failed: {done.stderr.strip()[-500:]}")
+    return float(done.stdout)
 
 
 # --- what is written ------------------------------------------------------------------------------

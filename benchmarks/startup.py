@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from benchmarks.measure import Comparison, Options, alternate, compare, run_process, seconds
+from benchmarks.measure import ROOT, Comparison, Options, alternate, compare, run_process, seconds
 
 SPEC = "examples/gpt.param"
 
@@ -13,6 +13,14 @@ SPEC = "examples/gpt.param"
 def check(options: Options) -> list[Comparison]:
     """`abcparam check` beside `import sympy`."""
     return [beside_import(["check", SPEC], "sympy", 0.5, options)]
+
+
+def examples(options: Options) -> list[Comparison]:
+    """`abcparam check` of every example beside `import sympy`."""
+    return [
+        beside_import(["check", str(file.relative_to(ROOT))], "sympy", 0.6, options)
+        for file in sorted((ROOT / "examples").glob("*.param"))
+    ]
 
 
 def compile_(options: Options) -> list[Comparison]:
@@ -33,7 +41,8 @@ def beside_import(
         options.rounds(15),
     )
     labels = (f"abcparam {arguments[0]}", f"import {library}")
-    return compare(f"start-up of {arguments[0]}", labels, pairs, target)
+    name = f"start-up of {arguments[0]}, {Path(arguments[1]).stem}"
+    return compare(name, labels, pairs, target)
 
 
 def command() -> list[str]:

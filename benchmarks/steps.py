@@ -161,14 +161,18 @@ def losses_of(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 4
 def emitted_module(options: Options) -> Iterator[ModuleType]:
     """examples/gpt.param compiled and imported; its file is there as long as it is used."""
     with tempfile.TemporaryDirectory() as folder:
-        path = options.emitted or emit(Path(folder))
-        spec = importlib.util.spec_from_file_location("emitted_gpt", path)
-        if spec is None or spec.loader is None:
-            raise SkippedError(f"{path} is not a Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["emitted_gpt"] = module
-        spec.loader.exec_module(module)
-        yield module
+        yield imported(options.emitted or emit(Path(folder)), "emitted_gpt")
+
+
+def imported(path: Path, name: str) -> ModuleType:
+    """The module of a file, under a name of its own."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise SkippedError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def emit(folder: Path) -> Path:

@@ -5,12 +5,11 @@ Each measurement is made in a process of its own: `python -m benchmarks.tensors 
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tracemalloc
 from functools import partial
 
-from benchmarks.measure import ROOT, Comparison, Options, SkippedError, compare, seconds
+from benchmarks.measure import Comparison, Options, compare, number_from, seconds
 
 SMALL, LARGE = 200, 20_000
 HEADER = """\
@@ -60,11 +59,7 @@ def pair_up(quantity: str, unit: str, rounds: int, target: float) -> Comparison:
 
 
 def in_process(tensors: int, quantity: str) -> float:
-    command = [sys.executable, "-m", "benchmarks.tensors", str(tensors), quantity]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SkippedError(f"checking {tensors:,} tensors failed: {done.stderr.strip()[-500:]}")
-    return float(done.stdout)
+    return number_from(["benchmarks.tensors", str(tensors), quantity])
 
 
 # --- in the process of its own --------------------------------------------------------------------

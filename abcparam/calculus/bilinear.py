@@ -39,7 +39,7 @@ class Product(Node):
     def independent(self) -> bool:
         """Whether the factors last came from different maps."""
         x, y = self.inputs
-        return bool(x.maps and y.maps) and not x.maps & y.maps
+        return x.maps > 0 and y.maps > 0 and not x.maps & y.maps
 
     def initial(self) -> Size:
         x, y = self.inputs

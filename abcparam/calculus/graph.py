@@ -29,6 +29,7 @@ from abcparam.program import (
     Module,
     Program,
     Read,
+    Shape,
     Tensor,
     Weight,
     map_shape,
@@ -101,7 +102,7 @@ class Builder:
         self.copies: dict[tuple[str, tuple[int, ...]], Node] = {}
         self.sizes: dict[str, dict[str, Size]] = {}
         self.rho = cache(self._rho)
-        self.build = Build(self.context, self.rho, self.tied)
+        self.build = Build(self.context, self.rho, cache(self._volume), self.tied)
 
     def run(self) -> Graph:
         given = {}
@@ -150,6 +151,9 @@ class Builder:
             size = size | self.space.size(exponents)
         return size
 
+    def _volume(self, shape: Shape) -> Size:
+        return self.rho(product(shape))
+
     def grows(self, length: Polynomial) -> bool:
         return self.rho(length) > self.context.nought
 
@@ -158,20 +162,23 @@ class Builder:
         included.
         """
         if tensor.path not in self.sizes:
-            sizes = {letter: self._exponent(tensor, letter) for letter in "abcd"}
-            sizes["c"] = sizes["c"] - self.rho(tensor.lr.value)
-            if tensor.epsilon is not None and tensor.epsilon.value.terms:
-                sizes["d"] = sizes["d"] - self.rho(tensor.epsilon.value)
-            decay = tensor.weight_decay
-            sizes["decay"] = self.rho(decay.value) if decay else self.context.zero
-            optimizers = self.program.optimizers
-            limit = optimizers[tensor.optimizer].clip_norm if optimizers else None
-            if limit is not None:
-                sizes["clip"] = self.rho(limit.value)
-            sizes["rho_copies"] = self.rho(product(copies.value for copies in tensor.copies))
-            sizes["rho_in"], sizes["rho_out"] = self.rho(tensor.fan_in), self.rho(tensor.fan_out)
-            self.sizes[tensor.path] = sizes
+            self.sizes[tensor.path] = self._tensor_sizes(tensor)
         return self.sizes[tensor.path]
+
+    def _tensor_sizes(self, tensor: Tensor) -> dict[str, Size]:
+        sizes = {letter: self._exponent(tensor, letter) for letter in "abcd"}
+        sizes["c"] = sizes["c"] - self.rho(tensor.lr.value)
+        if tensor.epsilon is not None and tensor.epsilon.value.terms:
+            sizes["d"] = sizes["d"] - self.rho(tensor.epsilon.value)
+        decay = tensor.weight_decay
+        sizes["decay"] = self.rho(decay.value) if decay else self.context.zero
+        optimizers = self.program.optimizers
+        limit = optimizers[tensor.optimizer].clip_norm if optimizers else None
+        if limit is not None:
+            sizes["clip"] = self.rho(limit.value)
+        sizes["rho_copies"] = self.rho(product(copies.value for copies in tensor.copies))
+        sizes["rho_in"], sizes["rho_out"] = self.rho(tensor.fan_in), self.rho(tensor.fan_out)
+        return sizes
 
     def _exponent(self, tensor: Tensor, letter: str) -> Size:
         total: dict[str, Affine] = {}
@@ -194,7 +201,8 @@ class Builder:
         tensor = self.program.tensors[path]
         key = path, copy[: len(tensor.copies)]
         if key not in self.parameters:
-            made = Parameter(tensor, key[1], self.tensor_sizes(tensor), self.context.zero)
+            bit = 1 << len(self.parameters)
+            made = Parameter(tensor, key[1], self.tensor_sizes(tensor), self.context.zero, bit)
             if self.program.optimizers:
                 made.spectral = self.program.optimizers[tensor.optimizer].rule.spectral
             self.parameters[key] = made
@@ -204,7 +212,7 @@ class Builder:
         """Whether the node still points along the parameter, through an earlier use: behind another
         map it no longer does.
         """
-        return parameter in node.maps
+        return bool(parameter.bit & node.maps)
 
     # Modules
 

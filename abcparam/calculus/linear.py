@@ -59,7 +59,7 @@ class Linear(Node):
         self.shared = shared
         self.tied = tied
         self.centred = True
-        self.maps = frozenset((parameter,))
+        self.maps, self.comes_from_contraction = parameter.bit, parameter.contracts
 
     def initial(self) -> Size:
         x = self.inputs[0]
@@ -170,7 +170,7 @@ class Value(Node):
             "orthogonal",
             "zeros",
         } and (lookup or len(parameter.tensor.axes) > 1)
-        self.maps = frozenset((parameter,))
+        self.maps, self.comes_from_contraction = parameter.bit, parameter.contracts
 
     def initial(self) -> Size:
         return self.parameter.sigma

@@ -40,7 +40,7 @@ class Node:
     `along` is the part of its change that points along what reads it: all of it but where a change
     goes through finitely many numbers. `g0`, `gc`, `gr` are sizes of the gradient and its change,
     `bc` and `br` the bounds on `dc` and `dr`. `centred`: zero mean at init. `maps`: the tensors
-    whose products it last came from.
+    whose products it last came from, a bit for each.
     """
 
     __slots__ = (
@@ -48,6 +48,7 @@ class Node:
         "bc",
         "br",
         "centred",
+        "comes_from_contraction",
         "context",
         "dc",
         "dr",
@@ -77,7 +78,11 @@ class Node:
         self.g0 = self.gc = self.gr = zero
         self.bc = self.br = context.unbounded
         self.centred: bool = all(x.centred for x in self.inputs)
-        self.maps: frozenset[object] = frozenset().union(*(x.maps for x in self.inputs))
+        self.maps = 0
+        self.comes_from_contraction = False  # whether a map that makes it contracts
+        for x in self.inputs:
+            self.maps |= x.maps
+            self.comes_from_contraction |= x.comes_from_contraction
 
     @property
     def d(self) -> Size:
@@ -97,11 +102,6 @@ class Node:
     def g(self) -> Size:
         """Total size of the gradient."""
         return self.g0 | self.gc | self.gr
-
-    @property
-    def comes_from_contraction(self) -> bool:
-        """Whether a map that makes it contracts."""
-        return any(isinstance(p, Parameter) and p.contracts for p in self.maps)
 
     def initial(self) -> Size:
         """Size at initialization. Default: the largest input's."""
@@ -184,7 +184,12 @@ class Node:
         for initial, gain, x in zip(
             self.back_initial(), self.back_gains(), self.inputs, strict=True
         ):
-            yield x, initial + g0, gain + gc, gain + gr
+            yield (
+                x,
+                initial + g0 if g0.vectors else g0,
+                gain + gc if gc.vectors else gc,
+                gain + gr if gr.vectors else gr,
+            )
         g, zero = self.g, self.context.zero
         for index, coherent, random in self.back_changes():
             yield self.inputs[index], zero, coherent + g, random + g
@@ -221,7 +226,7 @@ class Source(Node):
         super().__init__(context, ())
         self.centred = False
         self.name = name
-        self.maps = frozenset()
+        self.maps = 0
 
     def initial(self) -> Size:
         return self.context.nought

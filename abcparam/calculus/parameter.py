@@ -17,6 +17,7 @@ class Parameter:
     __slots__ = (
         "a",
         "b",
+        "bit",
         "c",
         "clip",
         "copy",
@@ -34,9 +35,10 @@ class Parameter:
     )
 
     def __init__(
-        self, tensor: Tensor, copy: tuple[int, ...], sizes: dict[str, Size], zero: Size
+        self, tensor: Tensor, copy: tuple[int, ...], sizes: dict[str, Size], zero: Size, bit: int
     ) -> None:
         self.tensor = tensor
+        self.bit = bit  # one that no other has
         self.copy = copy
         self.a, self.b, self.c, self.d = (sizes[letter] for letter in "abcd")
         self.decay = sizes["decay"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from abcparam.calculus.node import Context, Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.diagnostics import Diagnostic, Rule
-from abcparam.polynomials import Polynomial, product
+from abcparam.polynomials import Polynomial
 from abcparam.program import Amount, Setting, Shape
 from abcparam.rules import shapes as rules
 from abcparam.sizes import Size
@@ -87,10 +87,11 @@ class Build(NamedTuple):
 
     context: Context
     rho: Callable[[Polynomial], Size]  # the size of a length: 0 where it is finite
+    volume: Callable[[Shape], Size]  # that of all axes of a shape
     tied: Callable[[Parameter, Node], bool]  # whether an activation points along a tensor
 
     def length(self, shape: Sequence[Polynomial]) -> Size:
-        return self.rho(product(shape))
+        return self.volume(tuple(shape))
 
     def lacking(self, shape: Shape, result: Shape) -> Size:
         """The size of the axes of `result` that a factor of this shape is broadcast over."""
