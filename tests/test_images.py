@@ -113,3 +113,17 @@ def test_without_pillow(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(SpecError, match="P0804"):
         data_named(str(folder))
+
+
+def test_a_tenth_is_held_out(folder: Path):
+    """Of 6 images none; of 26 two, and no batch has one of them."""
+    program = load(Source(NETWORK))
+    assert data_named(str(folder)).held_out(program, Config, 4) is None
+    for k in range(20):
+        Image.new("RGB", (6, 4), (k, k, k)).save(folder / "red" / f"{k:02}.png")
+    data = data_named(str(folder))
+    (kept,) = data.held_out(program, Config, 4) or ()
+    batches = data.batches(program, Config, 24, seed=0)
+    trained = {tuple(image.flatten().tolist()) for image in next(batches).inputs[0]}
+    assert len(kept.inputs[0]) == len(kept.targets[0]) == 2
+    assert not any(tuple(image.flatten().tolist()) in trained for image in kept.inputs[0])

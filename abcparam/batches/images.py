@@ -1,4 +1,6 @@
-"""A folder of images, each class in a folder of its own; the door to Pillow."""
+"""A folder of images, each class in a folder of its own, a tenth of them held out; the door to
+Pillow.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +41,9 @@ class Images:
         if not self.images:
             raise self.refused("no folder in it, one for each class, holds images")
         self.identity = _identity(folder, [path for path, _ in self.images])
+        order = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(0))
+        mixed = [self.images[i] for i in order]
+        self.kept, self.images = mixed[: len(mixed) // 10], mixed[len(mixed) // 10 :]
 
     def batches(self, program: Program, config: Any, size: int, seed: int) -> Iterator[Batch]:
         shape = self._shape(program, config)
@@ -48,9 +53,20 @@ class Images:
             while len(order) < size:
                 order += torch.randperm(len(self.images), generator=draw).tolist()
             chosen, order = [self.images[i] for i in order[:size]], order[size:]
-            pixels = torch.stack([self.pixels(path, shape) for path, _ in chosen])
-            labels = torch.tensor([label for _, label in chosen])
-            yield Batch((pixels,), (labels,) * len(program.losses))
+            yield self._batch(program, chosen, shape)
+
+    def held_out(self, program: Program, config: Any, size: int) -> Iterator[Batch] | None:
+        """A tenth of the images, chosen at random, the same always."""
+        shape, kept = self._shape(program, config), self.kept
+        parts = (kept[i : i + size] for i in range(0, len(kept), size))
+        return (self._batch(program, part, shape) for part in parts) if kept else None
+
+    def _batch(
+        self, program: Program, chosen: list[tuple[Path, int]], shape: tuple[int, ...]
+    ) -> Batch:
+        pixels = torch.stack([self.pixels(path, shape) for path, _ in chosen])
+        labels = torch.tensor([label for _, label in chosen])
+        return Batch((pixels,), (labels,) * len(program.losses))
 
     def pixels(self, path: Path, shape: tuple[int, ...]) -> Tensor:
         """An image as `[channels, rows, columns]`, its numbers from -2 to 2."""
