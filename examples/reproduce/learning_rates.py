@@ -31,7 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         [f"width={widths}", f"lr={rates}"],
         data=given.data or digits,
         forms=FORMS,
-        seeds=1 if small else 3,
         steps=10 if small else 80,
         folder=given.resume or given.out / "runs",
     )
