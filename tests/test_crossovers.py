@@ -75,7 +75,7 @@ def test_what_is_divided_by_a_sum_is_explained_by_its_terms():
 def test_a_gradient_through_a_norm_whose_input_is_in_a_crossover():
     """The stream of this spec starts at twice 9 n^(-1/4) and one; its gradient is divided by it."""
     path = SPECS.parent / "emit_specs" / "attention.param"
-    wish = Wish(widths=(128, 256, 512), seeds=2, steps=1)
+    wish = Wish(widths=(128, 256, 512, 1024), seeds=3, steps=1)
     found = coordinate_check(load(read(path)), wish)
     rows = {(row.name, row.quantity): row for row in found.verdict.rows}
     assert rows["h", "at_init"].outcome == CROSSOVER
