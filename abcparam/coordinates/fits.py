@@ -102,6 +102,8 @@ def _solved(rows: Sequence[Sequence[float]]) -> list[float] | None:
                 factor = matrix[k][i] / matrix[i][i]
                 matrix[k] = [x - factor * y for x, y in zip(matrix[k], matrix[i], strict=True)]
                 right[k] -= factor * right[i]
+    if not all(matrix[i][i] for i in range(size)):
+        return None  # nearly singular: what was left of it is rounding
     return [value / matrix[i][i] for i, value in enumerate(right)]
 
 

@@ -125,10 +125,9 @@ def _outcome(law: Law, slope: Slope, points: Sequence[Point]) -> Outcome:
     assert law.exponent is not None
     off = abs(slope.value - float(law.exponent))
     if slope.error > WIDEST:
-        if off > slope.error + TOLERANCE:
-            return DISAGREES, "", None
-        return UNRESOLVED, "seeds scatter too much", None
-    if off <= max(TOLERANCE, slope.error):
+        if off <= slope.error + TOLERANCE:
+            return UNRESOLVED, "seeds scatter too much", None
+    elif off <= max(TOLERANCE, slope.error):
         return AGREES, "", None
     found = _crossover(law.exponent, law.smaller, slope, points)
     if found[0] == DISAGREES and law.divisor:
