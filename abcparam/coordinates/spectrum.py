@@ -32,6 +32,9 @@ class Spectrum(Size):
         products = (left + right for left in self.terms for right in _terms(other))
         return _of(products, (*self.gaps, *_gaps(other)))
 
+    def __sub__(self, other: Size) -> Size:
+        return self + -other
+
     def __neg__(self) -> Size:
         leading, *others = self.terms
         return Spectrum((-leading,), (other - leading for other in others))
