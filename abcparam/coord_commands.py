@@ -14,7 +14,8 @@ from abcparam.parse import read
 
 if TYPE_CHECKING:
     from abcparam.batches.base import Data
-    from abcparam.coordinates.check import Checked, Wish
+    from abcparam.coordinates.check import Checked
+    from abcparam.coordinates.runs import Wish
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
@@ -67,8 +68,8 @@ def _wish(options: argparse.Namespace) -> Wish:
     """What the command line asks for."""
     from pathlib import Path
 
-    from abcparam.coordinates.check import Wish
     from abcparam.coordinates.handwritten import handwritten
+    from abcparam.coordinates.runs import Wish
     from abcparam.kept import default_folder
 
     if options.against and not (options.plot or options.html):

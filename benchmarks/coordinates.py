@@ -26,8 +26,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from abcparam.coordinates.check import Checked, Wish, coordinate_check
+from abcparam.coordinates.check import Checked, coordinate_check
 from abcparam.coordinates.judging import AGREES, CROSSOVER, DISAGREES, TOLERANCE, Row
+from abcparam.coordinates.runs import Wish
 from abcparam.driver import emit_program, judged, load
 from abcparam.files import write_atomically
 from abcparam.program import OWN, Affine, Program

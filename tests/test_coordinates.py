@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,13 +21,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from abcparam.coordinates.check import Checked, Wish, coordinate_check
+from abcparam.coordinates.affording import afforded
+from abcparam.coordinates.check import Checked, coordinate_check
 from abcparam.coordinates.data import batch_of, loss_of
 from abcparam.coordinates.fits import mixture_of, quantile, slope_of
 from abcparam.coordinates.judging import CROSSOVER, DISAGREES, UNRESOLVED, judge
 from abcparam.coordinates.laws import CHANGE, Law, Laws, laws_of
 from abcparam.coordinates.measuring import Probe, Setting
-from abcparam.coordinates.plan import NoWidths, given_widths, shrunk, widths_of
+from abcparam.coordinates.plan import (
+    NoWidths,
+    given_widths,
+    seconds_by_rule,
+    shrunk,
+    widths_of,
+)
+from abcparam.coordinates.runs import Wish
 from abcparam.driver import compile, emit_program, judged, load
 from abcparam.parse import read
 from abcparam.program import Program
@@ -345,6 +354,59 @@ def test_widths_follow_from_the_spec_and_the_budget():
     assert len(many) <= 5
     with pytest.raises(NoWidths, match="multiples of 16"):
         given_widths(program, [64, 100, 128])
+
+
+def test_widths_are_what_the_measured_time_pays_for():
+    """Runs that take a hundred times as long as the rule of thumb says, and a hundredth of it."""
+    program, runs, tokens = small("gpt"), 15, 64
+
+    def chosen(slowness: float, budget: float) -> list[int]:
+        def timed(width: int, dims: Mapping[str, int]) -> float:
+            return slowness * seconds_by_rule(program, dims, tokens)
+
+        return list(afforded(program, budget, runs, tokens, timed).dims)
+
+    assert chosen(1, 60) == list(widths_of(program, 60 / 1.25, runs, tokens).dims)
+    assert chosen(100, 60) == [16, 32, 64]
+    assert chosen(0.01, 60)[-1] > chosen(1, 60)[-1]
+    assert [len(chosen(0.01, 60)), len(chosen(1, 1))] == [5, 3]
+
+
+def test_a_check_that_goes_on_keeps_its_widths(tmp_path: Path):
+    wish = Wish(budget=0.2, seeds=1, steps=1, folder=tmp_path)
+    first, again = (coordinate_check(load(read(MLP)), wish) for _ in range(2))
+    assert first.widths == again.widths
+    assert first.to_dict() == again.to_dict()
+
+
+def test_what_only_rounding_moves_is_not_resolved():
+    """A bias of keys shifts all logits of a query alike, so its gradient is zero but for rounding,
+    which Adam divides by its size.
+    """
+    program = load(read(SPECS.parents[1] / "examples" / "gpt2.param"))
+    found = coordinate_check(program, Wish(widths=(16, 32, 64), seeds=1, steps=2))
+    rows = {(row.name, row.quantity): row for row in found.verdict.rows}
+    assert rows["layers.attention.key_bias", "update"].outcome == UNRESOLVED
+    assert rows["layers.attention.key_bias", "update"].slope is None
+    assert rows["layers.attention.query_bias", "update"].slope is not None
+
+
+def test_images_are_made_small_together():
+    for name, side in (("resnet18", 8), ("vit", 16)):
+        program = load(read(SPECS.parents[1] / "examples" / f"{name}.param"))
+        made = shrunk(program, ())[1]
+        assert (made["rows"], made["columns"]) == (side, side)
+
+
+def test_batch_norms_are_those_of_training():
+    """By the statistics of the batch: each channel has RMS 1 whatever comes in."""
+    program = shrunk(load(read(SPECS.parents[1] / "examples" / "wide_resnet.param")), ())[0]
+    probe = Probe(judged(program))
+    probe.make({"width": 16}, "cpu")
+    norm: Any = next(m for m in probe.model.modules() if hasattr(m, "running_var"))
+    x = 7 * torch.randn(32, norm.running_var.shape[0], 4, 4)
+    assert float(norm(x).detach().square().mean()) == pytest.approx(1, abs=0.01)
+    assert not probe.model.training
 
 
 def test_finite_dims_that_are_set_stay():

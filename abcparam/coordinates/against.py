@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from abcparam.coordinates.check import Checked, Progress, Wish, coordinate_check
+from abcparam.coordinates.check import Checked, coordinate_check
+from abcparam.coordinates.runs import Progress, Wish
 from abcparam.driver import load
 from abcparam.reparametrized import in_form
 from abcparam.source import Source

@@ -2,52 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from abcparam.coordinates.affording import afforded
 from abcparam.coordinates.judging import UNRESOLVED, Verdict, judge
-from abcparam.coordinates.laws import Key, Laws, laws_of
-from abcparam.coordinates.plan import (
-    Plan,
-    fixed,
-    given_widths,
-    positions,
-    shrunk,
-    varied,
-    widths_of,
-)
-from abcparam.coordinates.store import Store
+from abcparam.coordinates.laws import Laws, laws_of
+from abcparam.coordinates.plan import Plan, fixed, given_widths, positions, shrunk, varied
+from abcparam.coordinates.runs import Progress, Runs, Wish
 from abcparam.driver import at_work, emit_program, judged
 from abcparam.program import Program
 from abcparam.record import Record, replace
 from abcparam.report import Report
-
-if TYPE_CHECKING:
-    from abcparam.batches.base import Data
-    from abcparam.coordinates.handwritten import Handwritten
-    from abcparam.coordinates.measuring import Subject
-
-TOKENS = 64  # positions in a batch
-Progress = Callable[[list[tuple[int, int]]], Iterator[tuple[int, int]]]
-
-
-class Wish(Record):
-    """What is asked for. `widths` empty: as many as `budget` seconds allow."""
-
-    widths: tuple[int, ...] = ()
-    budget: float = 60.0
-    seeds: int = 3
-    steps: int = 4
-    device: str = "cpu"
-    compiled: bool = False
-    first: int = 0  # the first seed
-    given: tuple[str, ...] = ()  # dims that were given a value and keep it
-    folder: Path | None = None
-    data: Data | None = None  # random numbers if none is given
-    module: Handwritten | None = None  # in place of the emitted model
-    vary: str = ""  # the dim that is varied, if not the first that goes to infinity
-    tokens: int = TOKENS
 
 
 class Checked(Record):
@@ -97,58 +63,28 @@ def coordinate_check(
     small, changed = shrunk(program, wish.given)
     report = at_work()(judged)(small)
     batch = max(2, wish.tokens // positions(small))
-    plan = _plan(small, wish, batch * positions(small))
     laws = laws_of(report, wish.steps, wish.vary)
     wish = replace(wish, steps=max(1, laws.steps))
-    measured = _measured(report, plan, wish, batch, progress, code)
+    runs = Runs(report, wish, batch, emit_program(report) if code is None else code)
+    plan = _plan(small, wish, runs, batch * positions(small))
+    measured = runs.all(plan, progress or iter)
     verdict = judge(laws, measured)
     said = (*_measurable(laws, verdict, wish), *_said(small, changed, laws, verdict, wish))
     return Checked(report, plan, laws, verdict, said, wish.vary)
 
 
-def _plan(program: Program, wish: Wish, tokens: int) -> Plan:
+def _plan(program: Program, wish: Wish, runs: Runs, tokens: int) -> Plan:
+    """Widths that are given, or that were chosen before, or that the budget pays for."""
     if wish.widths:
         return given_widths(program, wish.widths, wish.vary)
-    return widths_of(program, wish.budget, wish.seeds * (wish.steps + 1), tokens, wish.vary)
-
-
-def _measured(
-    report: Report,
-    plan: Plan,
-    wish: Wish,
-    batch: int,
-    progress: Progress | None,
-    code: str | None,
-) -> dict[tuple[int, int], Mapping[Key, list[float]]]:
-    """The sizes of every run, those already on disk read from there."""
-    emitted = emit_program(report) if code is None else code
-    identity = (emitted, *(x.identity if x else "" for x in (wish.data, wish.module)))
-    store = Store(wish.folder, plan.dims.values(), wish.steps, batch, wish.device, *identity)
-    runs = [
-        (width, seed) for width in plan.dims for seed in range(wish.first, wish.first + wish.seeds)
-    ]
-    known = {run: store.read(*run) for run in runs}
-    subject = None
-    for width, seed in (progress or iter)([run for run in runs if known[run] is None]):
-        from abcparam.coordinates.measuring import Setting
-
-        subject = subject or _subject(report, emitted, wish.module)
-        setting = Setting(wish.steps, batch, wish.device, wish.compiled, wish.data)
-        known[width, seed] = subject.run(plan.dims[width], seed, setting)
-        store.write(width, seed, known[width, seed] or {})
-    return {run: {k: list(v) for k, v in (known[run] or {}).items()} for run in runs}
-
-
-def _subject(report: Report, emitted: str, module: Handwritten | None) -> Subject:
-    """What is trained: the emitted model, or one that was written by hand."""
-    from abcparam.coordinates.measuring import Probe
-
-    probe = Probe(report, emitted)
-    if module is None:
-        return probe
-    from abcparam.coordinates.foreign import Foreign
-
-    return Foreign(probe, module)
+    chosen = (wish.budget, wish.seeds, wish.vary)
+    widths = runs.store.widths(chosen)
+    if widths is None:
+        steps = wish.seeds * (wish.steps + 1)
+        plan = afforded(program, wish.budget, steps, tokens, runs.seconds_a_step, wish.vary)
+        runs.store.choose(chosen, list(plan.dims))
+        return plan
+    return given_widths(program, widths, wish.vary)
 
 
 def _measurable(laws: Laws, verdict: Verdict, wish: Wish) -> Iterator[str]:

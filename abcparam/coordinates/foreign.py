@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from abcparam.batches.base import tuple_of
 from abcparam.code.scope import Scope, factor
 from abcparam.coordinates.handwritten import Handwritten, refused
-from abcparam.coordinates.measuring import Change, Probe, Subject, undisturbed
+from abcparam.coordinates.measuring import Change, Probe, Subject, path_of, undisturbed
 from abcparam.executed import executed
 from abcparam.program import Program
 from abcparam.program import Tensor as Declared
@@ -89,7 +89,7 @@ class Foreign(Subject):
             raise refused(ParametersDiffer, module=self.written.module, problem=problem)
         named = {known[_key(name, known)]: parameter for name, parameter in mine.items()}
         self.emitted.adopt(named)
-        self.paths = {p: _path(self.program, name) for name, p in named.items()}
+        self.paths = {p: path_of(self.program, name) for name, p in named.items()}
 
     def optimizer(self) -> Any:
         if "make_optimizer" not in self.names:
@@ -172,12 +172,6 @@ def _key(name: str, known: Container[str]) -> str:
 
 def _stem(name: str) -> str:
     return name.removesuffix(".weight")
-
-
-def _path(program: Program, name: str) -> str:
-    """The path of the tensor that a parameter of the emitted model holds."""
-    path = ".".join(part for part in name.split(".") if not part.isdigit())
-    return path if path in program.tensors else _stem(path)
 
 
 def _shape(shape: tuple[int, ...]) -> str:

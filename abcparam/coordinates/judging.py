@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from abcparam.coordinates.fits import Point, Slope, leading_of, mixture_of, scatter, slope_of
-from abcparam.coordinates.laws import AT_INIT, CHANGE, UPDATE, Key, Law, Laws
+from abcparam.coordinates.laws import AT_INIT, CHANGE, GRADIENT, UPDATE, Key, Law, Laws
 from abcparam.record import Record, replace
 
 TOLERANCE = 0.1  # how far a slope may be off, if its interval is narrower
@@ -87,7 +87,19 @@ def _floors(name: str, quantity: str, measured: Measured) -> dict[tuple[int, int
     """What rounding makes of a change of nothing."""
     if quantity not in (CHANGE, UPDATE):
         return dict.fromkeys(measured, 0.0)
-    return {at: ROUNDING * sizes[name, AT_INIT][0] for at, sizes in measured.items()}
+    return {at: _floor(name, quantity, sizes) for at, sizes in measured.items()}
+
+
+def _floor(name: str, quantity: str, sizes: Mapping[Key, Sequence[float]]) -> float:
+    """Infinite for a tensor whose gradient is itself rounding, as that of a bias of keys: Adam
+    divides it by its own size.
+    """
+    if quantity == UPDATE and (name, GRADIENT) in sizes:
+        tensors = (path for path, what in sizes if what == UPDATE)
+        largest = max(sizes.get((path, GRADIENT), [0.0])[-1] for path in tensors)
+        if sizes[name, GRADIENT][-1] < ROUNDING * largest:
+            return math.inf
+    return ROUNDING * sizes[name, AT_INIT][0]
 
 
 def _row(

@@ -228,6 +228,7 @@ class _Run:
         self.changes = {p: p.data - start for p, start in self.start.items()}
         for path, square in self.subject.uses(self.batch.inputs, self.changed).items():
             self.add(path, UPDATE, math.sqrt(square))
+        self.tensor_gradients()
 
     def observe(self) -> tuple[Tensor, ...]:
         """A forward pass with every named value in it."""
@@ -252,6 +253,16 @@ class _Run:
                 zero = value.grad is None
                 self.add(name, GRADIENT, 0.0 if zero else _rms(value.grad))
 
+    def tensor_gradients(self) -> None:
+        """The largest of the copies of each tensor: what is moved by rounding has none."""
+        found: dict[str, float] = {}
+        for name, parameter in self.model.named_parameters():
+            if parameter.grad is not None:
+                path = path_of(self.subject.program, name)
+                found[path] = max(_rms(parameter.grad), found.get(path, 0.0))
+        for path, size in found.items():
+            self.add(path, GRADIENT, size)
+
     @contextmanager
     def changed(self) -> Iterator[None]:
         """With the changes of all parameters in place of them: a use is linear in its tensor."""
@@ -267,6 +278,12 @@ class _Run:
 
     def add(self, name: str, quantity: str, size: float) -> None:
         self.found.setdefault((name, quantity), []).append(size)
+
+
+def path_of(program: Program, name: str) -> str:
+    """The path of the tensor that a parameter of the emitted model holds."""
+    path, _ = _place(name)
+    return path if path in program.tensors else path.removesuffix(".weight")
 
 
 def undisturbed(model: nn.Module) -> nn.Module:

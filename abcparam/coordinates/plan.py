@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from abcparam.bind import bind
@@ -13,6 +13,8 @@ from abcparam.record import Record
 
 SEQUENCE, CLASSES, COPIES, STEPS, HEAD, FEATURES = 8, 32, 2, 4, 16, 64
 SMALLEST, SHALLOWEST, MOST = 64, 4, 5  # a width, a size in a later limit; how many
+IMAGE, SIDES = 3, (8, 16, 32)  # axes of an image; its sides, the first that leave it valid
+PATCHES = 4  # of an image that a map sees, of sixteen images
 PER_PARAMETER, PER_TOKEN = 4e-8, 1.5e-9  # seconds a step, on one core in double precision
 
 
@@ -31,6 +33,13 @@ class NoWidths(ValueError):
 def shrunk(program: Program, given: Iterable[str]) -> tuple[Program, dict[str, int]]:
     """The program with finite dims made small where that leaves it valid; those given stay."""
     changed: dict[str, int] = {}
+    for sides in _images(program):
+        wanted = {name for name in sides if name not in given}
+        for side in SIDES:
+            program, made = _brought_down(program, dict.fromkeys(wanted, side))
+            changed |= made
+            if made:
+                break
     for name, limit in _limits(program).items():
         dim = program.dims[name]
         if name in given or dim.default is None or dim.default <= limit:
@@ -43,6 +52,24 @@ def shrunk(program: Program, given: Iterable[str]) -> tuple[Program, dict[str, i
     return program, changed
 
 
+def _brought_down(program: Program, limits: Mapping[str, int]) -> tuple[Program, dict[str, int]]:
+    """With all of these dims at most so large, if that leaves the program valid."""
+    large = {n: most for n, most in limits.items() if (program.dims[n].default or 0) > most}
+    try:
+        return bind(program, {name: Fraction(most) for name, most in large.items()}), large
+    except SpecError:
+        return program, {}
+
+
+def _images(program: Program) -> Iterator[list[str]]:
+    """The finite dims that are the sides of each image, an input of [channels, rows, columns]."""
+    for given in program.inputs:
+        if given.index is None and len(given.axes) == IMAGE:
+            names = {name for axis in given.axes[1:] for name in axis.value.names}
+            dims = (program.dims[name] for name in names)
+            yield sorted(d.name for d in dims if not d.infinite and not d.derived and d.default)
+
+
 def _limits(program: Program) -> dict[str, int]:
     """What each finite dim is brought down to, by what it is used for."""
     found: dict[str, int] = {}
@@ -53,6 +80,8 @@ def _limits(program: Program) -> dict[str, int]:
 
     finite = {d.name for d in program.dims.values() if not d.infinite and not d.derived}
     for given in program.inputs:
+        if given.index is None and len(given.axes) == IMAGE:
+            continue
         for axis in given.axes if given.index else given.axes[:-1]:
             limit(axis.value, SEQUENCE)
         if given.index is not None:
@@ -75,7 +104,7 @@ def widths_of(program: Program, budget: float, runs: int, tokens: int, vary: str
     afforded: list[Mapping[str, int]] = []
     spent = 0.0
     for dims in candidates:
-        spent += runs * _parameters(program, dims) * (PER_PARAMETER + tokens * PER_TOKEN)
+        spent += runs * seconds_by_rule(program, dims, tokens)
         if len(afforded) >= 3 and spent > budget:
             break
         afforded.append(dims)
@@ -165,6 +194,11 @@ def _fits(program: Program, dims: Mapping[str, int]) -> bool:
     return all(size.denominator == 1 and size >= 1 for size in found)
 
 
+def seconds_by_rule(program: Program, dims: Mapping[str, int], tokens: int) -> float:
+    """Of a step, by a rule of thumb."""
+    return _parameters(program, dims) * (PER_PARAMETER + tokens * PER_TOKEN)
+
+
 def _parameters(program: Program, dims: Mapping[str, int]) -> float:
     values = program.base_values() | {name: Fraction(size) for name, size in dims.items()}
     total = 0.0
@@ -177,9 +211,12 @@ def _parameters(program: Program, dims: Mapping[str, int]) -> float:
 
 
 def positions(program: Program) -> int:
-    """How many values a map sees of one example: the lengths of sequences."""
+    """How many values a map sees of one example: the lengths of sequences, a few of an image."""
     values, most = program.base_values(), 1
     for given in program.inputs:
+        if given.index is None and len(given.axes) == IMAGE:
+            most = max(most, PATCHES)
+            continue
         axes = given.axes if given.index else given.axes[:-1]
         count = 1
         for axis in axes:

@@ -70,10 +70,10 @@ def measured(given: argparse.Namespace) -> Iterator[Size]:
 
 
 def run(probe: Probe, store: Store, width: int, seed: int, setting: Setting) -> Sizes:
-    found = store.read(width, seed)
+    found = store.read((width, seed))
     if found is None:
         found = probe.run({"width": width}, seed, setting)
-        store.write(width, seed, found)
+        store.write((width, seed), found)
     return found
 
 
