@@ -21,12 +21,17 @@ BENCHMARKS = {
     "sweep": ("sweeps", "together", "64 trials trained together beside one by one"),
     "step": ("steps", "beside_handwritten", "a training step beside hand-written PyTorch"),
     "groups": ("groups", "beside_one_group", "an optimizer's step beside one plain group"),
+    "coordinates": (
+        "coordinate_checks",
+        "beside_mup",
+        "a coordinate check beside microsoft/mup's get_coord_data",
+    ),
     "mup": ("steps", "beside_mup", "a training step beside microsoft/mup"),
 }
 
 
 def parse_arguments() -> argparse.Namespace:
-    listed = "\n".join(f"  {name:9} {what}" for name, (_, _, what) in BENCHMARKS.items())
+    listed = "\n".join(f"  {name:11} {what}" for name, (_, _, what) in BENCHMARKS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=f"Ratios measured side by side in one run:\n\n{listed}",
