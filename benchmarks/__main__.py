@@ -28,6 +28,11 @@ BENCHMARKS = {
         "beside_huggingface",
         "a training step beside Hugging Face's transformers",
     ),
+    "coordinates": (
+        "coordinate_checks",
+        "beside_mup",
+        "a coordinate check beside microsoft/mup's get_coord_data",
+    ),
     "mup": ("steps", "beside_mup", "a training step beside microsoft/mup"),
 }
 

@@ -1,0 +1,126 @@
+"""A coordinate check of examples/gpt.param beside microsoft/mup's `get_coord_data`.
+
+Both train the same network on batches of the same size, at the same widths and seeds, for as many
+steps. Ours measures more (`W·x`, `ΔW·x` of every tensor, gradients) and trains in double precision,
+theirs in what PyTorch defaults to: single, or double in the comparison that asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from abcparam.coordinates.check import coordinate_check
+from abcparam.coordinates.plan import shrunk
+from abcparam.coordinates.runs import Wish
+from abcparam.driver import load
+from abcparam.parse import read
+from benchmarks.handwritten_gpt import BASE_WIDTH, Config
+from benchmarks.measure import (
+    ROOT,
+    Comparison,
+    Options,
+    SkippedError,
+    alternate,
+    compare,
+    seconds,
+)
+
+WIDTHS = (32, 64, 128, 256, 512)
+SEEDS, STEPS, EXAMPLES = 3, 4, 8
+HINT = "`pip install --no-deps mup pyyaml` and `pip install pandas`"
+
+
+def beside_mup(options: Options) -> list[Comparison]:
+    """With both in double precision, and each as it ships."""
+    try:
+        from mup.coord_check import get_coord_data
+    except ImportError as error:
+        raise SkippedError(f"{error}; {HINT}") from None
+    torch.set_num_threads(options.threads)
+    return [
+        versus(options, get_coord_data, torch.float64, "double precision", target=1 / 2),
+        versus(options, get_coord_data, torch.float32, "mup in single precision", target=None),
+    ]
+
+
+def versus(
+    options: Options,
+    get_coord_data: Callable[..., Any],
+    dtype: torch.dtype,
+    how: str,
+    target: float | None,
+) -> Comparison:
+    def theirs() -> object:
+        with default(dtype):
+            return coord_data(get_coord_data)
+
+    for action in (ours, theirs):
+        action()  # what is loaded once
+    pairs = alternate(lambda: seconds(ours), lambda: seconds(theirs), options.rounds(5))
+    return compare(f"coordinate check, {how}", ("coord-check", "get_coord_data"), pairs, target)
+
+
+def ours() -> object:
+    program = load(read(ROOT / "examples" / "gpt.param"))
+    return coordinate_check(program, Wish(widths=WIDTHS, seeds=SEEDS, steps=STEPS))
+
+
+def coord_data(get_coord_data: Callable[..., Any]) -> object:
+    """As mup documents it: lazily made models, one batch, its own optimizer."""
+    from mup import set_base_shapes
+    from mup.init import normal_
+
+    from benchmarks import mup_gpt
+
+    class GPT(mup_gpt.GPT):
+        def reset_parameters(self) -> None:
+            """mup's own follows: drawn once."""
+
+    def config(width: int) -> Config:
+        return Config(width=width, **sizes())
+
+    base, delta = GPT(config(BASE_WIDTH)), GPT(config(2 * BASE_WIDTH))
+
+    def made(width: int) -> GPT:
+        model = GPT(config(width))
+        set_base_shapes(model, base, delta=delta)
+        normal_(model.token_embedding.weight, std=model.config.init_std)
+        normal_(model.position_embedding, std=model.config.init_std)
+        for module in model.layers.modules():
+            if isinstance(module, nn.Linear):
+                normal_(module.weight, std=module.in_features**-0.5)
+        return model
+
+    models = {width: (lambda width=width: made(width)) for width in WIDTHS}
+    how = {"optimizer": "adamw", "lr": Config.lr, "nsteps": STEPS, "nseeds": SEEDS}
+    how |= {"cuda": False, "flatten_output": True, "show_progress": False}
+    return get_coord_data(models, [batch()], mup=True, **how)
+
+
+def sizes() -> dict[str, int]:
+    """The finite dims of our check."""
+    program, _ = shrunk(load(read(ROOT / "examples" / "gpt.param")), ())
+    names = ("depth", "head", "vocab", "context")
+    return {name: int(program.dims[name].default or 0) for name in names}
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    small = sizes()
+    tokens = torch.randint(small["vocab"], (EXAMPLES, small["context"]))
+    return tokens, torch.randint(small["vocab"], (tokens.numel(),))
+
+
+@contextmanager
+def default(dtype: torch.dtype) -> Iterator[None]:
+    """With this type for new tensors."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
