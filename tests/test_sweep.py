@@ -145,7 +145,7 @@ def of_spec(name: str) -> tuple[Job, list[Any]]:
     """A spec at small sizes, and two learning rates."""
     small = shrunk(load(read(SPECS / f"{name}.param")), ())[0]
     dims = {n: Fraction(size) for n, size in widths_of(small, 0, 1, 1).dims[64].items()}
-    made = job_of(small, emit_program(judged(small)), Synthetic(), steps=3, batch=2)
+    made = job_of(small, emit_program(judged(small)), Synthetic(), steps=3, batch=8)
     lr = small.hypers["lr"].value
     return made, [Trial({**dims, "lr": rate}, 0) for rate in (lr, 2 * lr)]
 
