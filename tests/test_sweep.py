@@ -142,7 +142,9 @@ def test_a_transformer_together_has_the_losses_of_one_by_one(optimizer: str):
 
 
 def of_spec(name: str) -> tuple[Job, list[Any]]:
-    """A spec at small sizes, and two learning rates."""
+    """A spec at small sizes, and two learning rates. Of two examples with one position a batch norm
+    sees two numbers, and its gradient is chance.
+    """
     small = shrunk(load(read(SPECS / f"{name}.param")), ())[0]
     dims = {n: Fraction(size) for n, size in widths_of(small, 0, 1, 1).dims[64].items()}
     made = job_of(small, emit_program(judged(small)), Synthetic(), steps=3, batch=8)
