@@ -233,7 +233,16 @@ class Reference:
                 assert isinstance(shape, tuple)
                 return (torch.zeros(*(self.length(n) for n in shape), dtype=torch.float64),)
             case "layernorm" | "rmsnorm":
-                return (self.norm(name, x, self.amount(settings["eps"])),)
+                assert first is not None
+                heads = self.length(settings["heads"])
+                parts = first.unflatten(-1, (heads, -1)) if heads > 1 else first
+                rank = ranks[0] + (heads > 1)
+                more = [
+                    None if v is None else self.lift(v, r, rank)
+                    for v, r in zip(x[1:], ranks[1:], strict=True)
+                ]
+                found = self.norm(name, [parts, *more], self.amount(settings["eps"]))
+                return (found.reshape(first.shape),)
             case "attention":
                 return (self.attention(call, x),)
             case "concat":

@@ -33,7 +33,7 @@ def text_of(name: str) -> str:
 
 def test_there_is_one_for_every_architecture():
     wanted = "mlp gpt gpt2 gpt3 llama bert vit t5 mixtral resnet18 resnet50 wide_resnet lora rnn"
-    assert {*wanted.split(), "transformer_wikitext"} <= set(EXAMPLES)
+    assert {*wanted.split(), "transformer_wikitext", "qwen3"} <= set(EXAMPLES)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

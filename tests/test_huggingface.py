@@ -135,6 +135,10 @@ LLAMA_FEED_FORWARD = """
     layers.{i}.feed_forward.up: model.layers.{i}.mlp.up_proj.weight
     layers.{i}.feed_forward.down: model.layers.{i}.mlp.down_proj.weight
 """
+HEAD_NORMS = """
+    layers.{i}.attention.query_norm.gain: model.layers.{i}.self_attn.q_norm.weight
+    layers.{i}.attention.key_norm.gain: model.layers.{i}.self_attn.k_norm.weight
+"""
 EXPERTS = 4
 
 
@@ -326,6 +330,17 @@ MODELS = {
         {**SMALL, "group": 2}, lambda: pairs(LLAMA + LLAMA_FEED_FORWARD, LAYERS), decoder_inputs,
         dtype=torch.float32, error=1e-5,
     ),
+    "qwen3": Model(
+        "qwen3",
+        lambda: make(
+            "Qwen3ForCausalLM", "Qwen3Config",
+            hidden_size=32, num_hidden_layers=LAYERS, num_attention_heads=4, head_dim=8,
+            num_key_value_heads=2, intermediate_size=96, vocab_size=50, rms_norm_eps=1e-6,
+            rope_theta=1000000.0,
+        ),
+        {**SMALL, "group": 2}, lambda: pairs(LLAMA + LLAMA_FEED_FORWARD + HEAD_NORMS, LAYERS),
+        decoder_inputs, dtype=torch.float32, error=1e-5,
+    ),
     "mixtral": Model(
         "mixtral",
         lambda: make(
@@ -454,6 +469,7 @@ PUBLISHED = [  # example, sizes, parameters
     ("resnet18", {}, 11_689_512),
     ("resnet50", {}, 25_557_032),
     ("mixtral", {"width": 4096}, 46_702_792_704),
+    ("qwen3", {"width": 4096}, 8_190_735_360),
 ]
 
 

@@ -120,6 +120,26 @@ CASES = {
         "y = attention(Q @ x, K @ x, W @ x, heads = heads, scale = head^-1, causal = true)",
         "tensor Q, K, W : hidden [heads * head, width]",
     ),
+    "multi-query attention": Case(
+        ("attention",),
+        "y = attention(Q @ x, K @ x, W @ x, heads = heads, kv_heads = 1, scale = head^-1)",
+        "tensor Q : hidden [heads * head, width]\n"
+        "    tensor K, W : output [head, width] { init = normal(1 / 10000), lr = lr / 10 }",
+    ),
+    "gated feed-forward": Case(
+        ("gelu",),
+        "h = gelu(A @ x) * (B @ x)\n    y = C @ h",
+        "tensor A, B, C : hidden [width, width]",
+        measured=("h", "y"),
+    ),
+    "attention beside feed-forward": Case(
+        ("attention", "gelu"),
+        "h = layernorm(x)\n"
+        "    a = attention(Q @ h, K @ h, W @ h, heads = heads, scale = head^-1)\n"
+        "    y = x + P @ a + B @ gelu(A @ h)",
+        "tensor Q, K, W : hidden [heads * head, width]\n"
+        "    tensor P : hidden [width, heads * head]\n    tensor A, B : hidden [width, width]",
+    ),
     "lookup": Case(
         ("embed",),
         "y = x",
@@ -130,6 +150,11 @@ CASES = {
     "layernorm": Case(("layernorm",), "y = layernorm((width / base(width))^(1/4) * x)"),
     "rmsnorm": Case(
         ("rmsnorm",), "y = rmsnorm(x, gain = G, bias = H)", "tensor G, H : input [width]"
+    ),
+    "norm of each head": Case(
+        ("rmsnorm",),
+        "y = rmsnorm(Q @ x, gain = G, bias = H, heads = heads)",
+        "tensor Q : hidden [heads * head, width]\n    tensor G, H : scalar [head]",
     ),
     "softmax": Case(
         ("softmax",),

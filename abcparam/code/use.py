@@ -128,10 +128,11 @@ class Use:
         """A value multiplied by its factor."""
         return self.body.true(value)
 
-    def aligned(self, index: int) -> Value:
-        """An operand whose axes meet those of the result."""
+    def aligned(self, index: int, rank: int | None = None) -> Value:
+        """An operand whose axes meet those of the result, or as many as `rank`."""
         value = self.value(index)
-        lifted = self.body.lifted(value.code, self.operand(index), len(self.call.shapes[0]))
+        axes = len(self.call.shapes[0]) if rank is None else rank
+        lifted = self.body.lifted(value.code, self.operand(index), axes)
         return value if lifted is value.code else value.but(lifted)
 
     def result(self, code: Code, scale: Formula = ONE, label: str | None = None) -> Value:

@@ -1,7 +1,8 @@
-"""`layernorm` and `rmsnorm` over the last axis, with an optional gain and bias."""
+"""`layernorm` and `rmsnorm` over the last axis, or each head of it, with optional gain and bias."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,12 @@ from abcparam.calculus.bilinear import Product
 from abcparam.calculus.node import Node
 from abcparam.calculus.normalize import Norm
 from abcparam.calculus.structure import Sum
-from abcparam.code.nodes import Attribute, Binary, Code, Slice, call, lift, subscript
-from abcparam.operations.base import Build, Call, Operands, Operation, broadcast
-from abcparam.polynomials import number
-from abcparam.program import Amount, Shape
+from abcparam.code.nodes import Attribute, Binary, Code, Slice, call, lift, method, subscript
+from abcparam.operations.attention import per_head
+from abcparam.operations.base import Build, Call, Operands, Operation, broadcast, show
+from abcparam.polynomials import ONE, Polynomial, number
+from abcparam.program import Amount, Apply, Shape
+from abcparam.rules import shapes as rules
 from abcparam.syntax import Number
 
 if TYPE_CHECKING:
@@ -24,26 +27,26 @@ EPS = Amount(Number(Fraction("1e-5")), number(Fraction("1e-5")))
 
 
 class Normalization(Operation):
-    """`x[* i], gain[i], bias[i] -> y[* i]`."""
+    """`x[* i], gain[i], bias[i] -> y[* i]`; of heads `x[* (h d)], gain[d], bias[d]`."""
 
     source = "arXiv 2203.03466, appendix B.1 (gains and biases are input tensors)"
     values = ("x", "gain", "bias")
     optional = frozenset({"gain", "bias"})
-    settings = {"eps": EPS}
+    settings = {"eps": EPS, "heads": 1}
 
     def __init__(self, name: str, centres: bool) -> None:
         self.name = name
         self.centres = centres
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
-        x = call.shape(0)
+        x = _inside(call)
         for shape in call.shapes[1:]:
             if shape is not None:
                 broadcast(call, x, shape)
-        return (x,)
+        return (call.shape(0),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        x, nought = call.shape(0), build.context.nought
+        x, nought = _inside(call), build.context.nought
         y: Node = Norm(build.context, operands.node(0), self.name, self.centres, call.span)
         gain, bias = operands.optional(1), operands.optional(2)
         if gain is not None:
@@ -53,8 +56,20 @@ class Normalization(Operation):
             y = Sum(build.context, (y, bias), (nought, build.lacking(call.shape(2), x)), call.span)
         return (y,)
 
+    def lengths(self, call: Apply) -> Iterable[Polynomial]:
+        (x, *_), heads = call.operands, call.settings["heads"]
+        if x is not None and isinstance(heads, Amount):
+            yield x.shapes[0][-1] / heads.value
+
     def torch(self, use: Use) -> Value:
-        x = use.named(0)
+        split = use.amount("heads").value != ONE
+        x = use.code(0)
+        if split:
+            x = method(x, "unflatten", -1, (use.length("heads"), -1))
+        y = self._normalized(use, use.local(x))
+        return use.result(method(y, "flatten", -2) if split else y)
+
+    def _normalized(self, use: Use, x: Code) -> Code:
         gain, bias = _vector(use, 1), _vector(use, 2)
         inside = self.centres and (gain is not None or not use.has(1))  # F.rms_norm takes no bias
         function = "F.layer_norm" if self.centres else "F.rms_norm"
@@ -68,10 +83,10 @@ class Normalization(Operation):
         keywords = {"bias": bias} if bias and inside and not gain else {}
         y: Code = call(function, *arguments, **keywords, eps=self._eps(use))
         if use.has(1) and gain is None:
-            y = Binary("*", y, use.true(use.aligned(1)))
+            y = Binary("*", y, use.true(use.aligned(1, _rank(use))))
         if use.has(2) and (bias is None or not inside):
-            y = Binary("+", y, use.true(use.aligned(2)))
-        return use.result(y)
+            y = Binary("+", y, use.true(use.aligned(2, _rank(use))))
+        return y
 
     def _eps(self, use: Use) -> Code | None:
         """None where it is PyTorch's default."""
@@ -79,10 +94,26 @@ class Normalization(Operation):
         return None if is_default else use.number("eps")
 
 
+def _inside(call: Call) -> Shape:
+    """The shape that is normalized over its last axis: that of x, its heads apart."""
+    x, heads = call.shape(0), call.amount("heads")
+    if heads == ONE:
+        return x
+    if not x:
+        raise call.refuse(rules.RankTooLow, needed=1, shape=show(x))
+    return (*x[:-1], heads, per_head(call, "the operand", x[-1], heads))
+
+
+def _rank(use: Use) -> int:
+    return use.rank() + (use.amount("heads").value != ONE)
+
+
 def _vector(use: Use, index: int) -> Code | None:
-    """A gain or bias that PyTorch's function takes as it is: one axis, no batch."""
-    plain = use.has(index) and not use.batched(index) and use.shape(index) == use.shape(0)[-1:]
-    return use.code(index) if plain else None
+    """A gain or bias that PyTorch's function takes as it is: all of the last axis, no batch."""
+    if not use.has(index) or use.batched(index):
+        return None
+    length = use.shape(0)[-1] / use.amount("heads").value
+    return use.code(index) if use.shape(index) == (length,) else None
 
 
 OPERATIONS = (Normalization("layernorm", centres=True), Normalization("rmsnorm", centres=False))
