@@ -28,11 +28,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     add("--seeds", type=int, default=3, metavar="N", help="runs at each width (default: 3)")
     add("--steps", type=int, default=4, metavar="N", help="of training (default: 4)")
     add("--device", default="cpu", help="where to train: cpu, cuda (default: cpu)")
-    add(
-        "--data",
-        metavar="DATA",
-        help="a text file, a folder of images, digits, module:function (default: random)",
-    )
+    data_argument(command, "random")
     add("--compile", action="store_true", help="train under torch.compile")
     add("--module", metavar="FILE.py:CLASS", help="measure this model, written by hand")
     add("--resume", metavar="FOLDER", help="keep finished runs there (default: a cache folder)")
@@ -92,6 +88,11 @@ def _wish(options: argparse.Namespace) -> Wish:
         module=handwritten(options.module) if options.module else None,
         vary=options.vary,
     )
+
+
+def data_argument(command: argparse.ArgumentParser, default: str) -> None:
+    sources = "a text file, a folder of images, digits, module:function"
+    command.add_argument("--data", metavar="DATA", help=f"{sources} (default: {default})")
 
 
 def data_of(options: argparse.Namespace) -> Data | None:

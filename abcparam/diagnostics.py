@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from abcparam.record import Record
-from abcparam.source import Source, Span
+from abcparam.source import START, Source, Span
 
 
 class Rule:
@@ -69,6 +69,11 @@ class SpecError(Exception):
         self.source = source
         self.diagnostics = in_order(diagnostics)
         super().__init__("\n\n".join(render(d, source) for d in self.diagnostics))
+
+    @classmethod
+    def about(cls, place: str, rule: type[Rule], **fields: Any) -> SpecError:
+        """An error in no text of a spec: about an option, or a file as a whole."""
+        return cls(Source("", place), [rule.at(START, **fields)])
 
     def __reduce__(self) -> tuple[type[SpecError], tuple[Source, Iterable[Diagnostic]]]:
         """Another process may raise it here."""

@@ -7,7 +7,6 @@ import tempfile
 
 from abcparam.diagnostics import SpecError
 from abcparam.rules import files as rules
-from abcparam.source import START, Source
 
 MARK = "emitted by abcparam from"
 
@@ -52,7 +51,7 @@ def write_generated(path: str, text: str, force: bool = False) -> None:
     forced.
     """
     if not force and os.path.exists(path) and not _ours(path):
-        raise SpecError(Source("", path), [rules.NotOurs.at(START, path=path)])
+        raise SpecError.about(path, rules.NotOurs, path=path)
     write_atomically(path, text)
 
 
@@ -66,4 +65,4 @@ def _ours(path: str) -> bool:
 
 def _cannot(path: str, error: OSError) -> SpecError:
     problem = error.strerror or type(error).__name__
-    return SpecError(Source("", path), [rules.CannotWrite.at(START, path=path, problem=problem)])
+    return SpecError.about(path, rules.CannotWrite, path=path, problem=problem)

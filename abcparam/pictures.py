@@ -11,7 +11,6 @@ from typing import Any
 from abcparam.diagnostics import SpecError
 from abcparam.files import write_atomically
 from abcparam.rules.files import NoPictures
-from abcparam.source import START, Source
 
 KINDS = ("svg", "png")
 METADATA: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "png": {"Software": None}}
@@ -22,7 +21,7 @@ def new_figure(width: float, height: float) -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise SpecError(Source("", "matplotlib"), [NoPictures.at(START)]) from None
+        raise SpecError.about("matplotlib", NoPictures) from None
     return Figure(figsize=(width, height), layout="constrained")
 
 

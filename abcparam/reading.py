@@ -8,7 +8,7 @@ import sys
 
 from abcparam.diagnostics import Diagnostic, SpecError
 from abcparam.rules import syntax as rules
-from abcparam.source import START, Source, Span
+from abcparam.source import Source, Span
 
 MAXIMUM_SIZE = 16 * 2**20
 REFUSED = re.compile(
@@ -23,8 +23,7 @@ def read(path: str | os.PathLike[str]) -> Source:
     try:
         data = _bytes(name)
     except (OSError, ValueError) as error:
-        diagnostic = rules.Unreadable.at(START, reason=_reason(error))
-        raise SpecError(Source("", name), [diagnostic]) from None
+        raise SpecError.about(name, rules.Unreadable, reason=_reason(error)) from None
     return _decode(data, name, folder)
 
 
@@ -50,7 +49,7 @@ def from_text(text: str, file: str = "-", folder: str | None = None) -> Source:
 def _decode(data: bytes, name: str, folder: str | None) -> Source:
     if len(data) > MAXIMUM_SIZE:
         limit = MAXIMUM_SIZE // 2**20
-        raise SpecError(Source("", name), [rules.TooLarge.at(START, limit=limit)])
+        raise SpecError.about(name, rules.TooLarge, limit=limit)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -252,12 +252,11 @@ class _Reasons:
             if p.tensor.frozen or not p.has_decay or p.weights.is_zero:
                 continue
             rule = self.program.optimizers[p.tensor.optimizer].rule
-            size = rule.decays(p)
+            size, gradient = rule.decays(p), rule.beside(p)
             if rule.adds_decay and size != nought:
                 acting.setdefault(("", size, nought), []).append(p)
-            elif not rule.adds_decay and (size != nought or rule.drowned(p)):
-                pull, gradient = p.decay + p.weights, rule.beside(p)
-                acting.setdefault((rule.name, pull, gradient), []).append(p)
+            elif not rule.adds_decay and (size != nought or p.pull > gradient):
+                acting.setdefault((rule.name, p.pull, gradient), []).append(p)
         return [
             self._joins(*key, found) if key[0] else self._fades(key[1], found)
             for key, found in acting.items()

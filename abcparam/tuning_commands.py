@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from abcparam.commands import Command, Usage, named_values, set_argument, values_of
-from abcparam.coord_commands import data_of, device_of
+from abcparam.coord_commands import data_argument, data_of, device_of
 from abcparam.parse import read
 
 if TYPE_CHECKING:
@@ -49,11 +49,7 @@ def _shared_arguments(command: argparse.ArgumentParser) -> None:
     add("--storage", metavar="URL", help="Optuna's database (default: SQLite beside the runs)")
     add("--ray", metavar="ADDRESS", help="train on a Ray cluster; `local` starts one")
     add("--tensorboard", metavar="FOLDER", help="losses there, for TensorBoard")
-    add(
-        "--data",
-        metavar="DATA",
-        help="a text file, a folder of images, digits, module:function (default: synthetic)",
-    )
+    data_argument(command, "synthetic")
     add("--device", default="cpu", help="where to train: cpu, cuda (default: cpu)")
     add("--compile", action="store_true", help="train under torch.compile")
     add("--together", type=int, default=64, metavar="N", help="trials at once (default: 64)")

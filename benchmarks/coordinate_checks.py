@@ -82,8 +82,9 @@ def coord_data(get_coord_data: Callable[..., Any]) -> object:
             """mup's own follows: drawn once."""
 
     def config(width: int) -> Config:
-        return Config(width=width, **sizes())
+        return Config(width=width, **small)
 
+    small = sizes()
     base, delta = GPT(config(BASE_WIDTH)), GPT(config(2 * BASE_WIDTH))
 
     def made(width: int) -> GPT:
@@ -99,7 +100,7 @@ def coord_data(get_coord_data: Callable[..., Any]) -> object:
     models = {width: (lambda width=width: made(width)) for width in WIDTHS}
     how = {"optimizer": "adamw", "lr": Config.lr, "nsteps": STEPS, "nseeds": SEEDS}
     how |= {"cuda": False, "flatten_output": True, "show_progress": False}
-    return get_coord_data(models, [batch()], mup=True, **how)
+    return get_coord_data(models, [batch(small)], mup=True, **how)
 
 
 def sizes() -> dict[str, int]:
@@ -109,8 +110,7 @@ def sizes() -> dict[str, int]:
     return {name: int(program.dims[name].default or 0) for name in names}
 
 
-def batch() -> tuple[torch.Tensor, torch.Tensor]:
-    small = sizes()
+def batch(small: dict[str, int]) -> tuple[torch.Tensor, torch.Tensor]:
     tokens = torch.randint(small["vocab"], (EXAMPLES, small["context"]))
     return tokens, torch.randint(small["vocab"], (tokens.numel(),))
 

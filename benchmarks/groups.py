@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-import tempfile
-from pathlib import Path
-
 import torch
 
 import abcparam
+from abcparam.executed import executed
 from benchmarks.measure import ROOT, Comparison, Options, alternate, compare, seconds
 from benchmarks.steps import SIZES, Step, no_garbage_collection
 
@@ -36,17 +32,10 @@ def versus(options: Options, code: str, gauge: str, target: float) -> Comparison
 
 def steps(code: str) -> tuple[Step, Step]:
     """Steps of the emitted optimizer, and of one of its class over all parameters in one group."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "gpt.py"
-        path.write_text(code, encoding="utf-8")
-        spec = importlib.util.spec_from_file_location("grouped_gpt", path)
-        assert spec and spec.loader
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["grouped_gpt"] = module
-        spec.loader.exec_module(module)
-    model = module.GPT(module.Config(**SIZES))
+    emitted = executed(code)
+    model = emitted["GPT"](emitted["Config"](**SIZES))
     for parameter in model.parameters():
         parameter.grad = torch.randn_like(parameter)
-    optimizer = module.make_optimizer(model)
+    optimizer = emitted["make_optimizer"](model)
     plain = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0, fused=True)
     return optimizer.step, plain.step

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import tempfile
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +15,7 @@ import torch
 from torch import nn
 
 import abcparam
+from abcparam.executed import executed
 from benchmarks.measure import (
     ROOT,
     Comparison,
@@ -26,7 +25,7 @@ from benchmarks.measure import (
     compare,
     seconds,
 )
-from benchmarks.steps import SIZES, Step, imported, no_garbage_collection, training_step
+from benchmarks.steps import SIZES, Step, no_garbage_collection, training_step
 
 WIDTH, DEPTH, CONTEXT, VOCAB = (SIZES[name] for name in ("width", "depth", "context", "vocab"))
 HEAD, WARM_UP = 64, 5
@@ -88,13 +87,10 @@ def _our_model(name: str) -> tuple[nn.Module, torch.optim.Optimizer]:
     """The example at the sizes of both, which are its base too."""
     text = (ROOT / "examples" / f"{name}.param").read_text(encoding="utf-8")
     (model,) = re.findall(r"^model (\w+)", text, re.M)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{name}.py"
-        file.write_text(abcparam.compile(text), encoding="utf-8")
-        module = imported(file, f"emitted_{name}")
+    emitted = executed(abcparam.compile(text))
     torch.manual_seed(0)
-    made: nn.Module = getattr(module, model)(module.Config(**SIZES, head=HEAD))
-    return made, module.make_optimizer(made)
+    made: nn.Module = emitted[model](emitted["Config"](**SIZES, head=HEAD))
+    return made, emitted["make_optimizer"](made)
 
 
 def _their_model(name: str, transformers: ModuleType) -> nn.Module:

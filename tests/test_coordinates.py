@@ -361,7 +361,7 @@ def test_widths_are_what_the_measured_time_pays_for():
     program, runs, tokens = small("gpt"), 15, 64
 
     def chosen(slowness: float, budget: float) -> list[int]:
-        def timed(width: int, dims: Mapping[str, int]) -> float:
+        def timed(dims: Mapping[str, int]) -> float:
             return slowness * seconds_by_rule(program, dims, tokens)
 
         return list(afforded(program, budget, runs, tokens, timed).dims)

@@ -16,24 +16,8 @@ from torch.nn import functional
 
 import abcparam
 from tests.emitted import load
+from tests.test_optimizers import model
 
-MODEL = """model M
-dim width -> inf, base = 64
-dim features = 8
-dim classes = 4
-hyper lr = 0.01
-parametrization mup
-tensor U : input [width, features]
-tensor A : hidden [width, width]
-tensor V : output [classes, width]
-forward(x : [features]) {{
-    h = U @ x
-    k = A @ tanh(h)
-    return V @ tanh(k)
-}}
-optimizer {optimizer} {{ lr = lr, weight_decay = {decay} }}
-loss cross_entropy
-"""
 WIDTHS = [64, 128, 256, 512, 1024]
 SQUARE = "1e-3 / (width / base(width))^2"
 
@@ -54,7 +38,7 @@ LAWS = [
 def test_the_part_that_decay_takes(
     optimizer: str, decay: str, sizes: str, codes: set[str], said: str, tmp_path: Path
 ):
-    text = MODEL.format(optimizer=optimizer, decay=decay)
+    text = model(optimizer, settings=f"lr = lr, weight_decay = {decay}")
     report = abcparam.check(text)
     warned = [d for d in report.diagnostics if d.code in {"P0603", "P0604", "P0607"}]
     assert {d.code for d in warned} == codes

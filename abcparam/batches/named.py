@@ -20,7 +20,6 @@ from abcparam.batches.text import Text
 from abcparam.diagnostics import SpecError
 from abcparam.program import Program
 from abcparam.rules.tuning import NoData
-from abcparam.source import START, Source
 
 
 def data_named(text: str | Callable[..., Any]) -> Data:
@@ -36,8 +35,11 @@ def data_named(text: str | Callable[..., Any]) -> Data:
         return Images(Path(text)) if os.path.isdir(text) else Text(Path(text))
     except (ImportError, AttributeError, OSError) as error:
         problem = getattr(error, "strerror", None) or str(error)
-        where = Source("", "--data")
-        raise SpecError(where, [NoData.at(START, data=text, problem=problem)]) from None
+        raise _none(text, problem) from None
+
+
+def _none(data: str, problem: str) -> SpecError:
+    return SpecError.about("--data", NoData, data=data, problem=problem)
 
 
 def _function(module: str, function: str) -> Callable[..., Any]:
@@ -72,8 +74,7 @@ class Given:
                 empty = False
                 yield Batch(_tuple(inputs), _tuple(targets))
             if empty:
-                fields = {"data": self.name, "problem": "it gives no batch"}
-                raise SpecError(Source("", "--data"), [NoData.at(START, **fields)])
+                raise _none(self.name, "it gives no batch")
 
     def held_out(self, program: Program, config: Any, size: int) -> Iterator[Batch] | None:
         module = sys.modules.get(self.function.__module__)

@@ -55,6 +55,11 @@ class Parameter:
         return (self.sigma + self.a) | self.entry
 
     @property
+    def pull(self) -> Size:
+        """Size of what coupled weight decay adds to the gradient."""
+        return self.decay + self.weights
+
+    @property
     def has_decay(self) -> bool:
         """Whether its optimizer decays it by a factor that is not nought."""
         return self.tensor.weight_decay is not None and bool(self.tensor.weight_decay.value.terms)

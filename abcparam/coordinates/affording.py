@@ -11,7 +11,7 @@ LEAST = 16  # width, where three that start at 64 cost too much
 TELLING, SHORTEST = 0.002, 0.02  # a step of this part of the budget, and so long, tells the speed
 SLOWER = 1.25  # what larger widths lose to memory
 
-Timed = Callable[[int, Mapping[str, int]], float]  # the seconds of a step at a width
+Timed = Callable[[Mapping[str, int]], float]  # the seconds of a step with these growth dims
 
 
 def afforded(
@@ -27,10 +27,10 @@ def afforded(
     def three_from(start: int) -> Plan:
         return given_widths(program, ladder[start : start + 3], vary)
 
-    start = len(ladder) - len(usual.dims)
+    start = first = len(ladder) - len(usual.dims)
     while start and _cost(three_from(start), runs, tokens) * slowness > budget:
         start -= 1
-    if start < len(ladder) - len(usual.dims):
+    if start < first:
         return three_from(start)
     return widths_of(program, budget / slowness, runs, tokens, vary)
 
@@ -38,8 +38,8 @@ def afforded(
 def _slowness(plan: Plan, budget: float, tokens: int, timed: Timed) -> float:
     """The time of a run over that by the rule of thumb, at the first width that tells it."""
     found = 1.0
-    for width, dims in plan.dims.items():
-        seconds = timed(width, dims)
+    for dims in plan.dims.values():
+        seconds = timed(dims)
         found = SLOWER * seconds / seconds_by_rule(plan.program, dims, tokens)
         if seconds > max(SHORTEST, TELLING * budget):
             break

@@ -8,7 +8,6 @@ from pathlib import Path
 from abcparam.diagnostics import Rule, SpecError
 from abcparam.record import Record
 from abcparam.rules.tuning import NoModule
-from abcparam.source import START, Source
 
 
 class Handwritten(Record):
@@ -42,4 +41,4 @@ def handwritten(module: str) -> Handwritten:
 
 def refused(rule: type[Rule], **fields: object) -> SpecError:
     """An error about the option."""
-    return SpecError(Source("", "--module"), [rule.at(START, **fields)])
+    return SpecError.about("--module", rule, **fields)

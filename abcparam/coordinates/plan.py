@@ -147,8 +147,8 @@ def growing(program: Program) -> list[Dim]:
 def fixed(program: Program, vary: str = "") -> dict[str, int]:
     """The growth dims of other limits, which stay at base."""
     together = {d.name for d in varied(program, vary)}
-    dims = [d for d in program.dims.values() if d.infinite and not d.derived]
-    return {d.name: d.default or d.base or COPIES for d in dims if d.name not in together}
+    others = [d for d in growing(program) if d.name not in together]
+    return {d.name: d.default or d.base or COPIES for d in others}
 
 
 def _dims(program: Program, width: int, vary: str) -> dict[str, int]:

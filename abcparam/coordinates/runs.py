@@ -74,7 +74,7 @@ class Runs:
             self.store.write(key, self.known[key])
         return self.known[key]
 
-    def seconds_a_step(self, width: int, dims: Mapping[str, int]) -> float:
+    def seconds_a_step(self, dims: Mapping[str, int]) -> float:
         """Of a new run; of two if nothing ran before, since libraries load in the first."""
         key = (*dims.values(), self.wish.first)
         for _ in range(1 if self.known else 2):

@@ -55,14 +55,9 @@ class Rule:
         """Size of what coupled weight decay is added to: the gradient."""
         return parameter.gamma
 
-    def drowned(self, parameter: Parameter) -> bool:
-        """Whether coupled weight decay exceeds the gradient of which it takes a share."""
-        return parameter.decay + parameter.weights > self.beside(parameter)
-
     def decays(self, parameter: Parameter) -> Size:
         """Size of the part of w that weight decay takes in one step."""
         if self.adds_decay:
             return parameter.decay - parameter.c
-        pull = parameter.decay + parameter.weights
-        total = pull | self.beside(parameter)
-        return self.entry(parameter, total) + pull - total - parameter.weights
+        total = parameter.pull | self.beside(parameter)
+        return self.entry(parameter, total) + parameter.pull - total - parameter.weights

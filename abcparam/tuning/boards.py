@@ -6,10 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from abcparam.diagnostics import SpecError
-from abcparam.rules.tuning import NotInstalled
-from abcparam.source import START, Source
-from abcparam.tuning.trials import Result, Trial
+from abcparam.tuning.trials import Result, Trial, missing
 
 
 class Board:
@@ -21,14 +18,7 @@ class Board:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            said = NotInstalled.at(
-                START,
-                what="--tensorboard",
-                package="TensorBoard",
-                problem=error,
-                install="abcparam[tensorboard]",
-            )
-            raise SpecError(Source("", "--tensorboard"), [said]) from None
+            raise missing("--tensorboard", "TensorBoard", error) from None
         self.folder, self.writer = folder, SummaryWriter
 
     def add(self, results: Iterable[Result]) -> None:

@@ -8,10 +8,9 @@ import sys
 from typing import Any
 
 from abcparam.diagnostics import SpecError
-from abcparam.rules.tuning import NoCluster, NotInstalled
-from abcparam.source import START, Source
+from abcparam.rules.tuning import NoCluster
 from abcparam.tuning.crews import Done, Part, train_part
-from abcparam.tuning.trials import Tick
+from abcparam.tuning.trials import Tick, missing
 
 LOCAL = "local"
 LOOK = 5.0  # seconds until whoever waits is heard of again
@@ -57,10 +56,7 @@ def connected(address: str) -> Any:
     try:
         import ray
     except ImportError as error:
-        said = NotInstalled.at(
-            START, what="--ray", package="Ray", problem=error, install="abcparam[ray]"
-        )
-        raise SpecError(Source("", "--ray"), [said]) from None
+        raise missing("--ray", "Ray", error) from None
     if ray.is_initialized():
         return ray
     where = {"include_dashboard": False} if address == LOCAL else {"address": address}
@@ -68,6 +64,6 @@ def connected(address: str) -> Any:
         ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         problem = str(error).partition("\n")[0][:200]
-        said = NoCluster.at(START, address=address, problem=problem)
-        raise SpecError(Source("", "--ray"), [said]) from None
+        fields = {"address": address, "problem": problem}
+        raise SpecError.about("--ray", NoCluster, **fields) from None
     return ray

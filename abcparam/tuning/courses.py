@@ -11,7 +11,6 @@ from abcparam import schedules
 from abcparam.diagnostics import SpecError, did_you_mean
 from abcparam.rules.tuning import NoSchedule
 from abcparam.schedules import Schedule
-from abcparam.source import START, Source
 
 CONSTANT = "constant"
 COURSES: Mapping[str, Callable[[int, int], Schedule]] = {  # of steps, and of those that warm up
@@ -42,5 +41,5 @@ def course(text: str, steps: int) -> Schedule:
 
 def _none(text: str, suggestion: str | None = None) -> SpecError:
     known = ", ".join(COURSES)
-    said = NoSchedule.at(START, suggestion=suggestion, text=text, known=known)
-    return SpecError(Source("", "--schedule"), [said])
+    fields = {"suggestion": suggestion, "text": text, "known": known}
+    return SpecError.about("--schedule", NoSchedule, **fields)

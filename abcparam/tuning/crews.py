@@ -10,7 +10,7 @@ from abcparam.program import Program
 from abcparam.record import Record
 from abcparam.rules.tuning import NoHeldOut
 from abcparam.source import START
-from abcparam.tuning.trials import HELD_OUT, Result, Tick, Trial, Wish
+from abcparam.tuning.trials import HELD_OUT, Result, Tick, Trial, Wish, silent
 
 if TYPE_CHECKING:
     from abcparam.batches.base import Data
@@ -84,10 +84,6 @@ def data_of(wish: Wish) -> Data:
     from abcparam.batches.synthetic import Synthetic
 
     return wish.data or Synthetic()
-
-
-def silent(steps: int) -> None:
-    """Progress that nobody watches."""
 
 
 def train_part(part: Part, tick: Tick = silent) -> Done:

@@ -16,7 +16,7 @@ from abcparam.resolve.amounts import Amounts
 from abcparam.resolve.names import bounds
 from abcparam.rules.names import UnknownWord
 from abcparam.rules.tuning import BadAxis, NoRange
-from abcparam.source import START, Source
+from abcparam.source import START
 from abcparam.tuning.courses import COURSES, course
 
 SETTINGS = ("steps", "batch")  # of training; a dim or hyper of that name comes first, as it
@@ -131,7 +131,7 @@ def _whole(program: Program, name: str, values: tuple[Fraction, ...]) -> tuple[F
 
 
 def _bad(program: Program, text: str) -> SpecError:
-    return SpecError(Source("", program.source.file), [BadAxis.at(START, text=text)])
+    return SpecError.about(program.source.file, BadAxis, text=text)
 
 
 def _declared(program: Program, hyper: Hyper) -> Axis:

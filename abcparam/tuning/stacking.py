@@ -21,7 +21,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from abcparam.batches.base import Batch, loss_of, tuple_of
 from abcparam.tuning.courses import CONSTANT, course
-from abcparam.tuning.training import Job, Losses, Run, Tick, Trained, mean_losses, train_alone
+from abcparam.tuning.training import Job, Losses, Run, Trained, mean_losses, train_alone
+from abcparam.tuning.trials import Tick, silent
 from abcparam.views.training import optimizers_used
 
 NUMBERS = (bool, int, float)
@@ -41,7 +42,7 @@ class Unstackable(Exception):
 
 
 def train(
-    job: Job, trials: Sequence[Run], tick: Tick | None = None, alone: Say = _silent
+    job: Job, trials: Sequence[Run], tick: Tick = silent, alone: Say = _silent
 ) -> list[Trained]:
     """The losses of each trial: together where that is possible, else one by one, and `alone` is
     told why.
@@ -65,7 +66,7 @@ def _require_stackable(job: Job) -> None:
             raise Unstackable(f"updates of {optimizer.rule.name} are not entry by entry")
 
 
-def train_together(job: Job, trials: Sequence[Run], tick: Tick | None = None) -> list[Trained]:
+def train_together(job: Job, trials: Sequence[Run], tick: Tick = silent) -> list[Trained]:
     """The losses of trials of one shape, trained in one program. Raises `Unstackable`, or whatever
     `vmap` raises, in the first step.
     """
@@ -73,8 +74,7 @@ def train_together(job: Job, trials: Sequence[Run], tick: Tick | None = None) ->
     losses: list[Tensor] = []
     for step in range(job.steps):
         losses.append(stack.step(step))
-        if tick is not None:
-            tick(len(trials))
+        tick(len(trials))
         if step % 16 == 15 and not bool(losses[-1].isfinite().any()):
             break
     held_out = stack.held_out() or [None] * len(trials)

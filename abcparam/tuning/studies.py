@@ -18,10 +18,9 @@ from typing import Any
 from abcparam.diagnostics import SpecError
 from abcparam.program import Program
 from abcparam.record import Record
-from abcparam.rules.tuning import NoStore, NotInstalled
-from abcparam.source import START, Source
+from abcparam.rules.tuning import NoStore
 from abcparam.tuning.space import Axis, Point, Value, is_tuned
-from abcparam.tuning.trials import Result, Trial, Wish, sizes_of, trial_at
+from abcparam.tuning.trials import Result, Trial, Wish, missing, sizes_of, trial_at
 from abcparam.tuning.work import WAIT, Work
 
 TOGETHER = 8  # points at most that are asked for before the last ones are told
@@ -90,8 +89,7 @@ class Search:
             return create(storage=storage, study_name=self.name, load_if_exists=True)
         except Exception as error:  # of the database's driver, which may be any
             problem = str(error).partition("\n")[0][:200] or type(error).__name__
-            said = NoStore.at(START, url=url, problem=problem)
-            raise SpecError(Source("", "--storage"), [said]) from None
+            raise SpecError.about("--storage", NoStore, url=url, problem=problem) from None
 
     def results(self) -> Iterator[Result]:
         """Asks, trains and tells until there are enough points, here and elsewhere."""
@@ -160,7 +158,7 @@ class Search:
             for axis in self.axes:
                 _suggest(trial, axis)
         except ImportError as error:  # of what a sampler needs besides
-            raise missing(error) from None
+            raise missing("--sampler", "Optuna", error) from None
         return trial
 
     def _point(self, params: Mapping[str, Any]) -> Point:
@@ -205,12 +203,6 @@ def optuna_of() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise missing(error) from None
+        raise missing("--sampler", "Optuna", error) from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
-
-
-def missing(error: ImportError) -> SpecError:
-    fields = {"what": "--sampler", "package": "Optuna", "install": "abcparam[optuna]"}
-    said = NotInstalled.at(START, problem=error, **fields)
-    return SpecError(Source("", "--sampler"), [said])

@@ -18,9 +18,9 @@ from abcparam.record import Record
 from abcparam.rules.tuning import SizesDoNotFit
 from abcparam.source import START
 from abcparam.tuning.courses import CONSTANT, course
+from abcparam.tuning.trials import Tick, silent
 
 Losses = list[float]  # one for each step, up to the first that is not finite
-Tick = Callable[[int], None]  # so many steps of training are done
 REAL = torch.float32
 
 
@@ -89,7 +89,7 @@ def job_of(program: Program, code: str, data: Data, **setting: Any) -> Job:
     return Job(program, executed(code), data, **setting)
 
 
-def train_alone(job: Job, run: Run, tick: Tick | None = None) -> Trained:
+def train_alone(job: Job, run: Run, tick: Tick = silent) -> Trained:
     """The losses of a trial. One that diverges ends there."""
     model = job.model(run.values, run.seed).to(job.device)
     optimizers = job.optimizers(model)
@@ -104,12 +104,12 @@ def train_alone(job: Job, run: Run, tick: Tick | None = None) -> Trained:
         loss = loss_of(job.program, tuple_of(forward(*inputs)), targets)
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
-            _tick(tick, job.steps - step)
+            tick(job.steps - step)
             return Trained(losses)
         for group, peak in peaks:
             group["lr"] = peak * factor(step)
         _update(optimizers, loss)
-        _tick(tick, 1)
+        tick(1)
     return Trained(losses, _held_out(job, model, config))
 
 
@@ -143,8 +143,3 @@ def mean_losses(
         total, count = total + size * losses(batch).cpu().double(), count + size
     means = (total / count).tolist() if count else []
     return [mean if math.isfinite(mean) else None for mean in means]
-
-
-def _tick(tick: Tick | None, steps: int) -> None:
-    if tick is not None:
-        tick(steps)

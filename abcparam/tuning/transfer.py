@@ -162,7 +162,7 @@ def _score(by: str) -> Callable[[Mapping[str, Any]], float]:
 
 
 def _other(path: str, problem: str) -> SpecError:
-    return SpecError(Source("", path), [OtherSpec.at(START, path=path, problem=problem)])
+    return SpecError.about(path, OtherSpec, path=path, problem=problem)
 
 
 def _in_json(values: Values) -> dict[str, float | str]:

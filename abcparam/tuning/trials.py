@@ -15,7 +15,7 @@ from abcparam.program import Program
 from abcparam.record import Record
 from abcparam.reparametrized import Unwritten, in_form
 from abcparam.report import Report
-from abcparam.rules.tuning import NoParametrization, NoSize
+from abcparam.rules.tuning import NoParametrization, NoSize, NotInstalled
 from abcparam.source import START, Source
 from abcparam.tuning.courses import CONSTANT, course
 from abcparam.tuning.space import (
@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 AS_WRITTEN = ""  # the form of the spec's own parametrization
 TRAINING, HELD_OUT = "training", "held-out"  # what the best are chosen by
 RANDOM = "random"
-Tick = Callable[[int], None]
+Tick = Callable[[int], None]  # so many steps of training are done
+
+
+def silent(steps: int) -> None:
+    """Progress that nobody watches."""
 
 
 class Wish(Record):
@@ -120,6 +124,12 @@ class Result(Record):
             "diverged": self.diverged,
             "diverged_at": len(self.losses) - 1 if self.diverged else None,
         }
+
+
+def missing(option: str, package: str, error: ImportError) -> SpecError:
+    """What an option needs is not installed; the extra that installs it is called as it is."""
+    fields = {"what": option, "package": package, "install": f"abcparam[{package.lower()}]"}
+    return SpecError.about(option, NotInstalled, problem=error, **fields)
 
 
 def split(program: Program, values: Iterable[tuple[str, Value]]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from abcparam.driver import emit_program
 from abcparam.kept import Kept, code_of
 from abcparam.program import Program
 from abcparam.report import Report
-from abcparam.tuning.crews import Done, Part, crew_of, data_of, silent
-from abcparam.tuning.trials import Result, Tick, Trial, Wish, alike
+from abcparam.tuning.crews import Done, Part, crew_of, data_of
+from abcparam.tuning.trials import Result, Tick, Trial, Wish, alike, silent
 
 if TYPE_CHECKING:
     from abcparam.tuning.boards import Board
