@@ -39,6 +39,7 @@ from abcparam.coordinates.runs import Wish
 from abcparam.driver import compile, emit_program, judged, load
 from abcparam.parse import read
 from abcparam.program import Program
+from abcparam.record import replace
 from abcparam.report import Report
 from abcparam.source import Source
 from tests.emitted import load as imported
@@ -169,6 +170,25 @@ def test_runs_are_independent_and_reproducible():
     assert probe.run({"width": 64}, 3, Setting(steps=2)) == first
 
 
+def test_runs_side_by_side_are_those_of_one_after_another(tmp_path: Path):
+    """Bit for bit: each has its own random numbers and, here, one thread."""
+    wish = Wish(widths=(32, 64, 96), seeds=2, steps=2, folder=tmp_path / "one")
+    threads = torch.get_num_threads()
+    try:
+        found = {}
+        for name, count in (("one", 1), ("two", 2)):
+            torch.set_num_threads(count)
+            coordinate_check(small("gpt"), replace(wish, folder=tmp_path / name))
+            assert torch.get_num_threads() == count
+            runs = (tmp_path / name).rglob("*.json")
+            found[name] = {run.name: run.read_text() for run in runs}
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.get_default_dtype() is torch.float32
+    assert len(found["one"]) == 6
+    assert found["one"] == found["two"]
+
+
 @pytest.mark.parametrize("name", RESOLVED)
 def test_laws_are_those_of_check_and_all_are_measured(name: str):
     report = judged(small(name))
@@ -262,6 +282,7 @@ def test_every_spec_agrees(name: str):
 
 GROWING_HEADS = """model Tiny
 dim width -> inf, base = 64
+parametrization mup
 dim heads = 4
 dim head = width / heads
 dim vocab = 16
@@ -407,6 +428,28 @@ def test_batch_norms_are_those_of_training():
     x = 7 * torch.randn(32, norm.running_var.shape[0], 4, 4)
     assert float(norm(x).detach().square().mean()) == pytest.approx(1, abs=0.01)
     assert not probe.model.training
+
+
+def test_nothing_is_dropped_out_beside_a_batch_norm():
+    """Which is in training for its statistics, and dropout with it in the same module."""
+    text = """model Dropping
+dim width -> inf, base = 64
+parametrization mup
+tensor W : input  [width, 8]
+tensor V : output [4, width]
+forward(x : [8]) {
+    h = batchnorm(W @ x)
+    kept = dropout(relu(h), p = 0.5)
+    return V @ kept
+}
+optimizer sgd { lr = 0.1 }
+loss mse
+"""
+    probe = Probe(judged(load(Source(text))))
+    probe.make({"width": 64}, "cpu")
+    assert probe.model.training
+    probe.observe((torch.randn(16, 8),))
+    assert torch.equal(probe.seen["kept"], torch.relu(probe.seen["h"]))
 
 
 def test_finite_dims_that_are_set_stay():

@@ -1,4 +1,6 @@
-"""Emitted source whose `forward` methods show their locals to an observer; nothing else changes."""
+"""Emitted source whose `forward` methods show their locals to an observer and drop nothing out;
+nothing else changes.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,16 @@ def observed(source: str, names: Set[str], uses: Set[str] = frozenset()) -> Code
     for cls in (node for node in tree.body if isinstance(node, ast.ClassDef)):
         for method in cls.body:
             if isinstance(method, ast.FunctionDef) and method.name == "forward":
+                _keep_all(method)
                 method.body = list(_shown(method.body, names, uses))
     return compile(ast.fix_missing_locations(tree), "<observed>", "exec")
+
+
+def _keep_all(method: ast.FunctionDef) -> None:
+    """No dropout, also where `self.training` is true for the sake of a batch norm."""
+    for node in ast.walk(method):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "F.dropout":
+            node.args[2] = ast.Constant(False)
 
 
 def _shown(body: list[ast.stmt], names: Set[str], uses: Set[str]) -> Iterator[ast.stmt]:
