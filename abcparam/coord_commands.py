@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from abcparam.bind import require_no_unknowns, require_numbers
@@ -182,17 +182,18 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _progress(runs: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """The runs, with a bar on a terminal."""
+def _progress(finished: Iterable[tuple[int, int]], count: int) -> Iterator[tuple[int, int]]:
+    """The runs as they finish, with a bar on a terminal."""
     if not sys.stderr.isatty():
-        yield from runs
+        yield from finished
         return
     from tqdm import tqdm
 
-    bar = tqdm(runs, unit="run", leave=False)
-    for width, seed in bar:
-        bar.set_postfix_str(f"width {width}, seed {seed}")
-        yield width, seed
+    with tqdm(total=count, unit="run", leave=False) as bar:
+        for width, seed in finished:
+            bar.set_postfix_str(f"width {width}, seed {seed}", refresh=False)
+            bar.update()
+            yield width, seed
 
 
 COMMANDS: dict[str, Command] = {

@@ -9,7 +9,7 @@ from abcparam.coordinates.affording import afforded
 from abcparam.coordinates.judging import UNRESOLVED, Verdict, judge
 from abcparam.coordinates.laws import Laws, laws_of
 from abcparam.coordinates.plan import Plan, fixed, given_widths, positions, shrunk, varied
-from abcparam.coordinates.runs import Progress, Runs, Wish
+from abcparam.coordinates.runs import Progress, Runs, Wish, silent
 from abcparam.driver import at_work, emit_program, judged
 from abcparam.program import Program
 from abcparam.record import Record, replace
@@ -67,7 +67,7 @@ def coordinate_check(
     wish = replace(wish, steps=max(1, laws.steps))
     runs = Runs(report, wish, batch, emit_program(report) if code is None else code)
     plan = _plan(small, wish, runs, batch * positions(small))
-    measured = runs.all(plan, progress or iter)
+    measured = runs.all(plan, progress or silent)
     verdict = judge(laws, measured)
     said = (*_measurable(laws, verdict, wish), *_said(small, changed, laws, verdict, wish))
     return Checked(report, plan, laws, verdict, said, wish.vary)

@@ -9,6 +9,7 @@ of the program with every use of a tensor named, which shares its parameters and
 from __future__ import annotations
 
 import math
+import threading
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,7 @@ from abcparam.report import Report
 
 Change = Callable[[], AbstractContextManager[None]]  # puts the changes of parameters in their place
 Sizes = dict[Key, list[float]]  # root mean squares: one at init, for changes those of `each` step
+MAKING = threading.Lock()  # of torch's random numbers, which all threads share
 
 
 class Setting(Record):
@@ -173,17 +175,14 @@ class _Run:
         self, subject: Subject, dims: Mapping[str, int], seed: int, setting: Setting
     ) -> None:
         self.subject, self.setting = subject, setting
-        torch.manual_seed(seed)
-        before = torch.get_default_dtype()
-        torch.set_default_dtype(torch.float64)
-        try:
-            config = subject.make(dims, setting.device)
-        finally:
-            torch.set_default_dtype(before)
+        with MAKING:
+            torch.manual_seed(seed)
+            with in_double():
+                config = subject.make(dims, setting.device)
+            self.batch = batch_of(
+                subject.program, config, seed, setting.batch, setting.device, setting.data
+            )
         self.model = subject.model
-        self.batch = batch_of(
-            subject.program, config, seed, setting.batch, setting.device, setting.data
-        )
         self.optimizers = _optimizers(subject.optimizer())
         self.start = {p: p.detach().clone() for p in self.model.parameters()}
         self.values: dict[nn.Parameter, Tensor] = {}  # where changes are measured
@@ -284,6 +283,17 @@ def path_of(program: Program, name: str) -> str:
     """The path of the tensor that a parameter of the emitted model holds."""
     path, _ = _place(name)
     return path if path in program.tensors else path.removesuffix(".weight")
+
+
+@contextmanager
+def in_double() -> Iterator[None]:
+    """With double precision for new tensors, in all threads."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def undisturbed(model: nn.Module) -> nn.Module:

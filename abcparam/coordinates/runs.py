@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +23,12 @@ if TYPE_CHECKING:
 
 TOKENS = 64
 Run = tuple[int, int]  # width and seed
-Progress = Callable[[list[Run]], Iterator[Run]]
+Progress = Callable[[Iterable[Run], int], Iterable[Run]]  # of runs as they finish, and their number
+
+
+def silent(finished: Iterable[Run], count: int) -> Iterable[Run]:
+    """Progress that nobody sees."""
+    return finished
 
 
 class Wish(Record):
@@ -50,39 +57,71 @@ class Runs:
         identity = (code, *(x.identity if x else "" for x in (wish.data, wish.module)))
         self.store = Store(wish.folder, wish.steps, batch, wish.device, *identity)
         self.known: dict[tuple[int, ...], Sizes] = {}
+        self.idle: list[Subject] = []  # of those that were made
 
     def all(self, plan: Plan, progress: Progress) -> dict[Run, Mapping[Key, list[float]]]:
         """The sizes of every width and seed."""
         seeds = range(self.wish.first, self.wish.first + self.wish.seeds)
         runs = [(width, seed) for width in plan.dims for seed in seeds]
-        for width, seed in progress([r for r in runs if not self.is_known(plan.dims[r[0]], r[1])]):
-            self.sizes(plan.dims[width], seed)
-        found = {run: self.sizes(plan.dims[run[0]], run[1]) for run in runs}
+        left = [run for run in runs if not self.is_known(plan.dims[run[0]], run[1])]
+        for _ in progress(self.made(left, plan), len(left)):
+            pass
+        found = {run: self.known[_key(plan.dims[run[0]], run[1])] for run in runs}
         return {run: {k: list(v) for k, v in sizes.items()} for run, sizes in found.items()}
+
+    def made(self, runs: list[Run], plan: Plan) -> Iterator[Run]:
+        """Makes them, each kept and told when it is finished."""
+        count = min(self.side_by_side, len(runs))
+        self.ready(count)
+        if count < 2:
+            for width, seed in runs:
+                self.make(plan.dims[width], seed)
+                yield width, seed
+            return
+        longest = sorted(runs, reverse=True)  # first, so that they end together
+        with _threads(count) as pool:
+            going = {pool.submit(self.make, plan.dims[run[0]], run[1]): run for run in longest}
+            for done in as_completed(going):
+                done.result()
+                yield going[done]
 
     def is_known(self, dims: Mapping[str, int], seed: int) -> bool:
         """Whether this run is finished, now or earlier."""
-        key = (*dims.values(), seed)
+        key = _key(dims, seed)
         if key not in self.known and (kept := self.store.read(key)) is not None:
             self.known[key] = kept
         return key in self.known
 
-    def sizes(self, dims: Mapping[str, int], seed: int) -> Sizes:
-        key = (*dims.values(), seed)
-        if not self.is_known(dims, seed):
-            self.known[key] = self.subject.run(dims, seed, self.setting)
-            self.store.write(key, self.known[key])
-        return self.known[key]
+    def make(self, dims: Mapping[str, int], seed: int) -> None:
+        """Trains one and keeps its sizes."""
+        from abcparam.coordinates.measuring import in_double
+
+        subject = self.idle.pop()
+        with in_double():
+            sizes = subject.run(dims, seed, self.setting)
+        self.idle.append(subject)
+        key = _key(dims, seed)
+        self.known[key] = sizes
+        self.store.write(key, sizes)
 
     def seconds_a_step(self, dims: Mapping[str, int]) -> float:
         """Of a new run; of two if nothing ran before, since libraries load in the first."""
-        key = (*dims.values(), self.wish.first)
+        self.ready(1)
         for _ in range(1 if self.known else 2):
             start = time.perf_counter()
-            self.known[key] = self.subject.run(dims, self.wish.first, self.setting)
+            self.make(dims, self.wish.first)
             seconds = time.perf_counter() - start
-        self.store.write(key, self.known[key])
         return seconds / (self.wish.steps + 1)
+
+    @property
+    def side_by_side(self) -> int:
+        """How many runs are made at a time: seeds on the threads that torch has. A GPU is one, and
+        code that is compiled or the user's may not bear it.
+        """
+        import torch
+
+        alone = self.wish.device != "cpu" or self.wish.compiled or self.wish.module is not None
+        return 1 if alone else min(self.wish.seeds, torch.get_num_threads())
 
     @cached_property
     def setting(self) -> Setting:
@@ -91,7 +130,11 @@ class Runs:
         wish = self.wish
         return Setting(wish.steps, self.batch, wish.device, wish.compiled, wish.data)
 
-    @cached_property
+    def ready(self, count: int) -> None:
+        """Has so many subjects; they are made in the main thread, since `ast` holds to one."""
+        while len(self.idle) < count:
+            self.idle.append(self.subject())
+
     def subject(self) -> Subject:
         """What is trained: the emitted model, or one that was written by hand."""
         from abcparam.coordinates.measuring import Probe
@@ -102,3 +145,25 @@ class Runs:
         from abcparam.coordinates.foreign import Foreign
 
         return Foreign(probe, self.wish.module)
+
+
+def _key(dims: Mapping[str, int], seed: int) -> tuple[int, ...]:
+    return (*dims.values(), seed)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Each with its share of the threads that torch has; an error ends what waits."""
+    import torch
+
+    from abcparam.coordinates.measuring import in_double
+
+    threads = torch.get_num_threads()
+    share = max(1, threads // count)
+    pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(share,))
+    with in_double():  # also while another one has left it
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)
