@@ -171,12 +171,13 @@ def random_specs(mlp: int, transformer: int) -> list[tuple[str, str]]:
 def measured(name: str, text: str, index: int) -> Result:
     """How far everything that is measured is from its exponent."""
     if name.startswith("mlp"):
-        asked = Wish(widths=(128, 256, 512, 1024), seeds=5, tokens=8)
+        asked = Wish(seeds=5, tokens=8)
         text = slower(text, 2)
     else:
-        asked = Wish(widths=(64, 128, 256, 512), seeds=4, tokens=16)
+        asked = Wish(seeds=4, tokens=16)
         text = slower(text, 4)
-    asked = replace(asked, steps=3, first=500_000 + 100 * index)
+    first = 500_000 + 100 * index
+    asked = replace(asked, widths=(128, 256, 512, 1024), steps=3, first=first)
     checked = coordinate_check(load(Source(text)), asked)
     return {"verdict": checked.report.verdict, "rows": [found(row) for row in checked.verdict.rows]}
 
