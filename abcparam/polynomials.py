@@ -101,6 +101,8 @@ class Polynomial:
         value = self.constant, other.constant
         if value[0] is not None and value[1] is not None:
             return number(value[0] // value[1])
+        if not self.terms:
+            return self
         inner = self._floored
         if inner is not None and (other.constant or 0) > 0:
             return inner.arguments[0] // (inner.arguments[1] * other)

@@ -222,6 +222,9 @@ class Reference:
             case "scale":
                 assert first is not None
                 return (self.amount(settings["by"]) * first,)
+            case "offset":
+                assert first is not None
+                return (first + self.amount(settings["by"]),)
             case "index":
                 assert first is not None
                 return (first.select(first.dim() - ranks[0], self.length(settings["at"])),)

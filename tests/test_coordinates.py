@@ -280,9 +280,18 @@ def test_every_spec_agrees(name: str):
     assert found.agree, summary(found)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dit", "gru", "squeeze_excitation"])
+def test_gated_architectures_agree(name: str):
+    """Numbers that are added to values, gates that are products."""
+    program = load(read(SPECS.parent / "emit_specs" / f"{name}.param"))
+    found = coordinate_check(program, Wish(widths=(64, 128, 256), seeds=3))
+    assert found.report.verdict == "maximal-update"
+    assert found.agree, summary(found)
+
+
 GROWING_HEADS = """model Tiny
 dim width -> inf, base = 64
-parametrization mup
 dim heads = 4
 dim head = width / heads
 dim vocab = 16

@@ -91,6 +91,7 @@ CASES = {
     "difference": Case(("-",), "y = x - A @ x", "tensor A : hidden [width, width]"),
     "product": Case(("*",), "y = x * tanh(A @ x)", "tensor A : hidden [width, width]"),
     "factor": Case(("scale",), "y = (width / base(width))^(-1/2) * x"),
+    "offset": Case(("offset",), "y = (1 - sigmoid(A @ x)) * x", "tensor A : hidden [width, width]"),
     "map": Case(("@",), "y = A @ x", "tensor A : hidden [width, width]"),
     "transposed map": Case(("@",), "y = A.T @ x", "tensor A : hidden [width, width]"),
     "contraction": Case(

@@ -1,12 +1,13 @@
-"""`x + y`, `x - y`, `x * y`, and a factor times a value."""
+"""`x + y`, `x - y`, `x * y`, a factor times a value, and a number added to one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from abcparam.calculus.bilinear import Product
-from abcparam.calculus.node import Node
+from abcparam.calculus.node import Node, Source, Zeros
 from abcparam.calculus.structure import Scale, Sum
+from abcparam.code.nodes import Binary
 from abcparam.operations.base import REQUIRED, Build, Call, Operands, Operation, broadcast
 from abcparam.program import Shape
 from abcparam.sizes import Size
@@ -84,4 +85,30 @@ class Factor(Operation):
         return use.value(0).times(use.formula("by"))
 
 
-OPERATIONS = (Add(), Subtract(), Multiply(), Factor())
+class Offset(Operation):
+    """`x[*] + by -> y[*]`, a monomial of dims and hypers at every coordinate."""
+
+    name = "offset"
+    source = "arXiv 2006.14548 (Tensor Programs II), linear combinations"
+    settings = {"by": REQUIRED}
+    hidden = True
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        return (call.shape(0),)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        context, by, span = build.context, call.amount("by"), call.span
+        constant: Node = Zeros(context, (), span)
+        if by.terms:
+            constant = Scale(context, Source(context, ""), build.rho(by), span)
+        return (Sum(context, (operands.node(0), constant), [context.nought] * 2, span),)
+
+    def torch(self, use: Use) -> Value:
+        x, by = use.value(0), use.formula("by")
+        if x.scale.constant == -1:
+            return use.result(Binary("-", use.factor(by, "offset"), x.code))
+        sign, by = ("-", -by) if (by.constant or 0) < 0 else ("+", by)
+        return use.result(Binary(sign, use.true(x), use.factor(by, "offset")))
+
+
+OPERATIONS = (Add(), Subtract(), Multiply(), Factor(), Offset())

@@ -170,6 +170,8 @@ class Calls:
                 "/", syntax.Number(Fraction(1)), value.right, span=value.right.span
             )
             return self._scale(inverse, value.left, value)
+        if value.op in {"+", "-"} and (left or right):
+            return self._offset(value, number_first=left)
         if value.op not in {"+", "-", "*"}:
             what = f"`{value.op}` of values"
             remedy = (
@@ -185,6 +187,16 @@ class Calls:
     ) -> Expression:
         by = self.body.amounts.amount(factor, "a factor")
         return self.apply("scale", (self.operand("*", operand),), {"by": by}, place)
+
+    def _offset(self, value: syntax.Binary, number_first: bool) -> Expression:
+        """`x + 1`, `x - 1`, `1 + x`, `1 - x`."""
+        number, operand = (value.left, value.right) if number_first else (value.right, value.left)
+        if value.op == "-" and number_first:
+            operand = syntax.Negative(operand, span=operand.span)
+        elif value.op == "-":
+            number = syntax.Negative(number, span=number.span)
+        by = self.body.amounts.amount(number, "a summand")
+        return self.apply("offset", (self.operand(value.op, operand),), {"by": by}, value)
 
     # Calls
 

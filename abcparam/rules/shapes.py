@@ -141,15 +141,15 @@ class NotATensor(Rule):
 class NotAValue(Rule):
     """A value (an array) is needed where a number, a length or a flag stands.
 
-    y = x + 1              # adding a constant has no law
+    y = relu(1)
     """
 
     code = "P0309"
     message = "`{operation}` needs a value here, not {found}"
     label = "{found}"
     help = (
-        "values are inputs, locals, tensors and results of operations; a number can only "
-        "multiply or divide one"
+        "values are inputs, locals, tensors and results of operations; a number can only be added "
+        "to one, multiply or divide it"
     )
 
 
