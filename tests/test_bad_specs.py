@@ -167,7 +167,7 @@ NAMES = [
 SHAPES = [
     ("dim pixels = 784", "dim pixels = 784.5"),
     ("hidden [width, width]   { a = 0,  ", "output [width, width]   { a = lr, "),
-    ("+ b1", "+ 1"),
+    ("+ b1", "+ (1, 2)"),
     ("output [classes, width] { a = 1/2,  b = 1/2, c = 0", "output [classes, width] { a = 1/2"),
     ("{ lr = lr, momentum = 0 }", "{ lr = lr, momentum = b1 }"),
 ]
@@ -188,7 +188,7 @@ def test_every_error_of_the_first_phase_that_fails_is_reported():
         ("P0307", "output"),
         ("P0402", "a = lr"),
         ("P0401", "W3"),
-        ("P0309", "1"),
+        ("P0309", "(1, 2)"),
         ("P0407", "b1"),
     ]
 

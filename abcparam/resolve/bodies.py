@@ -27,9 +27,10 @@ from abcparam.program import (
 from abcparam.record import Record, replace
 from abcparam.resolve.amounts import NotStatic, Statics
 from abcparam.resolve.arguments import Quiet
-from abcparam.resolve.calls import Calls, Copies, wrong_count
+from abcparam.resolve.calls import Copies
 from abcparam.resolve.names import snake_case
 from abcparam.resolve.tensors import Globals, resolve_tensor
+from abcparam.resolve.values import Values, wrong_count
 from abcparam.rules import exponents as rules
 from abcparam.rules import shapes as shape_rules
 from abcparam.source import Span
@@ -99,7 +100,7 @@ class Body:
         self.children: list[Module] = []
         self.amounts = world.globals.amounts(self.statics)
         self.free: list[str] = []
-        self.calls = Calls(self)
+        self.values = Values(self)
 
     def at(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
@@ -133,7 +134,7 @@ class Body:
     def attempt(self, value: syntax.Expression) -> Expression | None:
         """The typed expression, or None after its error was reported."""
         try:
-            return self.calls.value(value)
+            return self.values.value(value)
         except NotStatic as error:
             self.world.report(error.diagnostic)
         except Quiet as error:

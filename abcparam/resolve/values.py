@@ -1,0 +1,225 @@
+"""Values of a body: names, tensors, operators, and what an operation makes of its operands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from abcparam import syntax
+from abcparam.diagnostics import Diagnostic
+from abcparam.operations import operations
+from abcparam.operations.base import Call, Operation, Refused, show
+from abcparam.program import (
+    Amount,
+    Apply,
+    Expression,
+    Read,
+    Setting,
+    Weight,
+    map_shape,
+)
+from abcparam.record import replace
+from abcparam.resolve.arguments import Quiet
+from abcparam.resolve.calls import Calls
+from abcparam.rules import exponents as rules
+from abcparam.rules import shapes as shape_rules
+from abcparam.source import Span
+
+if TYPE_CHECKING:
+    from abcparam.resolve.bodies import Body
+
+
+class Values:
+    """Elaborates the expressions of one body."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+        self.calls = Calls(self)
+
+    def static(self, value: syntax.Expression) -> bool:
+        return self.body.amounts.is_static(value)
+
+    def value(self, value: syntax.Expression) -> Expression:
+        """A typed value; raises `Quiet` or `NotStatic`."""
+        match value:
+            case syntax.Name():
+                return self._name(value)
+            case syntax.Attribute():
+                return self._attribute(value)
+            case syntax.Index():
+                return self._index(value)
+            case syntax.Negative(operand=operand):
+                return self._scale(syntax.Number(Fraction(-1)), operand, value)
+            case syntax.Binary(op="@"):
+                return self._matmul(value)
+            case syntax.Binary():
+                return self._binary(value)
+            case syntax.Call():
+                return self.calls.call(value)
+            case _:
+                raise self.not_a_value("this", value)
+
+    def not_a_value(self, operation: str, value: syntax.Expression) -> Quiet:
+        found = "a tuple" if isinstance(value, syntax.Tuple) else "a number or flag"
+        return Quiet(shape_rules.NotAValue.at(value.span, operation=operation, found=found))
+
+    def _name(self, name: syntax.Name) -> Expression:
+        local = self.body.read(name.id)
+        if local is not None:
+            if local.shape is None:
+                raise Quiet(None)
+            return Read(name.id, (local.shape,), local.integer, span=name.span)
+        weight = self.body.weight(name)
+        if weight is None:
+            raise self.not_a_value("this", name)
+        return self._weight(weight)
+
+    def _attribute(self, value: syntax.Attribute) -> Weight:
+        if value.name == "T":
+            inner = self._matrix(".T", "what it follows", value.value)
+            if inner.transposed:
+                raise self.not_a_tensor(
+                    ".T", "what it follows", value, "a tensor transposed already"
+                )
+            shape = inner.shapes[0][::-1]
+            return Weight(inner.tensor, inner.name, (shape,), True, inner.outer, span=value.span)
+        if isinstance(value.value, syntax.Name):
+            found = self.body.instance(value.value.id)
+            if found is not None:
+                instance, outer = found
+                path = f"{instance.module.path}.{value.name}"
+                name = path if outer else f"{value.value.id}.{value.name}"
+                return self._weight(Weight(path, name, (), outer=outer, span=value.span))
+        raise self.not_a_tensor(".", "this", value)
+
+    def _weight(self, weight: Weight) -> Weight:
+        """The tensor with its shape; what uses one of unknown shape is passed over in silence."""
+        world = self.body.world
+        if weight.tensor in world.globals.broken:
+            raise Quiet(None)
+        return replace(weight, shapes=(world.tensors[weight.tensor].shape,))
+
+    def not_a_tensor(
+        self, operation: str, operand: str, value: syntax.Expression, found: str = "a value"
+    ) -> Quiet:
+        wanted = "a tensor of two axes" if operation in {"@", ".T"} else "a tensor"
+        fields = {"operation": operation, "operand": operand, "wanted": wanted, "found": found}
+        return Quiet(shape_rules.NotATensor.at(value.span, **fields))
+
+    def _matrix(self, operation: str, operand: str, value: syntax.Expression) -> Weight:
+        if self.static(value):
+            raise self.not_a_tensor(operation, operand, value, "a number")
+        weight = self.value(value)
+        if not isinstance(weight, Weight):
+            raise self.not_a_tensor(operation, operand, value)
+        if len(weight.shapes[0]) != 2:
+            found = f"a tensor of shape {show(weight.shapes[0])}"
+            raise self.not_a_tensor(operation, operand, value, found)
+        return weight
+
+    def _index(self, value: syntax.Index) -> Expression:
+        operand = self.operand("[ ]", value.value)
+        at = self.body.amounts.amount(value.index, "an index")
+        self._in_range(value, operand, at)
+        return self.apply("index", (operand,), {"at": at}, value)
+
+    def _in_range(self, value: syntax.Index, operand: Expression, at: Amount) -> None:
+        shape = operand.shapes[0]
+        if not shape:
+            return
+        index, length = (self.body.world.globals.at_base(x) for x in (at.value, shape[0]))
+        if index is None or length is None:
+            return
+        if index.denominator != 1 or not -length <= index < length:
+            fields = {"index": at.value, "axis": shape[0], "length": length}
+            raise Quiet(shape_rules.IndexOutOfRange.at(value.index.span, **fields))
+
+    def _matmul(self, value: syntax.Binary) -> Expression:
+        weight = self._matrix("@", "its left side", value.left)
+        x = self.operand("@", value.right)
+        return self.apply("@", (weight, x), {"transposed": weight.transposed}, value)
+
+    def operand(self, operation: str, value: syntax.Expression) -> Expression:
+        """A value with one result and real numbers in it."""
+        if self.static(value):
+            raise self.not_a_value(operation, value)
+        found = self.value(value)
+        if len(found.shapes) != 1:
+            raise Quiet(wrong_count(value.span, "one value", len(found.shapes)))
+        return found
+
+    def _binary(self, value: syntax.Binary) -> Expression:
+        left, right = self.static(value.left), self.static(value.right)
+        if left and right:
+            raise self.not_a_value(value.op, value)
+        if value.op == "*" and left:
+            return self._scale(value.left, value.right, value)
+        if value.op == "*" and right:
+            return self._scale(value.right, value.left, value)
+        if value.op == "/" and right:
+            inverse = syntax.Binary(
+                "/", syntax.Number(Fraction(1)), value.right, span=value.right.span
+            )
+            return self._scale(inverse, value.left, value)
+        if value.op in {"+", "-"} and (left or right):
+            return self._offset(value, number_first=left)
+        if value.op not in {"+", "-", "*"}:
+            what = f"`{value.op}` of values"
+            remedy = (
+                "values can be added, subtracted, multiplied, and divided by numbers, dims "
+                "and hypers"
+            )
+            raise Quiet(rules.NotCovered.at(value.span, what=what, remedy=remedy))
+        operands = (self.operand(value.op, value.left), self.operand(value.op, value.right))
+        return self.apply(value.op, operands, {}, value)
+
+    def _scale(
+        self, factor: syntax.Expression, operand: syntax.Expression, place: syntax.Expression
+    ) -> Expression:
+        by = self.body.amounts.amount(factor, "a factor")
+        return self.apply("scale", (self.operand("*", operand),), {"by": by}, place)
+
+    def _offset(self, value: syntax.Binary, number_first: bool) -> Expression:
+        """`x + 1`, `x - 1`, `1 + x`, `1 - x`."""
+        number, operand = (value.left, value.right) if number_first else (value.right, value.left)
+        if value.op == "-" and number_first:
+            operand = syntax.Negative(operand, span=operand.span)
+        elif value.op == "-":
+            number = syntax.Negative(number, span=number.span)
+        by = self.body.amounts.amount(number, "a summand")
+        return self.apply("offset", (self.operand(value.op, operand),), {"by": by}, value)
+
+    def apply(
+        self,
+        name: str,
+        operands: tuple[Expression | None, ...],
+        settings: dict[str, Setting],
+        place: syntax.Expression,
+    ) -> Apply:
+        operation = operations()[name]
+        tensors = self.body.world.tensors
+        shapes = tuple(map_shape(tensors, name, o) if o is not None else None for o in operands)
+        call = Call(name, shapes, settings, place.span, self.body.world.globals.grows)
+        self._real(operation, operands)
+        try:
+            results = operation.shapes(call)
+        except Refused as refused:
+            raise Quiet(refused.diagnostic) from None
+        return Apply(operation, operands, settings, results, span=place.span)
+
+    def _real(self, operation: Operation, operands: Sequence[Expression | None]) -> None:
+        for name, operand in zip(operation.values, operands, strict=False):
+            if isinstance(operand, Read) and operand.integer and name not in operation.indices:
+                raise self.indices(operation, operand.name, operand.span, wanted=False)
+
+    def indices(self, operation: Operation, name: str, span: Span, wanted: bool) -> Quiet:
+        indices, real = "an input of indices", "real numbers"
+        words = {"wanted": indices, "found": real} if wanted else {"wanted": real, "found": indices}
+        return Quiet(shape_rules.NotAnIndex.at(span, operation=operation.name, name=name, **words))
+
+
+def wrong_count(span: Span, wanted: str, given: int) -> Diagnostic:
+    """Something gives another number of values than is wanted of it."""
+    values = "one value" if given == 1 else f"{given} values"
+    return rules.WrongCount.at(span, wanted=wanted, given=values)
