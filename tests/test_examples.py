@@ -145,6 +145,28 @@ def test_solve_finds_the_published_rule(name: str):
     assert found.values == wanted
 
 
+def test_solve_finds_the_gauge_of_one_learning_rate():
+    """arXiv 2011.14522, Table 1, as the example has it; the b of a bias that is 0 means nothing."""
+    text = re.sub(r"\b([abc]) = -?\d+(/\d+)?", r"\1 = ?", text_of("mlp"))
+    found = complete(to_source(text), order=[("c", Fraction(0))]).solution
+    assert {symbol: value.constant for symbol, value in found.values.items()} == {
+        **exponents_of("mlp"),
+        "b_b1": 0,
+    }
+
+
+def exponents_of(name: str) -> dict[str, Fraction]:
+    """`a_W1` and so on: what an example gives each of the tensors that it trains."""
+    tensors = abcparam.check(shallow(name)).program.tensors.values()
+    return {
+        f"{letter}_{tensor.path.rpartition('.')[2]}": value.constant
+        for tensor in tensors
+        if not tensor.frozen
+        for letter, exponents in tensor.exponents.items()
+        for value in exponents.values()
+    }
+
+
 def test_solve_finds_the_rates_of_lora_plus():
     """arXiv 2402.12354: the rates of A and B differ by a factor of the width."""
     text = shallow("lora").replace("{ a = 0, b = 1, c = 1,", "{ a = 0, b = ?, c = ?,")
@@ -172,6 +194,17 @@ def test_derive_states_the_laws(name: str):
     for case in derived.cases:
         stated = case.to_dict()["tensors"]
         assert [row["name"] for row in stated] == [row["name"] for row in checked]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "faster"), [("mlp", "c_W2"), ("lora", "c_down")])
+def test_derive_states_the_laws_of_those_with_exponents_of_their_own(name: str, faster: str):
+    derived = abcparam.derive(shallow(name), all=True)
+    own = exponents_of(name)
+    symbols = derived.program.symbols
+    written = {s: own[s] if s in own else rule("adamw", s) for s in symbols}
+    assert maximal(derived, written)
+    assert not maximal(derived, {**written, faster: written[faster] - 1})
 
 
 def maximal(derived: Derived, values: dict[str, Fraction]) -> bool:

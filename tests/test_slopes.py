@@ -31,6 +31,7 @@ from tests.judging import with_words
 
 SEEDS = {64: 8, 128: 8, 256: 4, 512: 4, 1024: 2}  # by width
 NARROW = {64: 8, 128: 8, 256: 4}  # where matrices are decomposed or orthogonalized
+WIDE = {512: 4, 1024: 4, 2048: 2, 4096: 1}
 EVEN = dict.fromkeys(SEEDS, 8)  # where the coordinates measured do not grow in number
 STEPS = 2
 TOLERANCE = 0.1
@@ -68,6 +69,7 @@ class Case:
     more: str = ""
     families: tuple[str, ...] = ("sgd", "adam")
     finite: bool = False  # what is measured has no growing axis to average over
+    seeds: Mapping[int, int] | None = None  # by width, where SEEDS would not do
 
 
 IMAGES = {
@@ -85,6 +87,8 @@ EXPERT = {
 # (its slope is -0.41), so that it is made small.
 SLOW = "lr = lr / 1000"
 STRETCHED = "(width / base(width))^(1/4) * x"
+MULTI_QUERY = "y = attention(Q @ x, K @ x, W @ x, heads = heads, kv_heads = 1, scale = head^-1)"
+SHARED = "tensor Q : hidden [heads * head, width]\n    tensor K, W : output [head, width]"
 
 CASES = {
     "sum": Case(("+",), "y = x + A @ x", "tensor A : hidden [width, width]"),
@@ -121,14 +125,14 @@ CASES = {
         "y = attention(Q @ x, K @ x, W @ x, heads = heads, scale = head^-1, causal = true)",
         "tensor Q, K, W : hidden [heads * head, width]",
     ),
-    # Under Adam too the change is derived to be of size 1. Measured, the first step's is flat, but
-    # the second's falls with n^-0.10 to n^-0.24 (by initial scale and rate) up to a width of 1024
-    # and grows again by 2048: an effect of small widths that is beyond the tolerance here.
-    "multi-query attention": Case(
-        ("attention",),
-        "y = attention(Q @ x, K @ x, W @ x, heads = heads, kv_heads = 1, scale = head^-1)",
-        "tensor Q : hidden [heads * head, width]\n    tensor K, W : output [head, width]",
-        families=("sgd",),
+    "multi-query attention": Case(("attention",), MULTI_QUERY, SHARED, families=("sgd",)),
+    # Under Adam the change has slopes of -0.3 to -0.5 for the 0 that is derived at widths of 64 to
+    # 256 (-0.24 over 64 to 1024), and of -0.08 to 0 from 512 on, whatever the initial readout and
+    # the rate. 4 to 16 heads are few, keys and values start at width^(-1/2) of what they learn, and
+    # the gradient of the shared value turns from where it started to what the readout learns (the
+    # cosine of the second with the first is 0.28 at 64, 0 from 512 on).
+    "multi-query attention, wide": Case(
+        ("attention",), MULTI_QUERY, SHARED, families=("adam",), seeds=WIDE
     ),
     "gated feed-forward": Case(
         ("gelu",),
@@ -462,7 +466,9 @@ def exponent(size: Any) -> float:
 def test_operation(name: str, family: str, tmp_path: Path):
     case = CASES[name]
     torch.set_num_threads(1)
-    report, found = measured(spec(case, family, settings(family)), case, tmp_path)
+    report, found = measured(
+        spec(case, family, settings(family)), case, tmp_path, case.seeds or SEEDS
+    )
     for local in case.measured:
         node = report.graph.activations[f"operation.{local}"]
         assert found[local, "at_init"] == pytest.approx(exponent(node.s0), abs=TOLERANCE)

@@ -330,11 +330,18 @@ def _settled(premises: Premises, symbol: str) -> bool:
 
 
 def _choose(premises: Premises, symbol: str, letter: str) -> None:
-    for value in sorted(SIMPLE) if letter == "b" else SIMPLE:
+    for value in _choices(premises, symbol, letter):
         wish = _is(premises, symbol, value)
         if premises.example(wish) is not None:
             premises.assume(wish)
             return
+
+
+def _choices(premises: Premises, symbol: str, letter: str) -> Sequence[Fraction]:
+    """The largest initial weights first, where there are such."""
+    if letter != "b" or premises.example(_is(premises, symbol, min(SIMPLE))) is not None:
+        return SIMPLE
+    return sorted(SIMPLE)
 
 
 # The family
