@@ -21,6 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from abcparam.batches.base import Batch, loss_of, tuple_of
 from abcparam.tuning.courses import CONSTANT, course
+from abcparam.tuning.models import configured, groups_of, models_of
 from abcparam.tuning.training import Job, Losses, Run, Trained, mean_losses, train_alone
 from abcparam.tuning.trials import Tick, silent
 from abcparam.views.training import optimizers_used
@@ -92,8 +93,8 @@ class Stack:
 
     def __init__(self, job: Job, trials: Sequence[Run]) -> None:
         self.job = job
-        models = [job.model(trial.values, trial.seed) for trial in trials]
-        groups = [[g for o in job.optimizers(m) for g in o.param_groups] for m in models]
+        models = models_of(job, trials)
+        groups = [groups_of(job, *each) for each in zip(models, trials, strict=True)]
         _require_equal(groups)
         self.model = models[0].to(job.device)
         self.config = job.config(trials[0].values)
@@ -104,6 +105,7 @@ class Stack:
         self.values = self._values(models)
         self.rates, self.decays = self._settings(models, groups)
         self.optimizers = self._optimizers()
+        self.decoupled = self._decoupled()
         _guard(self.model, trials)
         axis = 0 if self.several else None
         losses = vmap(self.losses, in_dims=(0, axis, axis))
@@ -118,7 +120,7 @@ class Stack:
     def _values(self, models: list[nn.Module]) -> dict[str, Tensor]:
         """Parameters and buffers, stacked; what differs among plain attributes becomes a buffer."""
         for path, own, numbers in list(_differing(models)):
-            for model, number in zip(models, numbers, strict=True):
+            for model, number in dict(zip(models, numbers, strict=True)).items():
                 module = model.get_submodule(path)
                 delattr(module, own)
                 module.register_buffer(own, torch.tensor(float(number)))
@@ -148,8 +150,8 @@ class Stack:
                     decays[name] = decay.to(self.job.device).view(shape)
         return rates, decays
 
-    def _optimizers(self) -> list[tuple[torch.optim.Optimizer, bool]]:
-        """Over updates instead of parameters; whether weight decay multiplies the weights."""
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        """Over updates instead of parameters."""
         for name in self.rates:
             home, own = _home(self.model, name)
             home.register_parameter(own, nn.Parameter(torch.zeros_like(self.values[name])))
@@ -160,8 +162,19 @@ class Stack:
                 group["lr"] = 1.0
                 if "weight_decay" in group:
                     group["weight_decay"] = 0.0
+        return made
+
+    def _decoupled(self) -> set[str]:
+        """The parameters whose weights are multiplied by weight decay."""
         rules = [o.rule for o in optimizers_used(self.job.program).values()]
-        return [(o, rule.decoupled) for o, rule in zip(made, rules, strict=True)]
+        apart = {
+            id(parameter)
+            for optimizer, rule in zip(self.optimizers, rules, strict=True)
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+            if rule.decoupled
+        }
+        return {name for name, update in self.updates.items() if id(update) in apart}
 
     def held_out(self) -> Sequence[float | None]:
         """The loss of each trial on held-out data, where there are some."""
@@ -180,35 +193,41 @@ class Stack:
         with _attention(self.job.device):
             losses = self.batched(self.values, inputs, targets)
         trained = [self.values[name] for name in self.updates]
-        gradients = torch.autograd.grad(losses.sum(), trained, allow_unused=True)
+        found: Sequence[Tensor | None] = torch.autograd.grad(
+            losses.sum(), trained, allow_unused=True
+        )
+        named = zip(self.updates, found, strict=True)
+        gradients = {name: gradient for name, gradient in named if gradient is not None}
         with torch.no_grad():
-            factors = None if self.factors is None else self.factors[step]
-            self._update(dict(zip(self.updates, gradients, strict=True)), factors)
+            if step == 0:
+                self._lay_out(gradients)
+            self._update(gradients, None if self.factors is None else self.factors[step])
         return losses.detach()
 
-    def _update(self, gradients: dict[str, Tensor | None], factors: Tensor | None) -> None:
-        rates = self.rates
-        if factors is not None:
-            rates = {n: rate * factors.view_as(rate) for n, rate in rates.items()}
-        decoupled = {
-            id(p): apart
-            for optimizer, apart in self.optimizers
-            for group in optimizer.param_groups
-            for p in group["params"]
-        }
-        moved = {name: gradient for name, gradient in gradients.items() if gradient is not None}
-        for name, gradient in moved.items():
+    def _update(self, gradients: dict[str, Tensor], factors: Tensor | None) -> None:
+        """An update begins where decoupled weight decay puts it, and has learning rate 1."""
+        for name, gradient in gradients.items():
             update, value, decay = self.updates[name], self.values[name], self.decays.get(name)
-            if decay is not None and decoupled[id(update)]:
-                value.mul_(1 - rates[name] * decay)
-            elif decay is not None:
+            if decay is None or name not in self.decoupled:
+                update.zero_()
+            else:
+                torch.mul(value, -decay, out=update)
+            if decay is not None and name not in self.decoupled:
                 gradient = gradient.addcmul(value, decay)
-            update.zero_()
-            update.grad = gradient.contiguous()  # fused kernels walk through both alike
-        for optimizer, _ in self.optimizers:
+            update.grad = _laid_out(gradient, update)
+        for optimizer in self.optimizers:
             optimizer.step()
-        for name in moved:
-            self.values[name].addcmul_(self.updates[name], rates[name])
+        for name in gradients:
+            rate = self.rates[name]
+            self.values[name].addcmul_(
+                self.updates[name], rate if factors is None else rate * factors.view_as(rate)
+            )
+
+    def _lay_out(self, gradients: dict[str, Tensor]) -> None:
+        """Values and updates as the gradients are in memory, before an optimizer keeps any."""
+        for name, gradient in gradients.items():
+            for kept in (self.values[name], self.updates[name]):
+                kept.data = _laid_out(kept.data, gradient)
 
     def _batch(self) -> Batch:
         """One for all, or one for each trial, by its seed."""
@@ -221,6 +240,11 @@ class Stack:
             for parts in zip(*batches, strict=True)
         )
         return Batch(inputs, targets)
+
+
+def _laid_out(values: Tensor, like: Tensor) -> Tensor:
+    """Fused kernels walk through all tensors of a parameter alike."""
+    return values if values.stride() == like.stride() else torch.empty_like(like).copy_(values)
 
 
 def _factors(job: Job, trials: Sequence[Run]) -> Tensor | None:
@@ -241,11 +265,11 @@ def _require_equal(groups: list[list[dict[str, Any]]]) -> None:
 
 def _differing(models: list[nn.Module]) -> Iterator[tuple[str, str, list[float]]]:
     """Numbers of modules that are not the same in all models: module, name, the numbers."""
-    modules = [dict(model.named_modules()) for model in models]
-    for path, module in modules[0].items():
+    modules = {model: dict(model.named_modules()) for model in models}
+    for path, module in modules[models[0]].items():
         for name, value in list(vars(module).items()):
             if type(value) in NUMBERS:
-                values = [getattr(mine[path], name) for mine in modules]
+                values = [getattr(modules[model][path], name) for model in models]
                 if any(other != value for other in values):
                     yield path, name, values
 
@@ -277,9 +301,8 @@ class _Guard:
 def _guard(model: nn.Module, trials: Sequence[Run]) -> None:
     first = trials[0].values
     differing = frozenset(n for n in first for t in trials if t.values[n] != first[n])
-    for module in model.modules():
-        if "config" in vars(module):
-            module.config = _Guard(module.config, differing)  # type: ignore[assignment]
+    for module in configured(model):
+        module.config = _Guard(module.config, differing)
 
 
 @contextlib.contextmanager

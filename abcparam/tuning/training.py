@@ -66,8 +66,11 @@ class Job(Record):
 
     def model(self, values: Mapping[str, Fraction], seed: int) -> nn.Module:
         """A new model in training, the same for the same seed."""
+        return self.model_of(self.config(values), seed)
+
+    def model_of(self, config: Any, seed: int) -> nn.Module:
         torch.manual_seed(seed)
-        model = self.code[self.program.name](self.config(values))
+        model = self.code[self.program.name](config)
         assert isinstance(model, nn.Module)
         return model.train()
 
