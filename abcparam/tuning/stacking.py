@@ -1,9 +1,9 @@
 """Trials of one shape trained together: parameters stacked on a new first axis, [trials, …].
 
 One model stands for all of them (`torch.func.functional_call` under `vmap`). Numbers that differ
-from trial to trial, such as multipliers, become buffers of it; its own parameters are where the
-emitted optimizer writes an update at learning rate 1, by which the stacked parameters then move at
-the rate of each trial. An optimizer's rule says whether that is the same mathematics (`stacks`).
+from trial to trial, such as multipliers, become buffers of it; its own parameters are where an
+emitted optimizer writes updates (`updates.py`). An optimizer's rule says whether that is the same
+mathematics (`stacks`).
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from abcparam.batches.base import Batch, loss_of, tuple_of
+from abcparam.tuning.attention import Attending, decomposed
 from abcparam.tuning.courses import CONSTANT, course
 from abcparam.tuning.models import configured, groups_of, models_of
 from abcparam.tuning.training import Job, Losses, Run, Trained, mean_losses, train_alone
 from abcparam.tuning.trials import Tick, silent
+from abcparam.tuning.updates import Settings, Updates, home_of
 from abcparam.views.training import optimizers_used
 
 NUMBERS = (bool, int, float)
@@ -103,9 +104,8 @@ class Stack:
         self.sources = {seed: job.batches(self.config, seed) for seed in self.seeds}
         self.factors = _factors(job, trials)
         self.values = self._values(models)
-        self.rates, self.decays = self._settings(models, groups)
-        self.optimizers = self._optimizers()
-        self.decoupled = self._decoupled()
+        self.settings = self._settings(models, groups)
+        self.updates: Updates | None = None
         _guard(self.model, trials)
         axis = 0 if self.several else None
         losses = vmap(self.losses, in_dims=(0, axis, axis))
@@ -131,10 +131,7 @@ class Stack:
             found[name] = stacked.requires_grad_(first.requires_grad)
         return found
 
-    def _settings(
-        self, models: list[nn.Module], groups: list[list[dict[str, Any]]]
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Learning rates and weight decays of each parameter, [trials, 1, …]."""
+    def _settings(self, models: list[nn.Module], groups: list[list[dict[str, Any]]]) -> Settings:
         names = {id(p): name for name, p in models[0].named_parameters()}
         rates, decays = {}, {}
         for number, group in enumerate(groups[0]):
@@ -148,40 +145,14 @@ class Stack:
                 rates[name] = lr.to(self.job.device).view(shape)
                 if decay.any():
                     decays[name] = decay.to(self.job.device).view(shape)
-        return rates, decays
-
-    def _optimizers(self) -> list[torch.optim.Optimizer]:
-        """Over updates instead of parameters."""
-        for name in self.rates:
-            home, own = _home(self.model, name)
-            home.register_parameter(own, nn.Parameter(torch.zeros_like(self.values[name])))
-        self.updates = {name: _member(self.model, name) for name in self.rates}
-        made = self.job.optimizers(self.model)
-        for optimizer in made:
-            for group in optimizer.param_groups:
-                group["lr"] = 1.0
-                if "weight_decay" in group:
-                    group["weight_decay"] = 0.0
-        return made
-
-    def _decoupled(self) -> set[str]:
-        """The parameters whose weights are multiplied by weight decay."""
-        rules = [o.rule for o in optimizers_used(self.job.program).values()]
-        apart = {
-            id(parameter)
-            for optimizer, rule in zip(self.optimizers, rules, strict=True)
-            for group in optimizer.param_groups
-            for parameter in group["params"]
-            if rule.decoupled
-        }
-        return {name for name, update in self.updates.items() if id(update) in apart}
+        return Settings(rates, decays)
 
     def held_out(self) -> Sequence[float | None]:
         """The loss of each trial on held-out data, where there are some."""
         losses = vmap(self.losses, in_dims=(0, None, None))
 
         def each(batch: Batch) -> Tensor:
-            with _attention(self.job.device):
+            with _attention(self.job):
                 found: Tensor = losses(self.values, *batch)
                 return found
 
@@ -190,44 +161,29 @@ class Stack:
     def step(self, step: int) -> Tensor:
         """The losses before a step, [trials]."""
         inputs, targets = self._batch()
-        with _attention(self.job.device):
+        with _attention(self.job):
             losses = self.batched(self.values, inputs, targets)
-        trained = [self.values[name] for name in self.updates]
+        gradients = self._gradients(losses)
+        with torch.no_grad():
+            updates = self.updates = self.updates or self._updates(gradients)
+            updates.apply(gradients, None if self.factors is None else self.factors[step])
+        return losses.detach()
+
+    def _gradients(self, losses: Tensor) -> dict[str, Tensor]:
+        """Of what is trained and the losses depend on."""
+        trained = [self.values[name] for name in self.settings.rates]
         found: Sequence[Tensor | None] = torch.autograd.grad(
             losses.sum(), trained, allow_unused=True
         )
-        named = zip(self.updates, found, strict=True)
-        gradients = {name: gradient for name, gradient in named if gradient is not None}
-        with torch.no_grad():
-            if step == 0:
-                self._lay_out(gradients)
-            self._update(gradients, None if self.factors is None else self.factors[step])
-        return losses.detach()
+        named = zip(self.settings.rates, found, strict=True)
+        return {name: gradient for name, gradient in named if gradient is not None}
 
-    def _update(self, gradients: dict[str, Tensor], factors: Tensor | None) -> None:
-        """An update begins where decoupled weight decay puts it, and has learning rate 1."""
-        for name, gradient in gradients.items():
-            update, value, decay = self.updates[name], self.values[name], self.decays.get(name)
-            if decay is None or name not in self.decoupled:
-                update.zero_()
-            else:
-                torch.mul(value, -decay, out=update)
-            if decay is not None and name not in self.decoupled:
-                gradient = gradient.addcmul(value, decay)
-            update.grad = _laid_out(gradient, update)
-        for optimizer in self.optimizers:
-            optimizer.step()
-        for name in gradients:
-            rate = self.rates[name]
-            self.values[name].addcmul_(
-                self.updates[name], rate if factors is None else rate * factors.view_as(rate)
-            )
-
-    def _lay_out(self, gradients: dict[str, Tensor]) -> None:
-        """Values and updates as the gradients are in memory, before an optimizer keeps any."""
-        for name, gradient in gradients.items():
-            for kept in (self.values[name], self.updates[name]):
-                kept.data = _laid_out(kept.data, gradient)
+    def _updates(self, gradients: dict[str, Tensor]) -> Updates:
+        """Optimizers read the `Config`, for rates that count no more."""
+        guard, self.model.config = self.model.config, self.config
+        made = Updates(self.job, self.model, self.values, self.settings, gradients)
+        self.model.config = guard
+        return made
 
     def _batch(self) -> Batch:
         """One for all, or one for each trial, by its seed."""
@@ -240,11 +196,6 @@ class Stack:
             for parts in zip(*batches, strict=True)
         )
         return Batch(inputs, targets)
-
-
-def _laid_out(values: Tensor, like: Tensor) -> Tensor:
-    """Fused kernels walk through all tensors of a parameter alike."""
-    return values if values.stride() == like.stride() else torch.empty_like(like).copy_(values)
 
 
 def _factors(job: Job, trials: Sequence[Run]) -> Tensor | None:
@@ -274,13 +225,8 @@ def _differing(models: list[nn.Module]) -> Iterator[tuple[str, str, list[float]]
                     yield path, name, values
 
 
-def _home(model: nn.Module, name: str) -> tuple[nn.Module, str]:
-    path, _, own = name.rpartition(".")
-    return model.get_submodule(path), own
-
-
 def _member(model: nn.Module, name: str) -> Tensor:
-    home, own = _home(model, name)
+    home, own = home_of(model, name)
     found = getattr(home, own)
     assert isinstance(found, Tensor)
     return found
@@ -306,12 +252,12 @@ def _guard(model: nn.Module, trials: Sequence[Run]) -> None:
 
 
 @contextlib.contextmanager
-def _attention(device: str) -> Iterator[None]:
-    """On a CPU the fused attention has no batched form; what it is made of has."""
+def _attention(job: Job) -> Iterator[None]:
+    """On a CPU fused attention has no rule for `vmap`."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="There is a performance drop")
-        if device == "cpu":
-            with sdpa_kernel(SDPBackend.MATH):
-                yield
-        else:
+        if job.device != "cpu":
             yield
+        else:
+            with decomposed() if job.compiled else Attending():
+                yield
