@@ -66,6 +66,7 @@ class Ranks(Team):
         found: list[Any] = [None] * self.size
         dist.all_gather_object(found, identity)
         if any(other != found[0] for other in found):
+            self.close()
             raise SpecError.about("--data-parallel", RanksDiffer)
 
     def close(self) -> None:
