@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -85,19 +86,32 @@ def found(case: str, **setting: object) -> list[Result]:
     return list(abcparam.sweep(text, over, **{**shared, **wanted, **setting}).results)
 
 
+def raised(**wanted: object) -> str:
+    """By a sweep, in training or in keeping what was trained."""
+    try:
+        abcparam.sweep(mlp(), ["lr=0.1"], steps=1, data_parallel=True, **wanted)
+    except (SpecError, OSError) as error:
+        return error.diagnostics[0].code if isinstance(error, SpecError) else "OSError"
+    return ""
+
+
+def of_all(value: Any) -> list[Any]:
+    """Of each rank."""
+    found = [None] * dist.get_world_size()
+    dist.all_gather_object(found, value)
+    return found
+
+
 def main() -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     said: dict[str, Any] = {}
     for case in CASES:
         results = found(case, data_parallel=True)
-        others = [""] * dist.get_world_size()
-        dist.all_gather_object(others, repr(results))  # no number is not itself
-        assert set(others) == {repr(results)}, case
+        assert set(of_all(repr(results))) == {repr(results)}, case  # no number is not itself
         said[case] = [[result.losses, result.held_out] for result in results]
-    draws = [0.0] * dist.get_world_size()
-    dist.all_gather_object(draws, torch.rand(1).item())
-    said["draws"] = len(set(draws))
+    said["draws"] = len(set(of_all(torch.rand(1).item())))
+    said["raised"] = of_all([raised(by="held-out"), raised(folder=Path(__file__))])
     try:
         Ranks("cpu", dist.get_rank())
     except SpecError as error:

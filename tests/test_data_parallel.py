@@ -41,6 +41,7 @@ def test_ranks_have_the_losses_of_one_process():
     said = json.loads(in_two("tests.in_step"))
     assert said.pop("differ") == ["P0819"]
     assert said.pop("draws") == 2  # each has its own, for dropout
+    assert said.pop("raised") == [["P0812", "OSError"]] * 2
     assert list(said) == list(CASES)
     for case, trials in said.items():
         alone = found(case)
