@@ -162,6 +162,18 @@ def test_models_of_every_kind_stack(name: str):
     assert torch.allclose(together, alone, rtol=1e-3)
 
 
+@pytest.mark.slow
+def test_trials_together_are_compiled():
+    """The losses of those that are not; none is trained one by one."""
+    text = TRANSFORMER.replace("OPTIMIZER", "adam")
+    alone: list[str] = []
+    found = train(job(text, compiled=True), trials(), alone=alone.append)
+    plain = train(job(text), trials())
+    assert not alone
+    for mine, theirs in zip(found, plain, strict=True):
+        assert mine.losses == pytest.approx(theirs.losses, rel=1e-3)
+
+
 def test_trials_that_are_made_alike_share_a_model():
     """Of 6 trials, three differ in rate and decay alone; each has the weights that are its own."""
     half, whole = Fraction(1, 2), Fraction(1)

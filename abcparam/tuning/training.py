@@ -102,7 +102,8 @@ class Measured(nn.Module):
 
 
 def job_of(program: Program, code: str, data: Data, **setting: Any) -> Job:
-    return Job(program, executed(code), data, **setting)
+    names = executed(code, stays=setting.get("compiled", False))
+    return Job(program, names, data, **setting)
 
 
 def train_alone(job: Job, run: Run, tick: Tick = silent) -> Trained:
