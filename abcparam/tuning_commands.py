@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 from abcparam.commands import Command, Usage, named_values, set_argument, values_of
 from abcparam.coord_commands import data_argument, data_of, device_of
 from abcparam.parse import read
+from abcparam.tuning.choices import LOSSES, RANDOM, SAMPLERS, TRAINING
+from abcparam.tuning.courses import CONSTANT, COURSES
+from abcparam.tuning.ranks import own_device, rank, ranks
 
 if TYPE_CHECKING:
     from abcparam.tuning.sweep import Swept
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from abcparam.tuning.trials import Wish
 
 
-SCHEDULES = "constant, linear, cosine, step, inverse-sqrt, wsd; :0.1 warms up over a tenth"
+SCHEDULES = f"{', '.join(COURSES)}; :0.1 warms up over a tenth"
 
 
 def _shared_arguments(command: argparse.ArgumentParser) -> None:
@@ -38,16 +41,17 @@ def _shared_arguments(command: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="the first seed (default: 0)")
     add("--steps", type=int, default=100, metavar="N", help="of training (default: 100)")
     add("--batch", type=int, default=32, metavar="N", help="examples a step (default: 32)")
-    add("--schedule", default="constant", metavar="NAME[:WARMUP]", help=f"{SCHEDULES} (constant)")
-    add("--by", choices=["training", "held-out"], default="training", help="the loss to choose by")
+    add("--schedule", default=CONSTANT, metavar="NAME[:WARMUP]", help=f"{SCHEDULES} (constant)")
+    add("--by", choices=LOSSES, default=TRAINING, help="the loss to choose by")
     add(
         "--sampler",
-        choices=["random", "tpe", "gp", "cmaes", "qmc"],
-        default="random",
+        choices=SAMPLERS,
+        default=RANDOM,
         help="of points: random, or one of Optuna's (default: random)",
     )
     add("--storage", metavar="URL", help="Optuna's database (default: SQLite beside the runs)")
     add("--ray", metavar="ADDRESS", help="train on a Ray cluster; `local` starts one")
+    add("--data-parallel", action="store_true", help="torchrun's ranks train each trial together")
     add("--tensorboard", metavar="FOLDER", help="losses there, for TensorBoard")
     data_argument(command, "synthetic")
     add("--device", default="cpu", help="where to train: cpu, cuda (default: cpu)")
@@ -124,9 +128,10 @@ def wish_of(options: argparse.Namespace, trials: int) -> Wish:
         storage=options.storage,
         ray=options.ray,
         ranks=ranks(),
+        data_parallel=options.data_parallel,
         board=Path(options.tensorboard) if options.tensorboard else None,
         together=options.together,
-        device=_own(device_of(options.device)),
+        device=own_device(device_of(options.device)),
         compiled=options.compile,
         data=data_of(options),
         folder=None if options.fresh else folder,
@@ -134,29 +139,11 @@ def wish_of(options: argparse.Namespace, trials: int) -> Wish:
 
 
 def _require_sense(options: argparse.Namespace, trials: int) -> None:
-    if options.sampler != "random" and not trials:
+    if options.sampler != RANDOM and not trials:
         raise Usage(f"--sampler {options.sampler} needs to know of how many points: --trials N")
-    if options.fresh and (options.storage or ranks() > 1):
+    sharing = ranks() > 1 and not options.data_parallel
+    if options.fresh and (options.storage or sharing):
         raise Usage("--fresh keeps nothing that processes could share; leave it out")
-
-
-def rank() -> int:
-    """Of this process among those that `torchrun` started."""
-    return int(os.environ.get("RANK", "0"))
-
-
-def ranks() -> int:
-    """How many processes `torchrun` started."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def _own(device: str) -> str:
-    """On several GPUs each process has its own."""
-    if device == "cuda" and ranks() > 1:
-        import torch
-
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    return device
 
 
 def _print(swept: Swept, format: str) -> None:

@@ -28,6 +28,7 @@ from abcparam.fingerprint import fingerprint
 from abcparam.optimizers import optimizers
 from abcparam.parse import read
 from abcparam.source import Source
+from abcparam.tuning.models import groups_of, models_of
 from abcparam.tuning.space import Axis, axes_of, grid, random_points
 from abcparam.tuning.stacking import train, train_together
 from abcparam.tuning.sweep import Swept, sweep_source
@@ -159,6 +160,45 @@ def test_models_of_every_kind_stack(name: str):
     together = torch.tensor([found.losses for found in train_together(made, given)])
     alone = torch.tensor([train_alone(made, trial).losses for trial in given])
     assert torch.allclose(together, alone, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_trials_together_are_compiled():
+    """The losses of those that are not; none is trained one by one."""
+    text = TRANSFORMER.replace("OPTIMIZER", "adam")
+    alone: list[str] = []
+    found = train(job(text, compiled=True), trials(), alone=alone.append)
+    plain = train(job(text), trials())
+    assert not alone
+    for mine, theirs in zip(found, plain, strict=True):
+        assert mine.losses == pytest.approx(theirs.losses, rel=1e-3)
+
+
+def test_trials_that_are_made_alike_share_a_model():
+    """Of 6 trials, three differ in rate and decay alone; each has the weights that are its own."""
+    half, whole = Fraction(1, 2), Fraction(1)
+    values = [
+        {"lr": rate, "decay": rate, "std": std, "out_mult": mult}
+        for rate, std, mult in [
+            (half, whole, whole),
+            (whole, whole, whole),
+            (whole, half, whole),
+            (half, whole, whole),
+            (whole, whole, half),
+        ]
+    ]
+    given = [*(Trial(each, 0) for each in values), Trial(values[0], 1)]
+    made = job(mlp())
+    models = models_of(made, given)
+    assert [models.index(model) for model in models] == [0, 0, 2, 0, 4, 5]
+    for model, trial in zip(models, given, strict=True):
+        own = made.model(trial.values, trial.seed)
+        for mine, theirs in zip(model.parameters(), own.parameters(), strict=True):
+            assert torch.equal(mine, theirs)
+        (optimizer,) = made.optimizers(own)
+        groups = optimizer.param_groups
+        for group, other in zip(groups_of(made, model, trial), groups, strict=True):
+            assert (group["lr"], group["weight_decay"]) == (other["lr"], other["weight_decay"])
 
 
 def test_sizes_that_do_not_fit_are_told():

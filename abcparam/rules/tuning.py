@@ -166,6 +166,52 @@ class NoCluster(Rule):
     help = "`ray start --head` starts one; `--ray local` uses this machine"
 
 
+class NoRanks(Rule):
+    """With `--data-parallel` the processes that `torchrun` starts, its ranks, train each trial
+    together: every batch is shared among them.
+
+    torchrun --nproc-per-node 4 -m abcparam sweep gpt.param --data-parallel
+    """
+
+    code = "P0816"
+    message = "{what} has no ranks that could train a trial together"
+    help = "start it by `torchrun --nproc-per-node N -m abcparam …`, or leave the option out"
+
+
+class UnequalShares(Rule):
+    """Ranks that train together take equal shares of each batch: only then is the mean of their
+    losses that of the batch, and the mean of their gradients its gradient.
+
+    What counts are examples, the first axis of each tensor, and the targets that `cross_entropy`
+    does not ignore (those that are not -100).
+    """
+
+    code = "P0817"
+    message = "{what} of a batch cannot be shared by {ranks} ranks alike"
+    help = "choose another `--batch`, a multiple of {ranks}, or other data"
+
+
+class SeesBatch(Rule):
+    """Batch norm divides by what it finds in the whole batch. A rank that trains with others has a
+    share of it, which has other means, so the losses would be those of another model.
+    """
+
+    code = "P0818"
+    message = "`{operation}` needs the whole batch, of which each rank has a share"
+    label = "depends on the other examples"
+    help = "leave `--data-parallel` out: the ranks then share the trials"
+
+
+class RanksDiffer(Rule):
+    """Ranks that train together run the same version of abcparam, on the same spec, the same data
+    and the same kind of device. On several machines each has its own files.
+    """
+
+    code = "P0819"
+    message = "the ranks do not train the same: their specs, data or versions differ"
+    help = "give each machine the same files, and install the same version"
+
+
 class NoModule(Rule):
     """`--module` names a Python file and the class in it that is measured in place of the emitted
     model. It is called with the emitted `Config`.

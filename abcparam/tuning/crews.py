@@ -1,4 +1,6 @@
-"""Who trains the parts of a sweep: this process, or a cluster (`cluster.py`)."""
+"""Who trains the parts of a sweep: this process, alone or as rank 0 of those that train with it
+(`team.py`), or a cluster (`cluster.py`).
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,12 @@ from abcparam.program import Program
 from abcparam.record import Record
 from abcparam.rules.tuning import NoHeldOut
 from abcparam.source import START
-from abcparam.tuning.trials import HELD_OUT, Result, Tick, Trial, Wish, silent
+from abcparam.tuning.choices import HELD_OUT
+from abcparam.tuning.trials import Result, Tick, Trial, Wish, silent
 
 if TYPE_CHECKING:
     from abcparam.batches.base import Data
+    from abcparam.tuning.team import Ranks
 
 
 class Part(Record):
@@ -52,11 +56,12 @@ class Crew(Protocol):
 
 
 class Alone:
-    """This process, one part after another."""
+    """This process, one part after another; with all ranks where there are some."""
 
     size = 1
 
-    def __init__(self) -> None:
+    def __init__(self, ranks: Ranks | None = None) -> None:
+        self.ranks = ranks
         self.waiting: list[Part] = []
 
     @property
@@ -68,13 +73,18 @@ class Alone:
 
     def finished(self, tick: Tick) -> list[Done]:
         parts, self.waiting = self.waiting, []
-        return [train_part(part, tick) for part in parts]
+        return [self._trained(part, tick) for part in parts]
+
+    def _trained(self, part: Part, tick: Tick) -> Done:
+        if self.ranks is not None:
+            self.ranks.told(part.trials)
+        return train_part(part, tick, self.ranks)
 
 
-def crew_of(wish: Wish) -> Crew:
+def crew_of(wish: Wish, ranks: Ranks | None = None) -> Crew:
     """Raises `SpecError` where there is no such cluster."""
     if wish.ray is None:
-        return Alone()
+        return Alone(ranks)
     from abcparam.tuning.cluster import Cluster
 
     return Cluster(wish.ray, gpus=0 if wish.device == "cpu" else 1)
@@ -86,13 +96,23 @@ def data_of(wish: Wish) -> Data:
     return wish.data or Synthetic()
 
 
-def train_part(part: Part, tick: Tick = silent) -> Done:
+def ranks_of(wish: Wish, identity: object) -> Ranks | None:
+    """Those that train each trial together. Raises `SpecError` where they cannot."""
+    if not wish.data_parallel:
+        return None
+    from abcparam.tuning.team import Ranks
+
+    return Ranks(wish.device, identity)
+
+
+def train_part(part: Part, tick: Tick = silent, ranks: Ranks | None = None) -> Done:
     """Trains it. Raises `SpecError` where the data do not fit."""
     from abcparam.tuning.stacking import train
+    from abcparam.tuning.team import Team
     from abcparam.tuning.training import Run, job_of
 
     first, wish = part.trials[0], part.wish
-    setting = {"device": wish.device, "compiled": wish.compiled}
+    setting = {"device": wish.device, "compiled": wish.compiled, "team": ranks or Team()}
     data = data_of(wish)
     job = job_of(part.program, part.code, data, steps=first.steps, batch=first.batch, **setting)
     if wish.by == HELD_OUT and job.held_out(job.config(dict(first.values))) is None:

@@ -28,8 +28,8 @@ def sweep(
 
     `over` is as on the command line, `data` a name or a function, `set` values of dims and hypers;
     the rest is `abcparam.tuning.trials.Wish`: `trials` (drawn by `sampler`; 0: a grid), `seeds`,
-    `steps`, `batch`, `schedule`, `by`, `forms`, `folder`, `device`, `ray`. Raises `SpecError`.
-    Imports torch.
+    `steps`, `batch`, `schedule`, `by`, `forms`, `folder`, `device`, `ray`, `data_parallel`. Raises
+    `SpecError`. Imports torch.
     """
     from abcparam.tuning.sweep import sweep_source
 

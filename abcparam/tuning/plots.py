@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from abcparam.pictures import new_figure, write_picture
+from abcparam.tuning.choices import TRAINING
 from abcparam.tuning.space import Axis
 from abcparam.tuning.sweep import Cell, Swept
 from abcparam.tuning.text import cell_name
-from abcparam.tuning.trials import TRAINING
 
 
 def plot(swept: Swept, folder: Path) -> list[Path]:

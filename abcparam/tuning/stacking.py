@@ -1,9 +1,9 @@
 """Trials of one shape trained together: parameters stacked on a new first axis, [trials, …].
 
 One model stands for all of them (`torch.func.functional_call` under `vmap`). Numbers that differ
-from trial to trial, such as multipliers, become buffers of it; its own parameters are where the
-emitted optimizer writes an update at learning rate 1, by which the stacked parameters then move at
-the rate of each trial. An optimizer's rule says whether that is the same mathematics (`stacks`).
+from trial to trial, such as multipliers, become buffers of it; its own parameters are where an
+emitted optimizer writes updates (`updates.py`). An optimizer's rule says whether that is the same
+mathematics (`stacks`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from abcparam.batches.base import Batch, loss_of, tuple_of
+from abcparam.tuning.attention import Attending, decomposed
 from abcparam.tuning.courses import CONSTANT, course
+from abcparam.tuning.models import configured, groups_of, models_of
 from abcparam.tuning.training import Job, Losses, Run, Trained, mean_losses, train_alone
 from abcparam.tuning.trials import Tick, silent
+from abcparam.tuning.updates import Settings, Updates, home_of
 from abcparam.views.training import optimizers_used
 
 NUMBERS = (bool, int, float)
@@ -92,8 +94,8 @@ class Stack:
 
     def __init__(self, job: Job, trials: Sequence[Run]) -> None:
         self.job = job
-        models = [job.model(trial.values, trial.seed) for trial in trials]
-        groups = [[g for o in job.optimizers(m) for g in o.param_groups] for m in models]
+        models = models_of(job, trials)
+        groups = [groups_of(job, *each) for each in zip(models, trials, strict=True)]
         _require_equal(groups)
         self.model = models[0].to(job.device)
         self.config = job.config(trials[0].values)
@@ -102,8 +104,8 @@ class Stack:
         self.sources = {seed: job.batches(self.config, seed) for seed in self.seeds}
         self.factors = _factors(job, trials)
         self.values = self._values(models)
-        self.rates, self.decays = self._settings(models, groups)
-        self.optimizers = self._optimizers()
+        self.settings = self._settings(models, groups)
+        self.updates: Updates | None = None
         _guard(self.model, trials)
         axis = 0 if self.several else None
         losses = vmap(self.losses, in_dims=(0, axis, axis))
@@ -118,7 +120,7 @@ class Stack:
     def _values(self, models: list[nn.Module]) -> dict[str, Tensor]:
         """Parameters and buffers, stacked; what differs among plain attributes becomes a buffer."""
         for path, own, numbers in list(_differing(models)):
-            for model, number in zip(models, numbers, strict=True):
+            for model, number in dict(zip(models, numbers, strict=True)).items():
                 module = model.get_submodule(path)
                 delattr(module, own)
                 module.register_buffer(own, torch.tensor(float(number)))
@@ -129,10 +131,7 @@ class Stack:
             found[name] = stacked.requires_grad_(first.requires_grad)
         return found
 
-    def _settings(
-        self, models: list[nn.Module], groups: list[list[dict[str, Any]]]
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Learning rates and weight decays of each parameter, [trials, 1, …]."""
+    def _settings(self, models: list[nn.Module], groups: list[list[dict[str, Any]]]) -> Settings:
         names = {id(p): name for name, p in models[0].named_parameters()}
         rates, decays = {}, {}
         for number, group in enumerate(groups[0]):
@@ -146,29 +145,14 @@ class Stack:
                 rates[name] = lr.to(self.job.device).view(shape)
                 if decay.any():
                     decays[name] = decay.to(self.job.device).view(shape)
-        return rates, decays
-
-    def _optimizers(self) -> list[tuple[torch.optim.Optimizer, bool]]:
-        """Over updates instead of parameters; whether weight decay multiplies the weights."""
-        for name in self.rates:
-            home, own = _home(self.model, name)
-            home.register_parameter(own, nn.Parameter(torch.zeros_like(self.values[name])))
-        self.updates = {name: _member(self.model, name) for name in self.rates}
-        made = self.job.optimizers(self.model)
-        for optimizer in made:
-            for group in optimizer.param_groups:
-                group["lr"] = 1.0
-                if "weight_decay" in group:
-                    group["weight_decay"] = 0.0
-        rules = [o.rule for o in optimizers_used(self.job.program).values()]
-        return [(o, rule.decoupled) for o, rule in zip(made, rules, strict=True)]
+        return Settings(rates, decays)
 
     def held_out(self) -> Sequence[float | None]:
         """The loss of each trial on held-out data, where there are some."""
         losses = vmap(self.losses, in_dims=(0, None, None))
 
         def each(batch: Batch) -> Tensor:
-            with _attention(self.job.device):
+            with _attention(self.job):
                 found: Tensor = losses(self.values, *batch)
                 return found
 
@@ -177,38 +161,29 @@ class Stack:
     def step(self, step: int) -> Tensor:
         """The losses before a step, [trials]."""
         inputs, targets = self._batch()
-        with _attention(self.job.device):
+        with _attention(self.job):
             losses = self.batched(self.values, inputs, targets)
-        trained = [self.values[name] for name in self.updates]
-        gradients = torch.autograd.grad(losses.sum(), trained, allow_unused=True)
+        gradients = self._gradients(losses)
         with torch.no_grad():
-            factors = None if self.factors is None else self.factors[step]
-            self._update(dict(zip(self.updates, gradients, strict=True)), factors)
+            updates = self.updates = self.updates or self._updates(gradients)
+            updates.apply(gradients, None if self.factors is None else self.factors[step])
         return losses.detach()
 
-    def _update(self, gradients: dict[str, Tensor | None], factors: Tensor | None) -> None:
-        rates = self.rates
-        if factors is not None:
-            rates = {n: rate * factors.view_as(rate) for n, rate in rates.items()}
-        decoupled = {
-            id(p): apart
-            for optimizer, apart in self.optimizers
-            for group in optimizer.param_groups
-            for p in group["params"]
-        }
-        moved = {name: gradient for name, gradient in gradients.items() if gradient is not None}
-        for name, gradient in moved.items():
-            update, value, decay = self.updates[name], self.values[name], self.decays.get(name)
-            if decay is not None and decoupled[id(update)]:
-                value.mul_(1 - rates[name] * decay)
-            elif decay is not None:
-                gradient = gradient.addcmul(value, decay)
-            update.zero_()
-            update.grad = gradient.contiguous()  # fused kernels walk through both alike
-        for optimizer, _ in self.optimizers:
-            optimizer.step()
-        for name in moved:
-            self.values[name].addcmul_(self.updates[name], rates[name])
+    def _gradients(self, losses: Tensor) -> dict[str, Tensor]:
+        """Of what is trained and the losses depend on."""
+        trained = [self.values[name] for name in self.settings.rates]
+        found: Sequence[Tensor | None] = torch.autograd.grad(
+            losses.sum(), trained, allow_unused=True
+        )
+        named = zip(self.settings.rates, found, strict=True)
+        return {name: gradient for name, gradient in named if gradient is not None}
+
+    def _updates(self, gradients: dict[str, Tensor]) -> Updates:
+        """Optimizers read the `Config`, for rates that count no more."""
+        guard, self.model.config = self.model.config, self.config
+        made = Updates(self.job, self.model, self.values, self.settings, gradients)
+        self.model.config = guard
+        return made
 
     def _batch(self) -> Batch:
         """One for all, or one for each trial, by its seed."""
@@ -241,22 +216,17 @@ def _require_equal(groups: list[list[dict[str, Any]]]) -> None:
 
 def _differing(models: list[nn.Module]) -> Iterator[tuple[str, str, list[float]]]:
     """Numbers of modules that are not the same in all models: module, name, the numbers."""
-    modules = [dict(model.named_modules()) for model in models]
-    for path, module in modules[0].items():
+    modules = {model: dict(model.named_modules()) for model in models}
+    for path, module in modules[models[0]].items():
         for name, value in list(vars(module).items()):
             if type(value) in NUMBERS:
-                values = [getattr(mine[path], name) for mine in modules]
+                values = [getattr(modules[model][path], name) for model in models]
                 if any(other != value for other in values):
                     yield path, name, values
 
 
-def _home(model: nn.Module, name: str) -> tuple[nn.Module, str]:
-    path, _, own = name.rpartition(".")
-    return model.get_submodule(path), own
-
-
 def _member(model: nn.Module, name: str) -> Tensor:
-    home, own = _home(model, name)
+    home, own = home_of(model, name)
     found = getattr(home, own)
     assert isinstance(found, Tensor)
     return found
@@ -277,18 +247,17 @@ class _Guard:
 def _guard(model: nn.Module, trials: Sequence[Run]) -> None:
     first = trials[0].values
     differing = frozenset(n for n in first for t in trials if t.values[n] != first[n])
-    for module in model.modules():
-        if "config" in vars(module):
-            module.config = _Guard(module.config, differing)  # type: ignore[assignment]
+    for module in configured(model):
+        module.config = _Guard(module.config, differing)
 
 
 @contextlib.contextmanager
-def _attention(device: str) -> Iterator[None]:
-    """On a CPU the fused attention has no batched form; what it is made of has."""
+def _attention(job: Job) -> Iterator[None]:
+    """On a CPU fused attention has no rule for `vmap`."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="There is a performance drop")
-        if device == "cpu":
-            with sdpa_kernel(SDPBackend.MATH):
-                yield
-        else:
+        if job.device != "cpu":
             yield
+        else:
+            with decomposed() if job.compiled else Attending():
+                yield

@@ -19,13 +19,13 @@ from abcparam.diagnostics import SpecError
 from abcparam.program import Program
 from abcparam.record import Record
 from abcparam.rules.tuning import NoStore
+from abcparam.tuning.choices import OPTUNA
 from abcparam.tuning.space import Axis, Point, Value, is_tuned
 from abcparam.tuning.trials import Result, Trial, Wish, missing, sizes_of, trial_at
 from abcparam.tuning.work import WAIT, Work
 
 TOGETHER = 8  # points at most that are asked for before the last ones are told
 BEAT, DEAD = 15.0, 600.0  # seconds: how often who is at a point on another machine says so
-SAMPLERS = {"tpe": "TPESampler", "gp": "GPSampler", "cmaes": "CmaEsSampler", "qmc": "QMCSampler"}
 AT, LOSSES = "at", "losses"  # what a study's trial remembers: who is at it, what became of it
 
 
@@ -122,7 +122,7 @@ class Search:
                 self._again(trial)
             left = self.wish.trials - complete - len(running) + len(dead)
             self.study.sampler = self._sampler(len(known))
-            most = min(left, self.wish.together, ceil(TOGETHER / self.wish.ranks))
+            most = min(left, self.wish.abreast, ceil(TOGETHER / self.wish.sharers))
             return [self._ask() for _ in range(most)]
 
     def _lives(self, trial: Any) -> bool:
@@ -148,7 +148,7 @@ class Search:
         seed = self.wish.first if self.wish.sampler == "qmc" else self.wish.first * 10**6 + count
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", self.optuna.exceptions.ExperimentalWarning)
-            return getattr(self.optuna.samplers, SAMPLERS[self.wish.sampler])(seed=seed)
+            return getattr(self.optuna.samplers, OPTUNA[self.wish.sampler])(seed=seed)
 
     def _ask(self) -> Any:
         try:

@@ -14,11 +14,11 @@ from abcparam.fingerprint import mark_of
 from abcparam.program import Program
 from abcparam.record import Record
 from abcparam.source import Source
+from abcparam.tuning.choices import HELD_OUT, RANDOM
 from abcparam.tuning.crews import data_of
+from abcparam.tuning.ranks import require_ranks, require_shares
 from abcparam.tuning.space import SCHEDULE, Axis, Value, at_end, axes_of, is_tuned
 from abcparam.tuning.trials import (
-    HELD_OUT,
-    RANDOM,
     Result,
     Trial,
     Wish,
@@ -174,14 +174,19 @@ def sweep_source(
     progress: Progress | None = None,
 ) -> Swept:
     """Trains every trial that is not on disk yet. Raises `SpecError`."""
+    if wish.data_parallel:
+        require_ranks(wish.ray)
     program = load(source, values)
     require_no_unknowns(program)
     require_numbers(program)
     axes = axes_of(program, wish.over)
     trials = trials_of(program, axes, wish)
     reports = programs_of(source, values, wish.forms)
+    if wish.data_parallel:
+        programs = [report.program for report in reports.values()]
+        require_shares(programs, sorted({trial.batch for trial in trials}))
     with closing(Work(program, reports, wish, progress)) as work:
-        results = tuple(_found(program, axes, trials, wish, work))
+        results = tuple(work.on_all_ranks(lambda: _found(program, axes, trials, wish, work)))
     verdicts = {form: report.verdict or "" for form, report in reports.items()}
     data = data_of(wish).name
     said = (*_said(results, data, wish), *(f"trained one by one: {why}" for why in work.alone))

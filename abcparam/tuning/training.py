@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from abcparam.batches.base import Batch, Data, loss_of, tuple_of
 from abcparam.diagnostics import SpecError
@@ -18,6 +18,7 @@ from abcparam.record import Record
 from abcparam.rules.tuning import SizesDoNotFit
 from abcparam.source import START
 from abcparam.tuning.courses import CONSTANT, course
+from abcparam.tuning.team import Team
 from abcparam.tuning.trials import Tick, silent
 
 Losses = list[float]  # one for each step, up to the first that is not finite
@@ -51,6 +52,7 @@ class Job(Record):
     batch: int
     device: str = "cpu"
     compiled: bool = False
+    team: Team = Team()
 
     def config(self, values: Mapping[str, Fraction]) -> Any:
         """The `Config` of a trial; raises `SpecError` where it refuses the values."""
@@ -64,8 +66,11 @@ class Job(Record):
 
     def model(self, values: Mapping[str, Fraction], seed: int) -> nn.Module:
         """A new model in training, the same for the same seed."""
+        return self.model_of(self.config(values), seed)
+
+    def model_of(self, config: Any, seed: int) -> nn.Module:
         torch.manual_seed(seed)
-        model = self.code[self.program.name](self.config(values))
+        model = self.code[self.program.name](config)
         assert isinstance(model, nn.Module)
         return model.train()
 
@@ -79,14 +84,26 @@ class Job(Record):
     def held_out(self, config: Any) -> Iterable[Batch] | None:
         """By larger batches than in training, as there is no backward pass."""
         found = self.data.held_out(self.program, config, 4 * self.batch)
-        return None if found is None else (self.placed(batch) for batch in found)
+        return None if found is None else map(self.placed, self.team.part(found))
 
     def placed(self, batch: Batch) -> Batch:
         return batch.to(self.device, REAL)
 
 
+class Measured(nn.Module):
+    """The spec's loss of a model's outputs: all that a gradient is of."""
+
+    def __init__(self, program: Program, model: Any) -> None:
+        super().__init__()
+        self.program, self.model = program, model
+
+    def forward(self, inputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> Tensor:
+        return loss_of(self.program, tuple_of(self.model(*inputs)), targets)
+
+
 def job_of(program: Program, code: str, data: Data, **setting: Any) -> Job:
-    return Job(program, executed(code), data, **setting)
+    names = executed(code, stays=setting.get("compiled", False))
+    return Job(program, names, data, **setting)
 
 
 def train_alone(job: Job, run: Run, tick: Tick = silent) -> Trained:
@@ -95,14 +112,15 @@ def train_alone(job: Job, run: Run, tick: Tick = silent) -> Trained:
     optimizers = job.optimizers(model)
     peaks = [(group, group["lr"]) for made in optimizers for group in made.param_groups]
     factor = course(run.schedule, job.steps)
-    forward = torch.compile(model) if job.compiled else model
+    measured = job.team.wrapped(
+        Measured(job.program, torch.compile(model) if job.compiled else model)
+    )
     config = job.config(run.values)
     batches = job.batches(config, run.seed)
     losses: Losses = []
     for step in range(job.steps):
-        inputs, targets = job.placed(next(batches))
-        loss = loss_of(job.program, tuple_of(forward(*inputs)), targets)
-        losses.append(loss.item())
+        loss = measured(*job.placed(job.team.share(next(batches))))
+        losses.append(job.team.mean(loss))
         if not math.isfinite(losses[-1]):
             tick(job.steps - step)
             return Trained(losses)
@@ -113,7 +131,7 @@ def train_alone(job: Job, run: Run, tick: Tick = silent) -> Trained:
     return Trained(losses, _held_out(job, model, config))
 
 
-def _update(optimizers: Iterable[torch.optim.Optimizer], loss: torch.Tensor) -> None:
+def _update(optimizers: Iterable[torch.optim.Optimizer], loss: Tensor) -> None:
     for optimizer in optimizers:
         optimizer.zero_grad()
     torch.autograd.backward(loss)
@@ -122,8 +140,10 @@ def _update(optimizers: Iterable[torch.optim.Optimizer], loss: torch.Tensor) -> 
 
 
 def _held_out(job: Job, model: nn.Module, config: Any) -> float | None:
-    def losses(batch: Batch) -> torch.Tensor:
-        return loss_of(job.program, tuple_of(model(*batch.inputs)), batch.targets).view(1)
+    measured = Measured(job.program, model)
+
+    def losses(batch: Batch) -> Tensor:
+        return measured(*batch).view(1)  # type: ignore[no-any-return]
 
     found = mean_losses(job, model, config, losses)
     return found[0] if found else None
@@ -131,15 +151,16 @@ def _held_out(job: Job, model: nn.Module, config: Any) -> float | None:
 
 @torch.no_grad()
 def mean_losses(
-    job: Job, model: nn.Module, config: Any, losses: Callable[[Batch], torch.Tensor]
+    job: Job, model: nn.Module, config: Any, losses: Callable[[Batch], Tensor]
 ) -> Sequence[float | None]:
     """Over the held-out examples, of each trial that `losses` gives some of; none if there are no
     such examples, None where it is no finite number.
     """
     model.eval()
-    total, count = torch.zeros((), dtype=torch.float64), 0
+    total, count = torch.zeros(1, dtype=torch.float64), torch.zeros(1)
     for batch in job.held_out(config) or ():
         size = len(batch.targets[0])
         total, count = total + size * losses(batch).cpu().double(), count + size
-    means = (total / count).tolist() if count else []
+    total, count = job.team.sums(total), job.team.sums(count)
+    means = (total / count).tolist() if count.item() else []
     return [mean if math.isfinite(mean) else None for mean in means]

@@ -17,10 +17,11 @@ from abcparam.record import Record
 from abcparam.report import Report
 from abcparam.rules.tuning import NothingConverged, NotMaximal, OtherSpec
 from abcparam.source import START, Source
+from abcparam.tuning.choices import HELD_OUT
 from abcparam.tuning.crews import data_of
 from abcparam.tuning.space import axes_of
 from abcparam.tuning.sweep import Swept, sweep_source
-from abcparam.tuning.trials import HELD_OUT, Wish, in_json, require_sizes, trials_of
+from abcparam.tuning.trials import Wish, in_json, require_sizes, trials_of
 from abcparam.tuning.work import Progress
 
 if TYPE_CHECKING:

@@ -17,6 +17,8 @@ from abcparam.reparametrized import Unwritten, in_form
 from abcparam.report import Report
 from abcparam.rules.tuning import NoParametrization, NoSize, NotInstalled
 from abcparam.source import START, Source
+from abcparam.tuning.choices import HELD_OUT as HELD_OUT  # recipes take it from here
+from abcparam.tuning.choices import RANDOM, TRAINING
 from abcparam.tuning.courses import CONSTANT, course
 from abcparam.tuning.space import (
     SCHEDULE,
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from abcparam.batches.base import Data
 
 AS_WRITTEN = ""  # the form of the spec's own parametrization
-TRAINING, HELD_OUT = "training", "held-out"  # what the best are chosen by
-RANDOM = "random"
 Tick = Callable[[int], None]  # so many steps of training are done
 
 
@@ -54,16 +54,27 @@ class Wish(Record):
     batch: int = 32
     schedule: str = CONSTANT  # unless `over` has some
     by: str = TRAINING
-    sampler: str = RANDOM  # of `trials`, or one of `studies.SAMPLERS`
+    sampler: str = RANDOM  # of `trials`, one of `SAMPLERS`
     storage: str | None = None  # the database of studies; none: a file in `folder`
     ray: str | None = None  # the cluster's address, `local`: one that is started here
     ranks: int = 1  # processes that were started for this sweep
+    data_parallel: bool = False  # they train each trial together, instead of sharing the trials
     board: Path | None = None  # of TensorBoard
     together: int = 64  # trials in one program, 1: one by one
     device: str = "cpu"
     compiled: bool = False
     data: Data | None = None
     folder: Path | None = None
+
+    @property
+    def sharers(self) -> int:
+        """Processes that share the trials."""
+        return 1 if self.data_parallel else self.ranks
+
+    @property
+    def abreast(self) -> int:
+        """Trials in one program at most."""
+        return 1 if self.data_parallel else self.together
 
 
 class Trial(Record):

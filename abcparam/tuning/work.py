@@ -15,7 +15,7 @@ from abcparam.driver import emit_program
 from abcparam.kept import Kept, code_of
 from abcparam.program import Program
 from abcparam.report import Report
-from abcparam.tuning.crews import Done, Part, crew_of, data_of
+from abcparam.tuning.crews import Done, Part, crew_of, data_of, ranks_of, train_part
 from abcparam.tuning.trials import Result, Tick, Trial, Wish, alike, silent
 
 if TYPE_CHECKING:
@@ -41,13 +41,25 @@ class Work:
         self.progress = progress or (lambda steps: nullcontext(silent))
         self.codes = {form: emit_program(report) for form, report in reports.items()}
         self.shelves = {form: Shelf(code, wish) for form, code in self.codes.items()}
-        self.crew = crew_of(wish)
+        self.ranks = ranks_of(wish, sorted(shelf.name for shelf in self.shelves.values()))
+        self.crew = crew_of(wish, self.ranks)
         self.board = _board(wish)
         self.claims = Claims(wish.folder)
         self.alone: dict[str, None] = {}  # why some were trained one by one
 
     def close(self) -> None:
         self.claims.close()
+        if self.ranks is not None:
+            self.ranks.close()
+
+    def on_all_ranks(self, search: Callable[[], list[Result]]) -> list[Result]:
+        """What a search finds, which trains by `results`."""
+        if self.ranks is None:
+            return search()
+        from abcparam.tuning.team import in_step
+
+        ranks = self.ranks
+        return in_step(ranks, search, lambda found: train_part(self._part(found), silent, ranks))
 
     def results(self, trials: Sequence[Trial], beat: Tick = silent) -> list[Result]:
         """Of every trial, in order: from disk where it is finished. `beat` is told of each step."""
@@ -86,11 +98,14 @@ class Work:
             group = next(alike(self.program, free), None)
             if group is None:
                 return None
-            share = ceil(len(group) / (self.wish.ranks * self.crew.size))
-            chosen = tuple(group[: min(self.wish.together, share)])
+            share = ceil(len(group) / (self.wish.sharers * self.crew.size))
+            chosen = tuple(group[: min(self.wish.abreast, share)])
             self.claims.hold([self._name(trial) for trial in chosen])
-        form = chosen[0].form
-        return Part(self.reports[form].program, self.codes[form], chosen, self.wish)
+        return self._part(chosen)
+
+    def _part(self, trials: tuple[Trial, ...]) -> Part:
+        form = trials[0].form
+        return Part(self.reports[form].program, self.codes[form], trials, self.wish)
 
     def _name(self, trial: Trial) -> str:
         return f"{self.shelves[trial.form].name} {trial.key}"

@@ -1,0 +1,9 @@
+"""What is chosen by name, for the command line and for what then does it; imports nothing."""
+
+from __future__ import annotations
+
+TRAINING, HELD_OUT = "training", "held-out"  # the loss that the best are chosen by
+LOSSES = (TRAINING, HELD_OUT)
+RANDOM = "random"
+OPTUNA = {"tpe": "TPESampler", "gp": "GPSampler", "cmaes": "CmaEsSampler", "qmc": "QMCSampler"}
+SAMPLERS = (RANDOM, *OPTUNA)
