@@ -27,6 +27,7 @@ from abcparam.symbolic.premises import Premises
 from abcparam.symbolic.text import LAW, PLAIN, exponents_text, law_text
 
 Forms = tuple[Form, ...]
+HALF = Fraction(1, 2)
 
 
 class Split(Exception):
@@ -121,6 +122,10 @@ class SymbolicSpace:
         return self.premises.implies(subtract(larger, smaller))
 
 
+def _halved(form: Form) -> Form:
+    return tuple([c and plain(c * HALF) for c in form])
+
+
 def _simplicity(form: Form) -> tuple[object, ...]:
     return (sum(1 for c in form[1:] if c), form)
 
@@ -190,9 +195,7 @@ class SymbolicSize:
         return self.space.premises.order.at_most(self.bottom, self.vectors)
 
     def half(self) -> SymbolicSize:
-        half = Fraction(1, 2)
-        top = tuple(tuple(plain(c * half) for c in form) for form in self.vectors)
-        bottom = tuple(tuple(plain(c * half) for c in form) for form in self.bottom)
+        top, bottom = tuple(map(_halved, self.vectors)), tuple(map(_halved, self.bottom))
         return SymbolicSize(self.space, top, bottom, self._unbounded)
 
     def __or__(self, other: SymbolicSize) -> SymbolicSize:
