@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import lru_cache
+from itertools import chain
 
 from abcparam import syntax
 from abcparam.diagnostics import Collector, SpecError, did_you_mean
@@ -99,12 +101,12 @@ def _placed(settings: tuple[syntax.Setting, ...], place: Span) -> tuple[syntax.S
     )
 
 
-def _library() -> list[syntax.Parametrization]:
-    found: list[syntax.Parametrization] = []
-    for file in sorted(os.listdir(SHIPPED)):
-        if file.endswith(".param"):
-            found += read_parametrizations(os.path.join(SHIPPED, file))
-    return found
+@lru_cache(maxsize=1)
+def _library() -> tuple[syntax.Parametrization, ...]:
+    """Those that are shipped, read once."""
+    files = sorted(file for file in os.listdir(SHIPPED) if file.endswith(".param"))
+    read_ones = [read_parametrizations(os.path.join(SHIPPED, file)) for file in files]
+    return tuple(chain.from_iterable(read_ones))
 
 
 def read_parametrizations(path: str) -> list[syntax.Parametrization]:

@@ -27,6 +27,7 @@ from abcparam.symbolic.premises import Premises
 from abcparam.symbolic.text import LAW, PLAIN, exponents_text, law_text
 
 Forms = tuple[Form, ...]
+HALF = Fraction(1, 2)
 
 
 class Split(Exception):
@@ -58,7 +59,8 @@ class SymbolicSpace:
         self._summed: dict[Any, Forms] = {}
         self._assumed = self.premises.assumed
         self.origin: Form = (0,) * (self.width * max(1, len(self.names)))
-        self.nought = SymbolicSize(self, (self.origin,))
+        self.level: Forms = (self.origin,)  # what most sizes have at their bottom
+        self.nought = SymbolicSize(self, self.level)
         self.zero = SymbolicSize(self, ())
         self.unbounded = SymbolicSize(self, (), unbounded=True)
 
@@ -80,10 +82,14 @@ class SymbolicSpace:
         """The forms that may be the largest somewhere; the others are dominated by one that is
         kept.
         """
+        if forms == self.level:
+            return forms
         return self._once(self._pruned, forms, lambda: self._prune(forms))
 
     def sums(self, left: Forms, right: Forms) -> Forms:
         """The sums of two forms, pruned."""
+        if left == self.level:
+            return self.prune(right)
         return self._once(self._summed, (left, right), lambda: self._prune(_sums(left, right)))
 
     def _once(self, known: dict[Any, Forms], key: Any, make: Callable[[], Forms]) -> Forms:
@@ -121,6 +127,10 @@ class SymbolicSpace:
         return self.premises.implies(subtract(larger, smaller))
 
 
+def _halved(form: Form) -> Form:
+    return tuple([c and plain(c * HALF) for c in form])
+
+
 def _simplicity(form: Form) -> tuple[object, ...]:
     return (sum(1 for c in form[1:] if c), form)
 
@@ -136,10 +146,11 @@ class SymbolicSize:
         self.space = space
         self._unbounded = unbounded
         if bottom is not None and len(bottom) == 1 and top:
-            top = tuple(subtract(form, bottom[0]) for form in top)
+            if bottom != space.level:
+                top = tuple(subtract(form, bottom[0]) for form in top)
             bottom = None
         self.vectors = top
-        self.bottom: Forms = bottom or (space.origin,)
+        self.bottom: Forms = bottom or space.level
 
     @property
     def is_zero(self) -> bool:
@@ -190,9 +201,7 @@ class SymbolicSize:
         return self.space.premises.order.at_most(self.bottom, self.vectors)
 
     def half(self) -> SymbolicSize:
-        half = Fraction(1, 2)
-        top = tuple(tuple(plain(c * half) for c in form) for form in self.vectors)
-        bottom = tuple(tuple(plain(c * half) for c in form) for form in self.bottom)
+        top, bottom = tuple(map(_halved, self.vectors)), tuple(map(_halved, self.bottom))
         return SymbolicSize(self.space, top, bottom, self._unbounded)
 
     def __or__(self, other: SymbolicSize) -> SymbolicSize:

@@ -19,6 +19,7 @@ from abcparam.symbolic.linear import (
     Condition,
     Form,
     Linear,
+    Number,
     Order,
     Point,
     Row,
@@ -27,6 +28,7 @@ from abcparam.symbolic.linear import (
     negation,
     plain,
     point_of,
+    subtract,
 )
 
 TIMEOUT_MS = 20_000
@@ -64,8 +66,10 @@ class Premises:
         self._eliminations = 0
         self._known: dict[Form, bool] = {}
         self._hulls: dict[tuple[Form, ...], bool] = {}
+        self._reaching: list[frozenset[Form]] = []  # of each, one is at least 0
         self._points: list[Point] = []  # where the premises hold
         self._atoms: dict[Linear, Any] = {}
+        self._parts: dict[tuple[int, Number], Any] = {}
         self._solver: Any = None
         self._variables: list[Any] | None = None
 
@@ -98,11 +102,19 @@ class Premises:
         return term >= 0 if relation == ">=" else term > 0 if relation == ">" else term == 0
 
     def _term(self, row: Row) -> Any:
-        parts = [z3().RealVal(str(Fraction(row[0])))]
-        for coefficient, variable in zip(row[1:], self.variables(), strict=True):
-            if coefficient:
-                parts.append(z3().RealVal(str(Fraction(coefficient))) * variable)
-        return z3().Sum(parts)
+        parts = [self._part(index, coefficient) for index, coefficient in enumerate(row)]
+        return z3().Sum([part for part in parts if part is not None])
+
+    def _part(self, index: int, coefficient: Number) -> Any:
+        """A symbol's part of a term, made once; None where there is none."""
+        if index and not coefficient:
+            return None
+        if (index, coefficient) not in self._parts:
+            value = z3().RealVal(str(Fraction(coefficient)))
+            self._parts[index, coefficient] = (
+                value * self.variables()[index - 1] if index else value
+            )
+        return self._parts[index, coefficient]
 
     def assume(self, condition: Condition, label: int = -1) -> None:
         """Adds a premise. `check` says whether they can all hold."""
@@ -138,7 +150,7 @@ class Premises:
         for other, value in self.pivots.items():
             if value[index]:
                 self.pivots[other] = _substitute(value, index, solved)
-        self._known, self._hulls = {}, {}
+        self._known, self._hulls, self._reaching = {}, {}, []
         self._eliminations += 1
 
     def reduce_row(self, row: Row) -> Row:
@@ -170,8 +182,22 @@ class Premises:
         question = (form, *others)
         known = self._hulls.get(question)
         if known is None:
-            self._hulls[question] = known = self.proves(self.order.at_most((form,), others))
+            above = frozenset(subtract(other, form) for other in others)
+            self._hulls[question] = known = self._reach_nought(above)
         return known
+
+    def _reach_nought(self, forms: frozenset[Form]) -> bool:
+        """Whether one of the forms is at least 0 wherever the premises hold. Layers ask it of the
+        same forms, or of more than are known to.
+        """
+        if any(fewer <= forms for fewer in self._reaching):
+            return True
+        ordered = sorted(forms)
+        nought = (0,) * len(ordered[0])
+        reached = self.proves(self.order.at_most((nought,), ordered))
+        if reached:
+            self._reaching.append(forms)
+        return reached
 
     def proves(self, condition: Condition) -> bool:
         """Whether a condition holds wherever the premises do."""
