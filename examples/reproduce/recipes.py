@@ -134,7 +134,13 @@ def run(name: str, given: argparse.Namespace) -> Iterator[Done]:
 
 def smallest(recipe: Recipe) -> Recipe:
     sizes = {name: 1 if name == "depth" else size for name, size in recipe.sizes.items()}
-    less = {"widths": recipe.widths[:2], "trials": 2, "steps": 3, "batch": 2, "seeds": 1}
+    less: dict[str, Any] = {
+        "widths": recipe.widths[:2],
+        "trials": 2,
+        "steps": 3,
+        "batch": 2,
+        "seeds": 1,
+    }
     data = None if recipe.data is fashion else recipe.data
     return recipe._replace(sizes=sizes, data=data, octaves=range(2), **less)
 
