@@ -51,10 +51,9 @@ class Recipe(NamedTuple):
         return HELD_OUT if self.data is fashion else TRAINING
 
 
-TEXT = {"head": 16, "context": 32}
 RECIPES = {
     "gpt3": Recipe(
-        {**TEXT, "depth": 4, "vocab": 256, "buckets": 16},
+        {"head": 16, "depth": 4, "vocab": 256, "context": 32, "buckets": 16},
         (32, 64, 128),
         ("lr", "init_std", "attn_mult", "out_mult"),
         trials=32,
@@ -62,11 +61,11 @@ RECIPES = {
         batch=8,
     ),
     "bert": Recipe(
-        {**TEXT, "depth": 2, "vocab": 35},
-        (32, 64, 128),
-        ("lr", "init_std=log:1e-3:1", "out_mult"),
-        trials=32,
-        steps=150,
+        {"head": 8, "depth": 2, "vocab": 19, "context": 18},
+        (16, 32, 64),
+        ("lr=log:1e-4:1e-1", "init_std=log:1e-3:1", "out_mult"),
+        trials=24,
+        steps=400,
         batch=16,
         data=masked,
         octaves=range(-4, 3),
@@ -78,7 +77,6 @@ RECIPES = {
         trials=8,
         steps=80,
         batch=32,
-        seeds=1,
         data=fashion,
         octaves=range(-3, 4),
     ),
