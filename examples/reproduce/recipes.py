@@ -62,13 +62,14 @@ RECIPES = {
     ),
     "bert": Recipe(
         {"head": 8, "depth": 2, "vocab": 19, "context": 18},
-        (16, 32, 64),
+        (32, 64, 128),
         ("lr=log:1e-4:1e-1", "init_std=log:1e-3:1", "out_mult"),
-        trials=24,
+        trials=16,
         steps=400,
         batch=16,
+        seeds=1,
         data=masked,
-        octaves=range(-4, 3),
+        octaves=range(-3, 3),
     ),
     "resnet18": Recipe(
         {"colours": 1, "rows": 28, "columns": 28, "classes": 10},
