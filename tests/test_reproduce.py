@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 
 from examples.reproduce.optima import drift, violations
-from examples.reproduce.recipe_cost import bill
+from examples.reproduce.recipe_cost import PLANS, bill
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples" / "reproduce"
 WRITTEN = {
     "learning_rates": ("lr.svg", "trials.csv", 12),
-    "activations": ("activations.svg", "sizes.csv", 24),
-    "recipe_cost": ("cost.svg", "cost.csv", 2),
+    "activations": ("activations.svg", "activations.csv", 24),
+    "recipe_cost": ("cost.svg", "cost.csv", 6),
+    "recipes": ("recipes.svg", "recipes.csv", 6),
     "proxy_search": ("searches.svg", "searches.csv", 4),
     "transformer_scales": ("depth/lr.svg", "depth/depth.csv", 4),
     "init_plane": ("plane.svg", "trials.csv", 16),
@@ -63,10 +64,16 @@ def test_smallest(script, tmp_path, capsys):
 
 def test_the_cost_of_tuning_gpt3_is_that_of_the_paper():
     """Appendix F.4: 40 M parameters beside 6.7 G, by 6 operations a parameter and token: 7 %."""
-    tuning, training, ratio = bill(6 * 40e6, 6 * 6.7e9)
+    tuning, training = bill(PLANS["GPT-3 6.7B"], 6 * 40e6, 6 * 6.7e9)
     assert tuning == pytest.approx(7.85e20, rel=1e-3)
     assert training == pytest.approx(1.206e22)
-    assert 0.06 < ratio < 0.07
+    assert 0.06 < tuning / training < 0.07
+
+
+def test_the_cost_of_tuning_bert_is_one_pre_training_of_the_large_one():
+    """The published sizes: a proxy of 13 M parameters, 350 M for large."""
+    tuning, training = bill(PLANS["BERT-large"], 6 * 13e6, 6 * 350e6)
+    assert tuning / training == pytest.approx(0.95, abs=0.01)
 
 
 def curve(*losses: float) -> dict[Fraction, float]:

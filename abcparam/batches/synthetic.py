@@ -41,6 +41,25 @@ class Synthetic:
         """Batches are fresh: their losses are those on data never seen."""
 
 
+class Grammar:
+    """Which four tokens may follow each; the first tokens are the frequent ones."""
+
+    def __init__(self, tokens: int, draw: torch.Generator) -> None:
+        self.tokens = tokens
+        self.successors = (tokens * torch.rand(tokens, SUCCESSORS, generator=draw) ** 3).long()
+
+    def text(self, size: int, length: int, draw: torch.Generator) -> Tensor:
+        """Texts at random, [size, length]."""
+        text = torch.randint(self.tokens, (size, length + 1), generator=draw)
+        ends = torch.tensor(CHANCES).cumsum(-1)
+        dice = torch.rand(size, length + 1, generator=draw)
+        for place in range(2, length + 1):
+            chosen = (dice[:, place, None] > ends[text[:, place - 2] % 2]).sum(-1)
+            choice = chosen.clamp(max=SUCCESSORS - 1)
+            text[:, place] = self.successors[text[:, place - 1], choice]
+        return text[:, 1:]
+
+
 class Task:
     """The grammar or the teacher of one model's shapes."""
 
@@ -73,21 +92,12 @@ class Task:
         return len(shape) == 2 and all(term == ("cross_entropy", shape) for term in terms)
 
     @cached_property
-    def grammar(self) -> Tensor:
-        """The successors of each token, [tokens, 4]; the first tokens are the frequent ones."""
-        tokens = self.outputs[0][-1]
-        return (tokens * torch.rand(tokens, SUCCESSORS, generator=self.draw) ** 3).long()
+    def grammar(self) -> Grammar:
+        return Grammar(self.outputs[0][-1], self.draw)
 
     def text(self, size: int, draw: torch.Generator) -> Batch:
-        length, tokens = self.outputs[0]
-        text = torch.randint(tokens, (size, length + 2), generator=draw)
-        ends = torch.tensor(CHANCES).cumsum(-1)
-        dice = torch.rand(size, length + 2, generator=draw)
-        for place in range(2, length + 2):
-            chosen = (dice[:, place, None] > ends[text[:, place - 2] % 2]).sum(-1)
-            choice = chosen.clamp(max=SUCCESSORS - 1)
-            text[:, place] = self.grammar[text[:, place - 1], choice]
-        return Batch((text[:, 1:-1],), (text[:, 2:],) * len(self.program.losses))
+        text = self.grammar.text(size, self.outputs[0][0] + 1, draw)
+        return Batch((text[:, :-1],), (text[:, 1:],) * len(self.program.losses))
 
     # A teacher
 

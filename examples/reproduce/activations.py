@@ -9,8 +9,6 @@ widths 64 to 1024, Adam, changes since initialization on one batch, in double pr
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -22,11 +20,11 @@ from abcparam.coordinates.laws import CHANGE
 from abcparam.coordinates.measuring import Probe, Setting
 from abcparam.coordinates.store import Sizes, Store
 from abcparam.driver import judged, load
-from abcparam.files import write_atomically
-from abcparam.pictures import new_figure, write_picture
+from abcparam.pictures import new_figure
 from abcparam.reparametrized import in_form
 from abcparam.source import Source
-from examples.reproduce.optima import FORMS, options
+from examples.reproduce.optima import FORMS
+from examples.reproduce.scripts import asked, options, report
 
 SPEC = Path(__file__).parent / "mlp.param"
 WIDTHS, SMALLEST = (64, 128, 256, 512, 1024), (64, 128, 256)
@@ -44,12 +42,9 @@ class Size(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    given = options("sizes of activations", "activations").parse_args(arguments)
+    given = asked(options("sizes of activations", "activations"), arguments)
     found = list(measured(given))
-    given.out.mkdir(parents=True, exist_ok=True)
-    write_picture(drawn(found), str(given.out / "activations.svg"))
-    write_atomically(str(given.out / "sizes.csv"), as_csv(found))
-    print(table(found), f"written: {given.out}", sep="\n")
+    report(given, "activations", found, drawn(found), table(found))
 
 
 def measured(given: argparse.Namespace) -> Iterator[Size]:
@@ -61,7 +56,7 @@ def measured(given: argparse.Namespace) -> Iterator[Size]:
     for form in FORMS:
         probe = Probe(judged(load(in_form(source, form))))
         identity = (probe.code, setting.steps, setting.batch, data.identity if data else "")
-        store = Store(given.resume or given.out / "runs", *identity)
+        store = Store(given.resume, *identity)
         runs = {w: [run(probe, store, w, s, setting) for s in range(seeds)] for w in widths}
         for name, step in itertools.product(NAMES, range(setting.steps)):
             for width, found in runs.items():
@@ -94,12 +89,6 @@ def table(found: list[Size]) -> str:
         ends = f"{line[0].size:<9.3g}  {line[-1].size:<9.3g}"
         rows.append(f"{form + ' ' + name:<12}  {step:<4}  {ends}  {slope(line):+.2f}")
     return "\n".join(rows)
-
-
-def as_csv(found: list[Size]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([Size._fields, *found])
-    return out.getvalue()
 
 
 def drawn(found: list[Size]) -> Any:

@@ -18,13 +18,14 @@ from abcparam.files import write_atomically
 from abcparam.pictures import new_figure, write_picture
 from abcparam.tuning.sweep import Cell, Swept
 from abcparam.tuning.text import cell_name, render_csv
-from examples.reproduce.optima import FORMS, options, powers
+from examples.reproduce.optima import FORMS, powers
+from examples.reproduce.scripts import asked, options
 
 SPEC = Path(__file__).parent / "transformer.param"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    given = options("the plane of initial scale and rate", "init_plane").parse_args(arguments)
+    given = asked(options("the plane of initial scale and rate", "init_plane"), arguments)
     small = given.smallest
     octaves = range(0, 4, 2) if small else range(-3, 4)
     swept = abcparam.sweep(
@@ -38,9 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         forms=FORMS,
         steps=4 if small else 60,
         batch=2 if small else 8,
-        folder=given.resume or given.out / "runs",
+        folder=given.resume,
     )
-    given.out.mkdir(parents=True, exist_ok=True)
     write_atomically(str(given.out / "trials.csv"), render_csv(swept))
     write_picture(drawn(swept), str(given.out / "plane.svg"))
     print(table(swept), f"written: {given.out}", sep="\n")

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import abcparam
-from examples.reproduce.optima import FORMS, options, powers, write
+from examples.reproduce.optima import FORMS, powers, write
+from examples.reproduce.scripts import asked, options
 
 SPEC = Path(__file__).parent / "mlp.param"
 WIDTHS, SMALLEST = (64, 128, 256, 512, 1024), (64, 128)
@@ -21,7 +22,7 @@ OCTAVES, FEW = range(-13, -2), range(-10, -5, 2)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    given = options("learning rates of a perceptron", "learning_rates").parse_args(arguments)
+    given = asked(options("learning rates of a perceptron", "learning_rates"), arguments)
     small = given.smallest
     digits = "digits" if importlib.util.find_spec("sklearn") else None
     widths = ",".join(map(str, SMALLEST if small else WIDTHS))
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data=given.data or digits,
         forms=FORMS,
         steps=10 if small else 80,
-        folder=given.resume or given.out / "runs",
+        folder=given.resume,
     )
     write(swept, ["lr"], given.out)
 

@@ -4,7 +4,6 @@ better.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import math
 from collections.abc import Iterable, Mapping
@@ -19,17 +18,6 @@ from abcparam.tuning.text import render_csv, value_text
 FORMS = ("mup", "sp")
 MARGIN = 1.02  # a loss that is so many times another is worse; less is noise
 Curve = Mapping[Value, float]  # the least loss at each value of a hyper; inf: diverged
-
-
-def options(about: str, folder: str) -> argparse.ArgumentParser:
-    """What every figure of a sweep is asked."""
-    parser = argparse.ArgumentParser(description=about)
-    add = parser.add_argument
-    add("--smallest", action="store_true", help="a size that takes seconds and shows nothing")
-    add("--data", help="a text file, `digits` or `module:function`, as for `abcparam sweep`")
-    add("--out", type=Path, default=Path("build/reproduce") / folder, help="for SVG and CSV")
-    add("--resume", type=Path, metavar="FOLDER", help="finished trials (default: OUT/runs)")
-    return parser
 
 
 def curves(swept: Swept, form: str, hyper: str, along: str = "width") -> dict[int, Curve]:

@@ -11,8 +11,6 @@ spent, and the best one is trained on the target. Five times, µP beside standar
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,13 +23,13 @@ import abcparam
 from abcparam.batches.named import data_named
 from abcparam.batches.synthetic import Synthetic
 from abcparam.driver import emit_program, judged, load
-from abcparam.files import write_atomically
 from abcparam.parse import read
-from abcparam.pictures import new_figure, write_picture
+from abcparam.pictures import new_figure
 from abcparam.tuning.cost import cost_of
 from abcparam.tuning.sweep import Swept
 from abcparam.tuning.training import job_of
-from examples.reproduce.optima import FORMS, options
+from examples.reproduce.optima import FORMS
+from examples.reproduce.scripts import asked, options, report
 
 SPEC = Path(__file__).parent / "transformer.param"
 PROXY, TARGET = 32, 128
@@ -50,12 +48,9 @@ class Found(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    given = options("searches of the same cost", "proxy_search").parse_args(arguments)
+    given = asked(options("searches of the same cost", "proxy_search"), arguments)
     found = list(searches(given))
-    given.out.mkdir(parents=True, exist_ok=True)
-    write_atomically(str(given.out / "searches.csv"), as_csv(found))
-    write_picture(drawn(found), str(given.out / "searches.svg"))
-    print(table(found), f"written: {given.out}", sep="\n")
+    report(given, "searches", found, drawn(found), table(found))
 
 
 def searches(given: argparse.Namespace) -> Iterator[Found]:
@@ -96,7 +91,7 @@ def swept(
         first=time,
         steps=4 if given.smallest else 100,
         batch=2 if given.smallest else 8,
-        folder=given.resume or given.out / "runs",
+        folder=given.resume,
     )
 
 
@@ -118,12 +113,6 @@ def grouped(found: Iterable[Found]) -> list[tuple[tuple[str, str], list[Found]]]
     for each in found:
         groups.setdefault((each.parametrization, each.way), []).append(each)
     return list(groups.items())
-
-
-def as_csv(found: Iterable[Found]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([Found._fields, *found])
-    return out.getvalue()
 
 
 def drawn(found: Sequence[Found]) -> Any:

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import abcparam
-from examples.reproduce.optima import FORMS, options, powers, write
+from examples.reproduce.optima import FORMS, powers, write
+from examples.reproduce.scripts import asked, options
 
 SPEC = Path(__file__).parent / "transformer.param"
 SCHEDULES = "constant,linear,cosine,step,inverse-sqrt,wsd"
@@ -32,7 +33,7 @@ def axes(small: bool) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    given = options("optima of a transformer", "transformer_optima").parse_args(arguments)
+    given = asked(options("optima of a transformer", "transformer_optima"), arguments)
     small = given.smallest
     for name, values in axes(small).items():
         swept = abcparam.sweep(
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             seeds=1 if small else 2,
             steps=4 if small else 150,
             batch=2 if small else 8,
-            folder=given.resume or given.out / "runs",
+            folder=given.resume,
         )
         write(swept, [name], given.out, name)
 

@@ -13,30 +13,30 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import abcparam
-from examples.reproduce.optima import options, powers, write
+from examples.reproduce.optima import powers, write
+from examples.reproduce.scripts import asked, options
 
 SPEC = Path(__file__).parent / "transformer.param"
 GROWN = {"depth": "1,2,4,8", "batch": "4,8,16,32", "context": "16,32,64", "steps": "50,100,200"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    given = options("transfer across depth and the rest", "transformer_scales")
-    asked = given.parse_args(arguments)
-    small = asked.smallest
+    given = asked(options("transfer across depth and the rest", "transformer_scales"), arguments)
+    small = given.smallest
     rates = powers(range(0, 3, 2) if small else range(-2, 5), 2**-8)
     for name, sizes in GROWN.items():
         some = "3,6" if small else sizes
         swept = abcparam.sweep(
             SPEC,
             [f"{name}={some}", f"lr={rates}"],
-            data=asked.data,
+            data=given.data,
             set={"width": 32 if small else 64},
             forms=("mup",),
             steps=4 if small else 100,
             batch=2 if small else 8,
-            folder=asked.resume or asked.out / "runs",
+            folder=given.resume,
         )
-        write(swept, ["lr"], asked.out / name, name, along=name)
+        write(swept, ["lr"], given.out / name, name, along=name)
 
 
 if __name__ == "__main__":

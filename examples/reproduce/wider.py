@@ -16,13 +16,14 @@ from pathlib import Path
 import abcparam
 from abcparam.record import replace
 from abcparam.tuning.trials import HELD_OUT
-from examples.reproduce.optima import FORMS, options, powers, write
+from examples.reproduce.optima import FORMS, powers, write
+from examples.reproduce.scripts import asked, options
 
 SPEC = Path(__file__).parent / "mlp.param"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    given = options("is wider better", "wider").parse_args(arguments)
+    given = asked(options("is wider better", "wider"), arguments)
     small = given.smallest
     rates = powers(range(-9, -5, 2) if small else range(-12, -3))
     swept = abcparam.sweep(
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         steps=10 if small else 400,
         batch=32 if small else 128,
         schedule="linear:0.1",
-        folder=given.resume or given.out / "runs",
+        folder=given.resume,
     )
     write(swept, ["lr"], given.out)
     if any(best.losses.held_out is not None for best in swept.best):
