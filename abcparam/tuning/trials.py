@@ -17,7 +17,6 @@ from abcparam.reparametrized import Unwritten, in_form
 from abcparam.report import Report
 from abcparam.rules.tuning import NoParametrization, NoSize, NotInstalled
 from abcparam.source import START, Source
-from abcparam.tuning.choices import HELD_OUT as HELD_OUT  # recipes take it from here
 from abcparam.tuning.choices import RANDOM, TRAINING
 from abcparam.tuning.courses import CONSTANT, course
 from abcparam.tuning.space import (

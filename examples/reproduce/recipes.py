@@ -22,9 +22,10 @@ import abcparam
 from abcparam.files import write_atomically
 from abcparam.pictures import new_figure
 from abcparam.source import Source
+from abcparam.tuning.choices import HELD_OUT, TRAINING
 from abcparam.tuning.sweep import Swept
 from abcparam.tuning.text import render_csv
-from abcparam.tuning.trials import AS_WRITTEN, HELD_OUT, TRAINING
+from abcparam.tuning.trials import AS_WRITTEN
 from examples.reproduce.batches import fashion, images, masked
 from examples.reproduce.optima import Curve, best, curves, drift, powers, violations
 from examples.reproduce.scripts import asked, options, report

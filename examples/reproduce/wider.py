@@ -15,7 +15,7 @@ from pathlib import Path
 
 import abcparam
 from abcparam.record import replace
-from abcparam.tuning.trials import HELD_OUT
+from abcparam.tuning.choices import HELD_OUT
 from examples.reproduce.optima import FORMS, powers, write
 from examples.reproduce.scripts import asked, options
 
