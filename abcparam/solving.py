@@ -20,7 +20,7 @@ from abcparam.rules.exponents import MissingExponent
 from abcparam.source import START, Source, Span
 from abcparam.symbolic.premises import Unproved
 from abcparam.symbolic.regions import Region
-from abcparam.symbolic.solution import Dependent, Gauge, Solution, Unsolvable, solve
+from abcparam.symbolic.solution import Dependent, Gauge, Solution, Unsolvable, solve, words_of
 from abcparam.symbolic.symbols import Place, first_symbol
 
 MUP = "mup"
@@ -121,6 +121,7 @@ def _filled(spec: Source, program: Program, solution: Solution) -> str:
 
 def _contradiction(program: Program, goal: str, found: Unsolvable) -> list[Diagnostic]:
     """The exponents that contradict each other, each with its place."""
+    goal = ", ".join(words_of(program, goal))
     if not found.places:
         why = "; ".join(found.reasons) or "whatever the exponents are"
         return [rules.NoExponents.at(program.output_span, goal=goal, why=why)]

@@ -13,6 +13,7 @@ import pytest
 import abcparam
 from abcparam.coordinates.check import Wish, coordinate_check
 from abcparam.coordinates.judging import DISAGREES
+from abcparam.diagnostics import SpecError
 from abcparam.driver import load, to_source
 from abcparam.solving import Completed, complete
 from abcparam.source import Source
@@ -125,6 +126,19 @@ def test_solve_finds_a_multiplier_of_the_branches(optimizer: str, multiplier: st
     text = deep("1", optimizer, KNOWN).replace("down : hidden [width, width]", f"down : {own}")
     wanted = {"c_depth_hidden": 0, "c_depth_down": 0, "a_depth_down": Fraction(multiplier)}
     assert values(complete(to_source(text))) == wanted
+
+
+def test_solve_keeps_to_what_the_spec_expects_of_depth():
+    """With `complete` the multiplier under SGD is 1/L, and rates grow (arXiv 2603.00541)."""
+    own = "hidden [width, width] { a[depth] = ?, c[depth] = ? }"
+    text = deep("1", "sgd", KNOWN).replace("down : hidden [width, width]", f"down : {own}")
+    text += "expect maximal-update, complete\n"
+    found = complete(to_source(text))
+    assert values(found)["a_depth_down"] == 1
+    assert abcparam.check(found.text).as_expected
+    with pytest.raises(SpecError) as failed:
+        complete(to_source(text.replace("a[depth] = ?", "a[depth] = 1/2")))
+    assert "maximal-update, complete" in failed.value.diagnostics[0].message
 
 
 # Axes that grow together and apart

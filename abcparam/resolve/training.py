@@ -222,6 +222,9 @@ def resolve_assumptions(spec: syntax.Spec) -> Assumptions:
 
 
 def resolve_expectations(spec: syntax.Spec) -> tuple[tuple[str, ...], Span]:
-    """The words after `expect`, and their place."""
+    """The words after `expect`, and their place; `complete` alone is said of maximal updates."""
     declared = next((d for d in spec.declarations if isinstance(d, syntax.Expect)), None)
-    return (tuple(v.id for v in declared.values), declared.span) if declared else ((), START)
+    if declared is None:
+        return (), START
+    words = tuple(value.id for value in declared.values)
+    return (("maximal-update", *words) if words == ("complete",) else words), declared.span

@@ -7,20 +7,18 @@ judged by the evaluator of numbers before it is returned.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations
 from typing import NamedTuple
 
 from abcparam.bind import bind
-from abcparam.calculus.graph import build_graph
-from abcparam.calculus.linear import Linear as Map
-from abcparam.calculus.node import Node
 from abcparam.judge import laws_of
 from abcparam.program import GOALS, OWN, Affine, Program, Tensor
 from abcparam.record import Record
+from abcparam.symbolic.canonical import canonical, pinned, preferences
 from abcparam.symbolic.derivation import Impossible, derive_laws
-from abcparam.symbolic.linear import ALWAYS, All, Condition, Linear, Row, Some
+from abcparam.symbolic.linear import All, Condition, Linear, Row, Some
 from abcparam.symbolic.premises import Premises
 from abcparam.symbolic.regions import Region, region_of
 from abcparam.symbolic.symbols import (
@@ -28,19 +26,10 @@ from abcparam.symbolic.symbols import (
     free_places,
     named_unknowns,
     substituted,
-    symbols_of,
     unwritten_places,
     with_symbols,
 )
 from abcparam.symbolic.verdicts import Verdicts, verdicts_of
-
-SIMPLE = tuple(
-    Fraction(sign * n, d)
-    for d, most in ((1, 4), (2, 7), (4, 7), (3, 5))
-    for n in range(most + 1)
-    for sign in (1, -1)
-    if (n or sign > 0) and (n % d or d == 1)
-)
 
 
 class Gauge(Record):
@@ -142,7 +131,7 @@ def _at_a_point(
 ) -> dict[str, Affine]:
     premises = Premises(aim.symbols)
     premises.assume(Some(aim.wanted))
-    values = _canonical(premises, places, _preferences(named, places, order))
+    values = canonical(premises, places, preferences(named, places, order))
     return {symbol: Affine(value) for symbol, value in values.items()}
 
 
@@ -180,13 +169,24 @@ def _prove(aim: Aim, values: Mapping[str, Affine], own: tuple[str, ...]) -> None
         raise Dependent(own)
 
 
+def words_of(program: Program, goal: str) -> tuple[str, ...]:
+    """The goal, and `complete` where the spec expects both."""
+    return (goal, "complete") if set(program.expected) == {goal, "complete"} else (goal,)
+
+
 Rates = Sequence[Place]  # of learning rates
 
 
 def _wanted(cases: Sequence[Verdicts], goal: str, largest: Rates) -> tuple[Condition, ...]:
     """The goal with these learning rates as large as they may be, in each case."""
+    words = words_of(cases[0].derivation.program, goal)
     return tuple(
-        All((case.condition(goal), *(case.largest(place.paths) for place in largest)))
+        All(
+            (
+                *(case.condition(word) for word in words),
+                *(case.largest(place.paths) for place in largest),
+            )
+        )
         for case in cases
     )
 
@@ -219,12 +219,6 @@ def _region(wanted: Sequence[Condition], symbols: Sequence[str]) -> Region:
     return region_of(Some(tuple(region.condition for region in several)), symbols)
 
 
-def _is(premises: Premises, symbol: str, value: Fraction) -> Linear:
-    row: list[Fraction | int] = [-value, *[0] * len(premises.symbols)]
-    row[1 + premises.symbols.index(symbol)] = 1
-    return Linear(tuple(row), "=")
-
-
 def _verified(named: Program, values: Mapping[str, Affine], own: tuple[str, ...], goal: str) -> str:
     """The verdict of our own evaluation, which has to be the goal; where the program has symbols of
     its own, at 0.
@@ -235,113 +229,6 @@ def _verified(named: Program, values: Mapping[str, Affine], own: tuple[str, ...]
     if not reached:
         raise RuntimeError(f"a solution for {goal} was judged {verdict}")
     return verdict
-
-
-# The canonical member
-
-
-Preference = tuple[str, Fraction]  # a symbol and the value that it should have if it can
-
-
-def _preferences(
-    program: Program, places: Mapping[str, Place], order: Sequence[tuple[str, Fraction]]
-) -> list[Preference]:
-    """What to ask for, the most important first: the gauge that the user chose, then the usual one
-    (no multipliers, but readouts of unit initial weights; where a norm divides the scale of a map
-    out, the one that would keep sizes without it).
-    """
-    uses = _uses(program)
-    reading = _readouts(uses)
-    summing = _paths(n for n in uses if _sums(n)) - reading
-    found = [
-        (symbol, value)
-        for letter, value in order
-        for symbol, place in places.items()
-        if place.letter == letter and place.dim == OWN
-    ]
-    for letter in "bac":
-        for symbol, place in places.items():
-            if place.letter == letter and set(place.paths) <= reading:
-                value = _left_to_b(program, place) if letter == "b" else Fraction(letter == "a")
-                found.append((symbol, value))
-    for letter in "abd":
-        for symbol, place in places.items():
-            if place.letter == letter and place.dim == OWN:
-                if letter == "b" and set(place.paths) <= summing:
-                    found.append((symbol, Fraction(1, 2)))
-                found.append((symbol, Fraction(0)))
-    return found
-
-
-def _left_to_b(program: Program, place: Place) -> Fraction:
-    """What a readout's multiplier leaves to its initial weights, of a + b = 1."""
-    given = {program.tensors[path].exponents["a"].get(OWN) for path in place.paths}
-    written = given.pop() if len(given) == 1 else None
-    return Fraction(0) if written is None or written.symbols else 1 - written.constant
-
-
-def _uses(program: Program) -> list[Node]:
-    """Where tensors are used."""
-    graph = build_graph(bind(program, dict.fromkeys(symbols_of(program), Fraction(0))))
-    return [n for n in graph.nodes if n.parameter is not None]
-
-
-def _paths(uses: Iterable[Node]) -> set[str]:
-    return {n.parameter.tensor.path for n in uses if n.parameter is not None}
-
-
-def _sums(use: Node) -> bool:
-    """Whether a tensor sums over something infinite there."""
-    return isinstance(use, Map) and use.rho_in > use.context.nought
-
-
-def _readouts(uses: Iterable[Node]) -> set[str]:
-    """Paths of tensors that map something infinite to something finite, and nothing else."""
-    reading = [n for n in uses if _sums(n) and not _widens(n)]
-    return _paths(reading) - _paths(n for n in uses if not _sums(n))
-
-
-def _widens(use: Node) -> bool:
-    return isinstance(use, Map) and use.rho_out > use.context.nought
-
-
-def _canonical(
-    premises: Premises, places: Mapping[str, Place], preferences: Sequence[Preference]
-) -> dict[str, Fraction]:
-    """A solution: preferences that can be had, then initial weights as large as they may be, then
-    the simplest value of each exponent in turn.
-    """
-    for symbol, value in preferences:
-        wish = _is(premises, symbol, value)
-        if premises.example(wish) is not None:
-            premises.assume(wish)
-    for symbol in premises.symbols:
-        if not _settled(premises, symbol):
-            _choose(premises, symbol, places[symbol].letter)
-    found = premises.example(ALWAYS)
-    assert found is not None
-    return found
-
-
-def _settled(premises: Premises, symbol: str) -> bool:
-    example = premises.example(ALWAYS)
-    assert example is not None
-    return premises.proves(_is(premises, symbol, example[symbol]))
-
-
-def _choose(premises: Premises, symbol: str, letter: str) -> None:
-    for value in _choices(premises, symbol, letter):
-        wish = _is(premises, symbol, value)
-        if premises.example(wish) is not None:
-            premises.assume(wish)
-            return
-
-
-def _choices(premises: Premises, symbol: str, letter: str) -> Sequence[Fraction]:
-    """The largest initial weights first, where there are such."""
-    if letter != "b" or premises.example(_is(premises, symbol, min(SIMPLE))) is not None:
-        return SIMPLE
-    return sorted(SIMPLE)
 
 
 # The family
@@ -427,9 +314,9 @@ def _unsolvable(program: Program, goal: str, impossible: Impossible | None) -> U
     except Impossible as never:
         return Unsolvable((), never.reasons)
     premises = Premises(tuple(places))
-    premises.assume(Some(tuple(case.condition(goal) for case in cases)))
+    premises.assume(Some(_wanted(cases, goal, ())))
     smallest = _smallest(
-        premises, {symbol: _is(premises, symbol, value) for symbol, value in fixed.items()}
+        premises, {symbol: pinned(premises, symbol, value) for symbol, value in fixed.items()}
     )
     stuck = {path for case in cases for path in case.stuck}
     reasons += tuple(f"no update of `{path}` reaches an output" for path in sorted(stuck))
