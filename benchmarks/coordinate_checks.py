@@ -2,23 +2,29 @@
 
 Both train the same network on batches of the same size, at the same widths and seeds, for as many
 steps. Ours measures more (`W·x`, `ΔW·x` of every tensor, gradients) and trains in double precision,
-theirs in what PyTorch defaults to: single, or double in the comparison that asks for it.
+theirs in what PyTorch defaults to: single, or double in the comparison that asks for it. What ours
+takes at the least, the models and their steps without anything measured, is compared too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
 import torch
 from torch import nn
 
+from abcparam.batches.base import tuple_of
 from abcparam.coordinates.check import coordinate_check
+from abcparam.coordinates.data import batch_of, loss_of
+from abcparam.coordinates.measuring import Probe, in_double
 from abcparam.coordinates.plan import shrunk
 from abcparam.coordinates.runs import Wish
-from abcparam.driver import load
+from abcparam.driver import judged, load
 from abcparam.parse import read
+from abcparam.program import Program
 from benchmarks.handwritten_gpt import BASE_WIDTH, Config
 from benchmarks.measure import (
     ROOT,
@@ -42,32 +48,57 @@ def beside_mup(options: Options) -> list[Comparison]:
     except ImportError as error:
         raise SkippedError(f"{error}; {HINT}") from None
     torch.set_num_threads(options.threads)
+
+    def theirs(dtype: torch.dtype) -> Callable[[], object]:
+        def run() -> object:
+            with default(dtype):
+                return coord_data(get_coord_data)
+
+        return run
+
+    double, single = theirs(torch.float64), theirs(torch.float32)
     return [
-        versus(options, get_coord_data, torch.float64, "double precision", target=1 / 2),
-        versus(options, get_coord_data, torch.float32, "mup in single precision", target=None),
+        versus(options, "double precision", checked, double, target=1 / 2),
+        versus(options, "mup in single precision", checked, single),
+        versus(options, "training alone, double precision", trained, double),
     ]
 
 
 def versus(
     options: Options,
-    get_coord_data: Callable[..., Any],
-    dtype: torch.dtype,
     how: str,
-    target: float | None,
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    target: float | None = None,
 ) -> Comparison:
-    def theirs() -> object:
-        with default(dtype):
-            return coord_data(get_coord_data)
-
     for action in (ours, theirs):
         action()  # what is loaded once
     pairs = alternate(lambda: seconds(ours), lambda: seconds(theirs), options.rounds(5))
     return compare(f"coordinate check, {how}", ("coord-check", "get_coord_data"), pairs, target)
 
 
-def ours() -> object:
-    program = load(read(ROOT / "examples" / "gpt.param"))
-    return coordinate_check(program, Wish(widths=WIDTHS, seeds=SEEDS, steps=STEPS))
+def checked() -> object:
+    return coordinate_check(example(), Wish(widths=WIDTHS, seeds=SEEDS, steps=STEPS))
+
+
+def trained() -> None:
+    """The same models, one after another, and their steps."""
+    probe = Probe(judged(shrunk(example(), ())[0]))
+    for width, seed in product(WIDTHS, range(SEEDS)):
+        torch.manual_seed(seed)
+        with in_double():
+            config = probe.make({"width": width}, "cpu")
+        data = batch_of(probe.program, config, seed, EXAMPLES, "cpu", None)
+        optimizer = probe.optimizer()
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            outputs = tuple_of(probe.model(*data.inputs))
+            loss_of(probe.program, outputs, data).backward()
+            optimizer.step()
+
+
+def example() -> Program:
+    return load(read(ROOT / "examples" / "gpt.param"))
 
 
 def coord_data(get_coord_data: Callable[..., Any]) -> object:
@@ -105,7 +136,7 @@ def coord_data(get_coord_data: Callable[..., Any]) -> object:
 
 def sizes() -> dict[str, int]:
     """The finite dims of our check."""
-    program, _ = shrunk(load(read(ROOT / "examples" / "gpt.param")), ())
+    program, _ = shrunk(example(), ())
     names = ("depth", "head", "vocab", "context")
     return {name: int(program.dims[name].default or 0) for name in names}
 
