@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -186,6 +187,13 @@ def test_an_exponent_that_is_not_written():
     """
     (change,) = abcparam.check(DEEP).fix
     assert str(change) == "`layers.layer.A` c[depth] = 0 -> 1/2"
+
+
+def test_learning_rates_are_changed_before_multipliers():
+    """Llama in standard parametrization: two multipliers and scales would do as well."""
+    text = (Path(__file__).parents[1] / "examples" / "llama.param").read_text(encoding="utf-8")
+    found = abcparam.check(text.replace("parametrization mup", "parametrization sp")).fix
+    assert [str(change) for change in found] == ["`readout` c = 0 -> 1", "`hidden` c = 0 -> 1"]
 
 
 def test_nothing_is_proposed_under_another_alignment():

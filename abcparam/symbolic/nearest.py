@@ -25,7 +25,7 @@ from abcparam.symbolic.verdicts import verdicts_of
 MOST_NODES = 4_000  # of all derivations with one symbol or two together
 MOST_TOGETHER = 500  # symbols of one derivation, times nodes
 MOST_SUSPECTS = 4
-EASIEST = "bcad"  # what to change, where moves are equal: a scale at init before a multiplier
+EASIEST = "bcad"  # what to change, where moves are equal: anything before a multiplier
 
 
 class Move(Record):
@@ -78,7 +78,7 @@ def _apart(program: Program, written: Iterable[Place]) -> Iterator[Place]:
 def _cost(moves: Moves, suspects: Sequence[str]) -> tuple[Fraction, int, list[int]]:
     total = sum((abs(move.after - move.before) for move in moves), Fraction(0))
     elsewhere = sum(1 for move in moves if not set(move.place.paths) & set(suspects))
-    return total, elsewhere, sorted(EASIEST.index(move.place.letter) for move in moves)
+    return total, elsewhere, sorted((EASIEST.index(m.place.letter) for m in moves), reverse=True)
 
 
 def _changes(program: Program, places: Sequence[Place]) -> Iterator[Moves]:
