@@ -3,9 +3,9 @@
     python -m examples.reproduce.proxy_search
 
 An analogue of the comparisons of µTransfer (arXiv 2203.03466, sections 7.1 to 7.3), on a
-transformer of width 128 with a proxy of width 32: with the operations of four runs of the target
-either four points are drawn and trained there, or so many on the proxy that three of the four are
-spent, and the best one is trained on the target. Five times, µP beside standard.
+transformer of width 128 with a proxy of width 32: with the operations of two, four and eight runs
+of the target either as many points are drawn and trained there, or so many on the proxy that all
+runs but one are spent, and the best one is trained on the target. Five times, µP beside standard.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ from examples.reproduce.scripts import asked, options, report
 SPEC = Path(__file__).parent / "transformer.param"
 PROXY, TARGET = 32, 128
 HYPERS = ("lr", "out_mult", "std")
-RUNS, TIMES = 4, 5
+RUNS, TIMES = (2, 4, 8), 5  # the cost of a search, in runs of the target; searches of each cost
 
 
 class Found(NamedTuple):
     """What a search found: the loss of the target; inf where all diverged."""
 
     parametrization: str
+    runs: int
     time: int
     way: str
     points: int
@@ -54,15 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def searches(given: argparse.Namespace) -> Iterator[Found]:
-    points = (RUNS - 1) * ratio(given)
-    for form, time in itertools.product(FORMS, range(1 if given.smallest else TIMES)):
-        direct = swept(given, form, time, TARGET, HYPERS, RUNS)
-        yield Found(form, time, "on the target", RUNS, least(direct))
+    times, each = range(1 if given.smallest else TIMES), ratio(given)
+    for form, runs, time in itertools.product(FORMS, RUNS[:1] if given.smallest else RUNS, times):
+        direct = swept(given, form, time, TARGET, HYPERS, runs)
+        yield Found(form, runs, time, "on the target", runs, least(direct))
+        points = (runs - 1) * each
         small = swept(given, form, time, PROXY, HYPERS, points)
         values = {name: value for best in small.best for name, value in best.hypers.items()}
         over = [f"{name}={value}" for name, value in values.items()]
         moved = swept(given, form, time, TARGET, over, 0)
-        yield Found(form, time, "on the proxy", points, least(moved))
+        yield Found(form, runs, time, "on the proxy", points, least(moved))
 
 
 def ratio(given: argparse.Namespace) -> int:
@@ -100,34 +102,41 @@ def least(found: Swept) -> float:
 
 
 def table(found: Sequence[Found]) -> str:
-    lines = [f"{'':<20}  points  median  losses of the target"]
-    for (form, way), same in grouped(found):
+    lines = [f"{'':<20}  runs  points  median  losses of the target"]
+    for (form, way, runs), same in grouped(found).items():
         losses = "  ".join(f"{each.loss:.3f}" for each in same)
         middle = median(each.loss for each in same)
-        lines.append(f"{form + ', ' + way:<20}  {same[0].points:<6}  {middle:<6.3f}  {losses}")
+        row = f"{form + ', ' + way:<20}  {runs:<4}  {same[0].points:<6}"
+        lines.append(f"{row}  {middle:<6.3f}  {losses}")
     return "\n".join(lines)
 
 
-def grouped(found: Iterable[Found]) -> list[tuple[tuple[str, str], list[Found]]]:
-    groups: dict[tuple[str, str], list[Found]] = {}
+def grouped(found: Iterable[Found]) -> dict[tuple[str, str, int], list[Found]]:
+    groups: dict[tuple[str, str, int], list[Found]] = {}
     for each in found:
-        groups.setdefault((each.parametrization, each.way), []).append(each)
-    return list(groups.items())
+        groups.setdefault((each.parametrization, each.way, each.runs), []).append(each)
+    return groups
 
 
 def drawn(found: Sequence[Found]) -> Any:
-    """A column of dots for each way, a line at its median."""
-    figure = new_figure(6.5, 4)
-    place = figure.subplots()
-    groups = grouped(found)
-    for number, (_, same) in enumerate(groups):
-        losses = [each.loss for each in same if math.isfinite(each.loss)]
-        place.plot([number] * len(losses), losses, ".", color=f"C{number % 2}", markersize=10)
-        if losses:
-            place.hlines(median(losses), number - 0.3, number + 0.3, color=f"C{number % 2}")
-    labels = [f"{form},\n{way}" for (form, way), _ in groups]
-    place.set_xticks(range(len(groups)), labels)
-    place.set(ylabel=f"loss at width {TARGET}", title="searches of the same cost")
+    """For each parametrization the losses over the cost, a line through the medians of each way."""
+    figure = new_figure(8, 4)
+    places = dict(zip(FORMS, figure.subplots(1, len(FORMS), sharey=True), strict=True))
+    curves: dict[tuple[str, str], dict[int, list[float]]] = {}
+    for (form, way, runs), same in grouped(found).items():
+        curves.setdefault((form, way), {})[runs] = [each.loss for each in same]
+    for (form, way), losses in curves.items():
+        place, color = places[form], "C1" if way == "on the proxy" else "C0"
+        place.plot(list(losses), [median(each) for each in losses.values()], color=color, label=way)
+        dots = [(r, x) for r, each in losses.items() for x in each if math.isfinite(x)]
+        place.plot(*zip(*dots, strict=True), ".", color=color)
+    for form, place in places.items():
+        place.set(title=form, xlabel="cost of the search, runs of the target", xscale="log")
+        place.set_xticks(sorted({each.runs for each in found}))
+        place.get_xaxis().set_major_formatter("{x:.0f}")
+        place.minorticks_off()
+    places[FORMS[0]].set_ylabel(f"loss at width {TARGET}")
+    places[FORMS[0]].legend()
     return figure
 
 
