@@ -57,7 +57,8 @@ class Subject(ABC):
 
     def run(self, dims: Mapping[str, int], seed: int, setting: Setting) -> Sizes:
         """Trains a model with these growth dims and measures it."""
-        return _Run(self, dims, seed, setting).sizes()
+        with in_double():
+            return _Run(self, dims, seed, setting).sizes()
 
     @abstractmethod
     def make(self, dims: Mapping[str, int], device: str) -> Any:
@@ -177,8 +178,7 @@ class _Run:
         self.subject, self.setting = subject, setting
         with MAKING:
             torch.manual_seed(seed)
-            with in_double():
-                config = subject.make(dims, setting.device)
+            config = subject.make(dims, setting.device)
             self.batch = batch_of(
                 subject.program, config, seed, setting.batch, setting.device, setting.data
             )

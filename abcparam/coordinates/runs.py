@@ -94,11 +94,8 @@ class Runs:
 
     def make(self, dims: Mapping[str, int], seed: int) -> None:
         """Trains one and keeps its sizes."""
-        from abcparam.coordinates.measuring import in_double
-
         subject = self.idle.pop()
-        with in_double():
-            sizes = subject.run(dims, seed, self.setting)
+        sizes = subject.run(dims, seed, self.setting)
         self.idle.append(subject)
         key = _key(dims, seed)
         self.known[key] = sizes
@@ -161,7 +158,7 @@ def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
     threads = torch.get_num_threads()
     share = max(1, threads // count)
     pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(share,))
-    with in_double():  # also while another one has left it
+    with in_double():  # also for those at work when another leaves it
         try:
             yield pool
         finally:

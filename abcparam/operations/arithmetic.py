@@ -66,16 +66,21 @@ class Multiply(Elementwise):
         return use.product()
 
 
-class Factor(Operation):
-    """`by * x[*] -> y[*]`, by a monomial of dims and hypers."""
+class WithNumber(Operation):
+    """`x[*] -> y[*]`, a value and a monomial of dims and hypers, the same at every coordinate."""
 
-    name = "scale"
-    source = "arXiv 2203.03466, section 3"
     settings = {"by": REQUIRED}
     hidden = True
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
         return (call.shape(0),)
+
+
+class Factor(WithNumber):
+    """`by * x`."""
+
+    name = "scale"
+    source = "arXiv 2203.03466, section 3"
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         factor = build.rho(call.amount("by"))
@@ -85,16 +90,11 @@ class Factor(Operation):
         return use.value(0).times(use.formula("by"))
 
 
-class Offset(Operation):
-    """`x[*] + by -> y[*]`, a monomial of dims and hypers at every coordinate."""
+class Offset(WithNumber):
+    """`x + by`."""
 
     name = "offset"
-    source = "arXiv 2006.14548 (Tensor Programs II), linear combinations"
-    settings = {"by": REQUIRED}
-    hidden = True
-
-    def shapes(self, call: Call) -> tuple[Shape, ...]:
-        return (call.shape(0),)
+    source = Add.source
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         context, by, span = build.context, call.amount("by"), call.span
