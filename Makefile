@@ -60,7 +60,7 @@ bench: $(MADE) ## measure against other code; writes benchmarks/results.{json,md
 	$(BIN)/python -m benchmarks
 
 grammar: $(MADE) ## make the parser's tables again from grammar/
-	$(BIN)/python -m abcparam.parse --tables
+	$(BIN)/python -m abcparam.language.tables --tables
 
 dist: $(MADE) ## build the sdist, and the wheel from it
 	rm -rf dist

@@ -4,17 +4,10 @@ report = abcparam.check(pathlib.Path("gpt.param"))     # the verdict and every l
 code = abcparam.compile(pathlib.Path("gpt.param"))     # a PyTorch module
 """
 
-from abcparam.diagnostics import Diagnostic, SpecError
-from abcparam.driver import (
-    check,
-    compile,
-    derive,
-    diff,
-    interpolate,
-    solve,
-)
-from abcparam.report import Report
-from abcparam.tuning.interface import sweep, transfer
+from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
+from abcparam.pipeline import check, compile, derive, diff, interpolate, solve
+from abcparam.tuning.api import sweep, transfer
+from abcparam.verdict.report import Report
 
 __all__ = [
     "Diagnostic",

@@ -2,6 +2,6 @@
 
 import sys
 
-from abcparam.cli import main
+from abcparam.commands.cli import main
 
 sys.exit(main())

@@ -16,25 +16,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from abcparam.batches.base import tuple_of
-from abcparam.coordinates.check import coordinate_check
-from abcparam.coordinates.data import batch_of, loss_of
-from abcparam.coordinates.measuring import Probe, in_double
-from abcparam.coordinates.plan import shrunk
-from abcparam.coordinates.runs import Wish
-from abcparam.driver import judged, load
-from abcparam.parse import read
-from abcparam.program import Program
+from abcparam.coord_check.check import coordinate_check
+from abcparam.coord_check.measure.batch import batch_of, loss_of
+from abcparam.coord_check.measure.measuring import Probe, in_double
+from abcparam.coord_check.measure.runs import Wish
+from abcparam.coord_check.plan import shrunk
+from abcparam.data.batch import tuple_of
+from abcparam.language.reader import read
+from abcparam.program.model import Program
+from abcparam.verdict.check import judged, load
 from benchmarks.handwritten_gpt import BASE_WIDTH, Config
-from benchmarks.measure import (
-    ROOT,
-    Comparison,
-    Options,
-    SkippedError,
-    alternate,
-    compare,
-    seconds,
-)
+from benchmarks.measure import ROOT, Comparison, Options, SkippedError, alternate, compare, seconds
 
 WIDTHS = (32, 64, 128, 256, 512)
 SEEDS, STEPS, EXAMPLES = 3, 4, 8

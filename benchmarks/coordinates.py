@@ -26,16 +26,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from abcparam.coordinates.check import Checked, coordinate_check
-from abcparam.coordinates.judging import AGREES, CROSSOVER, DISAGREES, TOLERANCE, Row
-from abcparam.coordinates.runs import Wish
-from abcparam.driver import emit_program, judged, load
-from abcparam.files import write_atomically
-from abcparam.program import OWN, Affine, Program
-from abcparam.record import replace
-from abcparam.source import Source
-from tests.random_mlps import random_mlps, spec
-from tests.test_transformers import spelled, transformer
+from abcparam.algebra.exponents import Affine
+from abcparam.algebra.record import replace
+from abcparam.coord_check.check import Checked, coordinate_check
+from abcparam.coord_check.judging import AGREES, CROSSOVER, DISAGREES, TOLERANCE, Row
+from abcparam.coord_check.measure.runs import Wish
+from abcparam.diagnostics.source import Source
+from abcparam.pipeline import emit_program
+from abcparam.program.model import Program
+from abcparam.program.tensors import OWN
+from abcparam.storage.atomic import write_atomically
+from abcparam.verdict.check import judged, load
+from tests.analysis.test_transformers import spelled, transformer
+from tests.support.random_mlps import random_mlps, spec
 
 HALF = Fraction(1, 2)
 FORMS = ("mup", "ntk", "mfp", "sp")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import abcparam
-from abcparam.executed import executed
+from abcparam.emission.execute import executed
 from benchmarks.measure import ROOT, Comparison, Options, alternate, compare, seconds
 from benchmarks.steps import SIZES, Step, no_garbage_collection
 

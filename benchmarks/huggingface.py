@@ -15,16 +15,8 @@ import torch
 from torch import nn
 
 import abcparam
-from abcparam.executed import executed
-from benchmarks.measure import (
-    ROOT,
-    Comparison,
-    Options,
-    SkippedError,
-    alternate,
-    compare,
-    seconds,
-)
+from abcparam.emission.execute import executed
+from benchmarks.measure import ROOT, Comparison, Options, SkippedError, alternate, compare, seconds
 from benchmarks.steps import SIZES, Step, no_garbage_collection, training_step
 
 WIDTH, DEPTH, CONTEXT, VOCAB = (SIZES[name] for name in ("width", "depth", "context", "vocab"))

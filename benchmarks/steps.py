@@ -17,15 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks import handwritten_gpt as handwritten
-from benchmarks.measure import (
-    ROOT,
-    Comparison,
-    Options,
-    SkippedError,
-    alternate,
-    compare,
-    seconds,
-)
+from benchmarks.measure import ROOT, Comparison, Options, SkippedError, alternate, compare, seconds
 
 SIZES = {"width": 256, "depth": 4, "context": 128, "vocab": 256}
 BATCH = 8

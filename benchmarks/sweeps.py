@@ -8,22 +8,15 @@ from fractions import Fraction
 
 import torch
 
-from abcparam.batches.base import Data
-from abcparam.batches.digits import Digits
-from abcparam.batches.synthetic import Synthetic
-from abcparam.driver import emit_program, judged, load
-from abcparam.parse import read
-from abcparam.tuning.stacking import train_together
-from abcparam.tuning.training import Job, Run, job_of, train_alone
-from benchmarks.measure import (
-    ROOT,
-    Comparison,
-    Options,
-    SkippedError,
-    alternate,
-    compare,
-    seconds,
-)
+from abcparam.data.batch import Data
+from abcparam.data.digits import Digits
+from abcparam.data.synthetic import Synthetic
+from abcparam.language.reader import read
+from abcparam.pipeline import emit_program
+from abcparam.tuning.train.stacking import train_together
+from abcparam.tuning.train.training import Job, Run, job_of, train_alone
+from abcparam.verdict.check import judged, load
+from benchmarks.measure import ROOT, Comparison, Options, SkippedError, alternate, compare, seconds
 
 TRIALS = 64
 SIZES = {

@@ -10,15 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.measure import (
-    ROOT,
-    Comparison,
-    Options,
-    alternate,
-    compare,
-    run_process,
-    seconds,
-)
+from benchmarks.measure import ROOT, Comparison, Options, alternate, compare, run_process, seconds
 from benchmarks.startup import SPEC, command
 
 ROLES = "\n    ".join(f"{role} {{ a = ?, b = ?, c = ? }}" for role in ("input", "hidden", "output"))

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.running import Run
+from tests.support.running import Run
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

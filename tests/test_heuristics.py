@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from abcparam import heuristics
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[1] / "abcparam"
+PACKAGE = ROOT / "abcparam"
 
 
 def test_linear_rule_keeps_the_distance_of_an_epoch():
@@ -53,5 +52,5 @@ def test_nonsense_is_refused(value):
 
 
 def test_no_verdict_uses_them():
-    importing = [p for p in ROOT.rglob("*.py") if "heuristics" in p.read_text(encoding="utf-8")]
+    importing = [p for p in PACKAGE.rglob("*.py") if "heuristics" in p.read_text(encoding="utf-8")]
     assert [p.name for p in importing if p.name != "heuristics.py"] == []

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from abcparam.algebra.sizes import Size
 from abcparam.calculus.node import Context, Limit, Node, operand
 from abcparam.calculus.parameter import Parameter
-from abcparam.sizes import Size
-from abcparam.source import START, Span
+from abcparam.diagnostics.source import START, Span
 
 
 def change_gain(parameter: Parameter, rho_in: Size, rho_out: Size, alignment: str) -> Size:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from abcparam.algebra.sizes import Size
 from abcparam.calculus.parameter import Parameter
-from abcparam.sizes import Size
-from abcparam.source import START, Span
+from abcparam.diagnostics.source import START, Span
 
 
 class Limit(NamedTuple):

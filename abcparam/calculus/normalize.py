@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from abcparam.algebra.sizes import Size
 from abcparam.calculus.node import Context, Limit, Node
-from abcparam.sizes import Size
-from abcparam.source import START, Span
+from abcparam.diagnostics.source import START, Span
 
 
 class Norm(Node):

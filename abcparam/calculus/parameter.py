@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from abcparam.program import Tensor
-from abcparam.sizes import Size
+from abcparam.algebra.sizes import Size
+from abcparam.program.tensors import Tensor
 
 
 class Parameter:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from abcparam.algebra.sizes import Size
 from abcparam.calculus.node import Context, Node
 from abcparam.calculus.structure import Sum
-from abcparam.sizes import Size
 
 
 class Enter(Node):

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.sizes import Size
 from abcparam.calculus.bilinear import Product
 from abcparam.calculus.node import Node, Source, Zeros
 from abcparam.calculus.structure import Scale, Sum
-from abcparam.code.nodes import Binary
-from abcparam.operations.base import REQUIRED, Build, Call, Operands, Operation, broadcast
-from abcparam.program import Shape
-from abcparam.sizes import Size
+from abcparam.operations.base import Build, Operands, Operation
+from abcparam.program.amounts import Shape
+from abcparam.program.signature import REQUIRED, Call, broadcast
+from abcparam.python_code.nodes import Binary
 
 if TYPE_CHECKING:
-    from abcparam.code.use import Use
-    from abcparam.code.value import Value
+    from abcparam.emission.lowering.use import Use
+    from abcparam.python_code.value import Value
 
 
 class Elementwise(Operation):

@@ -6,18 +6,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.polynomials import ONE, Polynomial, number
 from abcparam.calculus.node import Node, Zeros
 from abcparam.calculus.structure import Mean as MeanLaw
 from abcparam.calculus.structure import Same, Sum
-from abcparam.code.nodes import ELLIPSIS, Slice, call, method, own, subscript
-from abcparam.operations.base import REQUIRED, Build, Call, Operands, Operation, axis_of, show
-from abcparam.polynomials import ONE, Polynomial, number
-from abcparam.program import Amount, Shape
-from abcparam.rules import shapes as rules
+from abcparam.diagnostics.rules import shapes as rules
+from abcparam.operations.base import Build, Operands, Operation
+from abcparam.program.amounts import Amount, Shape
+from abcparam.program.signature import REQUIRED, Call, axis_of, show
+from abcparam.python_code.nodes import ELLIPSIS, Slice, call, method, own, subscript
 
 if TYPE_CHECKING:
-    from abcparam.code.use import Use
-    from abcparam.code.value import Value
+    from abcparam.emission.lowering.use import Use
+    from abcparam.python_code.value import Value
 
 
 def whole(call: Call, name: str) -> int:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.polynomials import Polynomial
 from abcparam.calculus.bilinear import Product
 from abcparam.calculus.node import Node
 from abcparam.calculus.normalize import Norm
 from abcparam.calculus.structure import Sum
-from abcparam.code.nodes import ELLIPSIS, Binary, Code, Slice, call, own, subscript
-from abcparam.operations.base import REQUIRED, Build, Call, Operands, Operation, finite, show
+from abcparam.diagnostics.rules import shapes as rules
+from abcparam.operations.base import Build, Operands, Operation
 from abcparam.operations.normalization import EPS
-from abcparam.polynomials import Polynomial
-from abcparam.program import Amount, Apply, Shape
-from abcparam.rules import shapes as rules
+from abcparam.program.amounts import Amount, Shape
+from abcparam.program.expressions import Apply
+from abcparam.program.signature import REQUIRED, Call, finite, show
+from abcparam.python_code.nodes import ELLIPSIS, Binary, Code, Slice, call, own, subscript
 
 if TYPE_CHECKING:
-    from abcparam.code.use import Use
-    from abcparam.code.value import Value
+    from abcparam.emission.lowering.use import Use
+    from abcparam.python_code.value import Value
 
 BATCH_NORM = '''\
 def _batch_norm(x: Tensor, rank: int, *state: Tensor, **options: Any) -> Tensor:

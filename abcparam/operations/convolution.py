@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.polynomials import ONE, Polynomial, number, product
 from abcparam.calculus.linear import Linear
 from abcparam.calculus.node import Node
-from abcparam.code.nodes import call
-from abcparam.operations.base import Build, Call, Operands, Operation, finite, show
-from abcparam.polynomials import ONE, Polynomial, number, product
-from abcparam.program import Amount, Apply, Shape, Weight
-from abcparam.rules import shapes as rules
+from abcparam.diagnostics.rules import shapes as rules
+from abcparam.operations.base import Build, Operands, Operation
+from abcparam.program.amounts import Amount, Shape
+from abcparam.program.expressions import Apply, Weight
+from abcparam.program.signature import Call, finite, show
+from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
-    from abcparam.code.formula import Formula
-    from abcparam.code.nodes import Code
-    from abcparam.code.use import Use
-    from abcparam.code.value import Value
+    from abcparam.emission.lowering.use import Use
+    from abcparam.python_code.formula import Formula
+    from abcparam.python_code.nodes import Code
+    from abcparam.python_code.value import Value
 
 AXES = {1: "length", 2: "rows, columns"}
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from abcparam.calculus.linear import Value
 from abcparam.calculus.node import Node
-from abcparam.code.nodes import call
-from abcparam.operations.base import Build, Call, Operands, Operation
-from abcparam.program import Shape
+from abcparam.operations.base import Build, Operands, Operation
+from abcparam.program.amounts import Shape
+from abcparam.program.signature import Call
+from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
-    from abcparam.code import value as code
-    from abcparam.code.use import Use
+    from abcparam.emission.lowering.use import Use
+    from abcparam.python_code import value as code
 
 
 class Embed(Operation):

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from abcparam.calculus.linear import Linear
 from abcparam.calculus.node import Node
-from abcparam.operations.base import Build, Call, Operands, Operation, show
-from abcparam.program import Shape
-from abcparam.rules import shapes as rules
+from abcparam.diagnostics.rules import shapes as rules
+from abcparam.operations.base import Build, Operands, Operation
+from abcparam.program.amounts import Shape
+from abcparam.program.signature import Call, show
 
 if TYPE_CHECKING:
-    from abcparam.code.use import Use
-    from abcparam.code.value import Value
+    from abcparam.emission.lowering.use import Use
+    from abcparam.python_code.value import Value
 
 
 class MatMul(Operation):

@@ -7,18 +7,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.polynomials import Polynomial
 from abcparam.calculus.bilinear import Product
 from abcparam.calculus.node import Node
 from abcparam.calculus.pointwise import Softmax
-from abcparam.code.nodes import call
-from abcparam.operations.base import Build, Call, Operands, Operation, finite, show
-from abcparam.polynomials import Polynomial
-from abcparam.program import Amount, Apply, Shape
-from abcparam.rules import shapes as rules
+from abcparam.diagnostics.rules import shapes as rules
+from abcparam.operations.base import Build, Operands, Operation
+from abcparam.program.amounts import Amount, Shape
+from abcparam.program.expressions import Apply
+from abcparam.program.signature import Call, finite, show
+from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
-    from abcparam.code.use import Use
-    from abcparam.code.value import Value
+    from abcparam.emission.lowering.use import Use
+    from abcparam.python_code.value import Value
 
 MIXTURE = '''\
 def _mixture(

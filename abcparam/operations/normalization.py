@@ -6,21 +6,23 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.polynomials import ONE, Polynomial, number
 from abcparam.calculus.bilinear import Product
 from abcparam.calculus.node import Node
 from abcparam.calculus.normalize import Norm
 from abcparam.calculus.structure import Sum
-from abcparam.code.nodes import Attribute, Binary, Code, Slice, call, lift, method, subscript
+from abcparam.diagnostics.rules import shapes as rules
+from abcparam.language.syntax import Number
 from abcparam.operations.attention import per_head
-from abcparam.operations.base import Build, Call, Operands, Operation, broadcast, show
-from abcparam.polynomials import ONE, Polynomial, number
-from abcparam.program import Amount, Apply, Shape
-from abcparam.rules import shapes as rules
-from abcparam.syntax import Number
+from abcparam.operations.base import Build, Operands, Operation
+from abcparam.program.amounts import Amount, Shape
+from abcparam.program.expressions import Apply
+from abcparam.program.signature import Call, broadcast, show
+from abcparam.python_code.nodes import Attribute, Binary, Code, Slice, call, lift, method, subscript
 
 if TYPE_CHECKING:
-    from abcparam.code.use import Use
-    from abcparam.code.value import Value
+    from abcparam.emission.lowering.use import Use
+    from abcparam.python_code.value import Value
 
 
 EPS = Amount(Number(Fraction("1e-5")), number(Fraction("1e-5")))

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from abcparam.calculus import pointwise as law
 from abcparam.calculus.node import Node
-from abcparam.code.nodes import Constant, call
-from abcparam.operations.base import Build, Call, Operands, Operation
-from abcparam.program import Shape
+from abcparam.operations.base import Build, Operands, Operation
+from abcparam.program.amounts import Shape
+from abcparam.program.signature import Call
+from abcparam.python_code.nodes import Constant, call
 
 if TYPE_CHECKING:
-    from abcparam.code.use import Use
-    from abcparam.code.value import Value
+    from abcparam.emission.lowering.use import Use
+    from abcparam.python_code.value import Value
 
 
 class Pointwise(Operation):

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.polynomials import Polynomial
 from abcparam.calculus.node import Node
 from abcparam.calculus.structure import Largest
-from abcparam.code.nodes import call
+from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.arrangement import Unchanged
-from abcparam.operations.base import REQUIRED, Build, Call, Operands, finite, show
+from abcparam.operations.base import Build, Operands
 from abcparam.operations.convolution import any_batch, slid, slides
-from abcparam.polynomials import Polynomial
-from abcparam.program import Amount, Apply, Shape
-from abcparam.rules import shapes as rules
+from abcparam.program.amounts import Amount, Shape
+from abcparam.program.expressions import Apply
+from abcparam.program.signature import REQUIRED, Call, finite, show
+from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
-    from abcparam.code.use import Use
-    from abcparam.code.value import Value
+    from abcparam.emission.lowering.use import Use
+    from abcparam.python_code.value import Value
 
 UNFOLD = '''\
 def _unfold(image: Tensor, size: int) -> Tensor:

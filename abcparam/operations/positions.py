@@ -7,20 +7,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.polynomials import number
 from abcparam.calculus.linear import Value
 from abcparam.calculus.node import Node, Source
-from abcparam.code.nodes import call
+from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.arrangement import Unchanged
 from abcparam.operations.attention import per_head
-from abcparam.operations.base import REQUIRED, Build, Call, Operands, Operation, finite, show
-from abcparam.polynomials import number
-from abcparam.program import Amount, Apply, Shape
-from abcparam.rules import shapes as rules
+from abcparam.operations.base import Build, Operands, Operation
+from abcparam.program.amounts import Amount, Shape
+from abcparam.program.expressions import Apply
+from abcparam.program.signature import REQUIRED, Call, finite, show
+from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
-    from abcparam.code import value as code
-    from abcparam.code.use import Use
-    from abcparam.polynomials import Polynomial
+    from abcparam.algebra.polynomials import Polynomial
+    from abcparam.emission.lowering.use import Use
+    from abcparam.python_code import value as code
 
 ROPE = '''\
 def _rope(x: Tensor, heads: int, theta: float) -> Tensor:

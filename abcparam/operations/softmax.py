@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 from abcparam.calculus import pointwise as law
 from abcparam.calculus.node import Node
-from abcparam.code.nodes import call
-from abcparam.operations.base import Build, Call, Operands, Operation, finite, show
-from abcparam.program import Shape
-from abcparam.rules import shapes as rules
+from abcparam.diagnostics.rules import shapes as rules
+from abcparam.operations.base import Build, Operands, Operation
+from abcparam.program.amounts import Shape
+from abcparam.program.signature import Call, finite, show
+from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
-    from abcparam.code.use import Use
-    from abcparam.code.value import Value
+    from abcparam.emission.lowering.use import Use
+    from abcparam.python_code.value import Value
 
 
 class Softmax(Operation):

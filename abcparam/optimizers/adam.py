@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from abcparam.optimizers.base import Rule
 
 if TYPE_CHECKING:
+    from abcparam.algebra.sizes import Size
     from abcparam.calculus.parameter import Parameter
-    from abcparam.sizes import Size
 
 
 class Adam(Rule):

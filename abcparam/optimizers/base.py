@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from abcparam.algebra.sizes import Size
     from abcparam.calculus.parameter import Parameter
-    from abcparam.sizes import Size
 
 
 class Rule:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from abcparam.optimizer_text import class_text
 from abcparam.optimizers.base import Rule
+from abcparam.python_code.optimizer_classes import class_text
 
 if TYPE_CHECKING:
+    from abcparam.algebra.sizes import Size
     from abcparam.calculus.parameter import Parameter
-    from abcparam.sizes import Size
 
 
 ORTHOGONAL = '''def _orthogonal(matrix: Tensor, steps: int) -> Tensor:

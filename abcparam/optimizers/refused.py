@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from abcparam.algebra.record import Record
 from abcparam.optimizers.base import Rule
-from abcparam.record import Record
 
 
 class Refusal(Record):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abcparam.optimizer_text import class_text
 from abcparam.optimizers.base import Rule
+from abcparam.python_code.optimizer_classes import class_text
 
 if TYPE_CHECKING:
+    from abcparam.algebra.sizes import Size
     from abcparam.calculus.parameter import Parameter
-    from abcparam.sizes import Size
 
 ROOT = '''def _inverse_root(matrix: Tensor, ridge: float) -> Tensor:
     """`matrix^(-1/4)`, with `ridge` of its largest eigenvalue added to all of them."""

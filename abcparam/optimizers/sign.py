@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from abcparam.optimizer_text import class_text
 from abcparam.optimizers.adam import Adam
+from abcparam.python_code.optimizer_classes import class_text
 
 LION = class_text(
     "Lion",

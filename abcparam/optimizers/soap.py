@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from abcparam.optimizer_text import class_text
 from abcparam.optimizers.adam import Adam
+from abcparam.python_code.optimizer_classes import class_text
 
 ROTATE = '''def _rotate(tensor: Tensor, bases: dict[int, Tensor], back: bool = False) -> Tensor:
     """`tensor` with each of its axes that has a basis in that basis, or back from it."""
@@ -69,7 +69,10 @@ class Soap(Adam):
     """
 
     name = "soap"
-    source = "arXiv 2409.11321, Algorithm 3; its law as Adam's, measured in tests/test_slopes.py"
+    source = (
+        "arXiv 2409.11321, Algorithm 3; its law as Adam's, "
+        "measured in tests/operations/test_slopes.py"
+    )
     torch = "SOAP"
     stacks = False  # it rotates matrices
     helper = f"{ROTATE}\n\n\n{COVARIANCES}\n\n\n{SOAP}"

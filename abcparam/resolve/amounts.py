@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from abcparam import syntax
-from abcparam.diagnostics import Diagnostic
-from abcparam.polynomials import Monomial, Opaque, Polynomial, atom, number, round_up, substituted
-from abcparam.program import Amount, Dim, Hyper
-from abcparam.rules import exponents as rules
+from abcparam.algebra.polynomials import (
+    Monomial,
+    Opaque,
+    Polynomial,
+    atom,
+    number,
+    round_up,
+)
+from abcparam.diagnostics.diagnostic import Diagnostic
+from abcparam.diagnostics.rules import exponents as rules
+from abcparam.language import syntax
+from abcparam.program.amounts import Amount
+from abcparam.program.dims import Dim, Hyper
+from abcparam.program.lengths import at_base
 
 Statics = Mapping[str, Polynomial | bool]
 
@@ -153,9 +162,3 @@ def _joined(op: str, parts: list[syntax.Expression]) -> syntax.Expression:
     for part in parts[1:]:
         result = syntax.Binary(op, result, part)
     return result
-
-
-def at_base(value: Polynomial, dims: Mapping[str, Dim]) -> Polynomial:
-    """The value with every dim that goes to infinity at its base."""
-    bases = {name: number(dim.base or 1) for name, dim in dims.items() if dim.infinite}
-    return substituted(value, bases)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from abcparam import syntax
-from abcparam.diagnostics import Diagnostic, did_you_mean
-from abcparam.rules import exponents as rules
-from abcparam.rules import names as name_rules
+from abcparam.diagnostics.diagnostic import Diagnostic, did_you_mean
+from abcparam.diagnostics.rules import exponents as rules
+from abcparam.diagnostics.rules import names as name_rules
+from abcparam.language import syntax
 
 
 class Quiet(Exception):

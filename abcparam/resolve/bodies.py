@@ -7,75 +7,23 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
-from abcparam import syntax
-from abcparam.diagnostics import Diagnostic, SpecError
-from abcparam.operations.base import show
-from abcparam.polynomials import atom
-from abcparam.program import (
-    Amount,
-    Assign,
-    Expression,
-    Give,
-    Loop,
-    Module,
-    Read,
-    Shape,
-    Statement,
-    Tensor,
-    Weight,
-)
-from abcparam.record import Record, replace
+from abcparam.algebra.polynomials import atom
+from abcparam.algebra.record import replace
+from abcparam.diagnostics.rules import exponents as rules
+from abcparam.diagnostics.rules import shapes as shape_rules
+from abcparam.diagnostics.source import Span
+from abcparam.language import syntax
+from abcparam.program.amounts import Amount, Shape
+from abcparam.program.expressions import Assign, Expression, Give, Loop, Read, Statement, Weight
+from abcparam.program.model import Module
+from abcparam.program.signature import show
 from abcparam.resolve.amounts import NotStatic, Statics
 from abcparam.resolve.arguments import Quiet
 from abcparam.resolve.calls import Copies
 from abcparam.resolve.names import snake_case
-from abcparam.resolve.tensors import Globals, resolve_tensor
+from abcparam.resolve.tensors import resolve_tensor
 from abcparam.resolve.values import Values, wrong_count
-from abcparam.rules import exponents as rules
-from abcparam.rules import shapes as shape_rules
-from abcparam.source import Span
-
-MOST_INSTANCES = 10_000
-MOST_LEVELS = 32
-
-
-class World:
-    """What elaboration fills in, the tensors by path, and the blocks that it draws on."""
-
-    def __init__(self, globals: Globals, blocks: Mapping[str, syntax.Block]) -> None:
-        self.globals = globals
-        self.blocks = blocks
-        self.tensors: dict[str, Tensor] = {}
-        self.gains: set[str] = set()  # tensors used as the gain of a norm
-        self.instances = 0
-
-    def enter(self, span: Span, path: str) -> None:
-        """Counts a module; refuses blocks that call blocks that call blocks, without end."""
-        self.instances += 1
-        too_deep = path.count(".") >= MOST_LEVELS
-        if too_deep or self.instances > MOST_INSTANCES:
-            most = f"{MOST_INSTANCES:,} instances of blocks"
-            if too_deep:
-                most = f"{MOST_LEVELS} levels of blocks inside blocks"
-            diagnostic = rules.TooLarge.at(span, what=f"`{path.rpartition('.')[2]}`", most=most)
-            raise SpecError(self.globals.collector.source, [diagnostic])
-
-    def report(self, diagnostic: Diagnostic) -> None:
-        self.globals.collector.add(diagnostic)
-
-
-class Local(Record):
-    """What is known of a local name; `shapes` None where an error hides it."""
-
-    shape: Shape | None
-    integer: bool = False
-
-
-class Instance(Record):
-    """A module that can be called again, and what it takes and gives."""
-
-    module: Module
-    shapes: tuple[Shape, ...]
+from abcparam.resolve.world import Instance, Local, World
 
 
 class Body:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from abcparam import syntax
+from abcparam.algebra.polynomials import ONE, number
+from abcparam.algebra.record import Record
+from abcparam.diagnostics.rules import exponents as rules
+from abcparam.diagnostics.rules import shapes as shape_rules
+from abcparam.language import syntax
 from abcparam.operations import operations
-from abcparam.operations.base import REQUIRED, Operation, show
-from abcparam.polynomials import ONE, number
-from abcparam.program import Amount, Expression, Invoke, Read, Setting, Shape, Weight
-from abcparam.record import Record
+from abcparam.operations.base import Operation
+from abcparam.program.amounts import Amount, Setting, Shape
+from abcparam.program.expressions import Expression, Invoke, Read, Weight
+from abcparam.program.signature import REQUIRED, show
 from abcparam.resolve.arguments import Quiet, arguments
-from abcparam.rules import exponents as rules
-from abcparam.rules import shapes as shape_rules
 
 if TYPE_CHECKING:
     from abcparam.resolve.values import Values
@@ -111,7 +113,7 @@ class Calls:
         return self.body.amounts.amount(value)
 
     def _again(self, call: syntax.Call, instance: object, outer: bool) -> Expression:
-        from abcparam.resolve.bodies import Instance
+        from abcparam.resolve.world import Instance
 
         assert isinstance(instance, Instance)
         module = instance.module

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from abcparam import syntax
-from abcparam.diagnostics import Collector
-from abcparam.polynomials import Polynomial, atom, growth
-from abcparam.program import Dim, Hyper
+from abcparam.algebra.polynomials import Polynomial, atom, growth
+from abcparam.diagnostics.diagnostic import Collector
+from abcparam.diagnostics.rules import exponents as rules
+from abcparam.diagnostics.source import Span
+from abcparam.language import syntax
+from abcparam.program.dims import Dim, Hyper
 from abcparam.resolve.amounts import Amounts, NotStatic
 from abcparam.resolve.names import bounds
-from abcparam.rules import exponents as rules
-from abcparam.source import Span
 
 
 def resolve_dims(spec: syntax.Spec, collector: Collector) -> dict[str, Dim]:

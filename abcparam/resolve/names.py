@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from abcparam import syntax
-from abcparam.diagnostics import Collector, Rule, did_you_mean
-from abcparam.names import owner
+from abcparam.diagnostics.diagnostic import Collector, Rule, did_you_mean
+from abcparam.diagnostics.rules import exponents as rules_of_exponents
+from abcparam.diagnostics.rules import names as rules
+from abcparam.diagnostics.source import START, Span
+from abcparam.language import syntax
+from abcparam.language.printer import written
 from abcparam.operations import operations
-from abcparam.rules import exponents as rules_of_exponents
-from abcparam.rules import names as rules
-from abcparam.source import START, Span
-from abcparam.written import written
+from abcparam.program.reserved_names import owner
 
 AMOUNT_FUNCTIONS = {"round_up": 2, "base": 1, "sqrt": 1}
 RECURRENCES = frozenset({"mamba", "ssm", "selective_scan", "associative_scan"})  # have no law

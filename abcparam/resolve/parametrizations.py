@@ -8,16 +8,17 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import chain
 
-from abcparam import syntax
-from abcparam.diagnostics import Collector, SpecError, did_you_mean
+from abcparam.algebra.record import Record, replace
+from abcparam.diagnostics.diagnostic import Collector, SpecError, did_you_mean
+from abcparam.diagnostics.rules import exponents as rules
+from abcparam.diagnostics.rules import names as name_rules
+from abcparam.diagnostics.source import Span
+from abcparam.language import syntax
+from abcparam.language.parser import parse
+from abcparam.language.reader import read
 from abcparam.optimizers import optimizers as known_optimizers
-from abcparam.parse import parse, read
-from abcparam.record import Record, replace
+from abcparam.resolve.keywords import ROLES, check_words
 from abcparam.resolve.selectors import Selectors, dotted, trainers
-from abcparam.resolve.words import ROLES, check_words
-from abcparam.rules import exponents as rules
-from abcparam.rules import names as name_rules
-from abcparam.source import Span
 
 RoleSettings = Mapping[str, Mapping[str, syntax.Setting]]
 

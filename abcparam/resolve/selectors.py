@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from abcparam import syntax
-from abcparam.resolve.words import ROLES
+from abcparam.language import syntax
+from abcparam.resolve.keywords import ROLES
 
 Selectors = Sequence[tuple[str, ...]]  # of each optimizer; none: it takes the rest
 

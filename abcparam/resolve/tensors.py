@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 
-from abcparam import syntax
-from abcparam.diagnostics import Collector
-from abcparam.operations.base import show
-from abcparam.polynomials import ONE, Polynomial, growth, number, product
-from abcparam.program import OWN, Affine, Amount, Dim, Hyper, Init, Shape, Tensor, order_of
-from abcparam.record import Record, field
-from abcparam.resolve.amounts import Amounts, NotStatic, Statics, at_base
+from abcparam.algebra.exponents import Affine
+from abcparam.algebra.polynomials import ONE, Polynomial, growth, number, product
+from abcparam.algebra.record import Record, field
+from abcparam.diagnostics.diagnostic import Collector
+from abcparam.diagnostics.rules import exponents as rules
+from abcparam.diagnostics.rules import shapes as shape_rules
+from abcparam.diagnostics.rules.shapes import RoleContradictsShape
+from abcparam.diagnostics.source import Span
+from abcparam.language import syntax
+from abcparam.program.amounts import Amount, Shape
+from abcparam.program.dims import Dim, Hyper, order_of
+from abcparam.program.lengths import at_base
+from abcparam.program.signature import show
+from abcparam.program.tensors import OWN, Init, Tensor
+from abcparam.resolve.amounts import Amounts, NotStatic, Statics
 from abcparam.resolve.names import INITS
 from abcparam.resolve.parametrizations import Parametrization, by_key
-from abcparam.rules import exponents as rules
-from abcparam.rules import shapes as shape_rules
-from abcparam.rules.shapes import RoleContradictsShape
-from abcparam.source import Span
 
 Exponents = dict[str, dict[str, Affine]]
 INHERITED = Amount(syntax.Name("lr"), ONE)  # a learning rate still to be taken from the optimizer

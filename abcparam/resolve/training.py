@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from abcparam import syntax
-from abcparam.diagnostics import Diagnostic, did_you_mean
+from abcparam.algebra.polynomials import number
+from abcparam.algebra.record import Record, replace
+from abcparam.diagnostics.diagnostic import Diagnostic, did_you_mean
+from abcparam.diagnostics.rules import exponents as rules
+from abcparam.diagnostics.rules import names as name_rules
+from abcparam.diagnostics.rules import training as training_rules
+from abcparam.diagnostics.source import START, Span
+from abcparam.language import syntax
 from abcparam.optimizers import optimizers
-from abcparam.polynomials import number
-from abcparam.program import Amount, Init, Loss, Optimizer, Setting, Tensor
-from abcparam.record import Record, replace
+from abcparam.program.amounts import Amount, Setting
+from abcparam.program.model import Loss, Optimizer
+from abcparam.program.tensors import Init, Tensor
 from abcparam.resolve.amounts import NotStatic
+from abcparam.resolve.keywords import ROLES, hyphenated
 from abcparam.resolve.selectors import dotted, selects, trainers
 from abcparam.resolve.tensors import INHERITED, Globals, positive
-from abcparam.resolve.words import ROLES, hyphenated
-from abcparam.rules import exponents as rules
-from abcparam.rules import names as name_rules
-from abcparam.rules import training as training_rules
-from abcparam.source import START, Span
 
 
 def resolve_optimizers(world: Globals, spec: syntax.Spec) -> tuple[Optimizer, ...]:

@@ -6,25 +6,19 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from abcparam import syntax
-from abcparam.diagnostics import Diagnostic
+from abcparam.algebra.record import replace
+from abcparam.diagnostics.diagnostic import Diagnostic
+from abcparam.diagnostics.rules import exponents as rules
+from abcparam.diagnostics.rules import shapes as shape_rules
+from abcparam.diagnostics.source import Span
+from abcparam.language import syntax
 from abcparam.operations import operations
-from abcparam.operations.base import Call, Operation, Refused, show
-from abcparam.program import (
-    Amount,
-    Apply,
-    Expression,
-    Read,
-    Setting,
-    Weight,
-    map_shape,
-)
-from abcparam.record import replace
+from abcparam.operations.base import Operation
+from abcparam.program.amounts import Amount, Setting
+from abcparam.program.expressions import Apply, Expression, Read, Weight, map_shape
+from abcparam.program.signature import Call, Refused, show
 from abcparam.resolve.arguments import Quiet
 from abcparam.resolve.calls import Calls
-from abcparam.rules import exponents as rules
-from abcparam.rules import shapes as shape_rules
-from abcparam.source import Span
 
 if TYPE_CHECKING:
     from abcparam.resolve.bodies import Body

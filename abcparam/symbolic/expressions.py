@@ -7,10 +7,11 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from abcparam.sizes import Size
+from abcparam.algebra.sizes import Size
 
 if TYPE_CHECKING:
-    from abcparam.symbolic.forms import Forms, SymbolicSize
+    from abcparam.symbolic.constraints import Forms
+    from abcparam.symbolic.sizes import SymbolicSize
 
 
 @lru_cache(maxsize=1)

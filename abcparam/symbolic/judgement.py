@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+from abcparam.algebra.record import Record, replace
+from abcparam.analysis.judge import Judgement, TensorLaw, tensor_laws
 from abcparam.calculus.parameter import Parameter
-from abcparam.judge import Judgement, TensorLaw, tensor_laws
-from abcparam.program import VERDICTS, Program
-from abcparam.record import Record, replace
-from abcparam.symbolic.derivation import Derivation, NeverStable, derive_cases
-from abcparam.symbolic.linear import Condition, Some, negation
-from abcparam.symbolic.premises import Premises
+from abcparam.program.model import Program
+from abcparam.program.vocabulary import VERDICTS
+from abcparam.symbolic.constraints import Condition, Some, negation
+from abcparam.symbolic.derive.derivation import Derivation, NeverStable, derive_cases
 from abcparam.symbolic.regions import Region, region_of, regions_of
+from abcparam.symbolic.solver import Premises
 from abcparam.symbolic.verdicts import Verdicts, verdicts_of
 
 

@@ -13,9 +13,9 @@ from itertools import permutations, product
 from math import gcd, lcm
 from typing import Any
 
-from abcparam.program import VERDICTS
-from abcparam.record import Record
-from abcparam.symbolic.linear import (
+from abcparam.algebra.record import Record
+from abcparam.program.vocabulary import VERDICTS
+from abcparam.symbolic.constraints import (
     ALWAYS,
     All,
     Condition,
@@ -27,7 +27,7 @@ from abcparam.symbolic.linear import (
     opposite,
     subtract,
 )
-from abcparam.symbolic.premises import Premises, Unproved
+from abcparam.symbolic.solver import Premises, Unproved
 from abcparam.symbolic.text import row_text
 from abcparam.symbolic.verdicts import Verdicts
 

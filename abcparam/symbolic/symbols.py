@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from abcparam.program import OWN, Affine, Program, Tensor, key_of, letter_and_dim, with_exponent
-from abcparam.record import Record, replace
-from abcparam.source import START, Span
+from abcparam.algebra.exponents import Affine
+from abcparam.algebra.record import Record, replace
+from abcparam.diagnostics.source import START, Span
+from abcparam.program.model import Program
+from abcparam.program.tensors import OWN, Tensor, key_of, letter_and_dim, with_exponent
 
 LETTERS = "abc"
 OPEN = "?"  # the first character of an unknown's name

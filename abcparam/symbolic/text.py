@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from abcparam.symbolic.linear import opposite
+from abcparam.symbolic.constraints import opposite
 
 if TYPE_CHECKING:
-    from abcparam.symbolic.forms import Forms, SymbolicSize
-    from abcparam.symbolic.linear import Order, Row
+    from abcparam.symbolic.constraints import Forms, Order, Row
+    from abcparam.symbolic.sizes import SymbolicSize
 
 
 class Notation(NamedTuple):

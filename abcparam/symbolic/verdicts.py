@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from abcparam.calculus.graph import Graph
+from abcparam.algebra.record import Record
+from abcparam.analysis.graph import Graph
+from abcparam.analysis.judge import bound, features_of, nonlinear_inputs
+from abcparam.analysis.trace import label
 from abcparam.calculus.linear import Linear as Map
 from abcparam.calculus.node import Node
-from abcparam.calculus.trace import label
-from abcparam.judge import bound, features_of, nonlinear_inputs
-from abcparam.record import Record
-from abcparam.symbolic.derivation import Derivation, Requirement
-from abcparam.symbolic.forms import SymbolicSize
-from abcparam.symbolic.linear import ALWAYS, NEVER, All, Condition, Some, negation
+from abcparam.symbolic.constraints import ALWAYS, NEVER, All, Condition, Some, negation
+from abcparam.symbolic.derive.derivation import Derivation, Requirement
+from abcparam.symbolic.sizes import SymbolicSize
 
 
 class Verdicts(Record):

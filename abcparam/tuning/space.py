@@ -8,16 +8,17 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
-from abcparam import syntax
-from abcparam.diagnostics import SpecError, did_you_mean
-from abcparam.program import Hyper, Program
-from abcparam.record import Record
+from abcparam.algebra.record import Record
+from abcparam.diagnostics.diagnostic import SpecError, did_you_mean
+from abcparam.diagnostics.rules.names import UnknownWord
+from abcparam.diagnostics.rules.tuning import BadAxis, NoRange
+from abcparam.diagnostics.source import START
+from abcparam.language import syntax
+from abcparam.program.dims import Hyper
+from abcparam.program.model import Program
 from abcparam.resolve.amounts import Amounts
 from abcparam.resolve.names import bounds
-from abcparam.rules.names import UnknownWord
-from abcparam.rules.tuning import BadAxis, NoRange
-from abcparam.source import START
-from abcparam.tuning.courses import COURSES, course
+from abcparam.tuning.schedules import COURSES, course
 
 SETTINGS = ("steps", "batch")  # of training; a dim or hyper of that name comes first, as it
 SCHEDULE = "schedule"  # does here

@@ -15,14 +15,14 @@ from fractions import Fraction
 from math import ceil
 from typing import Any
 
-from abcparam.diagnostics import SpecError
-from abcparam.program import Program
-from abcparam.record import Record
-from abcparam.rules.tuning import NoStore
+from abcparam.algebra.record import Record
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules.tuning import NoStore
+from abcparam.program.model import Program
 from abcparam.tuning.choices import OPTUNA
 from abcparam.tuning.space import Axis, Point, Value, is_tuned
 from abcparam.tuning.trials import Result, Trial, Wish, missing, sizes_of, trial_at
-from abcparam.tuning.work import WAIT, Work
+from abcparam.tuning.workers.scheduler import WAIT, Work
 
 TOGETHER = 8  # points at most that are asked for before the last ones are told
 BEAT, DEAD = 15.0, 600.0  # seconds: how often who is at a point on another machine says so

@@ -8,26 +8,18 @@ from contextlib import closing
 from fractions import Fraction
 from typing import Any
 
-from abcparam.bind import require_no_unknowns, require_numbers
-from abcparam.driver import load
-from abcparam.fingerprint import mark_of
-from abcparam.program import Program
-from abcparam.record import Record
-from abcparam.source import Source
+from abcparam.algebra.record import Record
+from abcparam.diagnostics.source import Source
+from abcparam.program.binding import require_no_unknowns, require_numbers
+from abcparam.program.fingerprint import mark_of
+from abcparam.program.model import Program
 from abcparam.tuning.choices import HELD_OUT, RANDOM
-from abcparam.tuning.crews import data_of
-from abcparam.tuning.ranks import require_ranks, require_shares
 from abcparam.tuning.space import SCHEDULE, Axis, Value, at_end, axes_of, is_tuned
-from abcparam.tuning.trials import (
-    Result,
-    Trial,
-    Wish,
-    numbers,
-    programs_of,
-    split,
-    trials_of,
-)
-from abcparam.tuning.work import Progress, Work
+from abcparam.tuning.trials import Result, Trial, Wish, numbers, programs_of, split, trials_of
+from abcparam.tuning.workers.part import data_of
+from abcparam.tuning.workers.ranks import require_ranks, require_shares
+from abcparam.tuning.workers.scheduler import Progress, Work
+from abcparam.verdict.check import load
 
 Hypers = tuple[tuple[str, Value], ...]
 

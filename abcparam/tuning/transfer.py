@@ -7,25 +7,27 @@ from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from abcparam import syntax
-from abcparam.bind import bind, require_no_unknowns, require_numbers
-from abcparam.diagnostics import SpecError
-from abcparam.driver import emit_program, explained, judged, load
-from abcparam.fingerprint import mark_of
-from abcparam.program import Apply, Program
-from abcparam.record import Record
-from abcparam.report import Report
-from abcparam.rules.tuning import NothingConverged, NotMaximal, OtherSpec
-from abcparam.source import START, Source
+from abcparam.algebra.record import Record
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules.tuning import NothingConverged, NotMaximal, OtherSpec
+from abcparam.diagnostics.source import START, Source
+from abcparam.language import syntax
+from abcparam.pipeline import emit_program
+from abcparam.program.binding import bind, require_no_unknowns, require_numbers
+from abcparam.program.expressions import Apply
+from abcparam.program.fingerprint import mark_of
+from abcparam.program.model import Program
 from abcparam.tuning.choices import HELD_OUT
-from abcparam.tuning.crews import data_of
 from abcparam.tuning.space import axes_of
 from abcparam.tuning.sweep import Swept, sweep_source
 from abcparam.tuning.trials import Wish, in_json, require_sizes, trials_of
-from abcparam.tuning.work import Progress
+from abcparam.tuning.workers.part import data_of
+from abcparam.tuning.workers.scheduler import Progress
+from abcparam.verdict.check import explained, judged, load
+from abcparam.verdict.report import Report
 
 if TYPE_CHECKING:
-    from abcparam.tuning.cost import Cost
+    from abcparam.tuning.train.cost import Cost
 
 Values = Mapping[str, Fraction]
 WARNED = ("P0602", "P0603", "P0604")  # warnings of a check: what depends on the width after all
@@ -183,8 +185,8 @@ def _costs(source: Source, target: Program, order: Order) -> Costs:
 
 
 def _cost(program: Program, wish: Wish, steps: int, batch: int) -> Cost:
-    from abcparam.tuning.cost import cost_of
-    from abcparam.tuning.training import job_of
+    from abcparam.tuning.train.cost import cost_of
+    from abcparam.tuning.train.training import job_of
 
     code = emit_program(judged(program))
     job = job_of(program, code, data_of(wish), steps=steps, batch=batch)

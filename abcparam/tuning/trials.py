@@ -8,17 +8,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abcparam.bind import bind
-from abcparam.diagnostics import SpecError
-from abcparam.driver import judged, load
-from abcparam.program import Program
-from abcparam.record import Record
-from abcparam.reparametrized import Unwritten, in_form
-from abcparam.report import Report
-from abcparam.rules.tuning import NoParametrization, NoSize, NotInstalled
-from abcparam.source import START, Source
+from abcparam.algebra.record import Record
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules.tuning import NoParametrization, NoSize, NotInstalled
+from abcparam.diagnostics.source import START, Source
+from abcparam.editing.parametrization import Unwritten, in_form
+from abcparam.program.binding import bind
+from abcparam.program.model import Program
 from abcparam.tuning.choices import RANDOM, TRAINING
-from abcparam.tuning.courses import CONSTANT, course
+from abcparam.tuning.schedules import CONSTANT, course
 from abcparam.tuning.space import (
     SCHEDULE,
     SETTINGS,
@@ -29,9 +27,11 @@ from abcparam.tuning.space import (
     is_tuned,
     random_points,
 )
+from abcparam.verdict.check import judged, load
+from abcparam.verdict.report import Report
 
 if TYPE_CHECKING:
-    from abcparam.batches.base import Data
+    from abcparam.data.batch import Data
 
 AS_WRITTEN = ""  # the form of the spec's own parametrization
 Tick = Callable[[int], None]  # so many steps of training are done

@@ -15,14 +15,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from abcparam.batches.named import data_named
-from abcparam.coordinates.laws import CHANGE
-from abcparam.coordinates.measuring import Probe, Setting
-from abcparam.coordinates.store import Sizes, Store
-from abcparam.driver import judged, load
-from abcparam.pictures import new_figure
-from abcparam.reparametrized import in_form
-from abcparam.source import Source
+from abcparam.coord_check.laws import CHANGE
+from abcparam.coord_check.measure.measuring import Probe, Setting
+from abcparam.coord_check.measure.store import Sizes, Store
+from abcparam.data.named import data_named
+from abcparam.diagnostics.source import Source
+from abcparam.editing.parametrization import in_form
+from abcparam.presentation.figures import new_figure
+from abcparam.verdict.check import judged, load
 from examples.reproduce.optima import FORMS
 from examples.reproduce.scripts import asked, options, report
 

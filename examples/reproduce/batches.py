@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from abcparam.batches.synthetic import TASK, Grammar
+from abcparam.data.synthetic import TASK, Grammar
 from examples.train_images import FOLDERS, Split, fashion_mnist
 
 Batch = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]  # inputs, targets

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import abcparam
-from abcparam.files import write_atomically
-from abcparam.pictures import new_figure, write_picture
+from abcparam.presentation.figures import new_figure, write_picture
+from abcparam.storage.atomic import write_atomically
+from abcparam.tuning.output.text import cell_name, render_csv
 from abcparam.tuning.sweep import Cell, Swept
-from abcparam.tuning.text import cell_name, render_csv
 from examples.reproduce.optima import FORMS, powers
 from examples.reproduce.scripts import asked, options
 

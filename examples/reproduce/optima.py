@@ -9,11 +9,11 @@ import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from abcparam.files import write_atomically
-from abcparam.tuning.plots import plot
+from abcparam.storage.atomic import write_atomically
+from abcparam.tuning.output.plots import plot
+from abcparam.tuning.output.text import render_csv, value_text
 from abcparam.tuning.space import Value
 from abcparam.tuning.sweep import Swept
-from abcparam.tuning.text import render_csv, value_text
 
 FORMS = ("mup", "sp")
 MARGIN = 1.02  # a loss that is so many times another is worse; less is noise

@@ -20,14 +20,15 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import abcparam
-from abcparam.batches.named import data_named
-from abcparam.batches.synthetic import Synthetic
-from abcparam.driver import emit_program, judged, load
-from abcparam.parse import read
-from abcparam.pictures import new_figure
-from abcparam.tuning.cost import cost_of
+from abcparam.data.named import data_named
+from abcparam.data.synthetic import Synthetic
+from abcparam.language.reader import read
+from abcparam.pipeline import emit_program
+from abcparam.presentation.figures import new_figure
 from abcparam.tuning.sweep import Swept
-from abcparam.tuning.training import job_of
+from abcparam.tuning.train.cost import cost_of
+from abcparam.tuning.train.training import job_of
+from abcparam.verdict.check import judged, load
 from examples.reproduce.optima import FORMS
 from examples.reproduce.scripts import asked, options, report
 

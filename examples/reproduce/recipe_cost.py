@@ -16,13 +16,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from abcparam.batches.random import Random
-from abcparam.driver import emit_program, judged, load
-from abcparam.kept import Kept
-from abcparam.parse import read
-from abcparam.pictures import new_figure
-from abcparam.tuning.cost import cost_of
-from abcparam.tuning.training import job_of
+from abcparam.data.random import Random
+from abcparam.language.reader import read
+from abcparam.pipeline import emit_program
+from abcparam.presentation.figures import new_figure
+from abcparam.storage.run_cache import Kept
+from abcparam.tuning.train.cost import cost_of
+from abcparam.tuning.train.training import job_of
+from abcparam.verdict.check import judged, load
 from examples.reproduce.scripts import asked, options, report
 
 SPECS = Path(__file__).parents[1]

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import abcparam
-from abcparam.files import write_atomically
-from abcparam.pictures import new_figure
-from abcparam.source import Source
+from abcparam.diagnostics.source import Source
+from abcparam.presentation.figures import new_figure
+from abcparam.storage.atomic import write_atomically
 from abcparam.tuning.choices import HELD_OUT, TRAINING
+from abcparam.tuning.output.text import render_csv
 from abcparam.tuning.sweep import Swept
-from abcparam.tuning.text import render_csv
 from abcparam.tuning.trials import AS_WRITTEN
 from examples.reproduce.batches import fashion, images, masked
 from examples.reproduce.optima import Curve, best, curves, drift, powers, violations

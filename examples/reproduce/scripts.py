@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from abcparam.files import write_atomically
-from abcparam.pictures import write_picture
+from abcparam.presentation.figures import write_picture
+from abcparam.storage.atomic import write_atomically
 
 
 def options(about: str, folder: str) -> argparse.ArgumentParser:

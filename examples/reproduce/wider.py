@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import abcparam
-from abcparam.record import replace
+from abcparam.algebra.record import replace
 from abcparam.tuning.choices import HELD_OUT
 from examples.reproduce.optima import FORMS, powers, write
 from examples.reproduce.scripts import asked, options

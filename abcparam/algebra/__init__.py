@@ -1,0 +1,1 @@
+"""Exact arithmetic of exponents: sizes, formulas of lengths, records."""

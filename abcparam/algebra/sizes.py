@@ -1,0 +1,210 @@
+"""Sizes: the exponents of typical coordinates, a max-plus semiring over the growth dims.
+
+A quantity of size `e` has RMS of order `n^e`. Products of quantities add sizes, sums take the
+largest; exact zero has size -inf. With several growth dims an exponent is a vector. Vectors are
+compared by their total rate within each group of dims that go to infinity together, the first limit
+most significant; vectors that tie are all kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from math import inf, lcm
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from abcparam.algebra.exponents import Affine
+
+Vector = tuple[int, ...]
+
+
+class Space:
+    """The growth dims of a program, with the common denominator in which all its exponents are
+    whole.
+    """
+
+    follows = True  # whether sizes can be compared, and so directions of changes followed
+
+    def __init__(self, dims: Mapping[str, tuple[int, Fraction]], denominators: set[int]) -> None:
+        """`dims` maps each growth dim to its group (0 is the first limit) and its rate."""
+        self.names = tuple(dims)
+        self.unit = 8 * lcm(1, *denominators, *(rate.denominator for _, rate in dims.values()))
+        self.groups = sorted({group for group, _ in dims.values()})
+        scale = lcm(1, *(rate.denominator for _, rate in dims.values()))
+        self._weights = tuple(
+            tuple(int(rate * scale) if group == g else 0 for group, rate in dims.values())
+            for g in self.groups
+        )
+        self._plain = len(self.names) == 1 and self._weights == ((1,),)
+        self._single: dict[Vector, Size] = {}
+        self.nought = Size(self, (tuple(0 for _ in dims),))
+        self.zero = Size(self, (), (-inf,) * max(1, len(self.groups)))
+        self.unbounded = Size(self, (), (inf,) * max(1, len(self.groups)))
+
+    def key(self, vector: Vector) -> tuple[float, ...]:
+        if self._plain:
+            return vector
+        return tuple(
+            sum(w * v for w, v in zip(ws, vector, strict=True)) for ws in self._weights
+        ) or (0,)
+
+    def size(self, exponents: Mapping[str, Fraction]) -> Size:
+        """The size with these exponents, the others 0."""
+        vector = tuple(self._whole(exponents.get(name, Fraction(0))) for name in self.names)
+        return Size(self, (vector,))
+
+    def single(self, exponents: Sequence[int]) -> Size:
+        """The size of one vector; made once, as few are ever needed."""
+        vector = tuple(exponents)
+        found = self._single.get(vector)
+        if found is None:
+            found = self._single[vector] = Size(self, (vector,))
+        return found
+
+    def exponent(self, exponents: Mapping[str, Affine]) -> Size:
+        """The size with these exponents, which hold no symbols."""
+        return self.size({name: affine.constant for name, affine in exponents.items()})
+
+    def _whole(self, exponent: Fraction) -> int:
+        scaled = exponent * self.unit
+        if scaled.denominator != 1:
+            raise ValueError(f"exponent {exponent} is not a multiple of 1/{self.unit}")
+        return scaled.numerator
+
+
+class Size:
+    """An exponent, or `-inf` for exact zero, or `inf` for no bound. Ordered by growth; ties compare
+    equal.
+    """
+
+    __slots__ = ("key", "space", "vectors")
+
+    def __init__(
+        self, space: Space, vectors: tuple[Vector, ...], key: tuple[float, ...] | None = None
+    ) -> None:
+        self.space = space
+        self.vectors = vectors
+        self.key = space.key(vectors[0]) if key is None else key
+
+    def __add__(self, other: Size) -> Size:
+        left, right = self.vectors, other.vectors
+        if len(left) == len(right) == 1:
+            return self.space.single([x + y for x, y in zip(left[0], right[0], strict=True)])
+        if not left or not right:
+            return self._improper(other)
+        return _tied(
+            self.space,
+            {tuple(x + y for x, y in zip(v, w, strict=True)) for v in left for w in right},
+        )
+
+    def _improper(self, other: Size) -> Size:
+        """-inf absorbs everything: nought times anything is nought."""
+        zero = self.space.zero
+        return zero if zero.key in (self.key, other.key) else self.space.unbounded
+
+    def __neg__(self) -> Size:
+        if not self.vectors:
+            return self.space.zero if self.key > self.space.zero.key else self.space.unbounded
+        return Size(self.space, tuple(sorted(tuple(-x for x in v) for v in self.vectors)))
+
+    def __sub__(self, other: Size) -> Size:
+        left, right = self.vectors, other.vectors
+        if len(left) == len(right) == 1:  # as below, in one step
+            return self.space.single([x - y for x, y in zip(left[0], right[0], strict=True)])
+        return self + -other
+
+    def half(self) -> Size:
+        """Half of it: the central limit."""
+        if len(self.vectors) == 1:
+            return self.space.single([x // 2 for x in self.vectors[0]])
+        if not self.vectors:
+            return self
+        return Size(self.space, tuple(tuple(x // 2 for x in v) for v in self.vectors))
+
+    def __or__(self, other: Size) -> Size:
+        """The larger: the size of a sum."""
+        mine, theirs = self.key, other.key
+        if mine > theirs:
+            return self
+        if mine < theirs:
+            return other
+        if self.vectors == other.vectors:
+            return self
+        return _tied(self.space, {*self.vectors, *other.vectors})
+
+    def __and__(self, other: Size) -> Size:
+        """The smaller: a bound."""
+        return self if self.key <= other.key else other
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Size) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __lt__(self, other: Size) -> bool:
+        return self.key < other.key
+
+    def __le__(self, other: Size) -> bool:
+        return self.key <= other.key
+
+    def __gt__(self, other: Size) -> bool:
+        return self.key > other.key
+
+    def __ge__(self, other: Size) -> bool:
+        return self.key >= other.key
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether the quantity is exactly zero."""
+        return self.key[0] == -inf
+
+    @property
+    def is_bound(self) -> bool:
+        return self.key[0] != inf
+
+    def exponents(self) -> dict[str, Fraction]:
+        """The exponents by growth dim, every one of them; of several that tie, the first."""
+        names, unit = self.space.names, self.space.unit
+        return {n: Fraction(x, unit) for n, x in zip(names, self.vectors[0], strict=True)}
+
+    def to_dict(self) -> dict[str, str]:
+        """The exponents as exact strings, `-inf` for exact zero."""
+        if not self.vectors:
+            return {name: str(self.key[0]) for name in self.space.names}
+        return {name: str(value) for name, value in self.exponents().items()}
+
+    def law(self) -> str:
+        """As a law that sympy can read: `1`, `width**(1/2)`, `0`; the first of several that tie."""
+        if not self.vectors:
+            return "0" if self.is_zero else "oo"
+        powers = [f"{n}**({e})" if e != 1 else n for n, e in self.exponents().items() if e]
+        return "*".join(powers) or "1"
+
+    def __str__(self) -> str:
+        """As a law: `1`, `width^(1/2)`, `0`; ties are joined by `~`."""
+        if not self.vectors:
+            return "0" if self.is_zero else "unbounded"
+        unit = self.space.unit
+        return " ~ ".join(_law(self.space.names, v, unit) for v in self.vectors)
+
+    __repr__ = __str__
+
+
+def _tied(space: Space, vectors: set[Vector]) -> Size:
+    top = max(space.key(v) for v in vectors)
+    kept = tuple(sorted((v for v in vectors if space.key(v) == top), reverse=True))
+    return Size(space, kept[:8])
+
+
+def _law(names: tuple[str, ...], vector: Vector, unit: int) -> str:
+    factors = [power(name, Fraction(x, unit)) for name, x in zip(names, vector, strict=True) if x]
+    return " * ".join(factors) or "1"
+
+
+def power(name: str, exponent: Fraction) -> str:
+    """`width`, `width^-1`, `width^(1/2)`: an exponent as people and the language write it."""
+    if exponent == 1:
+        return name
+    return f"{name}^{exponent}" if exponent.denominator == 1 else f"{name}^({exponent})"

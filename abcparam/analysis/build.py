@@ -1,0 +1,336 @@
+"""From a program to its graph: blocks inlined, repeats unrolled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import cache
+
+from abcparam.algebra.exponents import Affine
+from abcparam.algebra.polynomials import Polynomial, growth, leading_growth, product
+from abcparam.algebra.sizes import Size, Space
+from abcparam.analysis.graph import Graph
+from abcparam.calculus.linear import Value
+from abcparam.calculus.node import Context, Node, Source
+from abcparam.calculus.parameter import Parameter
+from abcparam.calculus.stream import Enter, Leave
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules import exponents as rules
+from abcparam.operations.base import Build, Operands
+from abcparam.program.amounts import Amount, Shape
+from abcparam.program.expressions import (
+    Apply,
+    Assign,
+    Expression,
+    Give,
+    Invoke,
+    Loop,
+    Read,
+    Weight,
+    map_shape,
+)
+from abcparam.program.model import Module, Program
+from abcparam.program.signature import Call
+from abcparam.program.tensors import OWN, Tensor
+
+MOST_NODES = 300_000  # half a minute's work
+
+
+def build_graph(program: Program, space: Space | None = None) -> Graph:
+    """The graph of the program at no particular width; `space` is where its sizes live."""
+    return Builder(program, space or space_of(program)).run()
+
+
+def space_of(program: Program, kind: type[Space] = Space) -> Space:
+    """The growth dims of a program, with a denominator for every exponent that it uses."""
+    dims = {
+        d.name: (d.group, d.rate) for d in program.dims.values() if d.infinite and not d.derived
+    }
+    denominators = {1}
+    for tensor in program.tensors.values():
+        for letter in tensor.exponents.values():
+            denominators |= {affine.constant.denominator for affine in letter.values()}
+    for value in program.expressions():
+        if isinstance(value, Apply):
+            denominators |= _of_settings(value.settings)
+    for optimizer in program.optimizers:
+        denominators |= _of_settings(optimizer.settings)
+    return kind(dims, denominators)
+
+
+def _of_settings(settings: Mapping[str, object]) -> set[int]:
+    amounts = [s for s in settings.values() if isinstance(s, Amount)]
+    return {p.denominator for s in amounts for monomial, _ in s.value.terms for _, p in monomial}
+
+
+class Builder:
+    """Builds the graph; a subclass may give lengths and tensors other sizes."""
+
+    def __init__(self, program: Program, space: Space) -> None:
+        self.program = program
+        self.space = space
+        follows = space.follows and program.alignment == "tensor-programs"
+        self.context = Context(
+            space.nought, space.zero, space.unbounded, program.alignment, follows
+        )
+        self.nodes: list[Node] = []
+        self.streams: list[Enter] = []
+        self.inside: Size | None = None  # the size of the infinite repeat at hand
+        self.parameters: dict[tuple[str, tuple[int, ...]], Parameter] = {}
+        self.activations: dict[str, Node] = {}
+        self.copies: dict[tuple[str, tuple[int, ...]], Node] = {}
+        self.sizes: dict[str, dict[str, Size]] = {}
+        self.rho = cache(self._rho)
+        self.build = Build(self.context, self.rho, cache(self._volume), self.tied)
+
+    def run(self) -> Graph:
+        given = {}
+        for source in self.program.inputs:
+            given[source.name] = self.add(Source(self.context, source.name))
+        outputs = self.module(self.program.root, given, ())
+        used = {path for path, _ in self.parameters}
+        for path, tensor in self.program.tensors.items():
+            if path not in used:
+                self.parameter(path, (0,) * len(tensor.copies))
+        parameters = list(self.parameters.values())
+        streams = tuple(self.streams)
+        return Graph(
+            self.program,
+            self.context,
+            self.nodes,
+            parameters,
+            outputs,
+            self.activations,
+            streams,
+            self.copies,
+        )
+
+    def add(self, node: Node) -> Node:
+        node.placed = True
+        parameter = node.parameter
+        if self.inside is not None and parameter is not None:
+            shared = parameter.rho_copies < self.inside
+            node.repeated = self.inside if shared else None
+        self.nodes.append(node)
+        return node
+
+    def _affordable(self, body: Module, made: int, count: int) -> None:
+        """Refuses copies that would make too large a graph, `made` nodes each."""
+        if len(self.nodes) + max(1, made) * count > MOST_NODES:
+            what, most = f"`repeat` of {count:,} copies", f"{MOST_NODES:,} operations"
+            diagnostic = rules.TooLarge.at(body.span, what=what, most=most)
+            raise SpecError(self.program.source, [diagnostic])
+
+    # Sizes
+
+    def _rho(self, length: Polynomial) -> Size:
+        """The size of a length or factor: 0 where it is finite."""
+        size = self.context.zero
+        for exponents in growth(length, self.program.growth_of, self.program.growth_order):
+            size = size | self.space.size(exponents)
+        return size
+
+    def _volume(self, shape: Shape) -> Size:
+        return self.rho(product(shape))
+
+    def grows(self, length: Polynomial) -> bool:
+        return self.rho(length) > self.context.nought
+
+    def tensor_sizes(self, tensor: Tensor) -> dict[str, Size]:
+        """Exponents of a tensor as sizes; `c` is the total, the optimizer's scaled learning rate
+        included.
+        """
+        if tensor.path not in self.sizes:
+            self.sizes[tensor.path] = self._tensor_sizes(tensor)
+        return self.sizes[tensor.path]
+
+    def _tensor_sizes(self, tensor: Tensor) -> dict[str, Size]:
+        sizes = {letter: self._exponent(tensor, letter) for letter in "abcd"}
+        sizes["c"] = sizes["c"] - self.rho(tensor.lr.value)
+        if tensor.epsilon is not None and tensor.epsilon.value.terms:
+            sizes["d"] = sizes["d"] - self.rho(tensor.epsilon.value)
+        decay = tensor.weight_decay
+        sizes["decay"] = self.rho(decay.value) if decay else self.context.zero
+        optimizers = self.program.optimizers
+        limit = optimizers[tensor.optimizer].clip_norm if optimizers else None
+        if limit is not None:
+            sizes["clip"] = self.rho(limit.value)
+        sizes["rho_copies"] = self.rho(product(copies.value for copies in tensor.copies))
+        sizes["rho_in"], sizes["rho_out"] = self.rho(tensor.fan_in), self.rho(tensor.fan_out)
+        return sizes
+
+    def _exponent(self, tensor: Tensor, letter: str) -> Size:
+        total: dict[str, Affine] = {}
+        for dim, value in tensor.exponents[letter].items():
+            own = self._own_growth(tensor) if dim == OWN else self._dim_growth(dim)
+            for name, power in own.items():
+                total[name] = total.get(name, Affine(Fraction(0))) + value * power
+        return self.space.exponent(total)
+
+    def _own_growth(self, tensor: Tensor) -> Mapping[str, Fraction]:
+        return self._leading(tensor.own) if tensor.own is not None else {}
+
+    def _dim_growth(self, dim: str) -> Mapping[str, Fraction]:
+        return self._leading(self.program.dims[dim].value)
+
+    def _leading(self, length: Polynomial) -> Mapping[str, Fraction]:
+        return leading_growth(length, self.program.growth_of, self.program.growth_order)
+
+    def parameter(self, path: str, copy: tuple[int, ...]) -> Parameter:
+        tensor = self.program.tensors[path]
+        key = path, copy[: len(tensor.copies)]
+        if key not in self.parameters:
+            bit = 1 << len(self.parameters)
+            made = Parameter(tensor, key[1], self.tensor_sizes(tensor), self.context.zero, bit)
+            if self.program.optimizers:
+                made.spectral = self.program.optimizers[tensor.optimizer].rule.spectral
+            self.parameters[key] = made
+        return self.parameters[key]
+
+    def tied(self, parameter: Parameter, node: Node) -> bool:
+        """Whether the node still points along the parameter, through an earlier use: behind another
+        map it no longer does.
+        """
+        return bool(parameter.bit & node.maps)
+
+    # Modules
+
+    def module(
+        self, module: Module, given: Mapping[str, Node], copy: tuple[int, ...]
+    ) -> tuple[Node, ...]:
+        names = dict(given)
+        for statement in module.body:
+            match statement:
+                case Assign(targets=targets, value=value):
+                    for target, node in zip(
+                        targets, self.value(value, module, names, copy), strict=True
+                    ):
+                        names[target] = self.named(module, target, node, copy)
+                case Loop(instance=instance):
+                    self.loop(module, module.child(instance), names, copy)
+                case Give(values=values):
+                    return tuple(self.value(value, module, names, copy)[0] for value in values)
+        return ()
+
+    def named(self, module: Module, name: str, node: Node, copy: tuple[int, ...]) -> Node:
+        path = f"{module.path}.{name}" if module.path else name
+        self.activations[path] = self.copies[path, copy] = node
+        node.name = node.name or path
+        return node
+
+    def loop(
+        self, module: Module, body: Module, names: dict[str, Node], copy: tuple[int, ...]
+    ) -> None:
+        assert body.count is not None
+        if self.grows(body.count.value):
+            self.stream(module, body, names, copy, self.rho(body.count.value))
+            return
+        count, first = self.count(body.count), len(self.nodes)
+        for index in range(count):
+            if index == 1:
+                self._affordable(body, len(self.nodes) - first, count)
+            given = {name: names[name] for name, _ in body.inputs}
+            for name, node in zip(
+                body.carried, self.module(body, given, (*copy, index)), strict=True
+            ):
+                names[name] = self.named(module, name, node, copy)
+
+    def stream(
+        self,
+        module: Module,
+        body: Module,
+        names: dict[str, Node],
+        copy: tuple[int, ...],
+        rho: Size,
+    ) -> None:
+        """An infinite repeat as one copy, between the nodes where its streams enter and leave."""
+        if self.inside is not None:
+            raise self._not_covered(
+                body, "an infinite `repeat` inside another", "unroll one of them"
+            )
+        self.inside = rho
+        enters = {name: Enter(self.context, names[name], rho) for name in body.carried}
+        for name, enter in enters.items():
+            enter.name, enter.span = f"{body.path}.{name}", body.span
+        given = {name: enters.get(name, names[name]) for name, _ in body.inputs}
+        first = len(self.nodes)
+        for enter in enters.values():
+            self.add(enter)
+        results = self.module(body, given, (*copy, 0))
+        inside = self.nodes[first:]
+        self.inside = None
+        for name, result in zip(body.carried, results, strict=True):
+            enter = enters[name]
+            branches = enter.close(result, inside)
+            if branches is None:
+                what = f"an infinite `repeat` in which `{name}` is not a residual stream"
+                remedy = (
+                    f"let each copy add to it, `{name} = {name} + f({name})`, or make the "
+                    f"repeat finite"
+                )
+                raise self._not_covered(body, what, remedy)
+            self.streams.append(enter)
+            leave = self.add(Leave(self.context, enter, branches))
+            names[name] = self.named(module, name, leave, copy)
+
+    def _not_covered(self, body: Module, what: str, remedy: str) -> SpecError:
+        diagnostic = rules.NotCovered.at(body.span, what=what, remedy=remedy)
+        return SpecError(self.program.source, [diagnostic])
+
+    def count(self, count: Amount) -> int:
+        return int(count.value.evaluate(self.program.base_values()))
+
+    def value(
+        self, value: Expression, module: Module, names: Mapping[str, Node], copy: tuple[int, ...]
+    ) -> tuple[Node, ...]:
+        match value:
+            case Read(name=name):
+                return (names[name],)
+            case Weight(tensor=path):
+                return (self.add(Value(self.context, self.parameter(path, copy), span=value.span)),)
+            case Invoke():
+                return self.invoke(value, module, names, copy)
+            case Apply():
+                return self.apply(value, module, names, copy)
+
+    def invoke(
+        self, call: Invoke, module: Module, names: Mapping[str, Node], copy: tuple[int, ...]
+    ) -> tuple[Node, ...]:
+        target = self.program.called(call, module)
+        operands = [self.value(o, module, names, copy)[0] for o in call.operands]
+        given = {name: node for (name, _), node in zip(target.inputs, operands, strict=True)}
+        return self.module(target, given, (*copy, 0) if target.count is not None else copy)
+
+    def apply(
+        self, call: Apply, module: Module, names: Mapping[str, Node], copy: tuple[int, ...]
+    ) -> tuple[Node, ...]:
+        operation = call.operation
+        operands: list[Node | Parameter | None] = []
+        for index, operand in enumerate(call.operands):
+            name = operation.values[index] if index < len(operation.values) else ""
+            if operand is None:
+                operands.append(None)
+            elif name in operation.weights and isinstance(operand, Weight):
+                operands.append(self.parameter(operand.tensor, copy))
+            else:
+                operands.append(self.value(operand, module, names, copy)[0])
+        tensors = self.program.tensors
+        shapes = tuple(
+            map_shape(tensors, operation.name, o) if o is not None else None for o in call.operands
+        )
+        results = operation.graph(
+            self.build,
+            Call(operation.name, shapes, call.settings, call.span),
+            Operands(tuple(operands)),
+        )
+        for node in results:
+            self.add_new(node)
+        return results
+
+    def add_new(self, node: Node) -> None:
+        """Adds a node after those of its inputs that the operation made too."""
+        for x in node.inputs:
+            if not x.placed:
+                self.add_new(x)
+        if not node.placed:
+            self.add(node)

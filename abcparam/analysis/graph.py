@@ -1,0 +1,30 @@
+"""The forward graph of a program: blocks inlined, finite repeats unrolled, infinite ones kept as
+one copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from abcparam.calculus.node import Context, Node
+from abcparam.calculus.parameter import Parameter
+from abcparam.calculus.stream import Enter
+from abcparam.program.model import Program
+
+
+class Graph(NamedTuple):
+    """Nodes in topological order, parameters, outputs, and the names (last assigned)."""
+
+    program: Program
+    context: Context
+    nodes: list[Node]
+    parameters: list[Parameter]
+    outputs: tuple[Node, ...]
+    activations: dict[str, Node]
+    streams: tuple[Enter, ...] = ()  # infinite repeats
+    copies: Mapping[tuple[str, tuple[int, ...]], Node] = {}  # the names, copy by copy
+
+    def passes(self) -> range:
+        """How often a pass over the nodes is made: sizes go round in an infinite repeat."""
+        return range(2 + len(self.streams) if self.streams else 1)

@@ -1,0 +1,203 @@
+"""Bounds, slack and the verdict: what a parametrization is, from the laws of its graph."""
+
+from __future__ import annotations
+
+from abcparam.algebra.record import Record
+from abcparam.algebra.sizes import Size
+from abcparam.analysis.build import build_graph
+from abcparam.analysis.graph import Graph
+from abcparam.analysis.limits import Violation, violations, violations_at_init
+from abcparam.analysis.rounds import Settled, train
+from abcparam.calculus.bilinear import Product
+from abcparam.calculus.linear import Linear
+from abcparam.calculus.node import Node
+from abcparam.calculus.parameter import Parameter
+from abcparam.calculus.pointwise import Pointwise, Softmax
+from abcparam.calculus.structure import Mean
+from abcparam.program.model import Program
+
+
+class TensorLaw(Record):
+    """What is known of a tensor, over all its copies and uses. `slack` None: frozen, or never
+    moved.
+    """
+
+    path: str
+    parameter: Parameter
+    at_init: Size
+    update: Size
+    slack: Size | None
+    status: str | None  # None: it depends on symbols
+    node: Node | None  # the use with the least slack
+
+
+class Judgement(Record):
+    """The verdict and all that it rests on. An empty verdict, and completeness None: it depends on
+    symbols.
+    """
+
+    verdict: str
+    complete: bool | None
+    tensors: tuple[TensorLaw, ...]
+    at_init: tuple[Violation, ...]
+    changes: tuple[Violation, ...]
+    growing: tuple[Parameter, ...]
+    features: tuple[Node, ...]
+    partial: tuple[Linear, ...]  # maps that read out and pass their input's change on in part
+
+
+def laws_of(program: Program) -> tuple[Graph, Judgement]:
+    """The laws of a program whose exponents are numbers, and their judgement."""
+    graph = build_graph(program)
+    return graph, judge(graph, train(graph))
+
+
+def judge(graph: Graph, settled: Settled) -> Judgement:
+    """The verdict of a graph whose laws have settled (or have not)."""
+    bound(graph)
+    tensors = tensor_laws(graph)
+    at_init, changes = violations_at_init(graph), tuple(violations(graph))
+    features = features_of(graph)
+    partial = tuple(n for n in graph.nodes if isinstance(n, Linear) and _passes_in_part(n))
+    stable = not (at_init or changes or settled.growing)
+    if at_init:
+        verdict = "unstable-at-init"
+    elif not stable:
+        verdict = "unstable"
+    else:
+        verdict = _stable_verdict(graph, tensors, features, partial)
+    complete = stable and all(moves_in_full(x) for x in nonlinear_inputs(graph))
+    return Judgement(
+        verdict, complete, tensors, at_init, changes, settled.growing, features, partial
+    )
+
+
+def _stable_verdict(
+    graph: Graph,
+    tensors: tuple[TensorLaw, ...],
+    features: tuple[Node, ...],
+    partial: tuple[Linear, ...],
+) -> str:
+    if all(output.d < graph.context.nought for output in graph.outputs):
+        return "trivial"
+    moving = [moves_in_full(feature) for feature in features]
+    if features and not any(moving):
+        return "kernel"
+    maximal = all(law.status in {"maximal", "frozen"} for law in tensors)
+    return "maximal-update" if maximal and all(moving) and not partial else "feature-learning"
+
+
+def moves_in_full(node: Node) -> bool:
+    """Whether an activation is moved by its own size by the tensors of its own block."""
+    return not node.dc.is_zero and node.dc >= node.s
+
+
+# Constraints
+
+
+def bound(graph: Graph) -> None:
+    """The bound on the change of every activation, like slack in critical-path analysis."""
+    unbounded = graph.context.unbounded
+    for node in graph.nodes:
+        node.bc = node.br = unbounded
+    for output in graph.outputs:
+        output.bc = output.br = graph.context.nought
+    for _ in graph.passes():
+        for node in reversed(graph.nodes):
+            for index, limit in node.limits():
+                _tighten(node.inputs[index], limit.bound, limit.bound)
+            for x, coherent, random in node.bound_back():
+                _tighten(x, coherent, random)
+
+
+def _tighten(x: Node, coherent: Size, random: Size) -> None:
+    x.bc = x.bc & coherent
+    x.br = x.br & random
+
+
+# Tensors, features, maps
+
+
+def tensor_laws(graph: Graph) -> tuple[TensorLaw, ...]:
+    """The law of each tensor, in the order of the program."""
+    uses: dict[str, list[Node]] = {path: [] for path in graph.program.tensors}
+    for node in graph.nodes:
+        if node.parameter is not None:
+            uses[node.parameter.tensor.path].append(node)
+    return tuple(
+        _tensor_law(graph, path, nodes) if nodes else _unused(graph, path)
+        for path, nodes in uses.items()
+    )
+
+
+def _unused(graph: Graph, path: str) -> TensorLaw:
+    """The law of a tensor that nothing uses."""
+    parameter = next(p for p in graph.parameters if p.tensor.path == path)
+    zero = graph.context.zero
+    return TensorLaw(path, parameter, zero, zero, None, _status(parameter, None), None)
+
+
+def _tensor_law(graph: Graph, path: str, nodes: list[Node]) -> TensorLaw:
+    at_init = update = graph.context.zero
+    slack: Size | None = None
+    tightest = nodes[0]
+    for node in nodes:
+        at_init, contribution = at_init | node.s0, node.update()
+        update = update | contribution
+        if contribution.vectors and (slack is None or node.bc - contribution < slack):
+            slack, tightest = node.bc - contribution, node
+    parameter = tightest.parameter
+    assert parameter is not None
+    if parameter.tensor.frozen or (slack is not None and not slack.is_bound):
+        slack = None
+    return TensorLaw(path, parameter, at_init, update, slack, _status(parameter, slack), tightest)
+
+
+def _status(parameter: Parameter, slack: Size | None) -> str:
+    if parameter.tensor.frozen:
+        return "frozen"
+    if slack is None:
+        return "under"
+    nought = slack.space.nought
+    return "maximal" if slack == nought else "under" if slack > nought else "over"
+
+
+def features_of(graph: Graph) -> tuple[Node, ...]:
+    """The infinite inputs of the maps that produce outputs."""
+    return tuple(dict.fromkeys(f for output in graph.outputs for f in _features_of(output)))
+
+
+def _features_of(output: Node) -> list[Node]:
+    found: list[Node] = []
+    seen: set[int] = set()
+    todo = [output]
+    while todo:
+        node = todo.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if _sums(node):
+            found += node.inputs
+        else:
+            todo += node.inputs
+    return found
+
+
+def _sums(node: Node) -> bool:
+    """Whether a node sums over something infinite."""
+    nought = node.context.nought
+    if isinstance(node, Linear):
+        return node.rho_in > nought
+    if isinstance(node, Product):
+        return node.contracted > nought
+    return isinstance(node, Mean) and node.rho > nought
+
+
+def _passes_in_part(node: Linear) -> bool:
+    """An output-role map whose initial weights pass the change of their input on only in part."""
+    x = node.inputs[0]
+    return node.reads_out and not x.d.is_zero and node.gains()[0] + x.d < node.bc
+
+
+def nonlinear_inputs(graph: Graph) -> list[Node]:
+    return [node.inputs[0] for node in graph.nodes if isinstance(node, (Pointwise, Softmax))]

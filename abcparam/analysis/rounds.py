@@ -1,0 +1,164 @@
+"""Rounds of training: gradients, updates, forward, backward, until nothing grows any more.
+
+A law at a fixed point is the law after any finite number of steps. Each round stands for a step;
+the size of a tensor's update is the largest so far.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from abcparam.algebra.sizes import Size
+from abcparam.analysis.graph import Graph
+from abcparam.analysis.limits import violations
+from abcparam.calculus.node import Context, Node
+from abcparam.calculus.parameter import Parameter
+from abcparam.program.model import Program
+
+PATIENCE = 8  # rounds after which an unstable program need not settle any more
+
+
+class Settled(NamedTuple):
+    """How the rounds ended. `growing` are the parameters whose updates grow from round to round, if
+    any do.
+
+    Where they do, no law holds at every step: the graph then holds that of step `rounds`, the first
+    to exceed a bound.
+    """
+
+    rounds: int
+    growing: tuple[Parameter, ...]
+
+
+def train(graph: Graph) -> Settled:
+    """Runs the rounds; the graph's nodes and parameters hold the laws afterwards."""
+    start(graph)
+    limit = 3 + sum(not p.tensor.frozen for p in graph.parameters)
+    growing: tuple[Parameter, ...] = ()
+    first: int | None = None
+    for count in range(1, limit + 1):
+        growing = step(graph)
+        if not growing:
+            return Settled(count, ())
+        if first is None and next(violations(graph), None) is not None:
+            first = count
+        if first is not None and count >= max(PATIENCE, 2 * first):
+            break
+    return Settled(rerun(graph, first or count), growing)
+
+
+def rerun(graph: Graph, rounds: int) -> int:
+    """The same rounds from the start, so many of them."""
+    zero = graph.context.zero
+    for parameter in graph.parameters:
+        parameter.entry = parameter.u = zero
+    for node in graph.nodes:
+        node.dc = node.dr = node.along = zero
+    for stream in graph.streams:
+        stream.forget()
+    backward(graph)
+    for _ in range(rounds):
+        step(graph)
+    return rounds
+
+
+def start(graph: Graph) -> None:
+    """Sizes at initialization, and the first gradients."""
+    for _ in graph.passes():
+        for node in graph.nodes:
+            node.s0 = node.initial()
+    backward(graph)
+
+
+def step(graph: Graph) -> tuple[Parameter, ...]:
+    """One round from gradients to gradients; returns the parameters whose updates grew."""
+    grown = update(graph)
+    if grown:
+        forward(graph)
+        backward(graph)
+    return grown
+
+
+def forward(graph: Graph) -> None:
+    """Changes of every activation, from the sizes of updates."""
+    for _ in graph.passes():
+        for node in graph.nodes:
+            node.move()
+
+
+def backward(graph: Graph) -> None:
+    """Gradients of every activation and parameter."""
+    zero = graph.context.zero
+    for _ in graph.passes():
+        for node in graph.nodes:
+            node.g0 = node.gc = node.gr = zero
+        for parameter in graph.parameters:
+            parameter.gamma = zero
+        seed(graph)
+        for node in reversed(graph.nodes):
+            if node.g0.vectors or node.gc.vectors or node.gr.vectors:
+                _pass_back(node)
+        for stream in graph.streams:
+            stream.collect()
+
+
+def _pass_back(node: Node) -> None:
+    for x, g0, gc, gr in node.back():
+        x.g0 = x.g0 | g0
+        x.gc = x.gc | gc
+        x.gr = x.gr | gr
+    parameter = node.parameter
+    if parameter is not None:
+        gradient = node.gradient() if node.repeated is None else node.gradient() + node.repeated
+        parameter.gamma = parameter.gamma | (gradient - parameter.a)
+
+
+def seed(graph: Graph) -> None:
+    """The loss gradient: Θ(1) for cross-entropy, the error's own size for squared error."""
+    nought = graph.context.nought
+    for loss in graph.program.losses:
+        output = graph.outputs[loss.output]
+        initial = nought if loss.kind == "cross_entropy" else nought | output.s0
+        change = output.d & nought if loss.kind == "cross_entropy" else output.d
+        output.g0 = output.g0 | initial
+        output.gc = output.gc | change
+
+
+def update(graph: Graph) -> tuple[Parameter, ...]:
+    """Sizes of updates, from gradients; returns those that grew."""
+    limits = _clipping(graph)
+    grown = []
+    for parameter in graph.parameters:
+        clipped = limits.get(parameter.tensor.optimizer, graph.context.nought)
+        entry = _entry(graph.program, graph.context, parameter, clipped)
+        size = parameter.u | (entry - parameter.a)
+        if size > parameter.u:
+            grown.append(parameter)
+            parameter.entry = parameter.entry | entry
+            parameter.u = size
+    return tuple(grown)
+
+
+def _entry(program: Program, context: Context, parameter: Parameter, clipped: Size) -> Size:
+    gamma = parameter.gamma
+    if parameter.tensor.frozen or gamma.is_zero:
+        return context.zero
+    rule = program.optimizers[parameter.tensor.optimizer].rule
+    entry = rule.entry(parameter, gamma - clipped)
+    if program.strict_epsilon and rule.epsilon and parameter.has_epsilon:
+        entry = entry + gamma - (gamma | -parameter.d)
+    return entry
+
+
+def _clipping(graph: Graph) -> dict[int, Size]:
+    """What clipping takes from every gradient of an optimizer, where it clips: max(0, the largest
+    Frobenius norm of its tensors' gradients over the limit).
+    """
+    largest: dict[int, Size] = {}
+    for parameter in graph.parameters:
+        if parameter.clip is not None and not parameter.tensor.frozen:
+            entries = parameter.rho_in + parameter.rho_out + parameter.rho_copies
+            norm = parameter.gamma + entries.half() - parameter.clip
+            index = parameter.tensor.optimizer
+            largest[index] = largest.get(index, graph.context.nought) | norm
+    return largest

@@ -1,0 +1,126 @@
+"""Why a size is what it is: the path of the terms that won, from an activation back to an update or
+an init.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from abcparam.calculus.linear import Linear, Value
+from abcparam.calculus.node import Node
+from abcparam.calculus.parameter import Parameter
+from abcparam.program.model import Program
+
+MOST_STEPS = 12
+
+
+class Step(NamedTuple):
+    """One step of a derivation: the node, and how its size came about from the next one's."""
+
+    node: Node
+    text: str
+
+
+def label(program: Program, node: Node) -> str:
+    """What to call an activation: its name, or the text that computes it."""
+    if node.name:
+        return node.name
+    span = node.span
+    lines = program.source.lines
+    if span.line == span.end_line and span.line <= len(lines) and span.end_column > span.column:
+        text = lines[span.line - 1][span.column - 1 : span.end_column - 1]
+        return text if len(text) <= 60 else f"{text[:57]}..."
+    return node.title
+
+
+def why_change(program: Program, node: Node) -> list[Step]:
+    """The path that made the change of an activation, outermost first."""
+    steps: list[Step] = []
+    while len(steps) < MOST_STEPS:
+        if node.update() >= node.d:
+            steps.append(Step(node, update_of(program, node)))
+            return steps
+        source = source_of_change(node)
+        if source is None:
+            return steps
+        x, how = source
+        if node.name or not _plain(node):
+            steps.append(Step(node, passed_on(program, node, x, how)))
+        node = x
+    return steps
+
+
+def _plain(node: Node) -> bool:
+    """Whether changes pass a node as they are."""
+    return all(gain == node.context.nought for gain in node.gains())
+
+
+def source_of_change(node: Node) -> tuple[Node, str] | None:
+    """Where the change of a node comes from, and how it reaches it."""
+    sources = node.sources()
+    if not sources:
+        return None
+    _, x, how = max(sources, key=lambda source: source[0].key)
+    return x, how
+
+
+def passed_on(program: Program, node: Node, x: Node, how: str) -> str:
+    source, size = label(program, x), x.d
+    if isinstance(node, Linear):
+        growth = node.gains()[0] - node.parameter.sigma
+        over = "aligned" if growth > node.rho_in.half() else "summed at random"
+        where = f", {over} over {node.rho_in}" if node.rho_in > node.context.nought else ""
+        weights = f"{node.parameter.tensor.path} ({node.parameter.sigma})"
+        return f"{weights} applied to the change of {source} ({size}){where}"
+    return f"the change of {source} ({size}), {how}"
+
+
+def update_of(program: Program, node: Node) -> str:
+    parameter = node.parameter
+    if parameter is None:
+        return "no update reaches it"
+    made = why_update(program, parameter)
+    if isinstance(node, Value):
+        return f"the update of {parameter.tensor.path} ({parameter.u}): {made}"
+    x = node.inputs[0]
+    over = (
+        f", aligned over {node.rho_in}"
+        if isinstance(node, Linear) and node.rho_in > x.context.nought
+        else ""
+    )
+    source = label(program, x)
+    size = f"{parameter.tensor.path} ({parameter.u})"
+    return f"the update of {size} applied to {source} ({x.s}){over}: {made}"
+
+
+def why_update(program: Program, parameter: Parameter) -> str:
+    """Where the size of an update comes from: learning rate, gradient, multiplier."""
+    optimizer = program.optimizers[parameter.tensor.optimizer].rule
+    parts = [f"learning rate {-parameter.c}"]
+    if optimizer.gauge == 2:
+        parts.append(f"gradient {parameter.gamma}")
+    if program.strict_epsilon and optimizer.epsilon and parameter.meets_epsilon:
+        parts.append(f"gradient {parameter.gamma} over epsilon {-parameter.d}")
+    if parameter.a != parameter.a.space.nought:
+        parts.append(f"multiplier {-parameter.a}")
+    return f"{optimizer.name}, " + " times ".join(parts)
+
+
+def why_initial(program: Program, node: Node) -> list[Step]:
+    """The path that made the size of an activation at initialization, outermost first."""
+    steps: list[Step] = []
+    while len(steps) < MOST_STEPS and node.inputs:
+        x = max(node.inputs, key=lambda n: n.s0.key)
+        if node.name or node.s0 != x.s0:
+            steps.append(Step(node, made_of(program, node, x)))
+        node = x
+    return steps
+
+
+def made_of(program: Program, node: Node, x: Node) -> str:
+    source = label(program, x)
+    if isinstance(node, Linear):
+        over = f", summed over {node.rho_in}" if node.rho_in > x.context.nought else ""
+        weights = f"{node.parameter.tensor.path} ({node.parameter.sigma})"
+        return f"{weights} applied to {source} ({x.s0}){over}"
+    return f"{source} ({x.s0}), {node.cause(0)}"

@@ -1,0 +1,100 @@
+"""`abcparam check`: laws, verdict, reasons."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from abcparam.commands.shared import (
+    Command,
+    Usage,
+    coloured,
+    print_diagnostics,
+    set_argument,
+    values_of,
+)
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.source import Source
+from abcparam.language.reader import read
+from abcparam.verdict.check import load, report
+from abcparam.verdict.report import Report, invalid
+
+
+def _arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("files", nargs="+", metavar="FILE", help="a spec; - is standard input")
+    command.add_argument("--format", choices=["text", "json"], default="text")
+    command.add_argument(
+        "--fix", action="store_true", help="write the smallest change into the file, then check it"
+    )
+    set_argument(command)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Laws, verdict, reasons; 0 as expected, 1 not, 2 invalid."""
+    values = values_of(options)
+    if options.fix:
+        for file in options.files:
+            _fix_one(file, values)
+    results = [_check_one(file, values) for file in options.files]
+    if options.format == "json":
+        import json
+
+        objects = [r.to_dict() if isinstance(r, Report) else r[1] for r in results]
+        print(json.dumps(objects[0] if len(objects) == 1 else objects, indent=2))
+    else:
+        _print_text(results)
+    return max(_status(r) for r in results)
+
+
+def _fix_one(file: str, values: Mapping[str, Fraction]) -> None:
+    """Writes the smallest change that makes a spec maximal-update into its file."""
+    from abcparam.pipeline import fixed
+    from abcparam.storage.atomic import write_atomically
+
+    if file == "-":
+        raise Usage("--fix needs files to write to")
+    try:
+        found = fixed(load(read(file), values))
+    except SpecError:
+        return  # the check that follows says why
+    if isinstance(found, str):
+        print(f"{file}: {found}", file=sys.stderr)
+        return
+    text, changes = found
+    write_atomically(file, text)
+    print(f"{file}: {', '.join(map(str, changes))}", file=sys.stderr)
+
+
+Result = Report | tuple[SpecError, dict[str, Any]]
+
+
+def _check_one(file: str, values: Mapping[str, Fraction]) -> Result:
+    source = Source("", file)
+    try:
+        source = read(file)
+        return report(load(source, values))
+    except SpecError as error:
+        return error, invalid(source.file, error.diagnostics)
+
+
+def _status(result: Result) -> int:
+    if not isinstance(result, Report):
+        return 2
+    return 0 if result.as_expected else 1
+
+
+def _print_text(results: list[Result]) -> None:
+    from abcparam.verdict.report_text import render_report
+
+    for result in results:
+        if isinstance(result, Report):
+            print(render_report(result, coloured(sys.stdout)))
+            print_diagnostics(result.diagnostics, result.program.source)
+        else:
+            print_diagnostics(result[0].diagnostics, result[0].source)
+
+
+COMMAND = Command("check", "derive the laws of a spec and judge it", _arguments, run)

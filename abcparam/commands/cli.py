@@ -1,0 +1,82 @@
+"""The command line: `abcparam check | compile | derive | solve | diff | coord-check | …`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from abcparam.commands.registry import commands
+from abcparam.commands.shared import Usage, print_diagnostics
+from abcparam.diagnostics.diagnostic import SpecError
+
+OUR_BUG = 101
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit status: 0 as expected, 1 findings, 2 bad spec or usage, 101
+    our bug.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    options = _parser().parse_args(arguments)
+    try:
+        status = _guarded(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _guarded(options: argparse.Namespace) -> int:
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except SpecError as error:
+        print_diagnostics(error.diagnostics, error.source)
+        return 2
+    except Usage as error:
+        say(f"abcparam {options.command}: {error}")
+        return 2
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        if options.debug:
+            raise
+        say(f"abcparam: internal error: {type(error).__name__}: {str(error)[:200]}")
+        say("This is a bug in abcparam, not in your spec. Please report it with the spec that")
+        say("caused it; `abcparam --debug …` prints where it happened.")
+        return OUR_BUG
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    from abcparam import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="abcparam",
+        description="A compiler for neural-network parametrizations: derives how a model scales, "
+        "judges it, and emits PyTorch.",
+    )
+    parser.add_argument("--version", action="version", version=f"abcparam {__version__}")
+    parser.add_argument("--debug", action="store_true", help="print a traceback for our own bugs")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in commands():
+        subparser = subparsers.add_parser(
+            command.name, help=command.summary, description=command.summary
+        )
+        command.arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""What `coord-check` does. torch is loaded only when something is trained."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from abcparam.commands.shared import (
+    Command,
+    Usage,
+    coloured,
+    data_argument,
+    data_of,
+    device_of,
+    set_argument,
+    values_of,
+)
+from abcparam.language.reader import read
+from abcparam.program.binding import require_no_unknowns, require_numbers
+from abcparam.verdict.check import load
+
+if TYPE_CHECKING:
+    from abcparam.coord_check.check import Checked
+    from abcparam.coord_check.measure.runs import Wish
+
+
+def _arguments(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("file", metavar="FILE", help="a spec; - is standard input")
+    add("--format", choices=["text", "json", "csv"], default="text")
+    add("--widths", metavar="N,N,…", help="of the dim that is varied (default: chosen)")
+    add("--vary", metavar="DIM", default="", help="vary this one (default: the first to infinity)")
+    add("--budget", default="60s", metavar="TIME", help="about how long: 60s, 5m (default: 60s)")
+    add("--seeds", type=int, default=3, metavar="N", help="runs at each width (default: 3)")
+    add("--steps", type=int, default=4, metavar="N", help="of training (default: 4)")
+    add("--device", default="cpu", help="where to train: cpu, cuda (default: cpu)")
+    data_argument(command, "random")
+    add("--compile", action="store_true", help="train under torch.compile")
+    add("--module", metavar="FILE.py:CLASS", help="measure this model, written by hand")
+    add("--resume", metavar="FOLDER", help="keep finished runs there (default: a cache folder)")
+    add("--plot", metavar="FOLDER", help="figures there, as PNG and SVG (needs matplotlib)")
+    add("--html", metavar="FILE", help="one page with all of it (needs matplotlib)")
+    add("--against", metavar="FORM", help="beside the spec under a shipped parametrization: sp")
+    add("--fresh", action="store_true", help="measure everything anew, and keep nothing")
+    set_argument(command)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measured slopes beside derived exponents; 0 agree, 1 not, 2 invalid."""
+    from abcparam.coord_check.check import coordinate_check
+    from abcparam.coord_check.plan import NoWidths
+
+    wish = _wish(options)
+    program = load(read(options.file), values_of(options))
+    require_no_unknowns(program)
+    require_numbers(program)
+    try:
+        checked = coordinate_check(program, wish, _progress)
+    except NoWidths as error:
+        raise Usage(str(error)) from None
+    except OSError as error:
+        raise Usage(f"cannot keep runs in {wish.folder} ({error.strerror}); see --fresh") from None
+    _print(checked, options.format)
+    if options.plot or options.html:
+        _draw(checked, wish, options)
+    return 0 if checked.agree else 1
+
+
+def _wish(options: argparse.Namespace) -> Wish:
+    """What the command line asks for."""
+    from pathlib import Path
+
+    from abcparam.coord_check.measure.handwritten import handwritten
+    from abcparam.coord_check.measure.runs import Wish
+    from abcparam.storage.run_cache import default_folder
+
+    if options.against and not (options.plot or options.html):
+        raise Usage("--against is drawn: it needs --plot FOLDER or --html FILE")
+    if options.against and options.module:
+        raise Usage("--against compares emitted models: it does not go with --module")
+    if options.seeds < 1 or options.steps < 1:
+        raise Usage("--seeds and --steps take positive whole numbers")
+    folder = Path(options.resume) if options.resume else default_folder("coordinates")
+    return Wish(
+        widths=_widths(options.widths),
+        budget=_seconds(options.budget),
+        seeds=options.seeds,
+        steps=options.steps,
+        device=device_of(options.device),
+        compiled=options.compile,
+        given=tuple(values_of(options)),
+        folder=None if options.fresh else folder,
+        data=data_of(options),
+        module=handwritten(options.module) if options.module else None,
+        vary=options.vary,
+    )
+
+
+def _draw(checked: Checked, wish: Wish, options: argparse.Namespace) -> None:
+    """Figures, a page; beside those of the same spec in another parametrization if one is given."""
+    from pathlib import Path
+
+    from abcparam.coord_check.against import against
+    from abcparam.coord_check.output.page import page
+    from abcparam.coord_check.output.plots import plot
+    from abcparam.editing.parametrization import Unwritten
+    from abcparam.storage.atomic import write_atomically
+
+    found = [checked]
+    if options.against:
+        source = checked.report.program.source
+        try:
+            found.append(against(source, options.against, values_of(options), wish, _progress))
+        except Unwritten as error:
+            raise Usage(str(error)) from None
+    if options.plot:
+        written = plot(found, Path(options.plot))
+        print(f"{len(written)} figures -> {options.plot}", file=sys.stderr)
+    if options.html:
+        write_atomically(options.html, page(found))
+        print(f"page -> {options.html}", file=sys.stderr)
+
+
+def _print(checked: Checked, format: str) -> None:
+    from abcparam.coord_check.output.text import render_check, render_csv
+
+    if format == "json":
+        import json
+
+        print(json.dumps(checked.to_dict(), indent=2))
+    elif format == "csv":
+        print(render_csv(checked), end="")
+    else:
+        print(render_check(checked, coloured(sys.stdout)))
+    if format != "text":
+        for said in checked.said:
+            print(f"abcparam coord-check: {said}", file=sys.stderr)
+
+
+def _widths(text: str | None) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    parts = [part for part in text.replace(" ", ",").split(",") if part]
+    if not all(part.isascii() and part.isdigit() and 0 < len(part) < 10 for part in parts):
+        raise Usage(f"--widths takes whole numbers, 128,256,512, not {text!r}")
+    widths = {int(part) for part in parts}
+    if len(widths) < 3 or 0 in widths:
+        raise Usage("--widths takes at least three different widths: a slope needs them")
+    return tuple(sorted(widths))
+
+
+def _seconds(text: str) -> float:
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e7:
+        raise Usage(f"--budget takes a time, 60s or 5m, not {text!r}")
+    return seconds
+
+
+def _progress(finished: Iterable[tuple[int, int]], count: int) -> Iterator[tuple[int, int]]:
+    """The runs as they finish, with a bar on a terminal."""
+    if not sys.stderr.isatty():
+        yield from finished
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=count, unit="run", leave=False) as bar:
+        for width, seed in finished:
+            bar.set_postfix_str(f"width {width}, seed {seed}", refresh=False)
+            bar.update()
+            yield width, seed
+
+
+COMMAND = Command(
+    "coord-check", "train at several widths: measured slopes beside derived ones", _arguments, run
+)

@@ -1,0 +1,58 @@
+"""`abcparam new`: a spec to start from."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from abcparam.commands.shared import Command, Usage
+
+
+def _arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "example",
+        nargs="?",
+        default="gpt",
+        metavar="EXAMPLE",
+        help="what it starts from (default: gpt); `all` lists the examples",
+    )
+    command.add_argument(
+        "-o", "--output", metavar="OUT", help="where to (default: EXAMPLE.param); - prints it"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """A copy of an example, to be changed; nothing is overwritten."""
+    from abcparam.storage.resources import names, read_resource
+
+    examples = names("examples", ".param")
+    if options.example == "all":
+        for name in examples:
+            print(f"{name:22}{_title(read_resource('examples', f'{name}.param'))}")
+        return 0
+    if options.example not in examples:
+        raise Usage(f"no example is called {options.example!r}; they are: {', '.join(examples)}")
+    text = read_resource("examples", f"{options.example}.param")
+    if options.output == "-":
+        print(text, end="")
+    else:
+        _write_new(options.output or f"{options.example}.param", text)
+    return 0
+
+
+def _title(text: str) -> str:
+    """The first comment, less the file's own name."""
+    line = text.partition("\n")[0].lstrip("# ")
+    return line.partition(" — ")[2] or line
+
+
+def _write_new(path: str, text: str) -> None:
+    from abcparam.storage.atomic import write_atomically
+
+    if os.path.exists(path):
+        raise Usage(f"{path!r} exists; choose another place with `-o OUT`")
+    write_atomically(path, text)
+    print(f"{path}: change it, then `abcparam check {path}`")
+
+
+COMMAND = Command("new", "a spec to start from", _arguments, run)

@@ -1,0 +1,109 @@
+"""What commands share: values, numbers, devices, data, printing of diagnostics."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+import os
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from abcparam.diagnostics.diagnostic import Diagnostic, render
+from abcparam.diagnostics.source import Source
+
+if TYPE_CHECKING:
+    from abcparam.data.batch import Data
+
+
+class Usage(Exception):
+    """The command line asks for something that cannot be done; the text says what to do instead."""
+
+
+def coloured(stream: Any) -> bool:
+    return bool(stream.isatty()) and not os.environ.get("NO_COLOR")
+
+
+def values_of(options: argparse.Namespace) -> dict[str, Fraction]:
+    """`--set name=value …`; values are exact."""
+    return named_values(options.set or [], "--set")
+
+
+def named_values(texts: Iterable[str], option: str) -> dict[str, Fraction]:
+    """`name=value …` of an option."""
+    found: dict[str, Fraction] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or len(value) > 40:
+            raise Usage(f"{option} takes NAME=VALUE, not {text!r}")
+        found[name.strip()] = number(value.strip())
+    return found
+
+
+def number(text: str) -> Fraction:
+    _digits, _, exponent = text.lower().partition("e")
+    try:
+        if exponent and abs(int(exponent)) > 400:
+            raise ValueError
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise Usage(f"{text!r} is not a number; write 4096, 1e-3 or 1/2") from None
+
+
+def set_argument(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        metavar="NAME=VALUE",
+        help="values for dims, hypers and symbols: --set width=4096 lr=1e-3 theta=1/2",
+    )
+
+
+def print_diagnostics(diagnostics: Iterable[Diagnostic], source: Source) -> None:
+    """Each on standard error, an empty line behind it."""
+    for diagnostic in diagnostics:
+        print(render(diagnostic, source, coloured(sys.stderr)) + "\n", file=sys.stderr)
+
+
+def data_argument(command: argparse.ArgumentParser, default: str) -> None:
+    sources = "a text file, a folder of images, digits, module:function"
+    command.add_argument("--data", metavar="DATA", help=f"{sources} (default: {default})")
+
+
+def data_of(options: argparse.Namespace) -> Data | None:
+    """The batches that `--data` names."""
+    if options.data is None:
+        return None
+    from abcparam.data.named import data_named
+
+    return data_named(options.data)
+
+
+def device_of(name: str) -> str:
+    """A device that is there."""
+    if name == "cpu":
+        return name
+    import torch
+
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError):
+        raise Usage(f"--device {name}: PyTorch has no such device here") from None
+    return name
+
+
+class Command(NamedTuple):
+    """A command of the command line: what `--help` says of it, its arguments, what it does."""
+
+    name: str
+    summary: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]  # returns the exit status

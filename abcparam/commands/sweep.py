@@ -1,0 +1,80 @@
+"""`abcparam sweep`: small models trained over ranges of hyperparameters."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from abcparam.commands.shared import (
+    Command,
+    values_of,
+)
+from abcparam.commands.training_options import keeping, progress, shared_arguments, wish_of
+from abcparam.language.reader import read
+from abcparam.tuning.workers.ranks import rank
+
+if TYPE_CHECKING:
+    from abcparam.tuning.sweep import Swept
+
+
+def _arguments(command: argparse.ArgumentParser) -> None:
+    shared_arguments(command)
+    add = command.add_argument
+    add(
+        *("--trials", "--random"),
+        type=int,
+        default=0,
+        metavar="N",
+        help="points that the sampler draws, instead of a grid",
+    )
+    add("--parametrization", metavar="FORM,…", help="the spec under shipped ones: mup,sp,ntk")
+    add("--format", choices=["text", "json", "csv"], default="text")
+    add("--plot", metavar="FOLDER", help="figures there, as PNG and SVG (needs matplotlib)")
+    add("--html", metavar="FILE", help="one page with all of it (needs matplotlib)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Trains every combination; 0 done, 2 invalid."""
+    from abcparam.tuning.sweep import sweep_source
+
+    wish = wish_of(options, options.trials)
+    with keeping(wish):
+        swept = sweep_source(read(options.file), values_of(options), wish, progress)
+    if rank():
+        return 0
+    _print(swept, options.format)
+    _draw(swept, options)
+    return 0
+
+
+def _print(swept: Swept, format: str) -> None:
+    from abcparam.tuning.output.text import render_csv, render_sweep
+
+    if format == "json":
+        import json
+
+        print(json.dumps(swept.to_dict(), indent=2))
+    elif format == "csv":
+        print(render_csv(swept), end="")
+    else:
+        print(render_sweep(swept))
+
+
+def _draw(swept: Swept, options: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    if options.plot:
+        from abcparam.tuning.output.plots import plot
+
+        written = plot(swept, Path(options.plot))
+        print(f"{len(written)} figures -> {options.plot}", file=sys.stderr)
+    if options.html:
+        from abcparam.storage.atomic import write_atomically
+        from abcparam.tuning.output.page import page
+
+        write_atomically(options.html, page(swept))
+        print(f"page -> {options.html}", file=sys.stderr)
+
+
+COMMAND = Command("sweep", "train small models over ranges of hyperparameters", _arguments, run)

@@ -1,0 +1,95 @@
+"""`abcparam transfer`: a small model tuned, a large one compiled with what was found."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from abcparam.commands.shared import (
+    Command,
+    Usage,
+    named_values,
+    values_of,
+)
+from abcparam.commands.training_options import keeping, progress, shared_arguments, wish_of
+from abcparam.language.reader import read
+from abcparam.tuning.workers.ranks import rank
+
+if TYPE_CHECKING:
+    from abcparam.tuning.transfer import Transferred
+
+
+def _arguments(command: argparse.ArgumentParser) -> None:
+    shared_arguments(command)
+    add = command.add_argument
+    add(
+        "--proxy",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="sizes of the small model (default: --set, with growing dims at base)",
+    )
+    add("--trials", type=int, default=32, metavar="N", help="of the random search (default: 32)")
+    add("--from", dest="results", metavar="FILE", help="a sweep's JSON, in place of a search")
+    add("--target-steps", type=int, metavar="N", help="of the target's training, for its cost")
+    add("--target-batch", type=int, metavar="N", help="likewise")
+    add("--hparams", default="hparams.json", metavar="FILE", help="default: hparams.json")
+    add("-o", "--output", metavar="OUT", help="the target's module (default: beside the spec)")
+    add("--force", action="store_true", help="overwrite a file that abcparam did not write")
+    add("--anyway", action="store_true", help="although the spec is not maximal-update")
+    add("--estimate", action="store_true", help="say what it would cost, and stop")
+    add("--format", choices=["text", "json"], default="text")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Tunes a proxy, writes its hyperparameters and the target with them; 0 done, 2 invalid."""
+    from abcparam.tuning.output.text import cost_lines
+    from abcparam.tuning.transfer import Order, finish, prepare, proxy_values
+    from abcparam.verdict.check import load
+
+    if options.trials < 1:
+        raise Usage("--trials takes a positive whole number")
+    wish = wish_of(options, options.trials)
+    source, target = read(options.file), values_of(options)
+    proxy = proxy_values(load(source), target, named_values(options.proxy, "--proxy"))
+    steps, batch = options.target_steps or wish.steps, options.target_batch or wish.batch
+    order = Order(target, proxy, wish, steps, batch, options.anyway, options.results)
+    prepared = prepare(source, order)
+    for line in cost_lines(prepared) if not rank() else ():
+        print(line, file=sys.stderr)
+    if options.estimate:
+        return 0
+    with keeping(wish):
+        found = finish(prepared, progress)
+    if not rank():
+        _write(found, options)
+    return 0
+
+
+def _write(found: Transferred, options: argparse.Namespace) -> None:
+    """hparams.json, the target's module, and a line about each."""
+    import json
+
+    from abcparam.storage.atomic import write_atomically, write_generated
+
+    text = json.dumps(found.to_dict(), indent=2) + "\n"
+    beside = "target.py" if options.file == "-" else os.path.splitext(options.file)[0] + ".py"
+    output = options.output or beside
+    write_generated(output, found.code, options.force)
+    write_atomically(options.hparams, text)
+    if options.format == "json":
+        print(text, end="")
+        return
+    for name, value in found.hypers.items():
+        print(f"{name} = {float(value):.6g}")
+    if found.schedule != options.schedule:
+        print(f"schedule = {found.schedule}")
+    print(f"loss {found.loss:.4f} of the proxy -> {options.hparams}")
+    program = found.prepared.report.program
+    print(f"{program.name}: {found.prepared.report.verdict} -> {output}")
+
+
+COMMAND = Command("transfer", "tune a small model, compile a large one with it", _arguments, run)

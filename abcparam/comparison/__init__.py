@@ -1,0 +1,1 @@
+"""Two parametrizations beside each other: gauges, differences, the plane between them."""

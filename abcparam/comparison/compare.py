@@ -1,0 +1,264 @@
+"""Are two parametrizations the same? Exactly, as functions of the width through all of training; or
+asymptotically, in all laws; or not, and where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any
+
+from abcparam.algebra.record import Record
+from abcparam.algebra.sizes import Size
+from abcparam.analysis.graph import Graph
+from abcparam.analysis.judge import Judgement, TensorLaw, laws_of
+from abcparam.analysis.rows import shape_text
+from abcparam.comparison.difference import (
+    ASYMPTOTICALLY,
+    EXACTLY,
+    NO,
+    Difference,
+    Differences,
+    Verdict,
+)
+from abcparam.comparison.factors import Factors, grows
+from abcparam.comparison.forward import Numbering, read_forward
+from abcparam.comparison.gauge import Pair
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.source import Span
+from abcparam.language import syntax
+from abcparam.language.parser import parse
+from abcparam.language.printer import written
+from abcparam.program.binding import require_numbers
+from abcparam.program.model import Program
+from abcparam.program.tensors import Tensor
+
+
+def compare(a: Program, b: Program) -> Differences:
+    """Raises `SpecError` where only laws could tell and there are none: symbols, or an operation
+    without a law.
+    """
+    return _Comparison(a, b).run()
+
+
+class Laws(Record):
+    """What a program is judged to be, and the laws that it was judged by."""
+
+    graph: Graph
+    judgement: Judgement
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict(self.judgement.verdict, self.judgement.complete)
+
+
+class _Comparison:
+    def __init__(self, a: Program, b: Program) -> None:
+        self.programs = a, b
+        self.a, self.b = Factors(a), Factors(b)
+        numbering = Numbering()
+        self.forward = read_forward(self.a, numbering), read_forward(self.b, numbering)
+
+    def run(self) -> Differences:
+        structure = tuple(self._structure())
+        if structure:
+            return self._found(NO, *map(_judged, self.programs), laws=structure)
+        pairs = [Pair(self.a, self.b, path) for path in self.programs[0].tensors]
+        reasons = tuple(self._reasons(pairs))
+        if not reasons:
+            gauge = {pair.path: pair.gauge() for pair in pairs}
+            return self._found(EXACTLY, *map(_judged, self.programs), gauge=gauge)
+        a, b = map(_laws, self.programs)
+        laws = tuple(self._laws(a, b))
+        if laws:
+            laws = *self._assumptions(), *laws
+        return self._found(NO if laws else ASYMPTOTICALLY, a, b, laws=laws, reasons=reasons)
+
+    def _found(self, same: str, a: Laws | None, b: Laws | None, **fields: Any) -> Differences:
+        files = self.programs[0].source.file, self.programs[1].source.file
+        verdicts = a.verdict if a else None, b.verdict if b else None
+        return Differences(same, files, verdicts, **{"gauge": {}, **fields})
+
+    def _reasons(self, pairs: Iterable[Pair]) -> Iterator[Difference]:
+        """Why they are not the same at every width."""
+        yield from self._forward()
+        yield from self._losses()
+        for pair in pairs:
+            yield from pair.differences()
+
+    # Dims, tensors, shapes
+
+    def _structure(self) -> Iterator[Difference]:
+        """What makes two models too different to be compared further."""
+        a, b = map(_dims, self.programs)
+        if a.keys() != b.keys():
+            yield from self._dims()
+            return
+        tensors = [program.tensors for program in self.programs]
+        for path in dict.fromkeys([*tensors[0], *tensors[1]]):
+            if path not in tensors[0] or path not in tensors[1]:
+                yield Difference(path, "tensor", *(self._shape(i, path) for i in (0, 1)))
+            elif self._axes(self.a, tensors[0][path]) != self._axes(self.b, tensors[1][path]):
+                yield Difference(path, "shape", *(self._shape(i, path) for i in (0, 1)))
+
+    def _dims(self) -> Iterator[Difference]:
+        a, b = map(_dims, self.programs)
+        for name in dict.fromkeys([*a, *b]):
+            if a.get(name) != b.get(name):
+                yield Difference(name, "dim", a.get(name), b.get(name))
+
+    def _axes(self, side: Factors, tensor: Tensor) -> tuple[object, ...]:
+        lengths = [axis.value for axis in (*tensor.axes, *tensor.copies)]
+        return tensor.table, *(side.known(length) for length in lengths), len(tensor.axes)
+
+    def _shape(self, index: int, path: str) -> str | None:
+        """`12 × [vocab, width]`: copies, axes, and whether it is stored as a table."""
+        program = self.programs[index]
+        tensor = program.tensors.get(path)
+        if tensor is None:
+            return None
+        copies = "".join(f"{written(count.written)} × " for count in tensor.copies)
+        table = " (in, out)" if tensor.table else ""
+        return f"{copies}[{', '.join(shape_text(program, tensor))}]{table}"
+
+    # Functions
+
+    def _forward(self) -> Iterator[Difference]:
+        """The first value that is computed in another way."""
+        a, b = self.forward
+        if a.outputs == b.outputs:
+            return
+        for name, number in a.names.items():
+            if name in b.names and b.names[name] != number:
+                yield Difference(name, "forward", self._text(0, name), self._text(1, name))
+                return
+        places = zip(a.outputs, b.outputs, strict=False)
+        index = next((i for i, (x, y) in enumerate(places) if x != y), 0)
+        spans = (program.output_span for program in self.programs)
+        names = self.programs[0].outputs
+        texts = (_source(p, span) for p, span in zip(self.programs, spans, strict=True))
+        yield Difference(names[index] if names else "output", "forward", *texts)
+
+    def _text(self, index: int, name: str) -> str:
+        return _source(self.programs[index], self.forward[index].spans[name])
+
+    def _losses(self) -> Iterator[Difference]:
+        a, b = self.programs
+        terms = [sorted((loss.kind, loss.output) for loss in p.losses) for p in self.programs]
+        texts = _loss_text(a), _loss_text(b)
+        weighted = any("*" in text for text in texts) and texts[0] != texts[1]
+        if terms[0] != terms[1] or weighted:
+            yield Difference("loss", "loss", *texts)
+
+    # Laws
+
+    def _assumptions(self) -> Iterator[Difference]:
+        """What the laws rest on, where that is not the same."""
+        a, b = self.programs
+        if a.alignment != b.alignment:
+            yield Difference(a.name, "alignment", a.alignment, b.alignment)
+        if a.strict_epsilon != b.strict_epsilon:
+            yield Difference(a.name, "strict epsilon", a.strict_epsilon, b.strict_epsilon)
+
+    def _laws(self, a: Laws, b: Laws) -> Iterator[Difference]:
+        yield from self._dims()
+        for key in ("verdict", "complete"):
+            x, y = (getattr(found.verdict, key) for found in (a, b))
+            if x != y:
+                yield Difference(self.programs[0].name, key, x, y)
+        others = {law.path: law for law in b.judgement.tensors}
+        for law in a.judgement.tensors:
+            yield from self._tensor(law, others[law.path])
+        yield from self._activations(a.graph, b.graph)
+
+    def _tensor(self, x: TensorLaw, y: TensorLaw) -> Iterator[Difference]:
+        yield from _sizes(x.path, "at_init", x.at_init, y.at_init)
+        yield from _sizes(x.path, "update", x.update, y.update)
+        decays = [_decay(p, law) for p, law in zip(self.programs, (x, y), strict=True)]
+        if any(decay >= decay.space.nought for decay in decays):
+            yield from _sizes(x.path, "weight_decay", *decays)
+
+    def _activations(self, a: Graph, b: Graph) -> Iterator[Difference]:
+        """Named values, all of them if the forward passes differ; then the outputs."""
+        same = self.forward[0].outputs == self.forward[1].outputs
+        for name in dict.fromkeys([*a.activations, *b.activations]):
+            x, y = a.activations.get(name), b.activations.get(name)
+            if x is not None and y is not None:
+                yield from _sizes(name, "at_init", x.s0, y.s0)
+                yield from _sizes(name, "change", x.d, y.d)
+            elif not same:
+                yield Difference(name, "activation", x.s if x else None, y.s if y else None)
+        if len(a.outputs) != len(b.outputs):
+            yield Difference("output", "outputs", str(len(a.outputs)), str(len(b.outputs)))
+            return
+        for name, x, y in zip(self.programs[0].outputs, a.outputs, b.outputs, strict=True):
+            if name not in a.activations or name not in b.activations:
+                yield from _sizes(name, "at_init", x.s0, y.s0)
+                yield from _sizes(name, "change", x.d, y.d)
+
+
+def _laws(program: Program) -> Laws:
+    require_numbers(program)
+    return Laws(*laws_of(program))
+
+
+def _judged(program: Program) -> Laws | None:
+    """None where there is no verdict."""
+    try:
+        return _laws(program)
+    except SpecError:
+        return None
+
+
+def _sizes(name: str, quantity: str, x: Size, y: Size) -> Iterator[Difference]:
+    if _exponents(x) != _exponents(y):
+        yield Difference(name, quantity, x, y)
+
+
+def _exponents(size: Size) -> object:
+    """An exponent that does not depend on the program's denominators; all that tie."""
+    if not size.vectors:
+        return size.key[0]
+    names, unit = size.space.names, size.space.unit
+    return {
+        frozenset((name, Fraction(x, unit)) for name, x in zip(names, vector, strict=True))
+        for vector in size.vectors
+    }
+
+
+def _decay(program: Program, law: TensorLaw) -> Size:
+    """By which fraction a step shrinks the weights.
+
+    Decoupled decay does so by lr * weight_decay. The other kind is part of the gradient, and
+    becomes part of the update as the rest of it does.
+    """
+    parameter = law.parameter
+    rule, decay = program.optimizers[parameter.tensor.optimizer].rule, parameter.decay
+    if parameter.tensor.frozen or decay.is_zero:
+        return decay.space.zero
+    if rule.decoupled:
+        return decay - parameter.c
+    if not parameter.gamma.vectors or not parameter.entry.vectors:
+        return decay.space.zero
+    return decay + parameter.entry - parameter.gamma
+
+
+def _dims(program: Program) -> dict[str, str]:
+    """The growth dims, and how they grow."""
+    dims = [dim for name, dim in program.dims.items() if grows(program, name)]
+    return {dim.name: f"-> inf, limit {dim.group + 1}, rate {dim.rate}" for dim in dims}
+
+
+def _source(program: Program, span: Span) -> str:
+    """The first line of a stretch of source."""
+    line = program.source.lines[span.line - 1]
+    end = span.end_column - 1 if span.end_line == span.line else len(line)
+    return line[span.column - 1 : end].strip()
+
+
+def _loss_text(program: Program) -> str:
+    """The loss as written, and the values of its hypers: programs keep no factors of its terms."""
+    declarations = parse(program.source).declarations
+    loss = next(d.value for d in declarations if isinstance(d, syntax.Loss))
+    used = [program.hypers[name] for name in syntax.names_in(loss) if name in program.hypers]
+    return ", ".join([written(loss), *(f"{h.name} = {h.value}" for h in dict.fromkeys(used))])

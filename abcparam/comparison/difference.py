@@ -1,0 +1,96 @@
+"""How two programs differ: the answer of `abcparam diff`, as a dict for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from abcparam.algebra.exponents import Shifts
+from abcparam.algebra.record import Record
+from abcparam.algebra.sizes import Size
+
+EXACTLY, ASYMPTOTICALLY, NO = "exactly", "asymptotically", "no"
+
+Shown = str | float | bool | None | Size | Mapping[str, str]  # exponents by growth dim
+
+
+class Difference(Record):
+    """One quantity of a tensor or an activation, as A and as B have it."""
+
+    name: str
+    quantity: str
+    a: Shown
+    b: Shown
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "quantity": self.quantity,
+            "a": _plain(self.a),
+            "b": _plain(self.b),
+        }
+
+
+def _plain(value: Shown) -> Any:
+    return value.to_dict() if isinstance(value, Size) else value
+
+
+class Verdict(Record):
+    """What a program is judged to be."""
+
+    verdict: str
+    complete: bool | None
+
+    def __str__(self) -> str:
+        return f"{self.verdict}, complete" if self.complete else self.verdict
+
+
+class Gauge(Record):
+    """What takes a tensor of A to that of B: `(a + θ, b - θ, …)`, and a constant multiplier.
+
+    `text` is the first in words, empty where nothing changes.
+    """
+
+    shifts: Shifts
+    multiplier: float
+    text: str
+
+
+class Differences(Record):
+    """Whether two parametrizations are the same: `exactly`, `asymptotically` or `no`.
+
+    `gauge` is known where they are the same exactly. `laws` is where they are not even the same
+    asymptotically, `reasons` what no gauge can make the same. A verdict is None where symbols are
+    left.
+    """
+
+    same: str
+    files: tuple[str, str]
+    verdicts: tuple[Verdict | None, Verdict | None]
+    gauge: Mapping[str, Gauge]
+    laws: tuple[Difference, ...] = ()
+    reasons: tuple[Difference, ...] = ()
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        return self.laws + self.reasons
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of `abcparam diff --format json`; exponents are exact strings."""
+        return {
+            "schema": 1,
+            "a": self.files[0],
+            "b": self.files[1],
+            "same": self.same,
+            "verdicts": [v and v.verdict for v in self.verdicts],
+            "gauge": {
+                path: {dim: str(theta) for dim, theta in gauge.shifts.items()}
+                for path, gauge in self.gauge.items()
+            },
+            "multipliers": {
+                path: gauge.multiplier
+                for path, gauge in self.gauge.items()
+                if gauge.multiplier != 1
+            },
+            "differences": [d.to_dict() for d in self.differences],
+        }

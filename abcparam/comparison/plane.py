@@ -1,0 +1,234 @@
+"""The plane of a family: every verdict in a window of its two coordinates, exactly.
+
+The lines on which verdicts may change come from the regions. They cut the window into cells; each
+cell, each piece of a line between cells and each crossing is judged with numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
+from itertools import combinations, pairwise
+from typing import Any
+
+from abcparam.algebra.record import Record
+from abcparam.analysis.judge import laws_of
+from abcparam.comparison.family import Family
+from abcparam.program.binding import bind
+from abcparam.program.vocabulary import VERDICTS
+from abcparam.symbolic.constraints import Linear, holds
+from abcparam.symbolic.regions import Region, lowest_terms
+
+Point = tuple[Fraction, Fraction]
+Line = tuple[Fraction, Fraction, Fraction]  # k + x s + y t = 0
+Judge = Callable[[Point], str]
+
+WINDOW = (Fraction(-1, 2), Fraction(3, 2))
+
+
+class Part(Record):
+    """A polygon without its edges, a segment without its ends, or a point; its verdict."""
+
+    verdict: str
+    points: tuple[Point, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        points = [[str(x), str(y)] for x, y in self.points]
+        return {"verdict": self.verdict, "points": points}
+
+
+class Plane(Record):
+    """The parts of a window that cover it: cells, the segments and points that bound them."""
+
+    family: Family
+    names: tuple[str, str]  # the two specs
+    window: tuple[Fraction, Fraction]  # of both coordinates
+    regions: dict[str, Region]  # of each verdict that occurs anywhere
+    cells: tuple[Part, ...]
+    segments: tuple[Part, ...]
+    points: tuple[Part, ...]
+    corners: tuple[Part, Part]  # the two specs
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of `abcparam map --format json`; coordinates are exact strings."""
+        return {
+            "schema": 1,
+            "a": self.names[0],
+            "b": self.names[1],
+            "coordinates": {"init": self.family.init, "lr": self.family.lr},
+            "corners": [corner.to_dict() for corner in self.corners],
+            "window": [str(x) for x in self.window],
+            "regions": {verdict: r.to_dict() for verdict, r in self.regions.items()},
+            "cells": [part.to_dict() for part in self.cells],
+            "segments": [part.to_dict() for part in self.segments],
+            "points": [part.to_dict() for part in self.points],
+            "spec": self.family.text,
+        }
+
+
+def plane(
+    family: Family, names: tuple[str, str], window: tuple[Fraction, Fraction] = WINDOW
+) -> Plane:
+    """All verdicts of a family whose coordinates are two symbols."""
+    regions = _regions(family)
+    judge = _judge(family, regions)
+    lines = _lines(family, regions.values())
+    found = _parts(lines, window, judge)
+    seen = [line for line in lines if _is_seen(line, *found)]
+    if len(seen) < len(lines):
+        found = _parts(seen, window, judge)
+    cells, *bounds = found
+    segments, points = (tuple(p for p in parts if _is_edge(p, cells)) for parts in bounds)
+    points = tuple(p for p in points if not _is_on(p, segments))
+    ends = [Fraction(0), Fraction(1)]
+    corners = [Part(judge((x, x)), ((x, x),)) for x in ends]
+    return Plane(family, names, window, regions, cells, segments, points, (corners[0], corners[1]))
+
+
+def _regions(family: Family) -> dict[str, Region]:
+    found = family.report.regions
+    if found is None:  # no exponent depends on a symbol
+        return {str(family.report.verdict): Region((), ())}
+    return {verdict: found[verdict] for verdict in VERDICTS if not found[verdict].empty}
+
+
+def _judge(family: Family, regions: dict[str, Region]) -> Judge:
+    """What a point is judged to be, by numbers; the regions have to say the same."""
+    known: dict[Point, str] = {}
+
+    def judge(point: Point) -> str:
+        if point not in known:
+            at = {str(family.init): point[0], str(family.lr): point[1]}
+            values = {symbol: at[symbol] for symbol in family.program.symbols}
+            verdict = laws_of(bind(family.program, values))[1].verdict
+            region = regions.get(verdict)
+            if region is None or not holds(region.condition, values, region.symbols):
+                raise RuntimeError(f"{at} is {verdict}, and no region says so")
+            known[point] = verdict
+        return known[point]
+
+    return judge
+
+
+def _lines(family: Family, regions: Iterable[Region]) -> list[Line]:
+    """The lines on which conditions of the regions change."""
+    found: dict[Line, None] = {}
+    for region in regions:
+        for clause in region.clauses:
+            for alternative in clause:
+                for x in alternative:
+                    row = lowest_terms(Linear(x.row, "=")).row
+                    by_symbol = dict(zip(region.symbols, row[1:], strict=True))
+                    factors = (by_symbol.get(str(c), 0) for c in (family.init, family.lr))
+                    found[Fraction(row[0]), *map(Fraction, factors)] = None  # type: ignore[index]
+    return list(found)
+
+
+# Geometry, exact
+
+
+def _parts(
+    lines: Sequence[Line], window: tuple[Fraction, Fraction], judge: Judge
+) -> tuple[tuple[Part, ...], tuple[Part, ...], tuple[Part, ...]]:
+    """The cells, segments and crossings that lines make in the window."""
+    low, high = window
+    square = ((low, low), (high, low), (high, high), (low, high))
+    cells: list[tuple[Point, ...]] = [square]
+    for line in lines:
+        cells = [piece for cell in cells for piece in _cut(cell, line)]
+    segments = [s for line in lines for s in _segments(line, lines, square)]
+    points = dict.fromkeys(
+        p for one, other in combinations(lines, 2) if (p := _crossing(one, other, square))
+    )
+    kinds = (cells, segments, [(point,) for point in points])
+    found = [tuple(Part(judge(_middle(p)), tuple(p)) for p in parts) for parts in kinds]
+    return found[0], found[1], found[2]
+
+
+def _side(line: Line, point: Point) -> Fraction:
+    return line[0] + line[1] * point[0] + line[2] * point[1]
+
+
+def _middle(points: Sequence[Point]) -> Point:
+    """A point inside of the convex hull."""
+    n = len(points)
+    x, y = (sum(values, Fraction(0)) for values in zip(*points, strict=True))
+    return x / n, y / n
+
+
+def _cut(cell: Sequence[Point], line: Line) -> Iterator[tuple[Point, ...]]:
+    """A convex polygon in up to two pieces."""
+    sides = [_side(line, point) for point in cell]
+    if min(sides) >= 0 or max(sides) <= 0:
+        yield tuple(cell)
+        return
+    for sign in (1, -1):
+        yield tuple(_half(cell, [sign * side for side in sides]))
+
+
+def _half(cell: Sequence[Point], sides: Sequence[Fraction]) -> Iterator[Point]:
+    for i, (point, side) in enumerate(zip(cell, sides, strict=True)):
+        if side >= 0:
+            yield point
+        after, beyond = cell[(i + 1) % len(cell)], sides[(i + 1) % len(cell)]
+        if side * beyond < 0:
+            yield _between(point, after, side / (side - beyond))
+
+
+def _between(start: Point, stop: Point, part: Fraction) -> Point:
+    return start[0] + part * (stop[0] - start[0]), start[1] + part * (stop[1] - start[1])
+
+
+def _segments(
+    line: Line, lines: Iterable[Line], square: Sequence[Point]
+) -> Iterator[tuple[Point, Point]]:
+    """The pieces of a line in the square, between the others that cross it."""
+    edges = [
+        _through(start, stop) for start, stop in zip(square, (*square[1:], square[0]), strict=True)
+    ]
+    crossings = (_crossing(line, other, square) for other in (*lines, *edges))
+    yield from pairwise(sorted({point for point in crossings if point}))
+
+
+def _through(start: Point, stop: Point) -> Line:
+    x, y = start[1] - stop[1], stop[0] - start[0]
+    return -x * start[0] - y * start[1], x, y
+
+
+def _crossing(one: Line, other: Line, square: Sequence[Point]) -> Point | None:
+    """Where two lines cross in the square; None where they do not, or are the same."""
+    determinant = one[1] * other[2] - one[2] * other[1]
+    if not determinant:
+        return None
+    x = (one[2] * other[0] - one[0] * other[2]) / determinant
+    y = (one[0] * other[1] - one[1] * other[0]) / determinant
+    (low, _), (high, _) = square[0], square[2]
+    return (x, y) if low <= x <= high and low <= y <= high else None
+
+
+def _is_seen(
+    line: Line, cells: Sequence[Part], segments: Sequence[Part], points: Sequence[Part]
+) -> bool:
+    """Whether a verdict is another one on the line, or on one side of it."""
+    on_it = (p for p in (*segments, *points) if not any(_side(line, x) for x in p.points))
+    return any(_is_edge(part, cells) for part in on_it)
+
+
+def _is_edge(part: Part, cells: Iterable[Part]) -> bool:
+    """Whether a cell that it bounds has another verdict."""
+    middle = _middle(part.points)
+    return any(c.verdict != part.verdict for c in cells if _touches(c.points, middle))
+
+
+def _is_on(point: Part, segments: Iterable[Part]) -> bool:
+    """Whether it is the end of a segment with the same verdict."""
+    return any(point.points[0] in s.points for s in segments if s.verdict == point.verdict)
+
+
+def _touches(cell: Sequence[Point], point: Point) -> bool:
+    """Whether a point lies in a convex polygon or on its edge."""
+    return all(_side(_through(start, stop), point) >= 0 for start, stop in _edges(cell))
+
+
+def _edges(polygon: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
+    return pairwise((*polygon, polygon[0]))

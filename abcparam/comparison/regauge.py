@@ -1,0 +1,177 @@
+"""A program in another gauge: the same training in other weights, `w' = w / κ` (see `gauge`).
+
+With `κ = k r^-θ` a tensor's multiplier is taken times κ, its init over κ, its learning rate over
+`κ^g`, its epsilon times κ; decoupled weight decay times `κ^g`, coupled times `κ²`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+
+from abcparam.algebra.exponents import Affine
+from abcparam.algebra.polynomials import number
+from abcparam.algebra.record import Record, replace
+from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
+from abcparam.diagnostics.rules import gauges as rules
+from abcparam.language import syntax
+from abcparam.optimizers.base import Rule
+from abcparam.program.amounts import Amount
+from abcparam.program.lengths import at_base
+from abcparam.program.model import Program
+from abcparam.program.tensors import OWN, Init, Tensor
+from abcparam.program.vocabulary import GAUGES
+
+ONE = Amount(syntax.Number(Fraction(1)), number(1))
+
+
+class Kappa(Record):
+    """`k r^-θ`, θ by dim."""
+
+    constant: Amount = ONE
+    shifts: Mapping[str, Fraction] = {}
+
+    @property
+    def is_one(self) -> bool:
+        return self.constant.value == ONE.value and not any(self.shifts.values())
+
+
+def in_gauge(program: Program, gauge: str) -> Program:
+    """The program in a gauge; raises `SpecError` where that would not be the same training."""
+    if gauge == GAUGES[0]:
+        return program
+    choose = {"plain": _plain, "single-group": _single, "unit": _unit}[gauge]
+    errors: list[Diagnostic] = []
+    tensors = {
+        path: _regauged(program, tensor, choose, errors) for path, tensor in program.tensors.items()
+    }
+    if errors:
+        raise SpecError(program.source, errors)
+    return replace(program, tensors=tensors, gauge=gauge)
+
+
+Choose = Callable[[Program, Tensor], Kappa]
+
+
+def _regauged(program: Program, tensor: Tensor, choose: Choose, errors: list[Diagnostic]) -> Tensor:
+    kappa, optimizer = choose(program, tensor), program.optimizers[tensor.optimizer]
+    if kappa.is_one:
+        return tensor
+    if not tensor.frozen and optimizer.clip_norm is not None:
+        errors.append(rules.Clipped.at(optimizer.span, tensor=tensor.path))
+    elif not tensor.frozen and (optimizer.rule.spectral or not optimizer.rule.gauge):
+        errors.append(
+            rules.NotInvariant.at(optimizer.span, tensor=tensor.path, optimizer=optimizer.rule.name)
+        )
+    return _times(program, tensor, kappa, optimizer.rule)
+
+
+# Choices of κ
+
+
+def _plain(program: Program, tensor: Tensor) -> Kappa:
+    """The multiplier becomes 1."""
+    shifts = {dim: -a for dim, a in _exponents(tensor, "a").items()}
+    return Kappa(power(tensor.mult, -1) if tensor.mult else ONE, shifts)
+
+
+def _single(program: Program, tensor: Tensor) -> Kappa:
+    """The learning rate becomes the optimizer's."""
+    optimizer = program.optimizers[tensor.optimizer]
+    stated, g = optimizer.settings["lr"], optimizer.rule.gauge
+    assert isinstance(stated, Amount)
+    if tensor.frozen or not g:
+        return Kappa()
+    ratio = ONE if tensor.lr == stated else times(tensor.lr, power(stated, -1))
+    root = Fraction(1, g)
+    shifts = {dim: c * root for dim, c in _exponents(tensor, "c").items()}
+    return Kappa(ONE if ratio.value == ONE.value else power(ratio, root), shifts)
+
+
+def _unit(program: Program, tensor: Tensor) -> Kappa:
+    """Random weights get unit variance."""
+    argument = tensor.init.argument
+    if tensor.init.kind not in {"normal", "uniform"} or argument is None or tensor.init.is_zero:
+        return Kappa()
+    root = power(Amount(syntax.Number(Fraction(3)), number(3)), Fraction(-1, 2))
+    std = argument if tensor.init.kind == "normal" else times(argument, root)
+    return Kappa(std, dict(_exponents(tensor, "b")))
+
+
+def _exponents(tensor: Tensor, letter: str) -> dict[str, Fraction]:
+    return {dim: e.evaluate({}) for dim, e in tensor.exponents.get(letter, {}).items()}
+
+
+# The tensor times κ
+
+
+def _times(program: Program, tensor: Tensor, kappa: Kappa, rule: Rule) -> Tensor:
+    k, g = kappa.constant, rule.gauge
+    by = {"a": 1, "b": -1, "c": -g, "d": 1}
+    init = tensor.init
+    if init.kind != "zeros":
+        init = _over(init, k)
+    decay = tensor.weight_decay
+    if decay is not None and decay.value.terms and not tensor.frozen:
+        two = g if rule.decoupled else 2
+        decay = times(decay, times(power(k, two), _ratio(program, tensor, kappa, -two)))
+    return replace(
+        tensor,
+        exponents={
+            letter: _shifted(tensor.exponents.get(letter, {}), kappa.shifts, by.get(letter, 0))
+            for letter in {**tensor.exponents, **by}
+        },
+        mult=times(tensor.mult or ONE, k),
+        init=init,
+        lr=times(tensor.lr, power(k, -g)),
+        epsilon=tensor.epsilon and times(tensor.epsilon, k),
+        weight_decay=decay,
+    )
+
+
+def _over(init: Init, k: Amount) -> Init:
+    kind = "constant" if init.kind == "ones" else init.kind
+    return Init(kind, times(init.argument or ONE, power(k, -1)))
+
+
+def _shifted(
+    exponents: Mapping[str, Affine], shifts: Mapping[str, Fraction], by: int
+) -> dict[str, Affine]:
+    moved = dict(exponents)
+    for dim, theta in shifts.items():
+        moved[dim] = moved.get(dim, Affine(Fraction(0))) + Affine(theta * by)
+    return moved
+
+
+def _ratio(program: Program, tensor: Tensor, kappa: Kappa, by: int) -> Amount:
+    """`r^(by θ)`, written out."""
+    result = ONE
+    for dim, theta in kappa.shifts.items():
+        length = tensor.own if dim == OWN else program.dims[dim].value
+        if length is None or not theta:
+            continue
+        for name, exponent in length.terms[0][0]:
+            if isinstance(name, str) and program.dims[name].infinite:
+                value = program.dims[name].value
+                over = syntax.Call(syntax.Name("base"), (syntax.Argument(syntax.Name(name)),))
+                factor = Amount(
+                    syntax.Binary("/", syntax.Name(name), over),
+                    value * at_base(value, program.dims).power(Fraction(-1)),
+                )
+                result = times(result, power(factor, theta * exponent * by))
+    return result
+
+
+def times(left: Amount, right: Amount) -> Amount:
+    if left.value == ONE.value:
+        return right
+    if right.value == ONE.value:
+        return left
+    return Amount(syntax.Binary("*", left.written, right.written), left.value * right.value)
+
+
+def power(value: Amount, exponent: Fraction | int) -> Amount:
+    if value.value == ONE.value or exponent == 1:
+        return value
+    exact = Fraction(exponent)
+    return Amount(syntax.Binary("^", value.written, syntax.Number(exact)), value.value.power(exact))

@@ -1,0 +1,62 @@
+"""Widths that a budget pays for, by the time that runs take at the smallest of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from abcparam.coord_check.plan import NoWidths, Plan, given_widths, seconds_by_rule, widths_of
+from abcparam.program.model import Program
+
+LEAST = 16  # width, where three that start at 64 cost too much
+TELLING, SHORTEST = 0.002, 0.02  # a step of this part of the budget, and so long, tells the speed
+SLOWER = 1.25  # what larger widths lose to memory
+
+Timed = Callable[[Mapping[str, int]], float]  # the seconds of a step with these growth dims
+
+
+def afforded(
+    program: Program, budget: float, runs: int, tokens: int, timed: Timed, vary: str = ""
+) -> Plan:
+    """The largest widths of which `runs` steps and seeds end within `budget` seconds; where three
+    that start at 64 do not, three that start lower.
+    """
+    usual = widths_of(program, 0, runs, tokens, vary)
+    ladder = [*_lower(program, usual, vary), *usual.dims]
+    slowness = _slowness(given_widths(program, ladder, vary), budget, tokens, timed)
+
+    def three_from(start: int) -> Plan:
+        return given_widths(program, ladder[start : start + 3], vary)
+
+    start = first = len(ladder) - len(usual.dims)
+    while start and _cost(three_from(start), runs, tokens) * slowness > budget:
+        start -= 1
+    if start < first:
+        return three_from(start)
+    return widths_of(program, budget / slowness, runs, tokens, vary)
+
+
+def _slowness(plan: Plan, budget: float, tokens: int, timed: Timed) -> float:
+    """The time of a run over that by the rule of thumb, at the first width that tells it."""
+    found = 1.0
+    for dims in plan.dims.values():
+        seconds = timed(dims)
+        found = SLOWER * seconds / seconds_by_rule(plan.program, dims, tokens)
+        if seconds > max(SHORTEST, TELLING * budget):
+            break
+    return found
+
+
+def _cost(plan: Plan, runs: int, tokens: int) -> float:
+    return sum(runs * seconds_by_rule(plan.program, dims, tokens) for dims in plan.dims.values())
+
+
+def _lower(program: Program, usual: Plan, vary: str) -> Iterator[int]:
+    """Halves of the smallest width that the program allows, in ascending order."""
+    width, found = min(usual.dims), []
+    while (width := width // 2) >= LEAST:
+        try:
+            given_widths(program, [width], vary)
+        except NoWidths:
+            break
+        found.append(width)
+    return reversed(found)

@@ -1,0 +1,120 @@
+"""The whole check of one spec: plan, runs, judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from abcparam.algebra.record import Record, replace
+from abcparam.coord_check.affording import afforded
+from abcparam.coord_check.judging import UNRESOLVED, Verdict, judge
+from abcparam.coord_check.laws import Laws, laws_of
+from abcparam.coord_check.measure.runs import Progress, Runs, Wish, silent
+from abcparam.coord_check.plan import Plan, fixed, given_widths, positions, shrunk, varied
+from abcparam.pipeline import emit_program
+from abcparam.program.model import Program
+from abcparam.verdict.check import at_work, judged
+from abcparam.verdict.report import Report
+
+
+class Checked(Record):
+    """What was found. `said`: what a reader has to know about how."""
+
+    report: Report
+    plan: Plan
+    laws: Laws
+    verdict: Verdict
+    said: tuple[str, ...]
+    vary: str = ""
+
+    @property
+    def agree(self) -> bool:
+        return self.verdict.agree
+
+    @property
+    def widths(self) -> list[int]:
+        return list(self.plan.dims)
+
+    @property
+    def sizes(self) -> str:
+        """What is varied, in words: `widths 64, 128, 256`, `depth 4, 8, 16`."""
+        return f"{self.vary or 'widths'} {', '.join(map(str, self.widths))}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON: `rows` are resolved; gradients and what is unresolved stand beside them."""
+        resolved = [row for row in self.verdict.rows if row.outcome != UNRESOLVED]
+        return {
+            "schema": 1,
+            "file": self.report.program.source.file,
+            "model": self.report.program.name,
+            "agree": self.agree,
+            "widths": self.widths,
+            **({"vary": self.vary} if self.vary else {}),
+            "rows": [row.to_dict() for row in resolved if row.quantity != "gradient"],
+            "gradients": [row.to_dict() for row in resolved if row.quantity == "gradient"],
+            "unresolved": [row.to_dict() for row in self.verdict.of(UNRESOLVED)],
+            "notes": list(self.said),
+        }
+
+
+def coordinate_check(
+    program: Program, wish: Wish, progress: Progress | None = None, code: str | None = None
+) -> Checked:
+    """Trains the emitted model, or `code` or `wish.module` in its place, and judges every slope."""
+    small, changed = shrunk(program, wish.given)
+    report = at_work()(judged)(small)
+    batch = max(2, wish.tokens // positions(small))
+    laws = laws_of(report, wish.steps, wish.vary)
+    wish = replace(wish, steps=max(1, laws.steps))
+    runs = Runs(report, wish, batch, emit_program(report) if code is None else code)
+    plan = _plan(small, wish, runs, batch * positions(small))
+    measured = runs.all(plan, progress or silent)
+    verdict = judge(laws, measured)
+    said = (*_measurable(laws, verdict, wish), *_said(small, changed, laws, verdict, wish))
+    return Checked(report, plan, laws, verdict, said, wish.vary)
+
+
+def _plan(program: Program, wish: Wish, runs: Runs, tokens: int) -> Plan:
+    """Widths that are given, or that were chosen before, or that the budget pays for."""
+    if wish.widths:
+        return given_widths(program, wish.widths, wish.vary)
+    chosen = (wish.budget, wish.seeds, wish.vary)
+    widths = runs.store.widths(chosen)
+    if widths is None:
+        steps = wish.seeds * (wish.steps + 1)
+        plan = afforded(program, wish.budget, steps, tokens, runs.seconds_a_step, wish.vary)
+        runs.store.choose(chosen, list(plan.dims))
+        return plan
+    return given_widths(program, widths, wish.vary)
+
+
+def _measurable(laws: Laws, verdict: Verdict, wish: Wish) -> Iterator[str]:
+    """Which laws could not be held against a module that was written by hand."""
+    if wish.module is None:
+        return
+    yield f"measured is {wish.module.name} of {wish.module.path}, not the emitted model"
+    measured = {(row.name, row.quantity) for row in verdict.rows}
+    if missing := [key for key in laws.rows if key not in measured]:
+        names = ", ".join(dict.fromkeys(name for name, _ in missing))
+        yield (
+            f"{len(missing)} of {len(laws.rows)} derived rows cannot be seen in it and are "
+            f"not judged, those of {names}"
+        )
+
+
+def _said(
+    program: Program, changed: Mapping[str, int], laws: Laws, verdict: Verdict, wish: Wish
+) -> Iterator[str]:
+    if changed:
+        sizes = ", ".join(f"{name} = {size}" for name, size in changed.items())
+        yield f"finite dims made small: {sizes} (--set keeps what it sets)"
+    if others := fixed(program, wish.vary):
+        sizes = ", ".join(f"{name} = {size}" for name, size in others.items())
+        yield f"only {', '.join(d.name for d in varied(program, wish.vary))} is varied, at {sizes}"
+    batches = f"batches are of {wish.data.name}" if wish.data else "batches and targets are random"
+    yield f"dropout and weight decay are off; {batches}"
+    yield from laws.left_out
+    if unresolved := verdict.of(UNRESOLVED):
+        names = ", ".join(f"{row.name} ({row.quantity})" for row in unresolved[:6])
+        more = f" and {len(unresolved) - 6} more" if len(unresolved) > 6 else ""
+        yield f"{len(unresolved)} of {len(verdict.rows)} rows are not resolved: {names}{more}"

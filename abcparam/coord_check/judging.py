@@ -1,0 +1,175 @@
+"""When a measured slope agrees with a derived exponent. `docs/coordinates.md` says it in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from abcparam.algebra.record import Record, replace
+from abcparam.coord_check.fits import Point, Slope, leading_of, mixture_of, scatter, slope_of
+from abcparam.coord_check.laws import AT_INIT, CHANGE, GRADIENT, UPDATE, Key, Law, Laws
+
+TOLERANCE = 0.1  # how far a slope may be off, if its interval is narrower
+WIDEST = 0.25  # an interval wider than this resolves nothing: laws are a quarter apart
+ROUNDING = 1e4 * 2.0**-52  # a change less than this of what changes is rounding
+CORRECTION = Fraction(1, 2)  # how far below a law its corrections of finite width lie
+SHARE = 0.25  # of the square that the leading power must have at the largest width
+LACK = 0.1  # what a sum of powers may leave of log size, if seeds scatter less
+
+AGREES, CROSSOVER, DISAGREES, UNRESOLVED = "agrees", "crossover", "disagrees", "unresolved"
+
+Measured = Mapping[tuple[int, int], Mapping[Key, Sequence[float]]]  # (width, seed) -> sizes
+
+
+class Row(Record):
+    """One quantity: the derived exponent, the slope, and what comes of them."""
+
+    name: str
+    quantity: str
+    law: Law
+    slope: Slope | None  # None: there is none to measure
+    outcome: str
+    note: str = ""
+    points: tuple[Point, ...] = ()
+    leading: Slope | None = None  # of a crossover: the exponent of its leading power, left free
+
+    @property
+    def measured(self) -> Slope | None:
+        """What is set beside the derived exponent."""
+        return self.leading or self.slope
+
+    @property
+    def agree(self) -> bool:
+        return self.outcome in (AGREES, CROSSOVER)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "quantity": self.quantity,
+            "derived": str(self.law),
+            "measured": self.measured.value if self.measured else None,
+            "error": self.measured.error if self.measured else None,
+            "agree": self.agree,
+            **({"slope": self.slope.value} if self.slope and self.leading else {}),
+            **({"note": self.note} if self.note else {}),
+        }
+
+
+class Verdict(Record):
+    """All rows of a check."""
+
+    rows: tuple[Row, ...]
+
+    def of(self, *outcomes: str) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.outcome in outcomes)
+
+    @property
+    def agree(self) -> bool:
+        """No row disagrees, and most of them are resolved."""
+        resolved = len(self.rows) - len(self.of(UNRESOLVED))
+        return not self.of(DISAGREES) and resolved > len(self.rows) / 2
+
+
+def judge(laws: Laws, measured: Measured) -> Verdict:
+    """Every law that was measured."""
+    rows = []
+    for (name, quantity), law in laws.rows.items():
+        if all((name, quantity) in sizes for sizes in measured.values()):
+            found = {at: sizes[name, quantity][-1] for at, sizes in measured.items()}
+            floors = _floors(name, quantity, measured)
+            rows.append(_row(name, quantity, law, found, floors))
+    return Verdict(tuple(rows))
+
+
+def _floors(name: str, quantity: str, measured: Measured) -> dict[tuple[int, int], float]:
+    """What rounding makes of a change of nothing."""
+    if quantity not in (CHANGE, UPDATE):
+        return dict.fromkeys(measured, 0.0)
+    return {at: _floor(name, quantity, sizes) for at, sizes in measured.items()}
+
+
+def _floor(name: str, quantity: str, sizes: Mapping[Key, Sequence[float]]) -> float:
+    """Infinite for a tensor whose gradient is itself rounding, as that of a bias of keys: Adam
+    divides it by its own size.
+    """
+    if quantity == UPDATE and (name, GRADIENT) in sizes:
+        tensors = (path for path, what in sizes if what == UPDATE)
+        largest = max(sizes.get((path, GRADIENT), [0.0])[-1] for path in tensors)
+        if sizes[name, GRADIENT][-1] < ROUNDING * largest:
+            return math.inf
+    return ROUNDING * sizes[name, AT_INIT][0]
+
+
+def _row(
+    name: str,
+    quantity: str,
+    law: Law,
+    found: Mapping[tuple[int, int], float],
+    floors: Mapping[tuple[int, int], float],
+) -> Row:
+    def row(outcome: str, note: str = "", slope: Slope | None = None) -> Row:
+        return Row(name, quantity, law, slope, outcome, note, points)
+
+    points = tuple((float(width), size) for (width, _), size in found.items())
+    if not all(math.isfinite(size) for _, size in points):
+        return row(DISAGREES, "not finite")
+    if law.exponent is None:
+        moved = any(size for _, size in points)
+        return row(DISAGREES, "not zero") if moved else row(AGREES)
+    if not any(size for _, size in points):
+        return row(DISAGREES, "exactly zero")
+    points = tuple(
+        (float(width), size) for (width, seed), size in found.items() if size > floors[width, seed]
+    )
+    if len({width for width, _ in points}) < 3:
+        return row(UNRESOLVED, "below rounding, or of fewer than three widths")
+    slope = slope_of(points)
+    outcome, note, leading = _outcome(law, slope, points)
+    return replace(row(outcome, note, slope), leading=leading)
+
+
+Outcome = tuple[str, str, Slope | None]  # with a note, and the exponent of the leading power
+
+
+def _outcome(law: Law, slope: Slope, points: Sequence[Point]) -> Outcome:
+    assert law.exponent is not None
+    off = abs(slope.value - float(law.exponent))
+    if slope.error > WIDEST:
+        if off <= slope.error + TOLERANCE:
+            return UNRESOLVED, "seeds scatter too much", None
+    elif off <= max(TOLERANCE, slope.error):
+        return AGREES, "", None
+    found = _crossover(law.exponent, law.smaller, slope, points)
+    if found[0] == DISAGREES and law.divisor:
+        below = [gap - law.exponent for gap in law.divisor]
+        turned = [(n, 1 / y) for n, y in points]
+        outcome, note, leading = _crossover(-law.exponent, below, slope, turned)
+        if outcome == CROSSOVER:
+            back = leading and replace(leading, value=-leading.value)
+            return outcome, f"of a divisor, {note}", back
+    return found
+
+
+def _crossover(
+    exponent: Fraction, known: Sequence[Fraction], slope: Slope, points: Sequence[Point]
+) -> Outcome:
+    """Whether the exponent leads a sum of powers that explains the sizes."""
+    smaller = sorted({*known, exponent - CORRECTION}, reverse=True)
+    fit = mixture_of(points, [float(e) for e in (exponent, *smaller)])
+    noise = max(LACK, 2 * scatter(points))
+    if fit.residual > noise:
+        return DISAGREES, "", None
+    share = f"{fit.share:.0%} of it leads at the largest width"
+    lower = [float(e) for e in known]
+    if fit.share >= SHARE:
+        below = ", ".join(map(str, smaller))
+        note = f"slope {slope.value:.3f}, from {below}: {share}"
+        return CROSSOVER, note, leading_of(points, lower, SHARE)
+    if known and mixture_of(points, [float(exponent), *lower]).residual <= noise:
+        return UNRESOLVED, f"smaller terms lead: {share}", None
+    return DISAGREES, "", None
+
+
+__all__ = ["AGREES", "CROSSOVER", "DISAGREES", "UNRESOLVED", "Row", "Verdict", "judge"]

@@ -1,0 +1,142 @@
+"""What the calculus says of every row of a coordinate check, the smaller terms included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from functools import reduce
+from operator import or_
+
+from abcparam.algebra.record import Record
+from abcparam.algebra.sizes import Size
+from abcparam.analysis.build import build_graph, space_of
+from abcparam.analysis.graph import Graph
+from abcparam.analysis.limits import Violation, violations, violations_at_init
+from abcparam.analysis.rounds import start, step
+from abcparam.calculus.node import Node
+from abcparam.coord_check.plan import varied
+from abcparam.coord_check.spectrum import SpectralSpace, Spectrum
+from abcparam.program.model import Program
+from abcparam.verdict.report import Report
+
+Key = tuple[str, str]  # name, quantity
+
+UNSTABLE_AT_INIT = (
+    "unstable at init: changes and gradients have no law, nor what comes after a size that is not "
+    "as it must be"
+)
+UNSTABLE = (
+    "unstable: changes are held against the law of the first step, and have none after one that "
+    "exceeds its bound"
+)
+AT_INIT, CHANGE, UPDATE, GRADIENT = "at_init", "change", "update", "gradient"
+
+
+class Law(Record):
+    """The derived exponent, None for exact zero, and the next smaller ones. `divisor`: how far the
+    smaller terms of what it was divided by lie below the largest of that.
+    """
+
+    exponent: Fraction | None
+    smaller: tuple[Fraction, ...] = ()
+    divisor: tuple[Fraction, ...] = ()
+
+    def __str__(self) -> str:
+        return "-inf" if self.exponent is None else str(self.exponent)
+
+
+class Laws(Record):
+    """By name and quantity. `steps`: after how many steps changes obey them; 0 if they have none.
+
+    `left_out` says in words what the calculus gives no law for.
+    """
+
+    rows: dict[Key, Law]
+    steps: int
+    left_out: tuple[str, ...]
+
+
+def laws_of(report: Report, steps: int, vary: str = "") -> Laws:
+    """The laws at initialization and after so many steps; of an unstable program, after one. They
+    are in the dims that are varied, those of the first limit or those that grow with `vary`.
+    """
+    program = report.program
+    graph = build_graph(program, space_of(program, SpectralSpace))
+    rates = {dim.name: dim.rate for dim in varied(program, vary)}
+    start(graph)
+    sound = _sound(graph, violations_at_init(graph))
+    rows = {(name, AT_INIT): _law(n.s0, rates) for name, n in _named(graph) if n in sound}
+    rows |= {(t, AT_INIT): _law(size, rates) for t, size in _of_tensors(graph, sound, False)}
+    if report.verdict == "unstable-at-init":
+        return Laws(rows, 0, (UNSTABLE_AT_INIT,))
+    rows |= {(name, GRADIENT): _law(n.g0, rates) for name, n in _named(graph)}
+    stable = report.verdict != "unstable"
+    for _ in range(steps if stable else 1):
+        step(graph)
+    sound = _sound(graph, violations(graph))
+    rows |= {(name, CHANGE): _law(n.d, rates) for name, n in _named(graph) if n in sound}
+    rows |= {(t, UPDATE): _law(size, rates) for t, size in _of_tensors(graph, sound, True)}
+    return Laws(rows, steps, ()) if stable else Laws(rows, 1, (UNSTABLE,))
+
+
+def _sound(graph: Graph, broken: Iterable[Violation]) -> set[Node]:
+    """The nodes that come from no activation whose size is not as it must be: what is beyond
+    saturates, and the calculus only bounds it.
+    """
+    found: set[Node] = set()
+    bad = {violation.node for violation in broken}
+    for node in graph.nodes:
+        if all(x in found and x not in bad for x in node.inputs):
+            found.add(node)
+    return found
+
+
+def _law(size: Size, rates: dict[str, Fraction]) -> Law:
+    if not size.vectors:
+        return Law(None)
+    terms = size.terms if isinstance(size, Spectrum) else (size,)
+    gaps = size.gaps if isinstance(size, Spectrum) else ()
+    leading, *others = (_exponent(term, rates) for term in terms)
+    smaller = {exponent for exponent in others if exponent < leading}
+    divisor = {gap for gap in (_exponent(gap, rates) for gap in gaps) if gap < 0}
+    ranked = (tuple(sorted(found, reverse=True)) for found in (smaller, divisor))
+    return Law(leading, *ranked)
+
+
+def _exponent(size: Size, rates: dict[str, Fraction]) -> Fraction:
+    exponents = size.exponents()
+    return sum((rate * exponents[name] for name, rate in rates.items()), Fraction(0))
+
+
+def _named(graph: Graph) -> Iterator[tuple[str, Node]]:
+    """Named activations, copies but the last ones by their number, and outputs."""
+    yield from graph.activations.items()
+    for (path, copy), node in graph.copies.items():
+        if node is not graph.activations[path]:
+            yield copy_name(graph.program, path, copy), node
+    for name, node in zip(graph.program.outputs, graph.outputs, strict=True):
+        if name not in graph.activations:
+            yield name, node
+
+
+def copy_name(program: Program, path: str, copy: tuple[int, ...]) -> str:
+    """`layers.0.x`: the path with the numbers of the copies, as in a state_dict."""
+    repeats = {module.path for module in program.root.walk() if module.count is not None}
+    numbers, parts, made = list(copy), path.split("."), []
+    for index, part in enumerate(parts):
+        made.append(part)
+        if ".".join(parts[: index + 1]) in repeats and numbers and index < len(parts) - 1:
+            made.append(str(numbers.pop(0)))
+    return ".".join(made)
+
+
+def _of_tensors(graph: Graph, sound: set[Node], updates: bool) -> Iterator[tuple[str, Size]]:
+    """The largest over the uses of each tensor, all sound: of `W·x`, or of `ΔW·x`."""
+    uses: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        if node.parameter is not None:
+            uses.setdefault(node.parameter.tensor.path, []).append(node)
+    for path, nodes in uses.items():
+        if sound.issuperset(nodes):
+            sizes = [node.update() if updates else node.s0 for node in nodes]
+            yield path, reduce(or_, sizes)

@@ -1,0 +1,211 @@
+"""A model written by hand, in place of the emitted one.
+
+Its parameters are told apart by their names. What is seen of it are its outputs and, by hooks, what
+PyTorch's own layers make of their parameters; an emitted model is made beside it, which says what
+its names, shapes and outputs should be, how often each tensor is used, and how all are trained.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from abcparam.coord_check.measure.handwritten import Handwritten, refused
+from abcparam.coord_check.measure.measuring import Change, Probe, Subject, path_of, undisturbed
+from abcparam.data.batch import tuple_of
+from abcparam.diagnostics.rules.tuning import (
+    ModuleRaises,
+    NoModule,
+    OutputsDiffer,
+    ParametersDiffer,
+)
+from abcparam.emission.execute import executed
+from abcparam.emission.lowering.scope import Scope, factor
+from abcparam.program.model import Program
+from abcparam.program.tensors import Tensor as Declared
+
+LAYERS = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)
+LINEAR = {layer.forward for layer in LAYERS}  # in each of their parameters
+MOST = 6  # differences that are told
+
+
+class Foreign(Subject):
+    """A class of the user's, beside what is emitted for the same program."""
+
+    def __init__(self, emitted: Probe, written: Handwritten) -> None:
+        self.emitted, self.written = emitted, written
+        self.program = emitted.program
+        self.seen: dict[str, Tensor] = {}
+        with self.told(), _importable(str(written.path.resolve().parent)):
+            code = compile(written.text, str(written.path), "exec", dont_inherit=True)
+            self.names = executed(code, {"__file__": str(written.path)})
+        if written.name not in self.names:
+            problem = f"the file has no `{written.name}`"
+            raise refused(NoModule, module=written.module, problem=problem)
+        self.fixed = {p for p, t in self.program.tensors.items() if not grows(self.program, t)}
+        self.paths: dict[nn.Parameter, str] = {}
+        self.wanted: Mapping[str, int] = {}
+        self.change: Change | None = None
+        self.squares: dict[str, float] = {}
+        self.calls: Counter[str] = Counter()
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """What the user's code raises is told as a finding, with its last line in the file."""
+        try:
+            yield
+        except Exception as error:
+            lines = [
+                frame.lineno
+                for frame in traceback.extract_tb(error.__traceback__)
+                if frame.filename == str(self.written.path)
+            ]
+            where = f" (line {lines[-1]})" if lines else ""
+            problem = f"{type(error).__name__}: {error}{where}"
+            raise refused(ModuleRaises, module=self.written.module, problem=problem) from error
+
+    # A subject
+
+    def make(self, dims: Mapping[str, int], device: str) -> Any:
+        state = torch.get_rng_state()
+        config = self.emitted.make(dims, device)
+        torch.set_rng_state(state)
+        with self.told():
+            self.model = undisturbed(self.names[self.written.name](config).to(device))
+        self.adopt()
+        self.wanted = {}
+        return config
+
+    def adopt(self) -> None:
+        """Gives the emitted models the parameters, by their names."""
+        mine = dict(self.model.named_parameters())
+        theirs = dict(self.emitted.model.named_parameters())
+        known = {_stem(name): name for name in theirs}
+        if problems := list(_differences(mine, theirs)):
+            more = f"; and {len(problems) - MOST} more" if len(problems) > MOST else ""
+            problem = "; ".join(problems[:MOST]) + more
+            raise refused(ParametersDiffer, module=self.written.module, problem=problem)
+        named = {known[_key(name, known)]: parameter for name, parameter in mine.items()}
+        self.emitted.adopt(named)
+        self.paths = {p: path_of(self.program, name) for name, p in named.items()}
+
+    def optimizer(self) -> Any:
+        if "make_optimizer" not in self.names:
+            return self.emitted.optimizer()
+        with self.told():
+            return self.names["make_optimizer"](self.model)
+
+    def observe(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        self.seen = {}
+        with self.told():
+            outputs = tuple_of(self.model(*inputs))
+        if not self.wanted:
+            self.compare(inputs, outputs)
+        return outputs
+
+    def compare(self, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> None:
+        """Holds outputs to the spec's, and learns how often each tensor is used."""
+        with torch.no_grad():
+            wanted = [tuple(x.shape) for x in tuple_of(self.emitted.model(*inputs))]
+        found = [tuple(x.shape) for x in outputs]
+        if found != wanted:
+            shapes = {"found": _shapes(found), "wanted": _shapes(wanted)}
+            raise refused(OutputsDiffer, module=self.written.module, **shapes)
+        self.emitted.uses(inputs, None)
+        self.wanted = self.emitted.calls
+
+    def uses(self, inputs: tuple[Tensor, ...], change: Change | None) -> Mapping[str, float]:
+        """Of the tensors that layers of PyTorch use as often as the spec does. Such a layer knows
+        no multiplier, so there must be none that grows.
+        """
+        self.squares, self.calls, self.change = {}, Counter(), change
+        layers = [m for m in self.model.modules() if type(m).forward in LINEAR]
+        hooks = [m.register_forward_hook(self.use, with_kwargs=True) for m in layers]
+        try:
+            with torch.no_grad(), self.told():
+                self.model(*inputs)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        whole = (path for path in self.squares if self.calls[path] == self.wanted[path])
+        return {p: self.squares[p] / self.calls[p] for p in whole if p in self.fixed}
+
+    def use(self, layer: nn.Module, given: Any, named: dict[str, Any], _: Tensor) -> None:
+        """A layer was called: the size of what each of its parameters gives alone."""
+        for parameter in layer.parameters(recurse=False):
+            path = self.paths[parameter]
+            with self.change() if self.change else nullcontext(), _alone(layer, parameter):
+                value = layer.forward(*given, **named)
+            self.calls[path] += 1
+            self.squares[path] = self.squares.get(path, 0.0) + float(value.square().mean())
+
+
+def grows(program: Program, tensor: Declared) -> bool:
+    """Whether the multiplier of a tensor depends on growing dims."""
+    scope = Scope(program)
+    stated = tensor.mult.value.names if tensor.mult else frozenset()
+    return bool(factor(scope, tensor, "a").powers or stated & scope.growing)
+
+
+def _differences(
+    mine: Mapping[str, nn.Parameter], theirs: Mapping[str, nn.Parameter]
+) -> Iterator[str]:
+    """What of the parameters is not as in the emitted model, in words."""
+    known = {_stem(name): (name, tuple(p.shape)) for name, p in theirs.items()}
+    stems = {_key(name, known): (name, tuple(p.shape)) for name, p in mine.items()}
+    for stem, (name, shape) in known.items():
+        if stem not in stems:
+            yield f"there is no `{name}` {_shape(shape)}"
+        elif stems[stem][1] != shape:
+            yield f"`{stems[stem][0]}` is {_shape(stems[stem][1])}, not {_shape(shape)}"
+    for stem, (name, _) in stems.items():
+        if stem not in known:
+            yield f"the spec has no `{name}`"
+
+
+def _key(name: str, known: Container[str]) -> str:
+    """A parameter's name as a stem of the emitted model's, which may itself end in `weight`."""
+    return name if name in known else _stem(name)
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(".weight")
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, shape))}]"
+
+
+def _shapes(shapes: list[tuple[int, ...]]) -> str:
+    return ", ".join(map(_shape, shapes))
+
+
+@contextmanager
+def _alone(layer: nn.Module, kept: nn.Parameter) -> Iterator[None]:
+    """With zeros in place of the other parameters."""
+    others = [p for p in layer.parameters(recurse=False) if p is not kept]
+    values = [p.data for p in others]
+    for parameter in others:
+        parameter.data = torch.zeros_like(parameter)
+    try:
+        yield
+    finally:
+        for parameter, value in zip(others, values, strict=True):
+            parameter.data = value
+
+
+@contextmanager
+def _importable(folder: str) -> Iterator[None]:
+    """With the modules of a folder at hand."""
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)

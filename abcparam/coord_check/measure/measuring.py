@@ -1,0 +1,365 @@
+"""One training run of a model at one width, and the sizes of everything in it.
+
+What is measured is a subject: here the emitted model, in `foreign` one written by hand. Of the
+emitted one two modules are made: that which trains and shows its named values, and the emitted form
+of the program with every use of a tensor named, which shares its parameters and computes `W·x` and
+`ΔW·x`. Dropout and weight decay are off: the laws are about neither.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from abcparam.algebra.record import Record
+from abcparam.coord_check.laws import AT_INIT, CHANGE, GRADIENT, UPDATE, Key, copy_name
+from abcparam.coord_check.measure.batch import batch_of, loss_of
+from abcparam.coord_check.measure.explicit import explicit
+from abcparam.coord_check.measure.observing import SEEN, USED, observed
+from abcparam.data.batch import Data, tuple_of
+from abcparam.emission.emit import emit
+from abcparam.emission.execute import executed
+from abcparam.emission.lowering.uses import is_plain
+from abcparam.pipeline import emit_program
+from abcparam.program.expressions import Assign
+from abcparam.program.model import Module, Program
+from abcparam.verdict.report import Report
+
+Change = Callable[[], AbstractContextManager[None]]  # puts the changes of parameters in their place
+Sizes = dict[Key, list[float]]  # root mean squares: one at init, for changes those of `each` step
+MAKING = threading.Lock()  # of torch's random numbers, which all threads share
+
+
+class Setting(Record):
+    """How a run is made, beside its width and seed."""
+
+    steps: int = 4
+    batch: int = 16
+    device: str = "cpu"
+    compiled: bool = False
+    data: Data | None = None  # random numbers if none is given
+    each: bool = False  # changes are measured after every step, not only after the last
+
+
+class Subject(ABC):
+    """A model of a program that can be made at any width; the one last made is in `model`."""
+
+    program: Program
+    model: nn.Module
+    seen: dict[str, Tensor]  # the named values of the last forward pass that was observed
+
+    def run(self, dims: Mapping[str, int], seed: int, setting: Setting) -> Sizes:
+        """Trains a model with these growth dims and measures it."""
+        with in_double():
+            return _Run(self, dims, seed, setting).sizes()
+
+    @abstractmethod
+    def make(self, dims: Mapping[str, int], device: str) -> Any:
+        """Makes a model in the default dtype; its config."""
+
+    @abstractmethod
+    def optimizer(self) -> Any:
+        """What trains the model: an optimizer, or a list of them."""
+
+    @abstractmethod
+    def observe(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The outputs of a forward pass; its named values are in `seen`."""
+
+    @abstractmethod
+    def uses(self, inputs: tuple[Tensor, ...], change: Change | None) -> Mapping[str, float]:
+        """The mean squares of `W·x` by the paths of tensors, of `ΔW·x` where there is a change."""
+
+    def keep(self, path: str, copy: tuple[int, ...], value: Tensor) -> None:
+        """Takes a named value down."""
+        if value.requires_grad and not value.is_leaf:
+            value.retain_grad()
+        self.seen.pop(path, None)
+        self.seen[path] = value
+        self.seen[copy_name(self.program, path, copy)] = value
+
+
+class Probe(Subject):
+    """The emitted code of a spec, ready to be run at any width. `code` replaces its text."""
+
+    def __init__(self, report: Report, code: str | None = None) -> None:
+        self.program = report.program
+        self.code = emit_program(report) if code is None else code
+        self.places = _places(self.program)
+        self.seen: dict[str, Tensor] = {}
+        self.module = _execute(self.code, {name for _, name in self.places}, {SEEN: self.see})
+        named = explicit(self.program)
+        self.tensors = named.uses
+        self.explicit = _execute(
+            emit(named.program), _names(named.program), {USED: self.use}, frozenset(named.uses)
+        )
+        self.paths: dict[int, tuple[str, tuple[int, ...]]] = {}
+        self.dims: Mapping[str, int] | None = None  # of the twin
+        self.watching = False
+        self.change: Change | None = None
+        self.squares: dict[str, float] = {}
+        self.calls: Counter[str] = Counter()  # of each tensor in the last forward pass
+
+    # What the emitted code calls
+
+    def see(self, module: nn.Module, name: str, value: object) -> None:
+        """A local of the emitted module was assigned."""
+        if not self.watching or not isinstance(value, Tensor):
+            return
+        home, copy = self.paths[id(module)]
+        for path in self.places.get((home, name), ()):
+            self.keep(path, copy, value)
+
+    def use(self, name: str, value: Tensor, again: Callable[[], Tensor]) -> None:
+        """A tensor was used: the size of what it gives, or of what its change would give."""
+        if self.change is not None:
+            with self.change():
+                value = again()
+        path = self.tensors[name]
+        self.calls[path] += 1
+        self.squares[path] = self.squares.get(path, 0.0) + float(value.detach().square().mean())
+
+    # A subject
+
+    def make(self, dims: Mapping[str, int], device: str) -> Any:
+        config = self.module["Config"](**dims)
+        self.model = undisturbed(self.module[self.program.name](config).to(device))
+        if self.dims != dims:
+            self.dims, self.twin = dict(dims), self.parameterless(dims)
+        self.adopt(dict(self.model.named_parameters()))
+        self.paths = {id(m): _place(name) for name, m in self.model.named_modules()}
+        return config
+
+    def parameterless(self, dims: Mapping[str, int]) -> nn.Module:
+        """The module that computes the uses, to be given its parameters."""
+        with torch.device("meta"):
+            config = self.explicit["Config"](**dims)
+            made = self.explicit[self.program.name](config)
+        assert isinstance(made, nn.Module)
+        return undisturbed(made)
+
+    def adopt(self, parameters: Mapping[str, nn.Parameter]) -> None:
+        """Makes these the parameters, by their names, of both modules."""
+        for model in (self.model, self.twin):
+            modules = dict(model.named_modules())
+            for name, tensor in (*parameters.items(), *self.model.named_buffers()):
+                path, _, own = name.rpartition(".")
+                setattr(modules[path], own, tensor)
+
+    def optimizer(self) -> Any:
+        return self.module["make_optimizer"](self.model)
+
+    def observe(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        self.watching, self.seen = True, {}
+        try:
+            return tuple_of(self.model(*inputs))
+        finally:
+            self.watching = False
+
+    def uses(self, inputs: tuple[Tensor, ...], change: Change | None) -> Mapping[str, float]:
+        self.squares, self.calls, self.change = {}, Counter(), change
+        with torch.no_grad():
+            self.twin(*inputs)
+        return {path: square / self.calls[path] for path, square in self.squares.items()}
+
+
+class _Run:
+    """One model in training."""
+
+    def __init__(
+        self, subject: Subject, dims: Mapping[str, int], seed: int, setting: Setting
+    ) -> None:
+        self.subject, self.setting = subject, setting
+        with MAKING:
+            torch.manual_seed(seed)
+            config = subject.make(dims, setting.device)
+            self.batch = batch_of(
+                subject.program, config, seed, setting.batch, setting.device, setting.data
+            )
+        self.model = subject.model
+        self.optimizers = _optimizers(subject.optimizer())
+        self.start = {p: p.detach().clone() for p in self.model.parameters()}
+        self.values: dict[nn.Parameter, Tensor] = {}  # where changes are measured
+        self.changes: dict[nn.Parameter, Tensor] = {}
+        self.trained = torch.compile(self.model) if setting.compiled else self.model
+        self.first: dict[str, Tensor] = {}
+        self.found: Sizes = {}
+
+    def sizes(self) -> Sizes:
+        self.begin()
+        for step in range(1, self.setting.steps + 1):
+            if step > 1:
+                self.train(tuple_of(self.trained(*self.batch.inputs)))
+            if self.setting.each or step == self.setting.steps:
+                self.measure()
+        return self.found
+
+    def begin(self) -> None:
+        """The first step, and all that is measured at initialization."""
+        outputs = self.observe()
+        for name, value in self.subject.seen.items():
+            self.add(name, AT_INIT, _rms(value))
+        for path, square in self.subject.uses(self.batch.inputs, None).items():
+            self.add(path, AT_INIT, math.sqrt(square))
+        if self.setting.compiled:
+            loss_of(self.subject.program, outputs, self.batch).backward()
+            self.gradients()
+            outputs = tuple_of(self.trained(*self.batch.inputs))
+        self.train(outputs)
+        if not self.setting.compiled:
+            self.gradients()
+        self.first = {name: value.detach().clone() for name, value in self.subject.seen.items()}
+
+    def measure(self) -> None:
+        """All that is measured after a step."""
+        with torch.no_grad():
+            self.observe()
+        for name, value in self.subject.seen.items():
+            self.add(name, CHANGE, _rms(value - self.first[name]))
+        self.subject.seen = {}
+        self.values = {p: p.data for p in self.start}
+        self.changes = {p: p.data - start for p, start in self.start.items()}
+        for path, square in self.subject.uses(self.batch.inputs, self.changed).items():
+            self.add(path, UPDATE, math.sqrt(square))
+        self.tensor_gradients()
+
+    def observe(self) -> tuple[Tensor, ...]:
+        """A forward pass with every named value in it."""
+        subject = self.subject
+        outputs = subject.observe(self.batch.inputs)
+        for name, output in zip(subject.program.outputs, outputs, strict=True):
+            if name not in subject.seen:
+                subject.keep(name, (), output)
+        return outputs
+
+    def train(self, outputs: tuple[Tensor, ...]) -> None:
+        """A step, on these outputs."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        loss_of(self.subject.program, outputs, self.batch).backward()
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+    def gradients(self) -> None:
+        for name, value in self.subject.seen.items():
+            if value.requires_grad and not value.is_leaf:
+                zero = value.grad is None
+                self.add(name, GRADIENT, 0.0 if zero else _rms(value.grad))
+
+    def tensor_gradients(self) -> None:
+        """The largest of the copies of each tensor: what is moved by rounding has none."""
+        found: dict[str, float] = {}
+        for name, parameter in self.model.named_parameters():
+            if parameter.grad is not None:
+                path = path_of(self.subject.program, name)
+                found[path] = max(_rms(parameter.grad), found.get(path, 0.0))
+        for path, size in found.items():
+            self.add(path, GRADIENT, size)
+
+    @contextmanager
+    def changed(self) -> Iterator[None]:
+        """With the changes of all parameters in place of them: a use is linear in its tensor."""
+        self.place(self.changes)
+        try:
+            yield
+        finally:
+            self.place(self.values)
+
+    def place(self, values: Mapping[nn.Parameter, Tensor]) -> None:
+        for parameter, value in values.items():
+            parameter.data = value
+
+    def add(self, name: str, quantity: str, size: float) -> None:
+        self.found.setdefault((name, quantity), []).append(size)
+
+
+def path_of(program: Program, name: str) -> str:
+    """The path of the tensor that a parameter of the emitted model holds."""
+    path, _ = _place(name)
+    return path if path in program.tensors else path.removesuffix(".weight")
+
+
+@contextmanager
+def in_double() -> Iterator[None]:
+    """With double precision for new tensors, in all threads."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def undisturbed(model: nn.Module) -> nn.Module:
+    """Without dropout; what keeps statistics of batches normalizes by those of its own."""
+    model.eval()
+    for module in model.modules():
+        own = dict(module.named_buffers(recurse=False))
+        module.training = any(name.startswith("running_") for name in own)
+    return model
+
+
+def _rms(value: Tensor | None) -> float:
+    assert value is not None
+    return math.sqrt(float(value.detach().double().square().mean()))
+
+
+def _execute(
+    code: str,
+    names: set[str],
+    hooks: Mapping[str, object],
+    uses: frozenset[str] = frozenset(),
+) -> dict[str, Any]:
+    """The names of an emitted module, run with hooks in its `forward` methods."""
+    return executed(observed(code, names, uses), hooks)
+
+
+def _names(program: Program) -> set[str]:
+    """All that bodies assign."""
+    return {name for module in program.root.walk() for name in _assigned(module)}
+
+
+def _assigned(module: Module) -> Iterator[str]:
+    for statement in module.body:
+        if isinstance(statement, Assign):
+            yield from statement.targets
+    yield from module.carried
+
+
+def _places(program: Program) -> dict[tuple[str, str], list[str]]:
+    """By the path of a class and a local of its `forward`: the activations that it is."""
+    found: dict[tuple[str, str], list[str]] = {}
+
+    def visit(module: Module, home: str) -> None:
+        carried = [name for child in module.children if child.count for name in child.carried]
+        for name in dict.fromkeys([*_assigned(module), *carried]):
+            path = f"{module.path}.{name}" if module.path else name
+            found.setdefault((home, name), []).append(path)
+        for child in module.children:
+            visit(child, home if is_plain(child) else child.path)
+
+    visit(program.root, "")
+    return found
+
+
+def _place(name: str) -> tuple[str, tuple[int, ...]]:
+    """`layers.0.attention` as the path `layers.attention` and the copy (0,)."""
+    parts = name.split(".") if name else []
+    return ".".join(p for p in parts if not p.isdigit()), tuple(
+        int(p) for p in parts if p.isdigit()
+    )
+
+
+def _optimizers(made: Any) -> list[torch.optim.Optimizer]:
+    optimizers = made if isinstance(made, list) else [made]
+    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+        if "weight_decay" in group:
+            group["weight_decay"] = 0.0
+    return optimizers

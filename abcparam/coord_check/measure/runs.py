@@ -1,0 +1,166 @@
+"""The runs of a check: each is made once, and those on disk are read from there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from abcparam.algebra.record import Record
+from abcparam.coord_check.laws import Key
+from abcparam.coord_check.measure.store import Sizes, Store
+from abcparam.coord_check.plan import Plan
+from abcparam.verdict.report import Report
+
+if TYPE_CHECKING:
+    from abcparam.coord_check.measure.handwritten import Handwritten
+    from abcparam.coord_check.measure.measuring import Setting, Subject
+    from abcparam.data.batch import Data
+
+TOKENS = 64
+Run = tuple[int, int]  # width and seed
+Progress = Callable[[Iterable[Run], int], Iterable[Run]]  # of runs as they finish, and their number
+
+
+def silent(finished: Iterable[Run], count: int) -> Iterable[Run]:
+    """Progress that nobody sees."""
+    return finished
+
+
+class Wish(Record):
+    """What is asked for. `widths` empty: as many as `budget` seconds allow."""
+
+    widths: tuple[int, ...] = ()
+    budget: float = 60.0
+    seeds: int = 3
+    steps: int = 4
+    device: str = "cpu"
+    compiled: bool = False
+    first: int = 0  # the first seed
+    given: tuple[str, ...] = ()  # dims that were given a value and keep it
+    folder: Path | None = None
+    data: Data | None = None  # random numbers if none is given
+    module: Handwritten | None = None  # in place of the emitted model
+    vary: str = ""  # the dim that is varied, if not the first that goes to infinity
+    tokens: int = TOKENS  # positions in a batch
+
+
+class Runs:
+    """Of the emitted code, or of the module that is wished for in its place."""
+
+    def __init__(self, report: Report, wish: Wish, batch: int, code: str) -> None:
+        self.report, self.wish, self.batch, self.code = report, wish, batch, code
+        identity = (code, *(x.identity if x else "" for x in (wish.data, wish.module)))
+        self.store = Store(wish.folder, wish.steps, batch, wish.device, *identity)
+        self.known: dict[tuple[int, ...], Sizes] = {}
+        self.idle: list[Subject] = []  # of those that were made
+
+    def all(self, plan: Plan, progress: Progress) -> dict[Run, Mapping[Key, list[float]]]:
+        """The sizes of every width and seed."""
+        seeds = range(self.wish.first, self.wish.first + self.wish.seeds)
+        runs = [(width, seed) for width in plan.dims for seed in seeds]
+        left = [run for run in runs if not self.is_known(plan.dims[run[0]], run[1])]
+        for _ in progress(self.made(left, plan), len(left)):
+            pass
+        found = {run: self.known[_key(plan.dims[run[0]], run[1])] for run in runs}
+        return {run: {k: list(v) for k, v in sizes.items()} for run, sizes in found.items()}
+
+    def made(self, runs: list[Run], plan: Plan) -> Iterator[Run]:
+        """Makes them, each kept and told when it is finished."""
+        count = min(self.side_by_side, len(runs))
+        self.ready(count)
+        if count < 2:
+            for width, seed in runs:
+                self.make(plan.dims[width], seed)
+                yield width, seed
+            return
+        longest = sorted(runs, reverse=True)  # first, so that they end together
+        with _threads(count) as pool:
+            going = {pool.submit(self.make, plan.dims[run[0]], run[1]): run for run in longest}
+            for done in as_completed(going):
+                done.result()
+                yield going[done]
+
+    def is_known(self, dims: Mapping[str, int], seed: int) -> bool:
+        """Whether this run is finished, now or earlier."""
+        key = _key(dims, seed)
+        if key not in self.known and (kept := self.store.read(key)) is not None:
+            self.known[key] = kept
+        return key in self.known
+
+    def make(self, dims: Mapping[str, int], seed: int) -> None:
+        """Trains one and keeps its sizes."""
+        subject = self.idle.pop()
+        sizes = subject.run(dims, seed, self.setting)
+        self.idle.append(subject)
+        key = _key(dims, seed)
+        self.known[key] = sizes
+        self.store.write(key, sizes)
+
+    def seconds_a_step(self, dims: Mapping[str, int]) -> float:
+        """Of a new run; of two if nothing ran before, since libraries load in the first."""
+        self.ready(1)
+        for _ in range(1 if self.known else 2):
+            start = time.perf_counter()
+            self.make(dims, self.wish.first)
+            seconds = time.perf_counter() - start
+        return seconds / (self.wish.steps + 1)
+
+    @property
+    def side_by_side(self) -> int:
+        """How many runs are made at a time: seeds on the threads that torch has. A GPU is one, and
+        code that is compiled or the user's may not bear it.
+        """
+        import torch
+
+        alone = self.wish.device != "cpu" or self.wish.compiled or self.wish.module is not None
+        return 1 if alone else min(self.wish.seeds, torch.get_num_threads())
+
+    @cached_property
+    def setting(self) -> Setting:
+        from abcparam.coord_check.measure.measuring import Setting
+
+        wish = self.wish
+        return Setting(wish.steps, self.batch, wish.device, wish.compiled, wish.data)
+
+    def ready(self, count: int) -> None:
+        """Has so many subjects; they are made in the main thread, since `ast` holds to one."""
+        while len(self.idle) < count:
+            self.idle.append(self.subject())
+
+    def subject(self) -> Subject:
+        """What is trained: the emitted model, or one that was written by hand."""
+        from abcparam.coord_check.measure.measuring import Probe
+
+        probe = Probe(self.report, self.code)
+        if self.wish.module is None:
+            return probe
+        from abcparam.coord_check.measure.foreign import Foreign
+
+        return Foreign(probe, self.wish.module)
+
+
+def _key(dims: Mapping[str, int], seed: int) -> tuple[int, ...]:
+    return (*dims.values(), seed)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Each with its share of the threads that torch has; an error ends what waits."""
+    import torch
+
+    from abcparam.coord_check.measure.measuring import in_double
+
+    threads = torch.get_num_threads()
+    share = max(1, threads // count)
+    pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(share,))
+    with in_double():  # also for those at work when another leaves it
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)

@@ -1,0 +1,1 @@
+"""Results of a coordinate check as text, figures and a page."""

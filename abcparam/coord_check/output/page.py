@@ -1,0 +1,51 @@
+"""A coordinate check as one page that stands alone: no network, no scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from abcparam.analysis.rows import tensor_row
+from abcparam.coord_check.check import Checked
+from abcparam.coord_check.judging import AGREES, DISAGREES
+from abcparam.coord_check.output.plots import figures
+from abcparam.coord_check.output.text import cells, result
+from abcparam.pipeline import emit_program
+from abcparam.presentation.figures import drawn, inline
+from abcparam.presentation.pages import framed
+
+
+def page(checks: Iterable[Checked]) -> str:
+    """The page of a check, drawn beside others. Raises `SpecError` without matplotlib."""
+    found = list(checks)
+    checked = found[0]
+    program = checked.report.program
+    pictures = [(name, drawn(figure, "svg").decode()) for name, figure in figures(found)]
+    values = {
+        "title": escape(f"{program.name}: {checked.report.verdict}"),
+        "outcome": AGREES if checked.agree else DISAGREES,
+        "result": escape(result(checked)),
+        "setting": escape(f"{program.source.file}, {checked.sizes}"),
+        "notes": "\n".join(f"<li>{escape(said)}</li>" for said in checked.said),
+        "rows": "\n".join(_row(cells(row), row.outcome) for row in checked.verdict.rows),
+        "laws": "\n".join(_laws(checked)),
+        "figures": "\n".join(inline(name, svg) for name, svg in pictures),
+        "spec": escape(program.source.text),
+        "code": escape(emit_program(checked.report)),
+    }
+    return framed("coordinates.html", values)
+
+
+def _row(texts: tuple[str, ...], outcome: str) -> str:
+    name, quantity, law, value, error, note = map(escape, texts)
+    numbers = "".join(f'<td class="number">{text}</td>' for text in (law, value, error))
+    return f'<tr><td>{name}</td><td>{quantity}</td>{numbers}<td class="{outcome}">{note}</td></tr>'
+
+
+def _laws(checked: Checked) -> Iterable[str]:
+    for law in checked.report.judgement.tensors:
+        row = tensor_row(checked.report.program, law)
+        exponents = (", ".join(row[letter].values()) or "0" for letter in "abc")
+        slack = "-" if row["slack"] is None else ", ".join(row["slack"].values())
+        texts = (law.path, str(row["role"]), *exponents, str(law.at_init), str(law.update), slack)
+        yield f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in texts)}</tr>"

@@ -1,0 +1,80 @@
+"""Figures of a coordinate check: one for each quantity, log–log, a line for each name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from abcparam.coord_check.check import Checked
+from abcparam.coord_check.judging import Row
+from abcparam.presentation.figures import new_figure, write_picture
+
+QUANTITIES = {
+    "at_init": "size at initialization",
+    "change": "change since initialization",
+    "update": "ΔW·x",
+    "gradient": "gradient at initialization",
+}
+
+
+def plot(checks: Iterable[Checked], folder: Path) -> list[Path]:
+    """Writes `QUANTITY.png` and `.svg`, several checks side by side. Raises `SpecError` without
+    matplotlib.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return [
+        Path(path)
+        for quantity, figure in figures(list(checks))
+        for path in write_picture(figure, str(folder / quantity))
+    ]
+
+
+def figures(found: list[Checked]) -> Iterator[tuple[str, Any]]:
+    """A figure for each quantity, by its name. Raises `SpecError` without matplotlib."""
+    for quantity, title in QUANTITIES.items():
+        rows = [_rows(checked, quantity) for checked in found]
+        if any(rows):
+            figure = new_figure(6.5 * len(found) + 2, 4.5)
+            axes = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
+            for axis, checked, drawn in zip(axes, found, rows, strict=True):
+                _draw(axis, drawn, checked.vary or "width")
+                axis.set_title(f"{checked.report.program.source.file}: {title}")
+            yield quantity, figure
+
+
+def _rows(checked: Checked, quantity: str) -> list[Row]:
+    """Rows that have a line: not exactly zero, no earlier copies of a repeat."""
+    return [
+        row
+        for row in checked.verdict.rows
+        if row.quantity == quantity
+        and row.slope is not None
+        and not any(part.isdigit() for part in row.name.split("."))
+    ]
+
+
+def _draw(axis: Any, rows: list[Row], varied: str) -> None:
+    for number, row in enumerate(rows):
+        widths = sorted({width for width, _ in row.points})
+        sizes = [_mean(row, width) for width in widths]
+        colour, marker = f"C{number % 10}", "osv^D"[number // 10 % 5]
+        axis.plot(widths, sizes, color=colour, marker=marker, markersize=4, label=row.name)
+        assert row.law.exponent is not None
+        exponent = float(row.law.exponent)
+        derived = [sizes[-1] * (width / widths[-1]) ** exponent for width in widths]
+        axis.plot(widths, derived, color=colour, linestyle="--", linewidth=0.8)
+    label = f"{varied} (dashed: derived slope)"
+    axis.set(xscale="log", yscale="log", xlabel=label, ylabel="RMS")
+    at = sorted({width for row in rows for width, _ in row.points})
+    axis.set_xticks(at, [f"{width:.0f}" for width in at])
+    axis.set_xticks([], minor=True)
+    if rows:
+        axis.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _mean(row: Row, width: float) -> float:
+    """The geometric mean over seeds."""
+    logs = [math.log(size) for at, size in row.points if at == width]
+    return math.exp(math.fsum(logs) / len(logs))

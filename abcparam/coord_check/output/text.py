@@ -1,0 +1,60 @@
+"""A coordinate check as text and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from abcparam.coord_check.check import Checked
+from abcparam.coord_check.judging import AGREES, CROSSOVER, DISAGREES, UNRESOLVED, Row
+from abcparam.presentation.table import BOLD, END, GREEN, RED, YELLOW, columns
+
+HEADER = ("name", "quantity", "derived", "measured", "error", "")
+TINTS = {AGREES: GREEN, CROSSOVER: GREEN, DISAGREES: RED, UNRESOLVED: YELLOW}
+
+
+def render_check(checked: Checked, colour: bool = False) -> str:
+    """The table of all rows, then what they come to."""
+    rows = checked.verdict.rows
+    lines = columns([HEADER, *(cells(row) for row in rows)])
+    if colour:
+        lines = [f"{BOLD}{lines[0]}{END}", *map(_tinted, lines[1:], rows)]
+    program = checked.report.program
+    head = f"{program.name} ({program.source.file}), {checked.sizes}"
+    notes = (f"* {said}" for said in checked.said)
+    return "\n".join([head, "", *lines, "", *notes, result(checked), ""])
+
+
+def result(checked: Checked) -> str:
+    """What all rows come to, in a line."""
+    counts = ", ".join(
+        f"{len(checked.verdict.of(outcome))} {outcome}"
+        for outcome in (AGREES, CROSSOVER, DISAGREES, UNRESOLVED)
+        if checked.verdict.of(outcome)
+    )
+    verdict = "agree" if checked.agree else "do not agree"
+    return f"measured and derived {verdict}: {counts}"
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    slope = row.measured
+    value, error = (f"{slope.value:.3f}", f"{slope.error:.3f}") if slope else ("-", "-")
+    note = f"{row.outcome}: {row.note}" if row.note else row.outcome
+    return (row.name, row.quantity, str(row.law), value, error, note)
+
+
+def _tinted(line: str, row: Row) -> str:
+    note = cells(row)[-1]
+    return f"{line.removesuffix(note)}{TINTS[row.outcome]}{note}{END}"
+
+
+def render_csv(checked: Checked) -> str:
+    """One line for each row."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["name", "quantity", "derived", "measured", "error", "outcome", "note"])
+    for row in checked.verdict.rows:
+        slope = row.measured
+        numbers = [repr(slope.value), repr(slope.error)] if slope else ["", ""]
+        writer.writerow([row.name, row.quantity, row.law, *numbers, row.outcome, row.note])
+    return out.getvalue()

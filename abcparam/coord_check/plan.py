@@ -1,0 +1,226 @@
+"""Which sizes a check is run at: small finite dims, and widths that the time allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+
+from abcparam.algebra.polynomials import Polynomial
+from abcparam.algebra.record import Record
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.program.binding import bind
+from abcparam.program.dims import Dim
+from abcparam.program.model import Program
+
+SEQUENCE, CLASSES, COPIES, STEPS, HEAD, FEATURES = 8, 32, 2, 4, 16, 64
+SMALLEST, SHALLOWEST, MOST = 64, 4, 5  # a width, a size in a later limit; how many
+IMAGE, SIDES = 3, (8, 16, 32)  # axes of an image; its sides, the first that leave it valid
+PATCHES = 4  # of an image that a map sees, of sixteen images
+PER_PARAMETER, PER_TOKEN = 4e-8, 1.5e-9  # seconds a step, on one core in double precision
+
+
+class Plan(Record):
+    """The program at small finite dims (`changed`), and the growth dims of each width."""
+
+    program: Program
+    changed: Mapping[str, int]
+    dims: Mapping[int, Mapping[str, int]]
+
+
+class NoWidths(ValueError):
+    """No widths fit; the text says why."""
+
+
+def shrunk(program: Program, given: Iterable[str]) -> tuple[Program, dict[str, int]]:
+    """The program with finite dims made small where that leaves it valid; those given stay."""
+    changed: dict[str, int] = {}
+    for sides in _images(program):
+        wanted = {name for name in sides if name not in given}
+        for side in SIDES:
+            program, made = _brought_down(program, dict.fromkeys(wanted, side))
+            changed |= made
+            if made:
+                break
+    for name, limit in _limits(program).items():
+        dim = program.dims[name]
+        if name in given or dim.default is None or dim.default <= limit:
+            continue
+        try:
+            program = bind(program, {name: Fraction(limit)})
+        except SpecError:
+            continue
+        changed[name] = limit
+    return program, changed
+
+
+def _brought_down(program: Program, limits: Mapping[str, int]) -> tuple[Program, dict[str, int]]:
+    """With all of these dims at most so large, if that leaves the program valid."""
+    large = {n: most for n, most in limits.items() if (program.dims[n].default or 0) > most}
+    try:
+        return bind(program, {name: Fraction(most) for name, most in large.items()}), large
+    except SpecError:
+        return program, {}
+
+
+def _images(program: Program) -> Iterator[list[str]]:
+    """The finite dims that are the sides of each image, an input of [channels, rows, columns]."""
+    for given in program.inputs:
+        if given.index is None and len(given.axes) == IMAGE:
+            names = {name for axis in given.axes[1:] for name in axis.value.names}
+            dims = (program.dims[name] for name in names)
+            yield sorted(d.name for d in dims if not d.infinite and not d.derived and d.default)
+
+
+def _limits(program: Program) -> dict[str, int]:
+    """What each finite dim is brought down to, by what it is used for."""
+    found: dict[str, int] = {}
+
+    def limit(length: Polynomial, most: int) -> None:
+        for name in length.names & finite:
+            found[name] = min(most, found.get(name, most))
+
+    finite = {d.name for d in program.dims.values() if not d.infinite and not d.derived}
+    for given in program.inputs:
+        if given.index is None and len(given.axes) == IMAGE:
+            continue
+        for axis in given.axes if given.index else given.axes[:-1]:
+            limit(axis.value, SEQUENCE)
+        if given.index is not None:
+            limit(given.index.value, CLASSES)
+        elif given.axes:
+            limit(given.axes[-1].value, FEATURES)
+    for module in program.root.walk():
+        if module.count is not None:
+            sequence = any(n in found for n in module.count.value.names)
+            limit(module.count.value, STEPS if sequence else COPIES)
+    for dim in program.dims.values():
+        if dim.derived and dim.infinite:
+            limit(dim.value, HEAD)
+    return found
+
+
+def widths_of(program: Program, budget: float, runs: int, tokens: int, vary: str = "") -> Plan:
+    """Doubling widths, at most five, that `runs` steps and seeds can afford; at least three."""
+    candidates = [_dims(program, width, vary) for width in _doubling(program, vary)]
+    afforded: list[Mapping[str, int]] = []
+    spent = 0.0
+    for dims in candidates:
+        spent += runs * seconds_by_rule(program, dims, tokens)
+        if len(afforded) >= 3 and spent > budget:
+            break
+        afforded.append(dims)
+    lead = varied(program, vary)[0].name
+    return Plan(program, {}, {dims[lead]: dims for dims in afforded[-MOST:]})
+
+
+def given_widths(program: Program, widths: Iterable[int], vary: str = "") -> Plan:
+    """These widths, of the dim that leads; raises `NoWidths` where one does not fit."""
+    found = {}
+    for width in sorted(set(widths)):
+        dims = _dims(program, width, vary)
+        if not _fits(program, dims):
+            step = _smallest(program, vary)
+            hint = f" (widths are multiples of {step})" if step else ""
+            raise NoWidths(f"{width} leaves a length that is not whole{hint}")
+        found[width] = dims
+    return Plan(program, {}, found)
+
+
+def varied(program: Program, vary: str = "") -> list[Dim]:
+    """The growth dims that are varied together, that which leads first: those of the first limit,
+    or of that in which `vary` grows.
+    """
+    dims = growing(program)
+    if not dims:
+        raise NoWidths("no dim goes to infinity")
+    if vary and vary not in (dim.name for dim in dims):
+        names = ", ".join(dim.name for dim in dims)
+        raise NoWidths(f"{vary} is no dim that goes to infinity; those are {names}")
+    lead = program.dims[vary] if vary else min(dims, key=lambda dim: dim.group)
+    return [lead, *(d for d in dims if d.group == lead.group and d is not lead)]
+
+
+def growing(program: Program) -> list[Dim]:
+    """The dims that are declared to go to infinity."""
+    return [d for d in program.dims.values() if d.infinite and not d.derived]
+
+
+def fixed(program: Program, vary: str = "") -> dict[str, int]:
+    """The growth dims of other limits, which stay at base."""
+    together = {d.name for d in varied(program, vary)}
+    others = [d for d in growing(program) if d.name not in together]
+    return {d.name: d.default or d.base or COPIES for d in others}
+
+
+def _dims(program: Program, width: int, vary: str) -> dict[str, int]:
+    """All growth dims at a width of the one that leads; those that grow with it do so by their
+    rates from base.
+    """
+    lead, *others = varied(program, vary)
+    ratio = width / (lead.base or 1)
+    found = {lead.name: width}
+    for dim in others:
+        found[dim.name] = max(1, round((dim.base or 1) * ratio ** float(dim.rate / lead.rate)))
+    return found | fixed(program, vary)
+
+
+def _doubling(program: Program, vary: str) -> list[int]:
+    smallest = _smallest(program, vary)
+    if not smallest:
+        raise NoWidths("no width up to 4096 makes every length whole; give some with --widths")
+    while smallest < (SMALLEST if in_first_limit(program, vary) else SHALLOWEST):
+        smallest *= 2
+    return [smallest * 2**k for k in range(7)]
+
+
+def in_first_limit(program: Program, vary: str) -> bool:
+    """Whether what is varied goes to infinity first."""
+    return varied(program, vary)[0].group == min(dim.group for dim in growing(program))
+
+
+def _smallest(program: Program, vary: str) -> int | None:
+    found = (w for w in range(1, 4097) if _fits(program, _dims(program, w, vary)))
+    return next(found, None)
+
+
+def _fits(program: Program, dims: Mapping[str, int]) -> bool:
+    """Whether every length is a positive whole number."""
+    values = program.base_values() | {name: Fraction(size) for name, size in dims.items()}
+    lengths = [d.value for d in program.dims.values() if d.derived]
+    lengths += [axis.value for tensor in program.tensors.values() for axis in tensor.axes]
+    try:
+        found = [length.evaluate(values) for length in lengths]
+    except (ValueError, ZeroDivisionError):
+        return False
+    return all(size.denominator == 1 and size >= 1 for size in found)
+
+
+def seconds_by_rule(program: Program, dims: Mapping[str, int], tokens: int) -> float:
+    """Of a step, by a rule of thumb."""
+    return _parameters(program, dims) * (PER_PARAMETER + tokens * PER_TOKEN)
+
+
+def _parameters(program: Program, dims: Mapping[str, int]) -> float:
+    values = program.base_values() | {name: Fraction(size) for name, size in dims.items()}
+    total = 0.0
+    for tensor in program.tensors.values():
+        size = 1.0
+        for length in (*tensor.axes, *tensor.copies):
+            size *= float(length.value.evaluate(values))
+        total += size
+    return total
+
+
+def positions(program: Program) -> int:
+    """How many values a map sees of one example: the lengths of sequences, a few of an image."""
+    values, most = program.base_values(), 1
+    for given in program.inputs:
+        if given.index is None and len(given.axes) == IMAGE:
+            most = max(most, PATCHES)
+            continue
+        axes = given.axes if given.index else given.axes[:-1]
+        count = 1
+        for axis in axes:
+            count *= max(1, round(axis.value.evaluate(values)))
+        most = max(most, count)
+    return most

@@ -1,0 +1,1 @@
+"""Errors, warnings and notes: values with a code, a place and a way out."""

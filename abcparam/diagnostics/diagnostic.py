@@ -1,0 +1,154 @@
+"""What the compiler has to say about a spec: values with a code, a place, a reason and a way out.
+
+A rule is a subclass of `Rule` in `abcparam.rules`: its class attributes are the prose, its
+docstring is what `abcparam explain CODE` prints. A raise site says only `UnknownName.at(span,
+name="W9")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from abcparam.algebra.record import Record
+from abcparam.diagnostics.source import START, Source, Span
+
+
+class Rule:
+    """One kind of diagnostic. `message` and `help` are `str.format` templates over the fields given
+    to `at`.
+    """
+
+    code: ClassVar[str]
+    severity: ClassVar[str] = "error"
+    message: ClassVar[str]
+    label: ClassVar[str] = ""
+    help: ClassVar[str]
+
+    @classmethod
+    def at(cls, span: Span, **fields: Any) -> Diagnostic:
+        """The diagnostic of this rule at `span`."""
+        return Diagnostic(
+            code=cls.code,
+            severity=cls.severity,
+            message=cls.message.format(**fields),
+            label=cls.label.format(**fields),
+            help=cls.help.format(**fields).strip(),
+            span=span,
+        )
+
+
+class Diagnostic(Record):
+    """One finding, ready to print. `label` stands beside the caret, `help` is the way out."""
+
+    code: str
+    severity: str
+    message: str
+    help: str
+    span: Span
+    label: str = ""
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The diagnostic as in the JSON of `abcparam check --format json`."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "help": self.help,
+            "span": self.span.to_dict(),
+        }
+
+
+class SpecError(Exception):
+    """An invalid spec. `diagnostics` are its errors in the order of the source, `source` the text
+    they are in.
+    """
+
+    def __init__(self, source: Source, diagnostics: Iterable[Diagnostic]) -> None:
+        self.source = source
+        self.diagnostics = in_order(diagnostics)
+        super().__init__("\n\n".join(render(d, source) for d in self.diagnostics))
+
+    @classmethod
+    def about(cls, place: str, rule: type[Rule], **fields: Any) -> SpecError:
+        """An error in no text of a spec: about an option, or a file as a whole."""
+        return cls(Source("", place), [rule.at(START, **fields)])
+
+    def __reduce__(self) -> tuple[type[SpecError], tuple[Source, Iterable[Diagnostic]]]:
+        """Another process may raise it here."""
+        return type(self), (self.source, self.diagnostics)
+
+
+class Collector:
+    """The diagnostics of one phase. `check` ends the phase: it raises if there was an error."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.diagnostics: dict[Diagnostic, None] = {}
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        self.diagnostics.setdefault(diagnostic)
+
+    @property
+    def errors(self) -> list[Diagnostic]:
+        return [d for d in self.diagnostics if d.severity == "error"]
+
+    @property
+    def warnings(self) -> list[Diagnostic]:
+        return [d for d in self.diagnostics if d.severity != "error"]
+
+    def check(self) -> None:
+        if self.errors:
+            raise SpecError(self.source, self.errors)
+
+
+def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Errors before warnings before notes, each in the order of the source."""
+    rank = {"error": 0, "warning": 1, "note": 2}
+    return sorted(diagnostics, key=lambda d: (rank[d.severity], d.span.line, d.span.column, d.code))
+
+
+MOST_KNOWN = 200  # names to compare with, so that a long spec full of errors is told of fast
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` Did you mean ...?` for the nearest known name, or nothing."""
+    import difflib
+
+    near = [other for other in known if abs(len(other) - len(name)) < 8][:MOST_KNOWN]
+    close = difflib.get_close_matches(name, near, n=1, cutoff=0.6)
+    return f" Did you mean `{close[0]}`?" if close else ""
+
+
+COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[1;36m"}
+
+
+def render(diagnostic: Diagnostic, source: Source, colour: bool = False) -> str:
+    """The diagnostic as text: code, message, place, the line with a caret under it, the way out."""
+    start, bold, end = (
+        (COLOURS[diagnostic.severity], "\x1b[1m", "\x1b[0m") if colour else ("", "", "")
+    )
+    span = diagnostic.span
+    head = f"{start}{diagnostic.severity}[{diagnostic.code}]{end}: {bold}{diagnostic.message}{end}"
+    margin = " " * len(str(span.line))
+    out = [head, f"{margin}--> {source.file}:{span.line}:{span.column}"]
+    lines = source.lines
+    if 1 <= span.line <= len(lines):
+        out += _quote(lines[span.line - 1].expandtabs(1), diagnostic, margin, start, end)
+    out += [f"{margin} = note: {note}" for note in diagnostic.notes]
+    if diagnostic.help:
+        out.append(f"{margin} = help: {diagnostic.help}")
+    return "\n".join(out)
+
+
+def _quote(line: str, diagnostic: Diagnostic, margin: str, start: str, end: str) -> list[str]:
+    span = diagnostic.span
+    stop = span.end_column if span.end_line == span.line else len(line) + 1
+    carets = "^" * max(1, stop - span.column)
+    label = f" {diagnostic.label}" if diagnostic.label else ""
+    return [
+        f"{margin} |",
+        f"{span.line} | {line}",
+        f"{margin} | {' ' * (span.column - 1)}{start}{carets}{label}{end}",
+    ]

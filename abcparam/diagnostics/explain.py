@@ -1,0 +1,25 @@
+"""The story behind a diagnostic: the docstring of its rule."""
+
+from __future__ import annotations
+
+import inspect
+
+from abcparam.diagnostics import rules
+from abcparam.diagnostics.diagnostic import Rule
+from abcparam.discovery import modules_of
+
+
+def codes() -> dict[str, type[Rule]]:
+    """Every rule by its code."""
+    members = [member for module in modules_of(rules) for member in vars(module).values()]
+    classes = [m for m in members if isinstance(m, type) and issubclass(m, Rule)]
+    return dict(sorted((rule.code, rule) for rule in classes if hasattr(rule, "code")))
+
+
+def story(code: str) -> str | None:
+    """`P0301 (error): message`, and what it means; None for an unknown code."""
+    rule = codes().get(code.upper())
+    if rule is None:
+        return None
+    message = rule.message.replace("{{", "{").replace("}}", "}")
+    return f"{rule.code} ({rule.severity}): {message}\n\n{inspect.cleandoc(rule.__doc__ or '')}"

@@ -1,0 +1,38 @@
+"""Files that cannot be written (P09xx)."""
+
+from __future__ import annotations
+
+from abcparam.diagnostics.diagnostic import Rule
+
+
+class CannotWrite(Rule):
+    """The output cannot be written: the folder is missing, or not writable, or the disk is full.
+
+    Files are written beside their place and moved into it, so a failed write leaves what was there.
+    """
+
+    code = "P0901"
+    message = "cannot write `{path}`: {problem}"
+    help = "choose another place with `-o OUT`; nothing was written"
+
+
+class NotOurs(Rule):
+    """`compile` would overwrite a file that abcparam did not write.
+
+    What it writes says so in its first lines. To replace another file all the same, say `--force`.
+    """
+
+    code = "P0902"
+    message = "`{path}` exists and was not written by abcparam"
+    help = "choose another place with `-o OUT`, or overwrite it with `--force`"
+
+
+class NoPictures(Rule):
+    """Pictures are drawn by matplotlib, which only those need who draw.
+
+    Data can be had without it: `--format json`.
+    """
+
+    code = "P0903"
+    message = "nothing can be drawn: matplotlib is not installed"
+    help = "install it (`pip install 'abcparam[plot]'`), or take data with `--format json`"

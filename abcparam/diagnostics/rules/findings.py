@@ -1,0 +1,260 @@
+"""What the laws say about a parametrization (P05xx), and what is worth knowing all the same
+(P06xx).
+"""
+
+from __future__ import annotations
+
+from abcparam.diagnostics.diagnostic import Rule
+
+
+class WrongSizeAtInit(Rule):
+    """A size at initialization is not as it must be.
+
+    Outputs and softmax logits must be O(1). The input of a nonlinearity must be Θ(1), or exactly
+    zero, or smaller only where the map that makes it contracts (its fan-in grows faster than its
+    fan-out): a nonlinearity that sees n^(1/2) is saturated or scale-free, one that sees n^(-1/2) is
+    linear.
+
+    A hidden matrix wants `a + b = 1/2`, an input tensor `a + b = 0`, a readout `a + b >= 1/2`.
+    """
+
+    code = "P0501"
+    message = "{name} is of size {size} at initialization; {must}"
+    label = "{path}"
+    help = "{help}"
+
+
+class ChangeTooLarge(Rule):
+    """Training changes an activation by more than it can bear: the model is unstable at large
+    width.
+
+    Outputs and softmax logits may change by Θ(1), and so may the input of a nonlinearity; the input
+    of a norm by no more than its initial size; an operand of a map or product by no more than Θ(1)
+    or its initial size. The message names the term that made the change, the notes the path that it
+    took.
+    """
+
+    code = "P0502"
+    message = "{name} grows like {size}: {path}"
+    label = "may change by {bound} at most"
+    help = "{help}"
+
+
+class GrowsForEver(Rule):
+    """The sizes of updates do not settle: each step's are larger, by a power of the width, than
+    those of the step before. The tensors named feed each other's gradients.
+    """
+
+    code = "P0503"
+    message = "updates grow from step to step: {tensors}"
+    label = "the update of this tensor keeps growing"
+    help = "{help}"
+
+
+class NothingMoves(Rule):
+    """The verdict is `trivial`: it is stable, and no output moves as the width goes to infinity.
+
+    Learning rates are too small by a power of the width.
+    """
+
+    code = "P0504"
+    message = "no output moves: the largest change of {name} is {size}"
+    label = "{path}"
+    help = "{help}"
+
+
+class FeaturesDoNotMove(Rule):
+    """The verdict is `kernel`: outputs move, and the features do not.
+
+    In the limit the model is a linear one in fixed features (lazy training, the neural tangent
+    kernel). Features are the infinite inputs of the maps that produce outputs.
+    """
+
+    code = "P0505"
+    message = "the feature {name} does not move: it is of size {total} and changes by {size}"
+    label = "a kernel regime: outputs move, features do not"
+    help = "{help}"
+
+
+class Slack(Rule):
+    """A tensor's update could be larger, by a power of the width, without harm: it stops learning
+    at large width.
+
+    Slack is the bound on the change of what the tensor produces, less what its own update
+    contributes to it.
+    """
+
+    code = "P0506"
+    message = "the update of `{name}` contributes {size} where {bound} is possible"
+    label = "could be larger by {slack}"
+    help = "{help}"
+
+
+class NeverMoves(Rule):
+    """A trained tensor gets no gradient, at any step: it is not used, or everything behind it is
+    zero and stays so.
+    """
+
+    code = "P0507"
+    message = "`{name}` is never updated: its gradient is exactly zero"
+    label = "never moves"
+    help = "freeze it (`frozen`), or use it; two factors that both start at zero never learn"
+
+
+class PassedInPart(Rule):
+    """The initial weights of a readout pass the change of their input on only in part.
+
+    With `a + b > 1` a readout's initial weights are too small to let the features' change reach the
+    output (its update does). Zero initialization is sound; a small one is neither.
+    """
+
+    code = "P0508"
+    message = (
+        "the initial weights of `{name}` pass the change of {source} on as {size} where "
+        "{bound} is possible"
+    )
+    label = "a + b is too large"
+    help = "{help}"
+
+
+class NotComplete(Rule):
+    """The spec expects `complete`: every nonlinearity's and softmax's input moved by its own size
+    by the tensors of its own block. Residual branches that are scaled down as L^(-1/2) are lazy
+    inside.
+    """
+
+    code = "P0509"
+    message = (
+        "the learning of features is not complete: {name} is of size {total} and its own "
+        "block moves it by {size}"
+    )
+    label = "not moved by its own size"
+    help = "{help}"
+
+
+class Unexpected(Rule):
+    """`expect` names another verdict. `check` fails so that a change of a spec cannot silently
+    change what it is.
+    """
+
+    code = "P0510"
+    message = "the verdict is {verdict}, not {expected} as expected"
+    label = "expected {expected}"
+    help = "correct the exponents or the expectation"
+
+
+class ConstantEpsilon(Rule):
+    """Adam divides by `sqrt(v) + eps`. A gradient that falls with the width sinks below a constant
+    epsilon, and from there on the update shrinks with it.
+
+    The verdict ignores epsilon unless the spec says `assume epsilon = strict`. Let epsilon fall
+    with the gradient, exponent `d`, or keep it far below any gradient.
+    """
+
+    code = "P0602"
+    severity = "warning"
+    message = "`eps` {eps} but the gradient of `{name}`{also} is of size {gradient}: {where}"
+    label = "epsilon does not keep up"
+    help = (
+        "scale epsilon by exponent, `{d}`, or set `eps` far below the gradients; `assume "
+        "epsilon = strict` judges it"
+    )
+
+
+class DecayVanishes(Rule):
+    """Weight decay multiplies weights by `1 - lr * weight_decay` in each step (torch's AdamW, and
+    SGD). Where the learning rate falls as n^-c, a constant weight decay has no effect in the
+    limit.
+
+    `weight_decay` proportional to n^c keeps the product: `weight_decay = wd * width / base(width)`.
+    """
+
+    code = "P0603"
+    severity = "warning"
+    message = (
+        "weight decay acts on `{name}`{also} as lr * weight_decay = {size}: it vanishes at "
+        "large width"
+    )
+    label = "does not survive the limit"
+    help = "let weight_decay grow as the learning rate falls: `weight_decay = {remedy}`"
+
+
+class DecayGrows(Rule):
+    """Weight decay multiplies weights by `1 - lr * weight_decay` in each step, decoupled or SGD's.
+    Where this product grows with the width, the weights are wiped out.
+
+    Under SGD in `mup` the learning rates of input and output tensors grow with the width: their
+    decay has to fall, `weight_decay = wd / (width / base(width))`, or be nought.
+    """
+
+    code = "P0604"
+    severity = "warning"
+    message = (
+        "weight decay acts on `{name}`{also} as lr * weight_decay = {size}: it grows with the width"
+    )
+    label = "grows with the width"
+    help = "let weight_decay fall as the learning rate grows: `weight_decay = {remedy}`"
+
+
+class CoupledDecay(Rule):
+    """Coupled weight decay adds `weight_decay * w` to the gradient (torch's Adam, RMSprop, Adagrad,
+    NAdam, Adamax; LARS) or to Adam's update (LAMB), and the optimizer divides the sum by its size.
+    Where the decay is the larger part at large width, weights follow it alone; where it is the
+    smaller, it has no effect in the limit.
+
+    In `mup` a hidden gradient falls as n^-1 and hidden weights as n^(-1/2): no power of the width
+    keeps both. Decoupled decay does: AdamW's.
+    """
+
+    code = "P0607"
+    severity = "warning"
+    message = (
+        "under {optimizer} weight decay of size {pull} joins the update of `{name}`{also}, of size "
+        "{gradient} before it is scaled: it {effect} at large width"
+    )
+    label = "the optimizer sees their sum"
+    help = "decoupled weight decay (`adamw`) acts on the weights alone, as lr * weight_decay"
+
+
+class OtherAlignment(Rule):
+    """The verdict rests on an assumption of the spec about alignment, not on Tensor Programs'
+    derivation.
+
+    `full`: updates are aligned with their inputs, initial weights are not, not even a readout's.
+    `none`: nothing is. (arXiv 2407.05872.) Some parametrizations that are stable under these are
+    not under Tensor Programs.
+    """
+
+    code = "P0605"
+    severity = "note"
+    message = "judged under `assume alignment = {alignment}`"
+    help = "leave the assumption out for the verdict of Tensor Programs"
+
+
+class ShippedInAnotherGauge(Rule):
+    """The exponents are those of a shipped parametrization in another gauge.
+
+    `(a + t, b - t, c - gauge * t)` is the same model at every width, for any t of any tensor: the
+    multiplier, the initial scale and the learning rate trade places. `gauge` is 2 for SGD and 1 for
+    optimizers that do not see the gradient's scale. Only `a`, `b` and `c` are compared; `abcparam
+    diff` compares everything.
+    """
+
+    code = "P0606"
+    severity = "note"
+    message = "this is the shipped {name} ({citation}) in another gauge: {shifts}"
+    help = "`parametrization {name}` has the same exponents, in its own gauge"
+
+
+class Depends(Rule):
+    """The exponents hold symbols, and the verdict is not the same for all their values.
+
+    `abcparam derive` prints the laws in the symbols, and where each verdict holds; `--set` gives a
+    symbol a value.
+    """
+
+    code = "P0511"
+    severity = "error"
+    message = "the verdict depends on {symbols}: {verdicts}"
+    label = "at {example}: {there}"
+    help = "`abcparam derive` says where each verdict holds; `--set` gives a symbol its value"

@@ -1,0 +1,36 @@
+"""Gauges that a module cannot be emitted in (P043x)."""
+
+from __future__ import annotations
+
+from abcparam.diagnostics.diagnostic import Rule
+
+
+class Clipped(Rule):
+    """`compile --gauge` changes the scale of gradients, which clipping by their joint norm sees."""
+
+    code = "P0431"
+    message = "clipping sees the scale of gradients, which the gauge would change for `{tensor}`"
+    label = "clips"
+    help = "emit it `--gauge as-written`, or without `clip_norm`"
+
+
+class NotInvariant(Rule):
+    """Adafactor, LAMB and LARS take steps relative to their weights, from a constant floor, and
+    Muon rounds to bfloat16: in another gauge they would not take the very same steps.
+    """
+
+    code = "P0432"
+    message = "`{optimizer}` does not take the same steps in another gauge of `{tensor}`"
+    label = "trains `{tensor}`"
+    help = "emit it `--gauge as-written`, or train `{tensor}` by another optimizer"
+
+
+class SeveralGroups(Rule):
+    """One group needs one epsilon and one weight decay. In the gauge of one learning rate an
+    epsilon is taken times κ, and so is weight decay; where they then differ there is no such gauge.
+    """
+
+    code = "P0433"
+    message = "`{tensor}` needs another {what} than `{other}`, so they are not one group"
+    label = "would have {what} {value}"
+    help = "change {what} so that they agree ({remedy}), or emit it `--gauge as-written`"

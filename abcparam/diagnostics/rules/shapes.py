@@ -1,0 +1,292 @@
+"""Shapes and roles (P03xx)."""
+
+from __future__ import annotations
+
+from abcparam.diagnostics.diagnostic import Rule
+
+
+class ShapesDiffer(Rule):
+    """Two values meet whose axes do not match.
+
+    Shapes are compared as formulas, so `heads * head` is `width` where `heads = width / head`, but
+    two dims that merely have the same value are different: somebody may change one of them.
+
+        h = W1 @ x + b1        # W1 @ x is [width], b1 is [classes]
+
+    Give both the same axes. Axes are aligned at the last one, as PyTorch broadcasts; an axis of 1
+    is stretched.
+    """
+
+    code = "P0301"
+    message = "`{operation}` of shapes {left} and {right}, which do not match"
+    label = "these shapes do not match"
+    help = "axes are aligned at the last one; they must be the same formula, or 1"
+
+
+class ContractedAxisDiffers(Rule):
+    """A tensor is applied to a value whose last axis is not the tensor's in axis.
+
+        tensor W : hidden [width, pixels]
+        h = W @ relu(y)        # y is [width], not [pixels]
+
+    `W @ x` contracts the in axis (the last of [out, in]) with the last axis of x; `W.T @ x`
+    contracts the out axis.
+    """
+
+    code = "P0302"
+    message = (
+        "`@`: the tensor contracts an axis of `{wanted}`, but the last axis of what it is applied "
+        "to is `{found}`"
+    )
+    label = "applied to a value of shape {shape}"
+    help = (
+        "`W @ x` contracts the in axis of W [out, in] with the last axis of x, `W.T @ x` the "
+        "out axis"
+    )
+
+
+class NoSuchAxis(Rule):
+    """An axis is named that the value does not have. Declared axes are counted, not batch axes; -1
+    is the last.
+    """
+
+    code = "P0303"
+    message = "`{operation}`: there is no axis {axis} in shape {shape}"
+    label = "no such axis"
+    help = (
+        "axes count from 0 (declared axes only, the batch is left out), or from the end when "
+        "negative"
+    )
+
+
+class RankTooLow(Rule):
+    """An operation needs more declared axes than its operand has: attention needs a sequence axis
+    before the last.
+    """
+
+    code = "P0304"
+    message = (
+        "`{operation}` needs an operand of {needed} or more declared axes, not one of shape {shape}"
+    )
+    label = "an operand has shape {shape}"
+    help = (
+        "declare the missing axis on the input, for example `forward(tokens : index(vocab) "
+        "[context])`"
+    )
+
+
+class HeadsDoNotDivide(Rule):
+    """The last axis of an operand of attention is not heads times a head size.
+
+    dim heads = width / head
+    attention(query @ x, …, heads = heads)      # query @ x must be [context, heads * head]
+    """
+
+    code = "P0305"
+    message = (
+        "`{operation}`: the last axis of {name} is `{found}`, which is not `{count}` heads of "
+        "equal size"
+    )
+    label = "`{found}` does not divide by `{count}`"
+    help = (
+        "the last axis of queries, keys and values must be the number of heads times the head size"
+    )
+
+
+class GrowingAxis(Rule):
+    """An axis that grows stands where the theory has no law for one: under a softmax, a sequence, a
+    vocabulary.
+
+    The scaling calculus takes sequences, batches, space and vocabularies to be finite. A softmax
+    over an axis that goes to infinity is not covered, and abcparam refuses rather than guesses.
+    """
+
+    code = "P0306"
+    message = "`{operation}`: there is no law for an axis (`{axis}`) that grows here"
+    label = "`{axis}` goes to infinity"
+    help = (
+        "keep this axis finite (`dim NAME = 512`): the calculus covers finite sequences, "
+        "classes and experts"
+    )
+
+
+class RoleContradictsShape(Rule):
+    """A declared role does not fit the tensor's shape.
+
+    Roles follow from which of fan-in and fan-out grow: finite to infinite is `input`, infinite to
+    infinite `hidden`, infinite to finite `output`, finite to finite `scalar`. A `kv_heads = 8` that
+    does not grow makes key and value *output* tensors: they contract the width to something finite.
+    """
+
+    code = "P0307"
+    message = "`{name}` is declared `{declared}`, but its shape {shape} makes it `{actual}`"
+    label = "fan-in `{fan_in}` is {in_grows}, fan-out `{fan_out}` is {out_grows}"
+    help = (
+        "declare it `{actual}`, leave the role out, or make the axis grow with a dim that "
+        "goes to infinity"
+    )
+
+
+class NotATensor(Rule):
+    """The operand of `@`, `embed` or a convolution that must be a tensor of the model is something
+    else.
+    """
+
+    code = "P0308"
+    message = "`{operation}`: {operand} must be {wanted}, not {found}"
+    label = "{found}"
+    help = "declare it with `tensor NAME : ROLE [out, in]` and apply it as `NAME @ x`"
+
+
+class NotAValue(Rule):
+    """A value (an array) is needed where a number, a length or a flag stands.
+
+    y = relu(1)
+    """
+
+    code = "P0309"
+    message = "`{operation}` needs a value here, not {found}"
+    label = "{found}"
+    help = (
+        "values are inputs, locals, tensors and results of operations; a number can only be added "
+        "to one, multiply or divide it"
+    )
+
+
+class NotAnIndex(Rule):
+    """`embed` looks rows up by integer; a float array was given, or an integer array where floats
+    are needed.
+    """
+
+    code = "P0310"
+    message = "`{operation}`: `{name}` must be {wanted}, not {found}"
+    label = "{found}"
+    help = (
+        "an input of indices is declared `tokens : index(vocab) [context]`, and looked up with "
+        "`embed(table, tokens)`"
+    )
+
+
+class CarriedShapeChanges(Rule):
+    """A name that a repeat carries from copy to copy changes its shape inside.
+
+        repeat depth as layers { x = down @ x }    # [width] goes in, [width / 2] comes out
+
+    Every copy hands it to the next one, so it must keep its shape.
+    """
+
+    code = "P0311"
+    message = "`{name}` goes into `{label}` with shape {before} and comes out with {after}"
+    label = "carried from copy to copy"
+    help = "keep the shape inside the repeat, or give the result another name"
+
+
+class NotALength(Rule):
+    """A shape holds something that is not a positive whole length made of dims and numbers."""
+
+    code = "P0312"
+    message = "`{text}` is not a length"
+    label = "must be made of dims and numbers"
+    help = (
+        "axes are expressions in dims: `4 * width`, `width / head`, `round_up(8 * width / 3, 256)`"
+    )
+
+
+class OutputGrows(Rule):
+    """The loss is taken of an output with an axis that grows: the theory has no law for a growing
+    vocabulary.
+    """
+
+    code = "P0313"
+    message = (
+        "the loss of an output of shape {shape}: there is no law for an output axis that grows"
+    )
+    label = "`{axis}` goes to infinity"
+    help = (
+        "end the model with a readout to a finite axis, such as `tensor readout : output "
+        "[classes, width]`"
+    )
+
+
+class NotWhole(Rule):
+    """A setting that must be a plain whole number, such as an axis or a number of parts.
+
+    The shapes of results depend on it, so it is written out, not computed from dims that may
+    change.
+    """
+
+    code = "P0314"
+    message = "`{operation}`: `{name}` must be {wanted}"
+    label = "`{name}` is not {wanted}"
+    help = "write the number out, for example `axis = -1` or `split(x, 4)`"
+
+
+class IndexOutOfRange(Rule):
+    """`x[i]` takes the i-th of the first declared axis, counted from 0, or from the end when
+    negative.
+    """
+
+    code = "P0315"
+    message = "there is no `[{index}]` in an axis of `{axis}`, which is {length} long at base"
+    label = "out of range"
+    help = "indices are whole numbers from 0, or from -1 backwards"
+
+
+class OddHead(Rule):
+    """Rotary positions turn pairs of coordinates, so a head has an even number of them."""
+
+    code = "P0316"
+    message = "`{operation}`: a head of {head} coordinates has no pairs"
+    label = "a head must be even"
+    help = "choose an even size of heads, or tell `heads` how many there are"
+
+
+class ChannelsDiffer(Rule):
+    """A convolution's tensor does not take as many channels as its operand has.
+
+        tensor W : hidden [width, width, 3, 3]
+        y = conv2d(W, image)           # image has [colours, rows, columns]
+
+    A tensor is [out, in / groups, kernel …], a value [channels, space …], as in PyTorch.
+    """
+
+    code = "P0317"
+    message = "`{operation}`: the tensor takes `{wanted}` channels, but its operand has `{found}`"
+    label = "the operand has shape {shape}"
+    help = "tensors are [out, in / groups, kernel ...], values [channels, space ...]"
+
+
+class WrongRank(Rule):
+    """A convolution or a pooling has an operand with another number of axes than it needs.
+
+    Values are [channels, space …], tensors [out, in / groups, kernel …]; the batch is left out.
+    """
+
+    code = "P0318"
+    message = "`{operation}`: {operand} must have the axes {wanted}, not {shape}"
+    label = "{operand} has shape {shape}"
+    help = "shapes leave the batch out; kernels have as many axes as space"
+
+
+class EmptyResult(Rule):
+    """A window is longer than the axis that it slides over, so that nothing is left."""
+
+    code = "P0319"
+    message = "`{operation}`: a window of {size} does not fit into an axis of {length}"
+    label = "nothing is left of this axis"
+    help = "make the window smaller, or add `padding`"
+
+
+class NotABlock(Rule):
+    """A mixture is told its expert by a call of a block, of which it makes one instance per logit.
+
+        y = mixture(router @ x, Expert(x), top = 2)
+
+    The block takes one value, that of a single token: the axes that the logits have before their
+    last one are left out of its shape. Sizes and numbers can be handed to it as well.
+    """
+
+    code = "P0320"
+    message = "`{operation}`: `{name}` must be a call of a block of one value"
+    label = "no such call"
+    help = "write `mixture(router @ x, Expert(x), top = 2)` with `block Expert(x) {{ … }}`"

@@ -1,0 +1,82 @@
+"""What `abcparam solve` has to say: no solution, or no proof of one."""
+
+from __future__ import annotations
+
+from abcparam.diagnostics.diagnostic import Rule
+
+
+class NoSolution(Rule):
+    """The exponents that are written contradict each other: no values of the unknown ones make the
+    spec what it should be.
+
+    The places named are a smallest set that cannot hold together: with any one of them changed, the
+    others leave room for a solution.
+
+        tensor W3 : output [classes, width] { a = 0, b = 1/2, c = ? }   # a + b must be 1
+    """
+
+    code = "P0701"
+    message = "no exponents make it {goal} with `{key}` of `{owner}` at {value}{with_these}"
+    label = "cannot be so"
+    help = "write `?` for one of them, and `abcparam solve` finds it"
+
+
+class AlsoFixed(Rule):
+    """Another one of the exponents that cannot hold together (P0701)."""
+
+    code = "P0702"
+    message = "`{key}` of `{owner}` is {value}"
+    label = "nor this with it"
+    help = "any one of them can stay"
+
+
+class GaveUp(Rule):
+    """The solver found neither a solution nor a proof that there is none, in the time it has.
+
+    Fewer unknowns are easier: write the exponents that you know.
+    """
+
+    code = "P0703"
+    message = "neither a solution nor a proof that there is none was found"
+    label = "undecided"
+    help = "write some of the exponents, and leave `?` for fewer"
+
+
+class NoExponents(Rule):
+    """Whatever its exponents are, the model cannot be what it should be: the graph itself stands in
+    the way.
+    """
+
+    code = "P0704"
+    message = "no exponents whatever make it {goal}: {why}"
+    label = "the output of the graph"
+    help = (
+        "change the forward graph: `abcparam check` with any exponents says what goes wrong where"
+    )
+
+
+class DependsOnSymbols(Rule):
+    """The spec has symbols of its own beside `?`, and no exponents that are affine in them make it
+    what it should be for all their values.
+
+    There may be some for one value of the symbols, and others for another.
+    """
+
+    code = "P0705"
+    message = "no exponents affine in {symbols} make it {goal} for all values"
+    label = "may have any value"
+    help = "give it one: `--set {first}=1/2`"
+
+
+class NoFamily(Rule):
+    """Two specs that no family of exponents connects: they are not the same model, or they differ
+    in how something else than an exponent scales.
+
+    `interpolate` and `map` change initial scales and learning rates alone, and keep all else as the
+    first spec has it: dims, tensors and the forward pass, optimizers and their settings.
+    """
+
+    code = "P0706"
+    message = "no change of exponents leads from {a} to {b}: the {what}"
+    label = "the first of the two"
+    help = "`abcparam diff` says all that is different; let them differ in exponents alone"

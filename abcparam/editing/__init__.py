@@ -1,0 +1,1 @@
+"""Changes written into the text of a spec."""

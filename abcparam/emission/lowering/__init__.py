@@ -1,0 +1,1 @@
+"""A program as classes of a small Python."""

@@ -1,0 +1,256 @@
+"""The code of one `forward`, statement by statement; and what operations may ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from abcparam.algebra.polynomials import Polynomial
+from abcparam.algebra.record import replace
+from abcparam.emission.lowering.numbers import Place
+from abcparam.emission.lowering.scope import Scope, multiplier
+from abcparam.emission.lowering.spaces import Buffers, Constants, Locals
+from abcparam.emission.lowering.uses import Need, Uses, integer_names, relative
+from abcparam.program.amounts import Amount, Shape
+from abcparam.program.expressions import Apply, Expression, Invoke, Read, Weight
+from abcparam.program.model import Program
+from abcparam.program.tensors import Tensor
+from abcparam.python_code import nodes
+from abcparam.python_code.formula import ONE, Formula
+from abcparam.python_code.nodes import (
+    ELLIPSIS,
+    Attribute,
+    Binary,
+    Call,
+    Code,
+    Name,
+    Number,
+    Slice,
+    Statement,
+    Subscript,
+    call,
+    own,
+    subscript,
+)
+from abcparam.python_code.shorten import shorten
+from abcparam.python_code.value import Linear, Value, times
+
+
+class Body:
+    """Lowers expressions in one function."""
+
+    def __init__(
+        self, program: Program, uses: Uses, home: str, scope: Scope, constants: Constants
+    ) -> None:
+        self.program = program
+        self.uses = uses
+        self.home = home
+        self.scope = scope
+        self.constants = constants
+        self.buffers = Buffers(constants)
+        self.names = Locals()
+        self.given: dict[Need, Name] = {}
+        self.shapes: dict[str, Shape] = {}
+        self.batched: dict[str, bool] = {}
+        self.statements: list[Statement] = []
+        self.indent = 8
+        self.place = Place(constants.place.names, own("config"))
+
+    # Statements
+
+    def emit(self, statement: Statement) -> None:
+        """Adds a statement; what makes its lines too long becomes a local of its own."""
+        self.statements.append(shorten(statement, self.indent, self.local))
+
+    def local(self, code: Code, hint: str = "y") -> Code:
+        """A name for the code; names stay as they are."""
+        if nodes.is_name(code) or isinstance(code, Number):
+            return code
+        shorter = shorten(nodes.Assign((Name(hint),), code), self.indent, self.local)
+        assert isinstance(shorter, nodes.Assign)
+        name = Name(self.names.fresh(hint))
+        self.emit(replace(shorter, targets=(name,)))
+        return name
+
+    def assign(self, targets: Sequence[str], value: Expression) -> None:
+        batched = self.is_batched(value)
+        self.emit(nodes.Assign(tuple(Name(target) for target in targets), self.code(value)))
+        for target, shape in zip(targets, value.shapes, strict=True):
+            self.shapes[target] = shape
+            self.batched[target] = batched
+
+    # Values
+
+    def is_batched(self, value: Expression) -> bool:
+        """Whether a value surely has the inputs' batch axes."""
+        match value:
+            case Read(name=name):
+                return self.batched.get(name, True)
+            case Apply(operands=operands) | Invoke(operands=operands):
+                return any(self.is_batched(operand) for operand in operands if operand is not None)
+            case _:
+                return False
+
+    def code(self, value: Expression) -> Code:
+        """A value as it is."""
+        return self.true(self.value(value))
+
+    def true(self, value: Value) -> Code:
+        """A value multiplied by its factor, on the smaller side of a linear map."""
+        if value.scale == ONE:
+            return value.code
+        factor = self.factor(value.scale, f"{value.label}_scale")
+        if isinstance(factor, Number):
+            factor = Number(factor.value)
+        if value.linear is not None and value.linear.inward:
+            return value.linear.apply(factor)
+        return times(factor, value.code)
+
+    def factor(self, value: Formula, hint: str) -> Code:
+        """A factor, computed at construction unless it depends on the number of a copy."""
+        return self.place.real(value) if value.is_dynamic else self.constants.real(value, hint)
+
+    def value(self, value: Expression) -> Value:
+        """A value with the factor that it has still to be multiplied by."""
+        from abcparam.emission.lowering.use import Use
+
+        match value:
+            case Read(name=name):
+                return Value(Name(name), label=name, batched=self.is_batched(value))
+            case Weight():
+                return self.weight(value)
+            case Apply(operation=operation):
+                found = operation.torch(Use(self, value))
+                return replace(found, batched=self.is_batched(value))
+            case Invoke():
+                return self._invoke(value)
+
+    def weight(self, value: Weight) -> Value:
+        """A tensor as a value, cut to the length of the inputs."""
+        tensor = self.program.tensors[value.tensor]
+        code = self.cut(self.parameter(value), tensor)
+        if value.transposed:
+            code = Attribute(code, "T")
+        vector = len(tensor.axes) == 1
+        return Value(
+            code, multiplier(self.scope, tensor), tensor.name, batched=False, vector=vector
+        )
+
+    def parameter(self, value: Weight) -> Code:
+        """The parameter of a tensor."""
+        reached = self._reach(value)
+        layer = self.uses.kinds[value.tensor] != "parameter"
+        return Attribute(reached, "weight") if layer else reached
+
+    def layer(self, value: Weight) -> Code | None:
+        """PyTorch's layer for a tensor, where it has one."""
+        return self._reach(value) if self.uses.kinds[value.tensor] != "parameter" else None
+
+    def _reach(self, value: Weight) -> Code:
+        inside = value.name if not value.outer else relative(value.tensor, self.home)
+        if inside is None:
+            return self.given[Need("tensor", value.tensor)]
+        return nodes.path(f"self.{inside}")
+
+    def need(self, need: Need) -> Code:
+        """Something that a submodule is handed."""
+        if need in self.given:
+            return self.given[need]
+        if need.kind == "index":
+            return Name(need.path)
+        inside = relative(need.path, self.home)
+        return nodes.path(f"self.{inside}")
+
+    def _invoke(self, value: Invoke) -> Value:
+        module, needs, path = self.submodule(value)
+        code = Call(module, (*(self.code(operand) for operand in value.operands), *needs))
+        return Value(code, label=path.rpartition(".")[2], batched=self.is_batched(value))
+
+    def submodule(self, value: Invoke) -> tuple[Code, list[Code], str]:
+        """The module that is called, what its `forward` needs beside its operands, its path."""
+        outside = value.outer and relative(value.instance, self.home) is None
+        if outside:
+            module: Code = self.given[Need("module", value.instance)]
+            path = value.instance
+        else:
+            inside = relative(value.instance, self.home) if value.outer else value.instance
+            module = nodes.path(f"self.{inside}")
+            path = f"{self.home}.{inside}".lstrip(".")
+        return module, [self.need(need) for need in self.uses.needs[path]], path
+
+    # Lengths at run time
+
+    def cut(self, code: Code, tensor: Tensor) -> Code:
+        """A table with an axis of the inputs, as long as they are."""
+        lengths = [self.runtime_length(axis.value) for axis in tensor.axes]
+        if not any(length is not None for length in lengths):
+            return code
+        while lengths[-1] is None:
+            lengths.pop()
+        return Subscript(code, tuple(Slice(stop=length) for length in lengths))
+
+    def runtime_length(self, length: Polynomial) -> Code | None:
+        """The length of an input's axis, which may be shorter than declared, else None."""
+        if not self._may_be_shorter(length):
+            return None
+        for name, shape in self.shapes.items():
+            if length in shape:
+                return subscript(Attribute(Name(name), "shape"), shape.index(length) - len(shape))
+        return None
+
+    def _may_be_shorter(self, length: Polynomial) -> bool:
+        plain = [d for d in self.program.dims.values() if not d.derived and d.value == length]
+        axes = [axis.value for given in self.program.inputs for axis in given.axes]
+        return bool(plain) and length in axes
+
+    def length(self, amount: Amount, hint: str = "size") -> Code:
+        """A length, at run time where it is an input's."""
+        runtime = self.runtime_length(amount.value)
+        if runtime is not None:
+            return runtime
+        value = self.scope.amount(amount)
+        if value.is_dynamic:
+            return self.place.whole(value)
+        atoms = value.powers
+        if (
+            len(atoms) == 1
+            and value.coefficient == 1
+            and atoms[0][1] == 1
+            and hasattr(atoms[0][0], "name")
+        ):
+            hint = atoms[0][0].name
+        return self.constants.whole(value, hint)
+
+    def lifted(self, code: Code, value: Expression, rank: int) -> Code:
+        """A value with axes of 1 before its declared ones, so that batch axes meet batch axes."""
+        missing = rank - len(value.shapes[0])
+        if missing <= 0 or not self.is_batched(value):
+            return code
+        axes = [Slice()] * len(value.shapes[0])
+        return subscript(code, ELLIPSIS, *[None] * missing, *axes)
+
+    def linear(self, weight: Weight, x: Value, inward: bool, table: bool) -> Value:
+        """A tensor times a value. One that is stored as (in, out) multiplies from the right."""
+        tensor = self.program.tensors[weight.tensor]
+        scale = multiplier(self.scope, tensor) * x.scale
+        parameter = self.parameter(weight)
+        if table:
+            return Value(Binary("@", x.code, parameter), scale, tensor.name)
+        layer = self.layer(weight) if self.uses.kinds[weight.tensor] == "linear" else None
+        linear = Linear(layer, parameter, x.code, inward)
+        return Value(linear.apply(), scale, tensor.name, linear)
+
+    def at_base(self, length: Polynomial) -> float:
+        """A length at base, to tell which side of a map is smaller."""
+        return float(length.evaluate(self.program.base_values()))
+
+    def zeros(self, lengths: Sequence[Code]) -> Code:
+        """Zeros of the type and on the device of what is at hand."""
+        module = self.uses.by_path[self.home]
+        for path in module.tensors:
+            weight = Weight(path, path.rpartition(".")[2], ())
+            return nodes.method(self.parameter(weight), "new_zeros", *lengths)
+        for name in self.shapes:
+            if name not in integer_names(module):
+                return nodes.method(Name(name), "new_zeros", *lengths)
+        devices = [Attribute(Name(name), "device") for name in self.shapes]
+        return call("torch.zeros", *lengths, device=devices[0] if devices else None)

@@ -1,0 +1,90 @@
+"""Names that the emitted code adds to those of the spec: locals, and attributes of modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from abcparam.algebra.record import Record
+from abcparam.emission.lowering.numbers import Place
+from abcparam.program.model import Module
+from abcparam.program.reserved_names import MODULE_ATTRIBUTES
+from abcparam.python_code.formula import Formula
+from abcparam.python_code.nodes import Code, own
+
+
+def fresh(hint: str, taken: set[str]) -> str:
+    """The hint, with a number where it is taken."""
+    name = hint
+    for number in range(2, len(taken) + 3):
+        if name not in taken:
+            break
+        name = f"{hint}{number}"
+    taken.add(name)
+    return name
+
+
+class Locals:
+    """Names of a function. Those of the spec stand as they are, ours make way."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = {"self"}
+
+    def reserve(self, names: Iterable[str]) -> None:
+        self._taken |= {*names}
+
+    def fresh(self, hint: str) -> str:
+        return fresh(hint, self._taken)
+
+
+class Constants:
+    """Attributes that the constructor computes from the config."""
+
+    def __init__(self, module: Module, place: Place) -> None:
+        self.place = place
+        self.codes: dict[str, Code] = {}
+        self._known: dict[object, str] = {}
+        tensors = {path.rpartition(".")[2] for path in module.tensors}
+        self._taken = {*MODULE_ATTRIBUTES, "config", *tensors, *(c.name for c in module.children)}
+
+    def real(self, value: Formula, hint: str) -> Code:
+        """A factor: a literal, or `self.hint`."""
+        if value.constant is not None:
+            return self.place.real(value)
+        return self._attribute((hint, value), hint, self.place.real(value))
+
+    def whole(self, value: Formula, hint: str) -> Code:
+        if value.constant is not None and value.constant.denominator == 1:
+            return self.place.whole(value)
+        return self._attribute(("whole", value), hint, self.place.whole(value))
+
+    def free(self, hint: str) -> str:
+        """A name that the module has not yet."""
+        return fresh(hint, self._taken)
+
+    def _attribute(self, key: object, hint: str, code: Code) -> Code:
+        if key not in self._known:
+            name = self.free(hint)
+            self._known[key] = name
+            self.codes[name] = code
+        return own(self._known[key])
+
+
+class Buffer(Record):
+    """A tensor of one axis that a module keeps and no optimizer trains."""
+
+    name: str
+    length: Formula
+    start: int  # what it is filled with
+
+
+class Buffers:
+    """The buffers of a module."""
+
+    def __init__(self, constants: Constants) -> None:
+        self._constants = constants
+        self.found: list[Buffer] = []
+
+    def add(self, hint: str, length: Formula, start: int) -> Code:
+        name = self._constants.free(hint)
+        self.found.append(Buffer(name, length, start))
+        return own(name)

@@ -1,0 +1,174 @@
+"""How a program uses its tensors and modules.
+
+What becomes which PyTorch layer, and what is handed from module to module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+from abcparam.algebra.record import Record
+from abcparam.language import syntax
+from abcparam.program.amounts import Amount, Setting
+from abcparam.program.expressions import Apply, Expression, Invoke, Read, Weight, values_of
+from abcparam.program.model import Module, Program
+
+Kind = Literal["linear", "embedding", "parameter"]
+
+
+class Need(Record):
+    """What a module's `forward` is handed: a tensor or module from outside, a copy's number."""
+
+    kind: Literal["tensor", "module", "index"]
+    path: str
+
+    @property
+    def hint(self) -> str:
+        return self.path.rpartition(".")[2]
+
+
+class Uses:
+    """The answers, for a whole program. Needs and names in amounts are by the module's path."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.kinds: dict[str, Kind] = {}
+        self.needs: dict[str, list[Need]] = {}
+        self.names: dict[str, set[str]] = {}
+        self.by_path = {module.path: module for module in self.program.root.walk()}
+        self._met: dict[str, set[str]] = {path: set() for path in self.program.tensors}
+        self._module(self.program.root, "", frozenset())
+        for path, met in self._met.items():
+            self.kinds[path] = self._kind(path, met)
+
+    def _kind(self, path: str, met: set[str]) -> Kind:
+        tensor = self.program.tensors[path]
+        if len(tensor.axes) == 2 and met == {"map"} and not tensor.table:
+            return "linear"
+        if len(tensor.axes) == 2 and tensor.table and "lookup" in met and met <= {"lookup", "tied"}:
+            return "embedding"
+        return "parameter"
+
+    # Walking
+
+    def _module(self, module: Module, home: str, indices: frozenset[str]) -> None:
+        """`home` is the path of the class that the body ends up in."""
+        indices |= {module.index} if module.index else set()
+        needs: dict[Need, None] = {}
+        for child in module.children:
+            inner = home if is_plain(child) else child.path
+            self._module(child, inner, indices)
+            needs |= dict.fromkeys(self._unmet(child, home, module))
+        for statement in module.body:
+            for value in values_of(statement):
+                needs |= dict.fromkeys(self._expression(value, home))
+        self.names[module.path] = set(self._names(module))
+        outer = sorted((self.names[module.path] & indices) - {module.index})
+        needs |= dict.fromkeys(Need("index", label) for label in outer)
+        self.needs[module.path] = list(needs)
+
+    def _unmet(self, child: Module, home: str, module: Module) -> list[Need]:
+        """What a child needs that its parent's class does not have."""
+        return [
+            n for n in self.needs[child.path] if not self._has(n, home) and n.path != module.index
+        ]
+
+    def _has(self, need: Need, home: str) -> bool:
+        return need.kind != "index" and relative(need.path, home) is not None
+
+    def _expression(self, value: Expression, home: str) -> Iterator[Need]:
+        match value:
+            case Weight():
+                yield from self._weight(value, home, "value")
+            case Apply(operation=operation, operands=operands):
+                for name, operand in zip(_operand_names(value), operands, strict=True):
+                    if isinstance(operand, Weight) and name in operation.weights:
+                        yield from self._weight(operand, home, self._way(value, operand))
+                    elif operand is not None:
+                        yield from self._expression(operand, home)
+            case Invoke(instance=instance, operands=given, outer=outer):
+                if outer and relative(instance, home) is None:
+                    yield Need("module", instance)
+                for operand in given:
+                    yield from self._expression(operand, home)
+            case _:
+                pass
+
+    def _way(self, value: Apply, weight: Weight) -> str:
+        if value.operation.name == "embed":
+            return "lookup"
+        if value.operation.name == "@":
+            return "tied" if weight.transposed else "map"
+        return "value"
+
+    def _weight(self, weight: Weight, home: str, way: str) -> Iterator[Need]:
+        inside = not weight.outer or relative(weight.tensor, home) is not None
+        self._met[weight.tensor].add(way if inside else "outside")
+        if not inside:
+            yield Need("tensor", weight.tensor)
+
+    # Names
+
+    def _names(self, module: Module) -> Iterator[str]:
+        """Names in amounts: of the module's tensors and settings, its children's sizes."""
+        for path in module.tensors:
+            tensor = self.program.tensors[path]
+            for amount in (*tensor.axes, tensor.mult, tensor.init.argument):
+                yield from syntax.names_in(amount.written) if amount else ()
+        for child in module.children:
+            if child.count is not None:
+                yield from syntax.names_in(child.count.written)
+                yield from self.names[child.path] - {child.index} if child.is_repeat else ()
+            for size in child.sizes.values():
+                yield from syntax.names_in(size.written) if isinstance(size, Amount) else ()
+        for value in module.expressions():
+            for setting in value.settings.values() if isinstance(value, Apply) else ():
+                yield from _in_setting(setting)
+
+
+def is_plain(module: Module) -> bool:
+    """A repeat whose body has nothing of its own is a plain loop."""
+    return (
+        module.is_repeat
+        and not module.tensors
+        and not any(isinstance(v, Apply) and v.operation.state for v in module.expressions())
+        and all(is_plain(c) for c in module.children)
+    )
+
+
+def relative(path: str, home: str) -> str | None:
+    """How a class reaches what lies at `path`, None if it lies elsewhere."""
+    if not home:
+        return path
+    return path[len(home) + 1 :] if path.startswith(f"{home}.") else None
+
+
+def _operand_names(value: Apply) -> Sequence[str]:
+    operation = value.operation
+    return [operation.values[0]] * len(value.operands) if operation.many else operation.values
+
+
+def integer_names(module: Module) -> set[str]:
+    """The locals of a module that hold indices or a mask."""
+    found: set[str] = set()
+    for inner in (module, *(child for child in module.children if is_plain(child))):
+        reads = (value for value in inner.expressions() if isinstance(value, Read))
+        found |= {read.name for read in reads if read.integer}
+    return found
+
+
+def _in_setting(setting: Setting) -> Iterator[str]:
+    if isinstance(setting, Amount):
+        yield from syntax.names_in(setting.written)
+    elif isinstance(setting, tuple):
+        for amount in setting:
+            yield from syntax.names_in(amount.written)
+
+
+def sizes_of(uses: Uses, module: Module, inherited: Mapping[str, Amount]) -> dict[str, Amount]:
+    """The constructor's arguments: sizes that the class uses, of its block or the one around."""
+    own = {name: size for name, size in module.sizes.items() if isinstance(size, Amount)}
+    around = {name: Amount(syntax.Name(name), size.value) for name, size in inherited.items()}
+    known = {**around, **own} if module.is_repeat else own
+    return {name: size for name, size in known.items() if name in uses.names[module.path]}

@@ -1,0 +1,291 @@
+"""The view of `param_groups` and `make_optimizer`: tensors in groups that share a law."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+
+from abcparam.algebra.record import Record
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules import gauges
+from abcparam.emission.lowering.numbers import Names, Place
+from abcparam.emission.lowering.scope import Scope, factor
+from abcparam.emission.lowering.uses import Kind
+from abcparam.language import syntax
+from abcparam.program.amounts import Amount, Setting
+from abcparam.program.fingerprint import mark_of
+from abcparam.program.model import Optimizer, Program
+from abcparam.program.tensors import Tensor
+from abcparam.python_code import formula, nodes
+from abcparam.python_code.formula import Formula
+from abcparam.python_code.layout import Text, entry, lines, python, trusted
+from abcparam.python_code.nodes import Code, Constant, Name, Number, call, path
+from abcparam.python_code.optimizer_classes import clipped_name, clipped_text
+
+GROUPED = ("lr", "weight_decay", "eps", "clip_norm")  # settings that differ from group to group
+ROLES = ("input", "hidden", "output", "scalar")
+
+
+class GroupView(Record):
+    """A group: its entries, and the names of its parameters."""
+
+    entries: tuple[Text, ...]
+    members: tuple[Text, ...]
+
+
+class TrainingView(Record):
+    """Groups, and the optimizers over them."""
+
+    groups: tuple[GroupView, ...]
+    mark: Text
+    result: Text
+    doc: Text
+    make: tuple[Text, ...]
+    fused: bool
+    helpers: tuple[Text, ...]
+
+
+class Law(Record):
+    """What the tensors of a group have in common."""
+
+    optimizer: int
+    lr: Formula
+    scale: Formula
+    decay: Formula | None
+    epsilon: Formula | None
+
+
+class Group(Record):
+    """Tensors with one law."""
+
+    law: Law
+    tensors: tuple[Tensor, ...]
+
+
+def training_view(program: Program, names: Names, kinds: Mapping[str, Kind]) -> TrainingView:
+    groups = make_groups(program)
+    optimizers = optimizers_used(program)
+    labels = _labels(optimizers)
+    titles = _titles(groups)
+    several = len(optimizers) > 1
+    views = []
+    for group, title in zip(groups, titles, strict=True):
+        label = labels[group.law.optimizer] if several else None
+        clip = optimizers[group.law.optimizer].clip_norm
+        limit = Scope(program).amount(clip) if clip else None
+        views.append(_group_view(group, title, (label, limit), Place(names), kinds))
+    classes = [_class(o) for o in optimizers.values()]
+    return TrainingView(
+        groups=tuple(views),
+        mark=python(Constant(mark_of(program))),
+        result=Text("list[torch.optim.Optimizer]") if several else python(path(classes[0])),
+        doc=Text(" and ".join(name.rpartition(".")[2] for name in classes)),
+        make=tuple(lines(_make(program, optimizers, labels, names), 4)),
+        fused=any(o.rule.fused for o in optimizers.values()),
+        helpers=tuple(dict.fromkeys(_helpers(optimizers.values()))),
+    )
+
+
+def optimizers_used(program: Program) -> dict[int, Optimizer]:
+    """The optimizers that train something, in the order in which `make_optimizer` returns them."""
+    used = {t.optimizer for t in program.tensors.values() if not t.frozen} or {0}
+    return {index: program.optimizers[index] for index in sorted(used)}
+
+
+# Groups
+
+
+def make_groups(program: Program) -> list[Group]:
+    """The trained tensors by law, in the order of the source."""
+    scope = Scope(program)
+    groups: dict[Law, list[Tensor]] = {}
+    for tensor in program.tensors.values():
+        if not tensor.frozen:
+            groups.setdefault(_law(scope, tensor), []).append(tensor)
+    return [Group(law, tuple(tensors)) for law, tensors in groups.items()]
+
+
+def require_single_groups(program: Program) -> None:
+    """Raises `SpecError` where the tensors of an optimizer are more than one group."""
+    errors, firsts = [], dict[int, Group]()
+    for group in make_groups(program):
+        first = firsts.setdefault(group.law.optimizer, group)
+        if group is first:
+            continue
+        one, other = group.tensors[0], first.tensors[0]
+        same = group.law.epsilon == first.law.epsilon
+        value = one.weight_decay if same else one.epsilon
+        fields = {"what": "weight decay" if same else "eps", "tensor": one.path}
+        fields |= {"remedy": "`weight_decay` by role" if same else "`d`, or `eps = 0`"}
+        text = str(value.value) if value else "none"
+        errors.append(gauges.SeveralGroups.at(one.span, other=other.path, value=text, **fields))
+    if errors:
+        raise SpecError(program.source, errors)
+
+
+def _law(scope: Scope, tensor: Tensor) -> Law:
+    settings = scope.program.optimizers[tensor.optimizer].settings
+    rate = settings["lr"]
+    assert isinstance(rate, Amount)
+    lr = amount(scope, tensor, tensor.lr) * factor(scope, tensor, "c")
+    stated = scope.amount(rate)
+    scale = lr / stated if stated.constant != 0 else formula.ONE
+    decay = tensor.weight_decay if "weight_decay" in settings else None
+    epsilon = tensor.epsilon if "eps" in settings else None
+    return Law(
+        tensor.optimizer,
+        lr,
+        scale,
+        _or_nought(amount(scope, tensor, decay)) if decay else None,
+        _or_nought(amount(scope, tensor, epsilon) * factor(scope, tensor, "d"))
+        if epsilon
+        else None,
+    )
+
+
+def _or_nought(value: Formula) -> Formula:
+    """Nought times anything is one and the same formula."""
+    return value if value.coefficient else formula.number(0)
+
+
+def amount(scope: Scope, tensor: Tensor, value: Amount) -> Formula:
+    """A setting of a tensor; one in the names of its block is taken by its value."""
+    known = {*scope.program.dims, *scope.program.hypers, "base", "fan_in", "sqrt", "round_up"}
+    if {*syntax.names_in(value.written)} <= known:
+        return scope.amount(value, scope.at_base(tensor.fan_in))
+    return formula.from_polynomial(value.value)
+
+
+def _titles(groups: list[Group]) -> list[str]:
+    """A unique, readable name for each group: its roles, or its one tensor."""
+    plain = [_roles(group) for group in groups]
+    titles: list[str] = []
+    for group, title in zip(groups, plain, strict=True):
+        if plain.count(title) > 1 and len(group.tensors) == 1:
+            title = group.tensors[0].path
+        titles.append(_unused(title, titles))
+    return titles
+
+
+def _unused(title: str, taken: list[str]) -> str:
+    number, found = 1, title
+    while found in taken:
+        number += 1
+        found = f"{title}_{number}"
+    return found
+
+
+def _roles(group: Group) -> str:
+    found = {tensor.role for tensor in group.tensors}
+    return "_".join(role for role in ROLES if role in found) or "tensors"
+
+
+def _group_view(
+    group: Group,
+    title: str,
+    shared: tuple[str | None, Formula | None],
+    place: Place,
+    kinds: Mapping[str, Kind],
+) -> GroupView:
+    """`shared` is what all groups of an optimizer have: its label and what it clips to."""
+    optimizer, limit = shared
+    entries: dict[str, Code] = {"name": Constant(title)}
+    if optimizer:
+        entries["optimizer"] = Constant(optimizer)
+    entries |= {"lr": place.real(group.law.lr), "lr_scale": place.real(group.law.scale)}
+    if group.law.decay is not None:
+        entries["weight_decay"] = place.real(group.law.decay)
+    if group.law.epsilon is not None:
+        entries["eps"] = _epsilon(place, group.law.epsilon)
+    if limit is not None:
+        entries["clip_norm"] = place.real(limit)
+    members = [
+        f"{t.path}.weight" if kinds[t.path] != "parameter" else t.path for t in group.tensors
+    ]
+    return GroupView(
+        tuple(line for key, code in entries.items() for line in entry(key, code, 12)),
+        tuple(python(Constant(member)) for member in members),
+    )
+
+
+def _epsilon(place: Place, value: Formula) -> Code:
+    """Zero makes NaN in torch where a gradient is exactly zero, the smallest normal number none."""
+    if value.coefficient == 0:
+        return nodes.Attribute(call("torch.finfo", path("torch.float32")), "tiny")
+    return place.real(value)
+
+
+# Optimizers
+
+
+def _labels(optimizers: Mapping[int, Optimizer]) -> dict[int, str]:
+    labels: dict[int, str] = {}
+    for index, optimizer in optimizers.items():
+        labels[index] = _unused(optimizer.rule.name, list(labels.values()))
+    return labels
+
+
+def _class(optimizer: Optimizer) -> str:
+    return clipped_name(optimizer.rule.torch) if optimizer.clip_norm else _plain(optimizer)
+
+
+def _plain(optimizer: Optimizer) -> str:
+    rule = optimizer.rule
+    return rule.torch if rule.helper else f"torch.optim.{rule.torch}"
+
+
+def _helpers(optimizers: Iterable[Optimizer]) -> Iterable[Text]:
+    """Classes that torch does not have, each after what it is made from."""
+    for optimizer in optimizers:
+        if optimizer.rule.helper:
+            yield trusted(optimizer.rule.helper)
+        if optimizer.clip_norm:
+            yield trusted(clipped_text(_plain(optimizer)))
+
+
+def _make(
+    program: Program, optimizers: Mapping[int, Optimizer], labels: Mapping[int, str], names: Names
+) -> Iterable[nodes.Statement]:
+    place, groups = Place(names, Name("config")), Name("groups")
+    yield nodes.Assign((groups,), call("param_groups", Name("model")))
+    made = []
+    for index, optimizer in optimizers.items():
+        mine: Code = groups
+        if len(optimizers) > 1:
+            mine = nodes.Chosen(groups, "optimizer", labels[index])
+        made.append(_call(Scope(program), place, optimizer, mine))
+    if any("config." in python(code) for code in made):
+        yield nodes.Assign(
+            (Name("config"),), nodes.Attribute(call("_inner", Name("model")), "config")
+        )
+    yield nodes.Return(made[0] if len(made) == 1 else nodes.List(tuple(made)))
+
+
+def _call(scope: Scope, place: Place, optimizer: Optimizer, groups: Code) -> Code:
+    keywords: list[tuple[str, Code]] = []
+    for name, setting in optimizer.settings.items():
+        if name not in GROUPED and not _is_default(setting, optimizer.rule.settings.get(name)):
+            keywords.append((name, _setting(scope, place, setting)))
+    keywords += [(name, Constant(word)) for name, word in optimizer.rule.fixed.items()]
+    if optimizer.rule.fused:
+        keywords.append(("fused", call("_fused", groups)))
+    return nodes.Call(path(_class(optimizer)), (groups,), tuple(keywords))
+
+
+def _setting(scope: Scope, place: Place, setting: Setting) -> Code:
+    if isinstance(setting, bool):
+        return Constant(setting)
+    if isinstance(setting, tuple):
+        return nodes.Tuple(tuple(_setting(scope, place, item) for item in setting))
+    value = scope.amount(setting)
+    whole = value.constant is not None and value.constant.denominator == 1
+    return Number(value.constant or Fraction(0)) if whole else place.real(value)
+
+
+def _is_default(setting: Setting, default: object) -> bool:
+    if isinstance(setting, bool) or isinstance(default, bool) or default is None:
+        return setting is default
+    if isinstance(setting, tuple):
+        assert isinstance(default, tuple)
+        return all(_is_default(s, d) for s, d in zip(setting, default, strict=True))
+    return setting.value.constant == Fraction(str(default))

@@ -1,0 +1,80 @@
+"""Reading a spec from a file or from standard input, strictly."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
+from abcparam.diagnostics.rules import syntax as rules
+from abcparam.diagnostics.source import Source, Span
+
+MAXIMUM_SIZE = 16 * 2**20
+REFUSED = re.compile(
+    "[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]|\r(?!\n)"
+)
+
+
+def read(path: str | os.PathLike[str]) -> Source:
+    """The text of a file, `-` for standard input; raises `SpecError` where it is not a text."""
+    name = os.fspath(path)
+    folder = None if name == "-" else os.path.dirname(name) or "."
+    try:
+        data = _bytes(name)
+    except (OSError, ValueError) as error:
+        raise SpecError.about(name, rules.Unreadable, reason=_reason(error)) from None
+    return _decode(data, name, folder)
+
+
+def _bytes(name: str) -> bytes:
+    if name == "-":
+        return sys.stdin.buffer.read(MAXIMUM_SIZE + 1)
+    with open(name, "rb") as file:
+        return file.read(MAXIMUM_SIZE + 1)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return (reason or "unknown error").lower()
+
+
+def from_text(text: str, file: str = "-", folder: str | None = None) -> Source:
+    """A text as a source: without a byte order mark, lines ended by `\\n`, nothing hidden in it."""
+    source = Source(text.removeprefix("\ufeff").replace("\r\n", "\n"), file, folder)
+    refuse_characters(source)
+    return source
+
+
+def _decode(data: bytes, name: str, folder: str | None) -> Source:
+    if len(data) > MAXIMUM_SIZE:
+        limit = MAXIMUM_SIZE // 2**20
+        raise SpecError.about(name, rules.TooLarge, limit=limit)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _not_utf8(data, error.start, name) from None
+    return from_text(text, name, folder)
+
+
+def _not_utf8(data: bytes, start: int, name: str) -> SpecError:
+    before = data[:start].decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
+    line = before.count("\n") + 1
+    column = len(before) - before.rfind("\n")
+    diagnostic = rules.NotUtf8.at(Span(line, column, line, column + 1), byte=f"0x{data[start]:02x}")
+    rest = data[start:].decode("utf-8", "replace").split("\n")[0]
+    return SpecError(Source(REFUSED.sub("\ufffd", before + rest), name), [diagnostic])
+
+
+def refuse_characters(source: Source) -> None:
+    """Raises `SpecError` where there are characters that do not show, one error a line."""
+    if not REFUSED.search(source.text):
+        return
+    found = enumerate(map(REFUSED.search, source.text.replace("\r\n", "\n").split("\n")), 1)
+    raise SpecError(source, [_hidden(line, match) for line, match in found if match])
+
+
+def _hidden(line: int, match: re.Match[str]) -> Diagnostic:
+    column = match.start() + 1
+    code = f"U+{ord(match[0]):04X}"
+    return rules.HiddenCharacter.at(Span(line, column, line, column + 1), code=code)

@@ -1,0 +1,1 @@
+"""What texts, figures and pages share."""

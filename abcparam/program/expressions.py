@@ -1,0 +1,112 @@
+"""Expressions and statements of a module's body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from abcparam.algebra.record import Record, field
+from abcparam.diagnostics.source import START, Span
+from abcparam.program.amounts import Setting, Shape
+from abcparam.program.tensors import Tensor
+
+if TYPE_CHECKING:
+    from abcparam.operations.base import Operation
+
+
+class Read(Record):
+    """A local name, an input or a parameter of the block."""
+
+    name: str
+    shapes: tuple[Shape, ...]
+    integer: bool = False  # indices or a mask
+    span: Span = field(default=START, compare=False)
+
+
+class Weight(Record):
+    """A tensor of the model. `name` is how the module at hand reaches it (`first.query`)."""
+
+    tensor: str  # its path
+    name: str
+    shapes: tuple[Shape, ...]
+    transposed: bool = False
+    outer: bool = False  # a tensor declared outside the module at hand: `name` starts at the root
+    span: Span = field(default=START, compare=False)
+
+
+class Apply(Record):
+    """An operation on values. Settings are what is no value: amounts, flags, tuples of amounts."""
+
+    operation: Operation
+    operands: tuple[Expression | None, ...]
+    settings: Mapping[str, Setting]
+    shapes: tuple[Shape, ...]
+    span: Span = field(default=START, compare=False)
+
+
+class Invoke(Record):
+    """A call of a submodule; `instance` is its attribute in the module at hand (`outer`: its path
+    from the root).
+    """
+
+    instance: str
+    operands: tuple[Expression, ...]
+    shapes: tuple[Shape, ...]
+    outer: bool = False
+    span: Span = field(default=START, compare=False)
+
+
+Expression = Read | Weight | Apply | Invoke
+
+
+class Assign(Record):
+    """`a, b = value`."""
+
+    targets: tuple[str, ...]
+    value: Expression
+
+
+class Loop(Record):
+    """The place of a repeat: `carried` names go through the copies of the child module `instance`,
+    one by one.
+    """
+
+    instance: str
+    carried: tuple[str, ...]
+
+
+class Give(Record):
+    """`return a, b`."""
+
+    values: tuple[Expression, ...]
+
+
+Statement = Assign | Loop | Give
+
+
+def map_shape(tensors: Mapping[str, Tensor], operation: str, operand: Expression) -> Shape:
+    """The shape of an operand; a map reads the axes of a table the other way round."""
+    (shape,) = operand.shapes
+    if operation == "@" and isinstance(operand, Weight) and tensors[operand.tensor].table:
+        return shape[::-1]
+    return shape
+
+
+def values_of(statement: Statement) -> tuple[Expression, ...]:
+    """The values that a statement computes."""
+    match statement:
+        case Assign(value=value):
+            return (value,)
+        case Give(values=values):
+            return values
+        case Loop():
+            return ()
+
+
+def parts_of(value: Expression) -> Iterator[Expression]:
+    """A value, then all that it is computed from."""
+    yield value
+    if isinstance(value, (Apply, Invoke)):
+        for operand in value.operands:
+            if operand is not None:
+                yield from parts_of(operand)

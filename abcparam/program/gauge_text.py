@@ -1,0 +1,38 @@
+"""How a gauge is spelled out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from abcparam.algebra.exponents import Affine, Shifts, is_nought
+from abcparam.algebra.polynomials import leading_growth
+from abcparam.program.model import Program
+from abcparam.program.tensors import Tensor
+
+MOST_NAMES = 6
+
+
+def listed(names: Sequence[str]) -> str:
+    """`W1, W2 and 7 more`."""
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def shifted(program: Program, tensor: Tensor, shifts: Shifts, letters: Mapping[str, int]) -> str:
+    """`a + 1/2, b - 1/2, c - 1`: a shift θ of each dim, times what each letter takes of it."""
+    own = leading_growth(tensor.own, program.growth_of, program.growth_order) if tensor.own else {}
+    parts = []
+    for dim, theta in shifts.items():
+        suffix = "" if own == {dim: 1} else f"[{dim}]"
+        parts += [_signed(f"{k}{suffix}", theta * Fraction(by)) for k, by in letters.items() if by]
+    return ", ".join(part for part in parts if part)
+
+
+def _signed(name: str, by: Affine) -> str:
+    if is_nought(by):
+        return ""
+    single = len(by.symbols) + bool(by.constant) == 1
+    if single and str(by).startswith("-"):
+        return f"{name} - {str(by)[1:]}"
+    return f"{name} + {by}" if single else f"{name} + ({by})"

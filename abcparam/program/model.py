@@ -1,0 +1,150 @@
+"""The resolved program: every name bound, every shape known, every exponent in its place.
+
+Roles are kept for printing only: nothing after resolution decides by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from abcparam.algebra.record import Record, field
+from abcparam.diagnostics.diagnostic import Diagnostic
+from abcparam.diagnostics.source import START, Source, Span
+from abcparam.program.amounts import Amount, Setting, Shape
+from abcparam.program.dims import Dim, Hyper, order_of
+from abcparam.program.expressions import Expression, Invoke, Statement, parts_of, values_of
+from abcparam.program.tensors import Tensor
+from abcparam.program.vocabulary import GAUGES
+
+if TYPE_CHECKING:
+    from abcparam.optimizers.base import Rule as OptimizerRule
+
+
+# Expressions of a body. `shapes` has one entry per value; most have one value.
+
+
+class Module(Record):
+    """The root, an instance of a block (or `count` of them), or the body of a repeat.
+
+    The body of a repeat takes its `inputs`, of which the `carried` ones come first, and gives the
+    carried ones back.
+    """
+
+    path: str
+    name: str  # attribute of the parent
+    block: str  # the block's name; the label of a repeat
+    inputs: tuple[tuple[str, Shape], ...]
+    sizes: Mapping[str, Amount | bool]  # parameters that are not values, as the caller wrote them
+    tensors: tuple[str, ...]  # paths
+    children: tuple[Module, ...]
+    body: tuple[Statement, ...]
+    count: Amount | None = None
+    index: str | None = None  # the copy's number, a name of the body
+    carried: tuple[str, ...] = ()
+    span: Span = field(default=START, compare=False)
+
+    @property
+    def is_repeat(self) -> bool:
+        """Whether it is the body of a repeat; else `count` copies are what tokens choose among."""
+        return self.index is not None
+
+    def child(self, name: str) -> Module:
+        return next(c for c in self.children if c.name == name)
+
+    def walk(self) -> Iterator[Module]:
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def expressions(self) -> Iterator[Expression]:
+        """Every expression of its own body, the parts of others included."""
+        for statement in self.body:
+            for value in values_of(statement):
+                yield from parts_of(value)
+
+
+class Input(Record):
+    """An input of the model; `index` is the number of classes of an integer input."""
+
+    name: str
+    axes: tuple[Amount, ...]
+    index: Amount | None
+    span: Span = field(default=START, compare=False)
+
+
+class Optimizer(Record):
+    """An optimizer with its settings. `lr` is in the settings."""
+
+    rule: OptimizerRule
+    selectors: tuple[str, ...]
+    settings: Mapping[str, Setting]
+    span: Span = field(default=START, compare=False)
+
+    @property
+    def clip_norm(self) -> Amount | None:
+        """What the norm of all its tensors' gradients is clipped to, if it is."""
+        limit = self.settings.get("clip_norm")
+        return limit if isinstance(limit, Amount) else None
+
+
+class Loss(Record):
+    """A term of the loss: `cross_entropy` or `mse` of one output."""
+
+    kind: str
+    output: int
+    span: Span = field(default=START, compare=False)
+
+
+class Program(Record):
+    """A whole model."""
+
+    source: Source
+    name: str
+    dims: Mapping[str, Dim]
+    hypers: Mapping[str, Hyper]
+    symbols: tuple[str, ...]
+    tensors: Mapping[str, Tensor]
+    inputs: tuple[Input, ...]
+    root: Module
+    outputs: tuple[str, ...]  # names of the outputs, by their variable where they have one
+    optimizers: tuple[Optimizer, ...]
+    losses: tuple[Loss, ...]
+    alignment: str = "tensor-programs"
+    strict_epsilon: bool = False
+    alignment_span: Span = START
+    expected: tuple[str, ...] = ()
+    expected_span: Span = START
+    output_span: Span = START
+    imports: tuple[str, ...] = ()  # paths, as written
+    chosen: Mapping[str, Fraction] = {}  # values that symbols were given
+    gauge: str = GAUGES[0]
+    warnings: tuple[Diagnostic, ...] = ()  # what is worth knowing about how it is written
+
+    def called(self, call: Invoke, caller: Module) -> Module:
+        """The module that a call in the body of another one is of."""
+        if not call.outer:
+            return caller.child(call.instance)
+        return next(module for module in self.root.walk() if module.path == call.instance)
+
+    def expressions(self) -> Iterator[Expression]:
+        """Every expression of every module."""
+        for module in self.root.walk():
+            yield from module.expressions()
+
+    def base_values(self) -> dict[str, Fraction]:
+        """Every underived dim at base (finite ones at their default) and every hyper."""
+        values = {
+            d.name: Fraction(d.base or d.default or 1) for d in self.dims.values() if not d.derived
+        }
+        return values | {h.name: h.value for h in self.hypers.values()}
+
+    def growth_of(self, name: str) -> Mapping[str, Fraction]:
+        """The growth of a dim or hyper, for `polynomials.growth`."""
+        dim = self.dims.get(name)
+        return {name: Fraction(1)} if dim and dim.infinite else {}
+
+    def growth_order(self, powers: Mapping[str, Fraction]) -> tuple[Fraction, ...]:
+        """Which of two powers is larger: total rate by limit, the first limit first."""
+        return order_of(self.dims, powers)

@@ -1,0 +1,82 @@
+"""The tensors of a program and their exponents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from abcparam.algebra.exponents import Affine
+from abcparam.algebra.polynomials import Polynomial
+from abcparam.algebra.record import Record, field, replace
+from abcparam.diagnostics.source import START, Span
+from abcparam.program.amounts import Amount, Shape
+
+if TYPE_CHECKING:
+    pass
+
+
+OWN = ""  # the key of an exponent that is about the tensor's own width
+
+
+def key_of(letter: str, dim: str) -> str:
+    """How a spec calls an exponent: `b`, `c[depth]`."""
+    return f"{letter}[{dim}]" if dim != OWN else letter
+
+
+def letter_and_dim(key: str) -> tuple[str, str]:
+    """The reverse: `c[depth]` is about `depth`, `b` about `OWN`."""
+    return key[0], key[2:-1]
+
+
+class Init(Record):
+    """`normal(std)`, `uniform(bound)`, `orthogonal(gain)`, `zeros`, `ones`, `constant(x)`; the
+    default is explicit.
+    """
+
+    kind: str
+    argument: Amount | None = None
+
+    @property
+    def is_zero(self) -> bool:
+        value = self.argument.value.constant if self.argument else None
+        return self.kind == "zeros" or (self.argument is not None and value == 0)
+
+
+class Tensor(Record):
+    """A trainable (or frozen) array of the model; its path leaves the numbers of copies out."""
+
+    path: str
+    name: str
+    role: str | None
+    axes: tuple[Amount, ...]
+    table: bool  # axes are (in, out), like nn.Embedding
+    fan_in: Polynomial
+    fan_out: Polynomial
+    own: Polynomial | None  # its own width; None for a scalar
+    exponents: Mapping[str, Mapping[str, Affine]]  # letter -> OWN or dim -> exponent
+    init: Init
+    mult: Amount | None
+    lr: Amount
+    weight_decay: Amount | None
+    epsilon: Amount | None
+    frozen: bool
+    optimizer: int  # index into Program.optimizers
+    copies: tuple[Amount, ...] = ()  # the counts of the repeats around it
+    span: Span = field(default=START, compare=False)
+    spans: Mapping[str, Span] = field(
+        default_factory=dict, compare=False
+    )  # letter -> where its declaration says it
+    places: Mapping[str, Span] = field(
+        default_factory=dict, compare=False
+    )  # letter -> where it is said, by its declaration or its role
+
+    @property
+    def shape(self) -> Shape:
+        return tuple(axis.value for axis in self.axes)
+
+
+def with_exponent(tensor: Tensor, key: str, value: Affine) -> Tensor:
+    """The tensor with another exponent, by its key."""
+    letter, dim = letter_and_dim(key)
+    by_dim = {**tensor.exponents.get(letter, {}), dim: value}
+    return replace(tensor, exponents={**tensor.exponents, letter: by_dim})

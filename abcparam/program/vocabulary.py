@@ -1,0 +1,24 @@
+"""Words of the command line and of reports: verdicts, goals, gauges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+VERDICTS = (  # worst first
+    "unstable-at-init",
+    "unstable",
+    "trivial",
+    "kernel",
+    "feature-learning",
+    "maximal-update",
+)
+
+
+GOALS = ("maximal-update", "kernel", "stable")  # what `solve` can make of a spec
+
+
+GAUGES = ("as-written", "plain", "single-group", "unit")  # the first is the spec's own

@@ -1,0 +1,170 @@
+"""Affine forms in the symbols, and conditions on them: linear constraints, all of several, any of
+several.
+
+A row is `(constant, coefficient, …)`. A form is an exponent: one row for each growth dim, one after
+the other. Forms are compared as exponents are: by their total rate within each limit, the first
+limit most significant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from math import lcm
+from operator import mul
+from typing import NamedTuple
+
+from abcparam.algebra.record import Record
+
+Number = Fraction | int
+Row = tuple[Number, ...]
+Form = tuple[Number, ...]
+
+
+class Linear(NamedTuple):
+    """`row >= 0`, `row > 0` or `row = 0`."""
+
+    row: Row
+    relation: str
+
+
+class All(Record):
+    """Every one of them."""
+
+    parts: tuple[Condition, ...]
+
+
+class Some(Record):
+    """At least one of them."""
+
+    parts: tuple[Condition, ...]
+
+
+Condition = Linear | All | Some
+
+ALWAYS = All(())
+NEVER = Some(())
+
+
+def negation(condition: Condition) -> Condition:
+    match condition:
+        case Linear(row, ">="):
+            return Linear(opposite(row), ">")
+        case Linear(row, ">"):
+            return Linear(opposite(row), ">=")
+        case Linear(row, _):
+            return Some((Linear(row, ">"), Linear(opposite(row), ">")))
+        case All(parts):
+            return Some(tuple(map(negation, parts)))
+        case Some(parts):
+            return All(tuple(map(negation, parts)))
+
+
+# A point is `(denominator, numerator, …)`: whole numbers, the denominator positive.
+Point = tuple[int, ...]
+
+
+def point_of(values: Sequence[Fraction]) -> Point:
+    """The point at which the symbols have these values."""
+    denominator = lcm(*(value.denominator for value in values))
+    return (denominator, *(int(value * denominator) for value in values))
+
+
+def holds_at(condition: Condition, point: Point) -> bool:
+    """Whether a condition holds at a point."""
+    match condition:
+        case Linear(row, relation):
+            value: Number = sum(map(mul, row, point))
+            return value >= 0 if relation == ">=" else value > 0 if relation == ">" else value == 0
+        case All(parts):
+            return all(holds_at(part, point) for part in parts)
+        case Some(parts):
+            return any(holds_at(part, point) for part in parts)
+
+
+def holds(condition: Condition, values: Mapping[str, Fraction], symbols: Sequence[str]) -> bool:
+    """Whether a condition holds for these values of the symbols."""
+    return holds_at(condition, point_of([values[symbol] for symbol in symbols]))
+
+
+def add(left: Form, right: Form) -> Form:
+    return tuple([x + y for x, y in zip(left, right, strict=True)])
+
+
+def subtract(left: Form, right: Form) -> Form:
+    return tuple([x - y for x, y in zip(left, right, strict=True)])
+
+
+def opposite(form: Form) -> Form:
+    return tuple([-x for x in form])
+
+
+def plain(value: Number) -> Number:
+    """An `int` where it is whole: faster, and equal."""
+    return int(value) if value == int(value) else value
+
+
+class Order:
+    """How forms compare: `dims` gives each growth dim's limit (0 the first) and its rate."""
+
+    def __init__(self, dims: Sequence[tuple[int, Fraction]], symbols: int) -> None:
+        self.width = 1 + symbols
+        self.dims = tuple(dims) or ((0, Fraction(1)),)
+        self.limits = sorted({limit for limit, _ in self.dims})
+        self._single = len(self.dims) == 1 and self.dims[0][1] == 1
+
+    def parts(self, form: Form) -> list[Row]:
+        """The row of each growth dim."""
+        width = self.width
+        return [form[i * width : (i + 1) * width] for i in range(len(self.dims))]
+
+    def rows(self, form: Form) -> list[Row]:
+        """The total rate within each limit."""
+        if self._single:
+            return [form]
+        totals: dict[int, list[Number]] = {limit: [0] * self.width for limit in self.limits}
+        for (limit, rate), part in zip(self.dims, self.parts(form), strict=True):
+            totals[limit] = [t + rate * x for t, x in zip(totals[limit], part, strict=True)]
+        return [tuple(map(plain, totals[limit])) for limit in self.limits]
+
+    def at_least_nought(self, form: Form) -> Condition:
+        """`form >= 0`."""
+        return _lexicographic(self.rows(form), ">=")
+
+    def above_nought(self, form: Form) -> Condition:
+        """`form > 0`."""
+        return _lexicographic(self.rows(form), ">")
+
+    def at_most(self, top: Iterable[Form], bottom: Iterable[Form]) -> Condition:
+        """`max(top) <= max(bottom)`."""
+        bottom = tuple(bottom)
+        return _all([_some([self.at_least_nought(subtract(g, f)) for g in bottom]) for f in top])
+
+
+def _all(parts: Sequence[Condition]) -> Condition:
+    return parts[0] if len(parts) == 1 else All(tuple(parts))
+
+
+def _some(parts: Sequence[Condition]) -> Condition:
+    return parts[0] if len(parts) == 1 else Some(tuple(parts))
+
+
+def _lexicographic(rows: Sequence[Row], relation: str) -> Condition:
+    first, *rest = rows
+    if not rest:
+        return decided(Linear(first, relation))
+    above, level = decided(Linear(first, ">")), decided(Linear(first, "="))
+    tail = _lexicographic(rest, relation)
+    if tail in (ALWAYS, NEVER) or level == NEVER or above == ALWAYS:
+        return decided(Linear(first, ">=" if tail == ALWAYS else ">"))
+    return tail if level == ALWAYS else Some((above, All((level, tail))))
+
+
+def decided(linear: Linear) -> Condition:
+    """A constraint without symbols is one that always holds or never."""
+    if any(linear.row[1:]):
+        return linear
+    return ALWAYS if holds_at(linear, (1, *[0] * (len(linear.row) - 1))) else NEVER
+
+
+Forms = tuple[Form, ...]

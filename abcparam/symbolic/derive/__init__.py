@@ -1,0 +1,1 @@
+"""Laws and regions in the symbols of a spec."""

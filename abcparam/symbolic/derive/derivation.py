@@ -1,0 +1,336 @@
+"""Laws of a program whose exponents hold symbols, and what stability asks of the symbols.
+
+The same rounds run as for numbers. What stability asks is assumed as it comes up, so that what it
+excludes is dropped at once; the laws then hold wherever the conditions do, and nowhere else is the
+program stable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from abcparam.algebra.record import Record, field
+from abcparam.analysis.build import build_graph
+from abcparam.analysis.graph import Graph
+from abcparam.analysis.judge import laws_of
+from abcparam.analysis.rounds import backward, forward, update
+from abcparam.analysis.trace import label
+from abcparam.calculus.node import Node
+from abcparam.calculus.parameter import Parameter
+from abcparam.program.binding import bind
+from abcparam.program.model import Program
+from abcparam.symbolic.constraints import NEVER, All, Condition, Form, Forms, negation, subtract
+from abcparam.symbolic.sizes import Split, SymbolicSize, SymbolicSpace
+from abcparam.symbolic.solver import Contradiction, Premises, Unproved
+
+
+class Unsettled(Unproved):
+    """The laws did not settle: no law is claimed."""
+
+
+class Requirement(Record):
+    """`size <= 0` or `= 0`, and of which activation or tensor it is asked, in words."""
+
+    size: SymbolicSize = field(repr=False)
+    relation: str  # "<=", "=", ">="
+    reason: str
+    node: Node | None = field(default=None, repr=False, compare=False)
+    parameter: Parameter | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def condition(self) -> Condition:
+        """What it asks of the symbols."""
+        if self.relation == "<=":
+            return self.size.at_most_nought()
+        if self.relation == ">=":
+            return self.size.at_least_nought()
+        return All((self.size.at_most_nought(), self.size.at_least_nought()))
+
+
+class Derivation(Record):
+    """Laws of every node and parameter of `graph`, valid where `at_init` and `stable` hold.
+
+    `case` tells it from other derivations of the same program: none of these forms is negative.
+    """
+
+    program: Program
+    graph: Graph = field(repr=False)
+    space: SymbolicSpace = field(repr=False)
+    case: tuple[Form, ...]
+    at_init: tuple[Requirement, ...]
+    stable: tuple[Requirement, ...]
+    rounds: int
+
+    @property
+    def premises(self) -> Premises:
+        return self.space.premises
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self.space.symbols
+
+    @property
+    def within(self) -> Condition:
+        """The case, as a condition."""
+        return within(self.premises, self.case)
+
+
+def within(premises: Premises, case: tuple[Form, ...]) -> Condition:
+    return All(tuple(premises.order.at_least_nought(form) for form in case))
+
+
+class NeverStable(Record):
+    """A case that is stable for no values of the symbols. `requirements` contradict each other;
+    `sound` is what is asked at initialization, None where that alone is impossible.
+    """
+
+    requirements: tuple[Requirement, ...]
+    within: Condition
+    sound: tuple[Requirement, ...] | None
+
+    @property
+    def sound_at_init(self) -> Condition:
+        return NEVER if self.sound is None else All(tuple(r.condition for r in self.sound))
+
+    def condition(self, verdict: str) -> Condition:
+        """Where in the case a verdict holds."""
+        if verdict == "unstable-at-init":
+            return All((self.within, negation(self.sound_at_init)))
+        return All((self.within, self.sound_at_init)) if verdict == "unstable" else NEVER
+
+
+class Impossible(Exception):
+    """Stable for no values of the symbols, in none of the `cases`."""
+
+    def __init__(self, cases: tuple[NeverStable, ...]) -> None:
+        super().__init__("stable for no values of the symbols")
+        self.cases = cases
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What contradicts itself, in words; training where initialization is possible."""
+        found = min(self.cases, key=lambda case: case.sound is None)
+        return tuple(dict.fromkeys(r.reason for r in found.requirements))
+
+
+def derive_laws(program: Program, symbols: tuple[str, ...]) -> tuple[Derivation, ...]:
+    """The laws of a program in the symbols, one derivation for each case where a size that is
+    divided by depends on them.
+
+    Raises `Impossible` where it is stable for no values of the symbols, `Unproved` where no law is
+    found.
+    """
+    cases = derive_cases(program, symbols)
+    derivations = tuple(case for case in cases if isinstance(case, Derivation))
+    if not derivations:
+        raise Impossible(tuple(case for case in cases if isinstance(case, NeverStable)))
+    return derivations
+
+
+def derive_cases(
+    program: Program, symbols: tuple[str, ...]
+) -> tuple[Derivation | NeverStable, ...]:
+    """The same, with the cases that are never stable."""
+    done: list[Derivation | NeverStable] = []
+    todo: list[Case] = [()]
+    while todo:
+        run = _Run(program, symbols, todo.pop(0))
+        try:
+            done.append(run.derivation())
+        except Split as split:
+            todo += [(*run.case, *_largest(form, split.cases)) for form in split.cases]
+        except Contradiction as found:
+            if requirements := tuple(run.asked[i] for i in found.labels if i >= 0):
+                sound = tuple(run.sound) if run.trained else None
+                done.append(NeverStable(requirements, run.within, sound))
+    return tuple(done)
+
+
+Case = tuple[Form, ...]  # forms that are not negative
+
+
+def _largest(form: Form, cases: Forms) -> Case:
+    return tuple(subtract(form, other) for other in cases if other != form)
+
+
+class _Run:
+    """One case: from the graph to the laws."""
+
+    def __init__(self, program: Program, symbols: tuple[str, ...], case: Case) -> None:
+        dims = {
+            d.name: (d.group, d.rate) for d in program.dims.values() if d.infinite and not d.derived
+        }
+        self.case = case
+        self.space = SymbolicSpace(dims, symbols)
+        self.premises = self.space.premises
+        self.within = within(self.premises, case)
+        for form in case:
+            self.premises.assume(self.premises.order.at_least_nought(form))
+        self.program = program
+        self.asked: list[Requirement] = []
+        self.changes: list[Requirement] = []
+        self.trained = False  # whether sizes at initialization are done with
+        self.sound: list[Requirement] = []  # what is asked at initialization
+
+    def derivation(self) -> Derivation:
+        self.graph = build_graph(self.program, self.space)  # type: ignore[arg-type]
+        self.sound = self._start()
+        self.trained = True
+        rounds = self._rounds()
+        self.space.splits = False
+        changes = tuple(self.changes)
+        return Derivation(
+            self.program, self.graph, self.space, self.case, tuple(self.sound), changes, rounds
+        )
+
+    # Initialization
+
+    def _start(self) -> list[Requirement]:
+        """Sizes at initialization, each simplified by what the ones before have to be."""
+        for _ in self.graph.passes()[1:]:  # sizes that go round in infinite repeats
+            for node in self.graph.nodes:
+                node.s0 = node.initial()
+        found: list[Requirement] = []
+        for node in self.graph.nodes:
+            node.s0 = node.initial()
+            found += [r for r in self._at_init(node) if self._assume(r)]
+        for output in self.graph.outputs:
+            required = Requirement(_symbolic(output.s0), "<=", "outputs must be O(1)", output)
+            if self._assume(required):
+                found.append(required)
+        self.premises.check()
+        for node in self.graph.nodes:
+            node.s0 = node.initial()
+        return found
+
+    def _at_init(self, node: Node) -> list[Requirement]:
+        found = []
+        for index, limit in node.limits():
+            x = node.inputs[index]
+            if x.s0.is_zero or limit.kind not in {"softmax", "pointwise"}:
+                continue
+            if limit.kind == "softmax":
+                found.append(Requirement(_symbolic(x.s0), "<=", "softmax logits must be O(1)", x))
+            else:
+                reason = f"the input of {node.title} must be Θ(1)"
+                relation = "<=" if x.comes_from_contraction else "="
+                found.append(Requirement(_symbolic(x.s0), relation, reason, x))
+        return found
+
+    def _assume(self, required: Requirement) -> bool:
+        """Adds what is required to the premises unless it holds already; says whether it was
+        new.
+        """
+        size = required.size
+        if not size.vectors or self._holds(required):
+            return False
+        label = len(self.asked)
+        self.asked.append(required)
+        plain = len(size.vectors) == len(size.bottom) == 1
+        if required.relation == "=" and plain:
+            self.premises.assume_nought(size.vectors[0], label)
+        else:
+            self.premises.assume(required.condition, label)
+        return True
+
+    def _holds(self, required: Requirement) -> bool:
+        size, nought = required.size, self.space.nought
+        return size <= nought and (required.relation == "<=" or nought <= size)
+
+    # Rounds
+
+    def _rounds(self) -> int:
+        backward(self.graph)
+        limit = 3 + sum(not p.tensor.frozen for p in self.graph.parameters)
+        shifts: list[dict[int, set[Form]]] = []
+        for count in range(1, limit + 1):
+            before = {id(p): _symbolic(p.u).vectors for p in self.graph.parameters}
+            grown = update(self.graph)
+            if not grown:
+                return count
+            shifts.append({id(p): _shifts(_symbolic(p.u).vectors, before[id(p)]) for p in grown})
+            if len(shifts) >= 3:
+                self._recurring(grown, shifts[-3:])
+            self._forward()
+            backward(self.graph)
+        raise Unsettled
+
+    def _recurring(
+        self, grown: Sequence[Parameter], shifts: Sequence[Mapping[int, set[Form]]]
+    ) -> None:
+        """A shift by which an update exceeds the one before, three times in a row, is what it grows
+        by at every step: it may not be positive. (Our own evaluation has to agree at an example.)
+        """
+        for parameter in grown:
+            for shift in set.intersection(*(found.get(id(parameter), set()) for found in shifts)):
+                if self._diverges(shift):
+                    path = parameter.tensor.path
+                    reason = f"the update of {path} must not grow from step to step"
+                    size = SymbolicSize(self.space, (shift,))
+                    self._changes_must(Requirement(size, "<=", reason, None, parameter))
+
+    def _diverges(self, shift: Form) -> bool:
+        example = self.premises.example(self.premises.order.above_nought(shift))
+        if example is None:
+            return False
+        return laws_of(bind(self.program, example))[1].verdict.startswith("unstable")
+
+    def _forward(self) -> None:
+        """Changes of every activation, each simplified by what stability asks of those before."""
+        before = len(self.asked)
+        for _ in self.graph.passes():
+            for node in self.graph.nodes:
+                for required in self._limits(node):
+                    if self._changes_must(required):
+                        self._simplify(required)
+                node.dc, node.dr = node.change()
+        for output in self.graph.outputs:
+            reason = "outputs may change by Θ(1)"
+            required = Requirement(_symbolic(output.d), "<=", reason, output)
+            self._changes_must(required)
+        if len(self.asked) > before:
+            self.premises.check()
+            for parameter in self.graph.parameters:
+                parameter.u = _again(parameter.u)
+            forward(self.graph)
+
+    def _changes_must(self, required: Requirement) -> bool:
+        if not self._assume(required):
+            return False
+        self.changes.append(required)
+        return True
+
+    def _simplify(self, required: Requirement) -> None:
+        """Drops what a new premise dominates from the activation that it is about."""
+        node = required.node
+        if node is not None:
+            node.dc, node.dr = _again(node.dc), _again(node.dr)
+
+    def _limits(self, node: Node) -> list[Requirement]:
+        found = []
+        for index, limit in node.limits():
+            x = node.inputs[index]
+            if x.d.vectors:
+                reason = f"the change of {label(self.program, x)} must be bounded"
+                excess = _symbolic(x.d).less(_symbolic(limit.bound))
+                found.append(Requirement(excess, "<=", reason, x))
+        return found
+
+
+def _shifts(now: Forms, before: Forms) -> set[Form]:
+    return {subtract(f, g) for f in now if f not in before for g in before}
+
+
+def _symbolic(size: Any) -> SymbolicSize:
+    assert isinstance(size, SymbolicSize)
+    return size
+
+
+def _again(size: Any) -> Any:
+    """The size with its forms pruned anew."""
+    symbolic = _symbolic(size)
+    prune = symbolic.space.prune
+    if not symbolic.vectors:
+        return symbolic
+    return SymbolicSize(symbolic.space, prune(symbolic.vectors), prune(symbolic.bottom))

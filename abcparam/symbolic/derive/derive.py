@@ -1,0 +1,40 @@
+"""From a program to its laws, symbolic where its exponents are."""
+
+from __future__ import annotations
+
+from abcparam.analysis.judge import laws_of
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules.solving import GaveUp
+from abcparam.diagnostics.source import START
+from abcparam.program.model import Program
+from abcparam.symbolic.derive.derived import Derived, Laws
+from abcparam.symbolic.judgement import Symbolic, judge_symbolic
+from abcparam.symbolic.solver import Unproved
+from abcparam.symbolic.symbols import all_symbolic, named_unknowns
+
+
+def derive(program: Program, every: bool = False) -> Derived:
+    """The laws of a program. Its symbols and each `?` are free; with `every`, so is every exponent
+    that is written. Raises `SpecError` where no law can be proved.
+    """
+    free = all_symbolic(program) if every else program
+    free = named_unknowns(free)[0]
+    try:
+        return _symbolic(judge_symbolic(free)) if free.symbols else _numeric(free)
+    except Unproved:
+        raise SpecError(program.source, [GaveUp.at(START)]) from None
+
+
+def _symbolic(found: Symbolic) -> Derived:
+    cases = tuple(
+        Laws(case.verdicts.derivation.graph, case.judgement, case.within, case.regions)
+        for case in found.cases
+    )
+    reasons = tuple(dict.fromkeys(r.reason for case in found.never for r in case.requirements))
+    return Derived(found.program, cases, found.verdict, found.complete, reasons)
+
+
+def _numeric(program: Program) -> Derived:
+    graph, judgement = laws_of(program)
+    laws = Laws(graph, judgement, None, {})
+    return Derived(program, (laws,), judgement.verdict, judgement.complete)

@@ -1,0 +1,143 @@
+"""What `abcparam derive` finds: the law of every tensor and activation, symbolic where exponents
+are, and the region of exponents for each verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from abcparam.algebra.record import Record
+from abcparam.analysis.graph import Graph
+from abcparam.analysis.judge import Judgement, TensorLaw, features_of
+from abcparam.analysis.rows import tensor_row
+from abcparam.analysis.terms import Step, Term, steps_of
+from abcparam.calculus.node import Node
+from abcparam.program.model import Program
+from abcparam.program.vocabulary import VERDICTS
+
+if TYPE_CHECKING:
+    import sympy
+
+    from abcparam.symbolic.regions import Region
+
+STABLE = ("stable", *VERDICTS, "complete")
+
+
+class Laws(Record):
+    """Laws that hold where `within` does; `regions` is empty where exponents are numbers."""
+
+    graph: Graph
+    judgement: Judgement
+    within: Region | None
+    regions: Mapping[str, Region]
+
+    @property
+    def program(self) -> Program:
+        return self.graph.program
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every activation with the terms that it is the largest of."""
+        return steps_of(self.graph)
+
+    @property
+    def activations(self) -> dict[str, Any]:
+        """Named activations, and outputs that have no other name."""
+        outputs = zip(self.program.outputs, self.graph.outputs, strict=True)
+        named = set(map(id, self.graph.activations.values()))
+        return self.graph.activations | {n: x for n, x in outputs if id(x) not in named}
+
+    @property
+    def movement(self) -> Any:
+        """The size of the change of the features, the infinite inputs of the maps that produce
+        outputs: n^-r in Tensor Programs IV. None: there are no features.
+        """
+        found: Any = None
+        for feature in features_of(self.graph):
+            found = feature.d if found is None else found | feature.d
+        return found
+
+    def to_dict(self, steps: bool = False) -> dict[str, Any]:
+        """As JSON. Sizes are exponents by growth dim, and laws; both can be read by sympy."""
+        movement = self.movement
+        return {
+            "within": self.within.constraints() if self.within else [],
+            "tensors": [
+                {**tensor_row(self.program, law), **_sizes(sizes_of_tensor(law))}
+                for law in self.judgement.tensors
+            ],
+            "activations": [
+                {"name": name, **_sizes(sizes_of_activation(x))}
+                for name, x in self.activations.items()
+            ],
+            "features": None if movement is None else _sizes({"change": movement}),
+            "regions": {word: self.regions[word].to_dict() for word in STABLE if self.regions},
+            **({"steps": [_step(step) for step in self.steps]} if steps else {}),
+        }
+
+    def expressions(self) -> dict[str, dict[str, sympy.Expr]]:
+        """The laws of every tensor (`at_init`, `update`, `gradient`) and activation (`at_init`,
+        `change`, `gradient`) as sympy expressions in the growth dims and the symbols.
+        """
+        from abcparam.symbolic.expressions import expression
+
+        sizes = {law.path: sizes_of_tensor(law) for law in self.judgement.tensors}
+        sizes |= {name: sizes_of_activation(x) for name, x in self.activations.items()}
+        return {
+            name: {quantity: expression(size) for quantity, size in found.items()}
+            for name, found in sizes.items()
+        }
+
+
+def sizes_of_tensor(law: TensorLaw) -> dict[str, Any]:
+    """What is derived of a tensor."""
+    return {"at_init": law.at_init, "update": law.update, "gradient": law.parameter.gamma}
+
+
+def sizes_of_activation(node: Node) -> dict[str, Any]:
+    """What is derived of an activation."""
+    return {"at_init": node.s0, "change": node.d, "gradient": node.g}
+
+
+class Derived(Record):
+    """The laws of a program, by case where a size that is divided by depends on the symbols."""
+
+    program: Program
+    cases: tuple[Laws, ...]
+    verdict: str | None  # None: it depends on the symbols
+    complete: bool | None
+    elsewhere: tuple[str, ...] = ()  # why the other cases are never stable
+
+    def to_dict(self, steps: bool = False) -> dict[str, Any]:
+        """The JSON of `abcparam derive --format json`."""
+        return {
+            "schema": 1,
+            "file": self.program.source.file,
+            "model": self.program.name,
+            "alignment": self.program.alignment,
+            "symbols": list(self.program.symbols),
+            "verdict": self.verdict,
+            "complete": self.complete,
+            "cases": [case.to_dict(steps) for case in self.cases],
+            "never_stable": list(self.elsewhere),
+        }
+
+
+def _sizes(sizes: Mapping[str, Any]) -> dict[str, Any]:
+    """Sizes as exponents by growth dim, and as laws."""
+    exponents = {key: size.to_dict() for key, size in sizes.items()}
+    return {**exponents, "laws": {key: size.law() for key, size in sizes.items()}}
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "at_init": {"law": step.at_init.law(), "terms": _terms(step.initial)},
+        "change": {"law": step.change.law(), "terms": _terms(step.changes)},
+        "gradient": {"law": step.gradient.law(), "terms": _terms(step.gradients)},
+    }
+
+
+def _terms(terms: tuple[Term, ...]) -> list[dict[str, str]]:
+    return [{"law": term.size.law(), "text": term.text} for term in terms]

@@ -1,0 +1,1 @@
+"""Exponents that make a spec what it should be."""

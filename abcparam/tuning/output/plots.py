@@ -1,0 +1,66 @@
+"""Figures of a sweep: loss against each hyper, a line for each size, minima marked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from abcparam.presentation.figures import new_figure, write_picture
+from abcparam.tuning.choices import TRAINING
+from abcparam.tuning.output.text import cell_name
+from abcparam.tuning.space import Axis
+from abcparam.tuning.sweep import Cell, Swept
+
+
+def plot(swept: Swept, folder: Path) -> list[Path]:
+    """Writes `HYPER.png` and `.svg`. Raises `SpecError` without matplotlib."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [
+        Path(path)
+        for name, figure in figures(swept)
+        for path in write_picture(figure, str(folder / name))
+    ]
+
+
+def figures(swept: Swept) -> Iterator[tuple[str, Any]]:
+    """A figure for each hyper, parametrizations side by side."""
+    for axis in swept.tuned:
+        forms = list(dict.fromkeys(cell.form for cell in swept.cells))
+        figure = new_figure(5.5 * len(forms) + 1, 4.5)
+        places = figure.subplots(1, len(forms), sharey=True, squeeze=False)[0]
+        for place, form in zip(places, forms, strict=True):
+            _draw(place, swept, form, axis)
+            place.set_title(f"{swept.program.name}: {form or swept.program.source.file}")
+        yield axis.name, figure
+
+
+def _draw(place: Any, swept: Swept, form: str, axis: Axis) -> None:
+    cells = [cell for cell in swept.cells if cell.form == form]
+    for number, cell in enumerate(cells):
+        curve = _curve(swept, cell, axis.name)
+        if curve:
+            colour = f"C{number % 10}"
+            label = cell_name(cell).removeprefix(form).strip() or "loss"
+            place.plot(*zip(*curve, strict=True), color=colour, marker=".", label=label)
+            least = min(curve, key=lambda point: point[1])
+            place.plot(*least, color=colour, marker="*", markersize=12)
+    values = [value for value in axis.grid if not isinstance(value, str)]
+    if axis.log or (values and min(values) > 0 and max(values) >= 10 * min(values)):
+        place.set_xscale("log")
+    place.set(xlabel=axis.name, ylabel="loss" if swept.by == TRAINING else "held-out loss")
+    if cells:
+        place.legend(fontsize="small")
+
+
+def _curve(swept: Swept, cell: Cell, name: str) -> list[tuple[float | str, float]]:
+    """The least loss at each value of a hyper, whatever the others are; schedules as they come."""
+    least: dict[float | str, float] = {}
+    for hypers, loss in swept.cells[cell].items():
+        if math.isfinite(loss):
+            found = dict(hypers)[name]
+            value = found if isinstance(found, str) else float(found)
+            least[value] = min(loss, least.get(value, math.inf))
+    numbers = sorted((v, loss) for v, loss in least.items() if not isinstance(v, str))
+    return [*numbers, *((v, loss) for v, loss in least.items() if isinstance(v, str))]

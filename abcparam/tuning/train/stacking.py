@@ -1,0 +1,263 @@
+"""Trials of one shape trained together: parameters stacked on a new first axis, [trials, …].
+
+One model stands for all of them (`torch.func.functional_call` under `vmap`). Numbers that differ
+from trial to trial, such as multipliers, become buffers of it; its own parameters are where an
+emitted optimizer writes updates (`updates.py`). An optimizer's rule says whether that is the same
+mathematics (`stacks`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from abcparam.data.batch import Batch, loss_of, tuple_of
+from abcparam.emission.views.training import optimizers_used
+from abcparam.tuning.schedules import CONSTANT, course
+from abcparam.tuning.train.attention import Attending, decomposed
+from abcparam.tuning.train.models import configured, groups_of, models_of
+from abcparam.tuning.train.training import Job, Losses, Run, Trained, mean_losses, train_alone
+from abcparam.tuning.train.updates import Settings, Updates, home_of
+from abcparam.tuning.trials import Tick, silent
+
+NUMBERS = (bool, int, float)
+PER_TRIAL = ("lr", "weight_decay")  # settings of a group that may differ within a stack
+UNEQUAL = ("params", "name", "lr_scale", *PER_TRIAL)
+
+
+Say = Callable[[str], None]
+
+
+def _silent(reason: str) -> None:
+    """Nobody wants to know."""
+
+
+class Unstackable(Exception):
+    """These trials are trained one by one; the text says why."""
+
+
+def train(
+    job: Job, trials: Sequence[Run], tick: Tick = silent, alone: Say = _silent
+) -> list[Trained]:
+    """The losses of each trial: together where that is possible, else one by one, and `alone` is
+    told why.
+    """
+    if len(trials) > 1:
+        try:
+            _require_stackable(job)
+            return train_together(job, trials, tick)
+        except torch.OutOfMemoryError:
+            half = len(trials) // 2
+            parts = (trials[:half], trials[half:])
+            return [found for part in parts for found in train(job, part, tick, alone)]
+        except (Unstackable, RuntimeError, TypeError, NotImplementedError, ValueError) as error:
+            alone(str(error).partition("\n")[0][:100])  # `vmap` has no rule for dropout, experts
+    return [train_alone(job, trial, tick) for trial in trials]
+
+
+def _require_stackable(job: Job) -> None:
+    for optimizer in optimizers_used(job.program).values():
+        if not optimizer.rule.stacks:
+            raise Unstackable(f"updates of {optimizer.rule.name} are not entry by entry")
+
+
+def train_together(job: Job, trials: Sequence[Run], tick: Tick = silent) -> list[Trained]:
+    """The losses of trials of one shape, trained in one program. Raises `Unstackable`, or whatever
+    `vmap` raises, in the first step.
+    """
+    stack = Stack(job, trials)
+    losses: list[Tensor] = []
+    for step in range(job.steps):
+        losses.append(stack.step(step))
+        tick(len(trials))
+        if step % 16 == 15 and not bool(losses[-1].isfinite().any()):
+            break
+    held_out = stack.held_out() or [None] * len(trials)
+    rows = torch.stack(losses, 1).tolist()
+    return [_until_diverged(row, kept) for row, kept in zip(rows, held_out, strict=True)]
+
+
+def _until_diverged(losses: Losses, held_out: float | None) -> Trained:
+    first = next((n for n, loss in enumerate(losses) if not math.isfinite(loss)), None)
+    return Trained(losses, held_out) if first is None else Trained(losses[: first + 1])
+
+
+class Stack:
+    """Trials in training."""
+
+    def __init__(self, job: Job, trials: Sequence[Run]) -> None:
+        self.job = job
+        models = models_of(job, trials)
+        groups = [groups_of(job, *each) for each in zip(models, trials, strict=True)]
+        _require_equal(groups)
+        self.model = models[0].to(job.device)
+        self.config = job.config(trials[0].values)
+        self.seeds = [trial.seed for trial in trials]
+        self.several = len(set(self.seeds)) > 1
+        self.sources = {seed: job.batches(self.config, seed) for seed in self.seeds}
+        self.factors = _factors(job, trials)
+        self.values = self._values(models)
+        self.settings = self._settings(models, groups)
+        self.updates: Updates | None = None
+        _guard(self.model, trials)
+        axis = 0 if self.several else None
+        losses = vmap(self.losses, in_dims=(0, axis, axis))
+        self.batched = torch.compile(losses) if job.compiled else losses
+
+    def losses(
+        self, values: dict[str, Tensor], inputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]
+    ) -> Tensor:
+        outputs = functional_call(self.model, values, inputs)
+        return loss_of(self.job.program, tuple_of(outputs), targets)
+
+    def _values(self, models: list[nn.Module]) -> dict[str, Tensor]:
+        """Parameters and buffers, stacked; what differs among plain attributes becomes a buffer."""
+        for path, own, numbers in list(_differing(models)):
+            for model, number in dict(zip(models, numbers, strict=True)).items():
+                module = model.get_submodule(path)
+                delattr(module, own)
+                module.register_buffer(own, torch.tensor(float(number)))
+        found = {}
+        for name, first in [*models[0].named_parameters(), *models[0].named_buffers()]:
+            each = (_member(model, name).detach() for model in models)
+            stacked = torch.stack([value.to(self.job.device) for value in each])
+            found[name] = stacked.requires_grad_(first.requires_grad)
+        return found
+
+    def _settings(self, models: list[nn.Module], groups: list[list[dict[str, Any]]]) -> Settings:
+        names = {id(p): name for name, p in models[0].named_parameters()}
+        rates, decays = {}, {}
+        for number, group in enumerate(groups[0]):
+            lr, decay = (
+                torch.tensor([float(mine[number].get(key, 0.0)) for mine in groups])
+                for key in PER_TRIAL
+            )
+            for parameter in group["params"]:
+                name = names[id(parameter)]
+                shape = (-1, *(1,) * parameter.ndim)
+                rates[name] = lr.to(self.job.device).view(shape)
+                if decay.any():
+                    decays[name] = decay.to(self.job.device).view(shape)
+        return Settings(rates, decays)
+
+    def held_out(self) -> Sequence[float | None]:
+        """The loss of each trial on held-out data, where there are some."""
+        losses = vmap(self.losses, in_dims=(0, None, None))
+
+        def each(batch: Batch) -> Tensor:
+            with _attention(self.job):
+                found: Tensor = losses(self.values, *batch)
+                return found
+
+        return mean_losses(self.job, self.model, self.config, each)
+
+    def step(self, step: int) -> Tensor:
+        """The losses before a step, [trials]."""
+        inputs, targets = self._batch()
+        with _attention(self.job):
+            losses = self.batched(self.values, inputs, targets)
+        gradients = self._gradients(losses)
+        with torch.no_grad():
+            updates = self.updates = self.updates or self._updates(gradients)
+            updates.apply(gradients, None if self.factors is None else self.factors[step])
+        return losses.detach()
+
+    def _gradients(self, losses: Tensor) -> dict[str, Tensor]:
+        """Of what is trained and the losses depend on."""
+        trained = [self.values[name] for name in self.settings.rates]
+        found: Sequence[Tensor | None] = torch.autograd.grad(
+            losses.sum(), trained, allow_unused=True
+        )
+        named = zip(self.settings.rates, found, strict=True)
+        return {name: gradient for name, gradient in named if gradient is not None}
+
+    def _updates(self, gradients: dict[str, Tensor]) -> Updates:
+        """Optimizers read the `Config`, for rates that count no more."""
+        guard, self.model.config = self.model.config, self.config
+        made = Updates(self.job, self.model, self.values, self.settings, gradients)
+        self.model.config = guard
+        return made
+
+    def _batch(self) -> Batch:
+        """One for all, or one for each trial, by its seed."""
+        drawn = {seed: self.job.placed(next(source)) for seed, source in self.sources.items()}
+        if not self.several:
+            return drawn[self.seeds[0]]
+        batches = [drawn[seed] for seed in self.seeds]
+        inputs, targets = (
+            tuple(torch.stack(same) for same in zip(*parts, strict=True))
+            for parts in zip(*batches, strict=True)
+        )
+        return Batch(inputs, targets)
+
+
+def _factors(job: Job, trials: Sequence[Run]) -> Tensor | None:
+    """Of the learning rate of each trial at each step, [steps, trials]; None: all 1."""
+    if all(trial.schedule == CONSTANT for trial in trials):
+        return None
+    courses = [course(trial.schedule, job.steps) for trial in trials]
+    factors = [[factor(step) for factor in courses] for step in range(job.steps)]
+    return torch.tensor(factors, device=job.device)
+
+
+def _require_equal(groups: list[list[dict[str, Any]]]) -> None:
+    """Settings of optimizers that are no factor of an update are the same in all trials."""
+    kept = [[{k: v for k, v in g.items() if k not in UNEQUAL} for g in mine] for mine in groups]
+    if any(mine != kept[0] for mine in kept):
+        raise Unstackable("settings of the optimizer differ")
+
+
+def _differing(models: list[nn.Module]) -> Iterator[tuple[str, str, list[float]]]:
+    """Numbers of modules that are not the same in all models: module, name, the numbers."""
+    modules = {model: dict(model.named_modules()) for model in models}
+    for path, module in modules[models[0]].items():
+        for name, value in list(vars(module).items()):
+            if type(value) in NUMBERS:
+                values = [getattr(modules[model][path], name) for model in models]
+                if any(other != value for other in values):
+                    yield path, name, values
+
+
+def _member(model: nn.Module, name: str) -> Tensor:
+    home, own = home_of(model, name)
+    found = getattr(home, own)
+    assert isinstance(found, Tensor)
+    return found
+
+
+class _Guard:
+    """A `Config` that does not tell what differs from trial to trial."""
+
+    def __init__(self, config: Any, differing: frozenset[str]) -> None:
+        self._config, self._differing = config, differing
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._differing:
+            raise Unstackable(f"the model reads {name} while it runs")
+        return getattr(self._config, name)
+
+
+def _guard(model: nn.Module, trials: Sequence[Run]) -> None:
+    first = trials[0].values
+    differing = frozenset(n for n in first for t in trials if t.values[n] != first[n])
+    for module in configured(model):
+        module.config = _Guard(module.config, differing)
+
+
+@contextlib.contextmanager
+def _attention(job: Job) -> Iterator[None]:
+    """On a CPU fused attention has no rule for `vmap`."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="There is a performance drop")
+        if job.device != "cpu":
+            yield
+        else:
+            with decomposed() if job.compiled else Attending():
+                yield

@@ -1,0 +1,1 @@
+"""Who trains the trials: this process, ranks, a cluster."""

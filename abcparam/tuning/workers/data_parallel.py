@@ -1,0 +1,141 @@
+"""Who trains a trial: this process, or the ranks of `torchrun`, the door to `torch.distributed`.
+
+Every rank has the whole model and takes its share of each batch; `DistributedDataParallel` averages
+the gradients, so every optimizer makes the update that one process makes of the whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from abcparam.data.batch import Batch
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules.tuning import RanksDiffer
+from abcparam.tuning.trials import Result, Trial
+from abcparam.tuning.workers.ranks import own_device, unequal
+
+PATIENCE = timedelta(days=7)  # rank 0 may wait for other sweeps; that a rank died is heard at once
+APART = 1_000_003  # of the seeds of two ranks
+LEFT_OUT = -100  # a target that cross entropy ignores
+
+
+class Team:
+    """One process: it does everything."""
+
+    def wrapped(self, module: nn.Module) -> nn.Module:
+        """A module whose gradients are those of the whole batch."""
+        return module
+
+    def share(self, batch: Batch) -> Batch:
+        """What is to be trained on here."""
+        return batch
+
+    def part(self, batches: Iterable[Batch]) -> Iterable[Batch]:
+        """Of some that are only looked at."""
+        return batches
+
+    def sums(self, numbers: Tensor) -> Tensor:
+        """Over the team."""
+        return numbers
+
+    def mean(self, loss: Tensor) -> float:
+        """Over the whole batch, from that over the share."""
+        return loss.item()
+
+
+class Ranks(Team):
+    """All of them, this one among them: gloo carries what is on a CPU, NCCL what is on GPUs. Raises
+    `SpecError` unless `identity`, of what they train, is the same on each.
+    """
+
+    def __init__(self, device: str, identity: object) -> None:
+        own_device(device)
+        self.ours = not dist.is_initialized()
+        if self.ours:
+            dist.init_process_group(timeout=PATIENCE)
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, identity)
+        if any(other != found[0] for other in found):
+            self.close()
+            raise SpecError.about("--data-parallel", RanksDiffer)
+
+    def close(self) -> None:
+        if self.ours:
+            dist.destroy_process_group()
+
+    def wrapped(self, module: nn.Module) -> nn.Module:
+        """From here on each draws its own random numbers, for dropout."""
+        torch.manual_seed(torch.initial_seed() + APART * self.rank)
+        return DistributedDataParallel(module, static_graph=True)  # that allows unused parameters
+
+    def share(self, batch: Batch) -> Batch:
+        return shares_of(batch, self.size)[self.rank]
+
+    def part(self, batches: Iterable[Batch]) -> Iterable[Batch]:
+        return islice(batches, self.rank, None, self.size)
+
+    def sums(self, numbers: Tensor) -> Tensor:
+        dist.all_reduce(numbers)
+        return numbers
+
+    def mean(self, loss: Tensor) -> float:
+        return self.sums(loss.detach() / self.size).item()
+
+    def told(self, message: object = None) -> Any:
+        """What rank 0 says, on every rank when all have heard it."""
+        said = [message]
+        dist.broadcast_object_list(said, src=0)
+        self.sums(torch.zeros(1))
+        return said[0]
+
+
+def shares_of(batch: Batch, ranks: int) -> list[Batch]:
+    """Raises `SpecError` where they are not alike: by examples, and by targets of cross entropy."""
+    for tensor in (*batch.inputs, *batch.targets):
+        if len(tensor) % ranks:
+            raise unequal(f"{len(tensor)} examples", ranks)
+    inputs, targets = (
+        list(zip(*(tensor.chunk(ranks) for tensor in tensors), strict=True)) for tensors in batch
+    )
+    for same in zip(*targets, strict=True):
+        counts = [int((target != LEFT_OUT).sum()) for target in same]
+        if not same[0].is_floating_point() and len(set(counts)) > 1:
+            raise unequal(f"{sum(counts)} targets", ranks)
+    return [Batch(*share) for share in zip(inputs, targets, strict=True)]
+
+
+def in_step(
+    ranks: Ranks, search: Callable[[], list[Result]], train: Callable[[tuple[Trial, ...]], object]
+) -> list[Result]:
+    """What rank 0 finds by its search. It tells the others of the trials that it is about to train,
+    and they `train` them with it; at the end, of what it found or raised.
+    """
+    if ranks.rank:
+        return _followed(ranks, train)
+    try:
+        found = search()
+    except (SpecError, OSError) as error:
+        ranks.told(error)
+        raise
+    ranks.told(found)
+    return found
+
+
+def _followed(ranks: Ranks, train: Callable[[tuple[Trial, ...]], object]) -> list[Result]:
+    while isinstance(said := ranks.told(), tuple):
+        with suppress(SpecError):  # which rank 0 raises too
+            train(said)
+    if isinstance(said, Exception):
+        raise said
+    found: list[Result] = said
+    return found

@@ -1,0 +1,63 @@
+"""The processes that `torchrun` starts, its ranks: what the environment says of them, and which
+trials they can train together. What they then do is in `team.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules.tuning import NoRanks, SeesBatch, UnequalShares
+from abcparam.program.expressions import Apply
+from abcparam.program.model import Program
+
+
+def launched() -> bool:
+    """Whether `torchrun`, or what works like it, started this process."""
+    return {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+
+
+def rank() -> int:
+    """Of this process."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def ranks() -> int:
+    """How many processes were started."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def own_device(device: str) -> str:
+    """On several GPUs each process has its own."""
+    if device == "cuda" and ranks() > 1:
+        import torch
+
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    return device
+
+
+def require_ranks(ray: str | None) -> None:
+    """Raises `SpecError` where no ranks could train a trial together."""
+    if ray is not None or not launched():
+        what = "this process" if ray is None else "a Ray cluster"
+        raise SpecError.about("--data-parallel", NoRanks, what=what)
+
+
+def require_shares(programs: Iterable[Program], batches: Iterable[int]) -> None:
+    """Raises `SpecError` where a share of a batch is not trained on as in the batch: `batches` are
+    numbers of examples.
+    """
+    for count in batches:
+        if count % ranks():
+            raise unequal(f"{count} examples", ranks())
+    for program in programs:
+        calls = (value for value in program.expressions() if isinstance(value, Apply))
+        seen = [call for call in calls if call.operation.state]  # what it keeps is of the batch
+        said = [SeesBatch.at(call.span, operation=call.operation.name) for call in seen]
+        if said:
+            raise SpecError(program.source, dict.fromkeys(said))
+
+
+def unequal(what: str, ranks: int) -> SpecError:
+    return SpecError.about("--data-parallel", UnequalShares, what=what, ranks=ranks)

@@ -1,0 +1,1 @@
+"""What is said of a program: its report, its reasons, its fix."""

@@ -1,0 +1,353 @@
+"""Why a verdict is what it is: findings with place, path and way out; and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from math import log10
+
+from abcparam.algebra.record import replace
+from abcparam.algebra.sizes import Size
+from abcparam.analysis.graph import Graph
+from abcparam.analysis.judge import Judgement, TensorLaw, moves_in_full, nonlinear_inputs
+from abcparam.analysis.limits import Violation
+from abcparam.analysis.trace import (
+    Step,
+    label,
+    source_of_change,
+    why_change,
+    why_initial,
+    why_update,
+)
+from abcparam.calculus.linear import Linear
+from abcparam.calculus.node import Node
+from abcparam.calculus.parameter import Parameter
+from abcparam.diagnostics.diagnostic import Diagnostic, in_order
+from abcparam.diagnostics.rules import findings as rules
+from abcparam.diagnostics.source import START, Span
+from abcparam.program.model import Program
+from abcparam.program.vocabulary import VERDICTS
+from abcparam.verdict.fix import Change
+from abcparam.verdict.identify import FIRST, described, identify
+from abcparam.verdict.magnitudes import evaluate, gradients_at_base
+
+MOST = 8  # findings of one kind
+
+MUST = {
+    "pointwise": "the input of a nonlinearity must be Θ(1), or exactly zero",
+    "softmax": "softmax logits must be O(1)",
+    "output": "outputs must be O(1)",
+}
+
+
+def reasons(graph: Graph, judgement: Judgement, fix: Sequence[Change]) -> tuple[Diagnostic, ...]:
+    """Everything to say about a judgement. Findings are errors where the verdict is not the
+    expected one.
+    """
+    found = _Reasons(graph, judgement, fix)
+    return tuple(in_order([*found.findings(), *found.warnings(), *graph.program.warnings]))
+
+
+class _Reasons:
+    def __init__(self, graph: Graph, judgement: Judgement, fix: Sequence[Change]) -> None:
+        self.graph = graph
+        self.program: Program = graph.program
+        self.judgement = judgement
+        self.help = ""
+        if fix:
+            changes = ", ".join(map(str, fix))
+            self.help = f"the smallest change that makes it maximal-update: {changes}"
+
+    def findings(self) -> list[Diagnostic]:
+        by_verdict: dict[str, Callable[[], list[Diagnostic]]] = {
+            "unstable-at-init": self._at_init,
+            "unstable": self._unstable,
+            "trivial": self._trivial,
+            "kernel": self._kernel,
+            "feature-learning": self._partial,
+            "maximal-update": list,
+        }
+        found = by_verdict[self.judgement.verdict]()
+        expected = self.program.expected or ("maximal-update",)
+        verdicts = [word for word in expected if word != "complete"] or ["maximal-update"]
+        if self.judgement.verdict not in verdicts:
+            return found + self._unexpected(verdicts)
+        noted = [replace(d, severity="note") for d in found]
+        return noted + (
+            self._incomplete() if "complete" in expected and not self.judgement.complete else []
+        )
+
+    def _unexpected(self, expected: Sequence[str]) -> list[Diagnostic]:
+        if not self.program.expected:
+            return []
+        fields = {"verdict": self.judgement.verdict, "expected": ", ".join(expected)}
+        return [rules.Unexpected.at(self.program.expected_span, **fields)]
+
+    def name(self, node: Node) -> str:
+        outputs = zip(self.program.outputs, self.graph.outputs, strict=True)
+        called = next((name for name, output in outputs if output is node), None)
+        text = called if called and not node.name else label(self.program, node)
+        return f"`{text}`" if called != "output" or node.name else "the output"
+
+    def _span(self, node: Node) -> Span:
+        return node.span if node.span != START else self.program.output_span
+
+    # Findings
+
+    def _at_init(self) -> list[Diagnostic]:
+        return [self._wrong_at_init(v) for v in _once(self.judgement.at_init)]
+
+    def _wrong_at_init(self, violation: Violation) -> Diagnostic:
+        steps = why_initial(self.program, violation.node)
+        diagnostic = rules.WrongSizeAtInit.at(
+            self._span(violation.node),
+            name=self.name(violation.node),
+            size=violation.node.s0,
+            must=MUST[violation.limit.kind],
+            path=steps[0].text if steps else "",
+            help=self.help,
+        )
+        return replace(diagnostic, notes=_notes(self, steps[1:]))
+
+    def _unstable(self) -> list[Diagnostic]:
+        found = [self._too_large(v) for v in _once(_causes(self.judgement.changes))]
+        growing = {p.tensor.path: p for p in self.judgement.growing}
+        if growing:
+            first = next(iter(growing.values()))
+            names = ", ".join(f"`{path}`" for path in list(growing)[:MOST])
+            found.append(rules.GrowsForEver.at(first.tensor.span, tensors=names, help=self.help))
+        return found
+
+    def _too_large(self, violation: Violation) -> Diagnostic:
+        steps = why_change(self.program, violation.node)
+        diagnostic = rules.ChangeTooLarge.at(
+            self._span(violation.node),
+            name=self.name(violation.node),
+            size=violation.node.d,
+            path=steps[0].text if steps else "",
+            bound=violation.limit.bound,
+            help=self.help,
+        )
+        return replace(diagnostic, notes=_notes(self, steps[1:]))
+
+    def _trivial(self) -> list[Diagnostic]:
+        output = max(self.graph.outputs, key=lambda node: node.d.key)
+        steps = why_change(self.program, output)
+        path = steps[0].text if steps else "no update reaches it"
+        fields = {"name": self.name(output), "size": output.d, "path": path}
+        diagnostic = rules.NothingMoves.at(self._span(output), help=self.help, **fields)
+        return [replace(diagnostic, notes=_notes(self, steps[1:])), *self._stuck()]
+
+    def _kernel(self) -> list[Diagnostic]:
+        return [self._still(f) for f in self.judgement.features[:MOST]]
+
+    def _still(self, feature: Node) -> Diagnostic:
+        steps = why_change(self.program, feature)
+        fields = {"name": self.name(feature), "total": feature.s, "size": feature.d}
+        diagnostic = rules.FeaturesDoNotMove.at(self._span(feature), help=self.help, **fields)
+        return replace(diagnostic, notes=_notes(self, steps))
+
+    def _partial(self) -> list[Diagnostic]:
+        found = [
+            self._slack(t)
+            for t in self.judgement.tensors
+            if t.status in {"under", "over"} and t.slack
+        ]
+        found += [self._still(f) for f in self.judgement.features if not moves_in_full(f)]
+        found += [self._in_part(node) for node in self._once_per_tensor(self.judgement.partial)]
+        return found + self._stuck()
+
+    def _once_per_tensor(self, nodes: Iterable[Linear]) -> list[Linear]:
+        return list({node.parameter.tensor.path: node for node in nodes}.values())
+
+    def _slack(self, law: TensorLaw) -> Diagnostic:
+        assert law.slack is not None and law.node is not None
+        contribution = law.node.update()
+        fields = {"name": law.path, "size": contribution, "bound": law.node.bc, "slack": law.slack}
+        diagnostic = rules.Slack.at(law.parameter.tensor.span, help=self.help, **fields)
+        return replace(diagnostic, notes=(why_update(self.program, law.parameter),))
+
+    def _stuck(self) -> list[Diagnostic]:
+        tensors = [t for t in self.judgement.tensors if t.slack is None and t.status == "under"]
+        return [rules.NeverMoves.at(t.parameter.tensor.span, name=t.path) for t in tensors]
+
+    def _in_part(self, node: Linear) -> Diagnostic:
+        x = node.inputs[0]
+        fields = {"name": node.parameter.tensor.path, "source": self.name(x), "bound": node.bc}
+        return rules.PassedInPart.at(
+            self._span(node), size=node.gains()[0] + x.d, help=self.help, **fields
+        )
+
+    def _incomplete(self) -> list[Diagnostic]:
+        still = [x for x in nonlinear_inputs(self.graph) if not moves_in_full(x)]
+        found = {}
+        for x in still:
+            fields = {"name": self.name(x), "total": x.s, "size": x.dc, "help": self.help}
+            found[x.span] = rules.NotComplete.at(self._span(x), **fields)
+        return list(found.values())[:MOST] or self._unexpected(["complete"])
+
+    # Warnings
+
+    def warnings(self) -> list[Diagnostic]:
+        found = self._epsilon() + self._decay() + self._shipped()
+        if self.program.alignment != "tensor-programs":
+            found.append(
+                rules.OtherAlignment.at(
+                    self.program.alignment_span, alignment=self.program.alignment
+                )
+            )
+        return found
+
+    def _shipped(self) -> list[Diagnostic]:
+        identity = identify(self.program)
+        if identity is None or (identity.name == FIRST and self.judgement.verdict != VERDICTS[-1]):
+            return []
+        first = next(path for path, theta in identity.shifts.items() if theta)
+        fields = {"name": identity.name, "citation": identity.citation}
+        shifts = described(self.program, identity)
+        return [
+            rules.ShippedInAnotherGauge.at(
+                self.program.tensors[first].span, shifts=shifts, **fields
+            )
+        ]
+
+    def _epsilon(self) -> list[Diagnostic]:
+        if self.program.strict_epsilon or self.judgement.verdict.startswith("unstable"):
+            return []
+        behind: dict[tuple[Size, Size], list[Parameter]] = {}
+        for law in self.judgement.tensors:
+            p = law.parameter
+            rule = self.program.optimizers[p.tensor.optimizer].rule
+            if (
+                rule.epsilon
+                and not p.tensor.frozen
+                and p.has_epsilon
+                and -p.d > p.gamma
+                and p.gamma.vectors
+            ):
+                behind.setdefault((p.d, p.gamma), []).append(p)
+        gradients = gradients_at_base(self.program) if behind else {}
+        return [
+            self._lags(d, gamma, found, gradients.get(found[0].tensor.path, 1.0))
+            for (d, gamma), found in behind.items()
+        ]
+
+    def _lags(self, d: Size, gamma: Size, found: list[Parameter], gradient: float) -> Diagnostic:
+        first = found[0].tensor
+        also = f" (and of {len(found) - 1} more)" if len(found) > 1 else ""
+        eps = "is constant" if d == d.space.nought else f"is of size {-d}"
+        fields = {
+            "name": first.path,
+            "eps": eps,
+            "gradient": gamma,
+            "also": also,
+            "d": _settings_of("d", -gamma, found[0].rho_in | found[0].rho_out),
+        }
+        where = _crossing(self.program, found[0], -d - gamma, gradient)
+        return rules.ConstantEpsilon.at(first.span, where=where, **fields)
+
+    def _decay(self) -> list[Diagnostic]:
+        nought = self.graph.context.nought
+        acting: dict[tuple[str, Size, Size], list[Parameter]] = {}
+        for law in self.judgement.tensors:
+            p = law.parameter
+            if p.tensor.frozen or not p.has_decay or p.weights.is_zero:
+                continue
+            rule = self.program.optimizers[p.tensor.optimizer].rule
+            size, gradient = rule.decays(p), rule.beside(p)
+            if rule.adds_decay and size != nought:
+                acting.setdefault(("", size, nought), []).append(p)
+            elif not rule.adds_decay and (size != nought or p.pull > gradient):
+                acting.setdefault((rule.name, p.pull, gradient), []).append(p)
+        return [
+            self._joins(*key, found) if key[0] else self._fades(key[1], found)
+            for key, found in acting.items()
+        ]
+
+    def _fades(self, size: Size, found: list[Parameter]) -> Diagnostic:
+        fields = {"name": found[0].tensor.path, "also": _also(found), "size": size}
+        span = found[0].tensor.span
+        if size > self.graph.context.nought:
+            return rules.DecayGrows.at(span, remedy=f"… / ({_powers(size)})", **fields)
+        return rules.DecayVanishes.at(span, remedy=f"… * {_powers(-size)}", **fields)
+
+    def _joins(
+        self, optimizer: str, pull: Size, gradient: Size, found: list[Parameter]
+    ) -> Diagnostic:
+        effect = "drowns it" if pull > gradient else "vanishes beside it"
+        fields = {"name": found[0].tensor.path, "also": _also(found), "optimizer": optimizer}
+        return rules.CoupledDecay.at(
+            found[0].tensor.span, pull=pull, gradient=gradient, effect=effect, **fields
+        )
+
+
+def _also(found: list[Parameter]) -> str:
+    return f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+
+
+def _powers(size: Size) -> str:
+    """`width / base(width)`: the ratio to base of what grows with a size."""
+    return " * ".join(
+        f"({n} / base({n}))^({v})" if v != 1 else f"{n} / base({n})"
+        for n, v in size.exponents().items()
+        if v
+    )
+
+
+def _crossing(program: Program, parameter: Parameter, gap: Size, gradient: float) -> str:
+    """Where a gradient of this size at base reaches epsilon, along each dim with which it sinks."""
+    epsilon = parameter.tensor.epsilon
+    assert epsilon is not None
+    value = evaluate(epsilon.value, program.base_values())
+    if value <= 0:
+        return "the update shrinks once the gradient is below it"
+    ratio = gradient / value
+    if ratio <= 1:
+        return f"it is about {gradient:.0e} at base, below it already"
+    places = [
+        f"{name} {_power(program.dims[name].base or 1, ratio, 1 / float(exponent))}"
+        for name, exponent in gap.exponents().items()
+        if exponent > 0
+    ]
+    return f"about {gradient:.0e} at base, it meets it at {' or '.join(places)}"
+
+
+def _power(base: int, ratio: float, exponent: float) -> str:
+    digits = log10(base) + exponent * log10(ratio)
+    return f"{10**digits:.0e}" if digits < 300 else "inf"
+
+
+def _settings_of(letter: str, size: Size, own: Size) -> str:
+    """`d = 1`, and `d[depth] = 1` for a dim that is not the tensor's width."""
+    widths = {name for name, power in own.exponents().items() if power}
+    parts = []
+    for name, value in size.exponents().items():
+        if value:
+            parts.append(f"{letter} = {value}" if name in widths else f"{letter}[{name}] = {value}")
+    return ", ".join(parts) or f"{letter} = 0"
+
+
+def _once(violations: Iterable[Violation]) -> list[Violation]:
+    """One violation per place in the source, the first copy's."""
+    return list({(v.node.span, v.limit.kind): v for v in reversed(list(violations))}.values())[
+        ::-1
+    ][:MOST]
+
+
+def _causes(violations: Sequence[Violation]) -> list[Violation]:
+    """Violations without those that only pass on another one."""
+    exceeding = {id(v.node) for v in violations}
+    return [v for v in violations if not _inherited(v.node, exceeding)] or list(violations[:1])
+
+
+def _inherited(node: Node, exceeding: set[int]) -> bool:
+    source = None if node.update() >= node.d else source_of_change(node)
+    while source is not None:
+        x = source[0]
+        if id(x) in exceeding:
+            return True
+        source = None if x.update() >= x.d else source_of_change(x)
+    return False
+
+
+def _notes(found: _Reasons, steps: Sequence[Step]) -> tuple[str, ...]:
+    return tuple(f"{found.name(step.node)} ({step.node.d}): {step.text}" for step in steps[:MOST])

@@ -1,0 +1,178 @@
+"""Which shipped parametrization a program is, in another gauge.
+
+Only `a`, `b` and `c` are compared, each tensor with its role's: what a spec does about epsilon,
+weight decay and constants is its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
+
+from abcparam.algebra.exponents import Affine
+from abcparam.algebra.polynomials import Polynomial, leading_growth
+from abcparam.algebra.record import Record
+from abcparam.diagnostics.source import Source
+from abcparam.language import syntax
+from abcparam.language.parser import parse
+from abcparam.language.reader import read
+from abcparam.program.model import Program
+from abcparam.program.tensors import OWN, Tensor
+from abcparam.resolve.parametrizations import SHIPPED
+from abcparam.resolve.tensors import affine
+
+FIRST = "mup"  # what others are called where they are the same up to gauge
+LETTERS = "abc"
+MOST_GROUPS = 4
+NOUGHT = Fraction(0)
+
+Vector = Mapping[str, Fraction]  # by growth dim, zeros left out
+Roles = Mapping[str, Mapping[str, Fraction]]  # role -> letter -> exponent of the own width
+
+
+class Identity(Record):
+    """A shipped parametrization, where it is published, and each tensor's θ in `(a + θ, b - θ,
+    c - gauge * θ)`, from the shipped exponents to the program's.
+    """
+
+    name: str
+    citation: str
+    shifts: Mapping[str, Vector]
+
+
+def identify(program: Program) -> Identity | None:
+    """None where none fits, and where one fits as it is: taken by its name, or spelled out."""
+    exponents = _exponents_of(program)
+    if exponents is None:
+        return None
+    found = None
+    for name, citation, offered in _shipped({o.rule.form for o in program.optimizers}):
+        shifts = _fit(program, exponents, offered)
+        if shifts is not None and not any(shifts.values()):
+            return None
+        if shifts is not None and found is None:
+            found = Identity(name, citation, shifts)
+    return found
+
+
+def _fit(
+    program: Program, exponents: Mapping[str, Mapping[str, Vector]], offered: Mapping[str, Roles]
+) -> dict[str, Vector] | None:
+    """The θ of every tensor, None where a tensor has none."""
+    shifts: dict[str, Vector] = {}
+    for path, tensor in program.tensors.items():
+        rule = program.optimizers[tensor.optimizer].rule
+        if rule.form not in offered or tensor.role is None:
+            return None
+        mine = exponents[path]
+        own, shipped = mine[OWN], offered[rule.form].get(tensor.role, {})
+        rest = {k: _plus(mine[k], own, -shipped.get(k, NOUGHT)) for k in LETTERS}
+        theta = rest["a"]
+        if not tensor.init.is_zero and _plus(rest["b"], theta, Fraction(1)):
+            return None
+        if not tensor.frozen and _plus(rest["c"], theta, Fraction(rule.gauge)):
+            return None
+        shifts[path] = theta
+    return shifts
+
+
+def _plus(x: Vector, y: Vector, by: Fraction) -> Vector:
+    if not y or not by:
+        return x
+    total = {name: x.get(name, NOUGHT) + by * y.get(name, NOUGHT) for name in {**x, **y}}
+    return {name: value for name, value in total.items() if value}
+
+
+# The program's
+
+
+def _exponents_of(program: Program) -> dict[str, dict[str, Vector]] | None:
+    """Of each tensor its `a`, `b` and `c`, as totals by growth dim, and how its own width grows;
+    None where symbols are left.
+    """
+    growths: dict[Polynomial, Vector] = {}
+
+    def growth(length: Polynomial) -> Vector:
+        if length not in growths:
+            growths[length] = leading_growth(length, program.growth_of, program.growth_order)
+        return growths[length]
+
+    found = {}
+    for path, tensor in program.tensors.items():
+        if any(x.symbols for letter in LETTERS for x in tensor.exponents[letter].values()):
+            return None
+        own = growth(tensor.own) if tensor.own is not None else {}
+        totals = {letter: _total(program, tensor, letter, own, growth) for letter in LETTERS}
+        totals["c"] = _plus(totals["c"], growth(tensor.lr.value), Fraction(-1))
+        found[path] = {OWN: own, **totals}
+    return found
+
+
+def _total(
+    program: Program,
+    tensor: Tensor,
+    letter: str,
+    own: Vector,
+    growth: Callable[[Polynomial], Vector],
+) -> Vector:
+    total: Vector = {}
+    for dim, exponent in tensor.exponents[letter].items():
+        length = own if dim == OWN else growth(program.dims[dim].value)
+        total = _plus(total, length, exponent.constant)
+    return total
+
+
+# The shipped ones
+
+
+def _shipped(optimizers: set[str]) -> Iterator[tuple[str, str, dict[str, Roles]]]:
+    """Name, citation, and what is offered for these optimizers. Other blocks of a file are not even
+    parsed: this is part of every `check`.
+    """
+    names = [file.removesuffix(".param") for file in os.listdir(SHIPPED) if file.endswith(".param")]
+    for name in sorted(names, key=lambda name: (name != FIRST, name)):
+        source = read(os.path.join(SHIPPED, f"{name}.param"))
+        head, *blocks = source.text.split(f"\nparametrization {name}")
+        offered: dict[str, Roles] = {}
+        for block in blocks:
+            served = _served(block, optimizers)
+            if served:
+                roles = _roles(f"parametrization {name}{block}")
+                offered |= dict.fromkeys(served, roles)
+        yield name, head.partition("\n")[0].removeprefix("# "), offered
+
+
+def _served(block: str, optimizers: set[str]) -> set[str]:
+    """The optimizers that a block is for; without `for`, all."""
+    words = block.partition("{")[0].replace(",", " ").split()
+    return optimizers & set(words) if words else optimizers
+
+
+def _roles(block: str) -> Roles:
+    (declared,) = parse(Source(block)).declarations
+    assert isinstance(declared, syntax.Parametrization)
+    return {role.role.id: dict(_numbers(role.settings)) for role in declared.roles}
+
+
+def _numbers(settings: tuple[syntax.Setting, ...]) -> Iterator[tuple[str, Fraction]]:
+    for setting in settings:
+        exponent = affine(setting.value, frozenset(), "?")
+        if setting.key in LETTERS and exponent is not None:
+            assert setting.dim is None, "shipped parametrizations are about the own width"
+            yield setting.key, exponent.constant
+
+
+def described(program: Program, identity: Identity) -> str:
+    """`W1`, `b1` a - 1/2, b + 1/2; `W4` …: the tensors that are in another gauge, and in which."""
+    from abcparam.program.gauge_text import listed, shifted
+
+    groups: dict[str, list[str]] = {}
+    for path, theta in identity.shifts.items():
+        tensor = program.tensors[path]
+        gauge = program.optimizers[tensor.optimizer].rule.gauge
+        letters = {"a": 1, "b": -1} | ({} if tensor.frozen else {"c": -gauge})
+        shifts = {dim: Affine(by) for dim, by in theta.items()}
+        groups.setdefault(shifted(program, tensor, shifts, letters), []).append(f"`{path}`")
+    texts = [f"{listed(paths)} {text}" for text, paths in groups.items() if text]
+    return "; ".join(texts[:MOST_GROUPS]) + ("; …" if len(texts) > MOST_GROUPS else "")

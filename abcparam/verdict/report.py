@@ -1,0 +1,109 @@
+"""The report of a check: laws, verdict, reasons; as a dict for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from abcparam.algebra.record import Record
+from abcparam.analysis.graph import Graph
+from abcparam.analysis.judge import Judgement
+from abcparam.analysis.rows import tensor_row
+from abcparam.diagnostics.diagnostic import Diagnostic, in_order
+from abcparam.program.model import Program
+from abcparam.program.vocabulary import VERDICTS
+from abcparam.verdict.fix import Change
+
+if TYPE_CHECKING:
+    from abcparam.symbolic.regions import Region
+
+
+class Report(Record):
+    """What `abcparam check` found: `verdict`, `complete`, whether both are `as_expected`, and the
+    `diagnostics`.
+    """
+
+    graph: Graph
+    judgement: Judgement
+    diagnostics: tuple[Diagnostic, ...]
+    fix: tuple[Change, ...] = ()  # the smallest that makes it maximal-update, if one was found
+    regions: Mapping[str, Region] | None = (
+        None  # where each verdict holds, if exponents are symbols
+    )
+
+    @property
+    def program(self) -> Program:
+        return self.graph.program
+
+    @property
+    def verdict(self) -> str | None:
+        """None: it depends on the symbols."""
+        return self.judgement.verdict or None
+
+    @property
+    def complete(self) -> bool | None:
+        return self.judgement.complete
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """The verdict that is expected, and `complete` if that is."""
+        return self.program.expected or ("maximal-update",)
+
+    @property
+    def as_expected(self) -> bool:
+        return all(
+            self.complete if word == "complete" else word == self.verdict for word in self.expected
+        )
+
+    def reaches(self, verdict: str) -> bool:
+        """Whether the verdict is this one or better."""
+        return self.verdict is not None and VERDICTS.index(self.verdict) >= VERDICTS.index(verdict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of `abcparam check --format json`; exponents are exact strings keyed by growth
+        dim.
+        """
+        outputs = self.graph.outputs
+        zero = self.graph.context.zero
+        at_init, change = zero, zero
+        for output in outputs:
+            at_init, change = at_init | output.s0, change | output.d
+        return {
+            "schema": 1,
+            "file": self.program.source.file,
+            "model": self.program.name,
+            "verdict": self.verdict,
+            "complete": self.complete,
+            "expected": ", ".join(self.expected),
+            "alignment": self.program.alignment,
+            "tensors": [tensor_row(self.program, law) for law in self.judgement.tensors],
+            "activations": [
+                {"name": name, "at_init": node.s0.to_dict(), "change": node.d.to_dict()}
+                for name, node in self.graph.activations.items()
+            ],
+            "output": {"at_init": at_init.to_dict(), "change": change.to_dict()},
+            **self._regions(),
+            "diagnostics": [d.to_dict() for d in in_order(self.diagnostics)],
+        }
+
+    def _regions(self) -> dict[str, Any]:
+        if self.regions is None:
+            return {}
+        return {"regions": {word: region.to_dict() for word, region in self.regions.items()}}
+
+
+def invalid(file: str, diagnostics: list[Diagnostic]) -> dict[str, Any]:
+    """The JSON for a spec that could not be judged."""
+    return {
+        "schema": 1,
+        "file": file,
+        "model": None,
+        "verdict": None,
+        "complete": None,
+        "expected": None,
+        "alignment": None,
+        "tensors": [],
+        "activations": [],
+        "output": None,
+        "diagnostics": [d.to_dict() for d in in_order(diagnostics)],
+    }

@@ -1,0 +1,89 @@
+"""The report of a check as text: a table that a person wants to read, then the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from abcparam.analysis.judge import TensorLaw
+from abcparam.analysis.rows import shape_text
+from abcparam.presentation.table import BOLD, END, GREEN, RED, YELLOW, columns
+from abcparam.verdict.report import Report
+
+STATUS_COLOURS = {"maximal": GREEN, "under": YELLOW, "over": RED, "frozen": ""}
+HEADER = ("tensor", "role", "shape", "a", "b", "c", "W·x at init", "ΔW·x", "slack", "status")
+
+
+def render_report(report: Report, colour: bool = False) -> str:
+    """The table of tensors, the named activations and the verdict; sizes are laws in the growth
+    dims.
+    """
+    program = report.program
+    head = f"{program.name} ({program.source.file})"
+    parts = [f"{BOLD}{head}{END}" if colour else head, ""]
+    parts += _table([_row(report, law) for law in report.judgement.tensors], HEADER, colour)
+    activations = [(n, str(x.s0), str(x.d)) for n, x in report.graph.activations.items()]
+    outputs = zip(program.outputs, report.graph.outputs, strict=True)
+    activations += [
+        (n, str(x.s0), str(x.d)) for n, x in outputs if n not in report.graph.activations
+    ]
+    if activations:
+        parts += ["", *_table(activations, ("activation", "at init", "change"), colour)]
+    return "\n".join([*parts, *_regions(report), "", _verdict(report, colour), ""])
+
+
+def _regions(report: Report) -> list[str]:
+    """Where each verdict holds, if that depends on symbols."""
+    if report.regions is None or report.verdict is not None:
+        return []
+    from abcparam.symbolic.regions import region_lines
+
+    lines: list[str] = []
+    for word, region in report.regions.items():
+        if not region.empty:
+            lines += ["", *region_lines(word, region)]
+    return lines
+
+
+def _row(report: Report, law: TensorLaw) -> tuple[str, ...]:
+    parameter = law.parameter
+    tensor = parameter.tensor
+    return (
+        law.path,
+        tensor.role or "",
+        f"[{', '.join(shape_text(report.program, tensor))}]",
+        *(_exponent(getattr(parameter, letter).exponents()) for letter in "abc"),
+        str(law.at_init),
+        str(law.update),
+        "-" if law.slack is None else _exponent(law.slack.exponents()),
+        law.status or "depends",
+    )
+
+
+def _exponent(exponents: Mapping[str, object]) -> str:
+    """`1/2`, or by dim where there are several: `1/2 width, 1 depth`."""
+    if len(exponents) == 1:
+        return str(next(iter(exponents.values())))
+    parts = [f"{value} {name}" for name, value in exponents.items() if str(value) != "0"]
+    return ", ".join(parts) or "0"
+
+
+def _table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], colour: bool) -> list[str]:
+    lines = columns([header, *rows])
+    if not colour:
+        return lines
+    painted = [f"{BOLD}{lines[0]}{END}"]
+    for line, row in zip(lines[1:], rows, strict=True):
+        tint = STATUS_COLOURS.get(row[-1], "")
+        painted.append(f"{line.removesuffix(row[-1])}{tint}{row[-1]}{END}" if tint else line)
+    return painted
+
+
+def _verdict(report: Report, colour: bool) -> str:
+    words = report.verdict or "depends on the symbols"
+    words += ", complete" if report.complete else ""
+    if colour:
+        words = f"{BOLD}{GREEN if report.as_expected else RED}{words}{END}"
+    expected = "" if report.as_expected else f" (expected {', '.join(report.expected)})"
+    alignment = report.program.alignment
+    under = "" if alignment == "tensor-programs" else f" under alignment = {alignment}"
+    return f"verdict: {words}{expected}{under}"

@@ -1,0 +1,85 @@
+"""The report of `abcparam check` for a spec whose exponents hold symbols."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from abcparam.algebra.record import replace
+from abcparam.analysis.judge import laws_of
+from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
+from abcparam.diagnostics.rules import findings
+from abcparam.diagnostics.rules.solving import GaveUp
+from abcparam.diagnostics.source import START
+from abcparam.program.binding import bind
+from abcparam.program.model import Program
+from abcparam.program.vocabulary import VERDICTS
+from abcparam.symbolic.constraints import holds
+from abcparam.symbolic.judgement import Symbolic, judge_symbolic
+from abcparam.symbolic.regions import Region
+from abcparam.symbolic.solver import Unproved
+from abcparam.symbolic.symbols import first_symbol
+from abcparam.verdict.findings import reasons
+from abcparam.verdict.report import Report
+
+ABOUT = (*VERDICTS, "complete")
+
+
+def symbolic_report(program: Program) -> Report:
+    """The verdict if it is the same for all values of the symbols, else None and the regions."""
+    try:
+        return _report(judge_symbolic(program))
+    except Unproved:
+        raise SpecError(program.source, [GaveUp.at(START)]) from None
+
+
+def _report(found: Symbolic) -> Report:
+    program = found.program
+    example = _example(found)
+    there = _at(program, example)
+    regions = {word: found.region(word) for word in ABOUT}
+    if not found.cases:  # laws hold only where it is stable: those of the example say what is wrong
+        judgement = replace(there.judgement, verdict=found.verdict or "", complete=found.complete)
+        return replace(there, judgement=judgement, regions=regions)
+    case = found.cases[0]
+    judgement = replace(case.judgement, verdict=found.verdict or "", complete=found.complete)
+    report = Report(case.verdicts.derivation.graph, judgement, (), (), regions)
+    return replace(report, diagnostics=_said(report, there, example, regions))
+
+
+def _example(found: Symbolic) -> dict[str, Fraction]:
+    """Values of the symbols at which to show what is wrong: in the worst verdict that there is."""
+    for verdict in VERDICTS:
+        values = found.example(verdict)
+        if values is not None and verdict != VERDICTS[-1]:
+            return _plain(found, verdict, values)
+    return dict.fromkeys(found.program.symbols, Fraction(0))
+
+
+def _plain(found: Symbolic, verdict: str, values: dict[str, Fraction]) -> dict[str, Fraction]:
+    """Zeros, where the verdict is the same there."""
+    zeros = dict.fromkeys(values, Fraction(0))
+    there = holds(found.condition(verdict), zeros, found.program.symbols)
+    return zeros if there else values
+
+
+def _at(program: Program, values: dict[str, Fraction]) -> Report:
+    """The report at these values of the symbols."""
+    graph, judgement = laws_of(bind(program, values))
+    return Report(graph, judgement, reasons(graph, judgement, ()))
+
+
+def _said(
+    report: Report, there: Report, example: dict[str, Fraction], regions: dict[str, Region]
+) -> tuple[Diagnostic, ...]:
+    """What is wrong at the example, and that the verdict depends on the symbols."""
+    program = report.program
+    warnings = tuple(d for d in there.diagnostics if d.severity == "warning")
+    if report.verdict == VERDICTS[-1]:
+        return warnings
+    if report.verdict is not None:
+        return there.diagnostics
+    where = ", ".join(f"{symbol} = {value}" for symbol, value in example.items())
+    possible = [word for word in VERDICTS if not regions[word].empty]
+    fields = {"symbols": ", ".join(example), "verdicts": ", ".join(possible), "example": where}
+    depends = findings.Depends.at(first_symbol(program), **fields, there=there.verdict)
+    return (depends, *there.diagnostics)

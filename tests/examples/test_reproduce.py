@@ -1,0 +1,91 @@
+"""The scripts that reproduce figures run from end to end at their smallest size, and what they
+report of optima is so.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from examples.reproduce.optima import drift, violations
+from examples.reproduce.recipe_cost import PLANS, bill
+from tests.support.paths import ROOT
+
+FOLDER = ROOT / "examples" / "reproduce"
+WRITTEN = {
+    "learning_rates": ("lr.svg", "trials.csv", 12),
+    "activations": ("activations.svg", "activations.csv", 24),
+    "recipe_cost": ("cost.svg", "cost.csv", 6),
+    "recipes": ("recipes.svg", "recipes.csv", 6),
+    "proxy_search": ("searches.svg", "searches.csv", 4),
+    "transformer_scales": ("depth/lr.svg", "depth/depth.csv", 4),
+    "init_plane": ("plane.svg", "trials.csv", 16),
+    "wider": ("lr.svg", "trials.csv", 8),
+    "transformer_optima": ("schedule.svg", "schedule.csv", 8),
+}
+
+FORMS = {"transformer_scales": {"mup"}}
+
+
+def reproduce(script: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the script prints at its smallest size."""
+    module = importlib.import_module(f"examples.reproduce.{script}")
+    module.main(["--smallest", "--out", str(folder)])
+    return capsys.readouterr().out
+
+
+def test_every_script_is_run():
+    scripts = {path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text("utf-8")}
+    assert scripts == set(WRITTEN)
+
+
+@pytest.mark.parametrize("script", WRITTEN)
+def test_smallest(script, tmp_path, capsys):
+    """A second run reads what the first kept and prints the same."""
+    pytest.importorskip("matplotlib")
+    picture, numbers, count = WRITTEN[script]
+    printed = reproduce(script, tmp_path, capsys)
+    with (tmp_path / numbers).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == count
+    if "parametrization" in rows[0]:
+        assert {row["parametrization"] for row in rows} == FORMS.get(script, {"mup", "sp"})
+    assert (tmp_path / picture).read_text(encoding="utf-8").lstrip().startswith("<?xml")
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.json")}
+    assert kept
+    assert reproduce(script, tmp_path, capsys) == printed
+    assert kept == {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("*.json")}
+
+
+def test_the_cost_of_tuning_gpt3_is_that_of_the_paper():
+    """Appendix F.4: 40 M parameters beside 6.7 G, by 6 operations a parameter and token: 7 %."""
+    tuning, training = bill(PLANS["GPT-3 6.7B"], 6 * 40e6, 6 * 6.7e9)
+    assert tuning == pytest.approx(7.85e20, rel=1e-3)
+    assert training == pytest.approx(1.206e22)
+    assert 0.06 < tuning / training < 0.07
+
+
+def test_the_cost_of_tuning_bert_is_one_pre_training_of_the_large_one():
+    """The published sizes: a proxy of 13 M parameters, 350 M for large."""
+    tuning, training = bill(PLANS["BERT-large"], 6 * 13e6, 6 * 350e6)
+    assert tuning / training == pytest.approx(0.95, abs=0.01)
+
+
+def curve(*losses: float) -> dict[Fraction, float]:
+    return {Fraction(2) ** octave: loss for octave, loss in enumerate(losses)}
+
+
+def test_drift_is_that_of_the_least_loss_in_octaves():
+    found = {64: curve(3, 2, 1, math.inf), 128: curve(1, 1, 1, 1), 256: curve(1, 2, 3, 4)}
+    assert drift(found) == -2
+
+
+def test_violations_are_losses_that_grow_with_the_width():
+    """By more than the margin of 2 %; what diverged at the smaller width is no pair."""
+    found = {64: curve(3, 2, 1, math.inf), 128: curve(3.03, 2.1, math.inf, 1)}
+    assert violations(found) == (2, 3)

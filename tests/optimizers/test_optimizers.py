@@ -1,0 +1,298 @@
+"""Every optimizer: µP as published for it, solved for from nothing, and the emitted classes held to
+their papers' formulas.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import abcparam
+from abcparam import pipeline as driver
+from abcparam.algebra.sizes import Size
+from abcparam.calculus.parameter import Parameter
+from abcparam.diagnostics.source import Source
+from tests.support.emitted import load
+from tests.support.judging import with_words
+from tests.support.paths import ROOT
+
+MODEL = """model M
+dim width -> inf, base = 64
+dim features = 8
+dim classes = 4
+hyper lr = 0.01
+{parametrization}
+tensor U : input [width, features]
+tensor A : hidden [width, width]
+tensor V : output [classes, width]
+forward(x : [features]) {{
+    h = U @ x
+    k = A @ tanh(h)
+    return V @ tanh(k)
+}}
+optimizer {optimizer} {{ {settings} }}
+loss cross_entropy
+"""
+GRADIENTS = [torch.tensor([[0.5, -2.0], [0.0, 1.0]]), torch.tensor([[-1.0, -1.0], [3.0, 0.5]])]
+SPECTRAL = "lr = lr, adjust = spectral"
+START = torch.tensor([[1.0, 2.0], [-3.0, 0.5]])
+
+
+def model(optimizer: str, parametrization: str = "parametrization mup", settings: str = "lr = lr"):
+    return MODEL.format(optimizer=optimizer, parametrization=parametrization, settings=settings)
+
+
+@pytest.mark.parametrize(("name", "word"), with_words())
+def test_mup_suits_it(name: str, word: str):
+    report = abcparam.check(model(name, settings=f"lr = lr{word}"))
+    assert report.verdict == "maximal-update"
+    assert {str(law.update) for law in report.judgement.tensors} == {"1"}
+
+
+@pytest.mark.parametrize(("name", "word"), with_words())
+def test_solve_finds_mup(name: str, word: str):
+    """From no exponents: what is shipped, which the published tables say."""
+    settings = f"lr = lr{word}"
+    solved = abcparam.solve(model(name, "", settings))
+    assert abcparam.diff(solved, model(name, settings=settings)).same == "exactly"
+
+
+@pytest.mark.parametrize(("name", "word"), with_words())
+def test_each_tensor_takes_the_form_for_its_own_optimizer(name: str, word: str, tmp_path: Path):
+    """Hidden matrices by this one, the rest by SGD: maximal, and a step moves everything."""
+    text = model(name, settings=f"lr = lr{word}")
+    mixed = text.replace(f"optimizer {name}", f"optimizer {name} for hidden")
+    mixed += "optimizer sgd { lr = lr }\n"
+    report = abcparam.check(mixed)
+    assert report.verdict == "maximal-update"
+    module: Any = load(abcparam.compile(mixed), tmp_path)
+    made = module.M(module.Config())
+    optimizers = module.make_optimizer(made)
+    assert [len(o.param_groups) for o in optimizers] == [1, 1]
+    before = {path: value.clone() for path, value in made.state_dict().items()}
+    for _ in range(2):
+        torch.nn.functional.cross_entropy(
+            made(torch.randn(3, 8)), torch.tensor([0, 1, 2])
+        ).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+    after = made.state_dict()
+    assert {path for path in before if not torch.equal(before[path], after[path])} == {*before}
+
+
+def test_optimizers_with_other_words_differ():
+    assert abcparam.diff(model("muon"), model("muon", settings=SPECTRAL)).same == "no"
+
+
+TABLE = re.compile(r"^\| (`.*?) \| (.*) \| `(.*)` \| (\d) \| (.*) \|$", re.MULTILINE)
+FORMULA = str.maketrans({"γ": "gamma ", "ρ": "rho_"})
+
+
+def test_the_table_of_laws():
+    """Every row of docs/theory.md: kind of size, law, gauge and source are those of the code."""
+    text = (ROOT / "docs" / "theory.md").read_text(encoding="utf-8")
+    table = text.partition("### Optimizers")[2].partition("## Rounds")[0]
+    rows = {title.replace("`", ""): rest for title, *rest in TABLE.findall(table)}
+    assert [*rows] and {*rows} == {name + word for name, word in with_words()}
+    for title, (kind, law, gauge, source) in rows.items():
+        name, _, word = title.partition(", ")
+        exponents = "{ input { a = 1/3, b = -1/3, c = 1/5 }, hidden { a = 1/7, b = 5/14, c = 1 }, "
+        given = f"parametrization {exponents} output {{ a = 1/2, b = 1/2, c = 3/4 }} }}"
+        text = model(name, given, f"lr = lr, {word}" if word else "lr = lr")
+        report = driver.judged(driver.load(Source(text)))
+        rule = report.graph.program.optimizers[0].rule
+        assert (kind == "spectral norm", int(gauge), source) == (
+            rule.spectral,
+            rule.gauge,
+            rule.source,
+        )
+        assert report.verdict in {"trivial", "kernel", "feature-learning"}, "settled"
+        for tensor in report.judgement.tensors:
+            assert formula(law, tensor.parameter) == of_width(tensor.parameter.entry), title
+
+
+def of_width(size: Size) -> Fraction:
+    return Fraction(size.exponents()["width"])
+
+
+def formula(law: str, parameter: Parameter) -> Fraction:
+    """The value of a law as documented, for the numbers of a tensor."""
+    sizes = {"gamma": parameter.gamma, "c": parameter.c}
+    sizes |= {"rho_i": parameter.rho_in, "rho_o": parameter.rho_out}
+    sizes["w"] = (parameter.sigma + parameter.a) | parameter.entry
+    values = {name: of_width(size) for name, size in sizes.items()}
+    return Fraction(eval(law.translate(FORMULA), {"max": max}, values))
+
+
+def stepped(name: str, settings: str, folder: Path) -> Tensor:
+    """The weights after two steps of the emitted optimizer with given gradients."""
+    module: Any = load(abcparam.compile(model(name, settings=settings)), folder)
+    parameter = torch.nn.Parameter(START.clone())
+    made = module.make_optimizer(module.M(module.Config()))
+    settings_of = {key: made.param_groups[0][key] for key in made.defaults}
+    optimizer = type(made)([parameter], **{**settings_of, "lr": 0.1})
+    for gradient in GRADIENTS:
+        parameter.grad = gradient.clone()
+        optimizer.step()
+    return parameter.detach()
+
+
+def test_lion(tmp_path: Path):
+    """Algorithm 2 of arXiv 2302.06675."""
+    w, m = START.clone(), torch.zeros(2, 2)
+    for g in GRADIENTS:
+        w = w - 0.1 * ((0.9 * m + 0.1 * g).sign() + 0.5 * w)
+        m = 0.99 * m + 0.01 * g
+    assert torch.allclose(stepped("lion", "lr = lr, weight_decay = 0.5", tmp_path), w)
+
+
+def test_sign_descent(tmp_path: Path):
+    w, m = START.clone(), torch.zeros(2, 2)
+    for g in GRADIENTS:
+        m = 0.5 * m + 0.5 * g
+        w = w - 0.1 * m.sign()
+    assert torch.allclose(stepped("signsgd", "lr = lr, momentum = 0.5", tmp_path), w)
+
+
+def test_lamb(tmp_path: Path):
+    """Algorithm 2 of arXiv 1904.00962, with the identity for its scaling function."""
+    w, m, v = START.clone(), torch.zeros(2, 2), torch.zeros(2, 2)
+    for t, g in enumerate(GRADIENTS, 1):
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        r = (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-6) + 0.5 * w
+        w = w - 0.1 * w.norm() / r.norm() * r
+    assert torch.allclose(stepped("lamb", "lr = lr, weight_decay = 0.5", tmp_path), w)
+
+
+def test_lars(tmp_path: Path):
+    """Section 4 of arXiv 1708.03888, the rate of each layer times its norm over its gradient's."""
+    w, m = START.clone(), torch.zeros(2, 2)
+    for g in GRADIENTS:
+        m = 0.9 * m + w.norm() / g.norm() * g
+        w = w - 0.1 * m
+    assert torch.allclose(stepped("lars", "lr = lr, momentum = 0.9", tmp_path), w)
+
+
+def test_a_step_may_reevaluate_the_loss(tmp_path: Path):
+    """The closure runs with gradients on, and its loss is returned."""
+    module: Any = load(abcparam.compile(model("lion")), tmp_path)
+    made = module.M(module.Config())
+    optimizer = module.make_optimizer(made)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss: Tensor = made(torch.ones(3, 8)).square().mean()
+        loss.backward()
+        return loss
+
+    before = made.U.weight.detach().clone()
+    assert optimizer.step(closure).requires_grad
+    assert not torch.equal(before, made.U.weight)
+
+
+def test_shampoo(tmp_path: Path):
+    """Algorithm 1 of arXiv 1802.09568; of one gradient it is the orthogonal factor."""
+    w, left, right = START.double(), torch.zeros(2, 2), torch.zeros(2, 2)
+    for t, gradient in enumerate(GRADIENTS):
+        g = gradient.double()
+        left, right = left + g @ g.T, right + g.T @ g
+        roots = [torch.linalg.matrix_power(_root(_root(m)), -1) for m in (left, right)]
+        update = roots[0] @ g @ roots[1]
+        if t == 0:
+            u, _, v = torch.linalg.svd(g)
+            assert torch.allclose(update, u @ v)
+        w = w - 0.1 * (update + 0.5 * w)
+    found = stepped("shampoo", "lr = lr, weight_decay = 0.5, ridge = 1e-9", tmp_path)
+    assert torch.allclose(found.double(), w, atol=1e-4)
+
+
+def _root(matrix: Tensor) -> Tensor:
+    """The positive root of a positive matrix, by the Denman-Beavers iteration."""
+    y, z = matrix, torch.eye(len(matrix), dtype=matrix.dtype)
+    for _ in range(60):
+        y, z = (y + torch.linalg.inv(z)) / 2, (z + torch.linalg.inv(y)) / 2
+    return y
+
+
+def test_soap(tmp_path: Path):
+    """Algorithm 3 of arXiv 2409.11321, started as its authors' code is: the first gradient gives
+    the basis, in which the next ones are Adam's.
+    """
+    q_left = torch.linalg.svd(GRADIENTS[0])[0].flip(1)
+    q_right = torch.linalg.svd(GRADIENTS[0].T)[0].flip(1)
+    g = GRADIENTS[1]
+    rotated = q_left.T @ g @ q_right
+    w = START - 0.1 * (q_left @ (rotated / (rotated.abs() + 1e-3)) @ q_right.T + 0.5 * START)
+    found = stepped("soap", "lr = lr, weight_decay = 0.5, eps = 1e-3", tmp_path)
+    assert torch.allclose(found, w, atol=1e-5)
+
+
+def test_soap_follows_the_covariance(tmp_path: Path):
+    """The basis of many steps is that of the covariances; of one long axis it is none."""
+    module: Any = load(abcparam.compile(model("soap")), tmp_path)
+    draw = torch.Generator().manual_seed(0)
+    parameter = torch.nn.Parameter(torch.zeros(6, 3))
+    optimizer = module.SOAP([parameter], interval=1, largest=5)
+    scales = torch.tensor([3.0, 2.0, 1.0])
+    turn = torch.linalg.qr(torch.randn(3, 3, generator=draw))[0]
+    for _ in range(400):
+        parameter.grad = torch.randn(6, 3, generator=draw) * scales @ turn
+        optimizer.step()
+    (state,) = optimizer.state.values()
+    assert {*state["bases"]} == {1}
+    assert torch.allclose((turn @ state["bases"][1]).abs().amax(0), torch.ones(3), atol=0.1)
+
+
+def test_spectral_muon(tmp_path: Path):
+    """torch's Muon for a tall matrix, sqrt(rows / columns) of it for a wide one; exact up to the
+    bfloat16 in which torch makes matrices orthogonal.
+    """
+    module: Any = load(abcparam.compile(model("muon", settings=SPECTRAL)), tmp_path)
+    draw = torch.Generator().manual_seed(0)
+    for rows, columns in ((12, 3), (3, 12)):
+        start = torch.randn(rows, columns, generator=draw)
+        gradients = [torch.randn(rows, columns, generator=draw) for _ in range(3)]
+        found = []
+        for kind in (module.SpectralMuon, torch.optim.Muon):
+            parameter = torch.nn.Parameter(start.clone())
+            optimizer = kind([parameter], lr=0.1, weight_decay=0.0)
+            for gradient in gradients:
+                parameter.grad = gradient.clone()
+                optimizer.step()
+            found.append(parameter.detach() - start)
+        ours, theirs = found
+        wanted = theirs * min(1, rows / columns) ** 0.5
+        assert (ours - wanted).norm() < 0.02 * wanted.norm()
+
+
+@pytest.mark.parametrize("adjust", ["original", "match_rms_adamw"])
+def test_muon_is_told_how_to_adjust(adjust: str, tmp_path: Path):
+    code = abcparam.compile(model("muon", settings=f"lr = lr, adjust = {adjust}"))
+    module: Any = load(code, tmp_path)
+    optimizer = module.make_optimizer(module.M(module.Config()))
+    assert (optimizer.defaults["adjust_lr_fn"] or "original") == adjust
+
+
+def test_muon_like_adamw_has_rates_like_adamw():
+    """Moonshot's adjustment makes updates of Adam's size, so their exponents are Adam's: hidden
+    c = 1/2 + 1/2 for the spectral norm (arXiv 2502.16982, section 2.2).
+    """
+    text = model("muon", "", "lr = lr, adjust = match_rms_adamw")
+    report = abcparam.check(abcparam.solve(text))
+    assert report.verdict == "maximal-update"
+    rates = {law.path: str(law.parameter.c) for law in report.judgement.tensors}
+    assert rates["A"] == "width^(1/2)"
+
+
+@pytest.mark.parametrize("word", ["fast", "1", "true"])
+def test_words_that_are_not_known(word: str):
+    with pytest.raises(abcparam.SpecError) as refused:
+        abcparam.check(model("muon", settings=f"lr = lr, adjust = {word}"))
+    (error,) = refused.value.diagnostics
+    assert error.message == "`adjust` must be one of original, match_rms_adamw, spectral"

@@ -1,0 +1,70 @@
+"""Files: what abcparam wrote it writes again, what it did not write it leaves alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from abcparam.commands.cli import main
+from tests.support.paths import EXAMPLES
+
+SPEC = (EXAMPLES / "mlp.param").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    path = tmp_path / "mlp.param"
+    path.write_text(SPEC, encoding="utf-8")
+    return path
+
+
+def test_compile_writes_beside_the_spec_and_again(spec: Path):
+    assert main(["compile", str(spec)]) == 0
+    first = spec.with_suffix(".py").read_bytes()
+    assert main(["compile", str(spec)]) == 0
+    assert spec.with_suffix(".py").read_bytes() == first
+
+
+def test_compile_leaves_other_files_alone(spec: Path, capsys: pytest.CaptureFixture[str]):
+    other = spec.with_suffix(".py")
+    other.write_text("print('mine')\n", encoding="utf-8")
+    assert main(["compile", str(spec)]) == 2
+    assert "P0902" in capsys.readouterr().err
+    assert other.read_text(encoding="utf-8") == "print('mine')\n"
+    assert main(["compile", str(spec), "--force"]) == 0
+
+
+def test_a_refused_or_invalid_spec_writes_nothing(spec: Path):
+    text = SPEC.replace("a = 1/2,  b = 1/2, c = 0", "a = 0,  b = 1/2, c = 0")
+    spec.write_text(text, encoding="utf-8")
+    assert main(["check", str(spec)]) == 1
+    assert main(["compile", str(spec), "--require", "maximal-update"]) == 1
+    spec.write_text(SPEC.replace("W2 @", "W9 @"), encoding="utf-8")
+    assert main(["check", str(spec)]) == 2
+    assert main(["compile", str(spec)]) == 2
+    assert sorted(path.name for path in spec.parent.iterdir()) == ["mlp.param"]
+
+
+@pytest.mark.parametrize(
+    ("tensor", "verdict"),
+    [("[width, width + pixels]", "maximal-update"), ("[width, pixels + width]", "maximal-update")],
+)
+@pytest.mark.parametrize("name", ["pixels", "zzz"])
+def test_the_largest_term_of_a_length_decides(tensor: str, verdict: str, name: str):
+    import abcparam
+
+    text = f"""model M
+dim width -> inf, base = 128
+dim pixels = 784
+dim classes = 10
+hyper lr = 1
+parametrization mup
+tensor W : input [width + pixels, pixels]
+tensor U : hidden {tensor}
+tensor V : output [classes, width]
+forward(x : [pixels]) {{ return V @ tanh(U @ tanh(W @ x)) }}
+optimizer adam {{ lr = lr }}
+loss cross_entropy
+"""
+    assert abcparam.check(text.replace("pixels", name)).verdict == verdict

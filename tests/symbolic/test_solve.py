@@ -1,0 +1,130 @@
+"""`solve` finds the published rules from no exponents at all, and says why where there are none."""
+
+from __future__ import annotations
+
+import json
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+import abcparam
+from abcparam.commands.cli import main
+from abcparam.pipeline import to_source
+from abcparam.symbolic.solve.complete import complete, gauge_order
+from abcparam.verdict.check import load
+from tests.support.judging import swapped
+from tests.support.paths import ROOT
+
+ROLES = """parametrization {
+    input  { a = ?, b = ?, c = ? }
+    hidden { a = ?, b = ?, c = ? }
+    output { a = ?, b = ?, c = ? }
+}"""
+MLP = (ROOT / "tests/specs/mlp_unknown.param").read_text(encoding="utf-8")
+DEPTH = (ROOT / "tests/specs/gpt_depth.param").read_text(encoding="utf-8")
+GPT = (ROOT / "examples/gpt.param").read_text(encoding="utf-8")
+WITH_ROLES = ("bert", "lora", "lstm", "rnn")
+
+
+def unknown(spec: str) -> str:
+    """The spec with `?` for every exponent of a role."""
+    text = re.sub(r"parametrization \{.*?\n\}", ROLES, spec, flags=re.S)
+    return re.sub(r"parametrization mup.*", ROLES, text)
+
+
+def solved(spec: str, **options: str) -> dict[str, Fraction]:
+    found = complete(to_source(spec), order=gauge_order(options.get("gauge", "mup").split()) or ())
+    assert abcparam.check(found.text).verdict == "maximal-update"
+    return {symbol: value.constant for symbol, value in found.solution.values.items()}
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_transformer_gets_table_8(optimizer: str):
+    """Tensor Programs V (arXiv 2203.03466), Table 8."""
+    spec = unknown(GPT.replace("depth   = 12", "depth = 2"))
+    spec = re.sub(r"optimizer adamw .*", f"optimizer {optimizer} {{ lr = lr }}", spec)
+    rates = {"adamw": (0, 1, 0), "sgd": (-1, 0, -1)}[optimizer]
+    found = solved(spec)
+    assert [found[f"c_{role}"] for role in ("input", "hidden", "output")] == list(rates)
+    assert [found["a_input"], found["b_input"]] == [0, 0]
+    assert [found["a_hidden"], found["b_hidden"]] == [0, Fraction(1, 2)]
+    assert [found["a_output"], found["b_output"]] == [1, 0]
+
+
+@pytest.mark.parametrize("name", WITH_ROLES)
+def test_architectures_get_the_rule_that_they_are_published_with(name: str):
+    spec = (ROOT / f"tests/specs/{name}.param").read_text(encoding="utf-8")
+    found = solved(unknown(spec))
+    assert [found["c_input"], found["c_hidden"], found["c_output"]] == [0, 1, 0]
+    assert found["b_hidden"] == Fraction(1, 2)
+
+
+def test_complete_p_from_unknown_rates():
+    """arXiv 2505.01618: hidden learning rates n^-1 L^0 at a residual multiplier of 1/L."""
+    assert solved(DEPTH.replace("c = 1, c[depth] = 0", "c = ?, c[depth] = ?")) == {
+        "c_hidden": 1,
+        "c_depth_hidden": 0,
+    }
+
+
+def test_the_gauge_of_one_learning_rate():
+    spec = re.sub(r"\b([abc]) = (0|1/2)", r"\1 = ?", MLP)
+    found = solved(spec, gauge="c=0")
+    assert {found[f"c_W{i}"] for i in (1, 2, 3)} == {0}
+    assert found["a_W1"] == -Fraction(1, 2) and found["a_W3"] == Fraction(1, 2)
+
+
+def test_a_spec_without_exponents_gets_a_parametrization():
+    spec = re.sub(r"parametrization \{.*?\n\}\n\n", "", GPT, flags=re.S)
+    assert abcparam.solve(spec) == GPT.replace("                     # exponents by role", "")
+
+
+def test_only_unknowns_change():
+    spec = GPT.replace("b = 1/2, c = 1 }", "b = ?,   c = ? } # found")
+    assert abcparam.solve(spec) == GPT.replace("c = 1 }", "c = 1 } # found")
+
+
+def test_kernel_and_stable():
+    assert (
+        abcparam.check(
+            abcparam.solve(MLP.replace("b = 1/2, c = 0", "b = ?, c = ?"), "kernel")
+        ).verdict
+        == "kernel"
+    )
+    sp = MLP.replace("a = ?, b = 1/2, c = 0", "a = 0, b = 1/2, c = ?")
+    assert not str(abcparam.check(abcparam.solve(sp, "stable")).verdict).startswith("unstable")
+
+
+def test_solutions_in_the_symbols_of_the_spec():
+    spec = MLP.replace("dim classes = 10", "dim classes = 10\nexponent theta")
+    spec = swapped(spec, "[width, width]   { a = 0", "[width, width]   { a = theta")
+    found = complete(to_source(spec))
+    values = {symbol: str(value) for symbol, value in found.solution.values.items()}
+    assert values["b_W2"] == "1/2 - theta" and values["c_W2"] == "-2 * theta"
+    assert abcparam.check(found.text).verdict == "maximal-update"
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = tmp_path / "mlp.param"
+    file.write_text(MLP, encoding="utf-8")
+    assert main(["solve", str(file), "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["verdict"] == "maximal-update"
+    assert "Eq(b_W1, 0)" in [clause[0][0] for clause in found["family"]["all"]]
+    assert main(["solve", "-w", str(file)]) == 0
+    assert main(["check", str(file)]) == 0
+    file.write_text(MLP.replace("a = ?, b = 1/2", "a = 0, b = 1/2"), encoding="utf-8")
+    capsys.readouterr()
+    assert main(["solve", str(file)]) == 1
+    assert capsys.readouterr().err.count("^^^^") == 2
+    assert main(["solve", str(file), "--gauge", "x=1"]) == 2
+
+
+def test_fix(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = tmp_path / "gpt.param"
+    file.write_text(GPT.replace("c = 1 }", "c = 0 }"), encoding="utf-8")
+    assert main(["check", "--fix", str(file)]) == 0
+    assert file.read_text(encoding="utf-8") == GPT
+    assert load(to_source(file)).name == "GPT"
