@@ -16,7 +16,7 @@ from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.stream import Enter, Leave
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules import exponents as rules
-from abcparam.operations.base import Build, Operands
+from abcparam.operations.base import Build, Operands, operation_of
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import (
     Apply,
@@ -43,9 +43,7 @@ def build_graph(program: Program, space: Space | None = None) -> Graph:
 
 def space_of(program: Program, kind: type[Space] = Space) -> Space:
     """The growth dims of a program, with a denominator for every exponent that it uses."""
-    dims = {
-        d.name: (d.group, d.rate) for d in program.dims.values() if d.infinite and not d.derived
-    }
+    dims = {dim.name: (dim.group, dim.rate) for dim in program.growing}
     denominators = {1}
     for tensor in program.tensors.values():
         for letter in tensor.exponents.values():
@@ -304,7 +302,7 @@ class Builder:
     def apply(
         self, call: Apply, module: Module, names: Mapping[str, Node], copy: tuple[int, ...]
     ) -> tuple[Node, ...]:
-        operation = call.operation
+        operation = operation_of(call)
         operands: list[Node | Parameter | None] = []
         for index, operand in enumerate(call.operands):
             name = operation.values[index] if index < len(operation.values) else ""

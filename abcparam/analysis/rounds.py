@@ -13,6 +13,7 @@ from abcparam.analysis.graph import Graph
 from abcparam.analysis.limits import violations
 from abcparam.calculus.node import Context, Node
 from abcparam.calculus.parameter import Parameter
+from abcparam.optimizers.base import rule_of
 from abcparam.program.model import Program
 
 PATIENCE = 8  # rounds after which an unstable program need not settle any more
@@ -143,7 +144,7 @@ def _entry(program: Program, context: Context, parameter: Parameter, clipped: Si
     gamma = parameter.gamma
     if parameter.tensor.frozen or gamma.is_zero:
         return context.zero
-    rule = program.optimizers[parameter.tensor.optimizer].rule
+    rule = rule_of(program, parameter)
     entry = rule.entry(parameter, gamma - clipped)
     if program.strict_epsilon and rule.epsilon and parameter.has_epsilon:
         entry = entry + gamma - (gamma | -parameter.d)

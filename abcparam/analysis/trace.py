@@ -9,6 +9,7 @@ from typing import NamedTuple
 from abcparam.calculus.linear import Linear, Value
 from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
+from abcparam.optimizers.base import rule_of
 from abcparam.program.model import Program
 
 MOST_STEPS = 12
@@ -95,7 +96,7 @@ def update_of(program: Program, node: Node) -> str:
 
 def why_update(program: Program, parameter: Parameter) -> str:
     """Where the size of an update comes from: learning rate, gradient, multiplier."""
-    optimizer = program.optimizers[parameter.tensor.optimizer].rule
+    optimizer = rule_of(program, parameter)
     parts = [f"learning rate {-parameter.c}"]
     if optimizer.gauge == 2:
         parts.append(f"gradient {parameter.gamma}")

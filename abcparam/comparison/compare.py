@@ -29,6 +29,7 @@ from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
 from abcparam.language.parser import parse
 from abcparam.language.printer import written
+from abcparam.optimizers.base import rule_of
 from abcparam.program.binding import require_numbers
 from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor
@@ -233,7 +234,7 @@ def _decay(program: Program, law: TensorLaw) -> Size:
     becomes part of the update as the rest of it does.
     """
     parameter = law.parameter
-    rule, decay = program.optimizers[parameter.tensor.optimizer].rule, parameter.decay
+    rule, decay = rule_of(program, parameter), parameter.decay
     if parameter.tensor.frozen or decay.is_zero:
         return decay.space.zero
     if rule.decoupled:

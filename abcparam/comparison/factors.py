@@ -85,7 +85,7 @@ class Factor(Record):
 
 
 def grows(program: Program, name: str) -> bool:
-    return program.dims[name].infinite and not program.dims[name].derived
+    return program.dims[name].growing
 
 
 def _at(a: str | Polynomial, values: Mapping[str, Fraction]) -> Fraction:
@@ -123,8 +123,7 @@ class Factors:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        finite = [d for d in program.dims.values() if not d.infinite and not d.derived]
-        fixed = {dim.name: Fraction(dim.default or 1) for dim in finite}
+        fixed = {dim.name: Fraction(dim.default or 1) for dim in program.finite}
         fixed |= {hyper.name: hyper.value for hyper in program.hypers.values()}
         self.values = {name: number(value) for name, value in fixed.items()}
         self._known: dict[Polynomial, Factor] = {}

@@ -98,19 +98,18 @@ def _ends(a: Program, b: Program) -> dict[str, tuple[Exponents, Exponents]]:
             raise _refused(a, b, difference_line(difference))
     ends = {}
     for path, tensor in a.tensors.items():
-        gauge = b.optimizers[b.tensors[path].optimizer].rule.gauge if b.optimizers else 1
         start, stop = exponents(tensor), exponents(b.tensors[path])
-        ends[path] = start, _in_gauge(stop, start, gauge)
+        ends[path] = start, _in_gauge(stop, start, b.shift_of(b.tensors[path]))
     _same_at_the_end(a, b, {path: stop for path, (_, stop) in ends.items()})
     return ends
 
 
-def _in_gauge(of: Exponents, like: Exponents, gauge: int) -> Exponents:
+def _in_gauge(of: Exponents, like: Exponents, shift: Mapping[str, int]) -> Exponents:
     """The exponents shifted so that every `a` is like another tensor's."""
     found = dict(of)
     for dim in dict.fromkeys(key[1:] for key in (*of, *like) if key[0] == "a"):
         theta = like.get(f"a{dim}", NOUGHT) + of.get(f"a{dim}", NOUGHT) * Fraction(-1)
-        for letter, times in (("a", 1), ("b", -1), ("c", -gauge), ("d", 1)):
+        for letter, times in shift.items():
             found[letter + dim] = found.get(letter + dim, NOUGHT) + theta * Fraction(times)
     return found
 

@@ -22,9 +22,9 @@ from abcparam.algebra.exponents import Affine, Shifts
 from abcparam.algebra.record import Record
 from abcparam.comparison.difference import Difference, Gauge, Shown
 from abcparam.comparison.factors import Factor, Factors
-from abcparam.optimizers.base import Rule
 from abcparam.program.amounts import Amount, Setting
 from abcparam.program.gauge_text import shifted
+from abcparam.program.signature import OptimizerSignature
 from abcparam.program.tensors import OWN, Tensor
 
 OF_TENSORS = ("lr", "weight_decay", "eps")  # settings that follow the gauge
@@ -117,7 +117,7 @@ class Pair:
         self.kappa = self.y.multiplier / self.x.multiplier
 
     @property
-    def rules(self) -> tuple[Rule, Rule]:
+    def rules(self) -> tuple[OptimizerSignature, OptimizerSignature]:
         a, b = (
             side.program.optimizers[tensor.optimizer].rule
             for side, tensor in zip(self.sides, self.tensors, strict=True)
@@ -193,9 +193,8 @@ class Pair:
         """What takes A to B, where there is no difference."""
         side, tensor = self.sides[0], self.tensors[0]
         shifts = {d: e * Fraction(-1) for d, e in self.kappa.growth(side.program).items()}
-        letters = {"a": 1, "b": -1}
-        if not tensor.frozen:
-            letters |= {"c": -self.rules[0].gauge} | ({"d": 1} if self.x.epsilon.sign else {})
+        moved = "ab" if tensor.frozen else "abcd" if self.x.epsilon.sign else "abc"
+        letters = {letter: self.rules[0].shift[letter] for letter in moved}
         text, multiplier = shifted(side.program, tensor, shifts, letters), self._constant(shifts)
         if multiplier != 1:
             text += (", " if text else "") + f"mult * {multiplier:.6g}"
@@ -247,9 +246,9 @@ def _optimizers(pair: Pair) -> Iterator[Difference]:
 
 
 def _differ_in_decay_only(pair: Pair) -> bool:
-    """Whether one rule is the other with decoupled decay, as torch calls it, and none decays."""
+    """Whether one rule is the other with decoupled decay (`adamw`), and none decays."""
     a, b = sorted(pair.rules, key=lambda rule: rule.decoupled)
-    return b.decoupled and b.torch == f"{a.torch}W" and pair.x.decay.sign == pair.y.decay.sign == 0
+    return b.decoupled and b.name == f"{a.name}w" and pair.x.decay.sign == pair.y.decay.sign == 0
 
 
 def _setting(side: Factors, value: Setting) -> Shown:

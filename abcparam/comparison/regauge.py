@@ -15,10 +15,10 @@ from abcparam.algebra.record import Record, replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.rules import gauges as rules
 from abcparam.language import syntax
-from abcparam.optimizers.base import Rule
 from abcparam.program.amounts import Amount
 from abcparam.program.lengths import at_base
 from abcparam.program.model import Program
+from abcparam.program.signature import OptimizerSignature
 from abcparam.program.tensors import OWN, Init, Tensor
 from abcparam.program.vocabulary import GAUGES
 
@@ -105,9 +105,9 @@ def _exponents(tensor: Tensor, letter: str) -> dict[str, Fraction]:
 # The tensor times κ
 
 
-def _times(program: Program, tensor: Tensor, kappa: Kappa, rule: Rule) -> Tensor:
+def _times(program: Program, tensor: Tensor, kappa: Kappa, rule: OptimizerSignature) -> Tensor:
     k, g = kappa.constant, rule.gauge
-    by = {"a": 1, "b": -1, "c": -g, "d": 1}
+    by = rule.shift
     init = tensor.init
     if init.kind != "zeros":
         init = _over(init, k)

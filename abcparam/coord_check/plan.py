@@ -68,7 +68,7 @@ def _images(program: Program) -> Iterator[list[str]]:
         if given.index is None and len(given.axes) == IMAGE:
             names = {name for axis in given.axes[1:] for name in axis.value.names}
             dims = (program.dims[name] for name in names)
-            yield sorted(d.name for d in dims if not d.infinite and not d.derived and d.default)
+            yield sorted(d.name for d in dims if d.finite and d.default)
 
 
 def _limits(program: Program) -> dict[str, int]:
@@ -79,7 +79,7 @@ def _limits(program: Program) -> dict[str, int]:
         for name in length.names & finite:
             found[name] = min(most, found.get(name, most))
 
-    finite = {d.name for d in program.dims.values() if not d.infinite and not d.derived}
+    finite = {d.name for d in program.finite}
     for given in program.inputs:
         if given.index is None and len(given.axes) == IMAGE:
             continue
@@ -130,7 +130,7 @@ def varied(program: Program, vary: str = "") -> list[Dim]:
     """The growth dims that are varied together, that which leads first: those of the first limit,
     or of that in which `vary` grows.
     """
-    dims = growing(program)
+    dims = program.growing
     if not dims:
         raise NoWidths("no dim goes to infinity")
     if vary and vary not in (dim.name for dim in dims):
@@ -140,15 +140,10 @@ def varied(program: Program, vary: str = "") -> list[Dim]:
     return [lead, *(d for d in dims if d.group == lead.group and d is not lead)]
 
 
-def growing(program: Program) -> list[Dim]:
-    """The dims that are declared to go to infinity."""
-    return [d for d in program.dims.values() if d.infinite and not d.derived]
-
-
 def fixed(program: Program, vary: str = "") -> dict[str, int]:
     """The growth dims of other limits, which stay at base."""
     together = {d.name for d in varied(program, vary)}
-    others = [d for d in growing(program) if d.name not in together]
+    others = [d for d in program.growing if d.name not in together]
     return {d.name: d.default or d.base or COPIES for d in others}
 
 
@@ -175,7 +170,7 @@ def _doubling(program: Program, vary: str) -> list[int]:
 
 def in_first_limit(program: Program, vary: str) -> bool:
     """Whether what is varied goes to infinity first."""
-    return varied(program, vary)[0].group == min(dim.group for dim in growing(program))
+    return varied(program, vary)[0].group == min(dim.group for dim in program.growing)
 
 
 def _smallest(program: Program, vary: str) -> int | None:

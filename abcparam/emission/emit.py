@@ -9,6 +9,7 @@ from abcparam.emission.lowering.lower import Lowering, lower
 from abcparam.emission.views.classes import Classes, ClassView
 from abcparam.emission.views.config import ConfigView, config_view
 from abcparam.emission.views.training import training_view
+from abcparam.operations.base import operation_of
 from abcparam.program.expressions import Apply
 from abcparam.program.model import Program
 from abcparam.python_code.layout import Text, prose, trusted
@@ -87,5 +88,5 @@ def _values(config: ConfigView) -> Iterable[str]:
 def _helpers(program: Program) -> Iterable[str]:
     """The helper functions of the operations that the program uses."""
     for value in program.expressions():
-        if isinstance(value, Apply) and (helper := value.operation.helper(value)):
+        if isinstance(value, Apply) and (helper := operation_of(value).helper(value)):
             yield helper

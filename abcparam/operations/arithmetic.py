@@ -14,7 +14,7 @@ from abcparam.program.signature import REQUIRED, Call, broadcast
 from abcparam.python_code.nodes import Binary
 
 if TYPE_CHECKING:
-    from abcparam.emission.lowering.use import Use
+    from abcparam.operations.emitter import Use
     from abcparam.python_code.value import Value
 
 

@@ -17,7 +17,7 @@ from abcparam.program.signature import REQUIRED, Call, axis_of, show
 from abcparam.python_code.nodes import ELLIPSIS, Slice, call, method, own, subscript
 
 if TYPE_CHECKING:
-    from abcparam.emission.lowering.use import Use
+    from abcparam.operations.emitter import Use
     from abcparam.python_code.value import Value
 
 
@@ -171,9 +171,9 @@ class ZerosOf(Operation):
         return (Zeros(build.context, (), call.span),)
 
     def torch(self, use: Use) -> Value:
-        shape = use.call.settings["shape"]
+        shape = use.setting("shape")
         assert isinstance(shape, tuple)
-        return use.result(use.body.zeros([use.body.length(amount) for amount in shape]))
+        return use.result(use.zeros([use.extent(amount) for amount in shape]))
 
 
 class Mean(Operation):
@@ -204,7 +204,7 @@ class Mean(Operation):
         return (MeanLaw(build.context, operands.node(0), rho, call.span),)
 
     def torch(self, use: Use) -> Value:
-        setting, rank, x = use.call.settings["axis"], use.rank(), use.value(0)
+        setting, rank, x = use.setting("axis"), use.rank(), use.value(0)
         amounts = setting if isinstance(setting, tuple) else (setting,)
         axes = [int(a.value.constant or 0) for a in amounts if isinstance(a, Amount)]
         axes = [axis if axis < 0 else axis - rank for axis in axes]

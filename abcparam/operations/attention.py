@@ -31,7 +31,7 @@ from abcparam.python_code.nodes import (
 )
 
 if TYPE_CHECKING:
-    from abcparam.emission.lowering.use import Use
+    from abcparam.operations.emitter import Use
     from abcparam.python_code.value import Value
 
 

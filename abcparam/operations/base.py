@@ -4,7 +4,7 @@ PyTorch, its source.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from abcparam.algebra.polynomials import Polynomial
@@ -12,10 +12,10 @@ from abcparam.algebra.sizes import Size
 from abcparam.calculus.node import Context, Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.program.amounts import Shape
-from abcparam.program.signature import Call
+from abcparam.program.signature import Call, Signature
 
 if TYPE_CHECKING:
-    from abcparam.emission.lowering.use import Use
+    from abcparam.operations.emitter import Use
     from abcparam.program.expressions import Apply
     from abcparam.python_code.value import Value
 
@@ -62,31 +62,13 @@ class Build(NamedTuple):
         return self.length(missing)
 
 
-class Operation:
-    """An operation of the language. One file each (or a family in one file); found by looking in
-    the folder.
+class Operation(Signature):
+    """An operation of the language: its signature, its law, its line of PyTorch, its source.
+
+    One file each (or a family in one file); found by looking in the folder.
     """
 
-    name: str
     source: ClassVar[str] = ""  # where its law is from
-    values: tuple[str, ...] = ("x",)  # operands, in order
-    optional: ClassVar[frozenset[str]] = frozenset()  # operands that may be left out
-    weights: ClassVar[frozenset[str]] = frozenset()  # operands that must be tensors of the model
-    indices: ClassVar[frozenset[str]] = frozenset()  # operands that are integers
-    copied: ClassVar[frozenset[str]] = frozenset()  # calls of blocks: an instance per logit
-    many: ClassVar[bool] = False  # any number of operands
-    settings: ClassVar[Mapping[str, object]] = {}  # name -> default; REQUIRED where there is none
-    state: ClassVar[bool] = False  # keeps buffers, so copies and instances have their own
-    hidden: ClassVar[bool] = False  # written with an operator, not by name
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        """The order of positional arguments."""
-        return (*self.values, *self.settings)
-
-    def shapes(self, call: Call) -> tuple[Shape, ...]:
-        """The shapes of the results; raises `Refused`."""
-        raise NotImplementedError
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         """The operation as nodes of the calculus."""
@@ -103,3 +85,10 @@ class Operation:
     def lengths(self, call: Apply) -> Iterable[Polynomial]:
         """Lengths that must be whole, beside the axes of the results."""
         return ()
+
+
+def operation_of(call: Apply) -> Operation:
+    """The operation behind the signature that a program holds."""
+    found = call.operation
+    assert isinstance(found, Operation)
+    return found

@@ -16,7 +16,7 @@ from abcparam.program.signature import Call, finite, show
 from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
-    from abcparam.emission.lowering.use import Use
+    from abcparam.operations.emitter import Use
     from abcparam.python_code.formula import Formula
     from abcparam.python_code.nodes import Code
     from abcparam.python_code.value import Value
@@ -99,7 +99,7 @@ class Convolution(Operation):
             yield weight.shapes[0][0] / groups.value
 
     def torch(self, use: Use) -> Value:
-        weight, x = use.body.weight(use.weight(0)), use.value(1)
+        weight, x = use.value(0), use.value(1)
         options = {**slides(use), "groups": use.unless("groups", 1)}
         found = call(f"_conv{self.space}d", x.code, use.parameter(0), **options)
         return use.result(found, weight.scale * x.scale, weight.label)

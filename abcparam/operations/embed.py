@@ -12,7 +12,7 @@ from abcparam.program.signature import Call
 from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
-    from abcparam.emission.lowering.use import Use
+    from abcparam.operations.emitter import Use
     from abcparam.python_code import value as code
 
 
@@ -32,8 +32,8 @@ class Embed(Operation):
         return (Value(build.context, operands.parameter(0), lookup=True, span=call.span),)
 
     def torch(self, use: Use) -> code.Value:
-        table = use.body.weight(use.weight(0))
-        layer, indices = use.body.layer(use.weight(0)), use.code(1)
+        table = use.value(0)
+        layer, indices = use.layer(0), use.code(1)
         found = call(layer, indices) if layer else call("F.embedding", indices, use.parameter(0))
         return use.result(found, table.scale, table.label)
 

@@ -12,7 +12,7 @@ from abcparam.program.amounts import Shape
 from abcparam.program.signature import Call, show
 
 if TYPE_CHECKING:
-    from abcparam.emission.lowering.use import Use
+    from abcparam.operations.emitter import Use
     from abcparam.python_code.value import Value
 
 

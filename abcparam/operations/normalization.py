@@ -21,7 +21,7 @@ from abcparam.program.signature import Call, broadcast, show
 from abcparam.python_code.nodes import Attribute, Binary, Code, Slice, call, lift, method, subscript
 
 if TYPE_CHECKING:
-    from abcparam.emission.lowering.use import Use
+    from abcparam.operations.emitter import Use
     from abcparam.python_code.value import Value
 
 

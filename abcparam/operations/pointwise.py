@@ -12,7 +12,7 @@ from abcparam.program.signature import Call
 from abcparam.python_code.nodes import Constant, call
 
 if TYPE_CHECKING:
-    from abcparam.emission.lowering.use import Use
+    from abcparam.operations.emitter import Use
     from abcparam.python_code.value import Value
 
 

@@ -18,7 +18,7 @@ from abcparam.program.signature import REQUIRED, Call, finite, show
 from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
-    from abcparam.emission.lowering.use import Use
+    from abcparam.operations.emitter import Use
     from abcparam.python_code.value import Value
 
 UNFOLD = '''\

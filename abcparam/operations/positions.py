@@ -21,7 +21,7 @@ from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
     from abcparam.algebra.polynomials import Polynomial
-    from abcparam.emission.lowering.use import Use
+    from abcparam.operations.emitter import Use
     from abcparam.python_code import value as code
 
 ROPE = '''\
@@ -127,8 +127,8 @@ class RelativeBias(Operation):
         return [distance.value] if isinstance(distance, Amount) else ()
 
     def torch(self, use: Use) -> code.Value:
-        table = use.body.weight(use.weight(0))
-        length = use.body.length(use.amount("length"))
+        table = use.value(0)
+        length = use.extent(use.amount("length"))
         distance, causal = use.length("max_distance"), use.flag("causal")
         found = call("_relative_bias", use.parameter(0), length, distance, causal)
         return use.result(found, table.scale, table.label)
@@ -154,8 +154,8 @@ class Alibi(Operation):
         return ALIBI
 
     def torch(self, use: Use) -> code.Value:
-        length = use.body.length(use.amount("length"))
-        return use.result(call("_alibi", use.body.zeros([use.length("heads"), length, length])))
+        length = use.extent(use.amount("length"))
+        return use.result(call("_alibi", use.zeros([use.length("heads"), length, length])))
 
 
 OPERATIONS = (Rope(), RelativeBias(), Alibi())

@@ -5,36 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from abcparam.program.signature import OptimizerSignature
+
 if TYPE_CHECKING:
     from abcparam.algebra.sizes import Size
     from abcparam.calculus.parameter import Parameter
+    from abcparam.program.model import Optimizer, Program
 
 
-class Rule:
-    """An optimizer of the language. One file each; found by looking in the folder."""
+class Rule(OptimizerSignature):
+    """An optimizer of the language: its signature, its law, its torch class, its source.
 
-    name: ClassVar[str]
+    One file each; found by looking in the folder.
+    """
+
     source: ClassVar[str]
-    gauge: ClassVar[int]  # (a, b, c) -> (a + t, b - t, c - gauge * t) changes nothing
     torch: ClassVar[str]  # its class in torch.optim
-    settings: ClassVar[Mapping[str, object]]  # name -> default; lr has none
-    decoupled: ClassVar[bool] = False  # weight decay multiplies the weights, whatever the gradient
-    epsilon: ClassVar[bool] = False  # divides by a root plus `eps`
     fused: ClassVar[bool] = False  # has fused kernels that take sharded tensors too
-    stacks: ClassVar[bool] = False  # an entry of an update is lr times what its gradients make
     helper: ClassVar[str] = ""  # its class, where torch.optim has none
-    spectral: ClassVar[bool] = False  # the entry of an update is a spectral norm
-    axes: ClassVar[int | None] = None  # of the tensors that it takes; None: any number
-    variant: ClassVar[str] = ""  # its word, where words make it another one than its namesake
-    words: ClassVar[
-        Mapping[str, tuple[str, ...]]
-    ] = {}  # settings that are words, the default first
     fixed: ClassVar[Mapping[str, str]] = {}  # what its torch class is told beside settings
-
-    @property
-    def form(self) -> str:
-        """What shipped parametrizations call it: `muon`, `muon_spectral`."""
-        return f"{self.name}_{self.variant}" if self.variant else self.name
 
     def chosen(self, words: Mapping[str, str]) -> Rule:
         """The rule with these words for its settings."""
@@ -61,3 +50,15 @@ class Rule:
             return parameter.decay - parameter.c
         total = parameter.pull | self.beside(parameter)
         return self.entry(parameter, total) + parameter.pull - total - parameter.weights
+
+
+def rule_of(program: Program, parameter: Parameter) -> Rule:
+    """The rule of the optimizer that trains a tensor."""
+    return rule_behind(program.optimizers[parameter.tensor.optimizer])
+
+
+def rule_behind(optimizer: Optimizer) -> Rule:
+    """The rule behind the signature that a program holds."""
+    found = optimizer.rule
+    assert isinstance(found, Rule)
+    return found

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import Record
 from abcparam.diagnostics.source import START, Span
 from abcparam.language import syntax
-
-if TYPE_CHECKING:
-    pass
 
 
 class Dim(Record):
@@ -30,6 +26,16 @@ class Dim(Record):
     base: int | None = None
     default: int | None = None  # what Config defaults to; None: no default
     span: Span = START
+
+    @property
+    def growing(self) -> bool:
+        """Whether it is declared to go to infinity, rather than made of dims that do."""
+        return self.infinite and not self.derived
+
+    @property
+    def finite(self) -> bool:
+        """Whether it is declared and stays finite."""
+        return not self.infinite and not self.derived
 
 
 def order_of(dims: Mapping[str, Dim], powers: Mapping[str, Fraction]) -> tuple[Fraction, ...]:

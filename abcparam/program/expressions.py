@@ -11,7 +11,7 @@ from abcparam.program.amounts import Setting, Shape
 from abcparam.program.tensors import Tensor
 
 if TYPE_CHECKING:
-    from abcparam.operations.base import Operation
+    from abcparam.program.signature import Signature
 
 
 class Read(Record):
@@ -37,7 +37,7 @@ class Weight(Record):
 class Apply(Record):
     """An operation on values. Settings are what is no value: amounts, flags, tuples of amounts."""
 
-    operation: Operation
+    operation: Signature
     operands: tuple[Expression | None, ...]
     settings: Mapping[str, Setting]
     shapes: tuple[Shape, ...]

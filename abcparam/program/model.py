@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from abcparam.algebra.record import Record, field
 from abcparam.diagnostics.diagnostic import Diagnostic
@@ -15,14 +14,9 @@ from abcparam.diagnostics.source import START, Source, Span
 from abcparam.program.amounts import Amount, Setting, Shape
 from abcparam.program.dims import Dim, Hyper, order_of
 from abcparam.program.expressions import Expression, Invoke, Statement, parts_of, values_of
+from abcparam.program.signature import OptimizerSignature, gauge_shift
 from abcparam.program.tensors import Tensor
 from abcparam.program.vocabulary import GAUGES
-
-if TYPE_CHECKING:
-    from abcparam.optimizers.base import Rule as OptimizerRule
-
-
-# Expressions of a body. `shapes` has one entry per value; most have one value.
 
 
 class Module(Record):
@@ -77,7 +71,7 @@ class Input(Record):
 class Optimizer(Record):
     """An optimizer with its settings. `lr` is in the settings."""
 
-    rule: OptimizerRule
+    rule: OptimizerSignature
     selectors: tuple[str, ...]
     settings: Mapping[str, Setting]
     span: Span = field(default=START, compare=False)
@@ -139,6 +133,20 @@ class Program(Record):
             d.name: Fraction(d.base or d.default or 1) for d in self.dims.values() if not d.derived
         }
         return values | {h.name: h.value for h in self.hypers.values()}
+
+    @property
+    def growing(self) -> tuple[Dim, ...]:
+        """The dims that are declared to go to infinity."""
+        return tuple(dim for dim in self.dims.values() if dim.growing)
+
+    @property
+    def finite(self) -> tuple[Dim, ...]:
+        """The dims that are declared and stay finite."""
+        return tuple(dim for dim in self.dims.values() if dim.finite)
+
+    def shift_of(self, tensor: Tensor) -> dict[str, int]:
+        """By how much a shift of the tensor's a by 1 that changes nothing moves each exponent."""
+        return self.optimizers[tensor.optimizer].rule.shift if self.optimizers else gauge_shift(1)
 
     def growth_of(self, name: str) -> Mapping[str, Fraction]:
         """The growth of a dim or hyper, for `polynomials.growth`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.diagnostics.diagnostic import Diagnostic, Rule
@@ -48,7 +48,63 @@ class Call(NamedTuple):
         return Refused(rule.at(self.span, operation=self.operation, **fields))
 
 
-REQUIRED = object()
+REQUIRED = object()  # the default of a setting that has none
+
+
+class Signature:
+    """What a program knows of an operation: its operands, its settings, the shapes it makes."""
+
+    name: str
+    values: tuple[str, ...] = ("x",)  # operands, in order
+    optional: ClassVar[frozenset[str]] = frozenset()  # operands that may be left out
+    weights: ClassVar[frozenset[str]] = frozenset()  # operands that must be tensors of the model
+    indices: ClassVar[frozenset[str]] = frozenset()  # operands that are integers
+    copied: ClassVar[frozenset[str]] = frozenset()  # calls of blocks: an instance per logit
+    many: ClassVar[bool] = False  # any number of operands
+    settings: ClassVar[Mapping[str, object]] = {}  # name -> default; REQUIRED where there is none
+    state: ClassVar[bool] = False  # keeps buffers, so copies and instances have their own
+    hidden: ClassVar[bool] = False  # written with an operator, not by name
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The order of positional arguments."""
+        return (*self.values, *self.settings)
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        """The shapes of the results; raises `Refused`."""
+        raise NotImplementedError
+
+
+class OptimizerSignature:
+    """What a program knows of an optimizer: its settings, its gauge, the kind of its update."""
+
+    name: ClassVar[str]
+    gauge: ClassVar[int]  # 2 where an update is as large as its gradient, 1 where scale-invariant
+    settings: ClassVar[Mapping[str, object]]  # name -> default; lr has none
+    decoupled: ClassVar[bool] = False  # weight decay multiplies the weights, whatever the gradient
+    epsilon: ClassVar[bool] = False  # divides by a root plus `eps`
+    stacks: ClassVar[bool] = False  # an entry of an update is lr times what its gradients make
+    spectral: ClassVar[bool] = False  # the entry of an update is a spectral norm
+    axes: ClassVar[int | None] = None  # of the tensors that it takes; None: any number
+    variant: ClassVar[str] = ""  # its word, where words make it another one than its namesake
+    words: ClassVar[
+        Mapping[str, tuple[str, ...]]
+    ] = {}  # settings that are words, the default first
+
+    @property
+    def form(self) -> str:
+        """What shipped parametrizations call it: `muon`, `muon_spectral`."""
+        return f"{self.name}_{self.variant}" if self.variant else self.name
+
+    @property
+    def shift(self) -> dict[str, int]:
+        """By how much each exponent moves in a shift of a by 1 that changes nothing."""
+        return gauge_shift(self.gauge)
+
+
+def gauge_shift(gauge: int) -> dict[str, int]:
+    """By how much each exponent moves in a shift of a by 1 (arXiv 2011.14522, section 3.2)."""
+    return {"a": 1, "b": -1, "c": -gauge, "d": 1}
 
 
 def broadcast(call: Call, left: Shape, right: Shape) -> Shape:

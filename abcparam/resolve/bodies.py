@@ -19,11 +19,10 @@ from abcparam.program.model import Module
 from abcparam.program.signature import show
 from abcparam.resolve.amounts import NotStatic, Statics
 from abcparam.resolve.arguments import Quiet
-from abcparam.resolve.calls import Copies
 from abcparam.resolve.names import snake_case
 from abcparam.resolve.tensors import resolve_tensor
 from abcparam.resolve.values import Values, wrong_count
-from abcparam.resolve.world import Instance, Local, World
+from abcparam.resolve.world import Copies, Instance, Local, World
 
 
 class Body:

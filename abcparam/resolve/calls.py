@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from abcparam.algebra.polynomials import ONE, number
-from abcparam.algebra.record import Record
 from abcparam.diagnostics.rules import exponents as rules
 from abcparam.diagnostics.rules import shapes as shape_rules
 from abcparam.language import syntax
 from abcparam.operations import operations
-from abcparam.operations.base import Operation
 from abcparam.program.amounts import Amount, Setting, Shape
 from abcparam.program.expressions import Expression, Invoke, Read, Weight
-from abcparam.program.signature import REQUIRED, show
+from abcparam.program.signature import REQUIRED, Signature, show
 from abcparam.resolve.arguments import Quiet, arguments
-
-if TYPE_CHECKING:
-    from abcparam.resolve.values import Values
-
-
-class Copies(Record):
-    """How many instances a call of a block makes; `tokens` are the axes that choose among them."""
-
-    count: Amount
-    tokens: Shape
+from abcparam.resolve.world import Copies, Elaborator, Instance
 
 
 class Calls:
     """Elaborates the calls of one body."""
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: Elaborator) -> None:
         self.values = values
         self.body = values.body
 
@@ -49,7 +37,7 @@ class Calls:
 
     def _copies(
         self,
-        operation: Operation,
+        operation: Signature,
         name: str,
         argument: syntax.Expression,
         logits: Expression | None,
@@ -113,8 +101,6 @@ class Calls:
         return self.body.amounts.amount(value)
 
     def _again(self, call: syntax.Call, instance: object, outer: bool) -> Expression:
-        from abcparam.resolve.world import Instance
-
         assert isinstance(instance, Instance)
         module = instance.module
         names = [name for name, _ in module.inputs]
@@ -141,7 +127,7 @@ class Calls:
 
     # Operations
 
-    def _operation(self, call: syntax.Call, operation: Operation) -> Expression:
+    def _operation(self, call: syntax.Call, operation: Signature) -> Expression:
         if operation.name == "zeros":
             shape = tuple(self.body.amounts.amount(a.value, "a length") for a in call.arguments)
             return self.values.apply("zeros", (), {"shape": shape}, call)
@@ -158,7 +144,7 @@ class Calls:
         settings = self._settings(call, operation, given)
         return self.values.apply(operation.name, operands, settings, call)
 
-    def _many(self, call: syntax.Call, operation: Operation) -> Expression:
+    def _many(self, call: syntax.Call, operation: Signature) -> Expression:
         operands = tuple(
             self.values.operand(operation.name, a.value) for a in call.arguments if a.name is None
         )
@@ -180,7 +166,7 @@ class Calls:
     def _given(
         self,
         call: syntax.Call,
-        operation: Operation,
+        operation: Signature,
         name: str,
         given: dict[str, syntax.Expression],
     ) -> Expression | None:
@@ -197,7 +183,7 @@ class Calls:
         """A default of 0 stands for leaving the operand out: `bias = 0`."""
         return self.values.static(argument) and self.body.amounts.polynomial(argument).constant == 0
 
-    def _checked(self, operation: Operation, name: str, argument: syntax.Expression) -> Expression:
+    def _checked(self, operation: Signature, name: str, argument: syntax.Expression) -> Expression:
         operand = self.values.operand(operation.name, argument)
         if name in operation.weights and not isinstance(operand, Weight):
             raise self.values.not_a_tensor(operation.name, f"`{name}`", argument)
@@ -209,7 +195,7 @@ class Calls:
         return operand
 
     def _settings(
-        self, call: syntax.Call, operation: Operation, given: dict[str, syntax.Expression]
+        self, call: syntax.Call, operation: Signature, given: dict[str, syntax.Expression]
     ) -> dict[str, Setting]:
         found: dict[str, Setting] = {}
         for name, default in operation.settings.items():

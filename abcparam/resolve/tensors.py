@@ -42,7 +42,7 @@ class Globals(Record):
 
     def growth_of(self, name: str) -> Mapping[str, Fraction]:
         dim = self.dims.get(name)
-        return {name: Fraction(1)} if dim and dim.infinite and not dim.derived else {}
+        return {name: Fraction(1)} if dim and dim.growing else {}
 
     def at_base(self, value: Polynomial) -> Fraction | None:
         """The value at base, None where it depends on more than dims with a size there."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from abcparam.algebra.record import replace
 from abcparam.diagnostics.diagnostic import Diagnostic
@@ -13,21 +12,18 @@ from abcparam.diagnostics.rules import shapes as shape_rules
 from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
 from abcparam.operations import operations
-from abcparam.operations.base import Operation
 from abcparam.program.amounts import Amount, Setting
 from abcparam.program.expressions import Apply, Expression, Read, Weight, map_shape
-from abcparam.program.signature import Call, Refused, show
+from abcparam.program.signature import Call, Refused, Signature, show
 from abcparam.resolve.arguments import Quiet
 from abcparam.resolve.calls import Calls
-
-if TYPE_CHECKING:
-    from abcparam.resolve.bodies import Body
+from abcparam.resolve.world import Scope
 
 
 class Values:
     """Elaborates the expressions of one body."""
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: Scope) -> None:
         self.body = body
         self.calls = Calls(self)
 
@@ -202,12 +198,12 @@ class Values:
             raise Quiet(refused.diagnostic) from None
         return Apply(operation, operands, settings, results, span=place.span)
 
-    def _real(self, operation: Operation, operands: Sequence[Expression | None]) -> None:
+    def _real(self, operation: Signature, operands: Sequence[Expression | None]) -> None:
         for name, operand in zip(operation.values, operands, strict=False):
             if isinstance(operand, Read) and operand.integer and name not in operation.indices:
                 raise self.indices(operation, operand.name, operand.span, wanted=False)
 
-    def indices(self, operation: Operation, name: str, span: Span, wanted: bool) -> Quiet:
+    def indices(self, operation: Signature, name: str, span: Span, wanted: bool) -> Quiet:
         indices, real = "an input of indices", "real numbers"
         words = {"wanted": indices, "found": real} if wanted else {"wanted": real, "found": indices}
         return Quiet(shape_rules.NotAnIndex.at(span, operation=operation.name, name=name, **words))

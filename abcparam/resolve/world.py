@@ -1,22 +1,25 @@
-"""What a body can see: the names, tensors and blocks around it."""
+"""What elaboration shares: the world that it fills in, and what its parts ask of each other."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from abcparam.algebra.record import Record
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.rules import exponents as rules
 from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
-from abcparam.program.amounts import Shape
+from abcparam.program.amounts import Amount, Setting, Shape
+from abcparam.program.expressions import Apply, Expression, Weight
 from abcparam.program.model import Module
+from abcparam.program.signature import Signature
 from abcparam.program.tensors import Tensor
+from abcparam.resolve.amounts import Amounts
+from abcparam.resolve.arguments import Quiet
 from abcparam.resolve.tensors import Globals
 
 MOST_INSTANCES = 10_000
-
-
 MOST_LEVELS = 32
 
 
@@ -57,3 +60,59 @@ class Instance(Record):
 
     module: Module
     shapes: tuple[Shape, ...]
+
+
+class Copies(Record):
+    """How many instances a call of a block makes; `tokens` are the axes that choose among them."""
+
+    count: Amount
+    tokens: Shape
+
+
+class Scope(Protocol):
+    """What the expressions of a body ask of it: its names, and instances of blocks."""
+
+    world: World
+    amounts: Amounts
+
+    def read(self, name: str) -> Local | None: ...
+
+    def weight(self, name: syntax.Name) -> Weight | None: ...
+
+    def instance(self, name: str) -> tuple[Instance, bool] | None: ...
+
+    def instantiate(
+        self,
+        call: syntax.Call,
+        block: syntax.Block,
+        values: Mapping[str, Expression],
+        sizes: Mapping[str, Amount | bool],
+        shapes: Mapping[str, Shape],
+        several: Copies | None = None,
+    ) -> Instance: ...
+
+
+class Elaborator(Protocol):
+    """What calls ask of the expressions around them, their arguments among these."""
+
+    body: Scope
+
+    def static(self, value: syntax.Expression) -> bool: ...
+
+    def operand(self, operation: str, value: syntax.Expression) -> Expression: ...
+
+    def apply(
+        self,
+        name: str,
+        operands: tuple[Expression | None, ...],
+        settings: dict[str, Setting],
+        place: syntax.Expression,
+    ) -> Apply: ...
+
+    def not_a_value(self, operation: str, value: syntax.Expression) -> Quiet: ...
+
+    def not_a_tensor(
+        self, operation: str, operand: str, value: syntax.Expression, found: str = "a value"
+    ) -> Quiet: ...
+
+    def indices(self, operation: Signature, name: str, span: Span, wanted: bool) -> Quiet: ...

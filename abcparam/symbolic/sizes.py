@@ -25,7 +25,7 @@ from abcparam.symbolic.constraints import (
     subtract,
 )
 from abcparam.symbolic.solver import Premises
-from abcparam.symbolic.text import LAW, PLAIN, exponents_text, law_text
+from abcparam.symbolic.text import LAW, PLAIN, Quotient, exponents_text, law_text
 
 HALF = Fraction(1, 2)
 
@@ -253,19 +253,26 @@ class SymbolicSize:
         """Whether it may be larger somewhere."""
         return not self <= other
 
+    @property
+    def quotient(self) -> Quotient:
+        """The size as it is written."""
+        space, order = self.space, self.space.premises.order
+        top, bottom, symbols = self.vectors, self.bottom, space.symbols
+        return Quotient(top, bottom, self.is_zero, space.names, symbols, order, space.origin)
+
     def exponents(self) -> dict[str, str | None]:
         """The exponent of each growth dim, readable by sympy."""
-        return exponents_text(self)
+        return exponents_text(self.quotient)
 
     def to_dict(self) -> dict[str, str | None]:
-        return exponents_text(self)
+        return exponents_text(self.quotient)
 
     def law(self) -> str:
         """`width**Max(1 - a, 0)`, readable by sympy; `0` for exact zero, `oo` for no bound."""
-        return law_text(self, LAW)
+        return law_text(self.quotient, LAW)
 
     def __str__(self) -> str:
-        return law_text(self, PLAIN)
+        return law_text(self.quotient, PLAIN)
 
     __repr__ = __str__
 

@@ -92,7 +92,7 @@ def unwritten_places(program: Program) -> tuple[Place, ...]:
     """The places of learning rates that could, and do not, say how they scale with a dim that is
     not the tensor's width.
     """
-    dims = [d.name for d in program.dims.values() if d.infinite and not d.derived]
+    dims = [dim.name for dim in program.growing]
     declared: dict[object, list[Tensor]] = {}
     for tensor in program.tensors.values():
         declared.setdefault(tensor.span, []).append(tensor)

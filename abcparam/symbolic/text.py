@@ -10,7 +10,21 @@ from abcparam.symbolic.constraints import opposite
 
 if TYPE_CHECKING:
     from abcparam.symbolic.constraints import Forms, Order, Row
-    from abcparam.symbolic.sizes import SymbolicSize
+
+
+class Quotient(NamedTuple):
+    """A size as it is written: max(top) - max(bottom), in forms over the symbols.
+
+    Without a top it is exactly zero or has no bound.
+    """
+
+    top: Forms
+    bottom: Forms
+    is_zero: bool
+    names: tuple[str, ...]  # the growth dims
+    symbols: tuple[str, ...]
+    order: Order
+    origin: Row  # the form of exponent 0
 
 
 class Notation(NamedTuple):
@@ -40,49 +54,49 @@ def _guarded(exponent: str) -> str:
     return exponent if exponent.isalnum() or one_call else f"({exponent})"
 
 
-def exponents_text(size: SymbolicSize) -> dict[str, str | None]:
+def exponents_text(size: Quotient) -> dict[str, str | None]:
     """The exponent of each growth dim, `-inf` for exact zero; None where it depends on which form
     is the largest (in all limits but the first).
     """
-    names, order = size.space.names, size.space.premises.order
-    if not size.vectors:
+    names, order = size.names, size.order
+    if not size.top:
         return dict.fromkeys(names, "-inf" if size.is_zero else "inf")
     if len(names) == 1:
-        return {names[0]: _difference(size.vectors, size.bottom, size.space.symbols)}
+        return {names[0]: _difference(size.top, size.bottom, size.symbols)}
     return {name: _exponent_of(size, i, order) for i, name in enumerate(names)}
 
 
-def _exponent_of(size: SymbolicSize, index: int, order: Order) -> str | None:
+def _exponent_of(size: Quotient, index: int, order: Order) -> str | None:
     top, bottom = (
         tuple(dict.fromkeys(order.parts(form)[index] for form in forms))
-        for forms in (size.vectors, size.bottom)
+        for forms in (size.top, size.bottom)
     )
     alone = [limit for limit, _ in order.dims].count(0) == 1 and order.dims[index][0] == 0
     if len(top) == len(bottom) == 1 or alone:
-        return _difference(top, bottom, size.space.symbols)
+        return _difference(top, bottom, size.symbols)
     return None
 
 
-def rate_text(size: SymbolicSize) -> str | None:
+def rate_text(size: Quotient) -> str | None:
     """`Min(a + b, c)`: by which power of the growth dim a size falls. None where there are several
     dims, or a size is divided by.
     """
-    symbols, plain = size.space.symbols, size.bottom == (size.space.origin,)
-    if len(size.space.names) != 1 or not size.vectors or not plain:
+    symbols, plain = size.symbols, size.bottom == (size.origin,)
+    if len(size.names) != 1 or not size.top or not plain:
         return None
-    texts = sorted(row_text(opposite(row), symbols) for row in size.vectors)
+    texts = sorted(row_text(opposite(row), symbols) for row in size.top)
     return texts[0] if len(texts) == 1 else f"Min({', '.join(texts)})"
 
 
-def law_text(size: SymbolicSize, notation: Notation) -> str:
+def law_text(size: Quotient, notation: Notation) -> str:
     """The size as a law in the growth dims."""
-    if not size.vectors:
+    if not size.top:
         return "0" if size.is_zero else notation.unbounded
-    names = size.space.names
+    names = size.names
     if len(names) == 1:
-        exponent = _difference(size.vectors, size.bottom, size.space.symbols)
+        exponent = _difference(size.top, size.bottom, size.symbols)
         return "1" if exponent == "0" else notation.power(names[0], exponent)
-    top, bottom = (_products(size, forms, notation) for forms in (size.vectors, size.bottom))
+    top, bottom = (_products(size, forms, notation) for forms in (size.top, size.bottom))
     return top if bottom == "1" else f"{_factor(top)}/{_factor(bottom)}"
 
 
@@ -90,8 +104,8 @@ def _factor(text: str) -> str:
     return f"({text})" if "*" in text and not text.endswith(")") else text
 
 
-def _products(size: SymbolicSize, forms: Forms, notation: Notation) -> str:
-    order, names, symbols = size.space.premises.order, size.space.names, size.space.symbols
+def _products(size: Quotient, forms: Forms, notation: Notation) -> str:
+    order, names, symbols = size.order, size.names, size.symbols
     texts = []
     for form in forms:
         exponents = [row_text(row, symbols) for row in order.parts(form)]

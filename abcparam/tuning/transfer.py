@@ -216,7 +216,7 @@ def _warnings(found: Report, order: Order) -> Iterator[str]:
 
 def _sizes(program: Program, order: Order) -> Iterator[str]:
     """What else differs between proxy and target than what the laws are about."""
-    finite = [d.name for d in program.dims.values() if not d.infinite and not d.derived]
+    finite = [dim.name for dim in program.finite]
     changed = [n for n in finite if order.proxy.get(n) != order.target.get(n)]
     if changed:
         names = ", ".join(changed)
@@ -242,9 +242,5 @@ def _regularising(program: Program) -> set[str]:
 
 def proxy_values(program: Program, target: Values, proxy: Values) -> dict[str, Fraction]:
     """The proxy's values: those of the target, growing dims at base, then its own."""
-    bases = {
-        d.name: Fraction(d.base)
-        for d in program.dims.values()
-        if d.infinite and not d.derived and d.base is not None
-    }
+    bases = {dim.name: Fraction(dim.base) for dim in program.growing if dim.base is not None}
     return {**target, **bases, **proxy}

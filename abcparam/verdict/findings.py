@@ -24,6 +24,7 @@ from abcparam.calculus.parameter import Parameter
 from abcparam.diagnostics.diagnostic import Diagnostic, in_order
 from abcparam.diagnostics.rules import findings as rules
 from abcparam.diagnostics.source import START, Span
+from abcparam.optimizers.base import rule_of
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
 from abcparam.verdict.fix import Change
@@ -216,7 +217,7 @@ class _Reasons:
         behind: dict[tuple[Size, Size], list[Parameter]] = {}
         for law in self.judgement.tensors:
             p = law.parameter
-            rule = self.program.optimizers[p.tensor.optimizer].rule
+            rule = rule_of(self.program, p)
             if (
                 rule.epsilon
                 and not p.tensor.frozen
@@ -252,7 +253,7 @@ class _Reasons:
             p = law.parameter
             if p.tensor.frozen or not p.has_decay or p.weights.is_zero:
                 continue
-            rule = self.program.optimizers[p.tensor.optimizer].rule
+            rule = rule_of(self.program, p)
             size, gradient = rule.decays(p), rule.beside(p)
             if rule.adds_decay and size != nought:
                 acting.setdefault(("", size, nought), []).append(p)

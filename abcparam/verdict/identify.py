@@ -69,9 +69,9 @@ def _fit(
         own, shipped = mine[OWN], offered[rule.form].get(tensor.role, {})
         rest = {k: _plus(mine[k], own, -shipped.get(k, NOUGHT)) for k in LETTERS}
         theta = rest["a"]
-        if not tensor.init.is_zero and _plus(rest["b"], theta, Fraction(1)):
+        if not tensor.init.is_zero and _plus(rest["b"], theta, Fraction(-rule.shift["b"])):
             return None
-        if not tensor.frozen and _plus(rest["c"], theta, Fraction(rule.gauge)):
+        if not tensor.frozen and _plus(rest["c"], theta, Fraction(-rule.shift["c"])):
             return None
         shifts[path] = theta
     return shifts
@@ -170,8 +170,8 @@ def described(program: Program, identity: Identity) -> str:
     groups: dict[str, list[str]] = {}
     for path, theta in identity.shifts.items():
         tensor = program.tensors[path]
-        gauge = program.optimizers[tensor.optimizer].rule.gauge
-        letters = {"a": 1, "b": -1} | ({} if tensor.frozen else {"c": -gauge})
+        shift = program.shift_of(tensor)
+        letters = {letter: shift[letter] for letter in ("ab" if tensor.frozen else "abc")}
         shifts = {dim: Affine(by) for dim, by in theta.items()}
         groups.setdefault(shifted(program, tensor, shifts, letters), []).append(f"`{path}`")
     texts = [f"{listed(paths)} {text}" for text, paths in groups.items() if text]

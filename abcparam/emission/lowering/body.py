@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import replace
@@ -10,6 +10,8 @@ from abcparam.emission.lowering.numbers import Place
 from abcparam.emission.lowering.scope import Scope, multiplier
 from abcparam.emission.lowering.spaces import Buffers, Constants, Locals
 from abcparam.emission.lowering.uses import Need, Uses, integer_names, relative
+from abcparam.operations.base import operation_of
+from abcparam.operations.emitter import Use
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import Apply, Expression, Invoke, Read, Weight
 from abcparam.program.model import Program
@@ -39,13 +41,20 @@ class Body:
     """Lowers expressions in one function."""
 
     def __init__(
-        self, program: Program, uses: Uses, home: str, scope: Scope, constants: Constants
+        self,
+        program: Program,
+        uses: Uses,
+        home: str,
+        scope: Scope,
+        constants: Constants,
+        use_of: Callable[[Body, Apply], Use],
     ) -> None:
         self.program = program
         self.uses = uses
         self.home = home
         self.scope = scope
         self.constants = constants
+        self.use_of = use_of
         self.buffers = Buffers(constants)
         self.names = Locals()
         self.given: dict[Need, Name] = {}
@@ -111,15 +120,13 @@ class Body:
 
     def value(self, value: Expression) -> Value:
         """A value with the factor that it has still to be multiplied by."""
-        from abcparam.emission.lowering.use import Use
-
         match value:
             case Read(name=name):
                 return Value(Name(name), label=name, batched=self.is_batched(value))
             case Weight():
                 return self.weight(value)
-            case Apply(operation=operation):
-                found = operation.torch(Use(self, value))
+            case Apply():
+                found = operation_of(value).torch(self.use_of(self, value))
                 return replace(found, batched=self.is_batched(value))
             case Invoke():
                 return self._invoke(value)

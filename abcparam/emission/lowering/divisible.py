@@ -8,6 +8,7 @@ from fractions import Fraction
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import Record
 from abcparam.emission.lowering.numbers import common_divisor, split
+from abcparam.operations.base import operation_of
 from abcparam.program.expressions import Apply, Expression, Give, Invoke, Statement
 from abcparam.program.expressions import Assign as Let
 from abcparam.program.model import Module, Program
@@ -119,4 +120,4 @@ def _lengths_of(value: Expression) -> Iterable[Polynomial]:
     for shape in value.shapes:
         yield from shape
     if isinstance(value, Apply):
-        yield from value.operation.lengths(value)
+        yield from operation_of(value).lengths(value)

@@ -9,6 +9,7 @@ from abcparam.emission.lowering.body import Body
 from abcparam.emission.lowering.numbers import Names, Place
 from abcparam.emission.lowering.scope import Scope
 from abcparam.emission.lowering.spaces import Buffer, Constants
+from abcparam.emission.lowering.use import OperationUse
 from abcparam.emission.lowering.uses import Uses, is_plain, sizes_of
 from abcparam.program.amounts import Amount
 from abcparam.program.expressions import Assign, Give, Invoke, Loop
@@ -74,7 +75,9 @@ class _Module:
             whole.program, {name: size.value for name, size in self.sizes.items()}, self.indices
         )
         self.constants = Constants(module, Place(whole.names))
-        self.body = Body(whole.program, whole.uses, module.path, self.scope, self.constants)
+        self.body = Body(
+            whole.program, whole.uses, module.path, self.scope, self.constants, OperationUse
+        )
         self.body.batched.update(batched)
         self.calls: dict[str, dict[str, bool]] = {}
 

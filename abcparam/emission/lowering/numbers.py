@@ -46,10 +46,11 @@ class Names(Record):
 
     @staticmethod
     def of(program: Program) -> Names:
-        growing = [d for d in program.dims.values() if d.infinite and not d.derived]
         taken = {*program.dims, *program.hypers}
-        ratios = {d.name: _free(f"{d.name}_ratio", taken) for d in growing if (d.base or 1) != 1}
-        return Names(ratios, {d.name: d.base or 1 for d in growing})
+        ratios = {
+            d.name: _free(f"{d.name}_ratio", taken) for d in program.growing if (d.base or 1) != 1
+        }
+        return Names(ratios, {d.name: d.base or 1 for d in program.growing})
 
 
 def _free(name: str, taken: set[str]) -> str:

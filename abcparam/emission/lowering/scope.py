@@ -69,7 +69,7 @@ class Scope(Record):
     @property
     def growing(self) -> frozenset[str]:
         """The underived dims that go to infinity."""
-        return frozenset(d.name for d in self.program.dims.values() if d.infinite and not d.derived)
+        return frozenset(dim.name for dim in self.program.growing)
 
     def at_base(self, value: Polynomial) -> Formula:
         """A length with the growing dims at base; they stay symbols where they may cancel."""

@@ -1,11 +1,12 @@
-"""What an operation's `torch` method is given: operands as code, settings, the function around."""
+"""The emitter's side of `operations.emitter.Use`: what an operation asks for, from its function."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from abcparam.algebra.polynomials import Polynomial
-from abcparam.program.amounts import Amount, Shape
+from abcparam.emission.lowering.body import Body
+from abcparam.program.amounts import Amount, Setting, Shape
 from abcparam.program.expressions import Apply, Expression, Invoke, Weight
 from abcparam.program.tensors import Tensor
 from abcparam.python_code import nodes
@@ -13,12 +14,9 @@ from abcparam.python_code.formula import ONE, Formula
 from abcparam.python_code.nodes import Binary, Code
 from abcparam.python_code.value import Linear, Value
 
-if TYPE_CHECKING:
-    from abcparam.emission.lowering.body import Body
 
-
-class Use:
-    """One use of an operation."""
+class OperationUse:
+    """One use of an operation in a function; satisfies `Use`."""
 
     def __init__(self, body: Body, call: Apply) -> None:
         self.body = body
@@ -65,7 +63,14 @@ class Use:
     def batched(self, index: int) -> bool:
         return self.body.is_batched(self.operand(index))
 
+    def layer(self, index: int) -> Code | None:
+        """PyTorch's layer for an operand that is a tensor, where it has one."""
+        return self.body.layer(self.weight(index))
+
     # Settings
+
+    def setting(self, name: str) -> Setting:
+        return self.call.settings[name]
 
     def amount(self, name: str) -> Amount:
         setting = self.call.settings[name]
@@ -108,6 +113,14 @@ class Use:
         """An axis as PyTorch counts it: from the end, for the batch lies in front."""
         axis, rank = self.whole(name), self.rank(index)
         return axis if axis < 0 else axis - rank
+
+    def extent(self, amount: Amount) -> Code:
+        """A length, at run time where it is an input's."""
+        return self.body.length(amount)
+
+    def zeros(self, lengths: Sequence[Code]) -> Code:
+        """Zeros of the type and on the device of what is at hand."""
+        return self.body.zeros(lengths)
 
     def buffer(self, name: str, length: Polynomial, start: int) -> Code:
         """A buffer of one axis, kept by the module around: what training gathers beside tensors."""

@@ -12,6 +12,7 @@ from abcparam.emission.lowering.numbers import Names, Place
 from abcparam.emission.lowering.scope import Scope, factor
 from abcparam.emission.lowering.uses import Kind
 from abcparam.language import syntax
+from abcparam.optimizers.base import rule_behind
 from abcparam.program.amounts import Amount, Setting
 from abcparam.program.fingerprint import mark_of
 from abcparam.program.model import Optimizer, Program
@@ -81,7 +82,7 @@ def training_view(program: Program, names: Names, kinds: Mapping[str, Kind]) -> 
         result=Text("list[torch.optim.Optimizer]") if several else python(path(classes[0])),
         doc=Text(" and ".join(name.rpartition(".")[2] for name in classes)),
         make=tuple(lines(_make(program, optimizers, labels, names), 4)),
-        fused=any(o.rule.fused for o in optimizers.values()),
+        fused=any(rule_behind(o).fused for o in optimizers.values()),
         helpers=tuple(dict.fromkeys(_helpers(optimizers.values()))),
     )
 
@@ -226,19 +227,19 @@ def _labels(optimizers: Mapping[int, Optimizer]) -> dict[int, str]:
 
 
 def _class(optimizer: Optimizer) -> str:
-    return clipped_name(optimizer.rule.torch) if optimizer.clip_norm else _plain(optimizer)
+    return clipped_name(rule_behind(optimizer).torch) if optimizer.clip_norm else _plain(optimizer)
 
 
 def _plain(optimizer: Optimizer) -> str:
-    rule = optimizer.rule
+    rule = rule_behind(optimizer)
     return rule.torch if rule.helper else f"torch.optim.{rule.torch}"
 
 
 def _helpers(optimizers: Iterable[Optimizer]) -> Iterable[Text]:
     """Classes that torch does not have, each after what it is made from."""
     for optimizer in optimizers:
-        if optimizer.rule.helper:
-            yield trusted(optimizer.rule.helper)
+        if helper := rule_behind(optimizer).helper:
+            yield trusted(helper)
         if optimizer.clip_norm:
             yield trusted(clipped_text(_plain(optimizer)))
 
@@ -262,12 +263,12 @@ def _make(
 
 
 def _call(scope: Scope, place: Place, optimizer: Optimizer, groups: Code) -> Code:
-    keywords: list[tuple[str, Code]] = []
+    rule, keywords = rule_behind(optimizer), list[tuple[str, Code]]()
     for name, setting in optimizer.settings.items():
-        if name not in GROUPED and not _is_default(setting, optimizer.rule.settings.get(name)):
+        if name not in GROUPED and not _is_default(setting, rule.settings.get(name)):
             keywords.append((name, _setting(scope, place, setting)))
-    keywords += [(name, Constant(word)) for name, word in optimizer.rule.fixed.items()]
-    if optimizer.rule.fused:
+    keywords += [(name, Constant(word)) for name, word in rule.fixed.items()]
+    if rule.fused:
         keywords.append(("fused", call("_fused", groups)))
     return nodes.Call(path(_class(optimizer)), (groups,), tuple(keywords))
 

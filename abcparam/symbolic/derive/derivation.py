@@ -158,9 +158,7 @@ class _Run:
     """One case: from the graph to the laws."""
 
     def __init__(self, program: Program, symbols: tuple[str, ...], case: Case) -> None:
-        dims = {
-            d.name: (d.group, d.rate) for d in program.dims.values() if d.infinite and not d.derived
-        }
+        dims = {dim.name: (dim.group, dim.rate) for dim in program.growing}
         self.case = case
         self.space = SymbolicSpace(dims, symbols)
         self.premises = self.space.premises

@@ -86,7 +86,7 @@ def _movement(case: Laws) -> Lines:
         return []
     if not size.vectors:
         return ["", "features do not move"]
-    rate = None if isinstance(size, Size) else rate_text(size)
+    rate = None if isinstance(size, Size) else rate_text(size.quotient)
     papers = [] if rate is None else [f"r = {rate}, in the papers' letters (width^-r)"]
     return ["", f"features move like {size}", *papers]
 

@@ -17,7 +17,7 @@ from abcparam.algebra.record import Record
 from abcparam.analysis.judge import laws_of
 from abcparam.program.binding import bind
 from abcparam.program.model import Program
-from abcparam.program.tensors import OWN, Tensor
+from abcparam.program.tensors import OWN
 from abcparam.program.vocabulary import GOALS
 from abcparam.symbolic.constraints import All, Condition, Linear, Row, Some
 from abcparam.symbolic.derive.derivation import Impossible, derive_laws
@@ -265,13 +265,9 @@ def _shifts(
             continue
         if not set(place.paths) <= set(paths):
             return None
-        shifts[symbol] = _shift(program.tensors[place.paths[0]], program, place.letter)
+        tensor = program.tensors[place.paths[0]]
+        shifts[symbol] = Fraction(program.shift_of(tensor)[place.letter])
     return shifts
-
-
-def _shift(tensor: Tensor, program: Program, letter: str) -> Fraction:
-    gauge = program.optimizers[tensor.optimizer].rule.gauge if program.optimizers else 1
-    return Fraction({"a": 1, "b": -1, "c": -gauge, "d": 1}[letter])
 
 
 def _is_free(region: Region, shifts: Mapping[str, Fraction]) -> bool:
