@@ -5,11 +5,9 @@ from __future__ import annotations
 import sys
 
 from abcparam.commands.shared import Command
-from abcparam.discovery import modules_of
+from abcparam.discovery import offered
 
 
 def commands() -> list[Command]:
     """Every command, in the order of their files' names."""
-    package = sys.modules[__package__ or ""]
-    found = (getattr(module, "COMMAND", None) for module in modules_of(package))
-    return [command for command in found if command is not None]
+    return list(offered(sys.modules[__package__ or ""], "COMMAND"))

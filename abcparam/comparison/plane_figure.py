@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from abcparam.comparison.plane import Part, Plane
-from abcparam.presentation.figures import new_figure
+from abcparam.presentation.figures import new_figure, patch
 from abcparam.program.vocabulary import VERDICTS
 
 COLOURS = {  # worst first: greys and reds where nothing can be trained, blue, then greens
@@ -58,10 +58,8 @@ def _labels(axes: Any, plane: Plane) -> None:
 
 
 def _legend(plane: Plane) -> list[Any]:
-    from matplotlib.patches import Patch
-
     parts = (*plane.cells, *plane.segments, *plane.points)
-    return [Patch(color=COLOURS[verdict], label=verdict) for verdict in _occurring(parts)]
+    return [patch(COLOURS[verdict], verdict) for verdict in _occurring(parts)]
 
 
 def _occurring(parts: Iterable[Part]) -> list[str]:

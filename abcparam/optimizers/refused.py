@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abcparam.algebra.record import Record
-from abcparam.optimizers.base import Rule
 
 
 class Refusal(Record):
@@ -24,5 +23,3 @@ REFUSED = {
     "sophia": Refusal("it needs an estimate of the Hessian beside the gradient", "signsgd"),
     "lbfgs": Refusal("its step comes from a line search over all tensors at once", "sgd"),
 }
-
-OPTIMIZERS: tuple[Rule, ...] = ()

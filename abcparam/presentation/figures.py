@@ -25,6 +25,13 @@ def new_figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def patch(colour: str, label: str) -> Any:
+    """A coloured field of a legend."""
+    from matplotlib.patches import Patch
+
+    return Patch(color=colour, label=label)
+
+
 def write_picture(figure: Any, path: str) -> list[str]:
     """Writes a figure as its path ends, `.svg` or `.png`, or as both; the paths written."""
     ending = os.path.splitext(path)[1][1:]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from abcparam.algebra.sizes import Size
 
 if TYPE_CHECKING:
+    from sympy import Expr as Expr
+
     from abcparam.symbolic.constraints import Forms
     from abcparam.symbolic.sizes import SymbolicSize
 

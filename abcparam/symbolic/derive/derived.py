@@ -17,8 +17,7 @@ from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
 
 if TYPE_CHECKING:
-    import sympy
-
+    from abcparam.symbolic.expressions import Expr
     from abcparam.symbolic.regions import Region
 
 STABLE = ("stable", *VERDICTS, "complete")
@@ -76,7 +75,7 @@ class Laws(Record):
             **({"steps": [_step(step) for step in self.steps]} if steps else {}),
         }
 
-    def expressions(self) -> dict[str, dict[str, sympy.Expr]]:
+    def expressions(self) -> dict[str, dict[str, Expr]]:
         """The laws of every tensor (`at_init`, `update`, `gradient`) and activation (`at_init`,
         `change`, `gradient`) as sympy expressions in the growth dims and the symbols.
         """
