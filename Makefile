@@ -14,7 +14,7 @@ MADE := $(VENV)/.made
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-all types lint format bench grammar dist clean distclean
+.PHONY: help env demo test test-all types lint format bench grammar diagrams dist clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench: $(MADE) ## measure against other code; writes benchmarks/results.{json,md
 
 grammar: $(MADE) ## make the parser's tables again from grammar/
 	$(BIN)/python -m abcparam.language.tables --tables
+
+diagrams: $(MADE) ## draw the diagrams of docs/ again
+	$(BIN)/python -m docs.diagrams
 
 dist: $(MADE) ## build the sdist, and the wheel from it
 	rm -rf dist

@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"abcparam {__version__}")
     parser.add_argument("--debug", action="store_true", help="print a traceback for our own bugs")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in commands():
+    for command in commands().values():
         subparser = subparsers.add_parser(
             command.name, help=command.summary, description=command.summary
         )

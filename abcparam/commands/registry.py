@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 
 from abcparam.commands.shared import Command
 from abcparam.discovery import offered
 
 
-def commands() -> list[Command]:
-    """Every command, in the order of their files' names."""
-    return list(offered(sys.modules[__package__ or ""], "COMMAND"))
+@cache
+def commands() -> dict[str, Command]:
+    """Every command by name, in the order of their files' names."""
+    found = offered(sys.modules[__package__ or ""], "COMMAND")
+    return {command.name: command for command in found}

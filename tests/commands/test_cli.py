@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from abcparam.commands.cli import COMMANDS
+from abcparam.commands.registry import commands
 from abcparam.diagnostics.explain import codes, story
 from abcparam.program.vocabulary import VERDICTS
 from tests.support.paths import EXAMPLES, SPECS
@@ -275,8 +275,8 @@ def test_new(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_help(run: Run):
     top = run("--help")
     assert (top.status, top.err) == (0, "")
-    for name, (summary, _, _) in COMMANDS.items():
-        assert name in top.out and summary in top.out
+    for name, command in commands().items():
+        assert name in top.out and command.summary in top.out
         one = run(name, "--help")
         assert (one.status, one.err) == (0, "")
         assert one.out.startswith(f"usage: abcparam {name}")
@@ -337,7 +337,7 @@ def test_colour_is_for_terminals_that_want_it(run: Run, folder: Path):
 def imported(*arguments: str) -> set[str]:
     """The third-party libraries that a command imports."""
     code = (
-        "import sys\nfrom abcparam.cli import main\n"
+        "import sys\nfrom abcparam.commands.cli import main\n"
         f"try: main({list(arguments)!r})\nexcept SystemExit: pass\n"
         "sys.stderr.write('\\n' + ' '.join(sys.modules))"
     )

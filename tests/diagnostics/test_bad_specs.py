@@ -21,6 +21,7 @@ from abcparam.diagnostics.diagnostic import Rule, render
 from abcparam.diagnostics.explain import codes, story
 from abcparam.diagnostics.source import Source
 from abcparam.storage.atomic import write_atomically, write_generated
+from tests.support import paths
 
 BAD = Path(__file__).parent / "bad"
 SPECS = sorted(BAD.glob("*.param"))
@@ -137,7 +138,7 @@ def test_files_that_cannot_be_written(tmp_path: Path):
 
 # Several errors in one file
 
-MLP = (SPECS / "mlp.param").read_text(encoding="utf-8")
+MLP = (paths.SPECS / "mlp.param").read_text(encoding="utf-8")
 
 
 def changed(*pairs: tuple[str, str]) -> str:

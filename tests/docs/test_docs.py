@@ -19,6 +19,7 @@ In a console a line of `…` stands for any lines, and one that ends in `…` fo
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import re
@@ -31,7 +32,8 @@ from typing import NamedTuple
 import pytest
 
 import abcparam
-from abcparam.commands.cli import COMMANDS, main
+from abcparam.commands.cli import main
+from abcparam.commands.registry import commands
 from abcparam.diagnostics.explain import codes
 from abcparam.diagnostics.source import Source
 from abcparam.language.parser import parse
@@ -47,6 +49,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 REFERENCE = ROOT / "docs" / "language.md"
+DESIGN = ROOT / "docs" / "design.md"
 WIDTH = 110
 
 
@@ -181,45 +184,165 @@ def mentioned() -> set[str]:
     return {word for code in quoted for word in re.findall(r"[A-Za-z_][\w-]*|\S", code)}
 
 
+def wanted() -> Iterator[tuple[str, str]]:
+    """What the reference has to mention, and what each of it is."""
+    named = [o for o in operations().values() if not o.hidden]
+    parametrizations = (ROOT / "abcparam" / "parametrizations").glob("*.param")
+    yield from ((o.name, "the operation") for o in named)
+    yield from ((sign, "the operator") for sign in "@+-*/")
+    yield from ((o, "the optimizer") for o in optimizers())
+    yield from ((command, "the command") for command in commands())
+    yield from ((verdict, "the verdict") for verdict in VERDICTS)
+    for optimizer in optimizers().values():
+        yield from ((s, f"the setting of `{optimizer.name}`") for s in optimizer.settings)
+    for operation in named:
+        settings = [s for s in operation.order if s != "shape"]
+        yield from ((s, f"the operand or setting of `{operation.name}`") for s in settings)
+    yield from ((path.stem, "the parametrization") for path in parametrizations)
+
+
+def nothing_missing(document: Path, missing: list[str]) -> None:
+    """Fails with every line of what a document lacks or gets wrong."""
+    if missing:
+        pytest.fail("\n".join(f"{name(document)} {what}" for what in missing), pytrace=False)
+
+
 def test_the_reference_mentions_everything():
     known = mentioned()
-    named = [o for o in operations().values() if not o.hidden]
-    wanted = {o.name for o in named} | set("@+-*/")
-    wanted |= set(optimizers()) | set(COMMANDS) | set(VERDICTS)
-    wanted |= {setting for o in optimizers().values() for setting in o.settings}
-    wanted |= {setting for o in named for setting in o.order} - {"shape"}
-    wanted |= {p.stem for p in (ROOT / "abcparam" / "parametrizations").glob("*.param")}
-    assert not wanted - known
+    missing = [f"has no row for {kind} `{word}`" for word, kind in wanted() if word not in known]
+    nothing_missing(REFERENCE, missing)
+
+
+def test_what_the_reference_lacks_is_said_by_name(monkeypatch):
+    """Without the words of one operation the test above says which one, and in which file."""
+    known = mentioned() - {"embed"}
+    monkeypatch.setitem(globals(), "mentioned", lambda: known)
+    with pytest.raises(pytest.fail.Exception) as failed:
+        test_the_reference_mentions_everything()
+    assert "docs/language.md has no row for the operation `embed`" in str(failed.value)
 
 
 def test_the_reference_mentions_every_family_of_diagnostics():
     text = REFERENCE.read_text(encoding="utf-8")
-    assert not {code for code in codes() if f"{code[:3]}xx" not in text}
-    findings = {code for code in codes() if code.startswith(("P05", "P06"))}
-    assert not {code for code in findings if code not in text}
+    families = sorted({f"{code[:3]}xx" for code in codes()})
+    missing = [f"has no row for the family {family}" for family in families if family not in text]
+    findings = [code for code in codes() if code.startswith(("P05", "P06"))]
+    missing += [f"has no row for the finding {code}" for code in findings if code not in text]
+    nothing_missing(REFERENCE, missing)
 
 
-def test_codes_that_documents_name_exist():
-    for document in DOCUMENTS:
-        named = set(re.findall(r"P0\d\d\d", document.read_text(encoding="utf-8")))
-        assert named <= set(codes()), name(document)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_codes_that_documents_name_exist(document):
+    named = set(re.findall(r"P0\d\d\d", document.read_text(encoding="utf-8")))
+    unknown = sorted(named - set(codes()))
+    nothing_missing(document, [f"names {code}, which no rule has" for code in unknown])
 
 
 def test_what_the_reference_says_is_missing_is_missing():
     missing = REFERENCE.read_text(encoding="utf-8").partition("## Not in this version")[2]
     words = set(re.findall(r"`([\w-]+)`", missing))
-    assert not words & {*operations(), *optimizers(), *COMMANDS}
+    there = sorted(words & {*operations(), *optimizers(), *commands()})
+    nothing_missing(
+        REFERENCE, [f"says that `{word}`, which is there, is missing" for word in there]
+    )
+
+
+# How the compiler is made
+
+
+def test_the_design_names_every_module():
+    """By its name, or by its folder's."""
+    quoted = re.findall(r"`([\w/]+?)(?:\.py)?`", DESIGN.read_text(encoding="utf-8"))
+    missing = [
+        f"does not name the module `{module}`"
+        for module in modules()
+        if not any(covers(word, module) for word in quoted)
+    ]
+    nothing_missing(DESIGN, missing)
+
+
+def test_the_design_names_the_modules_that_import_each_library():
+    """The table of doors has a row for each library, with all modules that import it."""
+    table = DESIGN.read_text(encoding="utf-8").partition("## Doors")[2].partition("\n## ")[0]
+    rows = {
+        row[1]: re.findall(r"`([\w/]+)`", row[2])
+        for row in re.finditer(r"^\| `([\w.]+)`[^|]*\| (.*?) \|", table, re.MULTILINE)
+    }
+    wrong = [
+        f"has no door to `{library}` for `{module}`"
+        for library, found in importers().items()
+        for module in sorted(found)
+        if not any(covers(door, module) for door in rows.get(library, []))
+    ]
+    wrong += [
+        f"has a door to `{library}`, `{door}`, that does not import it"
+        for library, doors in rows.items()
+        for door in doors
+        if not any(covers(door, module) for module in importers().get(library, ()))
+    ]
+    nothing_missing(DESIGN, wrong)
+
+
+def modules() -> list[str]:
+    """Every module of the package, as `calculus/graph`."""
+    package = ROOT / "abcparam"
+    files = sorted(package.rglob("*.py"))
+    paths = [file.relative_to(package).with_suffix("").as_posix() for file in files]
+    return [path for path in paths if not path.rpartition("/")[2].startswith("__")]
+
+
+def covers(word: str, module: str) -> bool:
+    """Whether a name stands for a module: its own, or that of a folder that it is in."""
+    word = word.removeprefix("abcparam/")
+    return word == module or (word.endswith("/") and module.startswith(word))
+
+
+def importers() -> dict[str, set[str]]:
+    """The modules that import each library that is not Python's own, but for its types alone."""
+    found: dict[str, set[str]] = {}
+    for module in modules():
+        tree = ast.parse((ROOT / "abcparam" / f"{module}.py").read_text(encoding="utf-8"))
+        for imported in run_imports(tree):
+            library = imported.partition(".")[0]
+            if library not in sys.stdlib_module_names | {"abcparam"}:
+                library = SPECIAL.get(imported, library)
+                found.setdefault(library, set()).add(module)
+    return found
+
+
+# Parts of torch with a door of their own.
+SPECIAL = {part: part for part in ("torch.distributed", "torch.utils.tensorboard")}
+
+
+def run_imports(tree: ast.AST) -> Iterator[str]:
+    """What a tree imports when it runs."""
+    for node in ast.iter_child_nodes(tree):
+        match node:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                continue
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield module
+        yield from run_imports(node)
+
+
+# Links and lines
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_links_lead_somewhere(document):
     text = document.read_text(encoding="utf-8")
+    broken = []
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if not target.startswith("http"):
             path, _, anchor = target.partition("#")
             linked = document.parent / path if path else document
-            assert linked.exists(), f"{name(document)}: {target}"
-            assert not anchor or anchor in anchors(linked), f"{name(document)}: {target}"
+            if not linked.exists():
+                broken.append(f"links to {target}, which is not there")
+            elif anchor and anchor not in anchors(linked):
+                broken.append(f"links to {target}, but {name(linked)} has no such heading")
+    nothing_missing(document, broken)
 
 
 def anchors(document: Path) -> set[str]:
@@ -234,5 +357,6 @@ def anchors(document: Path) -> set[str]:
 def test_lines_of_prose_are_short(document):
     text = document.read_text(encoding="utf-8")
     text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    long = [line for line in text.splitlines() if len(line) > WIDTH and not line.startswith("|")]
-    assert not long
+    lines = [line for line in text.splitlines() if not line.startswith("|")]
+    long = [f"has a line of {len(line)} characters: {line}" for line in lines if len(line) > WIDTH]
+    nothing_missing(document, long)

@@ -366,10 +366,10 @@ def test_tables_are_current():
 
 def test_stale_tables_are_made_again(tmp_path: Path):
     code = (
-        "from abcparam import parse\n"
-        "parse.TABLES = ('grammar', 'none.json')\n"
-        "from abcparam.source import Source\n"
-        "print(parse.parse(Source('model A')).declarations[0].name.id)"
+        "from abcparam.language import parser, tables\n"
+        "tables.TABLES = ('grammar', 'none.json')\n"
+        "from abcparam.diagnostics.source import Source\n"
+        "print(parser.parse(Source('model A')).declarations[0].name.id)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
@@ -379,7 +379,8 @@ def test_stale_tables_are_made_again(tmp_path: Path):
 
 def test_lark_is_not_imported_to_parse():
     code = (
-        "import sys; from abcparam.parse import parse; from abcparam.source import Source\n"
+        "import sys; from abcparam.language.parser import parse\n"
+        "from abcparam.diagnostics.source import Source\n"
         "parse(Source('model A')); print('lark' in sys.modules)"
     )
     ran = subprocess.run(

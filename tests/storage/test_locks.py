@@ -53,7 +53,7 @@ def test_claims_are_of_those_who_live(tmp_path: Path):
 
 def test_the_claims_of_a_process_that_was_killed_are_nobodys(tmp_path: Path):
     program = (
-        "import sys, time\nfrom pathlib import Path\nfrom abcparam.claims import Claims\n"
+        "import sys, time\nfrom pathlib import Path\nfrom abcparam.storage.locks import Claims\n"
         "claims = Claims(Path(sys.argv[1]))\nwith claims.alone():\n    claims.hold(['a'])\n"
         "print('held', flush=True)\ntime.sleep(60)\n"
     )
