@@ -635,7 +635,8 @@ def test_diff_imports_no_torch(folder: Path):
     import sys
 
     code = (
-        "import sys; from abcparam.commands.cli import main; main(['diff', 'mup.param', 'sp.param'])\n"
+        "import sys; from abcparam.commands.cli import main\n"
+        "main(['diff', 'mup.param', 'sp.param'])\n"
         "assert not {'torch', 'sympy', 'lark', 'jinja2', 'dataclasses'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
