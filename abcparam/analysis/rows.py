@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from abcparam.algebra.sizes import Size
 from abcparam.analysis.judge import TensorLaw
 from abcparam.language.printer import written
+from abcparam.language.syntax import Expression, names_in
 from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor
 
@@ -41,13 +42,6 @@ def shape_text(program: Program, tensor: Tensor) -> list[str]:
     return [_axis(program, axis.written, str(axis.value)) for axis in tensor.axes]
 
 
-def _axis(program: Program, expression: Any, canonical: str) -> str:
-    text = written(expression)
-    words = "".join(c if c.isalnum() or c == "_" else " " for c in text).split()
-    known = all(
-        word in program.dims or not word[0].isalpha() or word in FUNCTIONS for word in words
-    )
-    return text if known else canonical
-
-
-FUNCTIONS = {"round_up", "base", "sqrt"}
+def _axis(program: Program, expression: Expression, canonical: str) -> str:
+    known = all(name in program.dims for name in names_in(expression))
+    return written(expression) if known else canonical

@@ -6,6 +6,8 @@ import argparse
 import os
 
 from abcparam.commands.shared import Command, Usage
+from abcparam.diagnostics.source import Source
+from abcparam.language.parser import comments
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
@@ -28,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     examples = names("examples", ".param")
     if options.example == "all":
         for name in examples:
-            print(f"{name:22}{_title(read_resource('examples', f'{name}.param'))}")
+            print(f"{name:22}{_title(Source(read_resource('examples', f'{name}.param')))}")
         return 0
     if options.example not in examples:
         raise Usage(f"no example is called {options.example!r}; they are: {', '.join(examples)}")
@@ -40,9 +42,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _title(text: str) -> str:
+def _title(example: Source) -> str:
     """The first comment, less the file's own name."""
-    line = text.partition("\n")[0].lstrip("# ")
+    line = comments(example)[0].text.lstrip("# ")
     return line.partition(" — ")[2] or line
 
 

@@ -27,7 +27,7 @@ from abcparam.comparison.gauge import Pair
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
-from abcparam.language.parser import parse
+from abcparam.language.parser import comments, parse
 from abcparam.language.printer import written
 from abcparam.optimizers.base import rule_of
 from abcparam.program.binding import require_numbers
@@ -147,7 +147,7 @@ class _Comparison:
         a, b = self.programs
         terms = [sorted((loss.kind, loss.output) for loss in p.losses) for p in self.programs]
         texts = _loss_text(a), _loss_text(b)
-        weighted = any("*" in text for text in texts) and texts[0] != texts[1]
+        weighted = any(map(_is_weighted, self.programs)) and texts[0] != texts[1]
         if terms[0] != terms[1] or weighted:
             yield Difference("loss", "loss", *texts)
 
@@ -251,15 +251,27 @@ def _dims(program: Program) -> dict[str, str]:
 
 
 def _source(program: Program, span: Span) -> str:
-    """The first line of a stretch of source."""
+    """The first line of a stretch of source, without its comment."""
     line = program.source.lines[span.line - 1]
-    end = span.end_column - 1 if span.end_line == span.line else len(line)
-    return line[span.column - 1 : end].strip()
+    if span.end_line == span.line:
+        return line[span.column - 1 : span.end_column - 1].strip()
+    ends = (c.column - 1 for c in comments(program.source) if c.line == span.line)
+    return line[span.column - 1 : next(ends, len(line))].strip()
+
+
+def _loss(program: Program) -> syntax.Expression:
+    declarations = parse(program.source).declarations
+    return next(d.value for d in declarations if isinstance(d, syntax.Loss))
+
+
+def _is_weighted(program: Program) -> bool:
+    """Whether a term of the loss has a factor."""
+    parts = syntax.parts_of(_loss(program))
+    return any(isinstance(part, syntax.Binary) and part.op == "*" for part in parts)
 
 
 def _loss_text(program: Program) -> str:
     """The loss as written, and the values of its hypers: programs keep no factors of its terms."""
-    declarations = parse(program.source).declarations
-    loss = next(d.value for d in declarations if isinstance(d, syntax.Loss))
+    loss = _loss(program)
     used = [program.hypers[name] for name in syntax.names_in(loss) if name in program.hypers]
     return ", ".join([written(loss), *(f"{h.name} = {h.value}" for h in dict.fromkeys(used))])

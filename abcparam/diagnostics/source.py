@@ -13,6 +13,11 @@ class Span(Record):
     end_line: int
     end_column: int
 
+    @property
+    def end(self) -> tuple[int, int]:
+        """Its end, as line and column."""
+        return self.end_line, self.end_column
+
     def to(self, other: Span) -> Span:
         """The span from the start of this one to the end of `other`."""
         return Span(self.line, self.column, other.end_line, other.end_column)

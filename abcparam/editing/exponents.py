@@ -17,7 +17,6 @@ from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.source import Source, Span
 from abcparam.language import syntax
 from abcparam.language.parser import parse, pieces
-from abcparam.language.printer import written
 from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor, key_of
 from abcparam.resolve.keywords import ROLES
@@ -47,7 +46,7 @@ def edited(program: Program, values: Mapping[tuple[str, str], Affine]) -> str:
     tensors = resolve(spec, source).tensors
     before = {path: exponents(tensor) for path, tensor in tensors.items()}
     wanted = _wanted(before, values)
-    plan = Plan(tensors, wanted, _parametrization(spec) is not None)
+    plan = Plan(tensors, wanted, parametrization_of(spec) is not None)
     changed = [(p, key) for p, key in values if wanted[p].get(key) != before[p].get(key)]
     plan.change([(tensors[path], key) for path, key in changed])
     return _checked(source, Writer(source.text).spec(spec, plan), wanted)
@@ -115,7 +114,8 @@ def _checked(source: Source, text: str, wanted: Mapping[str, Exponents]) -> str:
 # What stands where
 
 
-def _parametrization(spec: syntax.Spec) -> syntax.Parametrization | None:
+def parametrization_of(spec: syntax.Spec) -> syntax.Parametrization | None:
+    """The spec's own; None where it has none."""
     return next((d for d in spec.declarations if isinstance(d, syntax.Parametrization)), None)
 
 
@@ -130,7 +130,7 @@ def _declarations(nodes: Iterable[syntax.Node]) -> Iterator[syntax.Tensor]:
 
 def _unused(spec: syntax.Spec, tensors: Mapping[str, Tensor]) -> Iterator[syntax.Setting]:
     """Settings with a `?` that no tensor takes an exponent from."""
-    declared = _parametrization(spec)
+    declared = parametrization_of(spec)
     for role in declared.roles if declared else ():
         own = [tensor.spans for tensor in tensors.values() if tensor.role == role.role.id]
         settings = _open(role.settings)
@@ -142,7 +142,7 @@ def _unused(spec: syntax.Spec, tensors: Mapping[str, Tensor]) -> Iterator[syntax
 
 
 def _open(settings: Iterable[syntax.Setting]) -> Iterator[syntax.Setting]:
-    return (s for s in settings if s.key in LETTERS and s.value and "?" in written(s.value))
+    return (s for s in settings if s.key in LETTERS and s.value and syntax.is_open(s.value))
 
 
 # What is written where
@@ -203,7 +203,7 @@ class Writer:
 
     def spec(self, spec: syntax.Spec, plan: Plan) -> str:
         """The text with everything of the plan in it."""
-        declared = _parametrization(spec)
+        declared = parametrization_of(spec)
         edits = self.parametrization(declared, plan.roles) if declared else []
         for declaration in _declarations(spec.declarations):
             edits += self.declaration(declaration, plan.own)
@@ -277,7 +277,7 @@ class Writer:
         page, end = self.page, self.page.stop(node)
         if not new:
             return []
-        if page.text[end - 1] != "}":
+        if page.following(end - 1) != "RBRACE":
             text = f" {', '.join(new)} "
             if isinstance(node, syntax.Parametrization) and len(new) > 1:
                 edge = page.line_before(page.start(node))
@@ -345,7 +345,8 @@ class Page:
         return self._offset(node.span.end_line, node.span.end_column)
 
     def line_start(self, at: int) -> int:
-        return self.text.rfind("\n", 0, at) + 1
+        start = self.text.rfind("\n", 0, at) + 1
+        return start + self.text.startswith("\ufeff", start)
 
     def line_end(self, at: int) -> int:
         """The end of a line, its comment included."""
@@ -359,22 +360,41 @@ class Page:
         line = self.text[start : self.line_end(start)]
         return self.newline + line[: len(line) - len(line.lstrip(" \t"))]
 
+    def number(self, at: int) -> int:
+        """Of the piece at an offset or after it."""
+        return bisect_left(self.offsets, at)
+
     def is_first(self, at: int) -> bool:
         """Whether nothing stands before it in its line."""
-        return not self.text[self.line_start(at) : at].strip()
+        return self.number(self.line_start(at)) == self.number(at)
 
     def following(self, at: int) -> str:
         """The kind of the piece at an offset or after it."""
-        return self.pieces[bisect_left(self.offsets, at)].kind
+        return self.pieces[self.number(at)].kind
+
+    def end_before(self, at: int) -> int:
+        """The end of the last piece before an offset that is no `;`."""
+        before = range(self.number(at) - 1, -1, -1)
+        n = next(n for n in before if self.pieces[n].kind != "SEMICOLON")
+        return self.offsets[n] + len(self.pieces[n].text)
+
+    def comments_above(self, at: int) -> int:
+        """Where the comments begin that stand on the lines right above one, else where it does."""
+        n = self.number(at)
+        while [piece.kind for piece in self.pieces[max(n - 2, 0) : n]] == ["COMMENT", "NEWLINE"]:
+            if not self.is_first(self.offsets[n - 2]):
+                break
+            n -= 2
+        return self.offsets[n]
 
     def opening(self, close: int) -> int:
         """Where the contents of braces begin that hold nothing but comments."""
-        before = range(bisect_left(self.offsets, close) - 1, -1, -1)
+        before = range(self.number(close) - 1, -1, -1)
         return next(self.offsets[n] + 1 for n in before if self.pieces[n].kind == "LBRACE")
 
     def comments(self, start: int, stop: int, after: str) -> str:
         """The comments in a part, each with the line that comes after it."""
-        found = self.pieces[bisect_left(self.offsets, start) : bisect_left(self.offsets, stop)]
+        found = self.pieces[self.number(start) : self.number(stop)]
         return "".join(piece.text.rstrip() + after for piece in found if piece.kind == "COMMENT")
 
     def edited(self, edits: Sequence[Edit], start: int = 0, stop: int | None = None) -> str:
@@ -413,8 +433,7 @@ class Page:
 
     def _gaps(self, line: int) -> Iterator[tuple[int, int, bool]]:
         """The gaps of two spaces or more in a line, and whether a comment follows."""
-        first = bisect_left(self.offsets, line)
-        for n in range(first, len(self.pieces) - 1):
+        for n in range(self.number(line), len(self.pieces) - 1):
             after = self.pieces[n + 1]
             if after.kind in ("NEWLINE", "$END") or after.line != self.pieces[n].line:
                 return

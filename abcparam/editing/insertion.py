@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from abcparam.algebra.record import replace
 from abcparam.diagnostics.source import Source
+from abcparam.editing.exponents import Edit, Page
 from abcparam.language import syntax
 from abcparam.language.parser import parse
 
@@ -16,15 +17,12 @@ def inserted(source: Source, lines: Sequence[str]) -> Source:
     """The source with these lines, and an empty one, before the first declaration that is no dim,
     hyper or the like, and the comments above it.
     """
-    before = _line_before(source) - 1
-    old = source.text.split("\n")
-    return replace(source, text="\n".join([*old[:before], *lines, "", *old[before:]]))
-
-
-def _line_before(source: Source) -> int:
-    """The line of the first declaration that is no dim, hyper or the like, with its comments."""
+    page = Page(source.text)
     first = next(d for d in parse(source).declarations if not isinstance(d, HEADS))
-    line, lines = first.span.line, source.text.split("\n")
-    while line > 1 and lines[line - 2].lstrip().startswith("#"):
-        line -= 1
-    return line
+    start = stop = page.start(first)
+    text = "".join(line + page.newline for line in [*lines, ""])
+    if page.is_first(start):
+        start = stop = page.line_start(page.comments_above(start))
+    else:
+        start, text = page.end_before(start), page.newline + text
+    return replace(source, text=page.edited([Edit(start, stop, text)]))

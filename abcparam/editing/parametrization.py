@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from abcparam.algebra.record import replace
 from abcparam.diagnostics.source import Source
-
-BRACES = r"\{(?:[^{}]|\{[^{}]*\})*\}"
-PARAMETRIZATION = re.compile(rf"^parametrization\b[^{{\n]*({BRACES})?", re.MULTILINE)
+from abcparam.editing.exponents import Edit, Page, parametrization_of
+from abcparam.language.parser import parse
 
 
 class Unwritten(ValueError):
@@ -17,9 +14,11 @@ class Unwritten(ValueError):
 
 def in_form(source: Source, form: str) -> Source:
     """The spec with `parametrization FORM` in place of its own; what its tensors say for themselves
-    stays. Raises `Unwritten`.
+    stays. Raises `Unwritten`, and `SpecError` where the spec cannot be parsed.
     """
-    text, count = PARAMETRIZATION.subn(f"parametrization {form}", source.text, count=1)
-    if not count:
+    declared = parametrization_of(parse(source))
+    if declared is None:
         raise Unwritten("--against needs a spec with a `parametrization` to replace")
-    return replace(source, text=text, file=form)
+    page = Page(source.text)
+    edit = Edit(page.start(declared), page.stop(declared), f"parametrization {form}")
+    return replace(source, text=page.edited([edit]), file=form)

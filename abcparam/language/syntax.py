@@ -99,19 +99,34 @@ class Setting(Node):
 
 def names_in(written: Expression) -> Iterator[str]:
     """The names in an amount, in order."""
+    return (part.id for part in parts_of(written) if isinstance(part, Name))
+
+
+def parts_of(written: Expression) -> Iterator[Expression]:
+    """The expression and all that it is made of, in order."""
+    yield written
     match written:
-        case Name(id=name):
-            yield name
+        case Attribute(value=value):
+            inner: tuple[Expression, ...] = (value,)
+        case Index(value=value, index=index):
+            inner = (value, index)
         case Negative(operand=operand):
-            yield from names_in(operand)
+            inner = (operand,)
         case Binary(left=left, right=right):
-            yield from names_in(left)
-            yield from names_in(right)
+            inner = (left, right)
         case Call(arguments=arguments):
-            for argument in arguments:
-                yield from names_in(argument.value)
+            inner = tuple(argument.value for argument in arguments)
+        case Tuple(items=items):
+            inner = items
         case _:
-            pass
+            inner = ()
+    for part in inner:
+        yield from parts_of(part)
+
+
+def is_open(written: Expression) -> bool:
+    """Whether there is a `?` in it."""
+    return any(isinstance(part, Unknown) for part in parts_of(written))
 
 
 # Statements of a body

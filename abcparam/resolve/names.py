@@ -297,21 +297,14 @@ class _Names:
         power, below = value.left, value.right
         if not isinstance(power, syntax.Binary) or (value.op, power.op) != ("/", "^"):
             return
-        above, between = _whole(power.right), self._text(power.span, below.span)
-        if above is None or _whole(below) is None or ")" in between:
-            return
+        above = _whole(power.right)
+        if above is None or _whole(below) is None or power.span.end != power.right.span.end:
+            return  # no numbers, or parentheses around the power
         if (above / (_whole(below) or 1)).denominator != 1:
             base, text = written(power.left), written(value).replace(" / ", "/")
             fields = {"text": text, "reading": f"({written(power)}) / {written(below)}"}
             meant = f"{base}^({written(power.right)}/{written(below)})"
             self.report(rules_of_exponents.PowerThenQuotient, value.span, meant=meant, **fields)
-
-    def _text(self, before: Span, after: Span) -> str:
-        """The text between two places of a line."""
-        lines = self.collector.source.lines
-        if before.end_line != after.line or after.line > len(lines):
-            return ""
-        return lines[after.line - 1][before.end_column - 1 : after.column - 1]
 
     def _attribute(self, value: syntax.Attribute, scope: Scope) -> None:
         if not isinstance(value.value, syntax.Name) or value.name == "T":

@@ -80,7 +80,8 @@ def _named(
 ) -> RoleSettings:
     """A shipped or imported parametrization; its settings are placed at its name in the spec."""
     name, place = wanted.id, wanted.span
-    fitting = [p for p in (*imported, *_library()) if _fits(p, optimizer)]
+    library = chain.from_iterable(shipped().values())
+    fitting = [p for p in (*imported, *library) if fits(p, optimizer)]
     for offered in fitting:
         if offered.name and offered.name.id == name:
             return {r.role.id: by_key(_placed(r.settings, place)) for r in offered.roles}
@@ -92,7 +93,8 @@ def _named(
     return {role: {key: syntax.Setting(key, zero) for key in "abc"} for role in ROLES}
 
 
-def _fits(offered: syntax.Parametrization, optimizer: str) -> bool:
+def fits(offered: syntax.Parametrization, optimizer: str) -> bool:
+    """Whether it is for an optimizer; without `for`, for all."""
     return not offered.optimizers or optimizer in [o.id for o in offered.optimizers]
 
 
@@ -103,11 +105,11 @@ def _placed(settings: tuple[syntax.Setting, ...], place: Span) -> tuple[syntax.S
 
 
 @lru_cache(maxsize=1)
-def _library() -> tuple[syntax.Parametrization, ...]:
-    """Those that are shipped, read once."""
+def shipped() -> Mapping[str, list[syntax.Parametrization]]:
+    """Those that are shipped, by the path of their file; read once."""
     files = sorted(file for file in os.listdir(SHIPPED) if file.endswith(".param"))
-    read_ones = [read_parametrizations(os.path.join(SHIPPED, file)) for file in files]
-    return tuple(chain.from_iterable(read_ones))
+    paths = [os.path.join(SHIPPED, file) for file in files]
+    return {path: read_parametrizations(path) for path in paths}
 
 
 def read_parametrizations(path: str) -> list[syntax.Parametrization]:

@@ -7,19 +7,18 @@ weight decay and constants is its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import Polynomial, leading_growth
 from abcparam.algebra.record import Record
-from abcparam.diagnostics.source import Source
 from abcparam.language import syntax
-from abcparam.language.parser import parse
+from abcparam.language.parser import comments
 from abcparam.language.reader import read
 from abcparam.program.model import Program
 from abcparam.program.tensors import OWN, Tensor
-from abcparam.resolve.parametrizations import SHIPPED
+from abcparam.resolve.parametrizations import fits, shipped
 from abcparam.resolve.tensors import affine
 
 FIRST = "mup"  # what others are called where they are the same up to gauge
@@ -47,12 +46,12 @@ def identify(program: Program) -> Identity | None:
     if exponents is None:
         return None
     found = None
-    for name, citation, offered in _shipped({o.rule.form for o in program.optimizers}):
-        shifts = _fit(program, exponents, offered)
+    for path, offered in sorted(shipped().items(), key=lambda item: _name(item[0]) != FIRST):
+        shifts = _fit(program, exponents, _by_optimizer(program, offered))
         if shifts is not None and not any(shifts.values()):
             return None
         if shifts is not None and found is None:
-            found = Identity(name, citation, shifts)
+            found = Identity(_name(path), _citation(path), shifts)
     return found
 
 
@@ -126,33 +125,24 @@ def _total(
 # The shipped ones
 
 
-def _shipped(optimizers: set[str]) -> Iterator[tuple[str, str, dict[str, Roles]]]:
-    """Name, citation, and what is offered for these optimizers. Other blocks of a file are not even
-    parsed: this is part of every `check`.
-    """
-    names = [file.removesuffix(".param") for file in os.listdir(SHIPPED) if file.endswith(".param")]
-    for name in sorted(names, key=lambda name: (name != FIRST, name)):
-        source = read(os.path.join(SHIPPED, f"{name}.param"))
-        head, *blocks = source.text.split(f"\nparametrization {name}")
-        offered: dict[str, Roles] = {}
-        for block in blocks:
-            served = _served(block, optimizers)
-            if served:
-                roles = _roles(f"parametrization {name}{block}")
-                offered |= dict.fromkeys(served, roles)
-        yield name, head.partition("\n")[0].removeprefix("# "), offered
+def _name(path: str) -> str:
+    return os.path.basename(path).removesuffix(".param")
 
 
-def _served(block: str, optimizers: set[str]) -> set[str]:
-    """The optimizers that a block is for; without `for`, all."""
-    words = block.partition("{")[0].replace(",", " ").split()
-    return optimizers & set(words) if words else optimizers
+def _citation(path: str) -> str:
+    """Where a parametrization is published: the first comment of its file."""
+    return comments(read(path))[0].text.removeprefix("# ")
 
 
-def _roles(block: str) -> Roles:
-    (declared,) = parse(Source(block)).declarations
-    assert isinstance(declared, syntax.Parametrization)
-    return {role.role.id: dict(_numbers(role.settings)) for role in declared.roles}
+def _by_optimizer(program: Program, offered: Iterable[syntax.Parametrization]) -> dict[str, Roles]:
+    """What is offered for each optimizer of a program, as exponents by role."""
+    optimizers = {optimizer.rule.form for optimizer in program.optimizers}
+    found: dict[str, Roles] = {}
+    for declared in offered:
+        if served := [form for form in optimizers if fits(declared, form)]:
+            roles = {role.role.id: dict(_numbers(role.settings)) for role in declared.roles}
+            found |= dict.fromkeys(served, roles)
+    return found
 
 
 def _numbers(settings: tuple[syntax.Setting, ...]) -> Iterator[tuple[str, Fraction]]:
