@@ -2,24 +2,106 @@
 
 report = abcparam.check(pathlib.Path("gpt.param"))     # the verdict and every law
 code = abcparam.compile(pathlib.Path("gpt.param"))     # a PyTorch module
+
+Every function takes a spec as its text, a `str`, or as its file, a `pathlib.Path`. What they give
+is frozen; `to_dict()` is the JSON of the command of the same name.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from abcparam.coord_check.api import coord_check
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
-from abcparam.pipeline import check, compile, derive, diff, interpolate, solve
-from abcparam.tuning.api import sweep, transfer
-from abcparam.verdict.report import Report
+from abcparam.diagnostics.explain import explain
+from abcparam.pipeline import (
+    check,
+    compile,
+    derive,
+    diff,
+    fix,
+    format,
+    interpolate,
+    map,
+    new,
+    solutions,
+    solve,
+)
+from abcparam.tuning.api import plan_transfer, sweep, transfer
+from abcparam.verdict.fix import Change
+from abcparam.verdict.report import FixResult, Report
+
+if TYPE_CHECKING:
+    from abcparam.comparison.difference import Difference, Differences
+    from abcparam.comparison.family import Family
+    from abcparam.comparison.plane import Plane
+    from abcparam.coord_check.check import CoordCheckResult
+    from abcparam.coord_check.measure.runs import CheckOptions
+    from abcparam.symbolic.derive.derived import Derived
+    from abcparam.symbolic.solve.complete import Completed
+    from abcparam.tuning.sweep import SweepResult
+    from abcparam.tuning.transfer import TransferPlan, TransferRequest, TransferResult
+    from abcparam.tuning.trials import SweepOptions
 
 __all__ = [
+    "Change",
+    "CheckOptions",
+    "Completed",
+    "CoordCheckResult",
+    "Derived",
     "Diagnostic",
+    "Difference",
+    "Differences",
+    "Family",
+    "FixResult",
+    "Plane",
     "Report",
     "SpecError",
+    "SweepOptions",
+    "SweepResult",
+    "TransferPlan",
+    "TransferRequest",
+    "TransferResult",
     "check",
     "compile",
+    "coord_check",
     "derive",
     "diff",
+    "explain",
+    "fix",
+    "format",
     "interpolate",
+    "map",
+    "new",
+    "plan_transfer",
+    "solutions",
     "solve",
     "sweep",
     "transfer",
 ]
 __version__ = "0.1.0"
+
+LATER = {  # results whose modules are imported when they are first asked for
+    "CheckOptions": "abcparam.coord_check.measure.runs",
+    "Completed": "abcparam.symbolic.solve.complete",
+    "CoordCheckResult": "abcparam.coord_check.check",
+    "Derived": "abcparam.symbolic.derive.derived",
+    "Difference": "abcparam.comparison.difference",
+    "Differences": "abcparam.comparison.difference",
+    "Family": "abcparam.comparison.family",
+    "Plane": "abcparam.comparison.plane",
+    "SweepOptions": "abcparam.tuning.trials",
+    "SweepResult": "abcparam.tuning.sweep",
+    "TransferPlan": "abcparam.tuning.transfer",
+    "TransferRequest": "abcparam.tuning.transfer",
+    "TransferResult": "abcparam.tuning.transfer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LATER:
+        raise AttributeError(f"module 'abcparam' has no attribute {name!r}")
+    return getattr(import_module(LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LATER})

@@ -6,40 +6,65 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from abcparam.algebra.record import replace
 from abcparam.diagnostics.source import Source
 from abcparam.language.reader import read
-from abcparam.program.binding import require_numbers
+from abcparam.program.binding import bind, require_numbers, settable
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import GAUGES, GOALS
 from abcparam.verdict.check import at_work, judged, load, report
-from abcparam.verdict.fix import Change, values_of
-from abcparam.verdict.report import Report
+from abcparam.verdict.fix import values_of
+from abcparam.verdict.report import FixResult, Report
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from abcparam.comparison.difference import Differences
     from abcparam.comparison.family import Family
+    from abcparam.comparison.plane import Plane
     from abcparam.symbolic.derive.derived import Derived
+    from abcparam.symbolic.solve.complete import Completed
+
+T = TypeVar("T")
+Values = Mapping[str, object]  # of dims, hypers and symbols: numbers, or texts such as "1/3"
+WINDOW = ("-1/2", "3/2")
+
+COUNTS = frozenset({"seeds", "steps", "batch", "together", "tokens"})
+MOST_POWER = 400  # of ten, in a value
 
 
-def check(source: str | Path | Source, **values: object) -> Report:
-    """Checks a spec. A `str` is its text, a `Path` a file. Raises `SpecError` if the spec is
-    invalid.
+def check(source: str | Path | Source, /, *, set: Values | None = None, **values: object) -> Report:
+    """Checks a spec: its laws, its verdict and the reasons, as `abcparam check` does.
+
+    `source` is a spec's text (`str`) or file (`Path`). `values` and `set` give dims, hypers and
+    symbols other values, exactly: `width=4096`, `set={"lr": "1e-3"}`; `set` is for names that
+    Python does not take as keywords. Exponents in the report are rationals by growth dim.
+
+    Raises `SpecError` if the spec is invalid or has no dim, hyper or symbol of a name that is
+    given, `ValueError` for a value that is no number, `TypeError` for a name that is given twice.
     """
-    return report(load(to_source(source), exact_values(values)))
+    return report(load(to_source(source), given(set, values)))
 
 
-def compile(source: str | Path | Source, gauge: str = "as-written", **overrides: object) -> str:
-    """The Python module that a spec emits. Overrides give dims, hypers and symbols other values.
+def compile(
+    source: str | Path | Source,
+    /,
+    gauge: str = "as-written",
+    *,
+    set: Values | None = None,
+    **values: object,
+) -> str:
+    """The text of the Python module that a spec emits, as `abcparam compile` writes it.
 
-    In another gauge (`plain`, `single-group`, `unit`) its training is the same, in other weights.
-    Raises `SpecError` where that cannot be.
+    Values, as for `check`, become the defaults of its `Config`. In another `gauge` (`plain`,
+    `single-group`, `unit`) its training is the same, in other weights.
+
+    Raises `SpecError` if the spec is invalid, exponents are unknown or symbols, or there is no such
+    gauge of it; `ValueError` for a gauge of another name; and as `check` does.
     """
-    program = load(to_source(source), exact_values(overrides))
+    program = load(to_source(source), given(set, values))
     return emit_program(judged(gauged(program, gauge)))
 
 
@@ -60,56 +85,119 @@ def gauged(program: Program, gauge: str) -> Program:
     return found
 
 
-@at_work()
-def fixed(program: Program) -> tuple[str, tuple[Change, ...]] | str:
-    """The text of a spec with the smallest change that makes it maximal-update, checked again; or
-    why there is none.
+def fix(
+    source: str | Path | Source, /, *, set: Values | None = None, **values: object
+) -> FixResult:
+    """The spec with the smallest change of exponents that makes it maximal-update written into its
+    text, as `abcparam check --fix` does; no file is written. Comments and layout stay.
+
+    Where nothing is changed, because the spec is maximal-update already or no change was found or
+    could be written, `changes` are empty and `reason` says why. Values are as for `check`; they are
+    not written into the text. Raises as `check` does.
     """
+    return fixed(to_source(source), given(set, values))
+
+
+@at_work()
+def fixed(source: Source, values: Mapping[str, Fraction]) -> FixResult:
+    """The spec with the smallest change that makes it maximal-update, checked again."""
     from abcparam.editing.exponents import Unwritable, edited
 
+    program = load(source, values)
     found = report(program)
     if found.verdict == "maximal-update":
-        return "maximal-update already, nothing to fix"
+        return FixResult(source.text, (), found, "maximal-update already, nothing to fix")
     if not found.fix:
-        return "no change of exponents was found that makes it maximal-update"
+        reason = "no change of exponents was found that makes it maximal-update"
+        return FixResult(source.text, (), found, reason)
     try:
         text = edited(program, values_of(found.fix))
     except Unwritable as error:
-        return f"the change cannot be written: {error}"
-    again = judged(load(replace(program.source, text=text)))
+        return FixResult(source.text, (), found, f"the change cannot be written: {error}")
+    again = report(load(replace(source, text=text), values))
     if again.verdict != "maximal-update":
         raise RuntimeError("the fixed spec was not judged maximal-update")
-    return text, found.fix
+    return FixResult(text, found.fix, again)
+
+
+def format(source: str | Path | Source, /) -> str:
+    """The spec's text in canonical form, as `abcparam fmt` writes it; every comment is kept. Raises
+    `SpecError` where it cannot be parsed.
+    """
+    from abcparam.language.formatter import format_source
+
+    return format_source(to_source(source))
+
+
+def new(example: str = "gpt", /) -> str:
+    """The text of an example to start from, as `abcparam new` copies it: `gpt`, `llama`, `mlp`, …
+    Raises `ValueError`, which lists them, where there is none of the name.
+    """
+    from abcparam.storage.resources import names, read_resource
+
+    examples = names("examples", ".param")
+    if example not in examples:
+        raise ValueError(f"no example is called {example!r}; they are: {', '.join(examples)}")
+    return read_resource("examples", f"{example}.param")
 
 
 @at_work()
-def derive(source: str | Path | Source, all: bool = False, **values: object) -> Derived:
-    """The laws of a spec, symbolic where its exponents hold symbols or `?`; with `all`, every
-    exponent that is written is a symbol. Raises `SpecError` if the spec is invalid.
+def derive(
+    source: str | Path | Source,
+    /,
+    all: bool = False,
+    *,
+    set: Values | None = None,
+    **values: object,
+) -> Derived:
+    """The laws of a spec, symbolic where its exponents hold symbols or `?`, as `abcparam derive`
+    prints them; with `all`, every exponent that is written is a symbol. Values are as for `check`.
+
+    Raises `SpecError` if the spec is invalid or a law could not be proved, and as `check` does.
     """
     from abcparam.symbolic.derive.derive import derive as laws_in_symbols
 
-    return laws_in_symbols(load(to_source(source), exact_values(values)), all)
+    return laws_in_symbols(load(to_source(source), given(set, values)), all)
+
+
+def solve(
+    source: str | Path | Source,
+    /,
+    goal: str = "maximal-update",
+    gauge: str = "mup",
+    *,
+    set: Values | None = None,
+    **values: object,
+) -> str:
+    """The text of the spec with every `?` filled so that it is `goal` (`maximal-update`, `kernel`
+    or `stable`), as `abcparam solve` prints it.
+
+    `gauge` chooses among equal solutions: `mup`, or values to give where that is possible, such as
+    `"c=0"` or `"b=1/2 a=0"`. Values are as for `check`. Raises `SpecError` if the spec is invalid,
+    or has no solution, `ValueError` for another goal or gauge, and as `check` does.
+    """
+    return solutions(source, goal, gauge, set=set, **values).text
 
 
 @at_work()
-def solve(
+def solutions(
     source: str | Path | Source,
+    /,
     goal: str = "maximal-update",
     gauge: str = "mup",
+    *,
+    set: Values | None = None,
     **values: object,
-) -> str:
-    """The spec with every `?` filled so that it is `goal` (maximal-update, kernel or stable).
-
-    `gauge` chooses among equal solutions: `mup`, or values to give where that is possible, such as
-    `"c=0"` or `"b=1/2 a=0"`. Raises `SpecError` if the spec is invalid, or has no solution.
+) -> Completed:
+    """As `solve`, with the whole family of solutions beside the `text` of one: their `region` and
+    `gauges`; `to_dict()` is the JSON of `abcparam solve`.
     """
     from abcparam.symbolic.solve.complete import complete, gauge_order
 
     order = gauge_order(gauge.split())
     if order is None or goal not in GOALS:
         raise ValueError(f"no goal {goal!r} in gauge {gauge!r}")
-    return complete(to_source(source), goal, order, exact_values(values)).text
+    return complete(to_source(source), goal, order, given(set, values))
 
 
 @at_work()
@@ -120,30 +208,83 @@ def compared(a: Program, b: Program) -> Differences:
     return compare(a, b)
 
 
-def diff(a: str | Path | Source, b: str | Path | Source) -> Differences:
-    """Whether two specs are the same parametrization: exactly, asymptotically, or not. Raises
-    `SpecError` if one is invalid, or has symbols on which the answer depends.
+def diff(
+    a: str | Path | Source,
+    b: str | Path | Source,
+    /,
+    *,
+    set: Values | None = None,
+    **values: object,
+) -> Differences:
+    """Whether two specs are the same parametrization, as `abcparam diff` says: `same` is `exactly`,
+    `asymptotically` or `no`. Each takes the values, as for `check`, that it has a name for.
+
+    Raises `SpecError` if one is invalid, neither has a name that is given a value, or there are
+    symbols on which the answer depends; and as `check` does.
     """
-    return compared(load(to_source(a)), load(to_source(b)))
+    return compared(*_both(a, b, given(set, values)))
 
 
 @at_work()
 def interpolate(
     a: str | Path | Source,
     b: str | Path | Source,
+    /,
     init: str | float | Fraction = "s",
     lr: str | float | Fraction = "t",
+    *,
+    set: Values | None = None,
+    **values: object,
 ) -> Family:
     """The family of parametrizations between two specs of the same model: initial scales are A's
     where `init` is 0 and B's where it is 1, learning rates where `lr` is. Each is the name of a
-    symbol, or a value. B is taken in A's gauge; whatever is no exponent is A's.
+    symbol, or a value. B is taken in A's gauge; whatever is no exponent is A's. Each spec takes the
+    values, as for `check`, that it has a name for.
 
-    Raises `SpecError` if a spec is invalid or the two are not the same model.
+    Raises `SpecError` if a spec is invalid or the two are not the same model, and as `check` does.
     """
     from abcparam.comparison.family import family
 
-    along = (x if isinstance(x, str) else Fraction(str(x)) for x in (init, lr))
-    return family(load(to_source(a)), load(to_source(b)), *along)
+    along = (x if isinstance(x, str) else exact(x) for x in (init, lr))
+    return family(*_both(a, b, given(set, values)), *along)
+
+
+@at_work()
+def map(
+    a: str | Path | Source,
+    b: str | Path | Source,
+    /,
+    init: str = "s",
+    lr: str = "t",
+    window: tuple[object, object] = WINDOW,
+    *,
+    output: str | Path | None = None,
+    set: Values | None = None,
+    **values: object,
+) -> Plane:
+    """The verdicts of the plane between two specs, as `abcparam map` draws them. `init` and `lr`
+    name its coordinates, `window` is the part from low to high, in both. Values are as for
+    `interpolate`. A picture is written to `output`, if given: `plane.svg`, `plane.png`, or both
+    where it has no ending; that needs matplotlib.
+
+    Raises `SpecError` as `interpolate` does and where there is no matplotlib, `ValueError` for an
+    empty window or one name for both coordinates.
+    """
+    from abcparam.comparison.family import family
+    from abcparam.comparison.plane import names_of, plane
+
+    low, high = (exact(x) for x in window)
+    if not low < high or init == lr:
+        raise ValueError("a map takes a window from low to high, and two coordinates")
+    programs = _both(a, b, given(set, values))
+    first, second = (program.source.file for program in programs)
+    found = plane(family(*programs, init, lr), names_of(first, second), (low, high))
+    if output is not None:
+        from abcparam.comparison.plane_figure import picture
+        from abcparam.presentation.figures import write_picture
+
+        write_picture(picture(found), str(output))
+    return found
 
 
 @at_work()
@@ -161,5 +302,67 @@ def to_source(source: str | Path | Source) -> Source:
     return Source(source) if isinstance(source, str) else read(source)
 
 
-def exact_values(values: Mapping[str, object]) -> dict[str, Fraction]:
-    return {name: Fraction(str(value)) for name, value in values.items()}
+def _both(
+    a: str | Path | Source, b: str | Path | Source, values: Mapping[str, Fraction]
+) -> tuple[Program, Program]:
+    """Two programs, each with the values of names that it has. Raises `SpecError` for a name that
+    neither has.
+    """
+    first, second = load(to_source(a)), load(to_source(b))
+    of_second = {name: value for name, value in values.items() if name in settable(second)}
+    known = settable(first)
+    of_first = {n: value for n, value in values.items() if n in known or n not in of_second}
+    return bind(first, of_first), bind(second, of_second)
+
+
+def given(set: Values | None, values: Values) -> dict[str, Fraction]:
+    """The values of a call, given in `set` and by keywords. Raises `TypeError` where `set` is no
+    mapping or a name is in both, `ValueError` where a value is no number.
+    """
+    mapping = {} if set is None else set
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"`set` takes names with values, set={{'width': 4096}}, not {set!r}")
+    if twice := [name for name in values if name in mapping]:
+        names = ", ".join(f"`{name}`" for name in twice)
+        raise TypeError(f"{names} is given twice, in `set` and outside of it")
+    return exact_values({**mapping, **values})
+
+
+def asked(kind: type[T], function: str, fields: Mapping[str, object]) -> T:
+    """Options of a function, from its keywords. Raises `TypeError` for one that it does not have,
+    `ValueError` for a count that is none.
+    """
+    known = list(kind.__match_args__)  # type: ignore[attr-defined]
+    if unknown := [name for name in fields if name not in known]:
+        text = f"`{function}` has no option `{unknown[0]}`: it has {', '.join(known)}"
+        raise TypeError(f"{text}; values of dims and hypers go into `set`")
+    for name in COUNTS & fields.keys():
+        value = fields[name]
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"`{name}` takes a positive whole number, not {value!r}")
+    return kind(**fields)
+
+
+def exact_values(values: Values) -> dict[str, Fraction]:
+    """Values as exact numbers, by name. Raises `ValueError`."""
+    found = {}
+    for name, value in values.items():
+        try:
+            found[str(name)] = exact(value)
+        except ValueError as error:
+            raise ValueError(f"`{name}`: {error}") from None
+    return found
+
+
+def exact(value: object) -> Fraction:
+    """A number as it is written: `0.1` is a tenth. Raises `ValueError`, also for one with a power
+    of ten that is out of all proportion.
+    """
+    text = str(value)
+    _, _, exponent = text.lower().partition("e")
+    try:
+        if exponent and abs(int(exponent)) > MOST_POWER:
+            raise ValueError
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{text!r} is not a number; write 4096, 1e-3 or 1/2") from None

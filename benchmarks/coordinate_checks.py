@@ -19,7 +19,7 @@ from torch import nn
 from abcparam.coord_check.check import coordinate_check
 from abcparam.coord_check.measure.batch import batch_of, loss_of
 from abcparam.coord_check.measure.measuring import Probe, in_double
-from abcparam.coord_check.measure.runs import Wish
+from abcparam.coord_check.measure.runs import CheckOptions
 from abcparam.coord_check.plan import shrunk
 from abcparam.data.batch import tuple_of
 from abcparam.language.reader import read
@@ -70,7 +70,7 @@ def versus(
 
 
 def checked() -> object:
-    return coordinate_check(example(), Wish(widths=WIDTHS, seeds=SEEDS, steps=STEPS))
+    return coordinate_check(example(), CheckOptions(widths=WIDTHS, seeds=SEEDS, steps=STEPS))
 
 
 def trained() -> None:

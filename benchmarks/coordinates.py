@@ -28,9 +28,9 @@ from typing import Any
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import replace
-from abcparam.coord_check.check import Checked, coordinate_check
+from abcparam.coord_check.check import CoordCheckResult, coordinate_check
 from abcparam.coord_check.judging import AGREES, CROSSOVER, DISAGREES, TOLERANCE, Row
-from abcparam.coord_check.measure.runs import Wish
+from abcparam.coord_check.measure.runs import CheckOptions
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import emit_program
 from abcparam.program.model import Program
@@ -99,10 +99,12 @@ def sabotage_specs(mlp: int, transformer: int) -> list[tuple[str, str]]:
     return [*mlps(mlp, True), *transformers(transformer, True)]
 
 
-def wish(name: str, first: int) -> Wish:
+def options_of(name: str, first: int) -> CheckOptions:
     """Four widths for MLPs, three for transformers, which cost more."""
     count = 4 if name.startswith("mlp") else 3
-    return Wish(widths=tuple(64 * 2**k for k in range(count)), seeds=2, steps=3, first=first)
+    return CheckOptions(
+        widths=tuple(64 * 2**k for k in range(count)), seeds=2, steps=3, first=first
+    )
 
 
 def sabotage(program: Program, draw: random.Random) -> tuple[Program, str]:
@@ -123,10 +125,10 @@ def sabotaged(name: str, text: str, index: int) -> Result:
     """What is found of the sound code, and of a sabotaged one."""
     draw = random.Random(index)
     program = load(Source(text))
-    sound = coordinate_check(program, wish(name, 100 * index))
+    sound = coordinate_check(program, options_of(name, 100 * index))
     broken, what = sabotage(sound.report.program, draw)
     code = emit_program(judged(broken))
-    caught = coordinate_check(program, wish(name, 100 * index), code=code)
+    caught = coordinate_check(program, options_of(name, 100 * index), code=code)
     return {
         "verdict": sound.report.verdict,
         "false alarm": alarms(sound),
@@ -135,7 +137,7 @@ def sabotaged(name: str, text: str, index: int) -> Result:
     }
 
 
-def alarms(checked: Checked) -> list[str]:
+def alarms(checked: CoordCheckResult) -> list[str]:
     rows = checked.verdict.of(DISAGREES)
     return [
         f"{row.name} {row.quantity}: {row.law}, measured "
@@ -174,10 +176,10 @@ def random_specs(mlp: int, transformer: int) -> list[tuple[str, str]]:
 def measured(name: str, text: str, index: int) -> Result:
     """How far everything that is measured is from its exponent."""
     if name.startswith("mlp"):
-        asked = Wish(seeds=5, tokens=8)
+        asked = CheckOptions(seeds=5, tokens=8)
         text = slower(text, 2)
     else:
-        asked = Wish(seeds=4, tokens=16)
+        asked = CheckOptions(seeds=4, tokens=16)
         text = slower(text, 4)
     first = 500_000 + 100 * index
     asked = replace(asked, widths=(128, 256, 512, 1024), steps=3, first=first)

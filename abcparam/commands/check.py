@@ -57,15 +57,13 @@ def _fix_one(file: str, values: Mapping[str, Fraction]) -> None:
     if file == "-":
         raise Usage("--fix needs files to write to")
     try:
-        found = fixed(load(read(file), values))
+        found = fixed(read(file), values)
     except SpecError:
         return  # the check that follows says why
-    if isinstance(found, str):
-        print(f"{file}: {found}", file=sys.stderr)
-        return
-    text, changes = found
-    write_atomically(file, text)
-    print(f"{file}: {', '.join(map(str, changes))}", file=sys.stderr)
+    if found.changes:
+        write_atomically(file, found.text)
+    said = found.reason or ", ".join(map(str, found.changes))
+    print(f"{file}: {said}", file=sys.stderr)
 
 
 Result = Report | tuple[SpecError, dict[str, Any]]

@@ -18,12 +18,10 @@ from abcparam.commands.shared import (
     values_of,
 )
 from abcparam.language.reader import read
-from abcparam.program.binding import require_no_unknowns, require_numbers
-from abcparam.verdict.check import load
 
 if TYPE_CHECKING:
-    from abcparam.coord_check.check import Checked
-    from abcparam.coord_check.measure.runs import Wish
+    from abcparam.coord_check.check import CoordCheckResult
+    from abcparam.coord_check.measure.runs import CheckOptions
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
@@ -49,31 +47,28 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measured slopes beside derived exponents; 0 agree, 1 not, 2 invalid."""
-    from abcparam.coord_check.check import coordinate_check
+    from abcparam.coord_check.api import checked as check_of
     from abcparam.coord_check.plan import NoWidths
 
-    wish = _wish(options)
-    program = load(read(options.file), values_of(options))
-    require_no_unknowns(program)
-    require_numbers(program)
+    asked = _asked(options)
     try:
-        checked = coordinate_check(program, wish, _progress)
+        checked = check_of(read(options.file), values_of(options), asked, _progress)
     except NoWidths as error:
         raise Usage(str(error)) from None
     except OSError as error:
-        raise Usage(f"cannot keep runs in {wish.folder} ({error.strerror}); see --fresh") from None
+        raise Usage(f"cannot keep runs in {asked.folder} ({error.strerror}); see --fresh") from None
     _print(checked, options.format)
     if options.plot or options.html:
-        _draw(checked, wish, options)
+        _draw(checked, asked, options)
     return 0 if checked.agree else 1
 
 
-def _wish(options: argparse.Namespace) -> Wish:
+def _asked(options: argparse.Namespace) -> CheckOptions:
     """What the command line asks for."""
     from pathlib import Path
 
     from abcparam.coord_check.measure.handwritten import handwritten
-    from abcparam.coord_check.measure.runs import Wish
+    from abcparam.coord_check.measure.runs import CheckOptions
     from abcparam.storage.run_cache import default_folder
 
     if options.against and not (options.plot or options.html):
@@ -83,7 +78,7 @@ def _wish(options: argparse.Namespace) -> Wish:
     if options.seeds < 1 or options.steps < 1:
         raise Usage("--seeds and --steps take positive whole numbers")
     folder = Path(options.resume) if options.resume else default_folder("coordinates")
-    return Wish(
+    return CheckOptions(
         widths=_widths(options.widths),
         budget=_seconds(options.budget),
         seeds=options.seeds,
@@ -98,7 +93,7 @@ def _wish(options: argparse.Namespace) -> Wish:
     )
 
 
-def _draw(checked: Checked, wish: Wish, options: argparse.Namespace) -> None:
+def _draw(checked: CoordCheckResult, asked: CheckOptions, options: argparse.Namespace) -> None:
     """Figures, a page; beside those of the same spec in another parametrization if one is given."""
     from pathlib import Path
 
@@ -112,7 +107,7 @@ def _draw(checked: Checked, wish: Wish, options: argparse.Namespace) -> None:
     if options.against:
         source = checked.report.program.source
         try:
-            found.append(against(source, options.against, values_of(options), wish, _progress))
+            found.append(against(source, options.against, values_of(options), asked, _progress))
         except Unwritten as error:
             raise Usage(str(error)) from None
     if options.plot:
@@ -123,7 +118,7 @@ def _draw(checked: Checked, wish: Wish, options: argparse.Namespace) -> None:
         print(f"page -> {options.html}", file=sys.stderr)
 
 
-def _print(checked: Checked, format: str) -> None:
+def _print(checked: CoordCheckResult, format: str) -> None:
     from abcparam.coord_check.output.text import render_check, render_csv
 
     if format == "json":
@@ -135,8 +130,8 @@ def _print(checked: Checked, format: str) -> None:
     else:
         print(render_check(checked, coloured(sys.stdout)))
     if format != "text":
-        for said in checked.said:
-            print(f"abcparam coord-check: {said}", file=sys.stderr)
+        for note in checked.notes:
+            print(f"abcparam coord-check: {note}", file=sys.stderr)
 
 
 def _widths(text: str | None) -> tuple[int, ...]:

@@ -30,7 +30,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 @at_work()
 def run(options: argparse.Namespace) -> int:
     """The laws of a spec, in its symbols; 0 derived, 2 invalid."""
-    found = derive(read(options.file), options.all, **values_of(options))
+    found = derive(read(options.file), options.all, set=values_of(options))
     if options.format == "json":
         import json
 

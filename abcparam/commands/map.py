@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 from abcparam.commands.shared import (
@@ -43,7 +42,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """The verdicts of the plane between two specs; 0 mapped, 2 invalid."""
     from abcparam.comparison.family import family
-    from abcparam.comparison.plane import plane
+    from abcparam.comparison.plane import names_of, plane
     from abcparam.comparison.plane_text import render_plane
 
     low, high = (number(value) for value in options.window)
@@ -65,12 +64,6 @@ def run(options: argparse.Namespace) -> int:
         for path in write_picture(picture(found), options.output or "-".join(names)):
             print(f"{found.family.program.name} -> {path}", file=sys.stderr)
     return 0
-
-
-def names_of(a: str, b: str) -> tuple[str, str]:
-    """What two specs are called: by their files, if those have different names."""
-    first, second = (os.path.splitext(os.path.basename(file))[0] for file in (a, b))
-    return (first, second) if first != second else ("A", "B")
 
 
 COMMAND = Command("map", "the verdicts of the plane between two specs", _arguments, run)

@@ -25,16 +25,17 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """A copy of an example, to be changed; nothing is overwritten."""
+    from abcparam.pipeline import new as example
     from abcparam.storage.resources import names, read_resource
 
-    examples = names("examples", ".param")
     if options.example == "all":
-        for name in examples:
+        for name in names("examples", ".param"):
             print(f"{name:22}{_title(Source(read_resource('examples', f'{name}.param')))}")
         return 0
-    if options.example not in examples:
-        raise Usage(f"no example is called {options.example!r}; they are: {', '.join(examples)}")
-    text = read_resource("examples", f"{options.example}.param")
+    try:
+        text = example(options.example)
+    except ValueError as error:
+        raise Usage(str(error)) from None
     if options.output == "-":
         print(text, end="")
     else:

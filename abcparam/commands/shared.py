@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from abcparam.diagnostics.diagnostic import Diagnostic, render
 from abcparam.diagnostics.source import Source
+from abcparam.pipeline import exact
 
 if TYPE_CHECKING:
     from abcparam.data.batch import Data
@@ -48,13 +49,10 @@ def named_values(texts: Iterable[str], option: str) -> dict[str, Fraction]:
 
 
 def number(text: str) -> Fraction:
-    _digits, _, exponent = text.lower().partition("e")
     try:
-        if exponent and abs(int(exponent)) > 400:
-            raise ValueError
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise Usage(f"{text!r} is not a number; write 4096, 1e-3 or 1/2") from None
+        return exact(text)
+    except ValueError as error:
+        raise Usage(str(error)) from None
 
 
 def set_argument(command: argparse.ArgumentParser) -> None:

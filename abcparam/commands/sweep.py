@@ -10,12 +10,12 @@ from abcparam.commands.shared import (
     Command,
     values_of,
 )
-from abcparam.commands.training_options import keeping, progress, shared_arguments, wish_of
+from abcparam.commands.training_options import keeping, options_of, progress, shared_arguments
 from abcparam.language.reader import read
 from abcparam.tuning.workers.ranks import rank
 
 if TYPE_CHECKING:
-    from abcparam.tuning.sweep import Swept
+    from abcparam.tuning.sweep import SweepResult
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
@@ -38,9 +38,9 @@ def run(options: argparse.Namespace) -> int:
     """Trains every combination; 0 done, 2 invalid."""
     from abcparam.tuning.sweep import sweep_source
 
-    wish = wish_of(options, options.trials)
-    with keeping(wish):
-        swept = sweep_source(read(options.file), values_of(options), wish, progress)
+    asked = options_of(options, options.trials)
+    with keeping(asked):
+        swept = sweep_source(read(options.file), values_of(options), asked, progress)
     if rank():
         return 0
     _print(swept, options.format)
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print(swept: Swept, format: str) -> None:
+def _print(swept: SweepResult, format: str) -> None:
     from abcparam.tuning.output.text import render_csv, render_sweep
 
     if format == "json":
@@ -61,7 +61,7 @@ def _print(swept: Swept, format: str) -> None:
         print(render_sweep(swept))
 
 
-def _draw(swept: Swept, options: argparse.Namespace) -> None:
+def _draw(swept: SweepResult, options: argparse.Namespace) -> None:
     from pathlib import Path
 
     if options.plot:

@@ -20,7 +20,7 @@ from abcparam.tuning.schedules import CONSTANT, COURSES
 from abcparam.tuning.workers.ranks import own_device, rank, ranks
 
 if TYPE_CHECKING:
-    from abcparam.tuning.trials import Wish
+    from abcparam.tuning.trials import SweepOptions
 
 
 SCHEDULES = f"{', '.join(COURSES)}; :0.1 warms up over a tenth"
@@ -64,20 +64,20 @@ def shared_arguments(command: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def keeping(wish: Wish) -> Iterator[None]:
+def keeping(asked: SweepOptions) -> Iterator[None]:
     """A folder that finished runs cannot be kept in is a mistake of the command line."""
     try:
         yield
     except OSError as error:
-        raise Usage(f"cannot keep runs in {wish.folder} ({error.strerror}); see --fresh") from None
+        raise Usage(f"cannot keep runs in {asked.folder} ({error.strerror}); see --fresh") from None
 
 
-def wish_of(options: argparse.Namespace, trials: int) -> Wish:
+def options_of(options: argparse.Namespace, trials: int) -> SweepOptions:
     """What the command line asks for."""
     from pathlib import Path
 
     from abcparam.storage.run_cache import default_folder
-    from abcparam.tuning.trials import AS_WRITTEN, Wish
+    from abcparam.tuning.trials import AS_WRITTEN, SweepOptions
 
     counts = ("seeds", "steps", "batch", "together")
     if min(getattr(options, name) for name in counts) < 1 or trials < 0 or options.seed < 0:
@@ -85,7 +85,7 @@ def wish_of(options: argparse.Namespace, trials: int) -> Wish:
     _require_sense(options, trials)
     forms = (getattr(options, "parametrization", None) or AS_WRITTEN).split(",")
     folder = Path(options.resume) if options.resume else default_folder("sweeps")
-    return Wish(
+    return SweepOptions(
         over=tuple(options.over),
         forms=tuple(dict.fromkeys(form.strip() for form in forms)),
         trials=trials,

@@ -13,12 +13,12 @@ from abcparam.commands.shared import (
     named_values,
     values_of,
 )
-from abcparam.commands.training_options import keeping, progress, shared_arguments, wish_of
+from abcparam.commands.training_options import keeping, options_of, progress, shared_arguments
 from abcparam.language.reader import read
 from abcparam.tuning.workers.ranks import rank
 
 if TYPE_CHECKING:
-    from abcparam.tuning.transfer import Transferred
+    from abcparam.tuning.transfer import TransferResult
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
@@ -47,29 +47,29 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Tunes a proxy, writes its hyperparameters and the target with them; 0 done, 2 invalid."""
     from abcparam.tuning.output.text import cost_lines
-    from abcparam.tuning.transfer import Order, finish, prepare, proxy_values
+    from abcparam.tuning.transfer import TransferRequest, finish, prepare, proxy_values
     from abcparam.verdict.check import load
 
     if options.trials < 1:
         raise Usage("--trials takes a positive whole number")
-    wish = wish_of(options, options.trials)
+    asked = options_of(options, options.trials)
     source, target = read(options.file), values_of(options)
     proxy = proxy_values(load(source), target, named_values(options.proxy, "--proxy"))
-    steps, batch = options.target_steps or wish.steps, options.target_batch or wish.batch
-    order = Order(target, proxy, wish, steps, batch, options.anyway, options.results)
-    prepared = prepare(source, order)
-    for line in cost_lines(prepared) if not rank() else ():
+    steps, batch = options.target_steps or asked.steps, options.target_batch or asked.batch
+    request = TransferRequest(target, proxy, asked, steps, batch, options.anyway, options.results)
+    plan = prepare(source, request)
+    for line in cost_lines(plan) if not rank() else ():
         print(line, file=sys.stderr)
     if options.estimate:
         return 0
-    with keeping(wish):
-        found = finish(prepared, progress)
+    with keeping(asked):
+        found = finish(plan, progress)
     if not rank():
         _write(found, options)
     return 0
 
 
-def _write(found: Transferred, options: argparse.Namespace) -> None:
+def _write(found: TransferResult, options: argparse.Namespace) -> None:
     """hparams.json, the target's module, and a line about each."""
     import json
 
@@ -88,8 +88,8 @@ def _write(found: Transferred, options: argparse.Namespace) -> None:
     if found.schedule != options.schedule:
         print(f"schedule = {found.schedule}")
     print(f"loss {found.loss:.4f} of the proxy -> {options.hparams}")
-    program = found.prepared.report.program
-    print(f"{program.name}: {found.prepared.report.verdict} -> {output}")
+    program = found.plan.report.program
+    print(f"{program.name}: {found.plan.report.verdict} -> {output}")
 
 
 COMMAND = Command("transfer", "tune a small model, compile a large one with it", _arguments, run)

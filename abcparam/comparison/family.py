@@ -19,7 +19,7 @@ from abcparam.diagnostics.source import START
 from abcparam.editing.exponents import Exponents, Unwritable, edited, exponents
 from abcparam.editing.insertion import inserted
 from abcparam.language.parser import parse
-from abcparam.program.binding import require_numbers
+from abcparam.program.binding import bind, require_numbers
 from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor, with_exponent
 from abcparam.resolve.resolver import resolve
@@ -37,6 +37,7 @@ class Family(Record):
     on the symbols, and the region of each verdict.
 
     Initial scales are A's at `init` 0 and B's at 1, learning rates A's at `lr` 0 and B's at 1.
+    Values that A was given are in the report, and not in the text.
     """
 
     text: str
@@ -75,7 +76,8 @@ def between(a: Program, b: Program, init: Coordinate, lr: Coordinate) -> Program
     except Unwritable as error:
         raise _refused(a, b, str(error)) from None
     source = replace(source, text=text)
-    return resolve(parse(source), source)
+    found = replace(resolve(parse(source), source), dims=a.dims, hypers=a.hypers)
+    return bind(found, a.chosen)
 
 
 def family(a: Program, b: Program, init: Coordinate = "s", lr: Coordinate = "t") -> Family:

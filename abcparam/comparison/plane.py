@@ -6,6 +6,7 @@ cell, each piece of a line between cells and each crossing is judged with number
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import combinations, pairwise
@@ -83,6 +84,12 @@ def plane(
     ends = [Fraction(0), Fraction(1)]
     corners = [Part(judge((x, x)), ((x, x),)) for x in ends]
     return Plane(family, names, window, regions, cells, segments, points, (corners[0], corners[1]))
+
+
+def names_of(a: str, b: str) -> tuple[str, str]:
+    """What two specs are called: by their files, if those have different names."""
+    first, second = (os.path.splitext(os.path.basename(file))[0] for file in (a, b))
+    return (first, second) if first != second else ("A", "B")
 
 
 def _regions(family: Family) -> dict[str, Region]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from abcparam.coord_check.check import Checked, coordinate_check
-from abcparam.coord_check.measure.runs import Progress, Wish
+from abcparam.coord_check.check import CoordCheckResult, coordinate_check
+from abcparam.coord_check.measure.runs import CheckOptions, Progress
 from abcparam.diagnostics.source import Source
 from abcparam.editing.parametrization import in_form
 from abcparam.verdict.check import load
@@ -16,10 +16,10 @@ def against(
     source: Source,
     form: str,
     values: Mapping[str, Fraction],
-    wish: Wish,
+    options: CheckOptions,
     progress: Progress | None = None,
-) -> Checked:
+) -> CoordCheckResult:
     """The check of the spec with `parametrization FORM` in place of its own; what its tensors say
     for themselves stays. Raises `Unwritten`.
     """
-    return coordinate_check(load(in_form(source, form), values), wish, progress)
+    return coordinate_check(load(in_form(source, form), values), options, progress)

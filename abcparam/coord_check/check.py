@@ -9,7 +9,7 @@ from abcparam.algebra.record import Record, replace
 from abcparam.coord_check.affording import afforded
 from abcparam.coord_check.judging import UNRESOLVED, Verdict, judge
 from abcparam.coord_check.laws import Laws, laws_of
-from abcparam.coord_check.measure.runs import Progress, Runs, Wish, silent
+from abcparam.coord_check.measure.runs import CheckOptions, Progress, Runs, silent
 from abcparam.coord_check.plan import Plan, fixed, given_widths, positions, shrunk, varied
 from abcparam.pipeline import emit_program
 from abcparam.program.model import Program
@@ -17,14 +17,14 @@ from abcparam.verdict.check import at_work, judged
 from abcparam.verdict.report import Report
 
 
-class Checked(Record):
-    """What was found. `said`: what a reader has to know about how."""
+class CoordCheckResult(Record):
+    """What was found. `notes`: what a reader has to know about how."""
 
     report: Report
     plan: Plan
     laws: Laws
     verdict: Verdict
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
     vary: str = ""
 
     @property
@@ -53,46 +53,51 @@ class Checked(Record):
             "rows": [row.to_dict() for row in resolved if row.quantity != "gradient"],
             "gradients": [row.to_dict() for row in resolved if row.quantity == "gradient"],
             "unresolved": [row.to_dict() for row in self.verdict.of(UNRESOLVED)],
-            "notes": list(self.said),
+            "notes": list(self.notes),
         }
 
 
 def coordinate_check(
-    program: Program, wish: Wish, progress: Progress | None = None, code: str | None = None
-) -> Checked:
-    """Trains the emitted model, or `code` or `wish.module` in its place, and judges every slope."""
-    small, changed = shrunk(program, wish.given)
+    program: Program,
+    options: CheckOptions,
+    progress: Progress | None = None,
+    code: str | None = None,
+) -> CoordCheckResult:
+    """Trains the emitted model, or `code` or the module that is asked for in its place, and judges
+    every slope.
+    """
+    small, changed = shrunk(program, options.given)
     report = at_work()(judged)(small)
-    batch = max(2, wish.tokens // positions(small))
-    laws = laws_of(report, wish.steps, wish.vary)
-    wish = replace(wish, steps=max(1, laws.steps))
-    runs = Runs(report, wish, batch, emit_program(report) if code is None else code)
-    plan = _plan(small, wish, runs, batch * positions(small))
+    batch = max(2, options.tokens // positions(small))
+    laws = laws_of(report, options.steps, options.vary)
+    options = replace(options, steps=max(1, laws.steps))
+    runs = Runs(report, options, batch, emit_program(report) if code is None else code)
+    plan = _plan(small, options, runs, batch * positions(small))
     measured = runs.all(plan, progress or silent)
     verdict = judge(laws, measured)
-    said = (*_measurable(laws, verdict, wish), *_said(small, changed, laws, verdict, wish))
-    return Checked(report, plan, laws, verdict, said, wish.vary)
+    notes = (*_measurable(laws, verdict, options), *_notes(small, changed, laws, verdict, options))
+    return CoordCheckResult(report, plan, laws, verdict, notes, options.vary)
 
 
-def _plan(program: Program, wish: Wish, runs: Runs, tokens: int) -> Plan:
+def _plan(program: Program, options: CheckOptions, runs: Runs, tokens: int) -> Plan:
     """Widths that are given, or that were chosen before, or that the budget pays for."""
-    if wish.widths:
-        return given_widths(program, wish.widths, wish.vary)
-    chosen = (wish.budget, wish.seeds, wish.vary)
+    if options.widths:
+        return given_widths(program, options.widths, options.vary)
+    chosen = (options.budget, options.seeds, options.vary)
     widths = runs.store.widths(chosen)
     if widths is None:
-        steps = wish.seeds * (wish.steps + 1)
-        plan = afforded(program, wish.budget, steps, tokens, runs.seconds_a_step, wish.vary)
+        steps = options.seeds * (options.steps + 1)
+        plan = afforded(program, options.budget, steps, tokens, runs.seconds_a_step, options.vary)
         runs.store.choose(chosen, list(plan.dims))
         return plan
-    return given_widths(program, widths, wish.vary)
+    return given_widths(program, widths, options.vary)
 
 
-def _measurable(laws: Laws, verdict: Verdict, wish: Wish) -> Iterator[str]:
+def _measurable(laws: Laws, verdict: Verdict, options: CheckOptions) -> Iterator[str]:
     """Which laws could not be held against a module that was written by hand."""
-    if wish.module is None:
+    if options.module is None:
         return
-    yield f"measured is {wish.module.name} of {wish.module.path}, not the emitted model"
+    yield f"measured is {options.module.name} of {options.module.path}, not the emitted model"
     measured = {(row.name, row.quantity) for row in verdict.rows}
     if missing := [key for key in laws.rows if key not in measured]:
         names = ", ".join(dict.fromkeys(name for name, _ in missing))
@@ -102,16 +107,23 @@ def _measurable(laws: Laws, verdict: Verdict, wish: Wish) -> Iterator[str]:
         )
 
 
-def _said(
-    program: Program, changed: Mapping[str, int], laws: Laws, verdict: Verdict, wish: Wish
+def _notes(
+    program: Program,
+    changed: Mapping[str, int],
+    laws: Laws,
+    verdict: Verdict,
+    options: CheckOptions,
 ) -> Iterator[str]:
     if changed:
         sizes = ", ".join(f"{name} = {size}" for name, size in changed.items())
         yield f"finite dims made small: {sizes} (--set keeps what it sets)"
-    if others := fixed(program, wish.vary):
+    if others := fixed(program, options.vary):
         sizes = ", ".join(f"{name} = {size}" for name, size in others.items())
-        yield f"only {', '.join(d.name for d in varied(program, wish.vary))} is varied, at {sizes}"
-    batches = f"batches are of {wish.data.name}" if wish.data else "batches and targets are random"
+        names = ", ".join(d.name for d in varied(program, options.vary))
+        yield f"only {names} is varied, at {sizes}"
+    batches = (
+        f"batches are of {options.data.name}" if options.data else "batches and targets are random"
+    )
     yield f"dropout and weight decay are off; {batches}"
     yield from laws.left_out
     if unresolved := verdict.of(UNRESOLVED):

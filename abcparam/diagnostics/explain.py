@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-
 from abcparam.diagnostics import rules
 from abcparam.diagnostics.diagnostic import Rule
 from abcparam.discovery import modules_of
@@ -21,5 +19,18 @@ def story(code: str) -> str | None:
     rule = codes().get(code.upper())
     if rule is None:
         return None
+    from inspect import cleandoc
+
     message = rule.message.replace("{{", "{").replace("}}", "}")
-    return f"{rule.code} ({rule.severity}): {message}\n\n{inspect.cleandoc(rule.__doc__ or '')}"
+    return f"{rule.code} ({rule.severity}): {message}\n\n{cleandoc(rule.__doc__ or '')}"
+
+
+def explain(code: str, /) -> str:
+    """The story behind a diagnostic, as `abcparam explain CODE` prints it: `P0301 (error): …`, and
+    what it means. `code` is a diagnostic's `code`, in any case. Raises `ValueError` where none has
+    it.
+    """
+    text = story(code)
+    if text is None:
+        raise ValueError(f"no diagnostic has the code {code!r}")
+    return text

@@ -93,10 +93,15 @@ def _open(program: Program, tensor: Tensor, key: str, symbol: str) -> Diagnostic
     return rules.UnsolvedExponent.at(span, **fields)
 
 
+def settable(program: Program) -> list[str]:
+    """The names that can be given values: dims that are not derived, hypers, symbols."""
+    dims = [d.name for d in program.dims.values() if not d.derived]
+    return [*dims, *program.hypers, *program.symbols]
+
+
 def _refuse(program: Program, name: str, value: Fraction) -> Diagnostic | None:
     dim = program.dims.get(name)
-    known = [d.name for d in program.dims.values() if not d.derived]
-    known += [*program.hypers, *program.symbols]
+    known = settable(program)
     if name not in known:
         fields = {
             "name": name,

@@ -6,64 +6,135 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from abcparam.diagnostics.source import Source
-from abcparam.pipeline import exact_values, to_source
+from abcparam.pipeline import Values, asked, exact_values, given, to_source
 from abcparam.verdict.check import load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from abcparam.tuning.sweep import Swept
-    from abcparam.tuning.transfer import Transferred
-    from abcparam.tuning.trials import Wish
+    from abcparam.tuning.sweep import SweepResult
+    from abcparam.tuning.transfer import TransferPlan, TransferResult
+    from abcparam.tuning.trials import SweepOptions
 
 
 def sweep(
     source: str | Path | Source,
+    /,
     over: Iterable[str] = (),
     *,
     data: str | Callable[..., Any] | None = None,
-    set: Mapping[str, object] | None = None,
-    **wanted: Any,
-) -> Swept:
+    plot: str | Path | None = None,
+    html: str | Path | None = None,
+    set: Values | None = None,
+    **options: Any,
+) -> SweepResult:
     """Trains the emitted model over ranges of its hypers and sizes, as `abcparam sweep` does.
 
-    `over` is as on the command line, `data` a name or a function, `set` values of dims and hypers;
-    the rest is `abcparam.tuning.trials.Wish`: `trials` (drawn by `sampler`; 0: a grid), `seeds`,
-    `steps`, `batch`, `schedule`, `by`, `forms`, `folder`, `device`, `ray`, `data_parallel`. Raises
-    `SpecError`. Imports torch.
+    `over` has `NAME=VALUES` as on the command line: `lr=log:1e-4:1e-1`, `width=64,128` (default:
+    the ranges that the spec declares). `data` is a name or a function (default: a synthetic task),
+    `set` gives dims and hypers values. `plot` is a folder for figures and `html` a file for a page;
+    they need matplotlib. `options` are the fields of `abcparam.SweepOptions`: `trials` (drawn by
+    `sampler`; 0: a grid), `seeds`, `steps`, `batch` (examples a step), `schedule`, `by`, `forms`
+    (shipped parametrizations), `folder` (where finished runs are kept; default: nowhere), `device`,
+    `ray`, `data_parallel`, … Imports torch.
+
+    Losses are those of the spec, in nats for `cross_entropy`; inf where a trial diverged.
+
+    Raises `SpecError` if the spec or a range is invalid or the data do not fit, `TypeError` for an
+    option that is none, `ValueError` for a count or a value that is none.
     """
     from abcparam.tuning.sweep import sweep_source
 
-    return sweep_source(to_source(source), exact_values(set or {}), _wish(over, data, wanted))
+    wanted = _options("sweep", over, data, options)
+    found = sweep_source(to_source(source), given(set, {}), wanted)
+    if plot:
+        from pathlib import Path
+
+        from abcparam.tuning.output.plots import plot as write_figures
+
+        write_figures(found, Path(plot))
+    if html:
+        from abcparam.storage.atomic import write_atomically
+        from abcparam.tuning.output.page import page
+
+        write_atomically(str(html), page(found))
+    return found
 
 
 def transfer(
     source: str | Path | Source,
-    target: Mapping[str, object],
-    proxy: Mapping[str, object] | None = None,
+    /,
+    target: Values | None = None,
+    proxy: Values | None = None,
+    over: Iterable[str] = (),
+    **options: Any,
+) -> TransferResult:
+    """Tunes the spec at the sizes of `proxy` and compiles it with what was best at those of
+    `target`, as `abcparam transfer` does: the `hypers`, and the target's `code`. Arguments and
+    errors are those of `plan_transfer`; a `SpecError` also where every trial diverged. Imports
+    torch.
+    """
+    from abcparam.tuning.transfer import finish
+
+    return finish(plan_transfer(source, target, proxy, over, **options))
+
+
+def plan_transfer(
+    source: str | Path | Source,
+    /,
+    target: Values | None = None,
+    proxy: Values | None = None,
     over: Iterable[str] = (),
     *,
     data: str | Callable[..., Any] | None = None,
     anyway: bool = False,
-    **wanted: Any,
-) -> Transferred:
-    """Tunes the spec at the sizes of `proxy` (those of `target`, with growing dims at base) and
-    compiles it with what was best at those of `target`, as `abcparam transfer` does. The rest is
-    as for `sweep`, with 32 `trials` at random. Raises `SpecError`. Imports torch.
+    results: str | Path | None = None,
+    target_steps: int | None = None,
+    target_batch: int | None = None,
+    set: Values | None = None,
+    **options: Any,
+) -> TransferPlan:
+    """What a transfer would cost, and what does not transfer, as `abcparam transfer --estimate`
+    says: `costs` (floating-point operations, bytes) and `warnings`. Nothing is trained.
+
+    `target`, or `set`, has values of the large model, `proxy` those of the small one (default: the
+    target's, with growing dims at base). `results` is the JSON file of a sweep, in place of a
+    search. `target_steps` and `target_batch` say how long the target will be trained; `anyway`
+    lets a spec pass that is not maximal-update. The rest is as for `sweep`, with 32 `trials` at
+    random. Imports torch.
+
+    Raises `SpecError` also where the spec is not maximal-update, or a size is missing.
     """
-    from abcparam.tuning.transfer import Order, finish, prepare, proxy_values
+    from abcparam.tuning.transfer import TransferRequest, prepare, proxy_values
 
-    written, large = to_source(source), exact_values(target)
+    written, large = to_source(source), given(set, target or {})
     small = proxy_values(load(written), large, exact_values(proxy or {}))
-    wish = _wish(over, data, {"trials": 32, **wanted})
-    order = Order(large, small, wish, wish.steps, wish.batch, anyway)
-    return finish(prepare(written, order))
+    wanted = _options("transfer", over, data, {"trials": 32, **options})
+    request = TransferRequest(
+        large,
+        small,
+        wanted,
+        target_steps or wanted.steps,
+        target_batch or wanted.batch,
+        anyway,
+        str(results) if results is not None else None,
+    )
+    return prepare(written, request)
 
 
-def _wish(
-    over: Iterable[str], data: str | Callable[..., Any] | None, wanted: Mapping[str, Any]
-) -> Wish:
+def _options(
+    function: str,
+    over: Iterable[str],
+    data: str | Callable[..., Any] | None,
+    options: Mapping[str, Any],
+) -> SweepOptions:
+    from pathlib import Path
+
     from abcparam.data.named import data_named
-    from abcparam.tuning.trials import Wish
+    from abcparam.tuning.trials import SweepOptions
 
-    return Wish(over=tuple(over), data=data_named(data) if data else None, **wanted)
+    fields = {**options, "over": tuple(over), "data": data_named(data) if data else None}
+    for name in ("folder", "board"):
+        if isinstance(fields.get(name), str):
+            fields[name] = Path(fields[name])
+    return asked(SweepOptions, function, fields)

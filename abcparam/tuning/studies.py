@@ -21,7 +21,7 @@ from abcparam.diagnostics.rules.tuning import NoStore
 from abcparam.program.model import Program
 from abcparam.tuning.choices import OPTUNA
 from abcparam.tuning.space import Axis, Point, Value, is_tuned
-from abcparam.tuning.trials import Result, Trial, Wish, missing, sizes_of, trial_at
+from abcparam.tuning.trials import Result, SweepOptions, Trial, missing, sizes_of, trial_at
 from abcparam.tuning.workers.scheduler import WAIT, Work
 
 TOGETHER = 8  # points at most that are asked for before the last ones are told
@@ -29,15 +29,17 @@ BEAT, DEAD = 15.0, 600.0  # seconds: how often who is at a point on another mach
 AT, LOSSES = "at", "losses"  # what a study's trial remembers: who is at it, what became of it
 
 
-def searched(program: Program, axes: Sequence[Axis], wish: Wish, work: Work) -> list[Result]:
-    """The results of `wish.trials` points in each parametrization and at each size, every point
+def searched(
+    program: Program, axes: Sequence[Axis], options: SweepOptions, work: Work
+) -> list[Result]:
+    """The results of `options.trials` points in each parametrization and at each size, every point
     with every seed. Raises `SpecError` without Optuna, or without its database.
     """
     tuned = [axis for axis in axes if is_tuned(program, axis.name)]
     found: dict[Trial, Result] = {}
-    for form in wish.forms:
+    for form in options.forms:
         for size in sizes_of(program, axes):
-            cell = Cell(program, form, size, wish)
+            cell = Cell(program, form, size, options)
             search = Search(f"{work.shelves[form].name} {cell.name}", tuned, cell, work)
             found |= {result.trial: result for result in search.results()}
     return list(found.values())
@@ -49,18 +51,20 @@ class Cell(Record):
     program: Program
     form: str
     size: Point
-    wish: Wish
+    options: SweepOptions
 
     @property
     def name(self) -> str:
         size = " ".join(f"{name}={value}" for name, value in sorted(self.size.items()))
-        return f"{size} steps={self.wish.steps} batch={self.wish.batch} {self.wish.schedule}"
+        return (
+            f"{size} steps={self.options.steps} batch={self.options.batch} {self.options.schedule}"
+        )
 
     def trials(self, point: Point) -> list[Trial]:
         """A point with each seed."""
         made = {**self.size, **point}
-        seeds = range(self.wish.first, self.wish.first + self.wish.seeds)
-        return [trial_at(self.program, self.form, made, seed, self.wish) for seed in seeds]
+        seeds = range(self.options.first, self.options.first + self.options.seeds)
+        return [trial_at(self.program, self.form, made, seed, self.options) for seed in seeds]
 
 
 class Search:
@@ -68,18 +72,18 @@ class Search:
 
     def __init__(self, name: str, axes: Sequence[Axis], cell: Cell, work: Work) -> None:
         self.optuna = optuna_of()
-        self.axes, self.cell, self.wish, self.work = axes, cell, cell.wish, work
-        wish = self.wish
-        identity = (name, axes, wish.by, wish.sampler, wish.first, wish.seeds)
+        self.axes, self.cell, self.options, self.work = axes, cell, cell.options, work
+        options = self.options
+        identity = (name, axes, options.by, options.sampler, options.first, options.seeds)
         self.name = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
-        self.here = f"{socket.gethostname()} {wish.folder and wish.folder.resolve()}"
+        self.here = f"{socket.gethostname()} {options.folder and options.folder.resolve()}"
         self.beaten = time.time()
         with work.claims.alone():
             self.study = self._study()
 
     def _study(self) -> Any:
         """Raises `SpecError` where the database cannot be had."""
-        folder, url = self.wish.folder, self.wish.storage
+        folder, url = self.options.folder, self.options.storage
         if url is None and folder is not None:
             url = f"sqlite:///{folder / 'optuna.db'}"
         waiting = {"connect_args": {"timeout": 100}} if url and url.startswith("sqlite") else {}
@@ -99,7 +103,7 @@ class Search:
             else:
                 time.sleep(WAIT)
         complete = [t for t in self._known() if t.state.name == "COMPLETE"]
-        for told in complete[: self.wish.trials]:
+        for told in complete[: self.options.trials]:
             trials = self.cell.trials(self._point(told.params))
             found = self.work.found(trials)
             for trial, (losses, held_out) in zip(trials, told.user_attrs[LOSSES], strict=True):
@@ -114,15 +118,15 @@ class Search:
         with self.work.claims.alone():
             known = self._known()
             complete = sum(t.state.name == "COMPLETE" for t in known)
-            if complete >= self.wish.trials:
+            if complete >= self.options.trials:
                 return None
             running = [t for t in known if t.state.name == "RUNNING"]
             dead = [t for t in running if not self._lives(t)]
             for trial in dead:
                 self._again(trial)
-            left = self.wish.trials - complete - len(running) + len(dead)
+            left = self.options.trials - complete - len(running) + len(dead)
             self.study.sampler = self._sampler(len(known))
-            most = min(left, self.wish.abreast, ceil(TOGETHER / self.wish.sharers))
+            most = min(left, self.options.abreast, ceil(TOGETHER / self.options.sharers))
             return [self._ask() for _ in range(most)]
 
     def _lives(self, trial: Any) -> bool:
@@ -145,10 +149,14 @@ class Search:
 
     def _sampler(self, count: int) -> Any:
         """With other random numbers for other points, also when started again."""
-        seed = self.wish.first if self.wish.sampler == "qmc" else self.wish.first * 10**6 + count
+        seed = (
+            self.options.first
+            if self.options.sampler == "qmc"
+            else self.options.first * 10**6 + count
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", self.optuna.exceptions.ExperimentalWarning)
-            return getattr(self.optuna.samplers, OPTUNA[self.wish.sampler])(seed=seed)
+            return getattr(self.optuna.samplers, OPTUNA[self.options.sampler])(seed=seed)
 
     def _ask(self) -> Any:
         try:
@@ -172,7 +180,7 @@ class Search:
         for one in asked:
             mine = [found[trial] for trial in trials[one.number]]
             one.set_user_attr(LOSSES, [(result.losses, result.held_out) for result in mine])
-            self.study.tell(one, sum(result.score(self.wish.by) for result in mine) / len(mine))
+            self.study.tell(one, sum(result.score(self.options.by) for result in mine) / len(mine))
         with self.work.claims.alone():
             self.work.claims.release([self._claim(one.number) for one in asked])
 

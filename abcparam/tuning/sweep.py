@@ -15,7 +15,15 @@ from abcparam.program.fingerprint import mark_of
 from abcparam.program.model import Program
 from abcparam.tuning.choices import HELD_OUT, RANDOM
 from abcparam.tuning.space import SCHEDULE, Axis, Value, at_end, axes_of, is_tuned
-from abcparam.tuning.trials import Result, Trial, Wish, numbers, programs_of, split, trials_of
+from abcparam.tuning.trials import (
+    Result,
+    SweepOptions,
+    Trial,
+    numbers,
+    programs_of,
+    split,
+    trials_of,
+)
 from abcparam.tuning.workers.part import data_of
 from abcparam.tuning.workers.ranks import require_ranks, require_shares
 from abcparam.tuning.workers.scheduler import Progress, Work
@@ -65,14 +73,14 @@ class Best(Record):
         return self.losses.score
 
 
-class Swept(Record):
-    """What a sweep found. `said`: what a reader has to know about how."""
+class SweepResult(Record):
+    """What a sweep found. `notes`: what a reader has to know about how."""
 
     program: Program
     verdicts: Mapping[str, str]
     axes: tuple[Axis, ...]
     results: tuple[Result, ...]
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
     data: str
     by: str
     schedule: str  # of all, unless some were compared
@@ -147,7 +155,7 @@ class Swept(Record):
                 for best in self.best
             ],
             "trials": [result.to_dict(self.program) for result in self.results],
-            "notes": list(self.said),
+            "notes": list(self.notes),
         }
 
 
@@ -162,50 +170,57 @@ def _mean(results: Sequence[Result], by: str) -> Losses:
 def sweep_source(
     source: Source,
     values: Mapping[str, Fraction],
-    wish: Wish,
+    options: SweepOptions,
     progress: Progress | None = None,
-) -> Swept:
+) -> SweepResult:
     """Trains every trial that is not on disk yet. Raises `SpecError`."""
-    if wish.data_parallel:
-        require_ranks(wish.ray)
+    if options.data_parallel:
+        require_ranks(options.ray)
     program = load(source, values)
     require_no_unknowns(program)
     require_numbers(program)
-    axes = axes_of(program, wish.over)
-    trials = trials_of(program, axes, wish)
-    reports = programs_of(source, values, wish.forms)
-    if wish.data_parallel:
+    axes = axes_of(program, options.over)
+    trials = trials_of(program, axes, options)
+    reports = programs_of(source, values, options.forms)
+    if options.data_parallel:
         programs = [report.program for report in reports.values()]
         require_shares(programs, sorted({trial.batch for trial in trials}))
-    with closing(Work(program, reports, wish, progress)) as work:
-        results = tuple(work.on_all_ranks(lambda: _found(program, axes, trials, wish, work)))
+    with closing(Work(program, reports, options, progress)) as work:
+        results = tuple(work.on_all_ranks(lambda: _found(program, axes, trials, options, work)))
     verdicts = {form: report.verdict or "" for form, report in reports.items()}
-    data = data_of(wish).name
-    said = (*_said(results, data, wish), *(f"trained one by one: {why}" for why in work.alone))
-    return Swept(
-        program, verdicts, tuple(axes), results, said, data, by=wish.by, schedule=wish.schedule
+    data = data_of(options).name
+    notes = (*_notes(results, data, options), *(f"trained one by one: {why}" for why in work.alone))
+    return SweepResult(
+        program,
+        verdicts,
+        tuple(axes),
+        results,
+        notes,
+        data,
+        by=options.by,
+        schedule=options.schedule,
     )
 
 
 def _found(
-    program: Program, axes: list[Axis], trials: list[Trial], wish: Wish, work: Work
+    program: Program, axes: list[Axis], trials: list[Trial], options: SweepOptions, work: Work
 ) -> list[Result]:
-    if wish.sampler == RANDOM or not wish.trials:
+    if options.sampler == RANDOM or not options.trials:
         return work.results(trials)
     from abcparam.tuning.studies import searched
 
-    return searched(program, axes, wish, work)
+    return searched(program, axes, options, work)
 
 
-def _said(results: Sequence[Result], data: str, wish: Wish) -> Iterator[str]:
+def _notes(results: Sequence[Result], data: str, options: SweepOptions) -> Iterator[str]:
     schedules = dict.fromkeys(result.trial.schedule for result in results)
     one = f"a {next(iter(schedules))} schedule" if len(schedules) == 1 else "each by its schedule"
     yield f"trained on {data}, learning rates: {one}"
-    if wish.by == HELD_OUT:
+    if options.by == HELD_OUT:
         yield "the best by the loss on held-out data after the last step, over the seeds"
     else:
         yield "a loss is the mean of the last tenth of the steps, over the seeds"
     if diverged := sum(result.diverged for result in results):
         yield f"{diverged} of {len(results)} trials diverged"
-    if wish.seeds == 1:
+    if options.seeds == 1:
         yield "one seed: small differences between losses are noise"

@@ -19,8 +19,8 @@ from abcparam.program.fingerprint import mark_of
 from abcparam.program.model import Program
 from abcparam.tuning.choices import HELD_OUT
 from abcparam.tuning.space import axes_of
-from abcparam.tuning.sweep import Swept, sweep_source
-from abcparam.tuning.trials import Wish, in_json, require_sizes, trials_of
+from abcparam.tuning.sweep import SweepResult, sweep_source
+from abcparam.tuning.trials import SweepOptions, in_json, require_sizes, trials_of
 from abcparam.tuning.workers.part import data_of
 from abcparam.tuning.workers.scheduler import Progress
 from abcparam.verdict.check import explained, judged, load
@@ -33,12 +33,12 @@ Values = Mapping[str, Fraction]
 WARNED = ("P0602", "P0603", "P0604")  # warnings of a check: what depends on the width after all
 
 
-class Order(Record):
+class TransferRequest(Record):
     """What is to be transferred: `target` and `proxy` are sizes and other values of each."""
 
     target: Values
     proxy: Values
-    wish: Wish
+    options: SweepOptions
     steps: int  # of the target's training
     batch: int
     anyway: bool = False
@@ -63,30 +63,30 @@ class Costs(Record):
         return {"trial": trial, "trials": self.trials, "target": target, "share": self.share}
 
 
-class Prepared(Record):
+class TransferPlan(Record):
     """Judged and estimated, not yet tuned."""
 
     source: Source
-    order: Order
+    request: TransferRequest
     report: Report  # of the target
     costs: Costs
     warnings: tuple[str, ...]
 
 
-class Transferred(Record):
+class TransferResult(Record):
     """The hyperparameters that were found, and the target's code with them."""
 
-    prepared: Prepared
+    plan: TransferPlan
     hypers: Mapping[str, Fraction]
     schedule: str
     loss: float
-    swept: Swept | None
+    swept: SweepResult | None
     code: str
 
     def to_dict(self) -> dict[str, Any]:
         """What `hparams.json` holds."""
-        report = self.prepared.report
-        order = self.prepared.order
+        report = self.plan.report
+        request = self.plan.request
         return {
             "schema": 1,
             "file": report.program.source.file,
@@ -95,51 +95,51 @@ class Transferred(Record):
             "verdict": report.verdict,
             "hypers": _in_json(self.hypers),
             "loss": self.loss,
-            "proxy": _in_json(order.proxy),
-            "target": _in_json(order.target),
+            "proxy": _in_json(request.proxy),
+            "target": _in_json(request.target),
             "training": {
-                "steps": order.wish.steps,
-                "batch": order.wish.batch,
-                "seeds": order.wish.seeds,
+                "steps": request.options.steps,
+                "batch": request.options.batch,
+                "seeds": request.options.seeds,
                 "schedule": self.schedule,
-                "chosen_by": order.wish.by,
+                "chosen_by": request.options.by,
             },
-            "cost": self.prepared.costs.to_dict(),
-            "warnings": list(self.prepared.warnings),
+            "cost": self.plan.costs.to_dict(),
+            "warnings": list(self.plan.warnings),
         }
 
 
-def prepare(source: Source, order: Order) -> Prepared:
+def prepare(source: Source, request: TransferRequest) -> TransferPlan:
     """Judges the spec and estimates the cost. Raises `SpecError`, also where the spec is not
     maximal-update, unless it shall be done `anyway`.
     """
-    program = load(source, order.target)
+    program = load(source, request.target)
     require_no_unknowns(program)
     require_numbers(program)
     found = explained(judged(program))
-    if not found.reaches("maximal-update") and not order.anyway:
+    if not found.reaches("maximal-update") and not request.anyway:
         verdict = found.verdict or "undecided"
         raise SpecError(source, [NotMaximal.at(START, verdict=verdict)])
     require_sizes(program)
-    costs = _costs(source, program, order)
-    return Prepared(source, order, found, costs, tuple(_warnings(found, order)))
+    costs = _costs(source, program, request)
+    return TransferPlan(source, request, found, costs, tuple(_warnings(found, request)))
 
 
-def finish(prepared: Prepared, progress: Progress | None = None) -> Transferred:
+def finish(plan: TransferPlan, progress: Progress | None = None) -> TransferResult:
     """Tunes the proxy, unless there are results already, and compiles the target."""
-    order, source = prepared.order, prepared.source
+    request, source = plan.request, plan.source
     swept = None
-    if order.results is not None:
-        hypers, schedule, loss = _read(prepared.report.program, order.results)
+    if request.results is not None:
+        hypers, schedule, loss = _read(plan.report.program, request.results)
     else:
-        swept = sweep_source(source, order.proxy, order.wish, progress)
+        swept = sweep_source(source, request.proxy, request.options, progress)
         if not swept.best:
             raise SpecError(source, [NothingConverged.at(START, count=len(swept.results))])
         best = min(swept.best, key=lambda b: b.loss)
         hypers, loss = best.hypers, best.loss
-        schedule = best.schedule or order.wish.schedule
-    report = judged(bind(load(source, order.target), hypers))
-    return Transferred(prepared, hypers, schedule, loss, swept, emit_program(report))
+        schedule = best.schedule or request.options.schedule
+    report = judged(bind(load(source, request.target), hypers))
+    return TransferResult(plan, hypers, schedule, loss, swept, emit_program(report))
 
 
 def _read(program: Program, path: str) -> tuple[dict[str, Fraction], str, float]:
@@ -175,32 +175,34 @@ def _in_json(values: Values) -> dict[str, float | str]:
 # Cost
 
 
-def _costs(source: Source, target: Program, order: Order) -> Costs:
-    proxy, wish = load(source, order.proxy), order.wish
-    trial = _cost(proxy, wish, wish.steps, wish.batch)
+def _costs(source: Source, target: Program, request: TransferRequest) -> Costs:
+    proxy, options = load(source, request.proxy), request.options
+    trial = _cost(proxy, options, options.steps, options.batch)
     count = 0
-    if order.results is None:
-        count = len(trials_of(proxy, axes_of(proxy, wish.over), wish))
-    return Costs(trial, count, _cost(target, wish, order.steps, order.batch))
+    if request.results is None:
+        count = len(trials_of(proxy, axes_of(proxy, options.over), options))
+    return Costs(trial, count, _cost(target, options, request.steps, request.batch))
 
 
-def _cost(program: Program, wish: Wish, steps: int, batch: int) -> Cost:
+def _cost(program: Program, options: SweepOptions, steps: int, batch: int) -> Cost:
     from abcparam.tuning.train.cost import cost_of
     from abcparam.tuning.train.training import job_of
 
     code = emit_program(judged(program))
-    job = job_of(program, code, data_of(wish), steps=steps, batch=batch)
+    job = job_of(program, code, data_of(options), steps=steps, batch=batch)
     return cost_of(job, {})
 
 
 # What does not transfer
 
 
-def _warnings(found: Report, order: Order) -> Iterator[str]:
-    program, wish = found.program, order.wish
+def _warnings(found: Report, request: TransferRequest) -> Iterator[str]:
+    program, options = found.program, request.options
     if found.verdict != "maximal-update":
         yield f"the spec is {found.verdict}: the best values move with the width"
-    tuned = {axis.name for axis in axes_of(program, wish.over)} if order.results is None else set()
+    tuned = (
+        {axis.name for axis in axes_of(program, options.over)} if request.results is None else set()
+    )
     regular = _regularising(program)
     for name in sorted(regular & tuned):
         yield f"{name} regularises: its best value depends on data and size, not on the width alone"
@@ -211,17 +213,17 @@ def _warnings(found: Report, order: Order) -> Iterator[str]:
     for said in found.diagnostics:
         if said.code in WARNED:
             yield f"{said.message} [{said.code}]"
-    yield from _sizes(program, order)
+    yield from _sizes(program, request)
 
 
-def _sizes(program: Program, order: Order) -> Iterator[str]:
+def _sizes(program: Program, request: TransferRequest) -> Iterator[str]:
     """What else differs between proxy and target than what the laws are about."""
     finite = [dim.name for dim in program.finite]
-    changed = [n for n in finite if order.proxy.get(n) != order.target.get(n)]
+    changed = [n for n in finite if request.proxy.get(n) != request.target.get(n)]
     if changed:
         names = ", ".join(changed)
         yield f"{names} differs between proxy and target: the laws are about growing dims only"
-    if (order.wish.steps, order.wish.batch) != (order.steps, order.batch):
+    if (request.options.steps, request.options.batch) != (request.steps, request.batch):
         yield "steps or batch differ between proxy and target: transfer over them is by experience"
 
 

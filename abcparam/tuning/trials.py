@@ -41,8 +41,8 @@ def silent(steps: int) -> None:
     """Progress that nobody watches."""
 
 
-class Wish(Record):
-    """What is asked for. `trials` 0: a grid; else so many points drawn at random."""
+class SweepOptions(Record):
+    """What a sweep is asked for. `trials` 0: a grid; else so many points, drawn by `sampler`."""
 
     over: tuple[str, ...] = ()
     forms: tuple[str, ...] = (AS_WRITTEN,)
@@ -182,19 +182,21 @@ def require_sizes(program: Program, named: Set[str] = frozenset()) -> None:
         raise SpecError(program.source, errors)
 
 
-def trials_of(program: Program, axes: list[Axis], wish: Wish) -> list[Trial]:
+def trials_of(program: Program, axes: list[Axis], options: SweepOptions) -> list[Trial]:
     """Every trial: hypers by grid or at random, everything else in all combinations. Raises
     `SpecError` where sizes do not fit together or there is no such schedule.
     """
     require_sizes(program, {axis.name for axis in axes})
-    course(wish.schedule, 1)
+    course(options.schedule, 1)
     tuned = [axis for axis in axes if is_tuned(program, axis.name)]
-    points = list(random_points(tuned, wish.trials, wish.first)) if wish.trials else grid(tuned)
+    points = (
+        list(random_points(tuned, options.trials, options.first)) if options.trials else grid(tuned)
+    )
     sizes = sizes_of(program, axes)
-    seeds = range(wish.first, wish.first + wish.seeds)
+    seeds = range(options.first, options.first + options.seeds)
     made = (
-        trial_at(program, form, {**size, **point}, seed, wish)
-        for form in wish.forms
+        trial_at(program, form, {**size, **point}, seed, options)
+        for form in options.forms
         for size in sizes
         for seed in seeds
         for point in points
@@ -210,12 +212,12 @@ def sizes_of(program: Program, axes: Iterable[Axis]) -> list[Point]:
     return sizes
 
 
-def trial_at(program: Program, form: str, point: Point, seed: int, wish: Wish) -> Trial:
+def trial_at(program: Program, form: str, point: Point, seed: int, options: SweepOptions) -> Trial:
     values = {n: v for n, v in numbers(point) if n in program.dims or n in program.hypers}
     given = {n: int(v) for n, v in numbers(point) if n in SETTINGS and n not in values}
-    steps, batch = given.get("steps", wish.steps), given.get("batch", wish.batch)
+    steps, batch = given.get("steps", options.steps), given.get("batch", options.batch)
     schedule = point.get(SCHEDULE)
-    named = schedule if isinstance(schedule, str) else wish.schedule
+    named = schedule if isinstance(schedule, str) else options.schedule
     return Trial(form, tuple(sorted(values.items())), steps, batch, seed, named)
 
 

@@ -92,6 +92,18 @@ class Report(Record):
         return {"regions": {word: region.to_dict() for word, region in self.regions.items()}}
 
 
+class FixResult(Record):
+    """What `abcparam.fix` made of a spec: its `text` with the `changes` written into it, and the
+    `report` of that. Where nothing is changed, `changes` are empty, `text` and `report` are the
+    spec's own, and `reason` says why.
+    """
+
+    text: str
+    changes: tuple[Change, ...]
+    report: Report
+    reason: str | None = None
+
+
 def invalid(file: str, diagnostics: list[Diagnostic]) -> dict[str, Any]:
     """The JSON for a spec that could not be judged."""
     return {

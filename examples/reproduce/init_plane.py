@@ -17,7 +17,7 @@ import abcparam
 from abcparam.presentation.figures import new_figure, write_picture
 from abcparam.storage.atomic import write_atomically
 from abcparam.tuning.output.text import cell_name, render_csv
-from abcparam.tuning.sweep import Cell, Swept
+from abcparam.tuning.sweep import Cell, SweepResult
 from examples.reproduce.optima import FORMS, powers
 from examples.reproduce.scripts import asked, options
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(table(swept), f"written: {given.out}", sep="\n")
 
 
-def table(swept: Swept) -> str:
+def table(swept: SweepResult) -> str:
     lines = [f"{'':<13}  lr         std    loss"]
     for best in swept.best:
         lr, std = (float(best.hypers[name]) for name in ("lr", "std"))
@@ -54,7 +54,7 @@ def table(swept: Swept) -> str:
     return "\n".join(lines)
 
 
-def drawn(swept: Swept) -> Any:
+def drawn(swept: SweepResult) -> Any:
     """A map for each parametrization and width, all by the same colours."""
     figure = new_figure(7, 6)
     places = figure.subplots(2, len(swept.cells) // 2, sharex=True, sharey=True).flatten()
@@ -67,7 +67,7 @@ def drawn(swept: Swept) -> Any:
     return figure
 
 
-def _map(place: Any, swept: Swept, cell: Cell, scale: dict[str, float]) -> Any:
+def _map(place: Any, swept: SweepResult, cell: Cell, scale: dict[str, float]) -> Any:
     """Learning rates upwards, scales to the right."""
     points = {
         (math.log2(float(dict(p)["lr"])), math.log2(float(dict(p)["std"]))): loss

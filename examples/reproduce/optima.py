@@ -13,14 +13,14 @@ from abcparam.storage.atomic import write_atomically
 from abcparam.tuning.output.plots import plot
 from abcparam.tuning.output.text import render_csv, value_text
 from abcparam.tuning.space import Value
-from abcparam.tuning.sweep import Swept
+from abcparam.tuning.sweep import SweepResult
 
 FORMS = ("mup", "sp")
 MARGIN = 1.02  # a loss that is so many times another is worse; less is noise
 Curve = Mapping[Value, float]  # the least loss at each value of a hyper; inf: diverged
 
 
-def curves(swept: Swept, form: str, hyper: str, along: str = "width") -> dict[int, Curve]:
+def curves(swept: SweepResult, form: str, hyper: str, along: str = "width") -> dict[int, Curve]:
     """For each width, or what else grows, the least loss at each value of a hyper, whatever the
     others are.
     """
@@ -63,7 +63,7 @@ def violations(found: Mapping[int, Curve]) -> tuple[int, int]:
     return sum(large > MARGIN * small for small, large in pairs), len(pairs)
 
 
-def table(swept: Swept, hypers: Iterable[str], along: str) -> str:
+def table(swept: SweepResult, hypers: Iterable[str], along: str) -> str:
     """The best values, their drift, and violations, for each parametrization."""
     lines = []
     forms = dict.fromkeys(cell.form for cell in swept.cells)
@@ -87,7 +87,7 @@ def powers(octaves: Iterable[int], unit: float = 1.0) -> str:
 
 
 def write(
-    swept: Swept,
+    swept: SweepResult,
     hypers: Iterable[str],
     folder: Path,
     name: str = "trials",
@@ -98,4 +98,4 @@ def write(
     text = table(swept, hypers, along)
     write_atomically(str(folder / f"{name}.csv"), render_csv(swept))
     write_atomically(str(folder / f"{name}.txt"), text)
-    print(text, *(f"* {said}" for said in swept.said), f"written: {folder}", sep="\n")
+    print(text, *(f"* {note}" for note in swept.notes), f"written: {folder}", sep="\n")

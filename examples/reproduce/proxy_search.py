@@ -25,7 +25,7 @@ from abcparam.data.synthetic import Synthetic
 from abcparam.language.reader import read
 from abcparam.pipeline import emit_program
 from abcparam.presentation.figures import new_figure
-from abcparam.tuning.sweep import Swept
+from abcparam.tuning.sweep import SweepResult
 from abcparam.tuning.train.cost import cost_of
 from abcparam.tuning.train.training import job_of
 from abcparam.verdict.check import judged, load
@@ -83,7 +83,7 @@ def ratio(given: argparse.Namespace) -> int:
 
 def swept(
     given: argparse.Namespace, form: str, time: int, width: int, over: Iterable[str], trials: int
-) -> Swept:
+) -> SweepResult:
     return abcparam.sweep(
         SPEC,
         over,
@@ -98,7 +98,7 @@ def swept(
     )
 
 
-def least(found: Swept) -> float:
+def least(found: SweepResult) -> float:
     return min((best.loss for best in found.best), default=math.inf)
 
 

@@ -24,7 +24,7 @@ from abcparam.presentation.figures import new_figure
 from abcparam.storage.atomic import write_atomically
 from abcparam.tuning.choices import HELD_OUT, TRAINING
 from abcparam.tuning.output.text import render_csv
-from abcparam.tuning.sweep import Swept
+from abcparam.tuning.sweep import SweepResult
 from abcparam.tuning.trials import AS_WRITTEN
 from examples.reproduce.batches import fashion, images, masked
 from examples.reproduce.optima import Curve, best, curves, drift, powers, violations
@@ -161,7 +161,7 @@ def scaled(name: str, recipe: Recipe, form: str) -> Source:
 
 def trained(
     source: Source, over: Sequence[str], recipe: Recipe, given: argparse.Namespace, **more: Any
-) -> Swept:
+) -> SweepResult:
     return abcparam.sweep(source, over, **{**setting(recipe, given), **more})
 
 

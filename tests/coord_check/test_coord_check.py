@@ -23,13 +23,13 @@ from torch import Tensor
 
 from abcparam.algebra.record import replace
 from abcparam.coord_check.affording import afforded
-from abcparam.coord_check.check import Checked, coordinate_check
+from abcparam.coord_check.check import CoordCheckResult, coordinate_check
 from abcparam.coord_check.fits import mixture_of, quantile, slope_of
 from abcparam.coord_check.judging import CROSSOVER, DISAGREES, UNRESOLVED, judge
 from abcparam.coord_check.laws import CHANGE, Law, Laws, laws_of
 from abcparam.coord_check.measure.batch import batch_of, loss_of
 from abcparam.coord_check.measure.measuring import Probe, Setting
-from abcparam.coord_check.measure.runs import Wish
+from abcparam.coord_check.measure.runs import CheckOptions
 from abcparam.coord_check.plan import NoWidths, given_widths, seconds_by_rule, shrunk, widths_of
 from abcparam.diagnostics.source import Source
 from abcparam.language.reader import read
@@ -42,8 +42,8 @@ from tests.support.paths import EMIT_SPECS, EXAMPLES, SPECS
 from tests.support.running import GPT, INVALID, MLP, UNSTABLE, Run, changed
 
 RESOLVED = ["bert", "gpt", "gpt_depth", "lora", "lstm", "mlp", "rnn"]
-QUICK = Wish(widths=(64, 128, 256, 512), seeds=3, steps=3)
-GPTS = Wish(widths=(32, 64, 128, 256), seeds=2, steps=3)
+QUICK = CheckOptions(widths=(64, 128, 256, 512), seeds=3, steps=3)
+GPTS = CheckOptions(widths=(32, 64, 128, 256), seeds=2, steps=3)
 QUICKLY = ("--widths", "64,128,256,512")
 
 
@@ -51,8 +51,8 @@ def small(name: str) -> Program:
     return shrunk(load(read(SPECS / f"{name}.param")), ())[0]
 
 
-def checked(text: str, wish: Wish = QUICK, code: str | None = None) -> Checked:
-    return coordinate_check(load(Source(text)), wish, code=code)
+def checked(text: str, options: CheckOptions = QUICK, code: str | None = None) -> CoordCheckResult:
+    return coordinate_check(load(Source(text)), options, code=code)
 
 
 def dims_of(program: Program, width: int = 64) -> dict[str, int]:
@@ -168,13 +168,13 @@ def test_runs_are_independent_and_reproducible():
 
 def test_runs_side_by_side_are_those_of_one_after_another(tmp_path: Path):
     """Bit for bit: each has its own random numbers and, here, one thread."""
-    wish = Wish(widths=(32, 64, 96), seeds=2, steps=2, folder=tmp_path / "one")
+    options = CheckOptions(widths=(32, 64, 96), seeds=2, steps=2, folder=tmp_path / "one")
     threads = torch.get_num_threads()
     try:
         found = {}
         for name, count in (("one", 1), ("two", 2)):
             torch.set_num_threads(count)
-            coordinate_check(small("gpt"), replace(wish, folder=tmp_path / name))
+            coordinate_check(small("gpt"), replace(options, folder=tmp_path / name))
             assert torch.get_num_threads() == count
             runs = (tmp_path / name).rglob("*.json")
             found[name] = {run.name: run.read_text() for run in runs}
@@ -252,7 +252,7 @@ def test_outcomes():
 # Agreement
 
 
-def summary(found: Checked) -> list[str]:
+def summary(found: CoordCheckResult) -> list[str]:
     return [f"{r.name} {r.quantity} {r.law} {r.slope}" for r in found.verdict.of(DISAGREES)]
 
 
@@ -272,7 +272,7 @@ def test_the_examples_agree(name: str, optimizer: str):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RESOLVED)
 def test_every_spec_agrees(name: str):
-    found = coordinate_check(load(read(SPECS / f"{name}.param")), Wish(budget=30))
+    found = coordinate_check(load(read(SPECS / f"{name}.param")), CheckOptions(budget=30))
     assert found.agree, summary(found)
 
 
@@ -281,7 +281,7 @@ def test_every_spec_agrees(name: str):
 def test_gated_architectures_agree(name: str):
     """Numbers that are added to values, gates that are products."""
     program = load(read(EMIT_SPECS / f"{name}.param"))
-    found = coordinate_check(program, Wish(widths=(64, 128, 256), seeds=3))
+    found = coordinate_check(program, CheckOptions(widths=(64, 128, 256), seeds=3))
     assert found.report.verdict == "maximal-update"
     assert found.agree, summary(found)
 
@@ -312,9 +312,9 @@ loss cross_entropy
 @pytest.mark.slow
 def test_queries_under_sgd_follow_their_law_at_rates_that_teach_the_values():
     """What a small rate leaves to the sum at random over the head is a smaller term."""
-    wish = Wish(widths=(64, 128, 256, 512, 1024), seeds=2, steps=4)
+    options = CheckOptions(widths=(64, 128, 256, 512, 1024), seeds=2, steps=4)
     for rate, least, most in (("0.1", -0.75, -0.4), ("3", -0.25, 0.05)):
-        found = checked(GROWING_HEADS.replace("RATE", rate), wish)
+        found = checked(GROWING_HEADS.replace("RATE", rate), options)
         rows = {row.name: row for row in found.verdict.rows if row.quantity == "update"}
         for name in ("query", "key"):
             assert str(rows[name].law) == "0"
@@ -326,7 +326,7 @@ def test_an_unstable_spec_is_held_against_what_it_has_laws_for():
     found = checked(UNSTABLE)
     assert found.laws.steps == 1
     assert found.agree, summary(found)
-    assert any("unstable" in said for said in found.said)
+    assert any("unstable" in said for said in found.notes)
     assert ("h1", "change") in found.laws.rows
     assert ("output", "change") not in found.laws.rows  # what h1 does to it saturates
 
@@ -399,8 +399,8 @@ def test_widths_are_what_the_measured_time_pays_for():
 
 
 def test_a_check_that_goes_on_keeps_its_widths(tmp_path: Path):
-    wish = Wish(budget=0.2, seeds=1, steps=1, folder=tmp_path)
-    first, again = (coordinate_check(load(read(MLP)), wish) for _ in range(2))
+    options = CheckOptions(budget=0.2, seeds=1, steps=1, folder=tmp_path)
+    first, again = (coordinate_check(load(read(MLP)), options) for _ in range(2))
     assert first.widths == again.widths
     assert first.to_dict() == again.to_dict()
 
@@ -410,7 +410,7 @@ def test_what_only_rounding_moves_is_not_resolved():
     which Adam divides by its size.
     """
     program = load(read(EXAMPLES / "gpt2.param"))
-    found = coordinate_check(program, Wish(widths=(16, 32, 64), seeds=1, steps=2))
+    found = coordinate_check(program, CheckOptions(widths=(16, 32, 64), seeds=1, steps=2))
     rows = {(row.name, row.quantity): row for row in found.verdict.rows}
     assert rows["layers.attention.key_bias", "update"].outcome == UNRESOLVED
     assert rows["layers.attention.key_bias", "update"].slope is None
@@ -606,7 +606,7 @@ def test_a_killed_check_goes_on_with_the_same_result(tmp_path: Path):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        whole = coordinate_check(load(read(MLP)), Wish(widths=(64, 128, 256, 512), seeds=2))
+        whole = coordinate_check(load(read(MLP)), CheckOptions(widths=(64, 128, 256, 512), seeds=2))
     finally:
         torch.set_num_threads(threads)
     assert json.loads(again) == whole.to_dict()

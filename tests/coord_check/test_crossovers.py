@@ -9,7 +9,7 @@ from fractions import Fraction
 import pytest
 
 import abcparam
-from abcparam.coord_check.check import Wish, coordinate_check
+from abcparam.coord_check.check import CheckOptions, coordinate_check
 from abcparam.coord_check.fits import Point, leading_of, slope_of
 from abcparam.coord_check.judging import CROSSOVER, DISAGREES, SHARE, judge
 from abcparam.coord_check.laws import CHANGE, UPDATE, Law, Laws, laws_of
@@ -77,7 +77,7 @@ def test_what_is_divided_by_a_sum_is_explained_by_its_terms():
 def test_a_gradient_through_a_norm_whose_input_is_in_a_crossover():
     """The stream of this spec starts at twice 9 n^(-1/4) and one; its gradient is divided by it."""
     path = EMIT_SPECS / "attention.param"
-    wish = Wish(widths=(128, 256, 512, 1024), seeds=3, steps=1)
+    wish = CheckOptions(widths=(128, 256, 512, 1024), seeds=3, steps=1)
     found = coordinate_check(load(read(path)), wish)
     rows = {(row.name, row.quantity): row for row in found.verdict.rows}
     assert rows["h", "at_init"].outcome == CROSSOVER

@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from abcparam.coord_check.check import Checked, Wish, coordinate_check
+from abcparam.coord_check.check import CheckOptions, CoordCheckResult, coordinate_check
 from abcparam.coord_check.judging import DISAGREES
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import compile
 from abcparam.verdict.check import load
 from tests.support.running import MLP, Run
 
-DEPTHS = Wish(widths=(4, 8, 16, 32), seeds=2, steps=2, vary="depth")
+DEPTHS = CheckOptions(widths=(4, 8, 16, 32), seeds=2, steps=2, vary="depth")
 DEEP = """model Deep
 dim width -> inf, base = 32
 dim depth -> inf after width, base = 4
@@ -57,11 +57,11 @@ def deep(rule: tuple[str, str]) -> str:
     return DEEP.replace("MULTIPLIER", rule[0]).replace("RATE", rule[1])
 
 
-def checked(text: str, code: str | None = None) -> Checked:
+def checked(text: str, code: str | None = None) -> CoordCheckResult:
     return coordinate_check(load(Source(text)), DEPTHS, code=code)
 
 
-def derived(found: Checked) -> dict[tuple[str, str], str]:
+def derived(found: CoordCheckResult) -> dict[tuple[str, str], str]:
     return {(row.name, row.quantity): str(row.law) for row in found.verdict.rows}
 
 
@@ -76,7 +76,7 @@ def test_depth_rules_agree(rule: tuple[str, str]):
     laws = derived(found)
     assert (laws["h", "at_init"], laws["h", "change"]) == ("0", "0")
     assert laws["layers.layer.up", "update"] == ("0" if rule is COMPLETE else "-1/2")
-    assert any("only depth is varied, at width = 32" in said for said in found.said)
+    assert any("only depth is varied, at width = 32" in said for said in found.notes)
 
 
 def test_a_stream_without_a_multiplier_blows_up_as_derived():

@@ -10,7 +10,7 @@ from fractions import Fraction
 import pytest
 
 import abcparam
-from abcparam.coord_check.check import Wish, coordinate_check
+from abcparam.coord_check.check import CheckOptions, coordinate_check
 from abcparam.coord_check.judging import DISAGREES
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.source import Source
@@ -181,7 +181,7 @@ def test_adapters_whose_rank_grows_are_hidden_maps():
     found = complete(to_source(LORA))
     assert values(found) == {"b_down": Fraction(1, 2), "c_down": 1, "c_up": 1}
     checked = coordinate_check(
-        load(Source(found.text)), Wish(widths=(64, 128, 256, 512), seeds=2, steps=2)
+        load(Source(found.text)), CheckOptions(widths=(64, 128, 256, 512), seeds=2, steps=2)
     )
     assert not checked.verdict.of(DISAGREES)
 

@@ -11,10 +11,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from abcparam.coord_check.check import Checked, coordinate_check
+from abcparam.coord_check.check import CoordCheckResult, coordinate_check
 from abcparam.coord_check.judging import DISAGREES, UNRESOLVED, Row
 from abcparam.coord_check.laws import AT_INIT, CHANGE, UPDATE
-from abcparam.coord_check.measure.runs import Wish
+from abcparam.coord_check.measure.runs import CheckOptions
 from abcparam.diagnostics.source import Source
 from abcparam.language.reader import read
 from abcparam.verdict.check import load
@@ -94,7 +94,9 @@ def test_updates_behind_batch_norms_are_in_a_long_crossover():
     only what differs between positions is met; that is little, and noise of n^(-1/2) as large.
     """
     widths = (64, 128, 256, 512, 1024, 2048)
-    found = coordinate_check(load(Source(BOTTLENECKS)), Wish(widths=widths, seeds=2, steps=1))
+    found = coordinate_check(
+        load(Source(BOTTLENECKS)), CheckOptions(widths=widths, seeds=2, steps=1)
+    )
     for name, least in (("conv1", 30), ("conv2", 100), ("conv3", 100)):
         (row,) = (r for r in found.verdict.rows if r.name.endswith(name) and r.quantity == UPDATE)
         assert str(row.law) == "0"
@@ -138,14 +140,14 @@ def assert_slopes(name: str) -> None:
             assert row.agree, told(row)
 
 
-def measured(name: str) -> Checked:
+def measured(name: str) -> CoordCheckResult:
     rates = {"lr": Fraction(RATES[name])} if name in RATES else {}
     program = load(read(FOLDER / f"{name}.param"), rates)
     widths = WIDTHS.get(name, (64, 128, 256))
-    return coordinate_check(program, Wish(widths=widths, seeds=SEEDS.get(name, 3), steps=4))
+    return coordinate_check(program, CheckOptions(widths=widths, seeds=SEEDS.get(name, 3), steps=4))
 
 
-def is_activation(found: Checked, row: Row) -> bool:
+def is_activation(found: CoordCheckResult, row: Row) -> bool:
     tensors = found.report.program.tensors
     return row.quantity in (AT_INIT, CHANGE) and row.name not in tensors
 

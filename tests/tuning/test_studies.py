@@ -16,7 +16,7 @@ import pytest
 
 import abcparam
 from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.tuning.sweep import Swept
+from abcparam.tuning.sweep import SweepResult
 from tests.storage.test_locks import ENVIRONMENT, keys
 from tests.support.running import Run
 from tests.tuning.test_sweep import mlp
@@ -24,7 +24,7 @@ from tests.tuning.test_sweep import mlp
 OVER = ["lr=log:1e-4:1", "schedule=constant,linear"]
 
 
-def searched(folder: Path | None, **wanted: object) -> Swept:
+def searched(folder: Path | None, **wanted: object) -> SweepResult:
     setting = {"sampler": "tpe", "trials": 6, "steps": 5, "batch": 8, **wanted}
     return abcparam.sweep(mlp(), OVER, folder=folder, **setting)
 

@@ -29,12 +29,12 @@ from abcparam.optimizers import optimizers
 from abcparam.pipeline import emit_program
 from abcparam.program.fingerprint import fingerprint
 from abcparam.tuning.space import Axis, axes_of, grid, random_points
-from abcparam.tuning.sweep import Swept, sweep_source
+from abcparam.tuning.sweep import SweepResult, sweep_source
 from abcparam.tuning.train.models import groups_of, models_of
 from abcparam.tuning.train.stacking import train, train_together
 from abcparam.tuning.train.training import Job, job_of, train_alone
 from abcparam.tuning.train.training import Run as Trial
-from abcparam.tuning.trials import Wish
+from abcparam.tuning.trials import SweepOptions
 from abcparam.verdict.check import judged, load
 from tests.support.paths import SPECS
 from tests.support.running import Run
@@ -290,8 +290,8 @@ def test_random_points_are_the_same_for_a_seed():
 # The whole
 
 
-def swept(text: str, **wanted: object) -> Swept:
-    return sweep_source(Source(text), {}, Wish(**{"steps": 10, "batch": 8, **wanted}))
+def swept(text: str, **wanted: object) -> SweepResult:
+    return sweep_source(Source(text), {}, SweepOptions(**{"steps": 10, "batch": 8, **wanted}))
 
 
 def test_a_sweep_over_sizes_settings_seeds_and_parametrizations(run: Run, tmp_path: Path):
@@ -434,14 +434,14 @@ def test_the_best_learning_rate_stays_under_mup_and_moves_under_sp():
     """Adam on digits: width 64 to 512, three seeds."""
     pytest.importorskip("sklearn")
     text = mlp().replace("base = 16", "base = 64")
-    wish = Wish(
+    options = SweepOptions(
         over=("width=64,512", "lr=log:1e-4:0.1024:11"),
         forms=("mup", "sp"),
         seeds=3,
         steps=80,
         data=Digits(),
     )
-    found = sweep_source(Source(text), {}, wish)
+    found = sweep_source(Source(text), {}, options)
     best = {
         (b.cell.form, int(dict(b.cell.sizes)["width"])): float(dict(b.hypers)["lr"])
         for b in found.best

@@ -31,8 +31,8 @@ def silent(finished: Iterable[Run], count: int) -> Iterable[Run]:
     return finished
 
 
-class Wish(Record):
-    """What is asked for. `widths` empty: as many as `budget` seconds allow."""
+class CheckOptions(Record):
+    """What a coordinate check is asked for. `widths` empty: those that `budget` seconds pay for."""
 
     widths: tuple[int, ...] = ()
     budget: float = 60.0
@@ -50,18 +50,18 @@ class Wish(Record):
 
 
 class Runs:
-    """Of the emitted code, or of the module that is wished for in its place."""
+    """Of the emitted code, or of the module that is asked for in its place."""
 
-    def __init__(self, report: Report, wish: Wish, batch: int, code: str) -> None:
-        self.report, self.wish, self.batch, self.code = report, wish, batch, code
-        identity = (code, *(x.identity if x else "" for x in (wish.data, wish.module)))
-        self.store = Store(wish.folder, wish.steps, batch, wish.device, *identity)
+    def __init__(self, report: Report, options: CheckOptions, batch: int, code: str) -> None:
+        self.report, self.options, self.batch, self.code = report, options, batch, code
+        identity = (code, *(x.identity if x else "" for x in (options.data, options.module)))
+        self.store = Store(options.folder, options.steps, batch, options.device, *identity)
         self.known: dict[tuple[int, ...], Sizes] = {}
         self.idle: list[Subject] = []  # of those that were made
 
     def all(self, plan: Plan, progress: Progress) -> dict[Run, Mapping[Key, list[float]]]:
         """The sizes of every width and seed."""
-        seeds = range(self.wish.first, self.wish.first + self.wish.seeds)
+        seeds = range(self.options.first, self.options.first + self.options.seeds)
         runs = [(width, seed) for width in plan.dims for seed in seeds]
         left = [run for run in runs if not self.is_known(plan.dims[run[0]], run[1])]
         for _ in progress(self.made(left, plan), len(left)):
@@ -106,9 +106,9 @@ class Runs:
         self.ready(1)
         for _ in range(1 if self.known else 2):
             start = time.perf_counter()
-            self.make(dims, self.wish.first)
+            self.make(dims, self.options.first)
             seconds = time.perf_counter() - start
-        return seconds / (self.wish.steps + 1)
+        return seconds / (self.options.steps + 1)
 
     @property
     def side_by_side(self) -> int:
@@ -117,15 +117,17 @@ class Runs:
         """
         import torch
 
-        alone = self.wish.device != "cpu" or self.wish.compiled or self.wish.module is not None
-        return 1 if alone else min(self.wish.seeds, torch.get_num_threads())
+        alone = (
+            self.options.device != "cpu" or self.options.compiled or self.options.module is not None
+        )
+        return 1 if alone else min(self.options.seeds, torch.get_num_threads())
 
     @cached_property
     def setting(self) -> Setting:
         from abcparam.coord_check.measure.measuring import Setting
 
-        wish = self.wish
-        return Setting(wish.steps, self.batch, wish.device, wish.compiled, wish.data)
+        options = self.options
+        return Setting(options.steps, self.batch, options.device, options.compiled, options.data)
 
     def ready(self, count: int) -> None:
         """Has so many subjects; they are made in the main thread, since `ast` holds to one."""
@@ -137,11 +139,11 @@ class Runs:
         from abcparam.coord_check.measure.measuring import Probe
 
         probe = Probe(self.report, self.code)
-        if self.wish.module is None:
+        if self.options.module is None:
             return probe
         from abcparam.coord_check.measure.foreign import Foreign
 
-        return Foreign(probe, self.wish.module)
+        return Foreign(probe, self.options.module)
 
 
 def _key(dims: Mapping[str, int], seed: int) -> tuple[int, ...]:

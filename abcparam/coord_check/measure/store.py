@@ -28,13 +28,13 @@ class Store:
         rows = [[name, quantity, list(found)] for (name, quantity), found in sizes.items()]
         self.kept.write(_name(run), rows)
 
-    def widths(self, wish: Iterable[object]) -> list[int] | None:
-        """Those that were chosen for a wish: a check that goes on keeps them."""
-        found = self.kept.read(f"widths {_name(wish)}")
+    def widths(self, options: Iterable[object]) -> list[int] | None:
+        """Those that were chosen for a options: a check that goes on keeps them."""
+        found = self.kept.read(f"widths {_name(options)}")
         return None if found is None else [int(width) for width in found]
 
-    def choose(self, wish: Iterable[object], widths: list[int]) -> None:
-        self.kept.write(f"widths {_name(wish)}", widths)
+    def choose(self, options: Iterable[object], widths: list[int]) -> None:
+        self.kept.write(f"widths {_name(options)}", widths)
 
 
 def _name(numbers: Iterable[object]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 
 from abcparam.analysis.rows import tensor_row
-from abcparam.coord_check.check import Checked
+from abcparam.coord_check.check import CoordCheckResult
 from abcparam.coord_check.judging import AGREES, DISAGREES
 from abcparam.coord_check.output.plots import figures
 from abcparam.coord_check.output.text import cells, result
@@ -15,7 +15,7 @@ from abcparam.presentation.figures import drawn, inline
 from abcparam.presentation.pages import framed
 
 
-def page(checks: Iterable[Checked]) -> str:
+def page(checks: Iterable[CoordCheckResult]) -> str:
     """The page of a check, drawn beside others. Raises `SpecError` without matplotlib."""
     found = list(checks)
     checked = found[0]
@@ -26,7 +26,7 @@ def page(checks: Iterable[Checked]) -> str:
         "outcome": AGREES if checked.agree else DISAGREES,
         "result": escape(result(checked)),
         "setting": escape(f"{program.source.file}, {checked.sizes}"),
-        "notes": "\n".join(f"<li>{escape(said)}</li>" for said in checked.said),
+        "notes": "\n".join(f"<li>{escape(note)}</li>" for note in checked.notes),
         "rows": "\n".join(_row(cells(row), row.outcome) for row in checked.verdict.rows),
         "laws": "\n".join(_laws(checked)),
         "figures": "\n".join(inline(name, svg) for name, svg in pictures),
@@ -42,7 +42,7 @@ def _row(texts: tuple[str, ...], outcome: str) -> str:
     return f'<tr><td>{name}</td><td>{quantity}</td>{numbers}<td class="{outcome}">{note}</td></tr>'
 
 
-def _laws(checked: Checked) -> Iterable[str]:
+def _laws(checked: CoordCheckResult) -> Iterable[str]:
     for law in checked.report.judgement.tensors:
         row = tensor_row(checked.report.program, law)
         exponents = (", ".join(row[letter].values()) or "0" for letter in "abc")

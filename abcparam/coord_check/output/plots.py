@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from abcparam.coord_check.check import Checked
+from abcparam.coord_check.check import CoordCheckResult
 from abcparam.coord_check.judging import Row
 from abcparam.presentation.figures import new_figure, write_picture
 
@@ -19,7 +19,7 @@ QUANTITIES = {
 }
 
 
-def plot(checks: Iterable[Checked], folder: Path) -> list[Path]:
+def plot(checks: Iterable[CoordCheckResult], folder: Path) -> list[Path]:
     """Writes `QUANTITY.png` and `.svg`, several checks side by side. Raises `SpecError` without
     matplotlib.
     """
@@ -31,7 +31,7 @@ def plot(checks: Iterable[Checked], folder: Path) -> list[Path]:
     ]
 
 
-def figures(found: list[Checked]) -> Iterator[tuple[str, Any]]:
+def figures(found: list[CoordCheckResult]) -> Iterator[tuple[str, Any]]:
     """A figure for each quantity, by its name. Raises `SpecError` without matplotlib."""
     for quantity, title in QUANTITIES.items():
         rows = [_rows(checked, quantity) for checked in found]
@@ -44,7 +44,7 @@ def figures(found: list[Checked]) -> Iterator[tuple[str, Any]]:
             yield quantity, figure
 
 
-def _rows(checked: Checked, quantity: str) -> list[Row]:
+def _rows(checked: CoordCheckResult, quantity: str) -> list[Row]:
     """Rows that have a line: not exactly zero, no earlier copies of a repeat."""
     return [
         row

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from abcparam.coord_check.check import Checked
+from abcparam.coord_check.check import CoordCheckResult
 from abcparam.coord_check.judging import AGREES, CROSSOVER, DISAGREES, UNRESOLVED, Row
 from abcparam.presentation.table import BOLD, END, GREEN, RED, YELLOW, columns
 
@@ -13,7 +13,7 @@ HEADER = ("name", "quantity", "derived", "measured", "error", "")
 TINTS = {AGREES: GREEN, CROSSOVER: GREEN, DISAGREES: RED, UNRESOLVED: YELLOW}
 
 
-def render_check(checked: Checked, colour: bool = False) -> str:
+def render_check(checked: CoordCheckResult, colour: bool = False) -> str:
     """The table of all rows, then what they come to."""
     rows = checked.verdict.rows
     lines = columns([HEADER, *(cells(row) for row in rows)])
@@ -21,11 +21,11 @@ def render_check(checked: Checked, colour: bool = False) -> str:
         lines = [f"{BOLD}{lines[0]}{END}", *map(_tinted, lines[1:], rows)]
     program = checked.report.program
     head = f"{program.name} ({program.source.file}), {checked.sizes}"
-    notes = (f"* {said}" for said in checked.said)
+    notes = (f"* {note}" for note in checked.notes)
     return "\n".join([head, "", *lines, "", *notes, result(checked), ""])
 
 
-def result(checked: Checked) -> str:
+def result(checked: CoordCheckResult) -> str:
     """What all rows come to, in a line."""
     counts = ", ".join(
         f"{len(checked.verdict.of(outcome))} {outcome}"
@@ -48,7 +48,7 @@ def _tinted(line: str, row: Row) -> str:
     return f"{line.removesuffix(note)}{TINTS[row.outcome]}{note}{END}"
 
 
-def render_csv(checked: Checked) -> str:
+def render_csv(checked: CoordCheckResult) -> str:
     """One line for each row."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -8,10 +8,10 @@ from abcparam.presentation.figures import drawn, inline
 from abcparam.presentation.pages import framed
 from abcparam.tuning.output.plots import figures
 from abcparam.tuning.output.text import best_rows, moves
-from abcparam.tuning.sweep import Swept
+from abcparam.tuning.sweep import SweepResult
 
 
-def page(swept: Swept) -> str:
+def page(swept: SweepResult) -> str:
     """The page of a sweep. Raises `SpecError` without matplotlib."""
     program = swept.program
     pictures = [(name, drawn(figure, "svg").decode()) for name, figure in figures(swept)]
@@ -19,7 +19,7 @@ def page(swept: Swept) -> str:
     values = {
         "title": escape(f"{program.name}: a sweep of {len(swept.results)} trials"),
         "setting": escape(program.source.file),
-        "notes": "\n".join(f"<li>{escape(said)}</li>" for said in [*swept.said, *moves(swept)]),
+        "notes": "\n".join(f"<li>{escape(note)}</li>" for note in [*swept.notes, *moves(swept)]),
         "header": _cells("th", header),
         "rows": "\n".join(f"<tr>{_cells('td', row)}</tr>" for row in rows),
         "figures": "\n".join(inline(name, svg) for name, svg in pictures),

@@ -11,10 +11,10 @@ from abcparam.presentation.figures import new_figure, write_picture
 from abcparam.tuning.choices import TRAINING
 from abcparam.tuning.output.text import cell_name
 from abcparam.tuning.space import Axis
-from abcparam.tuning.sweep import Cell, Swept
+from abcparam.tuning.sweep import Cell, SweepResult
 
 
-def plot(swept: Swept, folder: Path) -> list[Path]:
+def plot(swept: SweepResult, folder: Path) -> list[Path]:
     """Writes `HYPER.png` and `.svg`. Raises `SpecError` without matplotlib."""
     folder.mkdir(parents=True, exist_ok=True)
     return [
@@ -24,7 +24,7 @@ def plot(swept: Swept, folder: Path) -> list[Path]:
     ]
 
 
-def figures(swept: Swept) -> Iterator[tuple[str, Any]]:
+def figures(swept: SweepResult) -> Iterator[tuple[str, Any]]:
     """A figure for each hyper, parametrizations side by side."""
     for axis in swept.tuned:
         forms = list(dict.fromkeys(cell.form for cell in swept.cells))
@@ -36,7 +36,7 @@ def figures(swept: Swept) -> Iterator[tuple[str, Any]]:
         yield axis.name, figure
 
 
-def _draw(place: Any, swept: Swept, form: str, axis: Axis) -> None:
+def _draw(place: Any, swept: SweepResult, form: str, axis: Axis) -> None:
     cells = [cell for cell in swept.cells if cell.form == form]
     for number, cell in enumerate(cells):
         curve = _curve(swept, cell, axis.name)
@@ -54,7 +54,7 @@ def _draw(place: Any, swept: Swept, form: str, axis: Axis) -> None:
         place.legend(fontsize="small")
 
 
-def _curve(swept: Swept, cell: Cell, name: str) -> list[tuple[float | str, float]]:
+def _curve(swept: SweepResult, cell: Cell, name: str) -> list[tuple[float | str, float]]:
     """The least loss at each value of a hyper, whatever the others are; schedules as they come."""
     least: dict[float | str, float] = {}
     for hypers, loss in swept.cells[cell].items():

@@ -10,30 +10,30 @@ from typing import TYPE_CHECKING
 
 from abcparam.presentation.table import columns
 from abcparam.tuning.space import Value
-from abcparam.tuning.sweep import Best, Cell, Swept
+from abcparam.tuning.sweep import Best, Cell, SweepResult
 
 if TYPE_CHECKING:
     from abcparam.tuning.train.cost import Cost
-    from abcparam.tuning.transfer import Prepared
+    from abcparam.tuning.transfer import TransferPlan
 
 
-def render_sweep(swept: Swept) -> str:
+def render_sweep(swept: SweepResult) -> str:
     """Losses by the first hyper where only one is searched, then the best of every cell."""
     head = f"{swept.program.name} ({swept.program.source.file}), {len(swept.results)} trials"
     table = _curves(swept) if _one(swept) else []
     best = columns(best_rows(swept))
-    notes = [f"* {said}" for said in swept.said]
+    notes = [f"* {note}" for note in swept.notes]
     lines = [head, "", *table, *([""] if table else []), *best, "", *notes, *moves(swept), ""]
     return "\n".join(lines)
 
 
-def _one(swept: Swept) -> bool:
+def _one(swept: SweepResult) -> bool:
     """Whether one hyper alone is searched, at few points."""
     points = {point for cell in swept.cells.values() for point in cell}
     return len(swept.tuned) == 1 and len(points) <= 30 and len(swept.cells) <= 12
 
 
-def _curves(swept: Swept) -> list[str]:
+def _curves(swept: SweepResult) -> list[str]:
     """A row for each value, a column for each cell, the least of each marked."""
     cells = swept.cells
     found = dict.fromkeys(point for points in cells.values() for point in points)
@@ -64,17 +64,17 @@ def value_text(value: Value) -> str:
     return value if isinstance(value, str) else f"{float(value):.4g}"
 
 
-def best_rows(swept: Swept) -> list[tuple[str, ...]]:
+def best_rows(swept: SweepResult) -> list[tuple[str, ...]]:
     """A header, and a row for the best of each cell."""
     return [_header(swept), *(_row(best, bool(_held_out(swept))) for best in swept.best)]
 
 
-def _header(swept: Swept) -> tuple[str, ...]:
+def _header(swept: SweepResult) -> tuple[str, ...]:
     names = dict.fromkeys(name for best in swept.best for name, _ in best.point)
     return ("best of", "steps", "batch", *names, "loss", *_held_out(swept), "")
 
 
-def _held_out(swept: Swept) -> tuple[str, ...]:
+def _held_out(swept: SweepResult) -> tuple[str, ...]:
     return ("held out",) if any(best.losses.held_out is not None for best in swept.best) else ()
 
 
@@ -88,7 +88,7 @@ def _row(best: Best, held_out: bool) -> tuple[str, ...]:
     return (name, str(cell.steps), str(cell.batch), *values, *found, note)
 
 
-def moves(swept: Swept) -> Iterator[str]:
+def moves(swept: SweepResult) -> Iterator[str]:
     """By how much the best value of each hyper moves over the first growing dim of a sweep."""
     grown = [a.name for a in swept.axes if a.name in swept.program.dims]
     for form in dict.fromkeys(best.cell.form for best in swept.best):
@@ -106,7 +106,7 @@ def moves(swept: Swept) -> Iterator[str]:
                 yield f"{whose}from {name} {sizes} the best {hyper} {moved}"
 
 
-def render_csv(swept: Swept) -> str:
+def render_csv(swept: SweepResult) -> str:
     """One line for each trial; a loss is empty where it diverged."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -124,15 +124,15 @@ def render_csv(swept: Swept) -> str:
     return out.getvalue()
 
 
-def cost_lines(prepared: Prepared) -> Iterator[str]:
+def cost_lines(plan: TransferPlan) -> Iterator[str]:
     """What tuning and the target will cost, and what does not transfer."""
-    costs = prepared.costs
+    costs = plan.costs
     yield f"proxy: {_cost(costs.trial)} a trial, {costs.trials} trials"
     yield f"target: {_cost(costs.target)}"
     yield f"tuning takes {100 * costs.share:.2g} % of all operations"
     if not (costs.trial.exact and costs.target.exact):
         yield "by a rule of thumb: 6 operations for each parameter and position"
-    for warning in prepared.warnings:
+    for warning in plan.warnings:
         yield f"warning: {warning}"
 
 

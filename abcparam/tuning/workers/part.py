@@ -11,7 +11,7 @@ from abcparam.diagnostics.rules.tuning import NoHeldOut
 from abcparam.diagnostics.source import START
 from abcparam.program.model import Program
 from abcparam.tuning.choices import HELD_OUT
-from abcparam.tuning.trials import Result, Tick, Trial, Wish, silent
+from abcparam.tuning.trials import Result, SweepOptions, Tick, Trial, silent
 
 if TYPE_CHECKING:
     from abcparam.data.batch import Data
@@ -24,7 +24,7 @@ class Part(Record):
     program: Program
     code: str
     trials: tuple[Trial, ...]
-    wish: Wish
+    options: SweepOptions
 
 
 class Done(Record):
@@ -35,10 +35,10 @@ class Done(Record):
     why: Sequence[str]
 
 
-def data_of(wish: Wish) -> Data:
+def data_of(options: SweepOptions) -> Data:
     from abcparam.data.synthetic import Synthetic
 
-    return wish.data or Synthetic()
+    return options.data or Synthetic()
 
 
 def train_part(part: Part, tick: Tick = silent, ranks: Ranks | None = None) -> Done:
@@ -47,11 +47,11 @@ def train_part(part: Part, tick: Tick = silent, ranks: Ranks | None = None) -> D
     from abcparam.tuning.train.training import Run, job_of
     from abcparam.tuning.workers.data_parallel import Team
 
-    first, wish = part.trials[0], part.wish
-    setting = {"device": wish.device, "compiled": wish.compiled, "team": ranks or Team()}
-    data = data_of(wish)
+    first, options = part.trials[0], part.options
+    setting = {"device": options.device, "compiled": options.compiled, "team": ranks or Team()}
+    data = data_of(options)
     job = job_of(part.program, part.code, data, steps=first.steps, batch=first.batch, **setting)
-    if wish.by == HELD_OUT and job.held_out(job.config(dict(first.values))) is None:
+    if options.by == HELD_OUT and job.held_out(job.config(dict(first.values))) is None:
         said = NoHeldOut.at(START, data=data.name)
         raise SpecError(part.program.source, [said])
     why: list[str] = []

@@ -30,7 +30,9 @@ class Cluster:
         return len(self.running) < self.size
 
     def start(self, part: Part) -> None:
-        function = getattr(part.wish.data, "function", None)  # of a module that others do not have
+        function = getattr(
+            part.options.data, "function", None
+        )  # of a module that others do not have
         module = sys.modules.get(getattr(function, "__module__", ""))
         if module is not None:
             self.ray.cloudpickle.register_pickle_by_value(module)

@@ -14,7 +14,7 @@ from abcparam.pipeline import emit_program
 from abcparam.program.model import Program
 from abcparam.storage.locks import Claims
 from abcparam.storage.run_cache import Kept, code_of
-from abcparam.tuning.trials import Result, Tick, Trial, Wish, alike, silent
+from abcparam.tuning.trials import Result, SweepOptions, Tick, Trial, alike, silent
 from abcparam.tuning.workers.part import Done, Part, data_of, train_part
 from abcparam.tuning.workers.worker import crew_of, ranks_of
 from abcparam.verdict.report import Report
@@ -36,17 +36,17 @@ class Work:
         self,
         program: Program,
         reports: Mapping[str, Report],
-        wish: Wish,
+        options: SweepOptions,
         progress: Progress | None = None,
     ) -> None:
-        self.program, self.reports, self.wish = program, reports, wish
+        self.program, self.reports, self.options = program, reports, options
         self.progress = progress or (lambda steps: nullcontext(silent))
         self.codes = {form: emit_program(report) for form, report in reports.items()}
-        self.shelves = {form: Shelf(code, wish) for form, code in self.codes.items()}
-        self.ranks = ranks_of(wish, sorted(shelf.name for shelf in self.shelves.values()))
-        self.crew = crew_of(wish, self.ranks)
-        self.board = _board(wish)
-        self.claims = Claims(wish.folder)
+        self.shelves = {form: Shelf(code, options) for form, code in self.codes.items()}
+        self.ranks = ranks_of(options, sorted(shelf.name for shelf in self.shelves.values()))
+        self.crew = crew_of(options, self.ranks)
+        self.board = _board(options)
+        self.claims = Claims(options.folder)
         self.alone: dict[str, None] = {}  # why some were trained one by one
 
     def close(self) -> None:
@@ -100,14 +100,14 @@ class Work:
             group = next(alike(self.program, free), None)
             if group is None:
                 return None
-            share = ceil(len(group) / (self.wish.sharers * self.crew.size))
-            chosen = tuple(group[: min(self.wish.abreast, share)])
+            share = ceil(len(group) / (self.options.sharers * self.crew.size))
+            chosen = tuple(group[: min(self.options.abreast, share)])
             self.claims.hold([self._name(trial) for trial in chosen])
         return self._part(chosen)
 
     def _part(self, trials: tuple[Trial, ...]) -> Part:
         form = trials[0].form
-        return Part(self.reports[form].program, self.codes[form], trials, self.wish)
+        return Part(self.reports[form].program, self.codes[form], trials, self.options)
 
     def _name(self, trial: Trial) -> str:
         return f"{self.shelves[trial.form].name} {trial.key}"
@@ -130,21 +130,21 @@ def both(tick: Tick, beat: Tick) -> Tick:
     return told
 
 
-def _board(wish: Wish) -> Board | None:
-    if wish.board is None:
+def _board(options: SweepOptions) -> Board | None:
+    if options.board is None:
         return None
     from abcparam.tuning.output.tensorboard import Board
 
-    return Board(wish.board)
+    return Board(options.board)
 
 
 class Shelf:
     """Finished trials of one code, by their keys."""
 
-    def __init__(self, code: str, wish: Wish) -> None:
+    def __init__(self, code: str, options: SweepOptions) -> None:
         engine = code_of(CODE)
-        data = data_of(wish).identity
-        self.kept = Kept(wish.folder, engine, code, data, wish.device, wish.compiled)
+        data = data_of(options).identity
+        self.kept = Kept(options.folder, engine, code, data, options.device, options.compiled)
         self.name = self.kept.name
         self.seen: set[str] = set()
         self.results: dict[str, Losses] = {}

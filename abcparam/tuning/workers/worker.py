@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from abcparam.tuning.trials import Tick, Wish
+from abcparam.tuning.trials import SweepOptions, Tick
 from abcparam.tuning.workers.part import Done, Part, train_part
 
 if TYPE_CHECKING:
@@ -57,19 +57,19 @@ class Alone:
         return train_part(part, tick, self.ranks)
 
 
-def crew_of(wish: Wish, ranks: Ranks | None = None) -> Crew:
+def crew_of(options: SweepOptions, ranks: Ranks | None = None) -> Crew:
     """Raises `SpecError` where there is no such cluster."""
-    if wish.ray is None:
+    if options.ray is None:
         return Alone(ranks)
     from abcparam.tuning.workers.ray_cluster import Cluster
 
-    return Cluster(wish.ray, gpus=0 if wish.device == "cpu" else 1)
+    return Cluster(options.ray, gpus=0 if options.device == "cpu" else 1)
 
 
-def ranks_of(wish: Wish, identity: object) -> Ranks | None:
+def ranks_of(options: SweepOptions, identity: object) -> Ranks | None:
     """Those that train each trial together. Raises `SpecError` where they cannot."""
-    if not wish.data_parallel:
+    if not options.data_parallel:
         return None
     from abcparam.tuning.workers.data_parallel import Ranks
 
-    return Ranks(wish.device, identity)
+    return Ranks(options.device, identity)
