@@ -10,7 +10,7 @@ is frozen; `to_dict()` is the JSON of the command of the same name.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from abcparam.coord_check.api import coord_check
+from abcparam.coordinate_check.api import coord_check
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.explain import explain
 from abcparam.pipeline import (
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from abcparam.comparison.difference import Difference, Differences
     from abcparam.comparison.family import Family
     from abcparam.comparison.plane import Plane
-    from abcparam.coord_check.check import CoordCheckResult
-    from abcparam.coord_check.measure.runs import CheckOptions
+    from abcparam.coordinate_check.check import CoordCheckResult
+    from abcparam.coordinate_check.measure.runs import CheckOptions
     from abcparam.symbolic.derive.derived import Derived
     from abcparam.symbolic.solve.complete import Completed
     from abcparam.tuning.sweep import SweepResult
@@ -81,9 +81,9 @@ __all__ = [
 __version__ = "0.1.0"
 
 LATER = {  # results whose modules are imported when they are first asked for
-    "CheckOptions": "abcparam.coord_check.measure.runs",
+    "CheckOptions": "abcparam.coordinate_check.measure.runs",
     "Completed": "abcparam.symbolic.solve.complete",
-    "CoordCheckResult": "abcparam.coord_check.check",
+    "CoordCheckResult": "abcparam.coordinate_check.check",
     "Derived": "abcparam.symbolic.derive.derived",
     "Difference": "abcparam.comparison.difference",
     "Differences": "abcparam.comparison.difference",

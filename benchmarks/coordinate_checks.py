@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from abcparam.coord_check.check import coordinate_check
-from abcparam.coord_check.measure.batch import batch_of, loss_of
-from abcparam.coord_check.measure.measuring import Probe, in_double
-from abcparam.coord_check.measure.runs import CheckOptions
-from abcparam.coord_check.plan import shrunk
+from abcparam.coordinate_check.check import coordinate_check
+from abcparam.coordinate_check.measure.batch import batch_of, loss_of
+from abcparam.coordinate_check.measure.measuring import Probe, in_double
+from abcparam.coordinate_check.measure.runs import CheckOptions
+from abcparam.coordinate_check.plan import shrunk
 from abcparam.data.batch import tuple_of
 from abcparam.language.reader import read
 from abcparam.program.model import Program

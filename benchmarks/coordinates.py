@@ -28,9 +28,9 @@ from typing import Any
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import replace
-from abcparam.coord_check.check import CoordCheckResult, coordinate_check
-from abcparam.coord_check.judging import AGREES, CROSSOVER, DISAGREES, TOLERANCE, Row
-from abcparam.coord_check.measure.runs import CheckOptions
+from abcparam.coordinate_check.check import CoordCheckResult, coordinate_check
+from abcparam.coordinate_check.judging import AGREES, CROSSOVER, DISAGREES, TOLERANCE, Row
+from abcparam.coordinate_check.measure.runs import CheckOptions
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import emit_program
 from abcparam.program.model import Program

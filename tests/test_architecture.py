@@ -34,7 +34,7 @@ FLOORS = (
     ("verdict",),
     ("comparison",),
     ("pipeline",),
-    ("coord_check", "tuning"),
+    ("coordinate_check", "tuning"),
     ("",),
     ("commands",),
     ("__main__",),
@@ -50,7 +50,7 @@ DOORS = {  # the one module that imports a library, or the folders of those that
     "ray": ["tuning/workers/ray_cluster.py"],
     "sklearn": ["data/digits.py"],
     "sympy": ["symbolic/expressions.py"],
-    "torch": ["coord_check/", "data/", "tuning/", "commands/shared.py"],
+    "torch": ["coordinate_check/", "data/", "tuning/", "commands/shared.py"],
     "z3": ["symbolic/solver.py"],
 }
 

@@ -20,8 +20,8 @@ from abcparam.commands.shared import (
 from abcparam.language.reader import read
 
 if TYPE_CHECKING:
-    from abcparam.coord_check.check import CoordCheckResult
-    from abcparam.coord_check.measure.runs import CheckOptions
+    from abcparam.coordinate_check.check import CoordCheckResult
+    from abcparam.coordinate_check.measure.runs import CheckOptions
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
@@ -47,8 +47,8 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measured slopes beside derived exponents; 0 agree, 1 not, 2 invalid."""
-    from abcparam.coord_check.api import checked as check_of
-    from abcparam.coord_check.plan import NoWidths
+    from abcparam.coordinate_check.api import checked as check_of
+    from abcparam.coordinate_check.plan import NoWidths
 
     asked = _asked(options)
     try:
@@ -67,8 +67,8 @@ def _asked(options: argparse.Namespace) -> CheckOptions:
     """What the command line asks for."""
     from pathlib import Path
 
-    from abcparam.coord_check.measure.handwritten import handwritten
-    from abcparam.coord_check.measure.runs import CheckOptions
+    from abcparam.coordinate_check.measure.handwritten import handwritten
+    from abcparam.coordinate_check.measure.runs import CheckOptions
     from abcparam.storage.run_cache import default_folder
 
     if options.against and not (options.plot or options.html):
@@ -97,9 +97,9 @@ def _draw(checked: CoordCheckResult, asked: CheckOptions, options: argparse.Name
     """Figures, a page; beside those of the same spec in another parametrization if one is given."""
     from pathlib import Path
 
-    from abcparam.coord_check.against import against
-    from abcparam.coord_check.output.page import page
-    from abcparam.coord_check.output.plots import plot
+    from abcparam.coordinate_check.against import against
+    from abcparam.coordinate_check.output.page import page
+    from abcparam.coordinate_check.output.plots import plot
     from abcparam.editing.parametrization import Unwritten
     from abcparam.storage.atomic import write_atomically
 
@@ -119,7 +119,7 @@ def _draw(checked: CoordCheckResult, asked: CheckOptions, options: argparse.Name
 
 
 def _print(checked: CoordCheckResult, format: str) -> None:
-    from abcparam.coord_check.output.text import render_check, render_csv
+    from abcparam.coordinate_check.output.text import render_check, render_csv
 
     if format == "json":
         import json

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from abcparam.coord_check.laws import CHANGE
-from abcparam.coord_check.measure.measuring import Probe, Setting
-from abcparam.coord_check.measure.store import Sizes, Store
+from abcparam.coordinate_check.laws import CHANGE
+from abcparam.coordinate_check.measure.measuring import Probe, Setting
+from abcparam.coordinate_check.measure.store import Sizes, Store
 from abcparam.data.named import data_named
 from abcparam.diagnostics.source import Source
 from abcparam.editing.parametrization import in_form

@@ -10,14 +10,14 @@ from fractions import Fraction
 import pytest
 
 import abcparam
-from abcparam.coord_check.check import CheckOptions, coordinate_check
-from abcparam.coord_check.judging import DISAGREES
+from abcparam.coordinate_check.check import CheckOptions, coordinate_check
+from abcparam.coordinate_check.judging import DISAGREES
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import to_source
 from abcparam.symbolic.solve.complete import Completed, complete
 from abcparam.verdict.check import load
-from tests.coord_check.test_depth import DEEP, DEPTHS
+from tests.coordinate_check.test_depth import DEEP, DEPTHS
 from tests.support.paths import ROOT
 
 REFERENCE = (ROOT / "docs/language.md").read_text(encoding="utf-8")

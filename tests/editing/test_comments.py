@@ -27,6 +27,7 @@ from abcparam.presentation.figures import write_picture
 from abcparam.python_code.nodes import identifier
 from abcparam.resolve.names import snake_case
 from abcparam.resolve.resolver import resolve
+from abcparam.verdict.check import load
 from tests.editing.test_exponents import drawn, programs
 from tests.support.running import Run
 
@@ -274,9 +275,9 @@ def test_a_family_of_specs_with_hostile_comments():
     draw = random.Random(5)
     other = BRACES.replace("c = 1 }  # half", "c = 0 }  # half").replace("{ a = 1,", "{ a = 0,")
     a, b = Source(BRACES), Source(other)
-    plain = family(*(abcparam.driver.load(x) for x in (a, b)))
+    plain = family(*(load(x) for x in (a, b)))
     for _ in range(5):
-        hostile = family(*(abcparam.driver.load(commented(draw, x, 6)) for x in (a, b)))
+        hostile = family(*(load(commented(draw, x, 6)) for x in (a, b)))
         assert parse(Source(hostile.text)) == parse(Source(plain.text))
 
 

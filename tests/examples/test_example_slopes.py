@@ -11,10 +11,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from abcparam.coord_check.check import CoordCheckResult, coordinate_check
-from abcparam.coord_check.judging import DISAGREES, UNRESOLVED, Row
-from abcparam.coord_check.laws import AT_INIT, CHANGE, UPDATE
-from abcparam.coord_check.measure.runs import CheckOptions
+from abcparam.coordinate_check.check import CoordCheckResult, coordinate_check
+from abcparam.coordinate_check.judging import DISAGREES, UNRESOLVED, Row
+from abcparam.coordinate_check.laws import AT_INIT, CHANGE, UPDATE
+from abcparam.coordinate_check.measure.runs import CheckOptions
 from abcparam.diagnostics.source import Source
 from abcparam.language.reader import read
 from abcparam.verdict.check import load

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 import abcparam
-from abcparam import pipeline as driver
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.parameter import Parameter
 from abcparam.diagnostics.source import Source
+from abcparam.verdict.check import judged, load
 from tests.support.emitted import load
 from tests.support.judging import with_words
 from tests.support.paths import ROOT
@@ -105,7 +105,7 @@ def test_the_table_of_laws():
         exponents = "{ input { a = 1/3, b = -1/3, c = 1/5 }, hidden { a = 1/7, b = 5/14, c = 1 }, "
         given = f"parametrization {exponents} output {{ a = 1/2, b = 1/2, c = 3/4 }} }}"
         text = model(name, given, f"lr = lr, {word}" if word else "lr = lr")
-        report = driver.judged(driver.load(Source(text)))
+        report = judged(load(Source(text)))
         rule = report.graph.program.optimizers[0].rule
         assert (kind == "spectral norm", int(gauge), source) == (
             rule.spectral,

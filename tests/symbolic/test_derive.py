@@ -15,6 +15,7 @@ import sympy
 import abcparam
 from abcparam.commands.cli import main
 from abcparam.pipeline import to_source
+from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
 from abcparam.symbolic.constraints import holds
 from abcparam.symbolic.derive.text import render_derived
@@ -88,7 +89,7 @@ def test_verdicts_of_a_transformer_agree_with_the_evaluator_of_numbers():
     assert len(seen) >= 4, seen
 
 
-def judged_at(program: abcparam.driver.Program, values: dict[str, Fraction]) -> str:  # type: ignore[name-defined]
+def judged_at(program: Program, values: dict[str, Fraction]) -> str:
     from abcparam.analysis.judge import laws_of
     from abcparam.program.binding import bind
 

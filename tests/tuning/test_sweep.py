@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-from abcparam.coord_check.plan import shrunk, widths_of
+from abcparam.coordinate_check.plan import shrunk, widths_of
 from abcparam.data.digits import Digits
 from abcparam.data.named import data_named
 from abcparam.data.synthetic import Synthetic

@@ -14,8 +14,8 @@ from abcparam.verdict.check import load
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from abcparam.coord_check.check import CoordCheckResult
-    from abcparam.coord_check.measure.runs import CheckOptions, Progress
+    from abcparam.coordinate_check.check import CoordCheckResult
+    from abcparam.coordinate_check.measure.runs import CheckOptions, Progress
 
 
 def coord_check(
@@ -50,8 +50,8 @@ def coord_check(
     """
     from pathlib import Path
 
-    from abcparam.coord_check.measure.handwritten import handwritten
-    from abcparam.coord_check.measure.runs import CheckOptions
+    from abcparam.coordinate_check.measure.handwritten import handwritten
+    from abcparam.coordinate_check.measure.runs import CheckOptions
     from abcparam.data.named import data_named
 
     if against and (module or not (plot or html)):
@@ -82,7 +82,7 @@ def checked(
     progress: Progress | None = None,
 ) -> CoordCheckResult:
     """The check of a source. Raises `SpecError`, and `ValueError` where no widths fit."""
-    from abcparam.coord_check.check import coordinate_check
+    from abcparam.coordinate_check.check import coordinate_check
 
     program = load(source, values)
     require_no_unknowns(program)
@@ -100,9 +100,9 @@ def _draw(
     """Figures, a page; beside those of the spec in another parametrization if one is given."""
     from pathlib import Path
 
-    from abcparam.coord_check.against import against
-    from abcparam.coord_check.output.page import page
-    from abcparam.coord_check.output.plots import plot
+    from abcparam.coordinate_check.against import against
+    from abcparam.coordinate_check.output.page import page
+    from abcparam.coordinate_check.output.plots import plot
     from abcparam.storage.atomic import write_atomically
 
     form, folder, file = wanted

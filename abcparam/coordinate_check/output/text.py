@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 
-from abcparam.coord_check.check import CoordCheckResult
-from abcparam.coord_check.judging import AGREES, CROSSOVER, DISAGREES, UNRESOLVED, Row
+from abcparam.coordinate_check.check import CoordCheckResult
+from abcparam.coordinate_check.judging import AGREES, CROSSOVER, DISAGREES, UNRESOLVED, Row
 from abcparam.presentation.table import BOLD, END, GREEN, RED, YELLOW, columns
 
 HEADER = ("name", "quantity", "derived", "measured", "error", "")

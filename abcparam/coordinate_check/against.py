@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from abcparam.coord_check.check import CoordCheckResult, coordinate_check
-from abcparam.coord_check.measure.runs import CheckOptions, Progress
+from abcparam.coordinate_check.check import CoordCheckResult, coordinate_check
+from abcparam.coordinate_check.measure.runs import CheckOptions, Progress
 from abcparam.diagnostics.source import Source
 from abcparam.editing.parametrization import in_form
 from abcparam.verdict.check import load

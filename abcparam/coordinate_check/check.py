@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from abcparam.algebra.record import Record, replace
-from abcparam.coord_check.affording import afforded
-from abcparam.coord_check.judging import UNRESOLVED, Verdict, judge
-from abcparam.coord_check.laws import Laws, laws_of
-from abcparam.coord_check.measure.runs import CheckOptions, Progress, Runs, silent
-from abcparam.coord_check.plan import Plan, fixed, given_widths, positions, shrunk, varied
+from abcparam.coordinate_check.affording import afforded
+from abcparam.coordinate_check.judging import UNRESOLVED, Verdict, judge
+from abcparam.coordinate_check.laws import Laws, laws_of
+from abcparam.coordinate_check.measure.runs import CheckOptions, Progress, Runs, silent
+from abcparam.coordinate_check.plan import Plan, fixed, given_widths, positions, shrunk, varied
 from abcparam.pipeline import emit_program
 from abcparam.program.model import Program
 from abcparam.verdict.check import at_work, judged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from abcparam.coord_check.plan import NoWidths, Plan, given_widths, seconds_by_rule, widths_of
+from abcparam.coordinate_check.plan import NoWidths, Plan, given_widths, seconds_by_rule, widths_of
 from abcparam.program.model import Program
 
 LEAST = 16  # width, where three that start at 64 cost too much

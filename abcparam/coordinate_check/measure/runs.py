@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.record import Record
-from abcparam.coord_check.laws import Key
-from abcparam.coord_check.measure.store import Sizes, Store
-from abcparam.coord_check.plan import Plan
+from abcparam.coordinate_check.laws import Key
+from abcparam.coordinate_check.measure.store import Sizes, Store
+from abcparam.coordinate_check.plan import Plan
 from abcparam.verdict.report import Report
 
 if TYPE_CHECKING:
-    from abcparam.coord_check.measure.handwritten import Handwritten
-    from abcparam.coord_check.measure.measuring import Setting, Subject
+    from abcparam.coordinate_check.measure.handwritten import Handwritten
+    from abcparam.coordinate_check.measure.measuring import Setting, Subject
     from abcparam.data.batch import Data
 
 TOKENS = 64
@@ -124,7 +124,7 @@ class Runs:
 
     @cached_property
     def setting(self) -> Setting:
-        from abcparam.coord_check.measure.measuring import Setting
+        from abcparam.coordinate_check.measure.measuring import Setting
 
         options = self.options
         return Setting(options.steps, self.batch, options.device, options.compiled, options.data)
@@ -136,12 +136,12 @@ class Runs:
 
     def subject(self) -> Subject:
         """What is trained: the emitted model, or one that was written by hand."""
-        from abcparam.coord_check.measure.measuring import Probe
+        from abcparam.coordinate_check.measure.measuring import Probe
 
         probe = Probe(self.report, self.code)
         if self.options.module is None:
             return probe
-        from abcparam.coord_check.measure.foreign import Foreign
+        from abcparam.coordinate_check.measure.foreign import Foreign
 
         return Foreign(probe, self.options.module)
 
@@ -155,7 +155,7 @@ def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
     """Each with its share of the threads that torch has; an error ends what waits."""
     import torch
 
-    from abcparam.coord_check.measure.measuring import in_double
+    from abcparam.coordinate_check.measure.measuring import in_double
 
     threads = torch.get_num_threads()
     share = max(1, threads // count)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from abcparam.coord_check.check import CheckOptions, CoordCheckResult, coordinate_check
-from abcparam.coord_check.judging import DISAGREES
+from abcparam.coordinate_check.check import CheckOptions, CoordCheckResult, coordinate_check
+from abcparam.coordinate_check.judging import DISAGREES
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import compile
 from abcparam.verdict.check import load

@@ -8,8 +8,8 @@ from fractions import Fraction
 from typing import Any
 
 from abcparam.algebra.record import Record, replace
-from abcparam.coord_check.fits import Point, Slope, leading_of, mixture_of, scatter, slope_of
-from abcparam.coord_check.laws import AT_INIT, CHANGE, GRADIENT, UPDATE, Key, Law, Laws
+from abcparam.coordinate_check.fits import Point, Slope, leading_of, mixture_of, scatter, slope_of
+from abcparam.coordinate_check.laws import AT_INIT, CHANGE, GRADIENT, UPDATE, Key, Law, Laws
 
 TOLERANCE = 0.1  # how far a slope may be off, if its interval is narrower
 WIDEST = 0.25  # an interval wider than this resolves nothing: laws are a quarter apart

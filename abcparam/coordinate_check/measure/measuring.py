@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from abcparam.algebra.record import Record
-from abcparam.coord_check.laws import AT_INIT, CHANGE, GRADIENT, UPDATE, Key, copy_name
-from abcparam.coord_check.measure.batch import batch_of, loss_of
-from abcparam.coord_check.measure.explicit import explicit
-from abcparam.coord_check.measure.observing import SEEN, USED, observed
+from abcparam.coordinate_check.laws import AT_INIT, CHANGE, GRADIENT, UPDATE, Key, copy_name
+from abcparam.coordinate_check.measure.batch import batch_of, loss_of
+from abcparam.coordinate_check.measure.explicit import explicit
+from abcparam.coordinate_check.measure.observing import SEEN, USED, observed
 from abcparam.data.batch import Data, tuple_of
 from abcparam.emission.emit import emit
 from abcparam.emission.execute import executed

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from abcparam.coord_check.measure.handwritten import Handwritten, refused
-from abcparam.coord_check.measure.measuring import Change, Probe, Subject, path_of, undisturbed
+from abcparam.coordinate_check.measure.handwritten import Handwritten, refused
+from abcparam.coordinate_check.measure.measuring import Change, Probe, Subject, path_of, undisturbed
 from abcparam.data.batch import tuple_of
 from abcparam.diagnostics.rules.tuning import (
     ModuleRaises,

@@ -14,8 +14,8 @@ from abcparam.analysis.graph import Graph
 from abcparam.analysis.limits import Violation, violations, violations_at_init
 from abcparam.analysis.rounds import start, step
 from abcparam.calculus.node import Node
-from abcparam.coord_check.plan import varied
-from abcparam.coord_check.spectrum import SpectralSpace, Spectrum
+from abcparam.coordinate_check.plan import varied
+from abcparam.coordinate_check.spectrum import SpectralSpace, Spectrum
 from abcparam.program.model import Program
 from abcparam.verdict.report import Report
 

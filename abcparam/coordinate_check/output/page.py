@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from html import escape
 
 from abcparam.analysis.rows import tensor_row
-from abcparam.coord_check.check import CoordCheckResult
-from abcparam.coord_check.judging import AGREES, DISAGREES
-from abcparam.coord_check.output.plots import figures
-from abcparam.coord_check.output.text import cells, result
+from abcparam.coordinate_check.check import CoordCheckResult
+from abcparam.coordinate_check.judging import AGREES, DISAGREES
+from abcparam.coordinate_check.output.plots import figures
+from abcparam.coordinate_check.output.text import cells, result
 from abcparam.pipeline import emit_program
 from abcparam.presentation.figures import drawn, inline
 from abcparam.presentation.pages import framed

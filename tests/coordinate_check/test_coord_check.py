@@ -22,15 +22,21 @@ import torch
 from torch import Tensor
 
 from abcparam.algebra.record import replace
-from abcparam.coord_check.affording import afforded
-from abcparam.coord_check.check import CoordCheckResult, coordinate_check
-from abcparam.coord_check.fits import mixture_of, quantile, slope_of
-from abcparam.coord_check.judging import CROSSOVER, DISAGREES, UNRESOLVED, judge
-from abcparam.coord_check.laws import CHANGE, Law, Laws, laws_of
-from abcparam.coord_check.measure.batch import batch_of, loss_of
-from abcparam.coord_check.measure.measuring import Probe, Setting
-from abcparam.coord_check.measure.runs import CheckOptions
-from abcparam.coord_check.plan import NoWidths, given_widths, seconds_by_rule, shrunk, widths_of
+from abcparam.coordinate_check.affording import afforded
+from abcparam.coordinate_check.check import CoordCheckResult, coordinate_check
+from abcparam.coordinate_check.fits import mixture_of, quantile, slope_of
+from abcparam.coordinate_check.judging import CROSSOVER, DISAGREES, UNRESOLVED, judge
+from abcparam.coordinate_check.laws import CHANGE, Law, Laws, laws_of
+from abcparam.coordinate_check.measure.batch import batch_of, loss_of
+from abcparam.coordinate_check.measure.measuring import Probe, Setting
+from abcparam.coordinate_check.measure.runs import CheckOptions
+from abcparam.coordinate_check.plan import (
+    NoWidths,
+    given_widths,
+    seconds_by_rule,
+    shrunk,
+    widths_of,
+)
 from abcparam.diagnostics.source import Source
 from abcparam.language.reader import read
 from abcparam.pipeline import compile, emit_program
@@ -494,7 +500,7 @@ def test_text_and_csv(run: Run):
 
 
 def test_disagreement_is_status_1(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    import abcparam.coord_check.check as module
+    import abcparam.coordinate_check.check as module
 
     def sabotaged(report: Report) -> str:
         return emit_program(report).replace("return self.W3_scale * ", "return ")

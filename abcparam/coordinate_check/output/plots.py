@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from abcparam.coord_check.check import CoordCheckResult
-from abcparam.coord_check.judging import Row
+from abcparam.coordinate_check.check import CoordCheckResult
+from abcparam.coordinate_check.judging import Row
 from abcparam.presentation.figures import new_figure, write_picture
 
 QUANTITIES = {

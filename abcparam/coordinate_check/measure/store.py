@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from abcparam.coord_check.laws import Key
+from abcparam.coordinate_check.laws import Key
 from abcparam.storage.run_cache import Kept, code_of
 
 Sizes = Mapping[Key, Sequence[float]]
 PACKAGE = Path(__file__).parents[2]
-CODE = [PACKAGE / "coord_check", PACKAGE / "data"]  # what a finished run depends on
+CODE = [PACKAGE / "coordinate_check", PACKAGE / "data"]  # what a finished run depends on
 
 
 class Store:
