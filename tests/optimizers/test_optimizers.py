@@ -18,7 +18,7 @@ from abcparam.algebra.sizes import Size
 from abcparam.calculus.parameter import Parameter
 from abcparam.diagnostics.source import Source
 from abcparam.verdict.check import judged, load
-from tests.support.emitted import load
+from tests.support.emitted import load as imported
 from tests.support.judging import with_words
 from tests.support.paths import ROOT
 
@@ -71,7 +71,7 @@ def test_each_tensor_takes_the_form_for_its_own_optimizer(name: str, word: str, 
     mixed += "optimizer sgd { lr = lr }\n"
     report = abcparam.check(mixed)
     assert report.verdict == "maximal-update"
-    module: Any = load(abcparam.compile(mixed), tmp_path)
+    module: Any = imported(abcparam.compile(mixed), tmp_path)
     made = module.M(module.Config())
     optimizers = module.make_optimizer(made)
     assert [len(o.param_groups) for o in optimizers] == [1, 1]
@@ -132,7 +132,7 @@ def formula(law: str, parameter: Parameter) -> Fraction:
 
 def stepped(name: str, settings: str, folder: Path) -> Tensor:
     """The weights after two steps of the emitted optimizer with given gradients."""
-    module: Any = load(abcparam.compile(model(name, settings=settings)), folder)
+    module: Any = imported(abcparam.compile(model(name, settings=settings)), folder)
     parameter = torch.nn.Parameter(START.clone())
     made = module.make_optimizer(module.M(module.Config()))
     settings_of = {key: made.param_groups[0][key] for key in made.defaults}
@@ -181,7 +181,7 @@ def test_lars(tmp_path: Path):
 
 def test_a_step_may_reevaluate_the_loss(tmp_path: Path):
     """The closure runs with gradients on, and its loss is returned."""
-    module: Any = load(abcparam.compile(model("lion")), tmp_path)
+    module: Any = imported(abcparam.compile(model("lion")), tmp_path)
     made = module.M(module.Config())
     optimizer = module.make_optimizer(made)
 
@@ -235,7 +235,7 @@ def test_soap(tmp_path: Path):
 
 def test_soap_follows_the_covariance(tmp_path: Path):
     """The basis of many steps is that of the covariances; of one long axis it is none."""
-    module: Any = load(abcparam.compile(model("soap")), tmp_path)
+    module: Any = imported(abcparam.compile(model("soap")), tmp_path)
     draw = torch.Generator().manual_seed(0)
     parameter = torch.nn.Parameter(torch.zeros(6, 3))
     optimizer = module.SOAP([parameter], interval=1, largest=5)
@@ -253,7 +253,7 @@ def test_spectral_muon(tmp_path: Path):
     """torch's Muon for a tall matrix, sqrt(rows / columns) of it for a wide one; exact up to the
     bfloat16 in which torch makes matrices orthogonal.
     """
-    module: Any = load(abcparam.compile(model("muon", settings=SPECTRAL)), tmp_path)
+    module: Any = imported(abcparam.compile(model("muon", settings=SPECTRAL)), tmp_path)
     draw = torch.Generator().manual_seed(0)
     for rows, columns in ((12, 3), (3, 12)):
         start = torch.randn(rows, columns, generator=draw)
@@ -274,7 +274,7 @@ def test_spectral_muon(tmp_path: Path):
 @pytest.mark.parametrize("adjust", ["original", "match_rms_adamw"])
 def test_muon_is_told_how_to_adjust(adjust: str, tmp_path: Path):
     code = abcparam.compile(model("muon", settings=f"lr = lr, adjust = {adjust}"))
-    module: Any = load(code, tmp_path)
+    module: Any = imported(code, tmp_path)
     optimizer = module.make_optimizer(module.M(module.Config()))
     assert (optimizer.defaults["adjust_lr_fn"] or "original") == adjust
 
