@@ -3,12 +3,20 @@
 A quantity of size `e` has RMS of order `n^e`. Products of quantities add sizes, sums take the
 largest; exact zero has size -inf. With several growth dims an exponent is a vector. Vectors are
 compared by their total rate within each group of dims that go to infinity together, the first limit
-most significant; vectors that tie are all kept.
+most significant.
+
+Vectors that tie stand for one size, each as good as another. Of those, the ones are kept that have
+the largest or the smallest exponent of some dim, so two for each dim at most; two that tie are both
+kept. They are the extremes in an order that sums respect, so what is kept of a sum or a product
+follows from what was kept of its operands, and all laws of a semiring hold of the kept ones too.
+
+Everything is exact: exponents are counted in a unit in which most are whole numbers, and the others
+fractions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from math import inf, lcm
 from typing import TYPE_CHECKING
@@ -16,20 +24,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from abcparam.algebra.exponents import Affine
 
-Vector = tuple[int, ...]
+Number = int | Fraction
+Vector = tuple[Number, ...]
+Key = tuple[Number | float, ...]
+
+UNIT = 2**8 * 3**2 * 5**2 * 7  # to an exponent of 1: whole numbers are faster than fractions
 
 
 class Space:
-    """The growth dims of a program, with the common denominator in which all its exponents are
-    whole.
-    """
+    """The growth dims of a program, and how they compare."""
 
     follows = True  # whether sizes can be compared, and so directions of changes followed
 
-    def __init__(self, dims: Mapping[str, tuple[int, Fraction]], denominators: set[int]) -> None:
+    def __init__(self, dims: Mapping[str, tuple[int, Fraction]]) -> None:
         """`dims` maps each growth dim to its group (0 is the first limit) and its rate."""
         self.names = tuple(dims)
-        self.unit = 8 * lcm(1, *denominators, *(rate.denominator for _, rate in dims.values()))
         self.groups = sorted({group for group, _ in dims.values()})
         scale = lcm(1, *(rate.denominator for _, rate in dims.values()))
         self._weights = tuple(
@@ -42,7 +51,7 @@ class Space:
         self.zero = Size(self, (), (-inf,) * max(1, len(self.groups)))
         self.unbounded = Size(self, (), (inf,) * max(1, len(self.groups)))
 
-    def key(self, vector: Vector) -> tuple[float, ...]:
+    def key(self, vector: Vector) -> Key:
         if self._plain:
             return vector
         return tuple(
@@ -51,10 +60,10 @@ class Space:
 
     def size(self, exponents: Mapping[str, Fraction]) -> Size:
         """The size with these exponents, the others 0."""
-        vector = tuple(self._whole(exponents.get(name, Fraction(0))) for name in self.names)
-        return Size(self, (vector,))
+        scaled = (exponents.get(name, Fraction(0)) * UNIT for name in self.names)
+        return Size(self, (tuple(x.numerator if x.denominator == 1 else x for x in scaled),))
 
-    def single(self, exponents: Sequence[int]) -> Size:
+    def single(self, exponents: Sequence[Number]) -> Size:
         """The size of one vector; made once, as few are ever needed."""
         vector = tuple(exponents)
         found = self._single.get(vector)
@@ -66,12 +75,6 @@ class Space:
         """The size with these exponents, which hold no symbols."""
         return self.size({name: affine.constant for name, affine in exponents.items()})
 
-    def _whole(self, exponent: Fraction) -> int:
-        scaled = exponent * self.unit
-        if scaled.denominator != 1:
-            raise ValueError(f"exponent {exponent} is not a multiple of 1/{self.unit}")
-        return scaled.numerator
-
 
 class Size:
     """An exponent, or `-inf` for exact zero, or `inf` for no bound. Ordered by growth; ties compare
@@ -80,12 +83,10 @@ class Size:
 
     __slots__ = ("key", "space", "vectors")
 
-    def __init__(
-        self, space: Space, vectors: tuple[Vector, ...], key: tuple[float, ...] | None = None
-    ) -> None:
+    def __init__(self, space: Space, vectors: tuple[Vector, ...], key: Key | None = None) -> None:
         self.space = space
-        self.vectors = vectors
-        self.key = space.key(vectors[0]) if key is None else key
+        self.vectors = vectors  # those that are kept of the ones that tie, in falling order
+        self.key: Key = space.key(vectors[0]) if key is None else key
 
     def __add__(self, other: Size) -> Size:
         left, right = self.vectors, other.vectors
@@ -93,9 +94,9 @@ class Size:
             return self.space.single([x + y for x, y in zip(left[0], right[0], strict=True)])
         if not left or not right:
             return self._improper(other)
+        pairs = zip(_extremes(left), _extremes(right), strict=True)
         return _tied(
-            self.space,
-            {tuple(x + y for x, y in zip(v, w, strict=True)) for v in left for w in right},
+            self.space, {tuple(x + y for x, y in zip(v, w, strict=True)) for v, w in pairs}
         )
 
     def _improper(self, other: Size) -> Size:
@@ -104,9 +105,11 @@ class Size:
         return zero if zero.key in (self.key, other.key) else self.space.unbounded
 
     def __neg__(self) -> Size:
+        if len(self.vectors) == 1:
+            return self.space.single([-x for x in self.vectors[0]])
         if not self.vectors:
             return self.space.zero if self.key > self.space.zero.key else self.space.unbounded
-        return Size(self.space, tuple(sorted(tuple(-x for x in v) for v in self.vectors)))
+        return Size(self.space, tuple(tuple(-x for x in v) for v in reversed(self.vectors)))
 
     def __sub__(self, other: Size) -> Size:
         left, right = self.vectors, other.vectors
@@ -117,10 +120,10 @@ class Size:
     def half(self) -> Size:
         """Half of it: the central limit."""
         if len(self.vectors) == 1:
-            return self.space.single([x // 2 for x in self.vectors[0]])
+            return self.space.single([_halved(x) for x in self.vectors[0]])
         if not self.vectors:
             return self
-        return Size(self.space, tuple(tuple(x // 2 for x in v) for v in self.vectors))
+        return Size(self.space, tuple(tuple(_halved(x) for x in v) for v in self.vectors))
 
     def __or__(self, other: Size) -> Size:
         """The larger: the size of a sum."""
@@ -131,10 +134,10 @@ class Size:
             return other
         if self.vectors == other.vectors:
             return self
-        return _tied(self.space, {*self.vectors, *other.vectors})
+        return _tied(self.space, set(_extremes({*self.vectors, *other.vectors})))
 
     def __and__(self, other: Size) -> Size:
-        """The smaller: a bound."""
+        """The smaller: a bound. Of two that tie, the first."""
         return self if self.key <= other.key else other
 
     def __eq__(self, other: object) -> bool:
@@ -166,8 +169,9 @@ class Size:
 
     def exponents(self) -> dict[str, Fraction]:
         """The exponents by growth dim, every one of them; of several that tie, the first."""
-        names, unit = self.space.names, self.space.unit
-        return {n: Fraction(x, unit) for n, x in zip(names, self.vectors[0], strict=True)}
+        return {
+            n: Fraction(x, UNIT) for n, x in zip(self.space.names, self.vectors[0], strict=True)
+        }
 
     def to_dict(self) -> dict[str, str]:
         """The exponents as exact strings, `-inf` for exact zero."""
@@ -186,20 +190,32 @@ class Size:
         """As a law: `1`, `width^(1/2)`, `0`; ties are joined by `~`."""
         if not self.vectors:
             return "0" if self.is_zero else "unbounded"
-        unit = self.space.unit
-        return " ~ ".join(_law(self.space.names, v, unit) for v in self.vectors)
+        return " ~ ".join(_law(self.space.names, vector) for vector in self.vectors)
 
     __repr__ = __str__
 
 
-def _tied(space: Space, vectors: set[Vector]) -> Size:
-    top = max(space.key(v) for v in vectors)
-    kept = tuple(sorted((v for v in vectors if space.key(v) == top), reverse=True))
-    return Size(space, kept[:8])
+def _tied(space: Space, extremes: set[Vector]) -> Size:
+    return Size(space, tuple(sorted(extremes, reverse=True)))
 
 
-def _law(names: tuple[str, ...], vector: Vector, unit: int) -> str:
-    factors = [power(name, Fraction(x, unit)) for name, x in zip(names, vector, strict=True) if x]
+def _extremes(vectors: Collection[Vector]) -> list[Vector]:
+    """The largest and the smallest by each dim, the others deciding where it is the same. Of all
+    sums of two vectors they are the sums of these, one by one.
+    """
+    found: list[Vector] = []
+    for index in range(len(next(iter(vectors)))):
+        ranked = [(vector[index], vector) for vector in vectors]
+        found += [max(ranked)[1], min(ranked)[1]]
+    return found
+
+
+def _halved(x: Number) -> Number:
+    return Fraction(x, 2) if x % 2 else x // 2
+
+
+def _law(names: tuple[str, ...], vector: Vector) -> str:
+    factors = [power(name, Fraction(x, UNIT)) for name, x in zip(names, vector, strict=True) if x]
     return " * ".join(factors) or "1"
 
 

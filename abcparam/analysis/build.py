@@ -42,23 +42,8 @@ def build_graph(program: Program, space: Space | None = None) -> Graph:
 
 
 def space_of(program: Program, kind: type[Space] = Space) -> Space:
-    """The growth dims of a program, with a denominator for every exponent that it uses."""
-    dims = {dim.name: (dim.group, dim.rate) for dim in program.growing}
-    denominators = {1}
-    for tensor in program.tensors.values():
-        for letter in tensor.exponents.values():
-            denominators |= {affine.constant.denominator for affine in letter.values()}
-    for value in program.expressions():
-        if isinstance(value, Apply):
-            denominators |= _of_settings(value.settings)
-    for optimizer in program.optimizers:
-        denominators |= _of_settings(optimizer.settings)
-    return kind(dims, denominators)
-
-
-def _of_settings(settings: Mapping[str, object]) -> set[int]:
-    amounts = [s for s in settings.values() if isinstance(s, Amount)]
-    return {p.denominator for s in amounts for monomial, _ in s.value.terms for _, p in monomial}
+    """The growth dims of a program."""
+    return kind({dim.name: (dim.group, dim.rate) for dim in program.growing})
 
 
 class Builder:

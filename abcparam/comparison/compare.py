@@ -5,7 +5,6 @@ asymptotically, in all laws; or not, and where.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 from typing import Any
 
 from abcparam.algebra.record import Record
@@ -217,14 +216,10 @@ def _sizes(name: str, quantity: str, x: Size, y: Size) -> Iterator[Difference]:
 
 
 def _exponents(size: Size) -> object:
-    """An exponent that does not depend on the program's denominators; all that tie."""
+    """The exponents that tie."""
     if not size.vectors:
         return size.key[0]
-    names, unit = size.space.names, size.space.unit
-    return {
-        frozenset((name, Fraction(x, unit)) for name, x in zip(names, vector, strict=True))
-        for vector in size.vectors
-    }
+    return {frozenset(zip(size.space.names, vector, strict=True)) for vector in size.vectors}
 
 
 def _decay(program: Program, law: TensorLaw) -> Size:

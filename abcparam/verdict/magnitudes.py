@@ -66,7 +66,7 @@ class _AtBase(Builder):
     """Builds the graph with numbers for sizes."""
 
     def __init__(self, program: Program) -> None:
-        super().__init__(program, Space({TWO: (0, Fraction(1))}, {FINE}))
+        super().__init__(program, Space({TWO: (0, Fraction(1))}))
         self.values = program.base_values()
 
     def _rho(self, length: Polynomial) -> Size:

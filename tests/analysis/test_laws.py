@@ -6,15 +6,18 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import reduce
+from operator import or_
+from time import process_time
 from typing import Any
 
 import pytest
 
 from abcparam import Report, SpecError
 from abcparam.algebra.record import replace
-from abcparam.algebra.sizes import Size, Space
+from abcparam.algebra.sizes import UNIT, Size, Space
 from abcparam.analysis.build import build_graph
 from abcparam.analysis.judge import judge, laws_of
 from abcparam.analysis.rounds import step, train
@@ -34,12 +37,17 @@ EMITTED = sorted(paths.EMIT_SPECS.glob("*.param"))
 
 # Sizes
 
-ONE_DIM = Space({"width": (0, Fraction(1))}, {4})
-TIED = Space({"width": (0, Fraction(1)), "depth": (0, Fraction(1))}, {4})
-RATES = Space(
-    {"width": (0, Fraction(1)), "depth": (0, Fraction(1, 2)), "batch": (1, Fraction(1))}, {4}
-)
-SPACES = {"one dim": ONE_DIM, "two that tie": TIED, "rates and a later limit": RATES}
+ONE_DIM = Space({"width": (0, Fraction(1))})
+TIED = Space({"width": (0, Fraction(1)), "depth": (0, Fraction(1))})
+RATES = Space({"width": (0, Fraction(1)), "depth": (0, Fraction(1, 2)), "batch": (1, Fraction(1))})
+FINE = Space({name: (0, Fraction(1)) for name in ("width", "depth", "batch")})
+SPACES = {
+    "one dim": ONE_DIM,
+    "two that tie": TIED,
+    "rates and a later limit": RATES,
+    "three that tie, with exponents finer than the unit": FINE,
+}
+ODD = tuple(Fraction(p, q) for q in (3, 7, 64, 101) for p in (-2, -1, 1, 5))
 LAWS: dict[str, Callable[[Size, Size, Size], tuple[Size, Size]]] = {
     "sums associate": lambda x, y, z: ((x | y) | z, x | (y | z)),
     "sums commute": lambda x, y, z: (x | y, y | x),
@@ -50,9 +58,14 @@ LAWS: dict[str, Callable[[Size, Size, Size], tuple[Size, Size]]] = {
     "times one": lambda x, y, z: (x + x.space.nought, x),
     "times nothing": lambda x, y, z: (x + x.space.zero, x.space.zero),
     "products distribute over sums": lambda x, y, z: (x + (y | z), (x + y) | (x + z)),
-    "a square is half of itself twice": lambda x, y, z: (
-        ((x + x.space.nought).half() + x.half(), x) if len(x.vectors) < 2 else (x, x)
+    "a square is half of itself twice": lambda x, y, z: (x.half() + x.half(), x),
+    "and so on": lambda x, y, z: (
+        x.half().half().half().half() + x.half().half().half().half() + x.half().half().half(),
+        x.half().half(),
     ),
+    "roots distribute over products": lambda x, y, z: ((x + y).half(), x.half() + y.half()),
+    "an inverse twice": lambda x, y, z: (x.space.nought - -x, x),
+    "a difference is a product": lambda x, y, z: (x - y, x + -y),
     "roots distribute over sums": lambda x, y, z: ((x | y).half(), x.half() | y.half()),
     "the smaller is no larger than either": lambda x, y, z: (
         ((x & y) | x, x) if x >= y else ((x & y) | y, y)
@@ -64,8 +77,18 @@ def random_size(space: Space, draw: random.Random, parts: int) -> Size:
     """Zero, a power, or a sum of powers, of which those that tie are kept."""
     size = space.zero
     for _ in range(draw.choice(range(parts + 1))):
-        size = size | space.size({name: draw.choice(GRID) for name in space.names})
+        size = size | space.size(random_exponents(space, draw))
     return size
+
+
+def random_exponents(space: Space, draw: random.Random) -> dict[str, Fraction]:
+    """As often as not those of the first dims add up to 0 with the last: such vectors tie."""
+    exponents = {name: draw.choice(GRID) for name in space.names}
+    if space is FINE:
+        exponents = {name: draw.choice(ODD) for name in space.names}
+        if draw.random() < 0.5:
+            exponents["batch"] = -exponents["width"] - exponents["depth"]
+    return exponents
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
@@ -87,6 +110,88 @@ def test_the_order_of_sizes_is_total_and_kept_by_products(space: Space):
         assert (x < y) + (y < x) + (x == y) == 1
         assert (x | y) >= x and (x & y) <= x
         assert not x <= y or (x + z <= y + z and x | z <= y | z and x.half() <= y.half())
+
+
+# Sizes that tie
+
+
+Vectors = frozenset[tuple[Fraction, ...]]
+
+
+def kept(vectors: Vectors) -> list[tuple[Fraction, ...]]:
+    """Those with the largest or the smallest exponent of some dim."""
+    ends = (max, min)
+    count = len(next(iter(vectors)))
+    found = {end(vectors, key=lambda v: (v[i], *v)) for i in range(count) for end in ends}
+    return sorted(found, reverse=True)
+
+
+def in_full(size: Size) -> list[tuple[Fraction, ...]]:
+    return [tuple(Fraction(x, UNIT) for x in vector) for vector in size.vectors]
+
+
+@pytest.mark.parametrize("dims", [2, 3, 4])
+def test_what_is_kept_of_ties_follows_from_what_was_kept(dims: int):
+    """500 expressions of up to four operations, beside sets in which all that tie are."""
+    names = [f"n{i}" for i in range(dims)]
+    space, draw = Space({name: (0, Fraction(1)) for name in names}), random.Random(dims)
+    most = 0
+
+    def leaf() -> tuple[Size, Vectors]:
+        size, found = space.zero, set[tuple[Fraction, ...]]()
+        for _ in range(draw.randint(1, 4)):
+            *others, _ = vector = [draw.choice(ODD) for _ in names]
+            vector[-1] = -sum(others, Fraction(0))  # all of them tie
+            size = size | space.size(dict(zip(names, vector, strict=True)))
+            found.add(tuple(vector))
+        return size, frozenset(found)
+
+    for _ in range(500):
+        size, full = leaf()
+        for _ in range(draw.randint(1, 4)):
+            other, fuller = leaf()
+            match draw.randrange(5):
+                case 0 if len(full) * len(fuller) < 2000:
+                    size = size + other
+                    full = frozenset(plus(v, w) for v in full for w in fuller)
+                case 1 if len(full) * len(fuller) < 2000:
+                    size = size - other
+                    full = frozenset(plus(v, [-x for x in w]) for v in full for w in fuller)
+                case 2:
+                    size, full = size.half(), frozenset(tuple(x / 2 for x in v) for v in full)
+                case 3:
+                    size, full = -size, frozenset(tuple(-x for x in v) for v in full)
+                case _:
+                    size, full = size | other, full | fuller
+        assert in_full(size) == kept(full)
+        assert tuple(size.exponents().values()) == max(full)
+        most = max(most, len(full))
+    assert most > 100
+
+
+def plus(v: Sequence[Fraction], w: Sequence[Fraction]) -> tuple[Fraction, ...]:
+    return tuple(x + y for x, y in zip(v, w, strict=True))
+
+
+def test_two_that_tie_are_kept_and_so_are_twelve_powers():
+    names = [f"n{i}" for i in range(12)]
+    space = Space({name: (0, Fraction(1)) for name in names})
+    size = reduce(or_, (space.size({name: Fraction(1)}) for name in names))
+    assert str(size) == " ~ ".join(names)
+    assert str(size.half()) == " ~ ".join(f"{name}^(1/2)" for name in names)
+
+
+def test_ties_take_no_longer_the_deeper_a_model_is():
+    """2,000 layers, each with a factor of six dims that tie: a billion billion products in full."""
+    names = [f"n{i}" for i in range(6)]
+    space, draw = Space({name: (0, Fraction(1)) for name in names}), random.Random(8)
+    size, began = space.nought, process_time()
+    for _ in range(2000):
+        power = draw.choice(ODD)
+        layer = reduce(or_, (space.size({n: power}) for n in draw.sample(names, 4)))
+        size = (size + layer) | (size + layer.half() + layer.half())
+    assert len(size.vectors) <= 2 * len(names)
+    assert process_time() - began < 10
 
 
 def test_limits_are_compared_by_total_rate_and_the_first_is_most_significant():
