@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
+from itertools import islice
 
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import Record
@@ -13,7 +14,8 @@ from abcparam.program.dims import Dim
 from abcparam.program.model import Program
 
 SEQUENCE, CLASSES, COPIES, STEPS, HEAD, FEATURES = 8, 32, 2, 4, 16, 64
-SMALLEST, SHALLOWEST, MOST = 64, 4, 5  # a width, a size in a later limit; how many
+SMALLEST, SHALLOWEST = 64, 4  # a width, a size in a later limit
+LEAST, MOST, TRIED, DOUBLINGS = 3, 5, 7, 24  # how many widths, those tried, those that may fit
 IMAGE, SIDES = 3, (8, 16, 32)  # axes of an image; its sides, the first that leave it valid
 PATCHES = 4  # of an image that a map sees, of sixteen images
 PER_PARAMETER, PER_TOKEN = 4e-8, 1.5e-9  # seconds a step, on one core in double precision
@@ -106,7 +108,7 @@ def widths_of(program: Program, budget: float, runs: int, tokens: int, vary: str
     spent = 0.0
     for dims in candidates:
         spent += runs * seconds_by_rule(program, dims, tokens)
-        if len(afforded) >= 3 and spent > budget:
+        if len(afforded) >= LEAST and spent > budget:
             break
         afforded.append(dims)
     lead = varied(program, vary)[0].name
@@ -165,7 +167,15 @@ def _doubling(program: Program, vary: str) -> list[int]:
         raise NoWidths("no width up to 4096 makes every length whole; give some with --widths")
     while smallest < (SMALLEST if in_first_limit(program, vary) else SHALLOWEST):
         smallest *= 2
-    return [smallest * 2**k for k in range(7)]
+    doublings = (smallest * 2**k for k in range(DOUBLINGS))
+    fitting = (width for width in doublings if _fits(program, _dims(program, width, vary)))
+    found = list(islice(fitting, TRIED))
+    if len(found) < LEAST:
+        raise NoWidths(
+            f"fewer than {LEAST} doublings of {smallest} make every length whole; "
+            f"give some with --widths"
+        )
+    return found
 
 
 def in_first_limit(program: Program, vary: str) -> bool:

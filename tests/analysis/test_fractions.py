@@ -12,6 +12,7 @@ import pytest
 import abcparam
 from abcparam.algebra.exponents import Affine
 from abcparam.coordinate_check.laws import laws_of as coordinate_laws
+from abcparam.coordinate_check.plan import NoWidths, widths_of
 from abcparam.pipeline import check
 from abcparam.symbolic.sizes import SymbolicSize, SymbolicSpace
 from tests.support.judging import judged, numbers, printed
@@ -246,6 +247,24 @@ def test_every_command_takes_fractions(seed: int, run: Run, tmp_path: Path):
         ran = run(*command)
         allowed = {0, 1} if command in settled else {0, 1, 2}  # 2: none, or not by exponents alone
         assert ran.status in allowed, (command, ran.err)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_widths_of_a_check_leave_whole_lengths(name: str):
+    report = check(SPECS[name])
+    coordinate_laws(report, 2)
+    try:
+        plan = widths_of(report.program, 10.0, 4, 64)
+    except NoWidths as error:
+        assert name == "two dims" and "every length whole" in str(error)
+        return
+    inner = report.program.dims.get("inner", report.program.dims["width"])
+    for dims in plan.dims.values():
+        values = {dim: Fraction(size) for dim, size in dims.items()}
+        assert inner.value.evaluate(values).denominator == 1
+    assert len(plan.dims) >= 3
+    if name == "eighth":
+        assert list(plan.dims) == [2**8, 2**16, 2**24]
 
 
 # Symbols
