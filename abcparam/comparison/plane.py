@@ -109,7 +109,7 @@ def _judge(family: Family, regions: dict[str, Region]) -> Judge:
             values = {symbol: at[symbol] for symbol in family.program.symbols}
             verdict = laws_of(bind(family.program, values))[1].verdict
             region = regions.get(verdict)
-            if region is None or not holds(region.condition, values, region.symbols):
+            if region is None or not holds(region.condition, at, region.symbols):
                 raise RuntimeError(f"{at} is {verdict}, and no region says so")
             known[point] = verdict
         return known[point]

@@ -238,7 +238,7 @@ def test_every_command_takes_fractions(seed: int, run: Run, tmp_path: Path):
     a, b = files["a"], files["b"]
     settled: list[tuple[Any, ...]] = [
         *(("check", a), ("derive", a), ("compile", a, "-o", "-"), ("diff", a, b)),
-        ("derive", files["symbolic"]),
+        *(("derive", files["symbolic"]), ("map", a, a, "--format", "json")),
     ]
     others: list[tuple[Any, ...]] = [
         *(("solve", files["open"]), ("map", a, b, "--format", "json")),
