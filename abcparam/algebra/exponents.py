@@ -36,5 +36,6 @@ class Affine(Record):
 Shifts = Mapping[str, Affine]  # θ by growth dim
 
 
-def is_nought(power: Affine) -> bool:
+def vanishes(power: Affine) -> bool:
+    """Whether it is 0 whatever the symbols are."""
     return not power.constant and not power.symbols

@@ -32,7 +32,11 @@ UNIT = 2**8 * 3**2 * 5**2 * 7  # to an exponent of 1: whole numbers are faster t
 
 
 class Space:
-    """The growth dims of a program, and how they compare."""
+    """The growth dims of a program, and how they compare.
+
+    `one` and `zero` are those of the semiring: the size of what is Θ(1), of exponent 0, and that of
+    exact zero, of exponent -inf.
+    """
 
     follows = True  # whether sizes can be compared, and so directions of changes followed
 
@@ -47,7 +51,7 @@ class Space:
         )
         self._plain = len(self.names) == 1 and self._weights == ((1,),)
         self._single: dict[Vector, Size] = {}
-        self.nought = Size(self, (tuple(0 for _ in dims),))
+        self.one = Size(self, (tuple(0 for _ in dims),))
         self.zero = Size(self, (), (-inf,) * max(1, len(self.groups)))
         self.unbounded = Size(self, (), (inf,) * max(1, len(self.groups)))
 
@@ -100,7 +104,7 @@ class Size:
         )
 
     def _improper(self, other: Size) -> Size:
-        """-inf absorbs everything: nought times anything is nought."""
+        """-inf absorbs everything: zero times anything is zero."""
         zero = self.space.zero
         return zero if zero.key in (self.key, other.key) else self.space.unbounded
 

@@ -53,9 +53,7 @@ class Builder:
         self.program = program
         self.space = space
         follows = space.follows and program.alignment == "tensor-programs"
-        self.context = Context(
-            space.nought, space.zero, space.unbounded, program.alignment, follows
-        )
+        self.context = Context(space.one, space.zero, space.unbounded, program.alignment, follows)
         self.nodes: list[Node] = []
         self.streams: list[Enter] = []
         self.inside: Size | None = None  # the size of the infinite repeat at hand
@@ -117,7 +115,7 @@ class Builder:
         return self.rho(product(shape))
 
     def grows(self, length: Polynomial) -> bool:
-        return self.rho(length) > self.context.nought
+        return self.rho(length) > self.context.one
 
     def tensor_sizes(self, tensor: Tensor) -> dict[str, Size]:
         """Exponents of a tensor as sizes; `c` is the total, the optimizer's scaled learning rate

@@ -78,7 +78,7 @@ def _stable_verdict(
     features: tuple[Node, ...],
     partial: tuple[Linear, ...],
 ) -> str:
-    if all(output.d < graph.context.nought for output in graph.outputs):
+    if all(output.d < graph.context.one for output in graph.outputs):
         return "trivial"
     moving = [moves_in_full(feature) for feature in features]
     if features and not any(moving):
@@ -101,7 +101,7 @@ def bound(graph: Graph) -> None:
     for node in graph.nodes:
         node.bc = node.br = unbounded
     for output in graph.outputs:
-        output.bc = output.br = graph.context.nought
+        output.bc = output.br = graph.context.one
     for _ in graph.passes():
         for node in reversed(graph.nodes):
             for index, limit in node.limits():
@@ -158,8 +158,8 @@ def _status(parameter: Parameter, slack: Size | None) -> str:
         return "frozen"
     if slack is None:
         return "under"
-    nought = slack.space.nought
-    return "maximal" if slack == nought else "under" if slack > nought else "over"
+    one = slack.space.one
+    return "maximal" if slack == one else "under" if slack > one else "over"
 
 
 def features_of(graph: Graph) -> tuple[Node, ...]:
@@ -185,12 +185,12 @@ def _features_of(output: Node) -> list[Node]:
 
 def _sums(node: Node) -> bool:
     """Whether a node sums over something infinite."""
-    nought = node.context.nought
+    one = node.context.one
     if isinstance(node, Linear):
-        return node.rho_in > nought
+        return node.rho_in > one
     if isinstance(node, Product):
-        return node.contracted > nought
-    return isinstance(node, Mean) and node.rho > nought
+        return node.contracted > one
+    return isinstance(node, Mean) and node.rho > one
 
 
 def _passes_in_part(node: Linear) -> bool:

@@ -21,25 +21,25 @@ class Violation(NamedTuple):
 
 def violations_at_init(graph: Graph) -> tuple[Violation, ...]:
     """Sizes at initialization that are not as they must be."""
-    nought = graph.context.nought
+    one = graph.context.one
     found = []
     for node in graph.nodes:
         for index, limit in node.limits():
             x = node.inputs[index]
-            if (limit.kind == "softmax" and x.s0 > nought) or (
+            if (limit.kind == "softmax" and x.s0 > one) or (
                 limit.kind == "pointwise" and not _sound(x)
             ):
                 found.append(Violation(x, limit, node))
-    limit = Limit("output", nought)
-    return (*found, *(Violation(o, limit, o) for o in graph.outputs if o.s0 > nought))
+    limit = Limit("output", one)
+    return (*found, *(Violation(o, limit, o) for o in graph.outputs if o.s0 > one))
 
 
 def _sound(x: Node) -> bool:
     """Θ(1), or exactly zero, or smaller where the map that makes it contracts."""
-    nought = x.context.nought
-    if x.s0 == nought or x.s0.is_zero:
+    one = x.context.one
+    if x.s0 == one or x.s0.is_zero:
         return True
-    return x.s0 < nought and x.comes_from_contraction
+    return x.s0 < one and x.comes_from_contraction
 
 
 def violations(graph: Graph) -> Iterator[Violation]:
@@ -49,7 +49,7 @@ def violations(graph: Graph) -> Iterator[Violation]:
             x = node.inputs[index]
             if x.d > limit.bound:
                 yield Violation(x, limit, node)
-    limit = Limit("output", graph.context.nought)
+    limit = Limit("output", graph.context.one)
     for output in graph.outputs:
         if output.d > limit.bound:
             yield Violation(output, limit, output)

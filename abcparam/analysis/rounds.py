@@ -116,11 +116,11 @@ def _pass_back(node: Node) -> None:
 
 def seed(graph: Graph) -> None:
     """The loss gradient: Θ(1) for cross-entropy, the error's own size for squared error."""
-    nought = graph.context.nought
+    one = graph.context.one
     for loss in graph.program.losses:
         output = graph.outputs[loss.output]
-        initial = nought if loss.kind == "cross_entropy" else nought | output.s0
-        change = output.d & nought if loss.kind == "cross_entropy" else output.d
+        initial = one if loss.kind == "cross_entropy" else one | output.s0
+        change = output.d & one if loss.kind == "cross_entropy" else output.d
         output.g0 = output.g0 | initial
         output.gc = output.gc | change
 
@@ -130,7 +130,7 @@ def update(graph: Graph) -> tuple[Parameter, ...]:
     limits = _clipping(graph)
     grown = []
     for parameter in graph.parameters:
-        clipped = limits.get(parameter.tensor.optimizer, graph.context.nought)
+        clipped = limits.get(parameter.tensor.optimizer, graph.context.one)
         entry = _entry(graph.program, graph.context, parameter, clipped)
         size = parameter.u | (entry - parameter.a)
         if size > parameter.u:
@@ -161,5 +161,5 @@ def _clipping(graph: Graph) -> dict[int, Size]:
             entries = parameter.rho_in + parameter.rho_out + parameter.rho_copies
             norm = parameter.gamma + entries.half() - parameter.clip
             index = parameter.tensor.optimizer
-            largest[index] = largest.get(index, graph.context.nought) | norm
+            largest[index] = largest.get(index, graph.context.one) | norm
     return largest

@@ -53,7 +53,7 @@ def why_change(program: Program, node: Node) -> list[Step]:
 
 def _plain(node: Node) -> bool:
     """Whether changes pass a node as they are."""
-    return all(gain == node.context.nought for gain in node.gains())
+    return all(gain == node.context.one for gain in node.gains())
 
 
 def source_of_change(node: Node) -> tuple[Node, str] | None:
@@ -70,7 +70,7 @@ def passed_on(program: Program, node: Node, x: Node, how: str) -> str:
     if isinstance(node, Linear):
         growth = node.gains()[0] - node.parameter.sigma
         over = "aligned" if growth > node.rho_in.half() else "summed at random"
-        where = f", {over} over {node.rho_in}" if node.rho_in > node.context.nought else ""
+        where = f", {over} over {node.rho_in}" if node.rho_in > node.context.one else ""
         weights = f"{node.parameter.tensor.path} ({node.parameter.sigma})"
         return f"{weights} applied to the change of {source} ({size}){where}"
     return f"the change of {source} ({size}), {how}"
@@ -86,7 +86,7 @@ def update_of(program: Program, node: Node) -> str:
     x = node.inputs[0]
     over = (
         f", aligned over {node.rho_in}"
-        if isinstance(node, Linear) and node.rho_in > x.context.nought
+        if isinstance(node, Linear) and node.rho_in > x.context.one
         else ""
     )
     source = label(program, x)
@@ -102,7 +102,7 @@ def why_update(program: Program, parameter: Parameter) -> str:
         parts.append(f"gradient {parameter.gamma}")
     if program.strict_epsilon and optimizer.epsilon and parameter.meets_epsilon:
         parts.append(f"gradient {parameter.gamma} over epsilon {-parameter.d}")
-    if parameter.a != parameter.a.space.nought:
+    if parameter.a != parameter.a.space.one:
         parts.append(f"multiplier {-parameter.a}")
     return f"{optimizer.name}, " + " times ".join(parts)
 
@@ -121,7 +121,7 @@ def why_initial(program: Program, node: Node) -> list[Step]:
 def made_of(program: Program, node: Node, x: Node) -> str:
     source = label(program, x)
     if isinstance(node, Linear):
-        over = f", summed over {node.rho_in}" if node.rho_in > x.context.nought else ""
+        over = f", summed over {node.rho_in}" if node.rho_in > x.context.one else ""
         weights = f"{node.parameter.tensor.path} ({node.parameter.sigma})"
         return f"{weights} applied to {source} ({x.s0}){over}"
     return f"{source} ({x.s0}), {node.cause(0)}"

@@ -55,14 +55,14 @@ class Product(Node):
 
     def aligned(self) -> Size:
         """A factor that is the same all along an axis points where the other one does."""
-        if self.contracted > self.context.nought:
+        if self.contracted > self.context.one:
             return self.d
         size = self.context.zero
         for index, lacking in enumerate(self.broadcast):
             x, other = self.inputs[index], self.inputs[1 - index]
             if x.d.vectors:
                 spread = x.d + ((other.s - lacking.half()) | other.along)
-                size = size | (spread if lacking > self.context.nought else x.along + other.s)
+                size = size | (spread if lacking > self.context.one else x.along + other.s)
         return size
 
     def back_initial(self) -> Sequence[Size]:
@@ -83,5 +83,5 @@ class Product(Node):
 
     def cause(self, index: int) -> str:
         other = self.inputs[1 - index]
-        over = "" if self.contracted == self.context.nought else f", aligned over {self.contracted}"
+        over = "" if self.contracted == self.context.one else f", aligned over {self.contracted}"
         return f"times {other.name or other.title} ({other.s}){over}"

@@ -146,8 +146,8 @@ class Linear(Node):
     @property
     def reads_out(self) -> bool:
         """Whether it maps something infinite to something finite by weights that are not zero."""
-        nought = self.context.nought
-        contracts = self.rho_in > nought and self.rho_out <= nought
+        one = self.context.one
+        contracts = self.rho_in > one and self.rho_out <= one
         return contracts and not self.parameter.sigma.is_zero
 
 

@@ -26,7 +26,7 @@ class Limit(NamedTuple):
 class Context(NamedTuple):
     """What laws may ask of the whole program."""
 
-    nought: Size  # exponent 0
+    one: Size  # exponent 0
     zero: Size  # exactly zero
     unbounded: Size
     alignment: str
@@ -112,7 +112,7 @@ class Node:
 
     def gains(self) -> Sequence[Size]:
         """Per input: `d(self)` is at least this plus `d(input)`. Default: changes pass."""
-        return [self.context.nought] * len(self.inputs)
+        return [self.context.one] * len(self.inputs)
 
     def bound_gains(self) -> Sequence[Size]:
         """Per input: the larger of the gains through initial weights and through updates."""
@@ -128,7 +128,7 @@ class Node:
 
     def back_initial(self) -> Sequence[Size]:
         """Per input: `g0(input)` is at least this plus `g0(self)`. Default: gradients pass."""
-        return [self.context.nought] * len(self.inputs)
+        return [self.context.one] * len(self.inputs)
 
     def back_gains(self) -> Sequence[Size]:
         """Per input: `gd(input)` is at least this plus `gd(self)`."""
@@ -229,7 +229,7 @@ class Source(Node):
         self.maps = 0
 
     def initial(self) -> Size:
-        return self.context.nought
+        return self.context.one
 
 
 class Zeros(Node):
@@ -240,4 +240,4 @@ class Zeros(Node):
 
 def operand(node: Node) -> Limit:
     """An operand of a map or product may not change by more than Θ(1) or its initial size."""
-    return Limit("operand", node.s0 | node.context.nought)
+    return Limit("operand", node.s0 | node.context.one)

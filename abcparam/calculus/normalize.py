@@ -22,21 +22,21 @@ class Norm(Node):
         self.centred = centres or x.centred
 
     def initial(self) -> Size:
-        return self.context.zero if self.inputs[0].s0.is_zero else self.context.nought
+        return self.context.zero if self.inputs[0].s0.is_zero else self.context.one
 
     def _divided(self) -> Size:
         """What the forward pass subtracts from a change."""
         x = self.inputs[0]
-        return self.context.nought if x.s0.is_zero else x.s
+        return self.context.one if x.s0.is_zero else x.s
 
     def gains(self) -> Sequence[Size]:
         return (-self._divided(),)
 
     def clamp(self, change: Size) -> Size:
-        return change & self.context.nought if self.inputs[0].s0.is_zero else change
+        return change & self.context.one if self.inputs[0].s0.is_zero else change
 
     def _back(self, size: Size) -> Size:
-        return -(size | self.context.nought) if self.inputs[0].s0.is_zero else -size
+        return -(size | self.context.one) if self.inputs[0].s0.is_zero else -size
 
     def aligned(self) -> Size:
         return self.passed_along()
@@ -56,7 +56,7 @@ class Norm(Node):
 
     def limits(self) -> Iterable[tuple[int, Limit]]:
         x = self.inputs[0]
-        return ((0, Limit("norm", self.context.nought if x.s0.is_zero else x.s0)),)
+        return ((0, Limit("norm", self.context.one if x.s0.is_zero else x.s0)),)
 
     @property
     def title(self) -> str:

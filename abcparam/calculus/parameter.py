@@ -61,12 +61,12 @@ class Parameter:
 
     @property
     def has_decay(self) -> bool:
-        """Whether its optimizer decays it by a factor that is not nought."""
+        """Whether its optimizer decays it by a factor that is not zero."""
         return self.tensor.weight_decay is not None and bool(self.tensor.weight_decay.value.terms)
 
     @property
     def has_epsilon(self) -> bool:
-        """Whether its optimizer adds an epsilon that is not nought."""
+        """Whether its optimizer adds an epsilon that is not zero."""
         epsilon = self.tensor.epsilon
         return epsilon is not None and bool(epsilon.value.terms)
 

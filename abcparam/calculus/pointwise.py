@@ -36,14 +36,14 @@ class Pointwise(Node):
         if self.shape.degree == 2:
             size = size + size
         if not self.shape.zero_at_zero:
-            size = size | self.context.nought
+            size = size | self.context.one
         return self.clamp(size)
 
     def clamp(self, change: Size) -> Size:
-        return change & self.context.nought if self.shape.bounded else change
+        return change & self.context.one if self.shape.bounded else change
 
     def gains(self) -> Sequence[Size]:
-        return (self.inputs[0].s,) if self.shape.degree == 2 else (self.context.nought,)
+        return (self.inputs[0].s,) if self.shape.degree == 2 else (self.context.one,)
 
     def aligned(self) -> Size:
         return self.passed_along()
@@ -53,16 +53,14 @@ class Pointwise(Node):
         if self.shape.degree == 2:
             return (x.s0,)
         return (
-            self.context.zero if self.shape.flat_at_zero and x.s0.is_zero else self.context.nought,
+            self.context.zero if self.shape.flat_at_zero and x.s0.is_zero else self.context.one,
         )
 
     def back_gains(self) -> Sequence[Size]:
         x = self.inputs[0]
         if self.shape.degree == 2:
             return (x.s,)
-        return (
-            self.context.zero if self.shape.flat_at_zero and x.s.is_zero else self.context.nought,
-        )
+        return (self.context.zero if self.shape.flat_at_zero and x.s.is_zero else self.context.one,)
 
     def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
         x = self.inputs[0]
@@ -73,7 +71,7 @@ class Pointwise(Node):
         return ((0, x.dc - x.s, x.dr - x.s),)
 
     def limits(self) -> Iterable[tuple[int, Limit]]:
-        return ((0, Limit("pointwise", self.context.nought)),)
+        return ((0, Limit("pointwise", self.context.one)),)
 
     @property
     def title(self) -> str:
@@ -90,14 +88,14 @@ class Softmax(Node):
         self.centred = False
 
     def initial(self) -> Size:
-        return self.context.nought
+        return self.context.one
 
     def clamp(self, change: Size) -> Size:
-        return change & self.context.nought
+        return change & self.context.one
 
     def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
         x = self.inputs[0]
         return ((0, self.clamp(x.dc), self.clamp(x.dr)),)
 
     def limits(self) -> Iterable[tuple[int, Limit]]:
-        return ((0, Limit("softmax", self.context.nought)),)
+        return ((0, Limit("softmax", self.context.one)),)

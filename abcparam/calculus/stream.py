@@ -141,7 +141,7 @@ class Leave(Node):
         return self.enter.initial()
 
     def gains(self) -> Sequence[Size]:
-        return [self.context.nought, *[self.enter.rho] * len(self.enter.branches)]
+        return [self.context.one, *[self.enter.rho] * len(self.enter.branches)]
 
     def change(self) -> tuple[Size, Size]:
         coherent, random = self.enter.change()

@@ -175,7 +175,7 @@ class _Comparison:
         yield from _sizes(x.path, "at_init", x.at_init, y.at_init)
         yield from _sizes(x.path, "update", x.update, y.update)
         decays = [_decay(p, law) for p, law in zip(self.programs, (x, y), strict=True)]
-        if any(decay >= decay.space.nought for decay in decays):
+        if any(decay >= decay.space.one for decay in decays):
             yield from _sizes(x.path, "weight_decay", *decays)
 
     def _activations(self, a: Graph, b: Graph) -> Iterator[Difference]:

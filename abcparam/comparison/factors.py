@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from math import gcd, log
 
-from abcparam.algebra.exponents import Affine, is_nought
+from abcparam.algebra.exponents import Affine, vanishes
 from abcparam.algebra.polynomials import Opaque, Polynomial, leading_growth, number, substituted
 from abcparam.algebra.polynomials import atom as polynomial_of
 from abcparam.algebra.record import Record
@@ -19,7 +19,7 @@ from abcparam.program.model import Program
 
 Atom = int | str | Polynomial  # a number above 1, a growth dim, a sum or what has no polynomial
 Powers = Mapping[Atom, Affine]
-NOUGHT, ONE, MINUS_ONE = (Affine(Fraction(k)) for k in (0, 1, -1))
+ZERO, ONE, MINUS_ONE = (Affine(Fraction(k)) for k in (0, 1, -1))
 
 
 class Factor(Record):
@@ -31,8 +31,8 @@ class Factor(Record):
     def __mul__(self, other: Factor) -> Factor:
         total = dict(self.powers)
         for atom, power in other.powers.items():
-            total[atom] = total.get(atom, NOUGHT) + power
-        kept = {atom: power for atom, power in total.items() if not is_nought(power)}
+            total[atom] = total.get(atom, ZERO) + power
+        kept = {atom: power for atom, power in total.items() if not vanishes(power)}
         return Factor(kept, self.sign * other.sign)
 
     def __truediv__(self, other: Factor) -> Factor:
@@ -52,7 +52,7 @@ class Factor(Record):
 
     def growth(self, program: Program) -> dict[str, Affine]:
         """Its exponent in every growth dim."""
-        total = {name: NOUGHT for name, dim in program.dims.items() if grows(program, name)}
+        total = {name: ZERO for name, dim in program.dims.items() if grows(program, name)}
         for a, power in self.powers.items():
             if not isinstance(a, int):
                 top = leading_growth(
@@ -105,7 +105,7 @@ def _coprime(numbers: Mapping[int, Affine]) -> dict[int, Affine]:
     while todo:
         n, power = todo.pop()
         m = next((m for m in done if gcd(n, m) > 1), None)
-        if n == 1 or is_nought(power):
+        if n == 1 or vanishes(power):
             continue
         if m is None:
             done[n] = power

@@ -26,7 +26,7 @@ from abcparam.resolve.resolver import resolve
 from abcparam.verdict.report import Report
 
 LETTERS = "bcd"
-NOUGHT = Affine(Fraction(0))
+ZERO = Affine(Fraction(0))
 PARTS = ("dim", "tensor", "shape")  # what must be the same before anything can be compared
 
 Coordinate = str | Fraction  # the name of a symbol, or a value
@@ -64,7 +64,7 @@ def between(a: Program, b: Program, init: Coordinate, lr: Coordinate) -> Program
     ends = _ends(a, b)
     along = {"b": init, "c": lr, "d": lr}
     values = {
-        (path, key): _mix(start.get(key, NOUGHT), stop.get(key, NOUGHT), along[key[0]])
+        (path, key): _mix(start.get(key, ZERO), stop.get(key, ZERO), along[key[0]])
         for path, (start, stop) in ends.items()
         for key in dict.fromkeys([*start, *stop])
         if key[0] in LETTERS
@@ -110,9 +110,9 @@ def _in_gauge(of: Exponents, like: Exponents, shift: Mapping[str, int]) -> Expon
     """The exponents shifted so that every `a` is like another tensor's."""
     found = dict(of)
     for dim in dict.fromkeys(key[1:] for key in (*of, *like) if key[0] == "a"):
-        theta = like.get(f"a{dim}", NOUGHT) + of.get(f"a{dim}", NOUGHT) * Fraction(-1)
+        theta = like.get(f"a{dim}", ZERO) + of.get(f"a{dim}", ZERO) * Fraction(-1)
         for letter, times in shift.items():
-            found[letter + dim] = found.get(letter + dim, NOUGHT) + theta * Fraction(times)
+            found[letter + dim] = found.get(letter + dim, ZERO) + theta * Fraction(times)
     return found
 
 

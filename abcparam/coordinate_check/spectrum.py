@@ -70,7 +70,7 @@ class SpectralSpace(Space):
 
     def __init__(self, dims: Mapping[str, tuple[int, Fraction]]) -> None:
         super().__init__(dims)
-        self.nought: Size = Spectrum((self.nought,))
+        self.one: Size = Spectrum((self.one,))
         self.zero: Size = Spectrum((self.zero,))
         self.unbounded: Size = Spectrum((self.unbounded,))
 

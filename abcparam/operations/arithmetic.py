@@ -60,8 +60,8 @@ class Multiply(Elementwise):
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         x, y = operands.nodes()
-        lacking, nought = self.lacking(build, call), build.context.nought
-        return (Product(build.context, x, y, nought, lacking, call.span),)
+        lacking, one = self.lacking(build, call), build.context.one
+        return (Product(build.context, x, y, one, lacking, call.span),)
 
     def torch(self, use: Use) -> Value:
         return use.product()
@@ -102,7 +102,7 @@ class Offset(WithNumber):
         constant: Node = Zeros(context, (), span)
         if by.terms:
             constant = Scale(context, Source(context, ""), build.rho(by), span)
-        return (Sum(context, (operands.node(0), constant), [context.nought] * 2, span),)
+        return (Sum(context, (operands.node(0), constant), [context.one] * 2, span),)
 
     def torch(self, use: Use) -> Value:
         x, by = use.value(0), use.formula("by")

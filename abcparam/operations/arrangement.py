@@ -148,7 +148,7 @@ class Concat(Operation):
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         nodes = operands.nodes()
-        return (Sum(build.context, nodes, [build.context.nought] * len(nodes), call.span),)
+        return (Sum(build.context, nodes, [build.context.one] * len(nodes), call.span),)
 
     def torch(self, use: Use) -> Value:
         return use.result(call("torch.cat", use.batch(), dim=use.axis()))

@@ -62,21 +62,21 @@ class Attention(Operation):
         return ((*q[:-1], heads * value),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        context, nought, span = build.context, build.context.nought, call.span
+        context, one, span = build.context, build.context.one, call.span
         q, k, v = (operands.node(i) for i in range(3))
         heads, groups = call.amount("heads"), call.amount("kv_heads")
         head, value = build.rho(call.shape(0)[-1] / heads), build.rho(call.shape(2)[-1] / groups)
         group = build.rho(heads / groups)
-        dot = Product(context, q, k, head, (nought, group), span)
+        dot = Product(context, q, k, head, (one, group), span)
         logits: Node = Scale(context, dot, build.rho(call.amount("scale")), span)
         bias = operands.optional(3)
         if bias is not None:
             lacking = build.lacking(call.shape(3), (heads, call.shape(0)[-2], call.shape(1)[-2]))
-            logits = Sum(context, (logits, bias), (nought, lacking), span)
+            logits = Sum(context, (logits, bias), (one, lacking), span)
         dot.name = "query times key"
         logits.name = "attention logits"
         weights = Softmax(context, logits, span)
-        return (Product(context, weights, v, nought, (value, group), span),)
+        return (Product(context, weights, v, one, (value, group), span),)
 
     def lengths(self, call: Apply) -> Iterable[Polynomial]:
         for name, operand in (("heads", call.operands[0]), ("kv_heads", call.operands[2])):

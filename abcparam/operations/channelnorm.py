@@ -51,13 +51,13 @@ class ChannelNorm(Operation):
         return (x,)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        context, nought = build.context, build.context.nought
+        context, one = build.context, build.context.one
         y: Node = Norm(context, operands.node(0), self.name, False, call.span)
         gain, bias = operands.optional(1), operands.optional(2)
         if gain is not None:
-            y = Product(context, y, gain, nought, (nought, nought), call.span)
+            y = Product(context, y, gain, one, (one, one), call.span)
         if bias is not None:
-            y = Sum(context, (y, bias), (nought, nought), call.span)
+            y = Sum(context, (y, bias), (one, one), call.span)
         return (y,)
 
     def normalized(self, use: Use, gain: Code | None, bias: Code | None) -> Code:

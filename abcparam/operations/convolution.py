@@ -87,8 +87,8 @@ class Convolution(Operation):
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         weight, groups = call.shape(0), call.amount("groups")
         rhos = build.rho(product(weight[1:])), build.rho(weight[0] / groups)
-        parameter, x, nought = operands.parameter(0), operands.node(1), build.context.nought
-        return (Linear(build.context, parameter, x, nought, span=call.span, rhos=rhos),)
+        parameter, x, one = operands.parameter(0), operands.node(1), build.context.one
+        return (Linear(build.context, parameter, x, one, span=call.span, rhos=rhos),)
 
     def helper(self, call: Apply) -> str:
         return any_batch(self.name, self.space + 1, "weight: Tensor")

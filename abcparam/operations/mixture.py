@@ -62,11 +62,11 @@ class Mixture(Operation):
         return (call.shape(1),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        context, nought = build.context, build.context.nought
+        context, one = build.context, build.context.one
         logits, expert = operands.node(0), operands.node(1)
         weights = Softmax(context, logits, call.span)
         lacking = build.length(call.shape(1)[len(call.shape(0)) - 1 :])
-        return (Product(context, weights, expert, nought, (lacking, nought), call.span),)
+        return (Product(context, weights, expert, one, (lacking, one), call.span),)
 
     def lengths(self, call: Apply) -> Iterable[Polynomial]:
         top = call.settings["top"]

@@ -48,14 +48,14 @@ class Normalization(Operation):
         return (call.shape(0),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        x, nought = _inside(call), build.context.nought
+        x, one = _inside(call), build.context.one
         y: Node = Norm(build.context, operands.node(0), self.name, self.centres, call.span)
         gain, bias = operands.optional(1), operands.optional(2)
         if gain is not None:
-            lacking = (nought, build.lacking(call.shape(1), x))
-            y = Product(build.context, y, gain, nought, lacking, call.span)
+            lacking = (one, build.lacking(call.shape(1), x))
+            y = Product(build.context, y, gain, one, lacking, call.span)
         if bias is not None:
-            y = Sum(build.context, (y, bias), (nought, build.lacking(call.shape(2), x)), call.span)
+            y = Sum(build.context, (y, bias), (one, build.lacking(call.shape(2), x)), call.span)
         return (y,)
 
     def lengths(self, call: Apply) -> Iterable[Polynomial]:

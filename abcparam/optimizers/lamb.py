@@ -69,7 +69,7 @@ class LAMB(Rule):
         return -parameter.c if weights.is_zero else weights - parameter.c
 
     def beside(self, parameter: Parameter) -> Size:
-        return parameter.c.space.nought
+        return parameter.c.space.one
 
 
 class LARS(LAMB):

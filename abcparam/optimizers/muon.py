@@ -66,7 +66,7 @@ class Muon(Rule):
 
     def entry(self, parameter: Parameter, gamma: Size) -> Size:
         excess = _excess(parameter)
-        return (excess | excess.space.nought).half() - parameter.c
+        return (excess | excess.space.one).half() - parameter.c
 
 
 class MatchingMuon(Muon):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from abcparam.algebra.exponents import Affine, Shifts, is_nought
+from abcparam.algebra.exponents import Affine, Shifts, vanishes
 from abcparam.algebra.polynomials import leading_growth
 from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor
@@ -30,7 +30,7 @@ def shifted(program: Program, tensor: Tensor, shifts: Shifts, letters: Mapping[s
 
 
 def _signed(name: str, by: Affine) -> str:
-    if is_nought(by):
+    if vanishes(by):
         return ""
     single = len(by.symbols) + bool(by.constant) == 1
     if single and str(by).startswith("-"):

@@ -127,18 +127,18 @@ class Order:
             totals[limit] = [t + rate * x for t, x in zip(totals[limit], part, strict=True)]
         return [tuple(map(plain, totals[limit])) for limit in self.limits]
 
-    def at_least_nought(self, form: Form) -> Condition:
+    def nonnegative(self, form: Form) -> Condition:
         """`form >= 0`."""
         return _lexicographic(self.rows(form), ">=")
 
-    def above_nought(self, form: Form) -> Condition:
+    def positive(self, form: Form) -> Condition:
         """`form > 0`."""
         return _lexicographic(self.rows(form), ">")
 
     def at_most(self, top: Iterable[Form], bottom: Iterable[Form]) -> Condition:
         """`max(top) <= max(bottom)`."""
         bottom = tuple(bottom)
-        return _all([_some([self.at_least_nought(subtract(g, f)) for g in bottom]) for f in top])
+        return _all([_some([self.nonnegative(subtract(g, f)) for g in bottom]) for f in top])
 
 
 def _all(parts: Sequence[Condition]) -> Condition:

@@ -97,7 +97,7 @@ def _status(premises: Premises, parameter: Parameter, slack: Any) -> str | None:
         return "frozen"
     if slack is None:
         return "under"
-    at_most, at_least = slack.at_most_nought(), slack.at_least_nought()
+    at_most, at_least = slack.at_most_one(), slack.at_least_one()
     if premises.proves(at_least):
         if premises.proves(at_most):
             return "maximal"

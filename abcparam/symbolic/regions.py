@@ -164,7 +164,7 @@ def _irredundant(
     equalities = _independent(equal)
     pivots = Premises(names)
     for row in equalities:
-        pivots.assume_nought(row)
+        pivots.assume_equation(row)
     rest = [
         lowest_terms(Linear(pivots.reduce_row(x.row), x.relation))
         for x in unique
@@ -239,7 +239,7 @@ def _reduced(
     premises = Premises(names)
     for x in plain:
         if x.relation == "=":
-            premises.assume_nought(x.row)
+            premises.assume_equation(x.row)
         else:
             premises.assume(x)
     found: list[Clause] = []

@@ -60,7 +60,7 @@ class SymbolicSpace:
         self._assumed = self.premises.assumed
         self.origin: Form = (0,) * (self.width * max(1, len(self.names)))
         self.level: Forms = (self.origin,)  # what most sizes have at their bottom
-        self.nought = SymbolicSize(self, self.level)
+        self.one = SymbolicSize(self, self.level)
         self.zero = SymbolicSize(self, ())
         self.unbounded = SymbolicSize(self, (), unbounded=True)
 
@@ -188,13 +188,13 @@ class SymbolicSize:
         """The difference, whatever form of the other is the largest."""
         return self + other._negated()
 
-    def at_most_nought(self) -> Condition:
+    def at_most_one(self) -> Condition:
         """`self <= 0` as a condition on the symbols."""
         if not self.vectors:
             return ALWAYS if self.is_zero else NEVER
         return self.space.premises.order.at_most(self.vectors, self.bottom)
 
-    def at_least_nought(self) -> Condition:
+    def at_least_one(self) -> Condition:
         """`self >= 0`."""
         if not self.vectors:
             return NEVER if self.is_zero else ALWAYS
@@ -241,7 +241,7 @@ class SymbolicSize:
         difference, premises = self.less(other), self.space.premises
         if len(difference.bottom) == 1:
             return all(premises.implies(opposite(form)) for form in difference.vectors)
-        return premises.proves(difference.at_most_nought())
+        return premises.proves(difference.at_most_one())
 
     def __ge__(self, other: SymbolicSize) -> bool:
         return other <= self

@@ -125,7 +125,7 @@ class Premises:
         if self._solver is not None:
             self._solver.add(self.formula(condition))
 
-    def assume_nought(self, form: Form, label: int = -1) -> None:
+    def assume_equation(self, form: Form, label: int = -1) -> None:
         """Adds `form = 0`, and eliminates a symbol by it."""
         for row in self.order.rows(form):
             self.assume(Linear(row, "="), label)
@@ -174,7 +174,7 @@ class Premises:
         """Whether `form >= 0` wherever the premises hold."""
         known = self._known.get(form)
         if known is None:
-            self._known[form] = known = self.proves(self.order.at_least_nought(form))
+            self._known[form] = known = self.proves(self.order.nonnegative(form))
         return known
 
     def dominated(self, form: Form, others: tuple[Form, ...]) -> bool:
@@ -183,18 +183,18 @@ class Premises:
         known = self._hulls.get(question)
         if known is None:
             above = frozenset(subtract(other, form) for other in others)
-            self._hulls[question] = known = self._reach_nought(above)
+            self._hulls[question] = known = self._one_is_nonnegative(above)
         return known
 
-    def _reach_nought(self, forms: frozenset[Form]) -> bool:
+    def _one_is_nonnegative(self, forms: frozenset[Form]) -> bool:
         """Whether one of the forms is at least 0 wherever the premises hold. Layers ask it of the
         same forms, or of more than are known to.
         """
         if any(fewer <= forms for fewer in self._reaching):
             return True
         ordered = sorted(forms)
-        nought = (0,) * len(ordered[0])
-        reached = self.proves(self.order.at_most((nought,), ordered))
+        level = (0,) * len(ordered[0])
+        reached = self.proves(self.order.at_most((level,), ordered))
         if reached:
             self._reaching.append(forms)
         return reached

@@ -235,7 +235,7 @@ class _Reasons:
     def _lags(self, d: Size, gamma: Size, found: list[Parameter], gradient: float) -> Diagnostic:
         first = found[0].tensor
         also = f" (and of {len(found) - 1} more)" if len(found) > 1 else ""
-        eps = "is constant" if d == d.space.nought else f"is of size {-d}"
+        eps = "is constant" if d == d.space.one else f"is of size {-d}"
         fields = {
             "name": first.path,
             "eps": eps,
@@ -247,7 +247,7 @@ class _Reasons:
         return rules.ConstantEpsilon.at(first.span, where=where, **fields)
 
     def _decay(self) -> list[Diagnostic]:
-        nought = self.graph.context.nought
+        one = self.graph.context.one
         acting: dict[tuple[str, Size, Size], list[Parameter]] = {}
         for law in self.judgement.tensors:
             p = law.parameter
@@ -255,9 +255,9 @@ class _Reasons:
                 continue
             rule = rule_of(self.program, p)
             size, gradient = rule.decays(p), rule.beside(p)
-            if rule.adds_decay and size != nought:
-                acting.setdefault(("", size, nought), []).append(p)
-            elif not rule.adds_decay and (size != nought or p.pull > gradient):
+            if rule.adds_decay and size != one:
+                acting.setdefault(("", size, one), []).append(p)
+            elif not rule.adds_decay and (size != one or p.pull > gradient):
                 acting.setdefault((rule.name, p.pull, gradient), []).append(p)
         return [
             self._joins(*key, found) if key[0] else self._fades(key[1], found)
@@ -267,7 +267,7 @@ class _Reasons:
     def _fades(self, size: Size, found: list[Parameter]) -> Diagnostic:
         fields = {"name": found[0].tensor.path, "also": _also(found), "size": size}
         span = found[0].tensor.span
-        if size > self.graph.context.nought:
+        if size > self.graph.context.one:
             return rules.DecayGrows.at(span, remedy=f"… / ({_powers(size)})", **fields)
         return rules.DecayVanishes.at(span, remedy=f"… * {_powers(-size)}", **fields)
 

@@ -24,7 +24,7 @@ from abcparam.resolve.tensors import affine
 FIRST = "mup"  # what others are called where they are the same up to gauge
 LETTERS = "abc"
 MOST_GROUPS = 4
-NOUGHT = Fraction(0)
+ZERO = Fraction(0)
 
 Vector = Mapping[str, Fraction]  # by growth dim, zeros left out
 Roles = Mapping[str, Mapping[str, Fraction]]  # role -> letter -> exponent of the own width
@@ -66,7 +66,7 @@ def _fit(
             return None
         mine = exponents[path]
         own, shipped = mine[OWN], offered[rule.form].get(tensor.role, {})
-        rest = {k: _plus(mine[k], own, -shipped.get(k, NOUGHT)) for k in LETTERS}
+        rest = {k: _plus(mine[k], own, -shipped.get(k, ZERO)) for k in LETTERS}
         theta = rest["a"]
         if not tensor.init.is_zero and _plus(rest["b"], theta, Fraction(-rule.shift["b"])):
             return None
@@ -79,7 +79,7 @@ def _fit(
 def _plus(x: Vector, y: Vector, by: Fraction) -> Vector:
     if not y or not by:
         return x
-    total = {name: x.get(name, NOUGHT) + by * y.get(name, NOUGHT) for name in {**x, **y}}
+    total = {name: x.get(name, ZERO) + by * y.get(name, ZERO) for name in {**x, **y}}
     return {name: value for name, value in total.items() if value}
 
 

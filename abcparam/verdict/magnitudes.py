@@ -71,7 +71,7 @@ class _AtBase(Builder):
 
     def _rho(self, length: Polynomial) -> Size:
         """A length that grows counts with its value; a sequence, or a window, as one."""
-        return self._value(length) if self.grows(length) else self.context.nought
+        return self._value(length) if self.grows(length) else self.context.one
 
     def _value(self, length: Polynomial) -> Size:
         return self._power(abs(evaluate(length, self.values)))
@@ -93,22 +93,22 @@ class _AtBase(Builder):
         self, module: Module, body: Module, names: dict[str, Node], copy: tuple[int, ...], _: Size
     ) -> None:
         """Branches of a residual stream add up to about one of them, by their factors."""
-        super().stream(module, body, names, copy, self.context.nought)
+        super().stream(module, body, names, copy, self.context.one)
 
     def _tensor_sizes(self, tensor: Tensor) -> dict[str, Size]:
         def value(amount: Amount | None) -> Size:
-            return self._value(amount.value) if amount else self.context.nought
+            return self._value(amount.value) if amount else self.context.one
 
-        nought = self.context.nought
+        one = self.context.one
         return {
-            "a": nought - value(tensor.mult),
-            "b": nought - self._power(_deviation(tensor, self.values)),
-            "c": nought,
-            "d": nought,
-            "decay": nought,
+            "a": one - value(tensor.mult),
+            "b": one - self._power(_deviation(tensor, self.values)),
+            "c": one,
+            "d": one,
+            "decay": one,
             "rho_in": self._value(tensor.fan_in),
             "rho_out": self._value(tensor.fan_out),
-            "rho_copies": nought,
+            "rho_copies": one,
         }
 
 

@@ -55,7 +55,7 @@ LAWS: dict[str, Callable[[Size, Size, Size], tuple[Size, Size]]] = {
     "nothing added": lambda x, y, z: (x | x.space.zero, x),
     "products associate": lambda x, y, z: ((x + y) + z, x + (y + z)),
     "products commute": lambda x, y, z: (x + y, y + x),
-    "times one": lambda x, y, z: (x + x.space.nought, x),
+    "times one": lambda x, y, z: (x + x.space.one, x),
     "times nothing": lambda x, y, z: (x + x.space.zero, x.space.zero),
     "products distribute over sums": lambda x, y, z: (x + (y | z), (x + y) | (x + z)),
     "a square is half of itself twice": lambda x, y, z: (x.half() + x.half(), x),
@@ -64,7 +64,7 @@ LAWS: dict[str, Callable[[Size, Size, Size], tuple[Size, Size]]] = {
         x.half().half(),
     ),
     "roots distribute over products": lambda x, y, z: ((x + y).half(), x.half() + y.half()),
-    "an inverse twice": lambda x, y, z: (x.space.nought - -x, x),
+    "an inverse twice": lambda x, y, z: (x.space.one - -x, x),
     "a difference is a product": lambda x, y, z: (x - y, x + -y),
     "roots distribute over sums": lambda x, y, z: ((x | y).half(), x.half() | y.half()),
     "the smaller is no larger than either": lambda x, y, z: (
@@ -185,7 +185,7 @@ def test_ties_take_no_longer_the_deeper_a_model_is():
     """2,000 layers, each with a factor of six dims that tie: a billion billion products in full."""
     names = [f"n{i}" for i in range(6)]
     space, draw = Space({name: (0, Fraction(1)) for name in names}), random.Random(8)
-    size, began = space.nought, process_time()
+    size, began = space.one, process_time()
     for _ in range(2000):
         power = draw.choice(ODD)
         layer = reduce(or_, (space.size({n: power}) for n in draw.sample(names, 4)))

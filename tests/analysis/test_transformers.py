@@ -142,7 +142,7 @@ def test_attention_with_growing_heads_wants_1_over_d(optimizer: str):
     assert report.verdict == "unstable"
     logits = [n for n in report.graph.nodes if n.name == "attention logits"]
     assert [str(n.s0) for n in logits] == ["1"] * 2
-    assert max(n.d for n in logits) >= report.graph.context.nought
+    assert max(n.d for n in logits) >= report.graph.context.one
     assert any("attention logits" in d.message for d in report.diagnostics)
     steady = transformer(optimizer=optimizer, heads="more heads", scale="head^(-1/2)")
     assert verdict(steady) == "maximal-update"

@@ -101,8 +101,8 @@ REFUSED = {
     "a limit after a later one": [
         ("dim width -> inf", "dim width -> inf after depth\ndim depth -> inf after width")
     ],
-    "a rate of nought": [("base = 128", "base = 128, rate = 0")],
-    "a base of nought": [("base = 128", "base = 0")],
+    "a rate of zero": [("base = 128", "base = 128, rate = 0")],
+    "a base of zero": [("base = 128", "base = 0")],
     "a power without an end": [("pixels = 784", "pixels = 2^(3^(4^5))")],
     "a root of a negative number": [("pixels = 784", "pixels = (0 - 4)^(1/2)")],
     "a number of 19 digits": [("pixels = 784", "pixels = 1000000000000000000")],
@@ -149,8 +149,8 @@ REFUSED = {
         ("hyper", "exponent theta\nhyper"),
         (HIDDEN, HIDDEN.replace("1/2", "theta * theta")),
     ],
-    "a learning rate of nought": [("lr = lr", "lr = 0")],
-    "a multiplier of nought": [(HIDDEN, HIDDEN.replace("c = 0", "c = 0, mult = 0"))],
+    "a learning rate of zero": [("lr = lr", "lr = 0")],
+    "a multiplier of zero": [(HIDDEN, HIDDEN.replace("c = 0", "c = 0, mult = 0"))],
     "a learning rate of a tensor": [("lr = lr", "lr = W1")],
     "a tuple for a number": [("lr = lr", "lr = (1, 2)")],
     "a loss of nothing": [("loss cross_entropy", "loss cross_entropy(h1)")],

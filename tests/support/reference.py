@@ -72,7 +72,7 @@ def _known(exponent: Affine) -> Fraction:
 
 
 def initial(program: Program, tensor: Parameter, values: Values) -> float:
-    """The argument of a tensor's init; nought for zeros."""
+    """The argument of a tensor's init; zero for zeros."""
     argument = {"zeros": 0.0, "ones": 1.0}.get(tensor.init.kind)
     if argument is None:
         assert tensor.init.argument is not None
@@ -176,7 +176,7 @@ class Reference:
     def mixture(
         self, call: Apply, module: Module, copies: dict[str, int], env: dict[str, Tensor]
     ) -> Tensor:
-        """Every expert sees every token; the weights of those that were not chosen are nought."""
+        """Every expert sees every token; the weights of those that were not chosen are zero."""
         logits, expert = call.operands
         assert logits is not None and isinstance(expert, Invoke)
         scores = self.value(logits, module, copies, env)

@@ -54,7 +54,7 @@ def is_largest(judgement: Judgement, paths: tuple[str, ...]) -> bool:
     """Whether a learning rate cannot grow: one of its tensors has no slack, or none moves."""
     left = [t.slack for t in judgement.tensors if t.path in paths]
     bound = [slack for slack in left if slack is not None and slack.is_bound]
-    return not bound or any(not slack > slack.space.nought for slack in bound)
+    return not bound or any(not slack > slack.space.one for slack in bound)
 
 
 def is_solution(solution: Solution, judgement: Judgement, goal: str) -> bool:

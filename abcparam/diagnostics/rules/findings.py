@@ -184,7 +184,7 @@ class DecayGrows(Rule):
     Where this product grows with the width, the weights are wiped out.
 
     Under SGD in `mup` the learning rates of input and output tensors grow with the width: their
-    decay has to fall, `weight_decay = wd / (width / base(width))`, or be nought.
+    decay has to fall, `weight_decay = wd / (width / base(width))`, or be zero.
     """
 
     code = "P0604"

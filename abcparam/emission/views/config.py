@@ -158,7 +158,7 @@ def _condition(place: Place, condition: Condition) -> Statement:
 
 
 def _positive(program: Program) -> list[Statement]:
-    """Derived dims that a difference or a floor can bring to nought."""
+    """Derived dims that a difference or a floor can bring to zero."""
     found: list[Statement] = []
     for dim in program.dims.values():
         if dim.derived and not (dim.value.is_monomial and dim.value.terms[0][1] > 0):

@@ -137,15 +137,13 @@ def _law(scope: Scope, tensor: Tensor) -> Law:
         tensor.optimizer,
         lr,
         scale,
-        _or_nought(amount(scope, tensor, decay)) if decay else None,
-        _or_nought(amount(scope, tensor, epsilon) * factor(scope, tensor, "d"))
-        if epsilon
-        else None,
+        _or_zero(amount(scope, tensor, decay)) if decay else None,
+        _or_zero(amount(scope, tensor, epsilon) * factor(scope, tensor, "d")) if epsilon else None,
     )
 
 
-def _or_nought(value: Formula) -> Formula:
-    """Nought times anything is one and the same formula."""
+def _or_zero(value: Formula) -> Formula:
+    """Zero times anything is one and the same formula."""
     return value if value.coefficient else formula.number(0)
 
 

@@ -42,10 +42,10 @@ class Requirement(Record):
     def condition(self) -> Condition:
         """What it asks of the symbols."""
         if self.relation == "<=":
-            return self.size.at_most_nought()
+            return self.size.at_most_one()
         if self.relation == ">=":
-            return self.size.at_least_nought()
-        return All((self.size.at_most_nought(), self.size.at_least_nought()))
+            return self.size.at_least_one()
+        return All((self.size.at_most_one(), self.size.at_least_one()))
 
 
 class Derivation(Record):
@@ -77,7 +77,7 @@ class Derivation(Record):
 
 
 def within(premises: Premises, case: tuple[Form, ...]) -> Condition:
-    return All(tuple(premises.order.at_least_nought(form) for form in case))
+    return All(tuple(premises.order.nonnegative(form) for form in case))
 
 
 class NeverStable(Record):
@@ -164,7 +164,7 @@ class _Run:
         self.premises = self.space.premises
         self.within = within(self.premises, case)
         for form in case:
-            self.premises.assume(self.premises.order.at_least_nought(form))
+            self.premises.assume(self.premises.order.nonnegative(form))
         self.program = program
         self.asked: list[Requirement] = []
         self.changes: list[Requirement] = []
@@ -227,14 +227,14 @@ class _Run:
         self.asked.append(required)
         plain = len(size.vectors) == len(size.bottom) == 1
         if required.relation == "=" and plain:
-            self.premises.assume_nought(size.vectors[0], label)
+            self.premises.assume_equation(size.vectors[0], label)
         else:
             self.premises.assume(required.condition, label)
         return True
 
     def _holds(self, required: Requirement) -> bool:
-        size, nought = required.size, self.space.nought
-        return size <= nought and (required.relation == "<=" or nought <= size)
+        size, one = required.size, self.space.one
+        return size <= one and (required.relation == "<=" or one <= size)
 
     # Rounds
 
@@ -269,7 +269,7 @@ class _Run:
                     self._changes_must(Requirement(size, "<=", reason, None, parameter))
 
     def _diverges(self, shift: Form) -> bool:
-        example = self.premises.example(self.premises.order.above_nought(shift))
+        example = self.premises.example(self.premises.order.positive(shift))
         if example is None:
             return False
         return laws_of(bind(self.program, example))[1].verdict.startswith("unstable")

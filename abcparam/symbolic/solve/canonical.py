@@ -85,7 +85,7 @@ def _paths(uses: Iterable[Node]) -> set[str]:
 
 def _sums(use: Node) -> bool:
     """Whether a tensor sums over something infinite there."""
-    return isinstance(use, Map) and use.rho_in > use.context.nought
+    return isinstance(use, Map) and use.rho_in > use.context.one
 
 
 def _readouts(uses: Iterable[Node]) -> set[str]:
@@ -95,7 +95,7 @@ def _readouts(uses: Iterable[Node]) -> set[str]:
 
 
 def _widens(use: Node) -> bool:
-    return isinstance(use, Map) and use.rho_out > use.context.nought
+    return isinstance(use, Map) and use.rho_out > use.context.one
 
 
 def canonical(

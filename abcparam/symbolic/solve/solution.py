@@ -144,10 +144,10 @@ def _for_all(
     """The affine functions of the program's own symbols that agree with its solutions where all of
     these are 0, and where one of them is 1.
     """
-    nought = dict.fromkeys(own, Fraction(0))
+    zeros = dict.fromkeys(own, Fraction(0))
     try:
-        start = solve(bind(program, nought), goal, order)
-        steps = [solve(bind(program, {**nought, s: Fraction(1)}), goal, order) for s in own]
+        start = solve(bind(program, zeros), goal, order)
+        steps = [solve(bind(program, {**zeros, s: Fraction(1)}), goal, order) for s in own]
     except Unsolvable:
         raise Dependent(own) from None
     named = named_unknowns(program)[1]  # the same unknowns, in the same order
