@@ -10,7 +10,7 @@ from abcparam.calculus.node import Node, Source, Zeros
 from abcparam.calculus.structure import Scale, Sum
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Shape
-from abcparam.program.signature import REQUIRED, Call, broadcast
+from abcparam.program.signature import REQUIRED, Call, broadcast, is_vector
 from abcparam.python_code.nodes import Binary
 
 if TYPE_CHECKING:
@@ -38,6 +38,11 @@ class Add(Elementwise):
 
     name = "+"
     source = "arXiv 2006.14548 (Tensor Programs II), linear combinations"
+    starts = {"x": "zeros", "y": "zeros"}
+
+    def start(self, operand: str, shape: Shape) -> str | None:
+        """A vector is a bias. More long axes than one are a table, of positions say."""
+        return super().start(operand, shape) if is_vector(shape) else None
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         return (Sum(build.context, operands.nodes(), self.lacking(build, call), call.span),)
@@ -82,6 +87,7 @@ class Factor(WithNumber):
 
     name = "scale"
     source = "arXiv 2203.03466, section 3"
+    multiple = True
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         factor = build.rho(call.amount("by"))
@@ -96,6 +102,7 @@ class Offset(WithNumber):
 
     name = "offset"
     source = Add.source
+    starts = {"x": "zeros"}  # `1 + gain`: the number is where it starts
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         context, by, span = build.context, call.amount("by"), call.span

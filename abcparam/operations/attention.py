@@ -42,6 +42,7 @@ class Attention(Operation):
     source = "arXiv 2203.03466, Definition 4.1 (1/d)"
     values = ("q", "k", "v", "bias", "mask")
     optional = frozenset({"bias", "mask"})
+    starts = {"bias": "zeros"}
     settings = {"heads": 1, "kv_heads": "heads", "scale": REQUIRED, "causal": False}
     indices = frozenset({"mask"})
     order = ("q", "k", "v", "heads", "kv_heads", "scale", "causal", "bias", "mask")

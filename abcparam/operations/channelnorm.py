@@ -39,6 +39,7 @@ class ChannelNorm(Operation):
 
     values = ("x", "gain", "bias")
     optional = frozenset({"gain", "bias"})
+    starts = {"gain": "ones", "bias": "zeros"}
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
         x = call.shape(0)

@@ -34,6 +34,7 @@ class Normalization(Operation):
     source = "arXiv 2203.03466, appendix B.1 (gains and biases are input tensors)"
     values = ("x", "gain", "bias")
     optional = frozenset({"gain", "bias"})
+    starts = {"gain": "ones", "bias": "zeros"}
     settings = {"eps": EPS, "heads": 1}
 
     def __init__(self, name: str, centres: bool) -> None:

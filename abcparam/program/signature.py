@@ -58,21 +58,32 @@ class Signature:
     values: tuple[str, ...] = ("x",)  # operands, in order
     optional: ClassVar[frozenset[str]] = frozenset()  # operands that may be left out
     weights: ClassVar[frozenset[str]] = frozenset()  # operands that must be tensors of the model
+    starts: ClassVar[Mapping[str, str]] = {}  # operand -> the init of a tensor that is this operand
     indices: ClassVar[frozenset[str]] = frozenset()  # operands that are integers
     copied: ClassVar[frozenset[str]] = frozenset()  # calls of blocks: an instance per logit
     many: ClassVar[bool] = False  # any number of operands
     settings: ClassVar[Mapping[str, object]] = {}  # name -> default; REQUIRED where there is none
     state: ClassVar[bool] = False  # keeps buffers, so copies and instances have their own
     hidden: ClassVar[bool] = False  # written with an operator, not by name
+    multiple: ClassVar[bool] = False  # gives its first operand, times a number
 
     @property
     def order(self) -> tuple[str, ...]:
         """The order of positional arguments."""
         return (*self.values, *self.settings)
 
+    def start(self, operand: str, shape: Shape) -> str | None:
+        """The init of a tensor of this shape that is this operand, None where it has no say."""
+        return self.starts.get(operand)
+
     def shapes(self, call: Call) -> tuple[Shape, ...]:
         """The shapes of the results; raises `Refused`."""
         raise NotImplementedError
+
+
+def is_vector(shape: Shape) -> bool:
+    """Whether at most one axis is longer than 1."""
+    return sum(axis.constant != 1 for axis in shape) <= 1
 
 
 class OptimizerSignature:

@@ -190,8 +190,6 @@ class Calls:
         integer = isinstance(operand, Read) and operand.integer
         if integer != (name in operation.indices):
             raise self.values.indices(operation, name, argument.span, wanted=not integer)
-        if name == "gain" and isinstance(operand, Weight):
-            self.body.world.gains.add(operand.tensor)
         return operand
 
     def _settings(

@@ -25,6 +25,7 @@ from abcparam.resolve.training import (
     resolve_losses,
     resolve_optimizers,
 )
+from abcparam.resolve.uses import starts_of
 from abcparam.resolve.world import Local, World
 
 
@@ -68,7 +69,7 @@ def _program(spec: syntax.Spec, source: Source, world: World) -> Program:
         dims=everywhere.dims,
         hypers=everywhere.hypers,
         symbols=tuple(sorted(everywhere.symbols)),
-        tensors=finish_tensors(everywhere, world.tensors, optimizers, world.gains),
+        tensors=finish_tensors(everywhere, world.tensors, optimizers, starts_of(root)),
         inputs=inputs,
         root=root,
         outputs=outputs,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from abcparam.algebra.polynomials import number
@@ -106,17 +106,16 @@ def finish_tensors(
     world: Globals,
     tensors: Mapping[str, Tensor],
     declared: Sequence[Optimizer],
-    gains: Iterable[str],
+    starts: Mapping[str, str],
 ) -> dict[str, Tensor]:
-    """Tensors with their optimizer, its learning rate, decay and epsilon; a norm's gain starts at
-    ones.
+    """Tensors with their optimizer, its learning rate, decay and epsilon, and with the init that
+    follows from their use where the spec says none.
     """
     _used_selectors(world, tensors, declared)
-    gains = set(gains)
     done = {}
     for path, tensor in tensors.items():
-        if path in gains and "init" not in tensor.spans and tensor.init == Init("zeros"):
-            tensor = replace(tensor, init=Init("ones"))
+        if path in starts and "init" not in tensor.places:
+            tensor = replace(tensor, init=Init(starts[path]))
         done[path] = _trained_by(world, tensor, declared) if declared else tensor
     return done
 

@@ -30,7 +30,6 @@ class World:
         self.globals = globals
         self.blocks = blocks
         self.tensors: dict[str, Tensor] = {}
-        self.gains: set[str] = set()  # tensors used as the gain of a norm
         self.instances = 0
 
     def enter(self, span: Span, path: str) -> None:
