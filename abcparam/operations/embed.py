@@ -23,6 +23,7 @@ class Embed(Operation):
     source = "arXiv 2203.03466, appendix B (input weights)"
     values = ("table", "indices")
     weights = frozenset({"table"})
+    tables = frozenset({"table"})
     indices = frozenset({"indices"})
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:

@@ -107,6 +107,7 @@ class RelativeBias(Operation):
     source = "arXiv 1910.10683, section 2.1; a lookup: nothing is summed"
     values = ("table",)
     weights = frozenset({"table"})
+    tables = frozenset({"table"})
     settings = {"length": REQUIRED, "max_distance": 128, "causal": False}
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:

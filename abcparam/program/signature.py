@@ -58,6 +58,7 @@ class Signature:
     values: tuple[str, ...] = ("x",)  # operands, in order
     optional: ClassVar[frozenset[str]] = frozenset()  # operands that may be left out
     weights: ClassVar[frozenset[str]] = frozenset()  # operands that must be tensors of the model
+    tables: ClassVar[frozenset[str]] = frozenset()  # those of them that are looked up row by row
     starts: ClassVar[Mapping[str, str]] = {}  # operand -> the init of a tensor that is this operand
     indices: ClassVar[frozenset[str]] = frozenset()  # operands that are integers
     copied: ClassVar[frozenset[str]] = frozenset()  # calls of blocks: an instance per logit

@@ -15,6 +15,7 @@ from abcparam.language import syntax
 from abcparam.language.printer import written
 from abcparam.operations import operations
 from abcparam.program.reserved_names import owner
+from abcparam.resolve.uses import Uses
 
 AMOUNT_FUNCTIONS = {"round_up": 2, "base": 1, "sqrt": 1}
 RECURRENCES = frozenset({"mamba", "ssm", "selective_scan", "associative_scan"})  # have no law
@@ -52,9 +53,13 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def check_names(spec: syntax.Spec, collector: Collector) -> None:
-    """Reports every name that is unknown, taken, declared twice or hides another."""
-    _Names(spec, collector).run()
+def check_names(spec: syntax.Spec, collector: Collector) -> Uses:
+    """Reports every name that is unknown, taken, declared twice or hides another; says how the
+    tensors are used.
+    """
+    names = _Names(spec, collector)
+    names.run()
+    return names.uses
 
 
 class _Names:
@@ -64,6 +69,7 @@ class _Names:
         self.top = Scope()
         self.blocks = {d.name.id: d for d in spec.declarations if isinstance(d, syntax.Block)}
         self.calls: dict[str, dict[str, None]] = {}  # the names that each block calls
+        self.uses = Uses()
 
     def report(self, rule: type[Rule], span: Span, **fields: object) -> None:
         self.collector.add(rule.at(span, **fields))
@@ -271,6 +277,7 @@ class _Names:
             self._expression(value, scope)
 
     def _expression(self, value: syntax.Expression | None, scope: Scope) -> None:
+        self.uses.name(self._declaration(value, scope))
         match value:
             case syntax.Name(id=name):
                 if name not in {"true", "false"} and scope.find(name) is None:
@@ -283,6 +290,7 @@ class _Names:
             case syntax.Binary(left=left, right=right):
                 self._power_then_quotient(value)
                 self._expressions([left, right], scope)
+                self._used(value.op, (syntax.Argument(left), syntax.Argument(right)), scope)
             case syntax.Index(value=inner, index=index):
                 self._expressions([inner, index], scope)
             case syntax.Tuple(items=items):
@@ -328,7 +336,7 @@ class _Names:
         if not isinstance(entry.node, syntax.Block):
             return
         block = entry.node
-        known = [n.id for s in block.body if isinstance(s, syntax.Tensor) for n in s.names]
+        known = list(_tensors(block))
         if value.name not in known:
             fields = {
                 "owner": instance,
@@ -338,8 +346,29 @@ class _Names:
             problem = f"the block `{block.name.id}` has no tensor `{value.name}`"
             self.report(rules.NotInstance, value.span, problem=problem, **fields)
 
+    def _used(self, operation: str, arguments: Sequence[syntax.Argument], scope: Scope) -> None:
+        if operation in operations():
+            found = operations()[operation]
+            self.uses.add(found, arguments, lambda value: self._declaration(value, scope))
+
+    def _declaration(self, value: syntax.Expression | None, scope: Scope) -> Span | None:
+        """Where the tensor that an expression names is declared."""
+        match value:
+            case syntax.Attribute(value=inner, name="T"):
+                return self._declaration(inner, scope)
+            case syntax.Attribute(value=syntax.Name(id=instance), name=name):
+                entry = scope.find(instance)
+                block = entry.node if entry else None
+                return _tensors(block).get(name) if isinstance(block, syntax.Block) else None
+            case syntax.Name(id=name):
+                entry = scope.find(name)
+                return entry.span if entry and entry.kind == "tensor" else None
+            case _:
+                return None
+
     def _call(self, call: syntax.Call, scope: Scope) -> None:
         self._expressions([argument.value for argument in call.arguments], scope)
+        self._used(call.function.id, call.arguments, scope)
         name = call.function.id
         entry = scope.find(name)
         if entry and entry.kind == "block" and isinstance(entry.node, syntax.Block):
@@ -399,6 +428,12 @@ class _Names:
                 if found:
                     return (start, *found)
         return ()
+
+
+def _tensors(block: syntax.Block) -> dict[str, Span]:
+    """The tensors of a block by name, with the places of their declarations."""
+    tensors = [s for s in block.body if isinstance(s, syntax.Tensor)]
+    return {name.id: name.span for tensor in tensors for name in tensor.names}
 
 
 def bounds(given: syntax.Interval | syntax.Choice | None) -> tuple[syntax.Expression, ...]:

@@ -25,7 +25,7 @@ from abcparam.resolve.training import (
     resolve_losses,
     resolve_optimizers,
 )
-from abcparam.resolve.uses import starts_of
+from abcparam.resolve.uses import Uses, starts_of
 from abcparam.resolve.world import Local, World
 
 
@@ -34,21 +34,21 @@ def resolve(spec: syntax.Spec, source: Source) -> Program:
     fails.
     """
     collector = Collector(source)
-    check_names(spec, collector)
+    uses = check_names(spec, collector)
     check_words(spec, collector)
     collector.check()
-    world = World(_globals(spec, collector), _blocks(spec))
+    world = World(_globals(spec, collector, uses), _blocks(spec))
     program = _program(spec, source, world)
     collector.check()
     return program
 
 
-def _globals(spec: syntax.Spec, collector: Collector) -> Globals:
+def _globals(spec: syntax.Spec, collector: Collector, uses: Uses) -> Globals:
     dims = resolve_dims(spec, collector)
     hypers = resolve_hypers(spec, dims, collector)
     symbols = [n.id for d in spec.declarations if isinstance(d, syntax.Exponent) for n in d.names]
     parametrization = resolve_parametrization(spec, collector)
-    return Globals(collector, dims, hypers, frozenset(symbols), parametrization)
+    return Globals(collector, dims, hypers, frozenset(symbols), parametrization, uses)
 
 
 def _blocks(spec: syntax.Spec) -> dict[str, syntax.Block]:

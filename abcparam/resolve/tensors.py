@@ -22,6 +22,7 @@ from abcparam.program.tensors import OWN, Init, Tensor
 from abcparam.resolve.amounts import Amounts, NotStatic, Statics
 from abcparam.resolve.names import INITS
 from abcparam.resolve.parametrizations import Parametrization, by_key
+from abcparam.resolve.uses import Uses
 
 Exponents = dict[str, dict[str, Affine]]
 INHERITED = Amount(syntax.Name("lr"), ONE)  # a learning rate still to be taken from the optimizer
@@ -35,6 +36,8 @@ class Globals(Record):
     hypers: Mapping[str, Hyper]
     symbols: frozenset[str]
     parametrization: Parametrization
+    uses: Uses
+    inferred: set[str] = field(default_factory=set)  # paths of tensors whose role is left out
     broken: set[str] = field(default_factory=set)  # paths of tensors with an error in their shape
 
     def amounts(self, statics: Statics) -> Amounts:
@@ -179,25 +182,46 @@ class _Tensor:
     def _declared_role(self) -> str | None:
         role = self.declaration.role
         if role is None:
+            self.world.inferred.add(self.path)
             return None
         return role.id
 
     def _geometry(self, shape: Shape, declared: str | None) -> Geometry:
         grows = self.world.grows
         if len(shape) < 2:
-            fan_in, fan_out = ONE, product(shape)
-            return Geometry(False, fan_in, fan_out, "input" if grows(fan_out) else "scalar")
-        table = declared == "input" and grows(shape[-1]) and not grows(product(shape[:-1]))
+            return self._fans(ONE, product(shape))
+        table = grows(shape[-1]) and not grows(product(shape[:-1]))
+        if table and declared == "input":
+            return self._table(shape)
+        as_map = self._fans(product(shape[1:]), shape[0])
+        if declared == as_map.actual or self._contracted(shape):
+            return as_map
         if table:
-            return Geometry(True, product(shape[:-1]), shape[-1], "input")
-        fan_in, fan_out = product(shape[1:]), shape[0]
+            return self._table(shape)
+        return self._fans(ONE, product(shape)) if grows(as_map.fan_in) else as_map
+
+    def _contracted(self, shape: Shape) -> bool:
+        """Whether it is read as a map, or for all that is known: no axis of others is summed over.
+
+        Rows that grow in number have no law, so that such a table is left to its axes.
+        """
+        uses, declared = self.world.uses, self.name.span
+        if declared in uses.tables:
+            return self.world.grows(shape[0])
+        return declared in uses.maps or declared not in uses.named
+
+    def _table(self, shape: Shape) -> Geometry:
+        return Geometry(True, product(shape[:-1]), shape[-1], "input")
+
+    def _fans(self, fan_in: Polynomial, fan_out: Polynomial) -> Geometry:
         names = {
             (False, False): "scalar",
             (False, True): "input",
             (True, False): "output",
             (True, True): "hidden",
         }
-        return Geometry(False, fan_in, fan_out, names[grows(fan_in), grows(fan_out)])
+        actual = names[self.world.grows(fan_in), self.world.grows(fan_out)]
+        return Geometry(False, fan_in, fan_out, actual)
 
     def _contradiction(self, shape: Shape, declared: str, geometry: Geometry) -> None:
         words = {True: "infinite", False: "finite"}

@@ -1,14 +1,49 @@
-"""What tensors start at where the spec does not say: it follows from what they are used as."""
+"""What operations use the tensors as: maps, tables of rows, gains, shifts, biases.
+
+Maps and tables are named where they are used, so that the text alone tells them; roles, and how
+axes are read, depend on it. A gain or a bias may go through locals and blocks: it is followed
+through the resolved modules.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from abcparam.diagnostics.source import Span
+from abcparam.language import syntax
 from abcparam.program.expressions import Apply, Assign, Expression, Give, Invoke, Loop, Read, Weight
 from abcparam.program.model import Module
 from abcparam.program.signature import Signature
 
 GAIN = "ones"  # what else it is used as, a gain does not start at zeros
+
+
+class Uses:
+    """The declarations of tensors, by place, that are read as maps and as tables, or at all."""
+
+    def __init__(self) -> None:
+        self.tables: set[Span] = set()  # looked up row by row
+        self.maps: set[Span] = set()  # contracted with a value
+        self.named: set[Span] = set()  # used at all
+
+    def name(self, declared: Span | None) -> None:
+        """Notes that a tensor is named."""
+        if declared is not None:
+            self.named.add(declared)
+
+    def add(
+        self,
+        operation: Signature,
+        arguments: Iterable[syntax.Argument],
+        declaration: Callable[[syntax.Expression], Span | None],
+    ) -> None:
+        """Notes the tensors that a call contracts or looks up, by where they are declared."""
+        unnamed = iter(operation.order)
+        for argument in arguments:
+            operand = argument.name or next(unnamed, "")
+            declared = declaration(argument.value) if operand in operation.weights else None
+            if declared is not None:
+                (self.tables if operand in operation.tables else self.maps).add(declared)
 
 
 def starts_of(root: Module) -> dict[str, str]:

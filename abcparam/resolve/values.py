@@ -128,7 +128,20 @@ class Values:
     def _matmul(self, value: syntax.Binary) -> Expression:
         weight = self._matrix("@", "its left side", value.left)
         x = self.operand("@", value.right)
+        self._read_from_table(weight, x, value)
         return self.apply("@", (weight, x), {"transposed": weight.transposed}, value)
+
+    def _read_from_table(self, weight: Weight, x: Expression, place: syntax.Expression) -> None:
+        """What is to be said of a map whose tensor is a table, stored (in, out)."""
+        world, tensor = self.body.world.globals, self.body.world.tensors[weight.tensor]
+        if not tensor.table:
+            return
+        rows, width = tensor.shape
+        fields = {"name": tensor.name, "shape": show(tensor.shape)}
+        if weight.tensor in world.inferred:
+            if x.shapes[0][-1:] == ((rows if weight.transposed else width),):
+                table = tensor.name if weight.transposed else f"{tensor.name}.T"
+                raise Quiet(shape_rules.RoleNeeded.at(place.span, table=table, **fields))
 
     def operand(self, operation: str, value: syntax.Expression) -> Expression:
         """A value with one result and real numbers in it."""

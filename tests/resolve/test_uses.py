@@ -1,7 +1,8 @@
-"""What the use of a tensor says where the spec does not: what it starts at."""
+"""What the use of a tensor says where the spec does not: its role, and what it starts at."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,10 +10,44 @@ import pytest
 import torch
 
 import abcparam
+from abcparam import SpecError
+from abcparam.emission.emit import emit
 from abcparam.operations import operations
-from tests.support.emitted import build
+from tests.support.emitted import SPECS, build, laws_of, program_of
 
+EXAMPLES = Path(__file__).parent.parent / "examples"
+FOLDERS = (EXAMPLES, EXAMPLES / "wrong", EXAMPLES / "reproduce", SPECS, SPECS.parent / "emit_specs")
+WITH_ROLES = [
+    path
+    for folder in FOLDERS
+    for path in sorted(folder.glob("*.param"))
+    if not re.search(r"= \?", path.read_text(encoding="utf-8"))
+    and path.stem != "unbatched"  # which has a tensor that nothing uses
+]
+ROLE = re.compile(r"(tensor [\w, ]+:) *(?:input|hidden|output|scalar) *\[")
 STARTS = {"ones": 1.0, "zeros": 0.0}
+
+
+def without_roles(text: str) -> str:
+    return ROLE.sub(r"\1 [", text)
+
+
+@pytest.mark.parametrize("path", WITH_ROLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_roles_that_are_left_out_change_nothing(path: Path):
+    text = path.read_text(encoding="utf-8")
+    said, unsaid = (program_of(each) for each in (text, without_roles(text)))
+    assert unsaid.tensors == said.tensors
+    assert unsaid.root == said.root
+    modules = [re.sub(r"[0-9a-f]{16}", "", emit(each, laws_of(each))) for each in (said, unsaid)]
+    assert modules[0] == modules[1]
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "t5"])
+def test_neither_do_laws(name: str):
+    text = (EXAMPLES / f"{name}.param").read_text(encoding="utf-8")
+    said, unsaid = (abcparam.check(each).to_dict() for each in (text, without_roles(text)))
+    for key in ("verdict", "complete", "tensors", "activations", "output"):
+        assert unsaid[key] == said[key]
 
 
 HEAD = """model Probe
@@ -76,6 +111,7 @@ def test_every_optional_operand_says_what_it_starts_at():
     for operation in operations().values():
         assert operation.optional - operation.indices <= operation.starts.keys(), operation.name
         assert operation.starts.keys() <= set(operation.values), operation.name
+        assert operation.tables <= operation.weights, operation.name
 
 
 @pytest.mark.parametrize(("case", "operand", "start", "shape"), USES)
@@ -160,3 +196,65 @@ def test_an_init_of_the_spec_goes_first(said: str, tmp_path: Path):
 def test_zeros_of_a_role_go_first(tmp_path: Path):
     text = probe("[width]", "h = rmsnorm(h, gain = t)", roles="{ input { init = zeros } }")
     assert starts(text, tmp_path) == {0.0}
+
+
+FEW_HEADS = ("dim head = 4\ndim heads = width / head", "dim heads = 4\ndim head = width / heads")
+BOTH_GROW = ("dim head = 4", "dim head -> inf, base = 4, rate = 1/2")
+NORMED = "h = rmsnorm(h, gain = t, heads = heads)"
+BIASED = CASES["attention"].body.format("bias")
+
+
+@pytest.mark.parametrize("role", ["", "input"])
+@pytest.mark.parametrize(
+    ("shape", "body", "dims"),
+    [
+        ("[heads, head]", NORMED, ("", "")),
+        ("[heads, head]", NORMED, FEW_HEADS),
+        ("[heads, head]", NORMED, BOTH_GROW),
+        ("[1, width]", "h = h + t", ("", "")),
+        ("[context, width]", "h = h + t", ("", "")),
+        ("[1, width]", "h = concat(t, h, axis = 0)", ("", "")),
+        ("[heads, context, context]", BIASED, ("", "")),
+    ],
+)
+def test_what_no_map_applies_is_an_input_tensor(
+    role: str, shape: str, body: str, dims: tuple[str, str]
+):
+    text = probe(f"{role} {shape}", body).replace(*dims)
+    tensor = next(t for t in abcparam.check(text).to_dict()["tensors"] if t["name"] == "t")
+    assert (tensor["role"], tensor["a"]) == ("input", {})
+
+
+TIED = f"""{HEAD.replace("dim context = 5", "dim context = 5; dim vocab = 50")}parametrization mup
+tensor table : ROLE [vocab, width]
+forward(tokens : index(vocab) [context]) {{
+    x = embed(table, tokens)
+    return width^-1 * (READ @ layernorm(x))
+}}
+optimizer adam {{ lr = 0.1, eps = 0 }}
+loss cross_entropy
+"""
+
+
+def codes(text: str) -> set[str]:
+    try:
+        return {d.code for d in abcparam.check(text).diagnostics}
+    except SpecError as error:
+        return {d.code for d in error.diagnostics}
+
+
+@pytest.mark.parametrize(
+    ("role", "read", "said"),
+    [
+        ("", "table.T", set()),
+        ("input", "table.T", set()),
+        ("output", "table", set()),
+        ("", "table", {"P0321"}),
+        ("input", "table", {"P0302"}),
+    ],
+)
+def test_a_tied_readout_is_asked_for_its_role_where_it_matters(
+    role: str, read: str, said: set[str]
+):
+    found = codes(TIED.replace("ROLE", role).replace("READ", read))
+    assert found & {"P0302", "P0321"} == said

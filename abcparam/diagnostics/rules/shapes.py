@@ -290,3 +290,23 @@ class NotABlock(Rule):
     message = "`{operation}`: `{name}` must be a call of a block of one value"
     label = "no such call"
     help = "write `mixture(router @ x, Expert(x), top = 2)` with `block Expert(x) {{ … }}`"
+
+
+class RoleNeeded(Rule):
+    """A tensor without a role is looked up, and applied as a map stored the other way round.
+
+        tensor embedding : [vocab, width]
+        x = embed(embedding, tokens)        # a table: (in, out), an `input` tensor
+        return embedding @ x                # a map: (out, in), an `output` tensor
+
+    The two want different multipliers and learning rates. As an `input` tensor it is applied by
+    `embedding.T @ x`; as an `output` tensor, by `embedding @ x`.
+    """
+
+    code = "P0321"
+    message = (
+        "`{name}` {shape} has no role: looked up it is an `input` tensor, stored as a table "
+        "(in, out), and here it is applied as a map (out, in)"
+    )
+    label = "contracts the other axis than that of a table"
+    help = "declare it `input` and write `{table} @ …`, or give it the role of the map, `output`"
