@@ -142,6 +142,11 @@ class Values:
             if x.shapes[0][-1:] == ((rows if weight.transposed else width),):
                 table = tensor.name if weight.transposed else f"{tensor.name}.T"
                 raise Quiet(shape_rules.RoleNeeded.at(place.span, table=table, **fields))
+        elif not weight.transposed and tensor.span not in world.uses.tables:
+            wanted = show((width, rows))
+            self.body.world.report(
+                shape_rules.MapStoredAsTable.at(tensor.span, wanted=wanted, **fields)
+            )
 
     def operand(self, operation: str, value: syntax.Expression) -> Expression:
         """A value with one result and real numbers in it."""

@@ -257,4 +257,30 @@ def test_a_tied_readout_is_asked_for_its_role_where_it_matters(
     role: str, read: str, said: set[str]
 ):
     found = codes(TIED.replace("ROLE", role).replace("READ", read))
-    assert found & {"P0302", "P0321"} == said
+    assert found & {"P0302", "P0321", "P0608"} == said
+
+
+MIXED = """tensor other : [vocab, width]
+tensor mix : [vocab, width]
+forward(tokens : index(vocab) [context]) {
+    x = embed(LOOKED_UP, tokens)
+    x = x + table @ softmax(mix @ x)
+    return mix @ layernorm(x)
+}
+"""
+
+
+@pytest.mark.parametrize(("looked_up", "warned"), [("table", False), ("other", True)])
+def test_a_map_that_is_stored_as_a_table_is_warned_of(looked_up: str, warned: bool):
+    """Unless it is looked up, here where a softmax weighs the rows."""
+    head, _, rest = TIED.replace("ROLE", "input").partition("forward")
+    text = head + MIXED.replace("LOOKED_UP", looked_up) + rest.partition("}\n")[2]
+    assert ("P0608" in codes(text)) == warned
+
+
+@pytest.mark.parametrize(("shape", "warned"), [("pixels, width", True), ("width, pixels", False)])
+def test_a_first_layer_is_stored_out_in(shape: str, warned: bool):
+    text = probe("[width]", "h = h + t").replace(
+        "first : [width, pixels]", f"first : input [{shape}]"
+    )
+    assert ("P0608" in codes(text)) == warned

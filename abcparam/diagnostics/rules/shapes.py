@@ -310,3 +310,21 @@ class RoleNeeded(Rule):
     )
     label = "contracts the other axis than that of a table"
     help = "declare it `input` and write `{table} @ …`, or give it the role of the map, `output`"
+
+
+class MapStoredAsTable(Rule):
+    """An `input` tensor whose last axis grows is a table, stored (in, out) as an embedding is, and
+    starts at N(0, 1). It is applied by `@` and never looked up, so a map stored as PyTorch stores
+    it, (out, in), is what is meant.
+
+        tensor first : input [pixels, width]     # entries of size 1: `first @ x` is too large
+        tensor first : input [width, pixels]     # entries of size pixels^(-1/2)
+
+    A readout that is tied to an embedding is looked up too, and is not warned of.
+    """
+
+    code = "P0608"
+    severity = "warning"
+    message = "`{name}` {shape} is stored as a table (in, out), and no `embed` reads it"
+    label = "`@` wants `{wanted}`"
+    help = "maps are stored (out, in), and start at 1/sqrt(fan_in): `{name} : input {wanted}`"
