@@ -10,10 +10,10 @@ from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import Polynomial, growth, leading_growth, product
 from abcparam.algebra.sizes import Size, Space
 from abcparam.analysis.graph import Graph
-from abcparam.calculus.linear import Value
-from abcparam.calculus.node import Context, Node, Source
+from abcparam.calculus.linear import ValueNode
+from abcparam.calculus.node import Context, InputNode, Node
 from abcparam.calculus.parameter import Parameter
-from abcparam.calculus.stream import Enter, Leave
+from abcparam.calculus.stream import EnterNode, LeaveNode
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules import exponents as rules
 from abcparam.operations.base import Build, Operands, operation_of
@@ -55,7 +55,7 @@ class Builder:
         follows = space.follows and program.alignment == "tensor-programs"
         self.context = Context(space.one, space.zero, space.unbounded, program.alignment, follows)
         self.nodes: list[Node] = []
-        self.streams: list[Enter] = []
+        self.streams: list[EnterNode] = []
         self.inside: Size | None = None  # the size of the infinite repeat at hand
         self.parameters: dict[tuple[str, tuple[int, ...]], Parameter] = {}
         self.activations: dict[str, Node] = {}
@@ -67,7 +67,7 @@ class Builder:
     def run(self) -> Graph:
         given = {}
         for source in self.program.inputs:
-            given[source.name] = self.add(Source(self.context, source.name))
+            given[source.name] = self.add(InputNode(self.context, source.name))
         outputs = self.module(self.program.root, given, ())
         used = {path for path, _ in self.parameters}
         for path, tensor in self.program.tensors.items():
@@ -230,7 +230,7 @@ class Builder:
                 body, "an infinite `repeat` inside another", "unroll one of them"
             )
         self.inside = rho
-        enters = {name: Enter(self.context, names[name], rho) for name in body.carried}
+        enters = {name: EnterNode(self.context, names[name], rho) for name in body.carried}
         for name, enter in enters.items():
             enter.name, enter.span = f"{body.path}.{name}", body.span
         given = {name: enters.get(name, names[name]) for name, _ in body.inputs}
@@ -251,7 +251,7 @@ class Builder:
                 )
                 raise self._not_covered(body, what, remedy)
             self.streams.append(enter)
-            leave = self.add(Leave(self.context, enter, branches))
+            leave = self.add(LeaveNode(self.context, enter, branches))
             names[name] = self.named(module, name, leave, copy)
 
     def _not_covered(self, body: Module, what: str, remedy: str) -> SpecError:
@@ -268,7 +268,9 @@ class Builder:
             case Read(name=name):
                 return (names[name],)
             case Weight(tensor=path):
-                return (self.add(Value(self.context, self.parameter(path, copy), span=value.span)),)
+                return (
+                    self.add(ValueNode(self.context, self.parameter(path, copy), span=value.span)),
+                )
             case Invoke():
                 return self.invoke(value, module, names, copy)
             case Apply():

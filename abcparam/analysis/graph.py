@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from abcparam.calculus.node import Context, Node
 from abcparam.calculus.parameter import Parameter
-from abcparam.calculus.stream import Enter
+from abcparam.calculus.stream import EnterNode
 from abcparam.program.model import Program
 
 
@@ -22,7 +22,7 @@ class Graph(NamedTuple):
     parameters: list[Parameter]
     outputs: tuple[Node, ...]
     activations: dict[str, Node]
-    streams: tuple[Enter, ...] = ()  # infinite repeats
+    streams: tuple[EnterNode, ...] = ()  # infinite repeats
     copies: Mapping[tuple[str, tuple[int, ...]], Node] = {}  # the names, copy by copy
 
     def passes(self) -> range:

@@ -8,12 +8,12 @@ from abcparam.analysis.build import build_graph
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.limits import Violation, violations, violations_at_init
 from abcparam.analysis.rounds import Settled, train
-from abcparam.calculus.bilinear import Product
-from abcparam.calculus.linear import Linear
+from abcparam.calculus.bilinear import ProductNode
+from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
-from abcparam.calculus.pointwise import Pointwise, Softmax
-from abcparam.calculus.structure import Mean
+from abcparam.calculus.pointwise import PointwiseNode, SoftmaxNode
+from abcparam.calculus.structure import MeanNode
 from abcparam.program.model import Program
 
 
@@ -43,7 +43,7 @@ class Judgement(Record):
     changes: tuple[Violation, ...]
     growing: tuple[Parameter, ...]
     features: tuple[Node, ...]
-    partial: tuple[Linear, ...]  # maps that read out and pass their input's change on in part
+    partial: tuple[LinearNode, ...]  # maps that read out and pass their input's change on in part
 
 
 def laws_of(program: Program) -> tuple[Graph, Judgement]:
@@ -58,7 +58,7 @@ def judge(graph: Graph, settled: Settled) -> Judgement:
     tensors = tensor_laws(graph)
     at_init, changes = violations_at_init(graph), tuple(violations(graph))
     features = features_of(graph)
-    partial = tuple(n for n in graph.nodes if isinstance(n, Linear) and _passes_in_part(n))
+    partial = tuple(n for n in graph.nodes if isinstance(n, LinearNode) and _passes_in_part(n))
     stable = not (at_init or changes or settled.growing)
     if at_init:
         verdict = "unstable-at-init"
@@ -76,7 +76,7 @@ def _stable_verdict(
     graph: Graph,
     tensors: tuple[TensorLaw, ...],
     features: tuple[Node, ...],
-    partial: tuple[Linear, ...],
+    partial: tuple[LinearNode, ...],
 ) -> str:
     if all(output.d < graph.context.one for output in graph.outputs):
         return "trivial"
@@ -186,18 +186,20 @@ def _features_of(output: Node) -> list[Node]:
 def _sums(node: Node) -> bool:
     """Whether a node sums over something infinite."""
     one = node.context.one
-    if isinstance(node, Linear):
+    if isinstance(node, LinearNode):
         return node.rho_in > one
-    if isinstance(node, Product):
+    if isinstance(node, ProductNode):
         return node.contracted > one
-    return isinstance(node, Mean) and node.rho > one
+    return isinstance(node, MeanNode) and node.rho > one
 
 
-def _passes_in_part(node: Linear) -> bool:
+def _passes_in_part(node: LinearNode) -> bool:
     """An output-role map whose initial weights pass the change of their input on only in part."""
     x = node.inputs[0]
     return node.reads_out and not x.d.is_zero and node.gains()[0] + x.d < node.bc
 
 
 def nonlinear_inputs(graph: Graph) -> list[Node]:
-    return [node.inputs[0] for node in graph.nodes if isinstance(node, (Pointwise, Softmax))]
+    return [
+        node.inputs[0] for node in graph.nodes if isinstance(node, (PointwiseNode, SoftmaxNode))
+    ]

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from abcparam.algebra.sizes import Size
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.trace import label, made_of, passed_on, update_of
-from abcparam.calculus.linear import Value
-from abcparam.calculus.node import Node, Source
+from abcparam.calculus.linear import ValueNode
+from abcparam.calculus.node import InputNode, Node
 from abcparam.program.model import Program
 
 
@@ -38,13 +38,13 @@ def steps_of(graph: Graph) -> tuple[Step, ...]:
     one.
     """
     gradients = _gradients(graph)
-    nodes = [node for node in graph.nodes if not isinstance(node, Source)]
+    nodes = [node for node in graph.nodes if not isinstance(node, InputNode)]
     return tuple(dict.fromkeys(_step(graph.program, n, gradients.get(id(n), ())) for n in nodes))
 
 
 def _step(program: Program, node: Node, gradients: tuple[Term, ...]) -> Step:
     initial = tuple(Term(x.s0, made_of(program, node, x)) for x in node.inputs)
-    if isinstance(node, Value):
+    if isinstance(node, ValueNode):
         initial = (Term(node.s0, f"initial weights of {node.parameter.tensor.path}"),)
     return Step(
         label(program, node),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from abcparam.calculus.linear import Linear, Value
+from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.optimizers.base import rule_of
@@ -67,7 +67,7 @@ def source_of_change(node: Node) -> tuple[Node, str] | None:
 
 def passed_on(program: Program, node: Node, x: Node, how: str) -> str:
     source, size = label(program, x), x.d
-    if isinstance(node, Linear):
+    if isinstance(node, LinearNode):
         growth = node.gains()[0] - node.parameter.sigma
         over = "aligned" if growth > node.rho_in.half() else "summed at random"
         where = f", {over} over {node.rho_in}" if node.rho_in > node.context.one else ""
@@ -81,12 +81,12 @@ def update_of(program: Program, node: Node) -> str:
     if parameter is None:
         return "no update reaches it"
     made = why_update(program, parameter)
-    if isinstance(node, Value):
+    if isinstance(node, ValueNode):
         return f"the update of {parameter.tensor.path} ({parameter.u}): {made}"
     x = node.inputs[0]
     over = (
         f", aligned over {node.rho_in}"
-        if isinstance(node, Linear) and node.rho_in > x.context.one
+        if isinstance(node, LinearNode) and node.rho_in > x.context.one
         else ""
     )
     source = label(program, x)
@@ -120,7 +120,7 @@ def why_initial(program: Program, node: Node) -> list[Step]:
 
 def made_of(program: Program, node: Node, x: Node) -> str:
     source = label(program, x)
-    if isinstance(node, Linear):
+    if isinstance(node, LinearNode):
         over = f", summed over {node.rho_in}" if node.rho_in > x.context.one else ""
         weights = f"{node.parameter.tensor.path} ({node.parameter.sigma})"
         return f"{weights} applied to {source} ({x.s0}){over}"

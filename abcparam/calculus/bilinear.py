@@ -14,7 +14,7 @@ from abcparam.calculus.node import Context, Limit, Node, operand
 from abcparam.diagnostics.source import START, Span
 
 
-class Product(Node):
+class ProductNode(Node):
     """`z = sum over r of x * y`. `contracted` is the size of r, `broadcast` those of the axes each
     factor lacks.
     """

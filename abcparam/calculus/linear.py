@@ -31,7 +31,7 @@ def update_gain(parameter: Parameter, rho_in: Size, rho_out: Size, alignment: st
     return parameter.u + (rho_in.half() if alignment == "none" else rho_in)
 
 
-class Linear(Node):
+class LinearNode(Node):
     """`W @ x`, `W.T @ x`, a convolution. `tied`: x already contains W, so W^T meets it aligned from
     the start.
 
@@ -151,7 +151,7 @@ class Linear(Node):
         return contracts and not self.parameter.sigma.is_zero
 
 
-class Value(Node):
+class ValueNode(Node):
     """A tensor used as a value, or looked up by index: nothing is summed. The entries of an
     orthogonal matrix are of size 1 over the root of its longer side.
     """

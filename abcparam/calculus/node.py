@@ -214,10 +214,10 @@ class Node:
     @property
     def title(self) -> str:
         """What the node does, for people."""
-        return type(self).__name__.lower()
+        return type(self).__name__.removesuffix("Node").lower()
 
 
-class Source(Node):
+class InputNode(Node):
     """Data that come from outside: Θ(1), never changed by training."""
 
     __slots__ = ()
@@ -232,7 +232,7 @@ class Source(Node):
         return self.context.one
 
 
-class Zeros(Node):
+class ZerosNode(Node):
     """An array of zeros."""
 
     __slots__ = ()

@@ -9,7 +9,7 @@ from abcparam.calculus.node import Context, Limit, Node
 from abcparam.diagnostics.source import START, Span
 
 
-class Norm(Node):
+class NormNode(Node):
     """`x / RMS(x)`. An input that starts at zero meets the epsilon: the identity below Θ(1)."""
 
     __slots__ = ("operation",)

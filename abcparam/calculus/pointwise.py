@@ -10,7 +10,7 @@ from abcparam.calculus.node import Context, Limit, Node
 from abcparam.diagnostics.source import START, Span
 
 
-class Shape(NamedTuple):
+class FunctionTraits(NamedTuple):
     """What a law needs to know of a function: bounded? phi(0) = 0? phi'(0) = 0? odd?"""
 
     name: str
@@ -21,12 +21,14 @@ class Shape(NamedTuple):
     degree: int = 1
 
 
-class Pointwise(Node):
+class PointwiseNode(Node):
     """`phi(x)`."""
 
     __slots__ = ("shape",)
 
-    def __init__(self, context: Context, x: Node, shape: Shape, span: Span = START) -> None:
+    def __init__(
+        self, context: Context, x: Node, shape: FunctionTraits, span: Span = START
+    ) -> None:
         super().__init__(context, (x,), span)
         self.shape = shape
         self.centred = x.centred and shape.odd
@@ -78,7 +80,7 @@ class Pointwise(Node):
         return self.shape.name
 
 
-class Softmax(Node):
+class SoftmaxNode(Node):
     """`softmax(x)` over a finite axis: its logits must be O(1)."""
 
     __slots__ = ()

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.node import Context, Node
-from abcparam.calculus.structure import Sum
+from abcparam.calculus.structure import SumNode
 
 
-class Enter(Node):
+class EnterNode(Node):
     """The stream at the entrance of any copy. `side` is what the branches' gradients add to it in
     one copy.
     """
@@ -61,7 +61,7 @@ class Enter(Node):
 
     def _step(self, node: Node) -> tuple[Node, Node] | None:
         """The stream and the branch that a sum adds, None if the node is no such sum."""
-        if not isinstance(node, Sum) or len(node.inputs) != 2:
+        if not isinstance(node, SumNode) or len(node.inputs) != 2:
             return None
         left, right = (self._comes_from_here(x) for x in node.inputs)
         x, y = node.inputs
@@ -70,11 +70,11 @@ class Enter(Node):
         return (y, x) if right else None
 
     def _is_link(self, node: Node) -> bool:
-        return node is self or isinstance(node, Sum)
+        return node is self or isinstance(node, SumNode)
 
     def _comes_from_here(self, node: Node) -> bool:
         """Whether the node is the entrance, or a sum that leads to it."""
-        while isinstance(node, Sum) and len(node.inputs) == 2:
+        while isinstance(node, SumNode) and len(node.inputs) == 2:
             node = next((x for x in node.inputs if self._is_link(x)), node.inputs[0])
         return node is self
 
@@ -128,12 +128,12 @@ class Enter(Node):
         return found + [(self.rho.half() + b.dr, b, f"{copies}, at random") for b in self.branches]
 
 
-class Leave(Node):
+class LeaveNode(Node):
     """The stream after all copies. Outside, coherent and random changes are one."""
 
     __slots__ = ("enter",)
 
-    def __init__(self, context: Context, enter: Enter, branches: Sequence[Node]) -> None:
+    def __init__(self, context: Context, enter: EnterNode, branches: Sequence[Node]) -> None:
         super().__init__(context, (enter, *branches), enter.span)
         self.enter = enter
 

@@ -9,7 +9,7 @@ from abcparam.calculus.node import Context, Node
 from abcparam.diagnostics.source import START, Span
 
 
-class Sum(Node):
+class SumNode(Node):
     """`x + y`, a concatenation. `broadcast` is the size of the axes that each input lacks."""
 
     __slots__ = ("broadcast",)
@@ -42,7 +42,7 @@ class Sum(Node):
         return "added"
 
 
-class Same(Node):
+class SameNode(Node):
     """What leaves sizes as they are: reshapes, slices, dropout, rotary positions, pooling."""
 
     __slots__ = ()
@@ -51,7 +51,7 @@ class Same(Node):
         return self.passed_along()
 
 
-class Largest(Node):
+class LargestNode(Node):
     """The largest of finitely many coordinates: which of them it is may change."""
 
     __slots__ = ()
@@ -65,7 +65,7 @@ class Largest(Node):
         return () if x.s.is_zero else ((0, x.dc - x.s, x.dr - x.s),)
 
 
-class Scale(Node):
+class ScaleNode(Node):
     """A constant factor: it adds its exponent everywhere."""
 
     __slots__ = ("factor",)
@@ -90,7 +90,7 @@ class Scale(Node):
         return f"times the constant {self.factor}"
 
 
-class Mean(Node):
+class MeanNode(Node):
     """The mean over an axis of size `rho`: the central limit at init where x is centred, none for
     changes.
     """

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.sizes import Size
-from abcparam.calculus.bilinear import Product
-from abcparam.calculus.node import Node, Source, Zeros
-from abcparam.calculus.structure import Scale, Sum
+from abcparam.calculus.bilinear import ProductNode
+from abcparam.calculus.node import InputNode, Node, ZerosNode
+from abcparam.calculus.structure import ScaleNode, SumNode
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Shape
 from abcparam.program.signature import REQUIRED, Call, broadcast, is_vector
@@ -45,7 +45,7 @@ class Add(Elementwise):
         return super().start(operand, shape) if is_vector(shape) else None
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return (Sum(build.context, operands.nodes(), self.lacking(build, call), call.span),)
+        return (SumNode(build.context, operands.nodes(), self.lacking(build, call), call.span),)
 
     def torch(self, use: Use) -> Value:
         return use.sum(self.name)
@@ -66,7 +66,7 @@ class Multiply(Elementwise):
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         x, y = operands.nodes()
         lacking, one = self.lacking(build, call), build.context.one
-        return (Product(build.context, x, y, one, lacking, call.span),)
+        return (ProductNode(build.context, x, y, one, lacking, call.span),)
 
     def torch(self, use: Use) -> Value:
         return use.product()
@@ -91,7 +91,7 @@ class Factor(WithNumber):
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         factor = build.rho(call.amount("by"))
-        return (Scale(build.context, operands.node(0), factor, call.span),)
+        return (ScaleNode(build.context, operands.node(0), factor, call.span),)
 
     def torch(self, use: Use) -> Value:
         return use.value(0).times(use.formula("by"))
@@ -106,10 +106,10 @@ class Offset(WithNumber):
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         context, by, span = build.context, call.amount("by"), call.span
-        constant: Node = Zeros(context, (), span)
+        constant: Node = ZerosNode(context, (), span)
         if by.terms:
-            constant = Scale(context, Source(context, ""), build.rho(by), span)
-        return (Sum(context, (operands.node(0), constant), [context.one] * 2, span),)
+            constant = ScaleNode(context, InputNode(context, ""), build.rho(by), span)
+        return (SumNode(context, (operands.node(0), constant), [context.one] * 2, span),)
 
     def torch(self, use: Use) -> Value:
         x, by = use.value(0), use.formula("by")

@@ -7,9 +7,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.polynomials import ONE, Polynomial, number
-from abcparam.calculus.node import Node, Zeros
-from abcparam.calculus.structure import Mean as MeanLaw
-from abcparam.calculus.structure import Same, Sum
+from abcparam.calculus.node import Node, ZerosNode
+from abcparam.calculus.structure import MeanNode, SameNode, SumNode
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Shape
@@ -35,7 +34,7 @@ class Unchanged(Operation):
     source = "reindexing: each coordinate is one of the input's"
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return (Same(build.context, operands.nodes(), call.span),)
+        return (SameNode(build.context, operands.nodes(), call.span),)
 
 
 class Dropout(Unchanged):
@@ -118,7 +117,9 @@ class Split(Operation):
         return ((*x[:axis], x[axis] / number(parts), *x[axis + 1 :]),) * parts
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return tuple(Same(build.context, operands.nodes(), call.span) for _ in self.shapes(call))
+        return tuple(
+            SameNode(build.context, operands.nodes(), call.span) for _ in self.shapes(call)
+        )
 
     def torch(self, use: Use) -> Value:
         return use.result(method(use.code(0), "chunk", use.whole("n"), dim=use.axis()))
@@ -148,7 +149,7 @@ class Concat(Operation):
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         nodes = operands.nodes()
-        return (Sum(build.context, nodes, [build.context.one] * len(nodes), call.span),)
+        return (SumNode(build.context, nodes, [build.context.one] * len(nodes), call.span),)
 
     def torch(self, use: Use) -> Value:
         return use.result(call("torch.cat", use.batch(), dim=use.axis()))
@@ -168,7 +169,7 @@ class ZerosOf(Operation):
         return (tuple(amount.value for amount in shape),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return (Zeros(build.context, (), call.span),)
+        return (ZerosNode(build.context, (), call.span),)
 
     def torch(self, use: Use) -> Value:
         shape = use.setting("shape")
@@ -201,7 +202,7 @@ class Mean(Operation):
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         axes = self._axes(call)
         rho = build.length([x for i, x in enumerate(call.shape(0)) if i in axes])
-        return (MeanLaw(build.context, operands.node(0), rho, call.span),)
+        return (MeanNode(build.context, operands.node(0), rho, call.span),)
 
     def torch(self, use: Use) -> Value:
         setting, rank, x = use.setting("axis"), use.rank(), use.value(0)

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.polynomials import Polynomial
-from abcparam.calculus.bilinear import Product
+from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.node import Node
-from abcparam.calculus.pointwise import Softmax
-from abcparam.calculus.structure import Scale, Sum
+from abcparam.calculus.pointwise import SoftmaxNode
+from abcparam.calculus.structure import ScaleNode, SumNode
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Shape
@@ -68,16 +68,16 @@ class Attention(Operation):
         heads, groups = call.amount("heads"), call.amount("kv_heads")
         head, value = build.rho(call.shape(0)[-1] / heads), build.rho(call.shape(2)[-1] / groups)
         group = build.rho(heads / groups)
-        dot = Product(context, q, k, head, (one, group), span)
-        logits: Node = Scale(context, dot, build.rho(call.amount("scale")), span)
+        dot = ProductNode(context, q, k, head, (one, group), span)
+        logits: Node = ScaleNode(context, dot, build.rho(call.amount("scale")), span)
         bias = operands.optional(3)
         if bias is not None:
             lacking = build.lacking(call.shape(3), (heads, call.shape(0)[-2], call.shape(1)[-2]))
-            logits = Sum(context, (logits, bias), (one, lacking), span)
+            logits = SumNode(context, (logits, bias), (one, lacking), span)
         dot.name = "query times key"
         logits.name = "attention logits"
-        weights = Softmax(context, logits, span)
-        return (Product(context, weights, v, one, (value, group), span),)
+        weights = SoftmaxNode(context, logits, span)
+        return (ProductNode(context, weights, v, one, (value, group), span),)
 
     def lengths(self, call: Apply) -> Iterable[Polynomial]:
         for name, operand in (("heads", call.operands[0]), ("kv_heads", call.operands[2])):

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.polynomials import Polynomial
-from abcparam.calculus.bilinear import Product
+from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.node import Node
-from abcparam.calculus.normalize import Norm
-from abcparam.calculus.structure import Sum
+from abcparam.calculus.normalize import NormNode
+from abcparam.calculus.structure import SumNode
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.operations.normalization import EPS
@@ -53,12 +53,12 @@ class ChannelNorm(Operation):
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         context, one = build.context, build.context.one
-        y: Node = Norm(context, operands.node(0), self.name, False, call.span)
+        y: Node = NormNode(context, operands.node(0), self.name, False, call.span)
         gain, bias = operands.optional(1), operands.optional(2)
         if gain is not None:
-            y = Product(context, y, gain, one, (one, one), call.span)
+            y = ProductNode(context, y, gain, one, (one, one), call.span)
         if bias is not None:
-            y = Sum(context, (y, bias), (one, one), call.span)
+            y = SumNode(context, (y, bias), (one, one), call.span)
         return (y,)
 
     def normalized(self, use: Use, gain: Code | None, bias: Code | None) -> Code:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.polynomials import ONE, Polynomial, number, product
-from abcparam.calculus.linear import Linear
+from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
@@ -88,7 +88,7 @@ class Convolution(Operation):
         weight, groups = call.shape(0), call.amount("groups")
         rhos = build.rho(product(weight[1:])), build.rho(weight[0] / groups)
         parameter, x, one = operands.parameter(0), operands.node(1), build.context.one
-        return (Linear(build.context, parameter, x, one, span=call.span, rhos=rhos),)
+        return (LinearNode(build.context, parameter, x, one, span=call.span, rhos=rhos),)
 
     def helper(self, call: Apply) -> str:
         return any_batch(self.name, self.space + 1, "weight: Tensor")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abcparam.calculus.linear import Value
+from abcparam.calculus.linear import ValueNode
 from abcparam.calculus.node import Node
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Shape
@@ -30,7 +30,7 @@ class Embed(Operation):
         return ((*call.shape(1), *call.shape(0)[1:]),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return (Value(build.context, operands.parameter(0), lookup=True, span=call.span),)
+        return (ValueNode(build.context, operands.parameter(0), lookup=True, span=call.span),)
 
     def torch(self, use: Use) -> code.Value:
         table = use.value(0)

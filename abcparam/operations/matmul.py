@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abcparam.calculus.linear import Linear
+from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
@@ -40,7 +40,7 @@ class MatMul(Operation):
         transposed = call.flag("transposed")
         tied = transposed and build.tied(weight, x)
         shared = build.length(call.shape(1)[:-1])
-        return (Linear(build.context, weight, x, shared, transposed, tied, call.span),)
+        return (LinearNode(build.context, weight, x, shared, transposed, tied, call.span),)
 
     def torch(self, use: Use) -> Value:
         return use.map(table=use.tensor(0).table != use.flag("transposed"))

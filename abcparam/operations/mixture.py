@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.polynomials import Polynomial
-from abcparam.calculus.bilinear import Product
+from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.node import Node
-from abcparam.calculus.pointwise import Softmax
+from abcparam.calculus.pointwise import SoftmaxNode
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Shape
@@ -64,9 +64,9 @@ class Mixture(Operation):
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         context, one = build.context, build.context.one
         logits, expert = operands.node(0), operands.node(1)
-        weights = Softmax(context, logits, call.span)
+        weights = SoftmaxNode(context, logits, call.span)
         lacking = build.length(call.shape(1)[len(call.shape(0)) - 1 :])
-        return (Product(context, weights, expert, one, (lacking, one), call.span),)
+        return (ProductNode(context, weights, expert, one, (lacking, one), call.span),)
 
     def lengths(self, call: Apply) -> Iterable[Polynomial]:
         top = call.settings["top"]

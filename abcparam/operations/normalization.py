@@ -7,10 +7,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.polynomials import ONE, Polynomial, number
-from abcparam.calculus.bilinear import Product
+from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.node import Node
-from abcparam.calculus.normalize import Norm
-from abcparam.calculus.structure import Sum
+from abcparam.calculus.normalize import NormNode
+from abcparam.calculus.structure import SumNode
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.language.syntax import Number
 from abcparam.operations.attention import per_head
@@ -50,13 +50,13 @@ class Normalization(Operation):
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         x, one = _inside(call), build.context.one
-        y: Node = Norm(build.context, operands.node(0), self.name, self.centres, call.span)
+        y: Node = NormNode(build.context, operands.node(0), self.name, self.centres, call.span)
         gain, bias = operands.optional(1), operands.optional(2)
         if gain is not None:
             lacking = (one, build.lacking(call.shape(1), x))
-            y = Product(build.context, y, gain, one, lacking, call.span)
+            y = ProductNode(build.context, y, gain, one, lacking, call.span)
         if bias is not None:
-            y = Sum(build.context, (y, bias), (one, build.lacking(call.shape(2), x)), call.span)
+            y = SumNode(build.context, (y, bias), (one, build.lacking(call.shape(2), x)), call.span)
         return (y,)
 
     def lengths(self, call: Apply) -> Iterable[Polynomial]:

@@ -21,7 +21,7 @@ class Pointwise(Operation):
 
     source = "arXiv 2011.14522, Definition 3.2; arXiv 2308.01814, section 2"
 
-    def __init__(self, shape: law.Shape) -> None:
+    def __init__(self, shape: law.FunctionTraits) -> None:
         self.name = shape.name
         self.law = shape
 
@@ -29,7 +29,7 @@ class Pointwise(Operation):
         return (call.shape(0),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return (law.Pointwise(build.context, operands.node(0), self.law, call.span),)
+        return (law.PointwiseNode(build.context, operands.node(0), self.law, call.span),)
 
     def torch(self, use: Use) -> Value:
         if self.name == "gelu_tanh":
@@ -39,12 +39,12 @@ class Pointwise(Operation):
 
 
 OPERATIONS = (
-    Pointwise(law.Shape("relu", flat_at_zero=True)),
-    Pointwise(law.Shape("gelu")),
-    Pointwise(law.Shape("gelu_tanh")),
-    Pointwise(law.Shape("silu")),
-    Pointwise(law.Shape("tanh", bounded=True, odd=True)),
-    Pointwise(law.Shape("sigmoid", bounded=True, zero_at_zero=False)),
-    Pointwise(law.Shape("softplus", zero_at_zero=False)),
-    Pointwise(law.Shape("square", flat_at_zero=True, degree=2)),
+    Pointwise(law.FunctionTraits("relu", flat_at_zero=True)),
+    Pointwise(law.FunctionTraits("gelu")),
+    Pointwise(law.FunctionTraits("gelu_tanh")),
+    Pointwise(law.FunctionTraits("silu")),
+    Pointwise(law.FunctionTraits("tanh", bounded=True, odd=True)),
+    Pointwise(law.FunctionTraits("sigmoid", bounded=True, zero_at_zero=False)),
+    Pointwise(law.FunctionTraits("softplus", zero_at_zero=False)),
+    Pointwise(law.FunctionTraits("square", flat_at_zero=True, degree=2)),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.calculus.node import Node
-from abcparam.calculus.structure import Largest
+from abcparam.calculus.structure import LargestNode
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.arrangement import Unchanged
 from abcparam.operations.base import Build, Operands
@@ -67,7 +67,7 @@ class MaxPool(Pooling):
     source = "arXiv 2006.14548 (Tensor Programs II), a nonlinearity of finitely many coordinates"
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return (Largest(build.context, operands.nodes(), call.span),)
+        return (LargestNode(build.context, operands.nodes(), call.span),)
 
 
 class Unfold(Unchanged):

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.polynomials import number
-from abcparam.calculus.linear import Value
-from abcparam.calculus.node import Node, Source
+from abcparam.calculus.linear import ValueNode
+from abcparam.calculus.node import InputNode, Node
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.arrangement import Unchanged
 from abcparam.operations.attention import per_head
@@ -118,7 +118,7 @@ class RelativeBias(Operation):
         return ((table[1], length, length),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return (Value(build.context, operands.parameter(0), lookup=True, span=call.span),)
+        return (ValueNode(build.context, operands.parameter(0), lookup=True, span=call.span),)
 
     def helper(self, call: Apply) -> str:
         return RELATIVE_BIAS
@@ -149,7 +149,7 @@ class Alibi(Operation):
         return ((call.amount("heads"), length, length),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return (Source(build.context, self.name),)
+        return (InputNode(build.context, self.name),)
 
     def helper(self, call: Apply) -> str:
         return ALIBI

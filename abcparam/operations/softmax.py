@@ -31,7 +31,7 @@ class Softmax(Operation):
         return (x,)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return (law.Softmax(build.context, operands.node(0), call.span),)
+        return (law.SoftmaxNode(build.context, operands.node(0), call.span),)
 
     def torch(self, use: Use) -> Value:
         return use.result(call("F.softmax", use.code(0), dim=-1))

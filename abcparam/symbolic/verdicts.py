@@ -9,7 +9,7 @@ from abcparam.algebra.record import Record
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import bound, features_of, nonlinear_inputs
 from abcparam.analysis.trace import label
-from abcparam.calculus.linear import Linear as Map
+from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
 from abcparam.symbolic.constraints import ALWAYS, NEVER, All, Condition, Some, negation
 from abcparam.symbolic.derive.derivation import Derivation, Requirement
@@ -86,7 +86,7 @@ def verdicts_of(derivation: Derivation) -> Verdicts:
     bound(graph)
     moving = tuple(Requirement(_size(o.d), ">=", "the output moves", o) for o in graph.outputs)
     slack, stuck = _slack(graph)
-    maps = [node for node in graph.nodes if isinstance(node, Map) and node.reads_out]
+    maps = [node for node in graph.nodes if isinstance(node, LinearNode) and node.reads_out]
     return Verdicts(
         derivation,
         moving,
@@ -121,7 +121,7 @@ def _slack(graph: Graph) -> tuple[tuple[Requirement, ...], tuple[str, ...]]:
     return tuple(left.values()), tuple(path for path in trained if path not in left)
 
 
-def _passed(node: Map) -> Requirement:
+def _passed(node: LinearNode) -> Requirement:
     passed = _size(node.gains()[0] + node.inputs[0].d).less(_size(node.bc))
     reason = (
         f"the initial weights of {node.parameter.tensor.path} pass the change of their input "

@@ -18,7 +18,7 @@ from abcparam.analysis.trace import (
     why_initial,
     why_update,
 )
-from abcparam.calculus.linear import Linear
+from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.diagnostics.diagnostic import Diagnostic, in_order
@@ -157,7 +157,7 @@ class _Reasons:
         found += [self._in_part(node) for node in self._once_per_tensor(self.judgement.partial)]
         return found + self._stuck()
 
-    def _once_per_tensor(self, nodes: Iterable[Linear]) -> list[Linear]:
+    def _once_per_tensor(self, nodes: Iterable[LinearNode]) -> list[LinearNode]:
         return list({node.parameter.tensor.path: node for node in nodes}.values())
 
     def _slack(self, law: TensorLaw) -> Diagnostic:
@@ -171,7 +171,7 @@ class _Reasons:
         tensors = [t for t in self.judgement.tensors if t.slack is None and t.status == "under"]
         return [rules.NeverMoves.at(t.parameter.tensor.span, name=t.path) for t in tensors]
 
-    def _in_part(self, node: Linear) -> Diagnostic:
+    def _in_part(self, node: LinearNode) -> Diagnostic:
         x = node.inputs[0]
         fields = {"name": node.parameter.tensor.path, "source": self.name(x), "bound": node.bc}
         return rules.PassedInPart.at(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from math import sqrt
 
-from abcparam.calculus.linear import Linear
+from abcparam.calculus.linear import LinearNode
 from docs.diagrams.canvas import BLUE, FAINT, GREEN, MUTED, ORANGE, Canvas, Piece, Point, law
 from docs.diagrams.specs import laws, mlp
 
@@ -23,7 +23,7 @@ def draw() -> str:
     found = laws(mlp())
     nodes = found.graph.activations
     hidden, readout = nodes["h2"], nodes["f"]
-    assert isinstance(hidden, Linear) and isinstance(readout, Linear)
+    assert isinstance(hidden, LinearNode) and isinstance(readout, LinearNode)
     (y1,) = hidden.inputs
     sigma, u = hidden.parameter.sigma, hidden.parameter.u
     at_random = law("at random", hidden.initial() - sigma - y1.s0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abcparam.algebra.sizes import Size
-from abcparam.calculus.stream import Enter
+from abcparam.calculus.stream import EnterNode
 from abcparam.verdict.report import Report
 from docs.diagrams.canvas import (
     BLUE,
@@ -113,7 +113,7 @@ def _case(canvas: Canvas, left: float, name: str, found: Report) -> None:
         canvas.text(middle, ROW + 184 + 17 * line, said, color=color, bold=True)
 
 
-def _gathered(enter: Enter) -> tuple[Size, Size, Size]:
+def _gathered(enter: EnterNode) -> tuple[Size, Size, Size]:
     """The largest of its branches: size at init, coherent change, random change."""
     first, *others = enter.branches
     initial, coherent, changed = first.s0, first.dc, first.dr

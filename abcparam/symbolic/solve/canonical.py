@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
 from abcparam.analysis.build import build_graph
-from abcparam.calculus.linear import Linear as Map
+from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
 from abcparam.program.binding import bind
 from abcparam.program.model import Program
@@ -85,7 +85,7 @@ def _paths(uses: Iterable[Node]) -> set[str]:
 
 def _sums(use: Node) -> bool:
     """Whether a tensor sums over something infinite there."""
-    return isinstance(use, Map) and use.rho_in > use.context.one
+    return isinstance(use, LinearNode) and use.rho_in > use.context.one
 
 
 def _readouts(uses: Iterable[Node]) -> set[str]:
@@ -95,7 +95,7 @@ def _readouts(uses: Iterable[Node]) -> set[str]:
 
 
 def _widens(use: Node) -> bool:
-    return isinstance(use, Map) and use.rho_out > use.context.one
+    return isinstance(use, LinearNode) and use.rho_out > use.context.one
 
 
 def canonical(
