@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from math import ceil
 
-Atom = "str | Opaque"
 Monomial = tuple[tuple["str | Opaque", Fraction], ...]
 
 
@@ -291,17 +290,17 @@ def product(values: Iterable[Polynomial]) -> Polynomial:
     return result
 
 
-Powers = Mapping[str, Fraction]
-Order = Callable[[Powers], tuple[Fraction, ...]]
+GrowthPowers = Mapping[str, Fraction]
+GrowthOrder = Callable[[GrowthPowers], tuple[Fraction, ...]]
 
 
-def total_power(powers: Powers) -> tuple[Fraction, ...]:
+def total_power(powers: GrowthPowers) -> tuple[Fraction, ...]:
     """How fast a product of powers grows where all dims go to infinity together at one rate."""
     return (sum(powers.values(), Fraction(0)),)
 
 
 def growth(
-    polynomial: Polynomial, of: Callable[[str], Powers], order: Order = total_power
+    polynomial: Polynomial, of: Callable[[str], GrowthPowers], order: GrowthOrder = total_power
 ) -> list[dict[str, Fraction]]:
     """The growth of each monomial, as powers of the growth dims; `of` gives a name's own.
 
@@ -311,14 +310,14 @@ def growth(
 
 
 def leading_growth(
-    polynomial: Polynomial, of: Callable[[str], Powers], order: Order = total_power
+    polynomial: Polynomial, of: Callable[[str], GrowthPowers], order: GrowthOrder = total_power
 ) -> dict[str, Fraction]:
     """The growth of a sum: that of its largest monomial."""
     return max(growth(polynomial, of, order), key=order, default={})
 
 
 def _monomial_growth(
-    monomial: Monomial, of: Callable[[str], Powers], order: Order
+    monomial: Monomial, of: Callable[[str], GrowthPowers], order: GrowthOrder
 ) -> dict[str, Fraction]:
     total: dict[str, Fraction] = {}
     for a, power in monomial:
@@ -328,7 +327,9 @@ def _monomial_growth(
     return {name: exponent for name, exponent in total.items() if exponent}
 
 
-def _opaque_growth(a: Opaque, of: Callable[[str], Powers], order: Order) -> Powers:
+def _opaque_growth(
+    a: Opaque, of: Callable[[str], GrowthPowers], order: GrowthOrder
+) -> GrowthPowers:
     left, right = a.arguments
     top = leading_growth(left, of, order)
     if a.operation == "round_up":

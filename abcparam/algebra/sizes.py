@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from abcparam.algebra.exponents import Affine
 
-Number = int | Fraction
+Number = Fraction | int
 Vector = tuple[Number, ...]
-Key = tuple[Number | float, ...]
+SizeKey = tuple[Number | float, ...]
 
 UNIT = 2**8 * 3**2 * 5**2 * 7  # to an exponent of 1: whole numbers are faster than fractions
 
@@ -55,7 +55,7 @@ class Space:
         self.zero = Size(self, (), (-inf,) * max(1, len(self.groups)))
         self.unbounded = Size(self, (), (inf,) * max(1, len(self.groups)))
 
-    def key(self, vector: Vector) -> Key:
+    def key(self, vector: Vector) -> SizeKey:
         if self._plain:
             return vector
         return tuple(
@@ -87,10 +87,12 @@ class Size:
 
     __slots__ = ("key", "space", "vectors")
 
-    def __init__(self, space: Space, vectors: tuple[Vector, ...], key: Key | None = None) -> None:
+    def __init__(
+        self, space: Space, vectors: tuple[Vector, ...], key: SizeKey | None = None
+    ) -> None:
         self.space = space
         self.vectors = vectors  # those that are kept of the ones that tie, in falling order
-        self.key: Key = space.key(vectors[0]) if key is None else key
+        self.key: SizeKey = space.key(vectors[0]) if key is None else key
 
     def __add__(self, other: Size) -> Size:
         left, right = self.vectors, other.vectors

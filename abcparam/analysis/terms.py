@@ -19,7 +19,7 @@ class Term(NamedTuple):
     text: str
 
 
-class Step(NamedTuple):
+class ActivationTerms(NamedTuple):
     """An activation: its size at initialization, that of its change and that of its gradient, each
     with its terms.
     """
@@ -33,7 +33,7 @@ class Step(NamedTuple):
     gradients: tuple[Term, ...]
 
 
-def steps_of(graph: Graph) -> tuple[Step, ...]:
+def steps_of(graph: Graph) -> tuple[ActivationTerms, ...]:
     """Every activation in the order of the computation; copies of a repeat that say the same are
     one.
     """
@@ -42,11 +42,11 @@ def steps_of(graph: Graph) -> tuple[Step, ...]:
     return tuple(dict.fromkeys(_step(graph.program, n, gradients.get(id(n), ())) for n in nodes))
 
 
-def _step(program: Program, node: Node, gradients: tuple[Term, ...]) -> Step:
+def _step(program: Program, node: Node, gradients: tuple[Term, ...]) -> ActivationTerms:
     initial = tuple(Term(x.s0, made_of(program, node, x)) for x in node.inputs)
     if isinstance(node, ValueNode):
         initial = (Term(node.s0, f"initial weights of {node.parameter.tensor.path}"),)
-    return Step(
+    return ActivationTerms(
         label(program, node),
         node.s0,
         initial,

@@ -15,7 +15,7 @@ from abcparam.program.model import Program
 MOST_STEPS = 12
 
 
-class Step(NamedTuple):
+class TraceStep(NamedTuple):
     """One step of a derivation: the node, and how its size came about from the next one's."""
 
     node: Node
@@ -34,19 +34,19 @@ def label(program: Program, node: Node) -> str:
     return node.title
 
 
-def why_change(program: Program, node: Node) -> list[Step]:
+def why_change(program: Program, node: Node) -> list[TraceStep]:
     """The path that made the change of an activation, outermost first."""
-    steps: list[Step] = []
+    steps: list[TraceStep] = []
     while len(steps) < MOST_STEPS:
         if node.update() >= node.d:
-            steps.append(Step(node, update_of(program, node)))
+            steps.append(TraceStep(node, update_of(program, node)))
             return steps
         source = source_of_change(node)
         if source is None:
             return steps
         x, how = source
         if node.name or not _plain(node):
-            steps.append(Step(node, passed_on(program, node, x, how)))
+            steps.append(TraceStep(node, passed_on(program, node, x, how)))
         node = x
     return steps
 
@@ -107,13 +107,13 @@ def why_update(program: Program, parameter: Parameter) -> str:
     return f"{optimizer.name}, " + " times ".join(parts)
 
 
-def why_initial(program: Program, node: Node) -> list[Step]:
+def why_initial(program: Program, node: Node) -> list[TraceStep]:
     """The path that made the size of an activation at initialization, outermost first."""
-    steps: list[Step] = []
+    steps: list[TraceStep] = []
     while len(steps) < MOST_STEPS and node.inputs:
         x = max(node.inputs, key=lambda n: n.s0.key)
         if node.name or node.s0 != x.s0:
-            steps.append(Step(node, made_of(program, node, x)))
+            steps.append(TraceStep(node, made_of(program, node, x)))
         node = x
     return steps
 

@@ -18,7 +18,7 @@ from abcparam.comparison.difference import (
     NO,
     Difference,
     Differences,
-    Verdict,
+    ProgramVerdict,
 )
 from abcparam.comparison.factors import Factors, grows
 from abcparam.comparison.forward import Numbering, read_forward
@@ -48,8 +48,8 @@ class Laws(Record):
     judgement: Judgement
 
     @property
-    def verdict(self) -> Verdict:
-        return Verdict(self.judgement.verdict, self.judgement.complete)
+    def verdict(self) -> ProgramVerdict:
+        return ProgramVerdict(self.judgement.verdict, self.judgement.complete)
 
 
 class _Comparison:

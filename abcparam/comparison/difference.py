@@ -11,7 +11,7 @@ from abcparam.algebra.sizes import Size
 
 EXACTLY, ASYMPTOTICALLY, NO = "exactly", "asymptotically", "no"
 
-Shown = str | float | bool | None | Size | Mapping[str, str]  # exponents by growth dim
+ComparedValue = str | float | bool | None | Size | Mapping[str, str]  # exponents by growth dim
 
 
 class Difference(Record):
@@ -19,8 +19,8 @@ class Difference(Record):
 
     name: str
     quantity: str
-    a: Shown
-    b: Shown
+    a: ComparedValue
+    b: ComparedValue
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -31,11 +31,11 @@ class Difference(Record):
         }
 
 
-def _plain(value: Shown) -> Any:
+def _plain(value: ComparedValue) -> Any:
     return value.to_dict() if isinstance(value, Size) else value
 
 
-class Verdict(Record):
+class ProgramVerdict(Record):
     """What a program is judged to be."""
 
     verdict: str
@@ -45,7 +45,7 @@ class Verdict(Record):
         return f"{self.verdict}, complete" if self.complete else self.verdict
 
 
-class Gauge(Record):
+class GaugeShift(Record):
     """What takes a tensor of A to that of B: `(a + θ, b - θ, …)`, and a constant multiplier.
 
     `text` is the first in words, empty where nothing changes.
@@ -66,8 +66,8 @@ class Differences(Record):
 
     same: str
     files: tuple[str, str]
-    verdicts: tuple[Verdict | None, Verdict | None]
-    gauge: Mapping[str, Gauge]
+    verdicts: tuple[ProgramVerdict | None, ProgramVerdict | None]
+    gauge: Mapping[str, GaugeShift]
     laws: tuple[Difference, ...] = ()
     reasons: tuple[Difference, ...] = ()
 

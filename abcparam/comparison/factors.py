@@ -17,32 +17,36 @@ from abcparam.algebra.record import Record
 from abcparam.program.lengths import at_base
 from abcparam.program.model import Program
 
-Atom = int | str | Polynomial  # a number above 1, a growth dim, a sum or what has no polynomial
-Powers = Mapping[Atom, Affine]
+FactorBase = (
+    int | str | Polynomial
+)  # a number above 1, a growth dim, a sum or what has no polynomial
+FactorPowers = Mapping[FactorBase, Affine]
 ZERO, ONE, MINUS_ONE = (Affine(Fraction(k)) for k in (0, 1, -1))
 
 
-class Factor(Record):
+class ScaleFactor(Record):
     """`sign` (0: exactly zero) times atoms to powers, which may hold symbols."""
 
-    powers: Powers = {}
+    powers: FactorPowers = {}
     sign: int = 1
 
-    def __mul__(self, other: Factor) -> Factor:
+    def __mul__(self, other: ScaleFactor) -> ScaleFactor:
         total = dict(self.powers)
         for atom, power in other.powers.items():
             total[atom] = total.get(atom, ZERO) + power
         kept = {atom: power for atom, power in total.items() if not vanishes(power)}
-        return Factor(kept, self.sign * other.sign)
+        return ScaleFactor(kept, self.sign * other.sign)
 
-    def __truediv__(self, other: Factor) -> Factor:
+    def __truediv__(self, other: ScaleFactor) -> ScaleFactor:
         return self * other.power(MINUS_ONE)
 
-    def power(self, exponent: Affine) -> Factor:
+    def power(self, exponent: Affine) -> ScaleFactor:
         """Of two powers on top of each other one is free of symbols."""
-        return Factor({a: _times(power, exponent) for a, power in self.powers.items()}, self.sign)
+        return ScaleFactor(
+            {a: _times(power, exponent) for a, power in self.powers.items()}, self.sign
+        )
 
-    def equals(self, other: Factor) -> bool:
+    def equals(self, other: ScaleFactor) -> bool:
         """Whether both are the same number at every width, for all values of symbols."""
         if self.sign != other.sign or self.sign == 0:
             return self.sign == other.sign
@@ -126,19 +130,19 @@ class Factors:
         fixed = {dim.name: Fraction(dim.default or 1) for dim in program.finite}
         fixed |= {hyper.name: hyper.value for hyper in program.hypers.values()}
         self.values = {name: number(value) for name, value in fixed.items()}
-        self._known: dict[Polynomial, Factor] = {}
-        self._ratios: dict[Polynomial, Factor] = {}
+        self._known: dict[Polynomial, ScaleFactor] = {}
+        self._ratios: dict[Polynomial, ScaleFactor] = {}
 
     def known(self, value: Polynomial) -> Polynomial:
         """The value with hypers and finite dims in place."""
         return substituted(value, self.values)
 
-    def of(self, value: Polynomial) -> Factor:
+    def of(self, value: Polynomial) -> ScaleFactor:
         if value not in self._known:
             self._known[value] = factor_of(self.known(value))
         return self._known[value]
 
-    def ratio(self, length: Polynomial) -> Factor:
+    def ratio(self, length: Polynomial) -> ScaleFactor:
         """A length over its value at base."""
         if length not in self._ratios:
             base = at_base(length, self.program.dims)
@@ -146,33 +150,33 @@ class Factors:
         return self._ratios[length]
 
 
-def factor_of(value: Polynomial) -> Factor:
+def factor_of(value: Polynomial) -> ScaleFactor:
     """A polynomial as a factor; a sum is its first coefficient times an atom."""
     if not value.terms:
-        return Factor(sign=0)
+        return ScaleFactor(sign=0)
     monomial, coefficient = value.terms[0]
     result = _number(coefficient)
     if len(value.terms) > 1:
-        return result * Factor({value * number(1 / coefficient): ONE})
+        return result * ScaleFactor({value * number(1 / coefficient): ONE})
     for a, power in monomial:
-        result = result * (Factor({a: ONE}) if isinstance(a, str) else _of_opaque(a)).power(
+        result = result * (ScaleFactor({a: ONE}) if isinstance(a, str) else _of_opaque(a)).power(
             Affine(power)
         )
     return result
 
 
-def _number(value: Fraction) -> Factor:
+def _number(value: Fraction) -> ScaleFactor:
     top, bottom = abs(value.numerator), value.denominator
     both = ((top, ONE), (bottom, MINUS_ONE))
-    powers: dict[Atom, Affine] = {n: power for n, power in both if n != 1}
-    return Factor(powers, 1 if value > 0 else -1)
+    powers: dict[FactorBase, Affine] = {n: power for n, power in both if n != 1}
+    return ScaleFactor(powers, 1 if value > 0 else -1)
 
 
-def _of_opaque(a: Opaque) -> Factor:
+def _of_opaque(a: Opaque) -> ScaleFactor:
     left, right = (factor_of(x) for x in a.arguments)
     exponent = a.arguments[1].constant
     if a.operation == "/" and right.sign:
         return left / right
     if a.operation == "^" and left.sign == 1 and exponent is not None:
         return left.power(Affine(exponent))
-    return Factor({polynomial_of(a): ONE})
+    return ScaleFactor({polynomial_of(a): ONE})

@@ -11,7 +11,7 @@ from typing import Any
 
 from abcparam.algebra.polynomials import Polynomial, atom, substituted
 from abcparam.algebra.record import Record
-from abcparam.comparison.factors import Factor, Factors, factor_of
+from abcparam.comparison.factors import Factors, ScaleFactor, factor_of
 from abcparam.diagnostics.source import Span
 from abcparam.program.amounts import Amount, Setting
 from abcparam.program.expressions import Apply, Assign, Expression, Give, Invoke, Loop, Read, Weight
@@ -25,20 +25,20 @@ class Numbering:
 
     def __init__(self) -> None:
         self._known: dict[Any, int] = {}
-        self._factors: dict[Any, list[tuple[float, Factor, int]]] = {}
+        self._factors: dict[Any, list[tuple[float, ScaleFactor, int]]] = {}
 
     def of(self, *key: Any) -> int:
         return self._known.setdefault(key, len(self._known))
 
-    def factor(self, factor: Factor) -> int:
+    def factor(self, factor: ScaleFactor) -> int:
         """A number for the factor, however it is written."""
         exact = "factor", factor.sign, frozenset(factor.powers.items())
         if exact not in self._known:
             self._known[exact] = self._alike(factor)
         return self._known[exact]
 
-    def _alike(self, factor: Factor) -> int:
-        numbers = Factor({a: p for a, p in factor.powers.items() if isinstance(a, int)})
+    def _alike(self, factor: ScaleFactor) -> int:
+        numbers = ScaleFactor({a: p for a, p in factor.powers.items() if isinstance(a, int)})
         rest = frozenset((a, p) for a, p in factor.powers.items() if not isinstance(a, int))
         alike = self._factors.setdefault((factor.sign, rest), [])
         size = numbers.log({}) or 0.0
@@ -58,10 +58,10 @@ class Forward(Record):
 
 
 def read_forward(factors: Factors, numbering: Numbering) -> Forward:
-    return _Reader(factors, numbering).run()
+    return _ForwardReader(factors, numbering).run()
 
 
-class _Reader:
+class _ForwardReader:
     def __init__(self, factors: Factors, numbering: Numbering) -> None:
         self.program: Program = factors.program
         self.values = dict(factors.values)

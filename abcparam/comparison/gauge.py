@@ -20,8 +20,8 @@ from math import exp
 
 from abcparam.algebra.exponents import Affine, Shifts
 from abcparam.algebra.record import Record
-from abcparam.comparison.difference import Difference, Gauge, Shown
-from abcparam.comparison.factors import Factor, Factors
+from abcparam.comparison.difference import ComparedValue, Difference, GaugeShift
+from abcparam.comparison.factors import Factors, ScaleFactor
 from abcparam.program.amounts import Amount, Setting
 from abcparam.program.gauge_text import shifted
 from abcparam.program.signature import OptimizerSignature
@@ -33,18 +33,18 @@ OF_TENSORS = ("lr", "weight_decay", "eps")  # settings that follow the gauge
 class Scales(Record):
     """A tensor's factors as functions of the width; of sign 0 where there is none."""
 
-    multiplier: Factor
-    init: Factor
-    rate: Factor
-    epsilon: Factor
-    decay: Factor
+    multiplier: ScaleFactor
+    init: ScaleFactor
+    rate: ScaleFactor
+    epsilon: ScaleFactor
+    decay: ScaleFactor
 
 
 def scales_of(factors: Factors, tensor: Tensor) -> Scales:
     """What the emitted module would use at each width."""
 
-    def scale(amount: Amount | None, letter: str) -> Factor:
-        factor = factors.of(amount.value) if amount else Factor(sign=0)
+    def scale(amount: Amount | None, letter: str) -> ScaleFactor:
+        factor = factors.of(amount.value) if amount else ScaleFactor(sign=0)
         return factor * power_of_width(factors, tensor, letter)
 
     return Scales(
@@ -52,13 +52,13 @@ def scales_of(factors: Factors, tensor: Tensor) -> Scales:
         init=_init(factors, tensor) * power_of_width(factors, tensor, "b"),
         rate=scale(tensor.lr, "c"),
         epsilon=scale(tensor.epsilon, "d"),
-        decay=factors.of(tensor.weight_decay.value) if tensor.weight_decay else Factor(sign=0),
+        decay=factors.of(tensor.weight_decay.value) if tensor.weight_decay else ScaleFactor(sign=0),
     )
 
 
-def power_of_width(factors: Factors, tensor: Tensor, letter: str) -> Factor:
+def power_of_width(factors: Factors, tensor: Tensor, letter: str) -> ScaleFactor:
     """`r^-a`, and likewise in other dims."""
-    result = Factor()
+    result = ScaleFactor()
     for dim, exponent in tensor.exponents.get(letter, {}).items():
         length = tensor.own if dim == OWN else factors.program.dims[dim].value
         if length is not None:
@@ -66,13 +66,13 @@ def power_of_width(factors: Factors, tensor: Tensor, letter: str) -> Factor:
     return result
 
 
-def _or_one(amount: Amount | None, factors: Factors) -> Factor:
-    return factors.of(amount.value) if amount else Factor()
+def _or_one(amount: Amount | None, factors: Factors) -> ScaleFactor:
+    return factors.of(amount.value) if amount else ScaleFactor()
 
 
-def _init(factors: Factors, tensor: Tensor) -> Factor:
+def _init(factors: Factors, tensor: Tensor) -> ScaleFactor:
     if tensor.init.kind == "zeros":
-        return Factor(sign=0)
+        return ScaleFactor(sign=0)
     return _or_one(tensor.init.argument, factors)
 
 
@@ -87,7 +87,7 @@ class Quantity(Record):
     power: int
     sign: int = -1  # exponents a, b, c and d are those of 1 / r
 
-    def exponents_of(self, side: Factors, factor: Factor) -> dict[str, str]:
+    def exponents_of(self, side: Factors, factor: ScaleFactor) -> dict[str, str]:
         growth, sign = factor.growth(side.program), Fraction(self.sign)
         return {dim: str(power * sign) for dim, power in growth.items()}
 
@@ -163,7 +163,7 @@ class Pair:
         clipped = program.optimizers[index].clip_norm is not None
         return clipped or (self.rules[0].gauge == 0 and self.x.init.sign == 0)
 
-    def _compared(self, what: Quantity, x: Factor, y: Factor) -> Iterator[Difference]:
+    def _compared(self, what: Quantity, x: ScaleFactor, y: ScaleFactor) -> Iterator[Difference]:
         """Whether `x M^power`, which no gauge changes, is the same: its exponents, else its values
         at base.
         """
@@ -184,12 +184,12 @@ class Pair:
             values = str(full_x), str(full_y)
         yield Difference(self.path, f"{what.name}, mult included", *values)
 
-    def _at_base(self, x: Factor, y: Factor) -> tuple[Shown, Shown]:
+    def _at_base(self, x: ScaleFactor, y: ScaleFactor) -> tuple[ComparedValue, ComparedValue]:
         """Both at the base of A, to six digits."""
         base = self.sides[0].program.base_values()
         return _number(x, base), _number(y, base)
 
-    def gauge(self) -> Gauge:
+    def gauge(self) -> GaugeShift:
         """What takes A to B, where there is no difference."""
         side, tensor = self.sides[0], self.tensors[0]
         shifts = {d: e * Fraction(-1) for d, e in self.kappa.growth(side.program).items()}
@@ -198,25 +198,25 @@ class Pair:
         text, multiplier = shifted(side.program, tensor, shifts, letters), self._constant(shifts)
         if multiplier != 1:
             text += (", " if text else "") + f"mult * {multiplier:.6g}"
-        return Gauge(shifts, multiplier, text)
+        return GaugeShift(shifts, multiplier, text)
 
     def _constant(self, shifts: Shifts) -> float:
         """What is left of κ at base."""
         side, rest = self.sides[0], self.kappa
         for dim, theta in shifts.items():
             rest = rest * side.ratio(side.program.dims[dim].value).power(theta)
-        if rest.equals(Factor()):
+        if rest.equals(ScaleFactor()):
             return 1.0
         return float(f"{exp(rest.log(side.program.base_values()) or 0):.12g}")
 
 
-def _kind(kind: str, init: Factor) -> str:
+def _kind(kind: str, init: ScaleFactor) -> str:
     if init.sign == 0:
         return "zeros"
     return "constant" if kind == "ones" else kind
 
 
-def _number(factor: Factor, values: Mapping[str, Fraction]) -> Shown:
+def _number(factor: ScaleFactor, values: Mapping[str, Fraction]) -> ComparedValue:
     if factor.sign == 0:
         return 0.0
     logarithm = factor.log(values)
@@ -251,7 +251,7 @@ def _differ_in_decay_only(pair: Pair) -> bool:
     return b.decoupled and b.name == f"{a.name}w" and pair.x.decay.sign == pair.y.decay.sign == 0
 
 
-def _setting(side: Factors, value: Setting) -> Shown:
+def _setting(side: Factors, value: Setting) -> ComparedValue:
     if isinstance(value, bool):
         return value
     if isinstance(value, tuple):

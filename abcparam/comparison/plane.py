@@ -17,21 +17,21 @@ from abcparam.analysis.judge import laws_of
 from abcparam.comparison.family import Family
 from abcparam.program.binding import bind
 from abcparam.program.vocabulary import VERDICTS
-from abcparam.symbolic.constraints import Linear, holds
+from abcparam.symbolic.constraints import LinearConstraint, holds
 from abcparam.symbolic.regions import Region, lowest_terms
 
-Point = tuple[Fraction, Fraction]
-Line = tuple[Fraction, Fraction, Fraction]  # k + x s + y t = 0
-Judge = Callable[[Point], str]
+PlanePoint = tuple[Fraction, Fraction]
+PlaneLine = tuple[Fraction, Fraction, Fraction]  # k + x s + y t = 0
+Judge = Callable[[PlanePoint], str]
 
 WINDOW = (Fraction(-1, 2), Fraction(3, 2))
 
 
-class Part(Record):
+class PlanePart(Record):
     """A polygon without its edges, a segment without its ends, or a point; its verdict."""
 
     verdict: str
-    points: tuple[Point, ...]
+    points: tuple[PlanePoint, ...]
 
     def to_dict(self) -> dict[str, Any]:
         points = [[str(x), str(y)] for x, y in self.points]
@@ -45,10 +45,10 @@ class Plane(Record):
     names: tuple[str, str]  # the two specs
     window: tuple[Fraction, Fraction]  # of both coordinates
     regions: dict[str, Region]  # of each verdict that occurs anywhere
-    cells: tuple[Part, ...]
-    segments: tuple[Part, ...]
-    points: tuple[Part, ...]
-    corners: tuple[Part, Part]  # the two specs
+    cells: tuple[PlanePart, ...]
+    segments: tuple[PlanePart, ...]
+    points: tuple[PlanePart, ...]
+    corners: tuple[PlanePart, PlanePart]  # the two specs
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `abcparam map --format json`; coordinates are exact strings."""
@@ -82,7 +82,7 @@ def plane(
     segments, points = (tuple(p for p in parts if _is_edge(p, cells)) for parts in bounds)
     points = tuple(p for p in points if not _is_on(p, segments))
     ends = [Fraction(0), Fraction(1)]
-    corners = [Part(judge((x, x)), ((x, x),)) for x in ends]
+    corners = [PlanePart(judge((x, x)), ((x, x),)) for x in ends]
     return Plane(family, names, window, regions, cells, segments, points, (corners[0], corners[1]))
 
 
@@ -101,9 +101,9 @@ def _regions(family: Family) -> dict[str, Region]:
 
 def _judge(family: Family, regions: dict[str, Region]) -> Judge:
     """What a point is judged to be, by numbers; the regions have to say the same."""
-    known: dict[Point, str] = {}
+    known: dict[PlanePoint, str] = {}
 
-    def judge(point: Point) -> str:
+    def judge(point: PlanePoint) -> str:
         if point not in known:
             at = {str(family.init): point[0], str(family.lr): point[1]}
             values = {symbol: at[symbol] for symbol in family.program.symbols}
@@ -117,14 +117,14 @@ def _judge(family: Family, regions: dict[str, Region]) -> Judge:
     return judge
 
 
-def _lines(family: Family, regions: Iterable[Region]) -> list[Line]:
+def _lines(family: Family, regions: Iterable[Region]) -> list[PlaneLine]:
     """The lines on which conditions of the regions change."""
-    found: dict[Line, None] = {}
+    found: dict[PlaneLine, None] = {}
     for region in regions:
         for clause in region.clauses:
             for alternative in clause:
                 for x in alternative:
-                    row = lowest_terms(Linear(x.row, "=")).row
+                    row = lowest_terms(LinearConstraint(x.row, "=")).row
                     by_symbol = dict(zip(region.symbols, row[1:], strict=True))
                     factors = (by_symbol.get(str(c), 0) for c in (family.init, family.lr))
                     found[Fraction(row[0]), *map(Fraction, factors)] = None  # type: ignore[index]
@@ -135,12 +135,12 @@ def _lines(family: Family, regions: Iterable[Region]) -> list[Line]:
 
 
 def _parts(
-    lines: Sequence[Line], window: tuple[Fraction, Fraction], judge: Judge
-) -> tuple[tuple[Part, ...], tuple[Part, ...], tuple[Part, ...]]:
+    lines: Sequence[PlaneLine], window: tuple[Fraction, Fraction], judge: Judge
+) -> tuple[tuple[PlanePart, ...], tuple[PlanePart, ...], tuple[PlanePart, ...]]:
     """The cells, segments and crossings that lines make in the window."""
     low, high = window
     square = ((low, low), (high, low), (high, high), (low, high))
-    cells: list[tuple[Point, ...]] = [square]
+    cells: list[tuple[PlanePoint, ...]] = [square]
     for line in lines:
         cells = [piece for cell in cells for piece in _cut(cell, line)]
     segments = [s for line in lines for s in _segments(line, lines, square)]
@@ -148,22 +148,22 @@ def _parts(
         p for one, other in combinations(lines, 2) if (p := _crossing(one, other, square))
     )
     kinds = (cells, segments, [(point,) for point in points])
-    found = [tuple(Part(judge(_middle(p)), tuple(p)) for p in parts) for parts in kinds]
+    found = [tuple(PlanePart(judge(_middle(p)), tuple(p)) for p in parts) for parts in kinds]
     return found[0], found[1], found[2]
 
 
-def _side(line: Line, point: Point) -> Fraction:
+def _side(line: PlaneLine, point: PlanePoint) -> Fraction:
     return line[0] + line[1] * point[0] + line[2] * point[1]
 
 
-def _middle(points: Sequence[Point]) -> Point:
+def _middle(points: Sequence[PlanePoint]) -> PlanePoint:
     """A point inside of the convex hull."""
     n = len(points)
     x, y = (sum(values, Fraction(0)) for values in zip(*points, strict=True))
     return x / n, y / n
 
 
-def _cut(cell: Sequence[Point], line: Line) -> Iterator[tuple[Point, ...]]:
+def _cut(cell: Sequence[PlanePoint], line: PlaneLine) -> Iterator[tuple[PlanePoint, ...]]:
     """A convex polygon in up to two pieces."""
     sides = [_side(line, point) for point in cell]
     if min(sides) >= 0 or max(sides) <= 0:
@@ -173,7 +173,7 @@ def _cut(cell: Sequence[Point], line: Line) -> Iterator[tuple[Point, ...]]:
         yield tuple(_half(cell, [sign * side for side in sides]))
 
 
-def _half(cell: Sequence[Point], sides: Sequence[Fraction]) -> Iterator[Point]:
+def _half(cell: Sequence[PlanePoint], sides: Sequence[Fraction]) -> Iterator[PlanePoint]:
     for i, (point, side) in enumerate(zip(cell, sides, strict=True)):
         if side >= 0:
             yield point
@@ -182,13 +182,13 @@ def _half(cell: Sequence[Point], sides: Sequence[Fraction]) -> Iterator[Point]:
             yield _between(point, after, side / (side - beyond))
 
 
-def _between(start: Point, stop: Point, part: Fraction) -> Point:
+def _between(start: PlanePoint, stop: PlanePoint, part: Fraction) -> PlanePoint:
     return start[0] + part * (stop[0] - start[0]), start[1] + part * (stop[1] - start[1])
 
 
 def _segments(
-    line: Line, lines: Iterable[Line], square: Sequence[Point]
-) -> Iterator[tuple[Point, Point]]:
+    line: PlaneLine, lines: Iterable[PlaneLine], square: Sequence[PlanePoint]
+) -> Iterator[tuple[PlanePoint, PlanePoint]]:
     """The pieces of a line in the square, between the others that cross it."""
     edges = [
         _through(start, stop) for start, stop in zip(square, (*square[1:], square[0]), strict=True)
@@ -197,12 +197,12 @@ def _segments(
     yield from pairwise(sorted({point for point in crossings if point}))
 
 
-def _through(start: Point, stop: Point) -> Line:
+def _through(start: PlanePoint, stop: PlanePoint) -> PlaneLine:
     x, y = start[1] - stop[1], stop[0] - start[0]
     return -x * start[0] - y * start[1], x, y
 
 
-def _crossing(one: Line, other: Line, square: Sequence[Point]) -> Point | None:
+def _crossing(one: PlaneLine, other: PlaneLine, square: Sequence[PlanePoint]) -> PlanePoint | None:
     """Where two lines cross in the square; None where they do not, or are the same."""
     determinant = one[1] * other[2] - one[2] * other[1]
     if not determinant:
@@ -214,28 +214,31 @@ def _crossing(one: Line, other: Line, square: Sequence[Point]) -> Point | None:
 
 
 def _is_seen(
-    line: Line, cells: Sequence[Part], segments: Sequence[Part], points: Sequence[Part]
+    line: PlaneLine,
+    cells: Sequence[PlanePart],
+    segments: Sequence[PlanePart],
+    points: Sequence[PlanePart],
 ) -> bool:
     """Whether a verdict is another one on the line, or on one side of it."""
     on_it = (p for p in (*segments, *points) if not any(_side(line, x) for x in p.points))
     return any(_is_edge(part, cells) for part in on_it)
 
 
-def _is_edge(part: Part, cells: Iterable[Part]) -> bool:
+def _is_edge(part: PlanePart, cells: Iterable[PlanePart]) -> bool:
     """Whether a cell that it bounds has another verdict."""
     middle = _middle(part.points)
     return any(c.verdict != part.verdict for c in cells if _touches(c.points, middle))
 
 
-def _is_on(point: Part, segments: Iterable[Part]) -> bool:
+def _is_on(point: PlanePart, segments: Iterable[PlanePart]) -> bool:
     """Whether it is the end of a segment with the same verdict."""
     return any(point.points[0] in s.points for s in segments if s.verdict == point.verdict)
 
 
-def _touches(cell: Sequence[Point], point: Point) -> bool:
+def _touches(cell: Sequence[PlanePoint], point: PlanePoint) -> bool:
     """Whether a point lies in a convex polygon or on its edge."""
     return all(_side(_through(start, stop), point) >= 0 for start, stop in _edges(cell))
 
 
-def _edges(polygon: Sequence[Point]) -> Iterable[tuple[Point, Point]]:
+def _edges(polygon: Sequence[PlanePoint]) -> Iterable[tuple[PlanePoint, PlanePoint]]:
     return pairwise((*polygon, polygon[0]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from abcparam.comparison.plane import Part, Plane
+from abcparam.comparison.plane import Plane, PlanePart
 from abcparam.presentation.figures import new_figure, patch
 from abcparam.program.vocabulary import VERDICTS
 
@@ -36,7 +36,7 @@ def picture(plane: Plane) -> Any:
     return figure
 
 
-def _xy(part: Part) -> tuple[list[float], list[float]]:
+def _xy(part: PlanePart) -> tuple[list[float], list[float]]:
     return [float(x) for x, _ in part.points], [float(y) for _, y in part.points]
 
 
@@ -62,6 +62,6 @@ def _legend(plane: Plane) -> list[Any]:
     return [patch(COLOURS[verdict], verdict) for verdict in _occurring(parts)]
 
 
-def _occurring(parts: Iterable[Part]) -> list[str]:
+def _occurring(parts: Iterable[PlanePart]) -> list[str]:
     found = {part.verdict for part in parts}
     return [verdict for verdict in VERDICTS if verdict in found]

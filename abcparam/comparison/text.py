@@ -9,9 +9,9 @@ from abcparam.comparison.difference import (
     ASYMPTOTICALLY,
     EXACTLY,
     NO,
+    ComparedValue,
     Difference,
     Differences,
-    Shown,
 )
 from abcparam.presentation.table import BOLD, END, GREEN, RED, YELLOW, columns
 from abcparam.program.gauge_text import listed
@@ -64,7 +64,7 @@ def _rows(differences: Iterable[Difference]) -> list[tuple[str, ...]]:
     return [(*key, listed(names)) for key, names in rows.items()]
 
 
-def _shown(value: Shown) -> str:
+def _shown(value: ComparedValue) -> str:
     match value:
         case None:
             return "-"

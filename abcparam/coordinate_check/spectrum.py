@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from abcparam.algebra.exponents import Affine
-from abcparam.algebra.sizes import Key, Size, Space
+from abcparam.algebra.sizes import Size, SizeKey, Space
 
 KEPT = 5
 
@@ -58,7 +58,7 @@ def _gaps(size: Size) -> tuple[Size, ...]:
 
 def _of(sizes: Iterable[Size], gaps: Iterable[Size] = ()) -> Spectrum:
     """The largest distinct ones; exact zeros only where there is nothing else."""
-    by_key: dict[Key, Size] = {}
+    by_key: dict[SizeKey, Size] = {}
     for size in sizes:
         by_key[size.key] = by_key[size.key] | size if size.key in by_key else size
     ranked = sorted(by_key.values(), key=lambda size: size.key, reverse=True)

@@ -15,45 +15,45 @@ from operator import mul
 from typing import NamedTuple
 
 from abcparam.algebra.record import Record
+from abcparam.algebra.sizes import Number
 
-Number = Fraction | int
-Row = tuple[Number, ...]
+AffineRow = tuple[Number, ...]
 Form = tuple[Number, ...]
 
 
-class Linear(NamedTuple):
+class LinearConstraint(NamedTuple):
     """`row >= 0`, `row > 0` or `row = 0`."""
 
-    row: Row
+    row: AffineRow
     relation: str
 
 
 class All(Record):
     """Every one of them."""
 
-    parts: tuple[Condition, ...]
+    parts: tuple[SymbolCondition, ...]
 
 
 class Some(Record):
     """At least one of them."""
 
-    parts: tuple[Condition, ...]
+    parts: tuple[SymbolCondition, ...]
 
 
-Condition = Linear | All | Some
+SymbolCondition = LinearConstraint | All | Some
 
 ALWAYS = All(())
 NEVER = Some(())
 
 
-def negation(condition: Condition) -> Condition:
+def negation(condition: SymbolCondition) -> SymbolCondition:
     match condition:
-        case Linear(row, ">="):
-            return Linear(opposite(row), ">")
-        case Linear(row, ">"):
-            return Linear(opposite(row), ">=")
-        case Linear(row, _):
-            return Some((Linear(row, ">"), Linear(opposite(row), ">")))
+        case LinearConstraint(row, ">="):
+            return LinearConstraint(opposite(row), ">")
+        case LinearConstraint(row, ">"):
+            return LinearConstraint(opposite(row), ">=")
+        case LinearConstraint(row, _):
+            return Some((LinearConstraint(row, ">"), LinearConstraint(opposite(row), ">")))
         case All(parts):
             return Some(tuple(map(negation, parts)))
         case Some(parts):
@@ -61,19 +61,19 @@ def negation(condition: Condition) -> Condition:
 
 
 # A point is `(denominator, numerator, …)`: whole numbers, the denominator positive.
-Point = tuple[int, ...]
+SymbolPoint = tuple[int, ...]
 
 
-def point_of(values: Sequence[Fraction]) -> Point:
+def point_of(values: Sequence[Fraction]) -> SymbolPoint:
     """The point at which the symbols have these values."""
     denominator = lcm(*(value.denominator for value in values))
     return (denominator, *(int(value * denominator) for value in values))
 
 
-def holds_at(condition: Condition, point: Point) -> bool:
+def holds_at(condition: SymbolCondition, point: SymbolPoint) -> bool:
     """Whether a condition holds at a point."""
     match condition:
-        case Linear(row, relation):
+        case LinearConstraint(row, relation):
             value: Number = sum(map(mul, row, point))
             return value >= 0 if relation == ">=" else value > 0 if relation == ">" else value == 0
         case All(parts):
@@ -82,7 +82,9 @@ def holds_at(condition: Condition, point: Point) -> bool:
             return any(holds_at(part, point) for part in parts)
 
 
-def holds(condition: Condition, values: Mapping[str, Fraction], symbols: Sequence[str]) -> bool:
+def holds(
+    condition: SymbolCondition, values: Mapping[str, Fraction], symbols: Sequence[str]
+) -> bool:
     """Whether a condition holds for these values of the symbols."""
     return holds_at(condition, point_of([values[symbol] for symbol in symbols]))
 
@@ -104,7 +106,7 @@ def plain(value: Number) -> Number:
     return int(value) if value == int(value) else value
 
 
-class Order:
+class FormOrder:
     """How forms compare: `dims` gives each growth dim's limit (0 the first) and its rate."""
 
     def __init__(self, dims: Sequence[tuple[int, Fraction]], symbols: int) -> None:
@@ -113,12 +115,12 @@ class Order:
         self.limits = sorted({limit for limit, _ in self.dims})
         self._single = len(self.dims) == 1 and self.dims[0][1] == 1
 
-    def parts(self, form: Form) -> list[Row]:
+    def parts(self, form: Form) -> list[AffineRow]:
         """The row of each growth dim."""
         width = self.width
         return [form[i * width : (i + 1) * width] for i in range(len(self.dims))]
 
-    def rows(self, form: Form) -> list[Row]:
+    def rows(self, form: Form) -> list[AffineRow]:
         """The total rate within each limit."""
         if self._single:
             return [form]
@@ -127,40 +129,40 @@ class Order:
             totals[limit] = [t + rate * x for t, x in zip(totals[limit], part, strict=True)]
         return [tuple(map(plain, totals[limit])) for limit in self.limits]
 
-    def nonnegative(self, form: Form) -> Condition:
+    def nonnegative(self, form: Form) -> SymbolCondition:
         """`form >= 0`."""
         return _lexicographic(self.rows(form), ">=")
 
-    def positive(self, form: Form) -> Condition:
+    def positive(self, form: Form) -> SymbolCondition:
         """`form > 0`."""
         return _lexicographic(self.rows(form), ">")
 
-    def at_most(self, top: Iterable[Form], bottom: Iterable[Form]) -> Condition:
+    def at_most(self, top: Iterable[Form], bottom: Iterable[Form]) -> SymbolCondition:
         """`max(top) <= max(bottom)`."""
         bottom = tuple(bottom)
         return _all([_some([self.nonnegative(subtract(g, f)) for g in bottom]) for f in top])
 
 
-def _all(parts: Sequence[Condition]) -> Condition:
+def _all(parts: Sequence[SymbolCondition]) -> SymbolCondition:
     return parts[0] if len(parts) == 1 else All(tuple(parts))
 
 
-def _some(parts: Sequence[Condition]) -> Condition:
+def _some(parts: Sequence[SymbolCondition]) -> SymbolCondition:
     return parts[0] if len(parts) == 1 else Some(tuple(parts))
 
 
-def _lexicographic(rows: Sequence[Row], relation: str) -> Condition:
+def _lexicographic(rows: Sequence[AffineRow], relation: str) -> SymbolCondition:
     first, *rest = rows
     if not rest:
-        return decided(Linear(first, relation))
-    above, level = decided(Linear(first, ">")), decided(Linear(first, "="))
+        return decided(LinearConstraint(first, relation))
+    above, level = decided(LinearConstraint(first, ">")), decided(LinearConstraint(first, "="))
     tail = _lexicographic(rest, relation)
     if tail in (ALWAYS, NEVER) or level == NEVER or above == ALWAYS:
-        return decided(Linear(first, ">=" if tail == ALWAYS else ">"))
+        return decided(LinearConstraint(first, ">=" if tail == ALWAYS else ">"))
     return tail if level == ALWAYS else Some((above, All((level, tail))))
 
 
-def decided(linear: Linear) -> Condition:
+def decided(linear: LinearConstraint) -> SymbolCondition:
     """A constraint without symbols is one that always holds or never."""
     if any(linear.row[1:]):
         return linear

@@ -13,7 +13,7 @@ from abcparam.analysis.judge import Judgement, TensorLaw, tensor_laws
 from abcparam.calculus.parameter import Parameter
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
-from abcparam.symbolic.constraints import Condition, Some, negation
+from abcparam.symbolic.constraints import Some, SymbolCondition, negation
 from abcparam.symbolic.derive.derivation import Derivation, NeverStable, derive_cases
 from abcparam.symbolic.regions import Region, region_of, regions_of
 from abcparam.symbolic.solver import Premises
@@ -40,7 +40,7 @@ class Symbolic(Record):
     verdict: str | None  # None: it depends on the symbols
     complete: bool | None
 
-    def condition(self, verdict: str) -> Condition:
+    def condition(self, verdict: str) -> SymbolCondition:
         """Where a verdict holds, in any case."""
         cases = [case.regions[verdict].condition for case in self.cases]
         return Some((*cases, *(case.condition(verdict) for case in self.never)))

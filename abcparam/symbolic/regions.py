@@ -17,11 +17,11 @@ from abcparam.algebra.record import Record
 from abcparam.program.vocabulary import VERDICTS
 from abcparam.symbolic.constraints import (
     ALWAYS,
+    AffineRow,
     All,
-    Condition,
-    Linear,
-    Row,
+    LinearConstraint,
     Some,
+    SymbolCondition,
     decided,
     negation,
     opposite,
@@ -31,7 +31,7 @@ from abcparam.symbolic.solver import Premises, Unproved
 from abcparam.symbolic.text import row_text
 from abcparam.symbolic.verdicts import Verdicts
 
-Alternative = tuple[Linear, ...]
+Alternative = tuple[LinearConstraint, ...]
 Clause = tuple[Alternative, ...]
 
 MOST_ALTERNATIVES = 256  # of one clause
@@ -49,7 +49,7 @@ class Region(Record):
         return not self.clauses and not self.empty
 
     @property
-    def condition(self) -> Condition:
+    def condition(self) -> SymbolCondition:
         if self.empty:
             return Some(())
         return All(tuple(map(_condition, self.clauses)))
@@ -66,7 +66,9 @@ class Region(Record):
         """The same, readable by sympy: `Eq(a + b, 1/2)`."""
         return self._written(constraint_law)
 
-    def _written(self, write: Callable[[Linear, tuple[str, ...]], str]) -> list[list[list[str]]]:
+    def _written(
+        self, write: Callable[[LinearConstraint, tuple[str, ...]], str]
+    ) -> list[list[list[str]]]:
         return [
             [[write(x, self.symbols) for x in alternative] for alternative in clause]
             for clause in self.clauses
@@ -84,7 +86,7 @@ def regions_of(verdicts: Verdicts) -> dict[str, Region]:
     return {**found, "maximal-update": maximal}
 
 
-def region_of(condition: Condition, symbols: Sequence[str]) -> Region:
+def region_of(condition: SymbolCondition, symbols: Sequence[str]) -> Region:
     """A condition in lowest terms."""
     names = tuple(symbols)
     premises = Premises(names)
@@ -107,19 +109,19 @@ def region_of(condition: Condition, symbols: Sequence[str]) -> Region:
 # Clauses
 
 
-def _clauses(condition: Condition) -> tuple[list[Linear], list[Clause]]:
+def _clauses(condition: SymbolCondition) -> tuple[list[LinearConstraint], list[Clause]]:
     """The plain constraints of a condition, and its choices."""
-    plain: list[Linear] = []
+    plain: list[LinearConstraint] = []
     choices: list[Clause] = []
     for part in _conjuncts(condition):
-        if isinstance(part, Linear):
+        if isinstance(part, LinearConstraint):
             plain.append(part)
         else:
             choices.append(_alternatives(part))
     return plain, list(dict.fromkeys(choices))
 
 
-def _conjuncts(condition: Condition) -> Iterable[Condition]:
+def _conjuncts(condition: SymbolCondition) -> Iterable[SymbolCondition]:
     if isinstance(condition, All):
         for part in condition.parts:
             yield from _conjuncts(part)
@@ -129,9 +131,9 @@ def _conjuncts(condition: Condition) -> Iterable[Condition]:
         yield condition
 
 
-def _alternatives(condition: Condition) -> Clause:
+def _alternatives(condition: SymbolCondition) -> Clause:
     """A condition as alternatives of linear constraints."""
-    if isinstance(condition, Linear):
+    if isinstance(condition, LinearConstraint):
         return ((condition,),)
     if isinstance(condition, Some):
         return tuple(dict.fromkeys(a for part in condition.parts for a in _alternatives(part)))
@@ -149,8 +151,8 @@ class TooMany(Unproved):
 
 
 def _irredundant(
-    names: tuple[str, ...], plain: Iterable[Linear], choices: Iterable[Clause]
-) -> list[Linear]:
+    names: tuple[str, ...], plain: Iterable[LinearConstraint], choices: Iterable[Clause]
+) -> list[LinearConstraint]:
     """The constraints with implied equalities found, equalities independent, and inequalities that
     others imply left out.
     """
@@ -160,30 +162,30 @@ def _irredundant(
         everything.assume(condition)
     chosen = {x.row for clause in choices for a in clause for x in a if x.relation == "="}
     equal = [x.row for x in unique if x.relation == "=" or _is_equality(everything, x)]
-    equal += [row for row in chosen if everything.proves(Linear(row, "="))]
+    equal += [row for row in chosen if everything.proves(LinearConstraint(row, "="))]
     equalities = _independent(equal)
     pivots = Premises(names)
     for row in equalities:
         pivots.assume_equation(row)
     rest = [
-        lowest_terms(Linear(pivots.reduce_row(x.row), x.relation))
+        lowest_terms(LinearConstraint(pivots.reduce_row(x.row), x.relation))
         for x in unique
         if x.row not in equal and x.relation != "="
     ]
     rest = [x for x in dict.fromkeys(rest) if decided(x) != ALWAYS]
     kept = _needed(names, rest)
-    return [*(lowest_terms(Linear(row, "=")) for row in equalities), *kept]
+    return [*(lowest_terms(LinearConstraint(row, "=")) for row in equalities), *kept]
 
 
-def _is_equality(premises: Premises, x: Linear) -> bool:
-    return x.relation == ">=" and premises.proves(Linear(opposite(x.row), ">="))
+def _is_equality(premises: Premises, x: LinearConstraint) -> bool:
+    return x.relation == ">=" and premises.proves(LinearConstraint(opposite(x.row), ">="))
 
 
-def _independent(rows: Sequence[Row]) -> list[Row]:
+def _independent(rows: Sequence[AffineRow]) -> list[AffineRow]:
     """Rows that say the same together, none of them needless, each as simple as the others can make
     it.
     """
-    kept: list[Row] = []
+    kept: list[AffineRow] = []
     for row in sorted(dict.fromkeys(rows), key=_complexity):
         seen = Premises([""] * (len(row) - 1))
         for other in kept:
@@ -193,7 +195,7 @@ def _independent(rows: Sequence[Row]) -> list[Row]:
     return _simplified(kept)
 
 
-def _simplified(rows: list[Row]) -> list[Row]:
+def _simplified(rows: list[AffineRow]) -> list[AffineRow]:
     """Each row less a multiple of another one, where that leaves fewer symbols."""
     changed = True
     while changed:
@@ -207,20 +209,22 @@ def _simplified(rows: list[Row]) -> list[Row]:
     return rows
 
 
-def _without(row: Row, other: Row, index: int) -> Row:
+def _without(row: AffineRow, other: AffineRow, index: int) -> AffineRow:
     """The row less the multiple of the other that takes a symbol from it, in lowest terms."""
     factor = Fraction(row[index]) / Fraction(other[index])
-    return lowest_terms(Linear(subtract(row, tuple(factor * c for c in other)), "=")).row
+    return lowest_terms(LinearConstraint(subtract(row, tuple(factor * c for c in other)), "=")).row
 
 
-def _complexity(row: Row) -> tuple[int, int, int]:
+def _complexity(row: AffineRow) -> tuple[int, int, int]:
     """Symbols, those with a factor, and those of the other sign than the first."""
     used = [c for c in row[1:] if c]
     signs = sum(1 for c in used if c * used[0] < 0)
     return len(used), sum(1 for c in used if abs(c) != 1), signs
 
 
-def _needed(names: tuple[str, ...], constraints: Sequence[Linear]) -> list[Linear]:
+def _needed(
+    names: tuple[str, ...], constraints: Sequence[LinearConstraint]
+) -> list[LinearConstraint]:
     kept = sorted(constraints, key=lambda x: _complexity(x.row))
     for x in reversed(list(kept)):
         others = Premises(names)
@@ -233,7 +237,7 @@ def _needed(names: tuple[str, ...], constraints: Sequence[Linear]) -> list[Linea
 
 
 def _reduced(
-    names: tuple[str, ...], plain: Sequence[Linear], choices: Sequence[Clause]
+    names: tuple[str, ...], plain: Sequence[LinearConstraint], choices: Sequence[Clause]
 ) -> list[Clause] | None:
     """The choices without what the plain constraints decide; None if one of them is impossible."""
     premises = Premises(names)
@@ -258,7 +262,9 @@ def _alternative(premises: Premises, alternative: Alternative) -> Alternative | 
     """An alternative without what the premises imply; None where it is impossible."""
     if premises.example(All(alternative)) is None:
         return None
-    reduced = [lowest_terms(Linear(premises.reduce_row(x.row), x.relation)) for x in alternative]
+    reduced = [
+        lowest_terms(LinearConstraint(premises.reduce_row(x.row), x.relation)) for x in alternative
+    ]
     kept = [x for x in dict.fromkeys(reduced) if not premises.proves(x)]
     for x in list(kept):
         others = [y for y in kept if y is not x]
@@ -267,16 +273,18 @@ def _alternative(premises: Premises, alternative: Alternative) -> Alternative | 
     return _tightened(premises, kept)
 
 
-def _tightened(premises: Premises, kept: Sequence[Linear]) -> Alternative:
+def _tightened(premises: Premises, kept: Sequence[LinearConstraint]) -> Alternative:
     """`x <= 0` as `x = 0` where the premises, or the alternative itself, say `x >= 0`."""
     within = Premises(premises.symbols)
     for condition in (*(c for _, c in premises.conditions), *kept):
         within.assume(condition)
-    equal = [lowest_terms(Linear(x.row, "=")) if _is_equality(within, x) else x for x in kept]
+    equal = [
+        lowest_terms(LinearConstraint(x.row, "=")) if _is_equality(within, x) else x for x in kept
+    ]
     return tuple(dict.fromkeys(equal))
 
 
-def _implies(left: Iterable[Linear], right: Linear) -> Condition:
+def _implies(left: Iterable[LinearConstraint], right: LinearConstraint) -> SymbolCondition:
     return Some((*(negation(x) for x in left), right))
 
 
@@ -301,14 +309,14 @@ def _needed_choices(premises: Premises, clauses: list[Clause]) -> list[Clause]:
     return kept
 
 
-def _condition(clause: Clause) -> Condition:
+def _condition(clause: Clause) -> SymbolCondition:
     return Some(tuple(All(alternative) for alternative in clause))
 
 
 # Constraints
 
 
-def lowest_terms(x: Linear) -> Linear:
+def lowest_terms(x: LinearConstraint) -> LinearConstraint:
     """The same constraint with coprime whole coefficients of the symbols; the first one of an
     equality is positive.
     """
@@ -320,20 +328,20 @@ def lowest_terms(x: Linear) -> Linear:
     if x.relation == "=" and coefficients[0] < 0:
         scale = -scale
     row = tuple(int(v) if v == int(v) else v for v in (Fraction(c) * scale for c in x.row))
-    return Linear(row, x.relation)
+    return LinearConstraint(row, x.relation)
 
 
-def _sorted(plain: Sequence[Linear]) -> list[Linear]:
+def _sorted(plain: Sequence[LinearConstraint]) -> list[LinearConstraint]:
     return sorted(plain, key=lambda x: (x.relation != "=", [-abs(c) for c in x.row[1:]]))
 
 
-def constraint_text(x: Linear, symbols: tuple[str, ...]) -> str:
+def constraint_text(x: LinearConstraint, symbols: tuple[str, ...]) -> str:
     """`a + b = 1/2`, `c <= 1`: the constant alone on the right."""
     left, relation, right = sides(x)
     return f"{row_text(left, symbols)} {relation} {row_text(right, symbols)}"
 
 
-def constraint_law(x: Linear, symbols: tuple[str, ...]) -> str:
+def constraint_law(x: LinearConstraint, symbols: tuple[str, ...]) -> str:
     """`Eq(a + b, 1/2)`, `c <= 1`."""
     left, relation, right = sides(x)
     if relation == "=":
@@ -341,7 +349,7 @@ def constraint_law(x: Linear, symbols: tuple[str, ...]) -> str:
     return constraint_text(x, symbols)
 
 
-def sides(x: Linear) -> tuple[Row, str, Row]:
+def sides(x: LinearConstraint) -> tuple[AffineRow, str, AffineRow]:
     """The symbols on the left, the first one positive, and the constant on the right."""
     row, relation = x.row, x.relation
     first = next((c for c in row[1:] if c), 0)

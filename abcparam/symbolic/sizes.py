@@ -15,10 +15,10 @@ from abcparam.algebra.exponents import Affine
 from abcparam.symbolic.constraints import (
     ALWAYS,
     NEVER,
-    Condition,
     Form,
+    FormOrder,
     Forms,
-    Order,
+    SymbolCondition,
     add,
     opposite,
     plain,
@@ -51,7 +51,7 @@ class SymbolicSpace:
 
     def __init__(self, dims: Mapping[str, tuple[int, Fraction]], symbols: Sequence[str]) -> None:
         self.names = tuple(dims)
-        self.premises = Premises(symbols, Order(tuple(dims.values()), len(symbols)))
+        self.premises = Premises(symbols, FormOrder(tuple(dims.values()), len(symbols)))
         self.symbols = self.premises.symbols
         self.width = 1 + len(self.symbols)
         self.splits = True  # whether dividing by a size of several forms asks for cases
@@ -188,13 +188,13 @@ class SymbolicSize:
         """The difference, whatever form of the other is the largest."""
         return self + other._negated()
 
-    def at_most_one(self) -> Condition:
+    def at_most_one(self) -> SymbolCondition:
         """`self <= 0` as a condition on the symbols."""
         if not self.vectors:
             return ALWAYS if self.is_zero else NEVER
         return self.space.premises.order.at_most(self.vectors, self.bottom)
 
-    def at_least_one(self) -> Condition:
+    def at_least_one(self) -> SymbolCondition:
         """`self >= 0`."""
         if not self.vectors:
             return NEVER if self.is_zero else ALWAYS

@@ -14,16 +14,16 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+from abcparam.algebra.sizes import Number
 from abcparam.symbolic.constraints import (
+    AffineRow,
     All,
-    Condition,
     Form,
-    Linear,
-    Number,
-    Order,
-    Point,
-    Row,
+    FormOrder,
+    LinearConstraint,
     Some,
+    SymbolCondition,
+    SymbolPoint,
     holds_at,
     negation,
     plain,
@@ -58,17 +58,17 @@ def z3() -> Any:
 class Premises:
     """Conditions on the symbols, each with a label. `order` says how forms compare."""
 
-    def __init__(self, symbols: Sequence[str], order: Order | None = None) -> None:
+    def __init__(self, symbols: Sequence[str], order: FormOrder | None = None) -> None:
         self.symbols = tuple(symbols)
-        self.order = order or Order((), len(self.symbols))
-        self.conditions: list[tuple[int, Condition]] = []
-        self.pivots: dict[int, Row] = {}  # symbol index -> the row that equals it
+        self.order = order or FormOrder((), len(self.symbols))
+        self.conditions: list[tuple[int, SymbolCondition]] = []
+        self.pivots: dict[int, AffineRow] = {}  # symbol index -> the row that equals it
         self._eliminations = 0
         self._known: dict[Form, bool] = {}
         self._hulls: dict[tuple[Form, ...], bool] = {}
         self._reaching: list[frozenset[Form]] = []  # of each, one is at least 0
-        self._points: list[Point] = []  # where the premises hold
-        self._atoms: dict[Linear, Any] = {}
+        self._points: list[SymbolPoint] = []  # where the premises hold
+        self._atoms: dict[LinearConstraint, Any] = {}
         self._parts: dict[tuple[int, Number], Any] = {}
         self._solver: Any = None
         self._variables: list[Any] | None = None
@@ -85,10 +85,10 @@ class Premises:
             self._variables = [z3().Real(name) for name in self.symbols]
         return self._variables
 
-    def formula(self, condition: Condition) -> Any:
+    def formula(self, condition: SymbolCondition) -> Any:
         """A condition as the solver reads it."""
         match condition:
-            case Linear():
+            case LinearConstraint():
                 if condition not in self._atoms:
                     self._atoms[condition] = self._atom(*condition)
                 return self._atoms[condition]
@@ -97,11 +97,11 @@ class Premises:
             case Some(parts):
                 return z3().Or([self.formula(part) for part in parts])
 
-    def _atom(self, row: Row, relation: str) -> Any:
+    def _atom(self, row: AffineRow, relation: str) -> Any:
         term = self._term(row)
         return term >= 0 if relation == ">=" else term > 0 if relation == ">" else term == 0
 
-    def _term(self, row: Row) -> Any:
+    def _term(self, row: AffineRow) -> Any:
         parts = [self._part(index, coefficient) for index, coefficient in enumerate(row)]
         return z3().Sum([part for part in parts if part is not None])
 
@@ -116,7 +116,7 @@ class Premises:
             )
         return self._parts[index, coefficient]
 
-    def assume(self, condition: Condition, label: int = -1) -> None:
+    def assume(self, condition: SymbolCondition, label: int = -1) -> None:
         """Adds a premise. `check` says whether they can all hold."""
         self.conditions.append((label, condition))
         self._known = {form: True for form, known in self._known.items() if known}
@@ -128,14 +128,14 @@ class Premises:
     def assume_equation(self, form: Form, label: int = -1) -> None:
         """Adds `form = 0`, and eliminates a symbol by it."""
         for row in self.order.rows(form):
-            self.assume(Linear(row, "="), label)
+            self.assume(LinearConstraint(row, "="), label)
             self.eliminate(row)
 
     def _rank(self, index: int) -> int:
         """Which symbols go first: b, then c, then a."""
         return "bca".find(self.symbols[index - 1][:1]) % 4
 
-    def eliminate(self, row: Row) -> None:
+    def eliminate(self, row: AffineRow) -> None:
         """Replaces a symbol by what `row = 0` says that it is."""
         reduced = self.reduce_row(row)
         indices = [i for i, c in enumerate(reduced) if i and c]
@@ -143,7 +143,7 @@ class Premises:
             ranks = {i: (abs(reduced[i]) != 1, self._rank(i), -i) for i in indices}
             self._eliminate(reduced, min(indices, key=ranks.__getitem__))
 
-    def _eliminate(self, row: Row, index: int) -> None:
+    def _eliminate(self, row: AffineRow, index: int) -> None:
         factor = Fraction(-1, 1) / Fraction(row[index])
         solved = tuple(plain(c * factor) if i != index else 0 for i, c in enumerate(row))
         self.pivots[index] = solved
@@ -153,7 +153,7 @@ class Premises:
         self._known, self._hulls, self._reaching = {}, {}, []
         self._eliminations += 1
 
-    def reduce_row(self, row: Row) -> Row:
+    def reduce_row(self, row: AffineRow) -> AffineRow:
         """The row without the symbols that equalities eliminate."""
         for index, value in self.pivots.items():
             if row[index]:
@@ -199,14 +199,14 @@ class Premises:
             self._reaching.append(forms)
         return reached
 
-    def proves(self, condition: Condition) -> bool:
+    def proves(self, condition: SymbolCondition) -> bool:
         """Whether a condition holds wherever the premises do."""
         if isinstance(condition, (All, Some)) and not condition.parts:
             return isinstance(condition, All)
         wrong = negation(condition)
         return not self._known_at(wrong) and self._ask(wrong) is None
 
-    def _known_at(self, condition: Condition) -> bool:
+    def _known_at(self, condition: SymbolCondition) -> bool:
         """Whether a condition holds at a point that is known; the last to answer is asked first."""
         for index, point in enumerate(self._points):
             if holds_at(condition, point):
@@ -214,12 +214,12 @@ class Premises:
                 return True
         return False
 
-    def example(self, condition: Condition) -> dict[str, Fraction] | None:
+    def example(self, condition: SymbolCondition) -> dict[str, Fraction] | None:
         """Values under which the premises and the condition hold, None if there are none."""
         values = self._ask(condition)
         return None if values is None else dict(zip(self.symbols, values, strict=True))
 
-    def _checked(self, model: Any, condition: Condition) -> list[Fraction]:
+    def _checked(self, model: Any, condition: SymbolCondition) -> list[Fraction]:
         """The values of a model, held against all that it is a model of."""
         found = []
         for variable in self.variables():
@@ -232,7 +232,7 @@ class Premises:
         self._points.append(point)
         return found
 
-    def _ask(self, condition: Condition) -> list[Fraction] | None:
+    def _ask(self, condition: SymbolCondition) -> list[Fraction] | None:
         """Values under which the premises and the condition hold, or None."""
         solver = self._started()
         solver.push()
@@ -249,7 +249,7 @@ class Premises:
             self._solver.add([self.formula(condition) for _, condition in self.conditions])
         return self._solver
 
-    def fewest(self, pins: Sequence[Condition]) -> Iterator[tuple[int, ...]]:
+    def fewest(self, pins: Sequence[SymbolCondition]) -> Iterator[tuple[int, ...]]:
         """The smallest sets of pins, by index, without which the others can hold."""
         solver = self._started()
         given_up = [z3().Not(self.formula(pin)) for pin in pins]
@@ -276,13 +276,13 @@ class Premises:
                 return size
         return None
 
-    def nearest(self, moves: Sequence[Row], changed: Collection[int]) -> dict[str, Fraction]:
+    def nearest(self, moves: Sequence[AffineRow], changed: Collection[int]) -> dict[str, Fraction]:
         """Values under which the premises hold and only the moves at these indices are not zero;
         their sum is the least there is, where there is a least one.
         """
         optimizer = z3().Optimize()
         optimizer.set("timeout", TIMEOUT_MS)
-        kept = [Linear(row, "=") for i, row in enumerate(moves) if i not in changed]
+        kept = [LinearConstraint(row, "=") for i, row in enumerate(moves) if i not in changed]
         stated = [*(condition for _, condition in self.conditions), *kept]
         optimizer.add([self.formula(condition) for condition in stated])
         terms = [self._term(moves[i]) for i in changed]
@@ -305,7 +305,7 @@ class Premises:
         if self._started().check() != z3().sat:
             raise Contradiction(self.core(self.conditions))
 
-    def core(self, conditions: Iterable[tuple[int, Condition]]) -> tuple[int, ...]:
+    def core(self, conditions: Iterable[tuple[int, SymbolCondition]]) -> tuple[int, ...]:
         """Labels of conditions that cannot hold together, none of which can be left out."""
         solver = z3().Solver()
         solver.set("timeout", TIMEOUT_MS)
@@ -320,7 +320,7 @@ class Premises:
         return tuple(dict.fromkeys(names[str(name)] for name in solver.unsat_core()))
 
 
-def _substitute(row: Row, index: int, value: Row) -> Row:
+def _substitute(row: AffineRow, index: int, value: AffineRow) -> AffineRow:
     by = row[index]
     return tuple(
         plain((c if i != index else 0) + by * v)

@@ -15,7 +15,7 @@ LETTERS = "abc"
 OPEN = "?"  # the first character of an unknown's name
 
 
-class Place(Record):
+class ExponentPlace(Record):
     """Where an exponent comes from: a declaration or a role, for all tensors that take it there."""
 
     owner: str  # `query, key` or `hidden`
@@ -31,7 +31,7 @@ class Place(Record):
         return letter_and_dim(self.key)[1]
 
 
-def places_of(program: Program, letters: str = LETTERS) -> tuple[Place, ...]:
+def places_of(program: Program, letters: str = LETTERS) -> tuple[ExponentPlace, ...]:
     """The places of all exponents that are written, tensor by tensor, letter by letter."""
     found: dict[tuple[object, str, str], list[Tensor]] = {}
     for tensor in program.tensors.values():
@@ -42,7 +42,7 @@ def places_of(program: Program, letters: str = LETTERS) -> tuple[Place, ...]:
                 source = (where, key, "" if where else str(tensor.role))
                 found.setdefault(source, []).append(tensor)
     return tuple(
-        Place(role or _names(tensors), key, tuple(t.path for t in tensors))
+        ExponentPlace(role or _names(tensors), key, tuple(t.path for t in tensors))
         for (_, key, role), tensors in found.items()
     )
 
@@ -51,10 +51,12 @@ def _names(tensors: Iterable[Tensor]) -> str:
     return ", ".join(dict.fromkeys(tensor.name for tensor in tensors))
 
 
-def with_symbols(program: Program, places: Iterable[Place]) -> tuple[Program, dict[str, Place]]:
+def with_symbols(
+    program: Program, places: Iterable[ExponentPlace]
+) -> tuple[Program, dict[str, ExponentPlace]]:
     """The program with a symbol for the exponent of each place, and the places by their symbols."""
     taken = set(program.symbols)
-    named: dict[str, Place] = {}
+    named: dict[str, ExponentPlace] = {}
     tensors = dict(program.tensors)
     for place in places:
         symbol = _fresh(place, taken)
@@ -76,7 +78,7 @@ def all_symbolic(program: Program) -> Program:
     return with_symbols(program, free_places(program))[0]
 
 
-def free_places(program: Program) -> tuple[Place, ...]:
+def free_places(program: Program) -> tuple[ExponentPlace, ...]:
     """The places of exponents that matter: the `d` of a tensor does only where a finite epsilon is
     to be taken strictly.
     """
@@ -88,7 +90,7 @@ def free_places(program: Program) -> tuple[Place, ...]:
     )
 
 
-def unwritten_places(program: Program) -> tuple[Place, ...]:
+def unwritten_places(program: Program) -> tuple[ExponentPlace, ...]:
     """The places of learning rates that could, and do not, say how they scale with a dim that is
     not the tensor's width.
     """
@@ -97,7 +99,7 @@ def unwritten_places(program: Program) -> tuple[Place, ...]:
     for tensor in program.tensors.values():
         declared.setdefault(tensor.span, []).append(tensor)
     return tuple(
-        Place(tensors[0].name, key_of("c", dim), tuple(t.path for t in tensors))
+        ExponentPlace(tensors[0].name, key_of("c", dim), tuple(t.path for t in tensors))
         for tensors in declared.values()
         for dim in (dims if len(dims) > 1 else ())
         if all(_may_say(tensor, "c", dim) for tensor in tensors)
@@ -109,7 +111,7 @@ def _may_say(tensor: Tensor, letter: str, dim: str) -> bool:
     return tensor.own is not None and dim not in {*tensor.own.names, *tensor.exponents[letter]}
 
 
-def _idle(tensor: Tensor, place: Place) -> bool:
+def _idle(tensor: Tensor, place: ExponentPlace) -> bool:
     """Whether nothing depends on an exponent: zero initialization needs no b, a frozen tensor no
     c.
     """
@@ -121,10 +123,10 @@ def _idle(tensor: Tensor, place: Place) -> bool:
     )
 
 
-def named_unknowns(program: Program) -> tuple[Program, dict[str, Place]]:
+def named_unknowns(program: Program) -> tuple[Program, dict[str, ExponentPlace]]:
     """The program with a readable symbol for each `?`, and the places by their symbols."""
     taken = set(program.symbols)
-    named: dict[str, Place] = {}
+    named: dict[str, ExponentPlace] = {}
     renamed: dict[str, str] = {}
     for place in places_of(program, "abcd"):
         for symbol in _open_symbols(program, place):
@@ -159,12 +161,12 @@ def _value(exponent: Affine, values: Mapping[str, Affine]) -> Affine:
     return total
 
 
-def _open_symbols(program: Program, place: Place) -> list[str]:
+def _open_symbols(program: Program, place: ExponentPlace) -> list[str]:
     value = program.tensors[place.paths[0]].exponents[place.letter][place.dim]
     return [symbol for symbol, _ in value.symbols if symbol.startswith(OPEN)]
 
 
-def _fresh(place: Place, taken: set[str]) -> str:
+def _fresh(place: ExponentPlace, taken: set[str]) -> str:
     """`b_hidden`, `c_depth_hidden`, `b_query_key`: a name that sympy can read, and its own."""
     words = [place.letter, place.dim, *place.owner.split(", ")]
     name = "_".join(word for word in words if word)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from abcparam.symbolic.constraints import opposite
 
 if TYPE_CHECKING:
-    from abcparam.symbolic.constraints import Forms, Order, Row
+    from abcparam.symbolic.constraints import AffineRow, FormOrder, Forms
 
 
 class Quotient(NamedTuple):
@@ -23,8 +23,8 @@ class Quotient(NamedTuple):
     is_zero: bool
     names: tuple[str, ...]  # the growth dims
     symbols: tuple[str, ...]
-    order: Order
-    origin: Row  # the form of exponent 0
+    order: FormOrder
+    origin: AffineRow  # the form of exponent 0
 
 
 class Notation(NamedTuple):
@@ -66,7 +66,7 @@ def exponents_text(size: Quotient) -> dict[str, str | None]:
     return {name: _exponent_of(size, i, order) for i, name in enumerate(names)}
 
 
-def _exponent_of(size: Quotient, index: int, order: Order) -> str | None:
+def _exponent_of(size: Quotient, index: int, order: FormOrder) -> str | None:
     top, bottom = (
         tuple(dict.fromkeys(order.parts(form)[index] for form in forms))
         for forms in (size.top, size.bottom)
@@ -115,7 +115,9 @@ def _products(size: Quotient, forms: Forms, notation: Notation) -> str:
     return unique[0] if len(unique) == 1 else notation.largest.format(", ".join(unique))
 
 
-def _difference(top: Sequence[Row], bottom: Sequence[Row], symbols: tuple[str, ...]) -> str:
+def _difference(
+    top: Sequence[AffineRow], bottom: Sequence[AffineRow], symbols: tuple[str, ...]
+) -> str:
     """`Max(1 - a, 0) - Max(b, 1/2)`."""
     upper, lower = _maximum(top, symbols), _maximum(bottom, symbols)
     if lower == "0":
@@ -123,12 +125,12 @@ def _difference(top: Sequence[Row], bottom: Sequence[Row], symbols: tuple[str, .
     return f"{upper} - {lower}" if lower.startswith("Max") else f"{upper} - ({lower})"
 
 
-def _maximum(rows: Sequence[Row], symbols: tuple[str, ...]) -> str:
+def _maximum(rows: Sequence[AffineRow], symbols: tuple[str, ...]) -> str:
     texts = sorted(row_text(row, symbols) for row in rows)
     return texts[0] if len(texts) == 1 else f"Max({', '.join(texts)})"
 
 
-def row_text(row: Row, symbols: tuple[str, ...]) -> str:
+def row_text(row: AffineRow, symbols: tuple[str, ...]) -> str:
     """`1/2 - a + 2*c`: the constant first, symbols in their order."""
     parts = [str(Fraction(row[0]))] if row[0] else []
     for coefficient, symbol in zip(row[1:], symbols, strict=True):

@@ -11,7 +11,7 @@ from abcparam.analysis.judge import bound, features_of, nonlinear_inputs
 from abcparam.analysis.trace import label
 from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
-from abcparam.symbolic.constraints import ALWAYS, NEVER, All, Condition, Some, negation
+from abcparam.symbolic.constraints import ALWAYS, NEVER, All, Some, SymbolCondition, negation
 from abcparam.symbolic.derive.derivation import Derivation, Requirement
 from abcparam.symbolic.sizes import SymbolicSize
 
@@ -28,29 +28,29 @@ class Verdicts(Record):
     stuck: tuple[str, ...]  # trained tensors that never move, by path
 
     @property
-    def sound_at_init(self) -> Condition:
+    def sound_at_init(self) -> SymbolCondition:
         return _each(self.derivation.at_init)
 
     @property
-    def stable(self) -> Condition:
+    def stable(self) -> SymbolCondition:
         """Stability, at initialization and in training."""
         return All((self.derivation.within, self.sound_at_init, _each(self.derivation.stable)))
 
     @property
-    def maximal(self) -> Condition:
+    def maximal(self) -> SymbolCondition:
         """Maximal updates, where it is stable."""
         moves = _any(self.moving)
         rest = _each((*self.features, *self.slack, *self.passed))
         return NEVER if self.stuck else All((moves, rest))
 
-    def largest(self, paths: Collection[str]) -> Condition:
+    def largest(self, paths: Collection[str]) -> SymbolCondition:
         """The update of one of these tensors, which share a learning rate, is as large as it may
         be; any where none of them moves.
         """
         theirs = [r for r in self.slack if r.parameter and r.parameter.tensor.path in paths]
         return Some(tuple(r.condition for r in theirs)) if theirs else ALWAYS
 
-    def condition(self, verdict: str, maximal: Condition | None = None) -> Condition:
+    def condition(self, verdict: str, maximal: SymbolCondition | None = None) -> SymbolCondition:
         """What a verdict asks of the symbols. `stable` and `complete` are no verdicts, but may be
         asked for too. `maximal` is the region of maximal updates, where that is in lowest terms.
         """
@@ -72,11 +72,11 @@ class Verdicts(Record):
         return All((case, negation(sound)))
 
 
-def _each(requirements: tuple[Requirement, ...]) -> Condition:
+def _each(requirements: tuple[Requirement, ...]) -> SymbolCondition:
     return All(tuple(r.condition for r in requirements))
 
 
-def _any(requirements: tuple[Requirement, ...]) -> Condition:
+def _any(requirements: tuple[Requirement, ...]) -> SymbolCondition:
     return Some(tuple(r.condition for r in requirements))
 
 

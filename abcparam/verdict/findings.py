@@ -11,7 +11,7 @@ from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import Judgement, TensorLaw, moves_in_full, nonlinear_inputs
 from abcparam.analysis.limits import Violation
 from abcparam.analysis.trace import (
-    Step,
+    TraceStep,
     label,
     source_of_change,
     why_change,
@@ -350,5 +350,5 @@ def _inherited(node: Node, exceeding: set[int]) -> bool:
     return False
 
 
-def _notes(found: _Reasons, steps: Sequence[Step]) -> tuple[str, ...]:
+def _notes(found: _Reasons, steps: Sequence[TraceStep]) -> tuple[str, ...]:
     return tuple(f"{found.name(step.node)} ({step.node.d}): {step.text}" for step in steps[:MOST])

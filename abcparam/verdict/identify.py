@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from abcparam.algebra.exponents import Affine
-from abcparam.algebra.polynomials import Polynomial, leading_growth
+from abcparam.algebra.polynomials import GrowthPowers, Polynomial, leading_growth
 from abcparam.algebra.record import Record
 from abcparam.language import syntax
 from abcparam.language.parser import comments
@@ -26,7 +26,6 @@ LETTERS = "abc"
 MOST_GROUPS = 4
 ZERO = Fraction(0)
 
-Vector = Mapping[str, Fraction]  # by growth dim, zeros left out
 Roles = Mapping[str, Mapping[str, Fraction]]  # role -> letter -> exponent of the own width
 
 
@@ -37,7 +36,7 @@ class Identity(Record):
 
     name: str
     citation: str
-    shifts: Mapping[str, Vector]
+    shifts: Mapping[str, GrowthPowers]
 
 
 def identify(program: Program) -> Identity | None:
@@ -56,10 +55,12 @@ def identify(program: Program) -> Identity | None:
 
 
 def _fit(
-    program: Program, exponents: Mapping[str, Mapping[str, Vector]], offered: Mapping[str, Roles]
-) -> dict[str, Vector] | None:
+    program: Program,
+    exponents: Mapping[str, Mapping[str, GrowthPowers]],
+    offered: Mapping[str, Roles],
+) -> dict[str, GrowthPowers] | None:
     """The θ of every tensor, None where a tensor has none."""
-    shifts: dict[str, Vector] = {}
+    shifts: dict[str, GrowthPowers] = {}
     for path, tensor in program.tensors.items():
         rule = program.optimizers[tensor.optimizer].rule
         if rule.form not in offered or tensor.role is None:
@@ -76,7 +77,7 @@ def _fit(
     return shifts
 
 
-def _plus(x: Vector, y: Vector, by: Fraction) -> Vector:
+def _plus(x: GrowthPowers, y: GrowthPowers, by: Fraction) -> GrowthPowers:
     if not y or not by:
         return x
     total = {name: x.get(name, ZERO) + by * y.get(name, ZERO) for name in {**x, **y}}
@@ -86,13 +87,13 @@ def _plus(x: Vector, y: Vector, by: Fraction) -> Vector:
 # The program's
 
 
-def _exponents_of(program: Program) -> dict[str, dict[str, Vector]] | None:
+def _exponents_of(program: Program) -> dict[str, dict[str, GrowthPowers]] | None:
     """Of each tensor its `a`, `b` and `c`, as totals by growth dim, and how its own width grows;
     None where symbols are left.
     """
-    growths: dict[Polynomial, Vector] = {}
+    growths: dict[Polynomial, GrowthPowers] = {}
 
-    def growth(length: Polynomial) -> Vector:
+    def growth(length: Polynomial) -> GrowthPowers:
         if length not in growths:
             growths[length] = leading_growth(length, program.growth_of, program.growth_order)
         return growths[length]
@@ -112,10 +113,10 @@ def _total(
     program: Program,
     tensor: Tensor,
     letter: str,
-    own: Vector,
-    growth: Callable[[Polynomial], Vector],
-) -> Vector:
-    total: Vector = {}
+    own: GrowthPowers,
+    growth: Callable[[Polynomial], GrowthPowers],
+) -> GrowthPowers:
+    total: GrowthPowers = {}
     for dim, exponent in tensor.exponents[letter].items():
         length = own if dim == OWN else growth(program.dims[dim].value)
         total = _plus(total, length, exponent.constant)

@@ -16,7 +16,7 @@ import pytest
 import abcparam
 from abcparam import SpecError
 from abcparam.comparison.family import Family
-from abcparam.comparison.plane import Part, Plane, Point, plane
+from abcparam.comparison.plane import Plane, PlanePart, PlanePoint, plane
 from abcparam.diagnostics.source import Source
 from abcparam.verdict.check import judged as report_of
 from abcparam.verdict.check import load
@@ -86,7 +86,7 @@ def test_from_kernel_to_maximal():
     assert abcparam.interpolate(spec(ntk), spec(mup), 0.5, 0.5).report.verdict == "kernel"
 
 
-def contains(part: Part, point: Point) -> bool:
+def contains(part: PlanePart, point: PlanePoint) -> bool:
     """Whether a polygon without its edges, a segment without its ends, or a point holds a point."""
     if len(part.points) == 1:
         return part.points[0] == point
@@ -96,16 +96,16 @@ def contains(part: Part, point: Point) -> bool:
     return turns[0] == 0 and min(part.points) < point < max(part.points)
 
 
-def _turn(a: Point, b: Point, c: Point) -> Fraction:
+def _turn(a: PlanePoint, b: PlanePoint, c: PlanePoint) -> Fraction:
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
 
 
-def area(cell: Part) -> Fraction:
+def area(cell: PlanePart) -> Fraction:
     edges = pairwise((*cell.points, cell.points[0]))
     return sum(((a[0] * b[1] - b[0] * a[1]) / 2 for a, b in edges), Fraction(0))
 
 
-def assert_right(drawn: Plane, points: list[Point]) -> None:
+def assert_right(drawn: Plane, points: list[PlanePoint]) -> None:
     """The parts cover the window once, and say what numbers say."""
     low, high = drawn.window
     assert sum(map(area, drawn.cells)) == (high - low) ** 2

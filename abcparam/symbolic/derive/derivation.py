@@ -20,7 +20,15 @@ from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.program.binding import bind
 from abcparam.program.model import Program
-from abcparam.symbolic.constraints import NEVER, All, Condition, Form, Forms, negation, subtract
+from abcparam.symbolic.constraints import (
+    NEVER,
+    All,
+    Form,
+    Forms,
+    SymbolCondition,
+    negation,
+    subtract,
+)
 from abcparam.symbolic.sizes import Split, SymbolicSize, SymbolicSpace
 from abcparam.symbolic.solver import Contradiction, Premises, Unproved
 
@@ -39,7 +47,7 @@ class Requirement(Record):
     parameter: Parameter | None = field(default=None, repr=False, compare=False)
 
     @property
-    def condition(self) -> Condition:
+    def condition(self) -> SymbolCondition:
         """What it asks of the symbols."""
         if self.relation == "<=":
             return self.size.at_most_one()
@@ -71,12 +79,12 @@ class Derivation(Record):
         return self.space.symbols
 
     @property
-    def within(self) -> Condition:
+    def within(self) -> SymbolCondition:
         """The case, as a condition."""
         return within(self.premises, self.case)
 
 
-def within(premises: Premises, case: tuple[Form, ...]) -> Condition:
+def within(premises: Premises, case: tuple[Form, ...]) -> SymbolCondition:
     return All(tuple(premises.order.nonnegative(form) for form in case))
 
 
@@ -86,14 +94,14 @@ class NeverStable(Record):
     """
 
     requirements: tuple[Requirement, ...]
-    within: Condition
+    within: SymbolCondition
     sound: tuple[Requirement, ...] | None
 
     @property
-    def sound_at_init(self) -> Condition:
+    def sound_at_init(self) -> SymbolCondition:
         return NEVER if self.sound is None else All(tuple(r.condition for r in self.sound))
 
-    def condition(self, verdict: str) -> Condition:
+    def condition(self, verdict: str) -> SymbolCondition:
         """Where in the case a verdict holds."""
         if verdict == "unstable-at-init":
             return All((self.within, negation(self.sound_at_init)))
@@ -133,9 +141,9 @@ def derive_cases(
 ) -> tuple[Derivation | NeverStable, ...]:
     """The same, with the cases that are never stable."""
     done: list[Derivation | NeverStable] = []
-    todo: list[Case] = [()]
+    todo: list[CaseForms] = [()]
     while todo:
-        run = _Run(program, symbols, todo.pop(0))
+        run = _CaseRun(program, symbols, todo.pop(0))
         try:
             done.append(run.derivation())
         except Split as split:
@@ -147,17 +155,17 @@ def derive_cases(
     return tuple(done)
 
 
-Case = tuple[Form, ...]  # forms that are not negative
+CaseForms = tuple[Form, ...]  # forms that are not negative
 
 
-def _largest(form: Form, cases: Forms) -> Case:
+def _largest(form: Form, cases: Forms) -> CaseForms:
     return tuple(subtract(form, other) for other in cases if other != form)
 
 
-class _Run:
+class _CaseRun:
     """One case: from the graph to the laws."""
 
-    def __init__(self, program: Program, symbols: tuple[str, ...], case: Case) -> None:
+    def __init__(self, program: Program, symbols: tuple[str, ...], case: CaseForms) -> None:
         dims = {dim.name: (dim.group, dim.rate) for dim in program.growing}
         self.case = case
         self.space = SymbolicSpace(dims, symbols)

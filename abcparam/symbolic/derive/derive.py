@@ -7,7 +7,7 @@ from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.solving import GaveUp
 from abcparam.diagnostics.source import START
 from abcparam.program.model import Program
-from abcparam.symbolic.derive.derived import Derived, Laws
+from abcparam.symbolic.derive.derived import Derived, DerivedCase
 from abcparam.symbolic.judgement import Symbolic, judge_symbolic
 from abcparam.symbolic.solver import Unproved
 from abcparam.symbolic.symbols import all_symbolic, named_unknowns
@@ -27,7 +27,7 @@ def derive(program: Program, every: bool = False) -> Derived:
 
 def _symbolic(found: Symbolic) -> Derived:
     cases = tuple(
-        Laws(case.verdicts.derivation.graph, case.judgement, case.within, case.regions)
+        DerivedCase(case.verdicts.derivation.graph, case.judgement, case.within, case.regions)
         for case in found.cases
     )
     reasons = tuple(dict.fromkeys(r.reason for case in found.never for r in case.requirements))
@@ -36,5 +36,5 @@ def _symbolic(found: Symbolic) -> Derived:
 
 def _numeric(program: Program) -> Derived:
     graph, judgement = laws_of(program)
-    laws = Laws(graph, judgement, None, {})
+    laws = DerivedCase(graph, judgement, None, {})
     return Derived(program, (laws,), judgement.verdict, judgement.complete)

@@ -11,7 +11,7 @@ from abcparam.algebra.record import Record
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import Judgement, TensorLaw, features_of
 from abcparam.analysis.rows import tensor_row
-from abcparam.analysis.terms import Step, Term, steps_of
+from abcparam.analysis.terms import ActivationTerms, Term, steps_of
 from abcparam.calculus.node import Node
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STABLE = ("stable", *VERDICTS, "complete")
 
 
-class Laws(Record):
+class DerivedCase(Record):
     """Laws that hold where `within` does; `regions` is empty where exponents are numbers."""
 
     graph: Graph
@@ -36,7 +36,7 @@ class Laws(Record):
         return self.graph.program
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[ActivationTerms, ...]:
         """Every activation with the terms that it is the largest of."""
         return steps_of(self.graph)
 
@@ -103,7 +103,7 @@ class Derived(Record):
     """The laws of a program, by case where a size that is divided by depends on the symbols."""
 
     program: Program
-    cases: tuple[Laws, ...]
+    cases: tuple[DerivedCase, ...]
     verdict: str | None  # None: it depends on the symbols
     complete: bool | None
     elsewhere: tuple[str, ...] = ()  # why the other cases are never stable
@@ -129,7 +129,7 @@ def _sizes(sizes: Mapping[str, Any]) -> dict[str, Any]:
     return {**exponents, "laws": {key: size.law() for key, size in sizes.items()}}
 
 
-def _step(step: Step) -> dict[str, Any]:
+def _step(step: ActivationTerms) -> dict[str, Any]:
     return {
         "name": step.name,
         "at_init": {"law": step.at_init.law(), "terms": _terms(step.initial)},

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from abcparam.program.vocabulary import VERDICTS
-from abcparam.symbolic.constraints import Linear
-from abcparam.symbolic.derive.derived import Derived, Laws
+from abcparam.symbolic.constraints import LinearConstraint
+from abcparam.symbolic.derive.derived import Derived, DerivedCase
 from abcparam.symbolic.expressions import affine_latex, latex
 from abcparam.symbolic.regions import Clause, Region, sides
 
@@ -43,7 +43,7 @@ def text(plain: str) -> str:
     return "".join(SPECIAL.get(c, c) for c in plain)
 
 
-def _laws(case: Laws) -> list[str]:
+def _laws(case: DerivedCase) -> list[str]:
     lines: list[str] = []
     for law in case.judgement.tensors:
         sizes = (
@@ -85,6 +85,6 @@ def _clause(clause: Clause, symbols: tuple[str, ...]) -> str:
     return " \\\\\n\\text{ or } ".join(alternatives)
 
 
-def _constraint(x: Linear, symbols: tuple[str, ...]) -> str:
+def _constraint(x: LinearConstraint, symbols: tuple[str, ...]) -> str:
     left, relation, right = sides(x)
     return f"{affine_latex(left, symbols)} {RELATIONS[relation]} {affine_latex(right, symbols)}"

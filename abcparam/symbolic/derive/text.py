@@ -8,12 +8,12 @@ from typing import Any
 from abcparam.algebra.sizes import Size
 from abcparam.analysis.judge import TensorLaw
 from abcparam.analysis.rows import nonzero, shape_text
-from abcparam.analysis.terms import Step, Term
+from abcparam.analysis.terms import ActivationTerms, Term
 from abcparam.analysis.trace import why_update
 from abcparam.presentation.table import columns
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
-from abcparam.symbolic.derive.derived import Derived, Laws
+from abcparam.symbolic.derive.derived import Derived, DerivedCase
 from abcparam.symbolic.regions import Region, clause_texts, region_lines
 from abcparam.symbolic.text import rate_text
 
@@ -47,7 +47,7 @@ def _verdict(derived: Derived) -> str:
 # Laws
 
 
-def _tensors(case: Laws) -> Lines:
+def _tensors(case: DerivedCase) -> Lines:
     found: Lines = []
     for law in case.judgement.tensors:
         found += _tensor(case.program, law)
@@ -73,14 +73,14 @@ def exponent_text(size: Any) -> str:
     return ", ".join(f"{value} [{name}]" for name, value in found.items())
 
 
-def _activations(case: Laws) -> Lines:
+def _activations(case: DerivedCase) -> Lines:
     rows = [("activation", "at init", "change", "gradient")]
     for name, node in case.activations.items():
         rows.append((name, str(node.s0), str(node.d), str(node.g)))
     return columns(rows)
 
 
-def _movement(case: Laws) -> Lines:
+def _movement(case: DerivedCase) -> Lines:
     size = case.movement
     if size is None:
         return []
@@ -94,7 +94,7 @@ def _movement(case: Laws) -> Lines:
 # Regions
 
 
-def _regions(case: Laws) -> Lines:
+def _regions(case: DerivedCase) -> Lines:
     if not case.regions:
         return []
     lines: Lines = []
@@ -122,14 +122,14 @@ def _conjunction(region: Region) -> str:
 # Steps
 
 
-def _steps(case: Laws) -> Lines:
+def _steps(case: DerivedCase) -> Lines:
     lines: Lines = []
     for step in case.steps:
         lines += _step(step)
     return lines
 
 
-def _step(step: Step) -> Lines:
+def _step(step: ActivationTerms) -> Lines:
     parts = (
         ("at init", step.at_init, step.initial),
         ("change", step.change, step.changes),
@@ -163,7 +163,7 @@ def markdown(derived: Derived) -> str:
     return "\n".join([*lines, ""])
 
 
-def _tensor_table(case: Laws) -> Lines:
+def _tensor_table(case: DerivedCase) -> Lines:
     head = ("tensor", "a", "b", "c", "W·x at init", "ΔW·x", "gradient", "status")
     rows: list[tuple[str, ...]] = [head]
     for law in case.judgement.tensors:
@@ -175,7 +175,7 @@ def _tensor_table(case: Laws) -> Lines:
     return _table(rows)
 
 
-def _activation_table(case: Laws) -> Lines:
+def _activation_table(case: DerivedCase) -> Lines:
     rows: list[tuple[str, ...]] = [("activation", "at init", "change", "gradient")]
     for name, node in case.activations.items():
         rows.append(tuple(map(_code, (name, str(node.s0), str(node.d), str(node.g)))))
@@ -191,7 +191,7 @@ def _code(text: str) -> str:
     return f"`{text}`"
 
 
-def _region_list(case: Laws) -> Lines:
+def _region_list(case: DerivedCase) -> Lines:
     lines: Lines = []
     for word, region in case.regions.items():
         where = "nowhere" if region.empty else "everywhere" if region.everywhere else ""

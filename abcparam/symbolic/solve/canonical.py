@@ -13,9 +13,9 @@ from abcparam.calculus.node import Node
 from abcparam.program.binding import bind
 from abcparam.program.model import Program
 from abcparam.program.tensors import OWN
-from abcparam.symbolic.constraints import ALWAYS, Linear
+from abcparam.symbolic.constraints import ALWAYS, LinearConstraint
 from abcparam.symbolic.solver import Premises
-from abcparam.symbolic.symbols import Place, symbols_of
+from abcparam.symbolic.symbols import ExponentPlace, symbols_of
 
 SIMPLE = tuple(
     Fraction(sign * n, d)
@@ -26,18 +26,18 @@ SIMPLE = tuple(
 )
 
 
-def pinned(premises: Premises, symbol: str, value: Fraction) -> Linear:
+def pinned(premises: Premises, symbol: str, value: Fraction) -> LinearConstraint:
     """That the symbol has this value."""
     row: list[Fraction | int] = [-value, *[0] * len(premises.symbols)]
     row[1 + premises.symbols.index(symbol)] = 1
-    return Linear(tuple(row), "=")
+    return LinearConstraint(tuple(row), "=")
 
 
 Preference = tuple[str, Fraction]  # a symbol and the value that it should have if it can
 
 
 def preferences(
-    program: Program, places: Mapping[str, Place], order: Sequence[tuple[str, Fraction]]
+    program: Program, places: Mapping[str, ExponentPlace], order: Sequence[tuple[str, Fraction]]
 ) -> list[Preference]:
     """What to ask for, the most important first: the gauge that the user chose, then the usual one
     (no multipliers, but readouts of unit initial weights; where a norm divides the scale of a map
@@ -66,7 +66,7 @@ def preferences(
     return found
 
 
-def _left_to_b(program: Program, place: Place) -> Fraction:
+def _left_to_b(program: Program, place: ExponentPlace) -> Fraction:
     """What a readout's multiplier leaves to its initial weights, of a + b = 1."""
     given = {program.tensors[path].exponents["a"].get(OWN) for path in place.paths}
     written = given.pop() if len(given) == 1 else None
@@ -99,7 +99,7 @@ def _widens(use: Node) -> bool:
 
 
 def canonical(
-    premises: Premises, places: Mapping[str, Place], preferences: Sequence[Preference]
+    premises: Premises, places: Mapping[str, ExponentPlace], preferences: Sequence[Preference]
 ) -> dict[str, Fraction]:
     """A solution: preferences that can be had, then initial weights as large as they may be, then
     the simplest value of each exponent in turn.

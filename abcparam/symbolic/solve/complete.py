@@ -20,9 +20,16 @@ from abcparam.program.binding import bind
 from abcparam.program.model import Program
 from abcparam.resolve.resolver import resolve
 from abcparam.symbolic.regions import Region
-from abcparam.symbolic.solve.solution import Dependent, Gauge, Solution, Unsolvable, solve, words_of
+from abcparam.symbolic.solve.solution import (
+    Dependent,
+    GaugeDirection,
+    Solution,
+    Unsolvable,
+    solve,
+    words_of,
+)
 from abcparam.symbolic.solver import Unproved
-from abcparam.symbolic.symbols import Place, first_symbol
+from abcparam.symbolic.symbols import ExponentPlace, first_symbol
 
 MUP = "mup"
 LETTERS = "abc"
@@ -46,7 +53,7 @@ class Completed(Record):
         return self.solution.region
 
     @property
-    def gauges(self) -> tuple[Gauge, ...]:
+    def gauges(self) -> tuple[GaugeDirection, ...]:
         return self.solution.gauges
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,7 +76,7 @@ class Completed(Record):
         }
 
 
-def _unknown(symbol: str, place: Place, solution: Solution) -> dict[str, Any]:
+def _unknown(symbol: str, place: ExponentPlace, solution: Solution) -> dict[str, Any]:
     return {
         "symbol": symbol,
         "owner": place.owner,
@@ -79,7 +86,7 @@ def _unknown(symbol: str, place: Place, solution: Solution) -> dict[str, Any]:
     }
 
 
-def _gauge(gauge: Gauge) -> dict[str, Any]:
+def _gauge(gauge: GaugeDirection) -> dict[str, Any]:
     shifts = {symbol: str(shift) for symbol, shift in gauge.shifts}
     return {"tensors": list(gauge.tensors), "shifts": shifts}
 
@@ -137,12 +144,12 @@ def _contradiction(program: Program, goal: str, found: Unsolvable) -> list[Diagn
     return diagnostics
 
 
-def _span(program: Program, place: Place) -> Span:
+def _span(program: Program, place: ExponentPlace) -> Span:
     tensor = program.tensors[place.paths[0]]
     return tensor.places.get(place.key, tensor.span)
 
 
-def _value(program: Program, place: Place) -> str:
+def _value(program: Program, place: ExponentPlace) -> str:
     value = program.tensors[place.paths[0]].exponents[place.letter].get(place.dim)
     return str(value) if value is not None else "0, for it is not written,"
 

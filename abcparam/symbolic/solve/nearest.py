@@ -18,10 +18,10 @@ from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import Record
 from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor
-from abcparam.symbolic.constraints import Linear, Row, Some
+from abcparam.symbolic.constraints import AffineRow, LinearConstraint, Some
 from abcparam.symbolic.derive.derivation import Impossible, derive_laws
 from abcparam.symbolic.solver import Premises
-from abcparam.symbolic.symbols import Place, free_places, unwritten_places, with_symbols
+from abcparam.symbolic.symbols import ExponentPlace, free_places, unwritten_places, with_symbols
 from abcparam.symbolic.verdicts import verdicts_of
 
 MOST_NODES = 4_000  # of all derivations with one symbol or two together
@@ -33,7 +33,7 @@ EASIEST = "bcad"  # what to change, where moves are equal: anything before a mul
 class Move(Record):
     """An exponent that changes, and what it was and becomes."""
 
-    place: Place
+    place: ExponentPlace
     before: Fraction
     after: Fraction
 
@@ -52,7 +52,7 @@ def smallest(program: Program, suspects: Sequence[str], nodes: int) -> Moves:
     worst = [place for place in apart if set(place.paths) & set(suspects[:MOST_SUSPECTS])]
     pairs = list(combinations(written, 2)) if comb(len(written), 2) <= few else []
     wider = (written, (*written, *worst))
-    attempts: tuple[Iterable[Sequence[Place]], ...] = (
+    attempts: tuple[Iterable[Sequence[ExponentPlace]], ...] = (
         zip(written[:few]),
         zip(apart[: max(few - len(written), 0)]),
         [pair for pair in pairs if set(pair) <= set(wrong)],
@@ -66,7 +66,7 @@ def smallest(program: Program, suspects: Sequence[str], nodes: int) -> Moves:
     return ()
 
 
-def _apart(program: Program, written: Iterable[Place]) -> Iterator[Place]:
+def _apart(program: Program, written: Iterable[ExponentPlace]) -> Iterator[ExponentPlace]:
     """The exponents of each declared name that shares its place with others."""
     for place in written:
         declared: dict[object, list[Tensor]] = {}
@@ -74,7 +74,7 @@ def _apart(program: Program, written: Iterable[Place]) -> Iterator[Place]:
             tensor = program.tensors[path]
             declared.setdefault(tensor.span, []).append(tensor)
         for tensors in declared.values() if len(declared) > 1 else ():
-            yield Place(tensors[0].name, place.key, tuple(t.path for t in tensors))
+            yield ExponentPlace(tensors[0].name, place.key, tuple(t.path for t in tensors))
 
 
 def _cost(moves: Moves, suspects: Sequence[str]) -> tuple[Fraction, int, list[int]]:
@@ -83,7 +83,7 @@ def _cost(moves: Moves, suspects: Sequence[str]) -> tuple[Fraction, int, list[in
     return total, elsewhere, sorted((EASIEST.index(m.place.letter) for m in moves), reverse=True)
 
 
-def _changes(program: Program, places: Sequence[Place]) -> Iterator[Moves]:
+def _changes(program: Program, places: Sequence[ExponentPlace]) -> Iterator[Moves]:
     """Every smallest set of the places with which maximal updates are had, and the least moves of
     each. None where symbols find nothing wrong: they take all of a change to point along what reads
     it.
@@ -96,7 +96,9 @@ def _changes(program: Program, places: Sequence[Place]) -> Iterator[Moves]:
     premises = Premises(tuple(named))
     premises.assume(Some(tuple(case.condition("maximal-update") for case in cases)))
     moves = [_move(program, premises, named, symbol) for symbol in named]
-    for changed in filter(None, list(premises.fewest([Linear(row, "=") for row in moves]))):
+    for changed in filter(
+        None, list(premises.fewest([LinearConstraint(row, "=") for row in moves]))
+    ):
         values = premises.nearest(moves, changed)
         yield tuple(
             Move(named[symbol], _value(program, named[symbol]), values[symbol])
@@ -104,7 +106,9 @@ def _changes(program: Program, places: Sequence[Place]) -> Iterator[Moves]:
         )
 
 
-def _move(program: Program, premises: Premises, named: dict[str, Place], symbol: str) -> Row:
+def _move(
+    program: Program, premises: Premises, named: dict[str, ExponentPlace], symbol: str
+) -> AffineRow:
     """By how much a symbol differs from what is written, or from the symbol of a wider place."""
     place = named[symbol]
     row: list[Fraction | int] = [0] * (1 + len(premises.symbols))
@@ -117,6 +121,6 @@ def _move(program: Program, premises: Premises, named: dict[str, Place], symbol:
     return tuple(row)
 
 
-def _value(program: Program, place: Place) -> Fraction:
+def _value(program: Program, place: ExponentPlace) -> Fraction:
     tensor = program.tensors[place.paths[0]]
     return tensor.exponents[place.letter].get(place.dim, Affine(Fraction(0))).constant

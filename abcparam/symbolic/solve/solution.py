@@ -19,13 +19,13 @@ from abcparam.program.binding import bind
 from abcparam.program.model import Program
 from abcparam.program.tensors import OWN
 from abcparam.program.vocabulary import GOALS
-from abcparam.symbolic.constraints import All, Condition, Linear, Row, Some
+from abcparam.symbolic.constraints import AffineRow, All, LinearConstraint, Some, SymbolCondition
 from abcparam.symbolic.derive.derivation import Impossible, derive_laws
 from abcparam.symbolic.regions import Region, region_of
 from abcparam.symbolic.solve.canonical import canonical, pinned, preferences
 from abcparam.symbolic.solver import Premises
 from abcparam.symbolic.symbols import (
-    Place,
+    ExponentPlace,
     free_places,
     named_unknowns,
     substituted,
@@ -35,7 +35,7 @@ from abcparam.symbolic.symbols import (
 from abcparam.symbolic.verdicts import Verdicts, verdicts_of
 
 
-class Gauge(Record):
+class GaugeDirection(Record):
     """A direction in which exponents may move together and nothing changes."""
 
     tensors: tuple[str, ...]  # their paths
@@ -46,10 +46,10 @@ class Solution(Record):
     """Values of every unknown, the region of all solutions, and its free directions."""
 
     program: Program  # with a symbol for each unknown
-    places: Mapping[str, Place]  # by symbol
+    places: Mapping[str, ExponentPlace]  # by symbol
     values: Mapping[str, Affine]  # in the symbols that the spec itself has
     region: Region
-    gauges: tuple[Gauge, ...]
+    gauges: tuple[GaugeDirection, ...]
     free: tuple[str, ...]  # symbols that nothing constrains
     endless: tuple[str, ...]  # learning rates that can always be larger, short of some limit
     verdict: str
@@ -65,7 +65,7 @@ class Unsolvable(Exception):
     empty where no exponents at all would do.
     """
 
-    def __init__(self, places: tuple[Place, ...], reasons: tuple[str, ...]) -> None:
+    def __init__(self, places: tuple[ExponentPlace, ...], reasons: tuple[str, ...]) -> None:
         super().__init__("no solution")
         self.places = places
         self.reasons = reasons
@@ -112,11 +112,13 @@ class Aim(NamedTuple):
     """What is wanted of the symbols, in each case."""
 
     symbols: tuple[str, ...]
-    wanted: tuple[Condition, ...]
+    wanted: tuple[SymbolCondition, ...]
     endless: tuple[str, ...]
 
 
-def _aim(named: Program, places: Mapping[str, Place], symbols: tuple[str, ...], goal: str) -> Aim:
+def _aim(
+    named: Program, places: Mapping[str, ExponentPlace], symbols: tuple[str, ...], goal: str
+) -> Aim:
     """Raises `Impossible`, without cases where the program can be stable."""
     cases = [verdicts_of(found) for found in derive_laws(named, symbols)]
     if Premises(symbols).example(Some(_wanted(cases, goal, ()))) is None:
@@ -127,7 +129,7 @@ def _aim(named: Program, places: Mapping[str, Place], symbols: tuple[str, ...], 
 
 def _at_a_point(
     named: Program,
-    places: Mapping[str, Place],
+    places: Mapping[str, ExponentPlace],
     aim: Aim,
     goal: str,
     order: Sequence[tuple[str, Fraction]],
@@ -166,7 +168,7 @@ def _prove(aim: Aim, values: Mapping[str, Affine], own: tuple[str, ...]) -> None
     for symbol, value in values.items():
         row = [value.constant, *(dict(value.symbols).get(s, 0) for s in aim.symbols)]
         row[1 + aim.symbols.index(symbol)] = -1
-        premises.assume(Linear(tuple(row), "="))
+        premises.assume(LinearConstraint(tuple(row), "="))
     premises.check()
     if not premises.proves(Some(aim.wanted)):
         raise Dependent(own)
@@ -177,10 +179,10 @@ def words_of(program: Program, goal: str) -> tuple[str, ...]:
     return (goal, "complete") if set(program.expected) == {goal, "complete"} else (goal,)
 
 
-Rates = Sequence[Place]  # of learning rates
+Rates = Sequence[ExponentPlace]  # of learning rates
 
 
-def _wanted(cases: Sequence[Verdicts], goal: str, largest: Rates) -> tuple[Condition, ...]:
+def _wanted(cases: Sequence[Verdicts], goal: str, largest: Rates) -> tuple[SymbolCondition, ...]:
     """The goal with these learning rates as large as they may be, in each case."""
     words = words_of(cases[0].derivation.program, goal)
     return tuple(
@@ -195,12 +197,12 @@ def _wanted(cases: Sequence[Verdicts], goal: str, largest: Rates) -> tuple[Condi
 
 
 def _largest(
-    cases: Sequence[Verdicts], goal: str, places: Mapping[str, Place]
+    cases: Sequence[Verdicts], goal: str, places: Mapping[str, ExponentPlace]
 ) -> tuple[Rates, tuple[str, ...]]:
     """The unknown learning rates that are to be the largest; and those that have no largest value,
     by symbol: kernel regimes end short of where features move. Maximal updates are the largest.
     """
-    largest: list[Place] = []
+    largest: list[ExponentPlace] = []
     endless: list[str] = []
     premises = Premises(cases[0].derivation.symbols)
     for symbol, place in places.items() if goal != GOALS[0] else ():
@@ -213,7 +215,7 @@ def _largest(
     return largest, tuple(endless)
 
 
-def _region(wanted: Sequence[Condition], symbols: Sequence[str]) -> Region:
+def _region(wanted: Sequence[SymbolCondition], symbols: Sequence[str]) -> Region:
     """All solutions, of every case."""
     found = [region_of(condition, symbols) for condition in wanted]
     several = [region for region in found if not region.empty]
@@ -237,7 +239,9 @@ def _verified(named: Program, values: Mapping[str, Affine], own: tuple[str, ...]
 # The family
 
 
-def _gauges(program: Program, places: Mapping[str, Place], region: Region) -> tuple[Gauge, ...]:
+def _gauges(
+    program: Program, places: Mapping[str, ExponentPlace], region: Region
+) -> tuple[GaugeDirection, ...]:
     """Shifts (a + 1, b - 1, c - gauge) of tensors that leave every equality of the region as it
     is.
     """
@@ -249,12 +253,12 @@ def _gauges(program: Program, places: Mapping[str, Place], region: Region) -> tu
     for paths in groups:
         shifts = _shifts(program, places, paths)
         if shifts is not None and _is_free(region, shifts):
-            found.append(Gauge(paths, tuple(shifts.items())))
+            found.append(GaugeDirection(paths, tuple(shifts.items())))
     return tuple(found)
 
 
 def _shifts(
-    program: Program, places: Mapping[str, Place], paths: tuple[str, ...]
+    program: Program, places: Mapping[str, ExponentPlace], paths: tuple[str, ...]
 ) -> dict[str, Fraction] | None:
     """By how much each symbol moves in a gauge shift of these tensors; None where others share
     them.
@@ -276,18 +280,18 @@ def _is_free(region: Region, shifts: Mapping[str, Fraction]) -> bool:
     return all(_change(row, moved) == 0 for row in rows)
 
 
-def _change(row: Row, moved: Sequence[Fraction]) -> Fraction:
+def _change(row: AffineRow, moved: Sequence[Fraction]) -> Fraction:
     return sum((Fraction(c) * m for c, m in zip(row[1:], moved, strict=True)), Fraction(0))
 
 
-def _unconstrained(condition: Condition, symbols: Sequence[str]) -> tuple[str, ...]:
+def _unconstrained(condition: SymbolCondition, symbols: Sequence[str]) -> tuple[str, ...]:
     """Symbols that the condition does not mention."""
     used = set(_mentioned(condition, symbols))
     return tuple(symbol for symbol in symbols if symbol not in used)
 
 
-def _mentioned(condition: Condition, symbols: Sequence[str]) -> Iterator[str]:
-    if isinstance(condition, Linear):
+def _mentioned(condition: SymbolCondition, symbols: Sequence[str]) -> Iterator[str]:
+    if isinstance(condition, LinearConstraint):
         yield from (s for s, c in zip(symbols, condition.row[1:], strict=True) if c)
     else:
         for part in condition.parts:
@@ -322,14 +326,14 @@ def _unsolvable(program: Program, goal: str, impossible: Impossible | None) -> U
     return Unsolvable(tuple(places[symbol] for symbol in smallest), reasons)
 
 
-def _written(program: Program, place: Place) -> Fraction | None:
+def _written(program: Program, place: ExponentPlace) -> Fraction | None:
     """What is written at a place, 0 where nothing is, None for an unknown."""
     tensor = program.tensors[place.paths[0]]
     value = tensor.exponents[place.letter].get(place.dim, Affine(Fraction(0)))
     return None if value.symbols else value.constant
 
 
-def _smallest(premises: Premises, pins: Mapping[str, Linear]) -> tuple[str, ...]:
+def _smallest(premises: Premises, pins: Mapping[str, LinearConstraint]) -> tuple[str, ...]:
     """A smallest set of pins that cannot hold: one or two where so few do, else one of which none
     can be left out.
     """

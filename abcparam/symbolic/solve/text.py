@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abcparam.symbolic.regions import clause_texts
 from abcparam.symbolic.solve.complete import Completed
-from abcparam.symbolic.solve.solution import Gauge
+from abcparam.symbolic.solve.solution import GaugeDirection
 
 BOLD, END = "\x1b[1m", "\x1b[0m"
 
@@ -30,7 +30,7 @@ def render_solution(found: Completed, colour: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _gauge(gauge: Gauge) -> str:
+def _gauge(gauge: GaugeDirection) -> str:
     """`W1: a_W1 + t, b_W1 - t, c_W1 - 2*t`."""
     moves = []
     for symbol, shift in gauge.shifts:
