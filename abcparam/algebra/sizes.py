@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from math import inf, lcm
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from abcparam.algebra.exponents import Affine
@@ -31,14 +31,99 @@ SizeKey = tuple[Number | float, ...]
 UNIT = 2**8 * 3**2 * 5**2 * 7  # to an exponent of 1: whole numbers are faster than fractions
 
 
-class Space:
-    """The growth dims of a program, and how they compare.
+class Size(Protocol):
+    """The size of a quantity, as laws use it: a number, or one in symbols.
+
+    All sizes of a graph live in one space, and only those of one space meet in a law.
+    """
+
+    @property
+    def space(self) -> Space:
+        """Where it lives."""
+
+    @property
+    def vectors(self) -> tuple[Vector, ...]:
+        """Its exponents; empty for exact zero and for no bound."""
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether the quantity is exactly zero."""
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether, as a bound, it bounds anything."""
+
+    def __add__(self, other: Self, /) -> Self:
+        """The size of a product."""
+
+    def __neg__(self) -> Self:
+        """The size of the inverse."""
+
+    def __sub__(self, other: Self, /) -> Self:
+        """The size of a quotient."""
+
+    def __or__(self, other: Self, /) -> Self:
+        """The larger: the size of a sum."""
+
+    def __and__(self, other: Self, /) -> Self:
+        """The smaller: a bound."""
+
+    def half(self) -> Self:
+        """The size of a root: the central limit."""
+
+    def __lt__(self, other: Self, /) -> bool: ...
+
+    def __le__(self, other: Self, /) -> bool: ...
+
+    def __gt__(self, other: Self, /) -> bool: ...
+
+    def __ge__(self, other: Self, /) -> bool: ...
+
+    def exponents(self) -> Mapping[str, object]:
+        """The exponents by growth dim; `str` writes them."""
+
+    def to_dict(self) -> Mapping[str, str | None]:
+        """The exponents as texts by growth dim, None where there is no text for one."""
+
+    def law(self) -> str:
+        """As a law in the growth dims that sympy can read."""
+
+
+class Space(Protocol):
+    """Where sizes live: the growth dims of a program, and how their powers compare.
 
     `one` and `zero` are those of the semiring: the size of what is Θ(1), of exponent 0, and that of
     exact zero, of exponent -inf.
     """
 
-    follows = True  # whether sizes can be compared, and so directions of changes followed
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The growth dims."""
+
+    @property
+    def follows(self) -> bool:
+        """Whether sizes can be compared, and so directions of changes followed."""
+
+    @property
+    def one(self) -> Size: ...
+
+    @property
+    def zero(self) -> Size: ...
+
+    @property
+    def unbounded(self) -> Size: ...
+
+    def size(self, exponents: Mapping[str, Fraction]) -> Size:
+        """The size with these exponents, the others 0."""
+
+    def exponent(self, exponents: Mapping[str, Affine]) -> Size:
+        """The size with these exponents."""
+
+
+class NumericSpace:
+    """The space of sizes that are numbers."""
+
+    follows = True
 
     def __init__(self, dims: Mapping[str, tuple[int, Fraction]]) -> None:
         """`dims` maps each growth dim to its group (0 is the first limit) and its rate."""
@@ -50,10 +135,10 @@ class Space:
             for g in self.groups
         )
         self._plain = len(self.names) == 1 and self._weights == ((1,),)
-        self._single: dict[Vector, Size] = {}
-        self.one = Size(self, (tuple(0 for _ in dims),))
-        self.zero = Size(self, (), (-inf,) * max(1, len(self.groups)))
-        self.unbounded = Size(self, (), (inf,) * max(1, len(self.groups)))
+        self._single: dict[Vector, NumericSize] = {}
+        self.one = NumericSize(self, (tuple(0 for _ in dims),))
+        self.zero = NumericSize(self, (), (-inf,) * max(1, len(self.groups)))
+        self.unbounded = NumericSize(self, (), (inf,) * max(1, len(self.groups)))
 
     def key(self, vector: Vector) -> SizeKey:
         if self._plain:
@@ -62,39 +147,40 @@ class Space:
             sum(w * v for w, v in zip(ws, vector, strict=True)) for ws in self._weights
         ) or (0,)
 
-    def size(self, exponents: Mapping[str, Fraction]) -> Size:
+    def size(self, exponents: Mapping[str, Fraction]) -> NumericSize:
         """The size with these exponents, the others 0."""
         scaled = (exponents.get(name, Fraction(0)) * UNIT for name in self.names)
-        return Size(self, (tuple(x.numerator if x.denominator == 1 else x for x in scaled),))
+        return NumericSize(self, (tuple(x.numerator if x.denominator == 1 else x for x in scaled),))
 
-    def single(self, exponents: Sequence[Number]) -> Size:
+    def single(self, exponents: Sequence[Number]) -> NumericSize:
         """The size of one vector; made once, as few are ever needed."""
         vector = tuple(exponents)
         found = self._single.get(vector)
         if found is None:
-            found = self._single[vector] = Size(self, (vector,))
+            found = self._single[vector] = NumericSize(self, (vector,))
         return found
 
-    def exponent(self, exponents: Mapping[str, Affine]) -> Size:
+    def exponent(self, exponents: Mapping[str, Affine]) -> NumericSize:
         """The size with these exponents, which hold no symbols."""
         return self.size({name: affine.constant for name, affine in exponents.items()})
 
 
-class Size:
-    """An exponent, or `-inf` for exact zero, or `inf` for no bound. Ordered by growth; ties compare
-    equal.
+class NumericSize:
+    """An exponent, or `-inf` for exact zero, or `inf` for no bound.
+
+    Ordered by growth; ties compare equal.
     """
 
     __slots__ = ("key", "space", "vectors")
 
     def __init__(
-        self, space: Space, vectors: tuple[Vector, ...], key: SizeKey | None = None
+        self, space: NumericSpace, vectors: tuple[Vector, ...], key: SizeKey | None = None
     ) -> None:
         self.space = space
         self.vectors = vectors  # those that are kept of the ones that tie, in falling order
         self.key: SizeKey = space.key(vectors[0]) if key is None else key
 
-    def __add__(self, other: Size) -> Size:
+    def __add__(self, other: NumericSize) -> NumericSize:
         left, right = self.vectors, other.vectors
         if len(left) == len(right) == 1:
             return self.space.single([x + y for x, y in zip(left[0], right[0], strict=True)])
@@ -105,33 +191,33 @@ class Size:
             self.space, {tuple(x + y for x, y in zip(v, w, strict=True)) for v, w in pairs}
         )
 
-    def _improper(self, other: Size) -> Size:
+    def _improper(self, other: NumericSize) -> NumericSize:
         """-inf absorbs everything: zero times anything is zero."""
         zero = self.space.zero
         return zero if zero.key in (self.key, other.key) else self.space.unbounded
 
-    def __neg__(self) -> Size:
+    def __neg__(self) -> NumericSize:
         if len(self.vectors) == 1:
             return self.space.single([-x for x in self.vectors[0]])
         if not self.vectors:
             return self.space.zero if self.key > self.space.zero.key else self.space.unbounded
-        return Size(self.space, tuple(tuple(-x for x in v) for v in reversed(self.vectors)))
+        return NumericSize(self.space, tuple(tuple(-x for x in v) for v in reversed(self.vectors)))
 
-    def __sub__(self, other: Size) -> Size:
+    def __sub__(self, other: NumericSize) -> NumericSize:
         left, right = self.vectors, other.vectors
         if len(left) == len(right) == 1:  # as below, in one step
             return self.space.single([x - y for x, y in zip(left[0], right[0], strict=True)])
         return self + -other
 
-    def half(self) -> Size:
+    def half(self) -> NumericSize:
         """Half of it: the central limit."""
         if len(self.vectors) == 1:
             return self.space.single([_halved(x) for x in self.vectors[0]])
         if not self.vectors:
             return self
-        return Size(self.space, tuple(tuple(_halved(x) for x in v) for v in self.vectors))
+        return NumericSize(self.space, tuple(tuple(_halved(x) for x in v) for v in self.vectors))
 
-    def __or__(self, other: Size) -> Size:
+    def __or__(self, other: NumericSize) -> NumericSize:
         """The larger: the size of a sum."""
         mine, theirs = self.key, other.key
         if mine > theirs:
@@ -142,26 +228,26 @@ class Size:
             return self
         return _tied(self.space, set(_extremes({*self.vectors, *other.vectors})))
 
-    def __and__(self, other: Size) -> Size:
+    def __and__(self, other: NumericSize) -> NumericSize:
         """The smaller: a bound. Of two that tie, the first."""
         return self if self.key <= other.key else other
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Size) and self.key == other.key
+        return isinstance(other, NumericSize) and self.key == other.key
 
     def __hash__(self) -> int:
         return hash(self.key)
 
-    def __lt__(self, other: Size) -> bool:
+    def __lt__(self, other: NumericSize) -> bool:
         return self.key < other.key
 
-    def __le__(self, other: Size) -> bool:
+    def __le__(self, other: NumericSize) -> bool:
         return self.key <= other.key
 
-    def __gt__(self, other: Size) -> bool:
+    def __gt__(self, other: NumericSize) -> bool:
         return self.key > other.key
 
-    def __ge__(self, other: Size) -> bool:
+    def __ge__(self, other: NumericSize) -> bool:
         return self.key >= other.key
 
     @property
@@ -201,8 +287,14 @@ class Size:
     __repr__ = __str__
 
 
-def _tied(space: Space, extremes: set[Vector]) -> Size:
-    return Size(space, tuple(sorted(extremes, reverse=True)))
+def numeric(size: Size) -> NumericSize:
+    """A size that is known to be a number."""
+    assert isinstance(size, NumericSize)
+    return size
+
+
+def _tied(space: NumericSpace, extremes: set[Vector]) -> NumericSize:
+    return NumericSize(space, tuple(sorted(extremes, reverse=True)))
 
 
 def _extremes(vectors: Collection[Vector]) -> list[Vector]:

@@ -8,7 +8,7 @@ from functools import cache
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import Polynomial, growth, leading_growth, product
-from abcparam.algebra.sizes import Size, Space
+from abcparam.algebra.sizes import NumericSpace, Size, Space
 from abcparam.analysis.graph import Graph
 from abcparam.calculus.linear import ValueNode
 from abcparam.calculus.node import Context, InputNode, Node
@@ -41,7 +41,7 @@ def build_graph(program: Program, space: Space | None = None) -> Graph:
     return Builder(program, space or space_of(program)).run()
 
 
-def space_of(program: Program, kind: type[Space] = Space) -> Space:
+def space_of(program: Program, kind: type[NumericSpace] = NumericSpace) -> NumericSpace:
     """The growth dims of a program."""
     return kind({dim.name: (dim.group, dim.rate) for dim in program.growing})
 

@@ -61,7 +61,7 @@ def source_of_change(node: Node) -> tuple[Node, str] | None:
     sources = node.sources()
     if not sources:
         return None
-    _, x, how = max(sources, key=lambda source: source[0].key)
+    _, x, how = max(sources, key=lambda source: source[0])
     return x, how
 
 
@@ -111,7 +111,7 @@ def why_initial(program: Program, node: Node) -> list[TraceStep]:
     """The path that made the size of an activation at initialization, outermost first."""
     steps: list[TraceStep] = []
     while len(steps) < MOST_STEPS and node.inputs:
-        x = max(node.inputs, key=lambda n: n.s0.key)
+        x = max(node.inputs, key=lambda n: n.s0)
         if node.name or node.s0 != x.s0:
             steps.append(TraceStep(node, made_of(program, node, x)))
         node = x

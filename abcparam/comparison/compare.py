@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from abcparam.algebra.record import Record
-from abcparam.algebra.sizes import Size
+from abcparam.algebra.sizes import NumericSize, Size, numeric
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import Judgement, TensorLaw, laws_of
 from abcparam.analysis.rows import shape_text
@@ -187,7 +187,8 @@ class _Comparison:
                 yield from _sizes(name, "at_init", x.s0, y.s0)
                 yield from _sizes(name, "change", x.d, y.d)
             elif not same:
-                yield Difference(name, "activation", x.s if x else None, y.s if y else None)
+                sizes = (None if node is None else numeric(node.s) for node in (x, y))
+                yield Difference(name, "activation", *sizes)
         if len(a.outputs) != len(b.outputs):
             yield Difference("output", "outputs", str(len(a.outputs)), str(len(b.outputs)))
             return
@@ -211,11 +212,12 @@ def _judged(program: Program) -> Laws | None:
 
 
 def _sizes(name: str, quantity: str, x: Size, y: Size) -> Iterator[Difference]:
-    if _exponents(x) != _exponents(y):
-        yield Difference(name, quantity, x, y)
+    a, b = numeric(x), numeric(y)
+    if _exponents(a) != _exponents(b):
+        yield Difference(name, quantity, a, b)
 
 
-def _exponents(size: Size) -> object:
+def _exponents(size: NumericSize) -> object:
     """The exponents that tie."""
     if not size.vectors:
         return size.key[0]

@@ -7,11 +7,11 @@ from typing import Any
 
 from abcparam.algebra.exponents import Shifts
 from abcparam.algebra.record import Record
-from abcparam.algebra.sizes import Size
+from abcparam.algebra.sizes import NumericSize
 
 EXACTLY, ASYMPTOTICALLY, NO = "exactly", "asymptotically", "no"
 
-ComparedValue = str | float | bool | None | Size | Mapping[str, str]  # exponents by growth dim
+ComparedValue = str | float | bool | None | NumericSize | Mapping[str, str]  # exponents by dim
 
 
 class Difference(Record):
@@ -32,7 +32,7 @@ class Difference(Record):
 
 
 def _plain(value: ComparedValue) -> Any:
-    return value.to_dict() if isinstance(value, Size) else value
+    return value.to_dict() if isinstance(value, NumericSize) else value
 
 
 class ProgramVerdict(Record):

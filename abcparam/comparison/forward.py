@@ -7,7 +7,6 @@ repeat is read once, with placeholders for what is carried from copy to copy.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from abcparam.algebra.polynomials import Polynomial, atom, substituted
 from abcparam.algebra.record import Record
@@ -24,10 +23,10 @@ class Numbering:
     """Numbers for values and factors, shared by the programs that are compared."""
 
     def __init__(self) -> None:
-        self._known: dict[Any, int] = {}
-        self._factors: dict[Any, list[tuple[float, ScaleFactor, int]]] = {}
+        self._known: dict[object, int] = {}
+        self._factors: dict[object, list[tuple[float, ScaleFactor, int]]] = {}
 
-    def of(self, *key: Any) -> int:
+    def of(self, *key: object) -> int:
         return self._known.setdefault(key, len(self._known))
 
     def factor(self, factor: ScaleFactor) -> int:
@@ -148,7 +147,7 @@ class _ForwardReader:
         key = call.operation.name, operands, settings
         return tuple(self.numbering.of("value", key, place) for place in range(len(call.shapes)))
 
-    def setting(self, setting: Setting) -> Any:
+    def setting(self, setting: Setting) -> object:
         if isinstance(setting, Amount):
             return self.amount(setting.value)
         if isinstance(setting, tuple):

@@ -126,8 +126,8 @@ def _lines(family: Family, regions: Iterable[Region]) -> list[PlaneLine]:
                 for x in alternative:
                     row = lowest_terms(LinearConstraint(x.row, "=")).row
                     by_symbol = dict(zip(region.symbols, row[1:], strict=True))
-                    factors = (by_symbol.get(str(c), 0) for c in (family.init, family.lr))
-                    found[Fraction(row[0]), *map(Fraction, factors)] = None  # type: ignore[index]
+                    s, t = (Fraction(by_symbol.get(str(c), 0)) for c in (family.init, family.lr))
+                    found[Fraction(row[0]), s, t] = None
     return list(found)
 
 

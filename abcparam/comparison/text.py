@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from abcparam.algebra.sizes import Size
+from abcparam.algebra.sizes import NumericSize
 from abcparam.comparison.difference import (
     ASYMPTOTICALLY,
     EXACTLY,
@@ -72,7 +72,7 @@ def _shown(value: ComparedValue) -> str:
             return "yes" if value else "no"
         case float():
             return f"{value:g}"
-        case Size() | str():
+        case NumericSize() | str():
             return str(value)
         case Mapping():
             return _exponents(value)

@@ -8,7 +8,7 @@ from functools import reduce
 from operator import or_
 
 from abcparam.algebra.record import Record
-from abcparam.algebra.sizes import Size
+from abcparam.algebra.sizes import NumericSize, Size, numeric
 from abcparam.analysis.build import build_graph, space_of
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.limits import Violation, violations, violations_at_init
@@ -94,6 +94,7 @@ def _sound(graph: Graph, broken: Iterable[Violation]) -> set[Node]:
 def _law(size: Size, rates: dict[str, Fraction]) -> Law:
     if not size.vectors:
         return Law(None)
+    size = numeric(size)
     terms = size.terms if isinstance(size, Spectrum) else (size,)
     gaps = size.gaps if isinstance(size, Spectrum) else ()
     leading, *others = (_exponent(term, rates) for term in terms)
@@ -103,7 +104,7 @@ def _law(size: Size, rates: dict[str, Fraction]) -> Law:
     return Law(leading, *ranked)
 
 
-def _exponent(size: Size, rates: dict[str, Fraction]) -> Fraction:
+def _exponent(size: NumericSize, rates: dict[str, Fraction]) -> Fraction:
     exponents = size.exponents()
     return sum((rate * exponents[name] for name, rate in rates.items()), Fraction(0))
 

@@ -7,13 +7,13 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from abcparam.algebra.sizes import Size
+from abcparam.algebra.sizes import NumericSize, Size
+from abcparam.symbolic.sizes import SymbolicSize, symbolic
 
 if TYPE_CHECKING:
     from sympy import Expr as Expr
 
     from abcparam.symbolic.constraints import Forms
-    from abcparam.symbolic.sizes import SymbolicSize
 
 
 @lru_cache(maxsize=1)
@@ -23,20 +23,25 @@ def _sympy() -> Any:
     return sympy
 
 
-def expression(size: Any) -> Any:
+def expression(size: Size) -> Any:
     """A size as a law: `width**Max(1 - a, 0)`, 0 for exact zero, oo for no bound."""
     sympy = _sympy()
     if not size.vectors:
         return sympy.Integer(0) if size.is_zero else sympy.oo
-    if isinstance(size, Size):
+    if isinstance(size, NumericSize):
         return _power({n: _rational(e) for n, e in size.exponents().items()})
+    return _quotient(symbolic(size))
+
+
+def _quotient(size: SymbolicSize) -> Any:
+    """The largest of some forms over the largest of others, as a law."""
     if len(size.space.names) == 1:
         exponent = _largest(_rows(size, size.vectors)) - _largest(_rows(size, size.bottom))
         return _power({size.space.names[0]: exponent})
     return _product(size, size.vectors) / _product(size, size.bottom)
 
 
-def latex(size: Any) -> str:
+def latex(size: Size) -> str:
     """The law typeset."""
     return str(_sympy().latex(expression(size)))
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
 
 from abcparam.algebra.record import Record, replace
 from abcparam.analysis.judge import Judgement, TensorLaw, tensor_laws
@@ -16,6 +15,7 @@ from abcparam.program.vocabulary import VERDICTS
 from abcparam.symbolic.constraints import Some, SymbolCondition, negation
 from abcparam.symbolic.derive.derivation import Derivation, NeverStable, derive_cases
 from abcparam.symbolic.regions import Region, region_of, regions_of
+from abcparam.symbolic.sizes import SymbolicSize
 from abcparam.symbolic.solver import Premises
 from abcparam.symbolic.verdicts import Verdicts, verdicts_of
 
@@ -86,13 +86,13 @@ def _tensors(verdicts: Verdicts) -> tuple[TensorLaw, ...]:
     slack = {r.parameter.tensor.path: r.size for r in verdicts.slack if r.parameter}
     found = []
     for law in tensor_laws(verdicts.derivation.graph):
-        left: Any = None if law.parameter.tensor.frozen else slack.get(law.path)
+        left = None if law.parameter.tensor.frozen else slack.get(law.path)
         status = _status(premises, law.parameter, left)
         found.append(replace(law, slack=left, status=status))
     return tuple(found)
 
 
-def _status(premises: Premises, parameter: Parameter, slack: Any) -> str | None:
+def _status(premises: Premises, parameter: Parameter, slack: SymbolicSize | None) -> str | None:
     if parameter.tensor.frozen:
         return "frozen"
     if slack is None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TypeVar
 
 from abcparam.algebra.exponents import Affine
+from abcparam.algebra.sizes import Size
 from abcparam.symbolic.constraints import (
     ALWAYS,
     NEVER,
@@ -28,6 +29,7 @@ from abcparam.symbolic.solver import Premises
 from abcparam.symbolic.text import LAW, PLAIN, Quotient, exponents_text, law_text
 
 HALF = Fraction(1, 2)
+Question = TypeVar("Question")
 
 
 class Split(Exception):
@@ -41,7 +43,7 @@ class Split(Exception):
 
 
 class SymbolicSpace:
-    """The growth dims of a program and the symbols of its exponents. Stands in for `Space`.
+    """The growth dims of a program and the symbols of its exponents.
 
     `dims` maps each growth dim to its limit (0 the first) and its rate. Of forms of equal total
     rate one stands for all.
@@ -55,8 +57,8 @@ class SymbolicSpace:
         self.symbols = self.premises.symbols
         self.width = 1 + len(self.symbols)
         self.splits = True  # whether dividing by a size of several forms asks for cases
-        self._pruned: dict[Any, Forms] = {}
-        self._summed: dict[Any, Forms] = {}
+        self._pruned: dict[Forms, Forms] = {}
+        self._summed: dict[tuple[Forms, Forms], Forms] = {}
         self._assumed = self.premises.assumed
         self.origin: Form = (0,) * (self.width * max(1, len(self.names)))
         self.level: Forms = (self.origin,)  # what most sizes have at their bottom
@@ -92,7 +94,9 @@ class SymbolicSpace:
             return self.prune(right)
         return self._once(self._summed, (left, right), lambda: self._prune(_sums(left, right)))
 
-    def _once(self, known: dict[Any, Forms], key: Any, make: Callable[[], Forms]) -> Forms:
+    def _once(
+        self, known: dict[Question, Forms], key: Question, make: Callable[[], Forms]
+    ) -> Forms:
         """Layers are alike: most questions come again before more is assumed."""
         if self._assumed != self.premises.assumed:
             self._assumed = self.premises.assumed
@@ -275,6 +279,12 @@ class SymbolicSize:
         return law_text(self.quotient, PLAIN)
 
     __repr__ = __str__
+
+
+def symbolic(size: Size) -> SymbolicSize:
+    """A size that is known to be in symbols."""
+    assert isinstance(size, SymbolicSize)
+    return size
 
 
 def _sums(left: Forms, right: Forms) -> Forms:

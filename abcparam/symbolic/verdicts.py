@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from abcparam.algebra.record import Record
 from abcparam.analysis.graph import Graph
@@ -13,7 +12,7 @@ from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
 from abcparam.symbolic.constraints import ALWAYS, NEVER, All, Some, SymbolCondition, negation
 from abcparam.symbolic.derive.derivation import Derivation, Requirement
-from abcparam.symbolic.sizes import SymbolicSize
+from abcparam.symbolic.sizes import symbolic
 
 
 class Verdicts(Record):
@@ -84,7 +83,7 @@ def verdicts_of(derivation: Derivation) -> Verdicts:
     """What each verdict asks of the symbols, from the bounds on every change."""
     graph = derivation.graph
     bound(graph)
-    moving = tuple(Requirement(_size(o.d), ">=", "the output moves", o) for o in graph.outputs)
+    moving = tuple(Requirement(symbolic(o.d), ">=", "the output moves", o) for o in graph.outputs)
     slack, stuck = _slack(graph)
     maps = [node for node in graph.nodes if isinstance(node, LinearNode) and node.reads_out]
     return Verdicts(
@@ -99,7 +98,7 @@ def verdicts_of(derivation: Derivation) -> Verdicts:
 
 
 def _moves(derivation: Derivation, node: Node, what: str) -> Requirement:
-    change, total = _size(node.dc), _size(node.s)
+    change, total = symbolic(node.dc), symbolic(node.s)
     size = change.less(total) if change.vectors else derivation.space.zero
     reason = f"{what} {label(derivation.program, node)} moves by its own size"
     return Requirement(size, ">=", reason, node)
@@ -109,27 +108,22 @@ def _slack(graph: Graph) -> tuple[tuple[Requirement, ...], tuple[str, ...]]:
     left: dict[str, Requirement] = {}
     trained = {p.tensor.path: p for p in graph.parameters if not p.tensor.frozen}
     for node in graph.nodes:
-        contribution = _size(node.update())
+        contribution = symbolic(node.update())
         if node.parameter is None or not contribution.vectors or not node.bc.is_bound:
             continue
         path = node.parameter.tensor.path
-        slack = _size(node.bc).less(contribution)
+        slack = symbolic(node.bc).less(contribution)
         if path in left:
-            slack = _size(left[path].size & slack)
+            slack = left[path].size & slack
         reason = f"the update of {path} is as large as it may be"
         left[path] = Requirement(slack, "=", reason, node, node.parameter)
     return tuple(left.values()), tuple(path for path in trained if path not in left)
 
 
 def _passed(node: LinearNode) -> Requirement:
-    passed = _size(node.gains()[0] + node.inputs[0].d).less(_size(node.bc))
+    passed = symbolic(node.gains()[0] + node.inputs[0].d).less(symbolic(node.bc))
     reason = (
         f"the initial weights of {node.parameter.tensor.path} pass the change of their input "
         f"on in full"
     )
     return Requirement(passed, ">=", reason, node, node.parameter)
-
-
-def _size(size: Any) -> SymbolicSize:
-    assert isinstance(size, SymbolicSize)
-    return size

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from math import log10
 
 from abcparam.algebra.record import replace
-from abcparam.algebra.sizes import Size
+from abcparam.algebra.sizes import Size, numeric
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import Judgement, TensorLaw, moves_in_full, nonlinear_inputs
 from abcparam.analysis.limits import Violation
@@ -131,7 +131,7 @@ class _Reasons:
         return replace(diagnostic, notes=_notes(self, steps[1:]))
 
     def _trivial(self) -> list[Diagnostic]:
-        output = max(self.graph.outputs, key=lambda node: node.d.key)
+        output = max(self.graph.outputs, key=lambda node: node.d)
         steps = why_change(self.program, output)
         path = steps[0].text if steps else "no update reaches it"
         fields = {"name": self.name(output), "size": output.d, "path": path}
@@ -289,7 +289,7 @@ def _powers(size: Size) -> str:
     """`width / base(width)`: the ratio to base of what grows with a size."""
     return " * ".join(
         f"({n} / base({n}))^({v})" if v != 1 else f"{n} / base({n})"
-        for n, v in size.exponents().items()
+        for n, v in numeric(size).exponents().items()
         if v
     )
 
@@ -306,7 +306,7 @@ def _crossing(program: Program, parameter: Parameter, gap: Size, gradient: float
         return f"it is about {gradient:.0e} at base, below it already"
     places = [
         f"{name} {_power(program.dims[name].base or 1, ratio, 1 / float(exponent))}"
-        for name, exponent in gap.exponents().items()
+        for name, exponent in numeric(gap).exponents().items()
         if exponent > 0
     ]
     return f"about {gradient:.0e} at base, it meets it at {' or '.join(places)}"
@@ -319,9 +319,9 @@ def _power(base: int, ratio: float, exponent: float) -> str:
 
 def _settings_of(letter: str, size: Size, own: Size) -> str:
     """`d = 1`, and `d[depth] = 1` for a dim that is not the tensor's width."""
-    widths = {name for name, power in own.exponents().items() if power}
+    widths = {name for name, power in numeric(own).exponents().items() if power}
     parts = []
-    for name, value in size.exponents().items():
+    for name, value in numeric(size).exponents().items():
         if value:
             parts.append(f"{letter} = {value}" if name in widths else f"{letter}[{name}] = {value}")
     return ", ".join(parts) or f"{letter} = 0"

@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import log2, prod
 
 from abcparam.algebra.polynomials import ONE, Opaque, Polynomial, growth
-from abcparam.algebra.sizes import Size, Space
+from abcparam.algebra.sizes import NumericSpace, Size, numeric
 from abcparam.analysis.build import Builder
 from abcparam.analysis.rounds import start
 from abcparam.calculus.node import Node
@@ -43,7 +43,7 @@ def _gradients(program: Program) -> dict[str, float]:
     found: dict[str, float] = {}
     for parameter in graph.parameters:
         if parameter.gamma.vectors:
-            size = error * 2.0 ** float(parameter.gamma.exponents()[TWO])
+            size = error * 2.0 ** float(numeric(parameter.gamma).exponents()[TWO])
             found.setdefault(parameter.tensor.path, min(size, 1.0))
     return found
 
@@ -66,7 +66,7 @@ class _AtBase(Builder):
     """Builds the graph with numbers for sizes."""
 
     def __init__(self, program: Program) -> None:
-        super().__init__(program, Space({TWO: (0, Fraction(1))}))
+        super().__init__(program, NumericSpace({TWO: (0, Fraction(1))}))
         self.values = program.base_values()
 
     def _rho(self, length: Polynomial) -> Size:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from html import escape
 
 from abcparam.algebra.record import Record
-from abcparam.algebra.sizes import Size
+from abcparam.algebra.sizes import Size, numeric
 
 INK, MUTED, FAINT, PAPER = "#1f2328", "#57606a", "#d0d7de", "#ffffff"
 BLUE, GREEN, ORANGE, RED = "#0550ae", "#116329", "#953800", "#a40e26"
@@ -41,7 +41,11 @@ def powers(name: str, exponents: Mapping[str, Fraction]) -> Value:
 
 def law(name: str, size: Size) -> Value:
     """A size as a power of its dims; 0 is exactly zero."""
-    return powers(name, size.exponents()) if size.vectors else Value(name, ((str(size), False),))
+    return (
+        powers(name, numeric(size).exponents())
+        if size.vectors
+        else Value(name, ((str(size), False),))
+    )
 
 
 def exponent(name: str, size: Size) -> Value:

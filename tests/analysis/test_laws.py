@@ -17,7 +17,7 @@ import pytest
 
 from abcparam import Report, SpecError
 from abcparam.algebra.record import replace
-from abcparam.algebra.sizes import UNIT, Size, Space
+from abcparam.algebra.sizes import UNIT, NumericSize, NumericSpace
 from abcparam.analysis.build import build_graph
 from abcparam.analysis.judge import judge, laws_of
 from abcparam.analysis.rounds import step, train
@@ -37,10 +37,12 @@ EMITTED = sorted(paths.EMIT_SPECS.glob("*.param"))
 
 # Sizes
 
-ONE_DIM = Space({"width": (0, Fraction(1))})
-TIED = Space({"width": (0, Fraction(1)), "depth": (0, Fraction(1))})
-RATES = Space({"width": (0, Fraction(1)), "depth": (0, Fraction(1, 2)), "batch": (1, Fraction(1))})
-FINE = Space({name: (0, Fraction(1)) for name in ("width", "depth", "batch")})
+ONE_DIM = NumericSpace({"width": (0, Fraction(1))})
+TIED = NumericSpace({"width": (0, Fraction(1)), "depth": (0, Fraction(1))})
+RATES = NumericSpace(
+    {"width": (0, Fraction(1)), "depth": (0, Fraction(1, 2)), "batch": (1, Fraction(1))}
+)
+FINE = NumericSpace({name: (0, Fraction(1)) for name in ("width", "depth", "batch")})
 SPACES = {
     "one dim": ONE_DIM,
     "two that tie": TIED,
@@ -48,7 +50,9 @@ SPACES = {
     "three that tie, with exponents finer than the unit": FINE,
 }
 ODD = tuple(Fraction(p, q) for q in (3, 7, 64, 101) for p in (-2, -1, 1, 5))
-LAWS: dict[str, Callable[[Size, Size, Size], tuple[Size, Size]]] = {
+LAWS: dict[
+    str, Callable[[NumericSize, NumericSize, NumericSize], tuple[NumericSize, NumericSize]]
+] = {
     "sums associate": lambda x, y, z: ((x | y) | z, x | (y | z)),
     "sums commute": lambda x, y, z: (x | y, y | x),
     "sums are idempotent": lambda x, y, z: (x | x, x),
@@ -73,7 +77,7 @@ LAWS: dict[str, Callable[[Size, Size, Size], tuple[Size, Size]]] = {
 }
 
 
-def random_size(space: Space, draw: random.Random, parts: int) -> Size:
+def random_size(space: NumericSpace, draw: random.Random, parts: int) -> NumericSize:
     """Zero, a power, or a sum of powers, of which those that tie are kept."""
     size = space.zero
     for _ in range(draw.choice(range(parts + 1))):
@@ -81,7 +85,7 @@ def random_size(space: Space, draw: random.Random, parts: int) -> Size:
     return size
 
 
-def random_exponents(space: Space, draw: random.Random) -> dict[str, Fraction]:
+def random_exponents(space: NumericSpace, draw: random.Random) -> dict[str, Fraction]:
     """As often as not those of the first dims add up to 0 with the last: such vectors tie."""
     exponents = {name: draw.choice(GRID) for name in space.names}
     if space is FINE:
@@ -93,7 +97,7 @@ def random_exponents(space: Space, draw: random.Random) -> dict[str, Fraction]:
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 @pytest.mark.parametrize("law", LAWS)
-def test_sizes_are_a_semiring(law: str, space: Space):
+def test_sizes_are_a_semiring(law: str, space: NumericSpace):
     """1,000 triples; sizes are the same where all vectors that tie are."""
     draw = random.Random(law)
     for _ in range(1000):
@@ -103,7 +107,7 @@ def test_sizes_are_a_semiring(law: str, space: Space):
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
-def test_the_order_of_sizes_is_total_and_kept_by_products(space: Space):
+def test_the_order_of_sizes_is_total_and_kept_by_products(space: NumericSpace):
     draw = random.Random(3)
     for _ in range(1000):
         x, y, z = (random_size(space, draw, parts=2) for _ in range(3))
@@ -126,7 +130,7 @@ def kept(vectors: Vectors) -> list[tuple[Fraction, ...]]:
     return sorted(found, reverse=True)
 
 
-def in_full(size: Size) -> list[tuple[Fraction, ...]]:
+def in_full(size: NumericSize) -> list[tuple[Fraction, ...]]:
     return [tuple(Fraction(x, UNIT) for x in vector) for vector in size.vectors]
 
 
@@ -134,10 +138,10 @@ def in_full(size: Size) -> list[tuple[Fraction, ...]]:
 def test_what_is_kept_of_ties_follows_from_what_was_kept(dims: int):
     """500 expressions of up to four operations, beside sets in which all that tie are."""
     names = [f"n{i}" for i in range(dims)]
-    space, draw = Space({name: (0, Fraction(1)) for name in names}), random.Random(dims)
+    space, draw = NumericSpace({name: (0, Fraction(1)) for name in names}), random.Random(dims)
     most = 0
 
-    def leaf() -> tuple[Size, Vectors]:
+    def leaf() -> tuple[NumericSize, Vectors]:
         size, found = space.zero, set[tuple[Fraction, ...]]()
         for _ in range(draw.randint(1, 4)):
             *others, _ = vector = [draw.choice(ODD) for _ in names]
@@ -175,7 +179,7 @@ def plus(v: Sequence[Fraction], w: Sequence[Fraction]) -> tuple[Fraction, ...]:
 
 def test_two_that_tie_are_kept_and_so_are_twelve_powers():
     names = [f"n{i}" for i in range(12)]
-    space = Space({name: (0, Fraction(1)) for name in names})
+    space = NumericSpace({name: (0, Fraction(1)) for name in names})
     size = reduce(or_, (space.size({name: Fraction(1)}) for name in names))
     assert str(size) == " ~ ".join(names)
     assert str(size.half()) == " ~ ".join(f"{name}^(1/2)" for name in names)
@@ -184,7 +188,7 @@ def test_two_that_tie_are_kept_and_so_are_twelve_powers():
 def test_ties_take_no_longer_the_deeper_a_model_is():
     """2,000 layers, each with a factor of six dims that tie: a billion billion products in full."""
     names = [f"n{i}" for i in range(6)]
-    space, draw = Space({name: (0, Fraction(1)) for name in names}), random.Random(8)
+    space, draw = NumericSpace({name: (0, Fraction(1)) for name in names}), random.Random(8)
     size, began = space.one, process_time()
     for _ in range(2000):
         power = draw.choice(ODD)
@@ -195,7 +199,7 @@ def test_ties_take_no_longer_the_deeper_a_model_is():
 
 
 def test_limits_are_compared_by_total_rate_and_the_first_is_most_significant():
-    def size(**exponents: Fraction | int) -> Size:
+    def size(**exponents: Fraction | int) -> NumericSize:
         return RATES.size({name: Fraction(value) for name, value in exponents.items()})
 
     assert size(width=1) == size(depth=2) == size(width=Fraction(1, 2), depth=1)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import abcparam
-from abcparam.algebra.sizes import Size
+from abcparam.algebra.sizes import Size, numeric
 from abcparam.calculus.parameter import Parameter
 from abcparam.diagnostics.source import Source
 from abcparam.verdict.check import judged, load
@@ -118,7 +118,7 @@ def test_the_table_of_laws():
 
 
 def of_width(size: Size) -> Fraction:
-    return Fraction(size.exponents()["width"])
+    return Fraction(numeric(size).exponents()["width"])
 
 
 def formula(law: str, parameter: Parameter) -> Fraction:

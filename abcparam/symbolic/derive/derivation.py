@@ -8,9 +8,9 @@ program stable.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from abcparam.algebra.record import Record, field
+from abcparam.algebra.sizes import Size
 from abcparam.analysis.build import build_graph
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import laws_of
@@ -29,7 +29,7 @@ from abcparam.symbolic.constraints import (
     negation,
     subtract,
 )
-from abcparam.symbolic.sizes import Split, SymbolicSize, SymbolicSpace
+from abcparam.symbolic.sizes import Split, SymbolicSize, SymbolicSpace, symbolic
 from abcparam.symbolic.solver import Contradiction, Premises, Unproved
 
 
@@ -180,7 +180,7 @@ class _CaseRun:
         self.sound: list[Requirement] = []  # what is asked at initialization
 
     def derivation(self) -> Derivation:
-        self.graph = build_graph(self.program, self.space)  # type: ignore[arg-type]
+        self.graph = build_graph(self.program, self.space)
         self.sound = self._start()
         self.trained = True
         rounds = self._rounds()
@@ -202,7 +202,7 @@ class _CaseRun:
             node.s0 = node.initial()
             found += [r for r in self._at_init(node) if self._assume(r)]
         for output in self.graph.outputs:
-            required = Requirement(_symbolic(output.s0), "<=", "outputs must be O(1)", output)
+            required = Requirement(symbolic(output.s0), "<=", "outputs must be O(1)", output)
             if self._assume(required):
                 found.append(required)
         self.premises.check()
@@ -217,11 +217,11 @@ class _CaseRun:
             if x.s0.is_zero or limit.kind not in {"softmax", "pointwise"}:
                 continue
             if limit.kind == "softmax":
-                found.append(Requirement(_symbolic(x.s0), "<=", "softmax logits must be O(1)", x))
+                found.append(Requirement(symbolic(x.s0), "<=", "softmax logits must be O(1)", x))
             else:
                 reason = f"the input of {node.title} must be Θ(1)"
                 relation = "<=" if x.comes_from_contraction else "="
-                found.append(Requirement(_symbolic(x.s0), relation, reason, x))
+                found.append(Requirement(symbolic(x.s0), relation, reason, x))
         return found
 
     def _assume(self, required: Requirement) -> bool:
@@ -251,11 +251,11 @@ class _CaseRun:
         limit = 3 + sum(not p.tensor.frozen for p in self.graph.parameters)
         shifts: list[dict[int, set[Form]]] = []
         for count in range(1, limit + 1):
-            before = {id(p): _symbolic(p.u).vectors for p in self.graph.parameters}
+            before = {id(p): symbolic(p.u).vectors for p in self.graph.parameters}
             grown = update(self.graph)
             if not grown:
                 return count
-            shifts.append({id(p): _shifts(_symbolic(p.u).vectors, before[id(p)]) for p in grown})
+            shifts.append({id(p): _shifts(symbolic(p.u).vectors, before[id(p)]) for p in grown})
             if len(shifts) >= 3:
                 self._recurring(grown, shifts[-3:])
             self._forward()
@@ -293,7 +293,7 @@ class _CaseRun:
                 node.dc, node.dr = node.change()
         for output in self.graph.outputs:
             reason = "outputs may change by Θ(1)"
-            required = Requirement(_symbolic(output.d), "<=", reason, output)
+            required = Requirement(symbolic(output.d), "<=", reason, output)
             self._changes_must(required)
         if len(self.asked) > before:
             self.premises.check()
@@ -319,7 +319,7 @@ class _CaseRun:
             x = node.inputs[index]
             if x.d.vectors:
                 reason = f"the change of {label(self.program, x)} must be bounded"
-                excess = _symbolic(x.d).less(_symbolic(limit.bound))
+                excess = symbolic(x.d).less(symbolic(limit.bound))
                 found.append(Requirement(excess, "<=", reason, x))
         return found
 
@@ -328,15 +328,10 @@ def _shifts(now: Forms, before: Forms) -> set[Form]:
     return {subtract(f, g) for f in now if f not in before for g in before}
 
 
-def _symbolic(size: Any) -> SymbolicSize:
-    assert isinstance(size, SymbolicSize)
-    return size
-
-
-def _again(size: Any) -> Any:
+def _again(size: Size) -> SymbolicSize:
     """The size with its forms pruned anew."""
-    symbolic = _symbolic(size)
-    prune = symbolic.space.prune
-    if not symbolic.vectors:
-        return symbolic
-    return SymbolicSize(symbolic.space, prune(symbolic.vectors), prune(symbolic.bottom))
+    found = symbolic(size)
+    prune = found.space.prune
+    if not found.vectors:
+        return found
+    return SymbolicSize(found.space, prune(found.vectors), prune(found.bottom))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from abcparam.algebra.record import Record
+from abcparam.algebra.sizes import Size
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import Judgement, TensorLaw, features_of
 from abcparam.analysis.rows import tensor_row
@@ -41,18 +42,18 @@ class DerivedCase(Record):
         return steps_of(self.graph)
 
     @property
-    def activations(self) -> dict[str, Any]:
+    def activations(self) -> dict[str, Node]:
         """Named activations, and outputs that have no other name."""
         outputs = zip(self.program.outputs, self.graph.outputs, strict=True)
         named = set(map(id, self.graph.activations.values()))
         return self.graph.activations | {n: x for n, x in outputs if id(x) not in named}
 
     @property
-    def movement(self) -> Any:
+    def movement(self) -> Size | None:
         """The size of the change of the features, the infinite inputs of the maps that produce
         outputs: n^-r in Tensor Programs IV. None: there are no features.
         """
-        found: Any = None
+        found: Size | None = None
         for feature in features_of(self.graph):
             found = feature.d if found is None else found | feature.d
         return found
@@ -89,12 +90,12 @@ class DerivedCase(Record):
         }
 
 
-def sizes_of_tensor(law: TensorLaw) -> dict[str, Any]:
+def sizes_of_tensor(law: TensorLaw) -> dict[str, Size]:
     """What is derived of a tensor."""
     return {"at_init": law.at_init, "update": law.update, "gradient": law.parameter.gamma}
 
 
-def sizes_of_activation(node: Node) -> dict[str, Any]:
+def sizes_of_activation(node: Node) -> dict[str, Size]:
     """What is derived of an activation."""
     return {"at_init": node.s0, "change": node.d, "gradient": node.g}
 
@@ -123,7 +124,7 @@ class Derived(Record):
         }
 
 
-def _sizes(sizes: Mapping[str, Any]) -> dict[str, Any]:
+def _sizes(sizes: Mapping[str, Size]) -> dict[str, Any]:
     """Sizes as exponents by growth dim, and as laws."""
     exponents = {key: size.to_dict() for key, size in sizes.items()}
     return {**exponents, "laws": {key: size.law() for key, size in sizes.items()}}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from abcparam.algebra.sizes import Size
 from abcparam.program.vocabulary import VERDICTS
 from abcparam.symbolic.constraints import LinearConstraint
 from abcparam.symbolic.derive.derived import Derived, DerivedCase
@@ -58,7 +58,7 @@ def _laws(case: DerivedCase) -> list[str]:
     return lines
 
 
-def _align(sizes: Sequence[tuple[str, Any]]) -> list[str]:
+def _align(sizes: Sequence[tuple[str, Size]]) -> list[str]:
     rows = [rf"{symbol} &\sim {latex(size)}" for symbol, size in sizes]
     return [r"\begin{align*}", " \\\\\n".join(rows), r"\end{align*}"]
 

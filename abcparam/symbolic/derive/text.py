@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from abcparam.algebra.sizes import Size
+from abcparam.algebra.sizes import NumericSize, Size
 from abcparam.analysis.judge import TensorLaw
 from abcparam.analysis.rows import nonzero, shape_text
 from abcparam.analysis.terms import ActivationTerms, Term
@@ -15,6 +14,7 @@ from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
 from abcparam.symbolic.derive.derived import Derived, DerivedCase
 from abcparam.symbolic.regions import Region, clause_texts, region_lines
+from abcparam.symbolic.sizes import symbolic
 from abcparam.symbolic.text import rate_text
 
 Lines = list[str]
@@ -65,7 +65,7 @@ def _tensor(program: Program, law: TensorLaw) -> Lines:
     return [*lines, f"    gradient      {parameter.gamma}"]
 
 
-def exponent_text(size: Any) -> str:
+def exponent_text(size: Size) -> str:
     """`1/2`, or by dim where it is not about the first one alone."""
     found = nonzero(size)
     if len(size.space.names) == 1 or not found:
@@ -86,7 +86,7 @@ def _movement(case: DerivedCase) -> Lines:
         return []
     if not size.vectors:
         return ["", "features do not move"]
-    rate = None if isinstance(size, Size) else rate_text(size.quotient)
+    rate = None if isinstance(size, NumericSize) else rate_text(symbolic(size).quotient)
     papers = [] if rate is None else [f"r = {rate}, in the papers' letters (width^-r)"]
     return ["", f"features move like {size}", *papers]
 
