@@ -1,13 +1,17 @@
-"""Bounds, slack and the verdict: what a parametrization is, from the laws of its graph."""
+"""Slack and the verdict: what a parametrization is, from the laws of its graph."""
 
 from __future__ import annotations
 
-from abcparam.algebra.record import Record
+from collections.abc import Mapping
+
+from abcparam.algebra.record import Record, field
 from abcparam.algebra.sizes import Size
+from abcparam.analysis.bounds import Bounds, bound
 from abcparam.analysis.build import build_graph
 from abcparam.analysis.graph import Graph
+from abcparam.analysis.laws import Laws
 from abcparam.analysis.limits import Violation, violations, violations_at_init
-from abcparam.analysis.rounds import Settled, train
+from abcparam.analysis.rounds import train
 from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
@@ -36,30 +40,33 @@ class Judgement(Record):
     symbols.
     """
 
+    laws: Laws = field(repr=False)
+    bounds: Bounds = field(repr=False)
     verdict: str
     complete: bool | None
     tensors: tuple[TensorLaw, ...]
     at_init: tuple[Violation, ...]
     changes: tuple[Violation, ...]
-    growing: tuple[Parameter, ...]
     features: tuple[Node, ...]
     partial: tuple[LinearNode, ...]  # maps that read out and pass their input's change on in part
 
 
-def laws_of(program: Program) -> tuple[Graph, Judgement]:
-    """The laws of a program whose exponents are numbers, and their judgement."""
-    graph = build_graph(program)
-    return graph, judge(graph, train(graph))
+def judgement_of(program: Program) -> Judgement:
+    """The judgement of a program whose exponents are numbers."""
+    laws = train(build_graph(program))
+    return judge(laws, bound(laws))
 
 
-def judge(graph: Graph, settled: Settled) -> Judgement:
-    """The verdict of a graph whose laws have settled (or have not)."""
-    bound(graph)
-    tensors = tensor_laws(graph)
+def judge(laws: Laws, bounds: Bounds) -> Judgement:
+    """The verdict of laws that have settled (or have not)."""
+    graph = laws.graph
+    tensors = tensor_laws(laws, bounds)
     at_init, changes = violations_at_init(graph), tuple(violations(graph))
     features = features_of(graph)
-    partial = tuple(n for n in graph.nodes if isinstance(n, LinearNode) and _passes_in_part(n))
-    stable = not (at_init or changes or settled.growing)
+    partial = tuple(
+        n for n in graph.nodes if isinstance(n, LinearNode) and _passes_in_part(n, bounds)
+    )
+    stable = not (at_init or changes or laws.growing)
     if at_init:
         verdict = "unstable-at-init"
     elif not stable:
@@ -67,9 +74,7 @@ def judge(graph: Graph, settled: Settled) -> Judgement:
     else:
         verdict = _stable_verdict(graph, tensors, features, partial)
     complete = stable and all(moves_in_full(x) for x in nonlinear_inputs(graph))
-    return Judgement(
-        verdict, complete, tensors, at_init, changes, settled.growing, features, partial
-    )
+    return Judgement(laws, bounds, verdict, complete, tensors, at_init, changes, features, partial)
 
 
 def _stable_verdict(
@@ -92,40 +97,18 @@ def moves_in_full(node: Node) -> bool:
     return not node.dc.is_zero and node.dc >= node.s
 
 
-# Constraints
-
-
-def bound(graph: Graph) -> None:
-    """The bound on the change of every activation, like slack in critical-path analysis."""
-    unbounded = graph.context.unbounded
-    for node in graph.nodes:
-        node.bc = node.br = unbounded
-    for output in graph.outputs:
-        output.bc = output.br = graph.context.one
-    for _ in graph.passes():
-        for node in reversed(graph.nodes):
-            for index, limit in node.limits():
-                _tighten(node.inputs[index], limit.bound, limit.bound)
-            for x, coherent, random in node.bound_back():
-                _tighten(x, coherent, random)
-
-
-def _tighten(x: Node, coherent: Size, random: Size) -> None:
-    x.bc = x.bc & coherent
-    x.br = x.br & random
-
-
 # Tensors, features, maps
 
 
-def tensor_laws(graph: Graph) -> tuple[TensorLaw, ...]:
+def tensor_laws(laws: Laws, bounds: Bounds) -> tuple[TensorLaw, ...]:
     """The law of each tensor, in the order of the program."""
+    graph = laws.graph
     uses: dict[str, list[Node]] = {path: [] for path in graph.program.tensors}
     for node in graph.nodes:
         if node.parameter is not None:
             uses[node.parameter.tensor.path].append(node)
     return tuple(
-        _tensor_law(graph, path, nodes) if nodes else _unused(graph, path)
+        _tensor_law(graph, path, nodes, bounds.coherent) if nodes else _unused(graph, path)
         for path, nodes in uses.items()
     )
 
@@ -137,15 +120,17 @@ def _unused(graph: Graph, path: str) -> TensorLaw:
     return TensorLaw(path, parameter, zero, zero, None, _status(parameter, None), None)
 
 
-def _tensor_law(graph: Graph, path: str, nodes: list[Node]) -> TensorLaw:
+def _tensor_law(
+    graph: Graph, path: str, nodes: list[Node], bounds: Mapping[Node, Size]
+) -> TensorLaw:
     at_init = update = graph.context.zero
     slack: Size | None = None
     tightest = nodes[0]
     for node in nodes:
         at_init, contribution = at_init | node.s0, node.update()
         update = update | contribution
-        if contribution.vectors and (slack is None or node.bc - contribution < slack):
-            slack, tightest = node.bc - contribution, node
+        if contribution.vectors and (slack is None or bounds[node] - contribution < slack):
+            slack, tightest = bounds[node] - contribution, node
     parameter = tightest.parameter
     assert parameter is not None
     if parameter.tensor.frozen or (slack is not None and not slack.is_bound):
@@ -193,10 +178,10 @@ def _sums(node: Node) -> bool:
     return isinstance(node, MeanNode) and node.rho > one
 
 
-def _passes_in_part(node: LinearNode) -> bool:
+def _passes_in_part(node: LinearNode, bounds: Bounds) -> bool:
     """An output-role map whose initial weights pass the change of their input on only in part."""
     x = node.inputs[0]
-    return node.reads_out and not x.d.is_zero and node.gains()[0] + x.d < node.bc
+    return node.reads_out and not x.d.is_zero and node.gains()[0] + x.d < bounds.coherent[node]
 
 
 def nonlinear_inputs(graph: Graph) -> list[Node]:

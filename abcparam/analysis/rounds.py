@@ -6,10 +6,9 @@ the size of a tensor's update is the largest so far.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from abcparam.algebra.sizes import Size
 from abcparam.analysis.graph import Graph
+from abcparam.analysis.laws import Laws
 from abcparam.analysis.limits import violations
 from abcparam.calculus.node import Context, Node
 from abcparam.calculus.parameter import Parameter
@@ -19,20 +18,8 @@ from abcparam.program.model import Program
 PATIENCE = 8  # rounds after which an unstable program need not settle any more
 
 
-class Settled(NamedTuple):
-    """How the rounds ended. `growing` are the parameters whose updates grow from round to round, if
-    any do.
-
-    Where they do, no law holds at every step: the graph then holds that of step `rounds`, the first
-    to exceed a bound.
-    """
-
-    rounds: int
-    growing: tuple[Parameter, ...]
-
-
-def train(graph: Graph) -> Settled:
-    """Runs the rounds; the graph's nodes and parameters hold the laws afterwards."""
+def train(graph: Graph) -> Laws:
+    """Runs the rounds on a graph that was just built, which then belongs to its laws."""
     start(graph)
     limit = 3 + sum(not p.tensor.frozen for p in graph.parameters)
     growing: tuple[Parameter, ...] = ()
@@ -40,12 +27,12 @@ def train(graph: Graph) -> Settled:
     for count in range(1, limit + 1):
         growing = step(graph)
         if not growing:
-            return Settled(count, ())
+            return Laws(graph, count)
         if first is None and next(violations(graph), None) is not None:
             first = count
         if first is not None and count >= max(PATIENCE, 2 * first):
             break
-    return Settled(rerun(graph, first or count), growing)
+    return Laws(graph, rerun(graph, first or count), growing)
 
 
 def rerun(graph: Graph, rounds: int) -> int:

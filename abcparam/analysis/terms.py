@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from abcparam.algebra.sizes import Size
 from abcparam.analysis.graph import Graph
+from abcparam.analysis.laws import Laws
 from abcparam.analysis.trace import label, made_of, passed_on, update_of
 from abcparam.calculus.linear import ValueNode
 from abcparam.calculus.node import InputNode, Node
@@ -33,10 +34,11 @@ class ActivationTerms(NamedTuple):
     gradients: tuple[Term, ...]
 
 
-def steps_of(graph: Graph) -> tuple[ActivationTerms, ...]:
+def steps_of(laws: Laws) -> tuple[ActivationTerms, ...]:
     """Every activation in the order of the computation; copies of a repeat that say the same are
     one.
     """
+    graph = laws.graph
     gradients = _gradients(graph)
     nodes = [node for node in graph.nodes if not isinstance(node, InputNode)]
     return tuple(dict.fromkeys(_step(graph.program, n, gradients.get(id(n), ())) for n in nodes))

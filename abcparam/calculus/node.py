@@ -38,15 +38,13 @@ class Node:
     change.
 
     `along` is the part of its change that points along what reads it: all of it but where a change
-    goes through finitely many numbers. `g0`, `gc`, `gr` are sizes of the gradient and its change,
-    `bc` and `br` the bounds on `dc` and `dr`. `centred`: zero mean at init. `maps`: the tensors
-    whose products it last came from, a bit for each.
+    goes through finitely many numbers. `g0`, `gc`, `gr` are sizes of the gradient and its change.
+    `centred`: zero mean at init. `maps`: the tensors whose products it last came from, a bit for
+    each.
     """
 
     __slots__ = (
         "along",
-        "bc",
-        "br",
         "centred",
         "comes_from_contraction",
         "context",
@@ -76,7 +74,6 @@ class Node:
         zero = context.zero
         self.s0 = self.dc = self.dr = self.along = zero
         self.g0 = self.gc = self.gr = zero
-        self.bc = self.br = context.unbounded
         self.centred: bool = all(x.centred for x in self.inputs)
         self.maps = 0
         self.comes_from_contraction = False  # whether a map that makes it contracts
@@ -194,11 +191,11 @@ class Node:
         for index, coherent, random in self.back_changes():
             yield self.inputs[index], zero, coherent + g, random + g
 
-    def bound_back(self) -> Iterable[tuple[Node, Size, Size]]:
-        """(input, bc, br): what the bound on its change says about its inputs."""
+    def bound_back(self, coherent: Size, random: Size) -> Iterable[tuple[Node, Size, Size]]:
+        """(input, coherent, random): what the bounds on its change say about its inputs."""
         for gain, x in zip(self.bound_gains(), self.inputs, strict=True):
             if gain.vectors:
-                yield x, self.bc - gain, self.br - gain
+                yield x, coherent - gain, random - gain
 
     def sources(self) -> list[tuple[Size, Node, str]]:
         """(what it contributes to the change, where it comes from, how), for people."""

@@ -116,10 +116,10 @@ class EnterNode(Node):
 
     # Bounds
 
-    def bound_back(self) -> Iterable[tuple[Node, Size, Size]]:
-        yield self.inputs[0], self.br, self.br
+    def bound_back(self, coherent: Size, random: Size) -> Iterable[tuple[Node, Size, Size]]:
+        yield self.inputs[0], random, random
         for branch in self.branches:
-            yield branch, self.br - self.rho, self.br - self.rho.half()
+            yield branch, random - self.rho, random - self.rho.half()
 
     def sources(self) -> list[tuple[Size, Node, str]]:
         copies = f"added up over {self.rho} copies"
@@ -152,11 +152,11 @@ class LeaveNode(Node):
         zero = self.context.zero
         yield self.enter.last, g0, zero, change
 
-    def bound_back(self) -> Iterable[tuple[Node, Size, Size]]:
+    def bound_back(self, coherent: Size, random: Size) -> Iterable[tuple[Node, Size, Size]]:
         rho = self.enter.rho
-        yield self.enter, self.bc, self.bc
+        yield self.enter, coherent, coherent
         for branch in self.enter.branches:
-            yield branch, self.bc - rho, self.bc - rho.half()
+            yield branch, coherent - rho, coherent - rho.half()
 
     def sources(self) -> list[tuple[Size, Node, str]]:
         return self.enter.sources()

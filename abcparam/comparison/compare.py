@@ -4,13 +4,11 @@ asymptotically, in all laws; or not, and where.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
 
-from abcparam.algebra.record import Record
 from abcparam.algebra.sizes import NumericSize, Size, numeric
 from abcparam.analysis.graph import Graph
-from abcparam.analysis.judge import Judgement, TensorLaw, laws_of
+from abcparam.analysis.judge import Judgement, TensorLaw, judgement_of
 from abcparam.analysis.rows import shape_text
 from abcparam.comparison.difference import (
     ASYMPTOTICALLY,
@@ -18,6 +16,7 @@ from abcparam.comparison.difference import (
     NO,
     Difference,
     Differences,
+    GaugeShift,
     ProgramVerdict,
 )
 from abcparam.comparison.factors import Factors, grows
@@ -41,17 +40,6 @@ def compare(a: Program, b: Program) -> Differences:
     return _Comparison(a, b).run()
 
 
-class Laws(Record):
-    """What a program is judged to be, and the laws that it was judged by."""
-
-    graph: Graph
-    judgement: Judgement
-
-    @property
-    def verdict(self) -> ProgramVerdict:
-        return ProgramVerdict(self.judgement.verdict, self.judgement.complete)
-
-
 class _Comparison:
     def __init__(self, a: Program, b: Program) -> None:
         self.programs = a, b
@@ -62,22 +50,33 @@ class _Comparison:
     def run(self) -> Differences:
         structure = tuple(self._structure())
         if structure:
-            return self._found(NO, *map(_judged, self.programs), laws=structure)
+            return self._found(NO, *self._judged(), laws=structure)
         pairs = [Pair(self.a, self.b, path) for path in self.programs[0].tensors]
         reasons = tuple(self._reasons(pairs))
         if not reasons:
             gauge = {pair.path: pair.gauge() for pair in pairs}
-            return self._found(EXACTLY, *map(_judged, self.programs), gauge=gauge)
-        a, b = map(_laws, self.programs)
+            return self._found(EXACTLY, *self._judged(), gauge=gauge)
+        a, b = map(_judgement, self.programs)
         laws = tuple(self._laws(a, b))
         if laws:
             laws = *self._assumptions(), *laws
         return self._found(NO if laws else ASYMPTOTICALLY, a, b, laws=laws, reasons=reasons)
 
-    def _found(self, same: str, a: Laws | None, b: Laws | None, **fields: Any) -> Differences:
+    def _judged(self) -> tuple[Judgement | None, Judgement | None]:
+        a, b = self.programs
+        return _judged(a), _judged(b)
+
+    def _found(
+        self,
+        same: str,
+        a: Judgement | None,
+        b: Judgement | None,
+        gauge: Mapping[str, GaugeShift] | None = None,
+        laws: tuple[Difference, ...] = (),
+        reasons: tuple[Difference, ...] = (),
+    ) -> Differences:
         files = self.programs[0].source.file, self.programs[1].source.file
-        verdicts = a.verdict if a else None, b.verdict if b else None
-        return Differences(same, files, verdicts, **{"gauge": {}, **fields})
+        return Differences(same, files, (_verdict(a), _verdict(b)), gauge or {}, laws, reasons)
 
     def _reasons(self, pairs: Iterable[Pair]) -> Iterator[Difference]:
         """Why they are not the same at every width."""
@@ -160,16 +159,16 @@ class _Comparison:
         if a.strict_epsilon != b.strict_epsilon:
             yield Difference(a.name, "strict epsilon", a.strict_epsilon, b.strict_epsilon)
 
-    def _laws(self, a: Laws, b: Laws) -> Iterator[Difference]:
+    def _laws(self, a: Judgement, b: Judgement) -> Iterator[Difference]:
         yield from self._dims()
         for key in ("verdict", "complete"):
-            x, y = (getattr(found.verdict, key) for found in (a, b))
+            x, y = (getattr(found, key) for found in (a, b))
             if x != y:
                 yield Difference(self.programs[0].name, key, x, y)
-        others = {law.path: law for law in b.judgement.tensors}
-        for law in a.judgement.tensors:
+        others = {law.path: law for law in b.tensors}
+        for law in a.tensors:
             yield from self._tensor(law, others[law.path])
-        yield from self._activations(a.graph, b.graph)
+        yield from self._activations(a.laws.graph, b.laws.graph)
 
     def _tensor(self, x: TensorLaw, y: TensorLaw) -> Iterator[Difference]:
         yield from _sizes(x.path, "at_init", x.at_init, y.at_init)
@@ -198,17 +197,21 @@ class _Comparison:
                 yield from _sizes(name, "change", x.d, y.d)
 
 
-def _laws(program: Program) -> Laws:
+def _judgement(program: Program) -> Judgement:
     require_numbers(program)
-    return Laws(*laws_of(program))
+    return judgement_of(program)
 
 
-def _judged(program: Program) -> Laws | None:
+def _judged(program: Program) -> Judgement | None:
     """None where there is no verdict."""
     try:
-        return _laws(program)
+        return _judgement(program)
     except SpecError:
         return None
+
+
+def _verdict(found: Judgement | None) -> ProgramVerdict | None:
+    return None if found is None else ProgramVerdict(found.verdict, found.complete)
 
 
 def _sizes(name: str, quantity: str, x: Size, y: Size) -> Iterator[Difference]:

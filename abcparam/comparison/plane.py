@@ -13,7 +13,7 @@ from itertools import combinations, pairwise
 from typing import Any
 
 from abcparam.algebra.record import Record
-from abcparam.analysis.judge import laws_of
+from abcparam.analysis.judge import judgement_of
 from abcparam.comparison.family import Family
 from abcparam.program.binding import bind
 from abcparam.program.vocabulary import VERDICTS
@@ -107,7 +107,7 @@ def _judge(family: Family, regions: dict[str, Region]) -> Judge:
         if point not in known:
             at = {str(family.init): point[0], str(family.lr): point[1]}
             values = {symbol: at[symbol] for symbol in family.program.symbols}
-            verdict = laws_of(bind(family.program, values))[1].verdict
+            verdict = judgement_of(bind(family.program, values)).verdict
             region = regions.get(verdict)
             if region is None or not holds(region.condition, at, region.symbols):
                 raise RuntimeError(f"{at} is {verdict}, and no region says so")

@@ -75,17 +75,19 @@ def judge_symbolic(program: Program) -> Symbolic:
 
 def _case(verdicts: Verdicts) -> Case:
     derivation = verdicts.derivation
-    judgement = Judgement("", False, _tensors(verdicts), (), (), (), (), ())
+    judgement = Judgement(
+        derivation.laws, verdicts.bounds, "", False, _tensors(verdicts), (), (), (), ()
+    )
     within = region_of(derivation.within, derivation.symbols)
     return Case(verdicts, within, regions_of(verdicts), judgement)
 
 
 def _tensors(verdicts: Verdicts) -> tuple[TensorLaw, ...]:
     """The law of each tensor; its status where that does not depend on the symbols."""
-    premises = verdicts.derivation.premises
+    derivation, premises = verdicts.derivation, verdicts.derivation.premises
     slack = {r.parameter.tensor.path: r.size for r in verdicts.slack if r.parameter}
     found = []
-    for law in tensor_laws(verdicts.derivation.graph):
+    for law in tensor_laws(derivation.laws, verdicts.bounds):
         left = None if law.parameter.tensor.frozen else slack.get(law.path)
         status = _status(premises, law.parameter, left)
         found.append(replace(law, slack=left, status=status))

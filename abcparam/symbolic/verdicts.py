@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import Record, field
+from abcparam.analysis.bounds import Bounds, bound
 from abcparam.analysis.graph import Graph
-from abcparam.analysis.judge import bound, features_of, nonlinear_inputs
+from abcparam.analysis.judge import features_of, nonlinear_inputs
 from abcparam.analysis.trace import label
 from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
@@ -19,6 +20,7 @@ class Verdicts(Record):
     """The requirements behind the verdicts of a derivation, beyond those of stability."""
 
     derivation: Derivation
+    bounds: Bounds = field(repr=False)
     moving: tuple[Requirement, ...]  # at least one of them: an output moves
     features: tuple[Requirement, ...]  # each: a feature moves by its own size
     slack: tuple[Requirement, ...]  # each: a tensor's update is as large as it may be
@@ -81,17 +83,17 @@ def _any(requirements: tuple[Requirement, ...]) -> SymbolCondition:
 
 def verdicts_of(derivation: Derivation) -> Verdicts:
     """What each verdict asks of the symbols, from the bounds on every change."""
-    graph = derivation.graph
-    bound(graph)
+    graph, bounds = derivation.graph, bound(derivation.laws)
     moving = tuple(Requirement(symbolic(o.d), ">=", "the output moves", o) for o in graph.outputs)
-    slack, stuck = _slack(graph)
+    slack, stuck = _slack(graph, bounds)
     maps = [node for node in graph.nodes if isinstance(node, LinearNode) and node.reads_out]
     return Verdicts(
         derivation,
+        bounds,
         moving,
         tuple(_moves(derivation, node, "the feature") for node in features_of(graph)),
         slack,
-        tuple(_passed(node) for node in maps if not node.inputs[0].d.is_zero),
+        tuple(_passed(node, bounds) for node in maps if not node.inputs[0].d.is_zero),
         tuple(_moves(derivation, node, "the input") for node in nonlinear_inputs(graph)),
         stuck,
     )
@@ -104,15 +106,16 @@ def _moves(derivation: Derivation, node: Node, what: str) -> Requirement:
     return Requirement(size, ">=", reason, node)
 
 
-def _slack(graph: Graph) -> tuple[tuple[Requirement, ...], tuple[str, ...]]:
+def _slack(graph: Graph, bounds: Bounds) -> tuple[tuple[Requirement, ...], tuple[str, ...]]:
     left: dict[str, Requirement] = {}
     trained = {p.tensor.path: p for p in graph.parameters if not p.tensor.frozen}
     for node in graph.nodes:
         contribution = symbolic(node.update())
-        if node.parameter is None or not contribution.vectors or not node.bc.is_bound:
+        most = symbolic(bounds.coherent[node])
+        if node.parameter is None or not contribution.vectors or not most.is_bound:
             continue
         path = node.parameter.tensor.path
-        slack = symbolic(node.bc).less(contribution)
+        slack = most.less(contribution)
         if path in left:
             slack = left[path].size & slack
         reason = f"the update of {path} is as large as it may be"
@@ -120,8 +123,8 @@ def _slack(graph: Graph) -> tuple[tuple[Requirement, ...], tuple[str, ...]]:
     return tuple(left.values()), tuple(path for path in trained if path not in left)
 
 
-def _passed(node: LinearNode) -> Requirement:
-    passed = symbolic(node.gains()[0] + node.inputs[0].d).less(symbolic(node.bc))
+def _passed(node: LinearNode, bounds: Bounds) -> Requirement:
+    passed = symbolic(node.gains()[0] + node.inputs[0].d).less(symbolic(bounds.coherent[node]))
     reason = (
         f"the initial weights of {node.parameter.tensor.path} pass the change of their input "
         f"on in full"

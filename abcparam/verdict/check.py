@@ -7,12 +7,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from abcparam.algebra.record import replace
-from abcparam.analysis.build import build_graph
-from abcparam.analysis.judge import judge
-from abcparam.analysis.rounds import train
+from abcparam.analysis.judge import judgement_of
 from abcparam.diagnostics.source import Source
 from abcparam.language.parser import parse
 from abcparam.program.binding import bind, require_no_unknowns, require_numbers
@@ -21,10 +18,6 @@ from abcparam.resolve.resolver import resolve
 from abcparam.verdict.findings import reasons
 from abcparam.verdict.fix import propose
 from abcparam.verdict.report import Report
-
-if TYPE_CHECKING:
-    pass
-
 
 FRAMES = 20_000  # enough for 64 levels of brackets in each of 32 levels of blocks
 
@@ -55,15 +48,14 @@ def load(source: Source, values: Mapping[str, Fraction] | None = None) -> Progra
 def judged(program: Program) -> Report:
     """Laws and verdict of a program whose exponents are numbers; nothing is said about them yet."""
     require_numbers(program)
-    graph = build_graph(program)
-    return Report(graph, judge(graph, train(graph)), ())
+    return Report(judgement_of(program), ())
 
 
 @at_work()
 def explained(found: Report) -> Report:
     """The report with its reasons, and the smallest fix, which takes a search."""
-    fix = () if found.verdict == "maximal-update" else propose(found.graph, found.judgement)
-    said = reasons(found.graph, found.judgement, fix)
+    fix = () if found.verdict == "maximal-update" else propose(found.judgement)
+    said = reasons(found.judgement, fix)
     return replace(found, diagnostics=said, fix=fix)
 
 

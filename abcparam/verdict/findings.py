@@ -7,7 +7,6 @@ from math import log10
 
 from abcparam.algebra.record import replace
 from abcparam.algebra.sizes import Size, numeric
-from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import Judgement, TensorLaw, moves_in_full, nonlinear_inputs
 from abcparam.analysis.limits import Violation
 from abcparam.analysis.trace import (
@@ -40,18 +39,18 @@ MUST = {
 }
 
 
-def reasons(graph: Graph, judgement: Judgement, fix: Sequence[Change]) -> tuple[Diagnostic, ...]:
+def reasons(judgement: Judgement, fix: Sequence[Change]) -> tuple[Diagnostic, ...]:
     """Everything to say about a judgement. Findings are errors where the verdict is not the
     expected one.
     """
-    found = _Reasons(graph, judgement, fix)
-    return tuple(in_order([*found.findings(), *found.warnings(), *graph.program.warnings]))
+    found = _Reasons(judgement, fix)
+    return tuple(in_order([*found.findings(), *found.warnings(), *found.program.warnings]))
 
 
 class _Reasons:
-    def __init__(self, graph: Graph, judgement: Judgement, fix: Sequence[Change]) -> None:
-        self.graph = graph
-        self.program: Program = graph.program
+    def __init__(self, judgement: Judgement, fix: Sequence[Change]) -> None:
+        self.graph = judgement.laws.graph
+        self.program = judgement.laws.program
         self.judgement = judgement
         self.help = ""
         if fix:
@@ -111,7 +110,7 @@ class _Reasons:
 
     def _unstable(self) -> list[Diagnostic]:
         found = [self._too_large(v) for v in _once(_causes(self.judgement.changes))]
-        growing = {p.tensor.path: p for p in self.judgement.growing}
+        growing = {p.tensor.path: p for p in self.judgement.laws.growing}
         if growing:
             first = next(iter(growing.values()))
             names = ", ".join(f"`{path}`" for path in list(growing)[:MOST])
@@ -163,7 +162,8 @@ class _Reasons:
     def _slack(self, law: TensorLaw) -> Diagnostic:
         assert law.slack is not None and law.node is not None
         contribution = law.node.update()
-        fields = {"name": law.path, "size": contribution, "bound": law.node.bc, "slack": law.slack}
+        bound = self.judgement.bounds.coherent[law.node]
+        fields = {"name": law.path, "size": contribution, "bound": bound, "slack": law.slack}
         diagnostic = rules.Slack.at(law.parameter.tensor.span, help=self.help, **fields)
         return replace(diagnostic, notes=(why_update(self.program, law.parameter),))
 
@@ -173,7 +173,8 @@ class _Reasons:
 
     def _in_part(self, node: LinearNode) -> Diagnostic:
         x = node.inputs[0]
-        fields = {"name": node.parameter.tensor.path, "source": self.name(x), "bound": node.bc}
+        bound = self.judgement.bounds.coherent[node]
+        fields = {"name": node.parameter.tensor.path, "source": self.name(x), "bound": bound}
         return rules.PassedInPart.at(
             self._span(node), size=node.gains()[0] + x.d, help=self.help, **fields
         )

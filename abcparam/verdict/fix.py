@@ -13,8 +13,7 @@ from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import number
 from abcparam.algebra.record import Record, replace
 from abcparam.analysis.build import build_graph
-from abcparam.analysis.graph import Graph
-from abcparam.analysis.judge import Judgement, laws_of
+from abcparam.analysis.judge import Judgement, judgement_of
 from abcparam.language import syntax
 from abcparam.program.amounts import Amount
 from abcparam.program.model import Module, Program
@@ -37,10 +36,10 @@ class Change(Record):
         return f"`{self.owner}` {self.key} = {self.before} -> {self.after}"
 
 
-def propose(graph: Graph, judgement: Judgement) -> tuple[Change, ...]:
+def propose(judgement: Judgement) -> tuple[Change, ...]:
     """The change, empty where none is found or the graph is too large to search."""
-    program = graph.program
-    if len(graph.nodes) > MOST_NODES or program.alignment != "tensor-programs":
+    program = judgement.laws.program
+    if len(judgement.laws.graph.nodes) > MOST_NODES or program.alignment != "tensor-programs":
         return ()
     from abcparam.symbolic.solve.nearest import smallest
     from abcparam.symbolic.solver import Unproved
@@ -96,4 +95,4 @@ def _reaches(program: Program, changes: Iterable[Change]) -> bool:
     tensors = dict(program.tensors)
     for (path, key), value in values_of(changes).items():
         tensors[path] = with_exponent(tensors[path], key, value)
-    return laws_of(replace(program, tensors=tensors))[1].verdict == "maximal-update"
+    return judgement_of(replace(program, tensors=tensors)).verdict == "maximal-update"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from abcparam.algebra.record import Record
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import Judgement
+from abcparam.analysis.laws import Laws
 from abcparam.analysis.rows import tensor_row
 from abcparam.diagnostics.diagnostic import Diagnostic, in_order
 from abcparam.program.model import Program
@@ -23,7 +24,6 @@ class Report(Record):
     `diagnostics`.
     """
 
-    graph: Graph
     judgement: Judgement
     diagnostics: tuple[Diagnostic, ...]
     fix: tuple[Change, ...] = ()  # the smallest that makes it maximal-update, if one was found
@@ -32,8 +32,17 @@ class Report(Record):
     )
 
     @property
+    def laws(self) -> Laws:
+        return self.judgement.laws
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that holds the laws."""
+        return self.laws.graph
+
+    @property
     def program(self) -> Program:
-        return self.graph.program
+        return self.laws.program
 
     @property
     def verdict(self) -> str | None:

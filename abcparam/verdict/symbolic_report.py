@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from abcparam.algebra.record import replace
-from abcparam.analysis.judge import laws_of
+from abcparam.analysis.judge import judgement_of
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.rules import findings
 from abcparam.diagnostics.rules.solving import GaveUp
@@ -42,7 +42,7 @@ def _report(found: Symbolic) -> Report:
         return replace(there, judgement=judgement, regions=regions)
     case = found.cases[0]
     judgement = replace(case.judgement, verdict=found.verdict or "", complete=found.complete)
-    report = Report(case.verdicts.derivation.graph, judgement, (), (), regions)
+    report = Report(judgement, (), (), regions)
     return replace(report, diagnostics=_said(report, there, example, regions))
 
 
@@ -64,8 +64,8 @@ def _plain(found: Symbolic, verdict: str, values: dict[str, Fraction]) -> dict[s
 
 def _at(program: Program, values: dict[str, Fraction]) -> Report:
     """The report at these values of the symbols."""
-    graph, judgement = laws_of(bind(program, values))
-    return Report(graph, judgement, reasons(graph, judgement, ()))
+    judgement = judgement_of(bind(program, values))
+    return Report(judgement, reasons(judgement, ()))
 
 
 def _said(

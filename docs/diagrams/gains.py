@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from abcparam.algebra.sizes import Size
 from abcparam.calculus.node import Node
 from abcparam.verdict.report import Report
 from docs.diagrams.canvas import (
@@ -42,7 +45,7 @@ def _panel(canvas: Canvas, top: float, form: str, title: str, found: Report) -> 
     _sizes(canvas, top, form, nodes)
     _network(canvas, top + 106)
     _forward(canvas, top, form, nodes)
-    _backward(canvas, top, form, nodes)
+    _backward(canvas, top, form, nodes, found.judgement.bounds.coherent)
     _tensors(canvas, top, form, found)
 
 
@@ -87,7 +90,13 @@ def _forward(canvas: Canvas, top: float, form: str, nodes: dict[str, Node | None
             _edge(canvas, index, y, BLUE, "× ", law(f"{form} {name} gain", node.gains()[0]))
 
 
-def _backward(canvas: Canvas, top: float, form: str, nodes: dict[str, Node | None]) -> None:
+def _backward(
+    canvas: Canvas,
+    top: float,
+    form: str,
+    nodes: dict[str, Node | None],
+    bounds: Mapping[Node, Size],
+) -> None:
     """Bounds below the network; between them what divides them."""
     y = top + 142
     _label(canvas, y, "bound  ←  ÷ gain", RED)
@@ -95,7 +104,7 @@ def _backward(canvas: Canvas, top: float, form: str, nodes: dict[str, Node | Non
         node = nodes[name]
         if node is None:
             continue
-        canvas.text(_at(index), y, law(f"{form} {name} bound", node.bc), color=RED, bold=True)
+        canvas.text(_at(index), y, law(f"{form} {name} bound", bounds[node]), color=RED, bold=True)
         if index > 1:
             gain = law(f"{form} {name} bound gain", node.bound_gains()[0])
             _edge(canvas, index, y, RED, "÷ ", gain, back=True)

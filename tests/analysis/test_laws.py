@@ -18,8 +18,9 @@ import pytest
 from abcparam import Report, SpecError
 from abcparam.algebra.record import replace
 from abcparam.algebra.sizes import UNIT, NumericSize, NumericSpace
+from abcparam.analysis.bounds import bound
 from abcparam.analysis.build import build_graph
-from abcparam.analysis.judge import judge, laws_of
+from abcparam.analysis.judge import judge, judgement_of
 from abcparam.analysis.rounds import step, train
 from abcparam.diagnostics.source import Source
 from abcparam.language.parser import parse
@@ -241,7 +242,7 @@ def laws(program: Program) -> dict[str, Any]:
     (P0606).
     """
     checked = judged(program)
-    said = reasons(checked.graph, checked.judgement, ())
+    said = reasons(checked.judgement, ())
     found = replace(checked, diagnostics=said).to_dict()
     found["diagnostics"] = [d for d in found["diagnostics"] if d["code"] != "P0606"]
     for tensor in found["tensors"]:
@@ -267,9 +268,9 @@ def test_roles_decide_nothing(name: str):
 def test_rounds_settle_and_stay(name: str):
     """In no more rounds than the theory allows, and another one changes nothing."""
     graph = build_graph(PROGRAMS[name])
-    settled = train(graph)
-    assert not settled.growing
-    assert settled.rounds <= 3 + sum(not p.tensor.frozen for p in graph.parameters)
+    found = train(graph)
+    assert not found.growing
+    assert found.rounds <= 3 + sum(not p.tensor.frozen for p in graph.parameters)
     before = [(n.s0, n.dc, n.dr, n.g0, n.gc, n.gr) for n in graph.nodes]
     assert not step(graph)
     assert before == [(n.s0, n.dc, n.dr, n.g0, n.gc, n.gr) for n in graph.nodes]
@@ -284,8 +285,7 @@ CASES = 125  # for each seed and optimizer: 2,000 in all
 def essence(text: str) -> dict[str, Any]:
     """What `check` says of a text, without its exponents and without looking for a way out."""
     source = Source(text)
-    graph, judgement = laws_of(resolve(parse(source), source))
-    found = Report(graph, judgement, ()).to_dict()
+    found = Report(judgement_of(resolve(parse(source), source)), ()).to_dict()
     for tensor in found["tensors"]:
         for letter in "abcd":
             del tensor[letter]
@@ -311,9 +311,9 @@ def test_random_graphs_settle_or_are_unstable(optimizer: str):
     for _ in range(500):
         source = Source(random_model(draw, optimizer).text())
         graph = build_graph(resolve(parse(source), source))
-        settled = train(graph)
-        judgement = judge(graph, settled)
-        if settled.growing:
+        found = train(graph)
+        judgement = judge(found, bound(found))
+        if found.growing:
             assert judgement.verdict.startswith("unstable"), source.text
         else:
             assert not step(graph), source.text

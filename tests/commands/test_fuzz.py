@@ -57,7 +57,7 @@ def outcome(text: str, fix: bool) -> str:
     """What `check` ends with; the search for a fix, which takes seconds, where it is asked for."""
     try:
         report = abcparam.check(text) if fix else judged(load(Source(text)))
-        reasons(report.graph, report.judgement, ())
+        reasons(report.judgement, ())
     except abcparam.SpecError as error:
         lines = text.replace("\r\n", "\n").split("\n")
         assert error.diagnostics

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from abcparam import Report
-from abcparam.analysis.judge import laws_of
+from abcparam.analysis.judge import judgement_of
 from abcparam.diagnostics.source import Source
 from abcparam.optimizers import optimizers
 from abcparam.verdict.check import load
@@ -17,8 +17,7 @@ from tests.support.theorems import MLP, Layer, Optimizer, is_stable
 
 def judged(text: str) -> dict[str, Any]:
     """What `abcparam.check` says, less its diagnostics: looking for a way out takes its time."""
-    graph, judgement = laws_of(load(Source(text)))
-    return Report(graph, judgement, ()).to_dict()
+    return Report(judgement_of(load(Source(text))), ()).to_dict()
 
 
 def stable_mlps(seed: int, count: int) -> list[MLP]:

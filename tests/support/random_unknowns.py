@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import product
 
-from abcparam.analysis.judge import Judgement, laws_of
+from abcparam.analysis.judge import Judgement, judgement_of
 from abcparam.program.binding import bind
 from abcparam.program.model import Program
 from tests.support.random_mlps import random_mlps, spec
@@ -88,4 +88,4 @@ def points(symbols: tuple[str, ...]) -> Iterator[dict[str, Fraction]]:
 
 def judged_at(program: Program, values: Mapping[str, Fraction]) -> Judgement:
     """What the evaluator of numbers says at a point."""
-    return laws_of(bind(program, values))[1]
+    return judgement_of(bind(program, values))

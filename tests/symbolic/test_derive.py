@@ -90,10 +90,10 @@ def test_verdicts_of_a_transformer_agree_with_the_evaluator_of_numbers():
 
 
 def judged_at(program: Program, values: dict[str, Fraction]) -> str:
-    from abcparam.analysis.judge import laws_of
+    from abcparam.analysis.judge import judgement_of
     from abcparam.program.binding import bind
 
-    return laws_of(bind(program, values))[1].verdict
+    return judgement_of(bind(program, values)).verdict
 
 
 def test_a_gauge_family_is_maximal_for_all_its_values():

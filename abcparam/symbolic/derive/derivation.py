@@ -13,7 +13,8 @@ from abcparam.algebra.record import Record, field
 from abcparam.algebra.sizes import Size
 from abcparam.analysis.build import build_graph
 from abcparam.analysis.graph import Graph
-from abcparam.analysis.judge import laws_of
+from abcparam.analysis.judge import judgement_of
+from abcparam.analysis.laws import Laws
 from abcparam.analysis.rounds import backward, forward, update
 from abcparam.analysis.trace import label
 from abcparam.calculus.node import Node
@@ -57,18 +58,25 @@ class Requirement(Record):
 
 
 class Derivation(Record):
-    """Laws of every node and parameter of `graph`, valid where `at_init` and `stable` hold.
+    """Laws in symbols, valid where `at_init` and `stable` hold.
 
     `case` tells it from other derivations of the same program: none of these forms is negative.
     """
 
-    program: Program
-    graph: Graph = field(repr=False)
+    laws: Laws = field(repr=False)
     space: SymbolicSpace = field(repr=False)
     case: tuple[Form, ...]
     at_init: tuple[Requirement, ...]
     stable: tuple[Requirement, ...]
-    rounds: int
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that holds the laws."""
+        return self.laws.graph
+
+    @property
+    def program(self) -> Program:
+        return self.laws.program
 
     @property
     def premises(self) -> Premises:
@@ -183,12 +191,9 @@ class _CaseRun:
         self.graph = build_graph(self.program, self.space)
         self.sound = self._start()
         self.trained = True
-        rounds = self._rounds()
+        laws = Laws(self.graph, self._rounds())
         self.space.splits = False
-        changes = tuple(self.changes)
-        return Derivation(
-            self.program, self.graph, self.space, self.case, tuple(self.sound), changes, rounds
-        )
+        return Derivation(laws, self.space, self.case, tuple(self.sound), tuple(self.changes))
 
     # Initialization
 
@@ -280,7 +285,7 @@ class _CaseRun:
         example = self.premises.example(self.premises.order.positive(shift))
         if example is None:
             return False
-        return laws_of(bind(self.program, example))[1].verdict.startswith("unstable")
+        return judgement_of(bind(self.program, example)).verdict.startswith("unstable")
 
     def _forward(self) -> None:
         """Changes of every activation, each simplified by what stability asks of those before."""

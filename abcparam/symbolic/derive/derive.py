@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abcparam.analysis.judge import laws_of
+from abcparam.analysis.judge import judgement_of
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.solving import GaveUp
 from abcparam.diagnostics.source import START
@@ -26,15 +26,12 @@ def derive(program: Program, every: bool = False) -> Derived:
 
 
 def _symbolic(found: Symbolic) -> Derived:
-    cases = tuple(
-        DerivedCase(case.verdicts.derivation.graph, case.judgement, case.within, case.regions)
-        for case in found.cases
-    )
+    cases = tuple(DerivedCase(case.judgement, case.within, case.regions) for case in found.cases)
     reasons = tuple(dict.fromkeys(r.reason for case in found.never for r in case.requirements))
     return Derived(found.program, cases, found.verdict, found.complete, reasons)
 
 
 def _numeric(program: Program) -> Derived:
-    graph, judgement = laws_of(program)
-    laws = DerivedCase(graph, judgement, None, {})
-    return Derived(program, (laws,), judgement.verdict, judgement.complete)
+    judgement = judgement_of(program)
+    case = DerivedCase(judgement, None, {})
+    return Derived(program, (case,), judgement.verdict, judgement.complete)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from abcparam.algebra.record import Record
 from abcparam.algebra.sizes import Size
-from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import Judgement, TensorLaw, features_of
+from abcparam.analysis.laws import Laws
 from abcparam.analysis.rows import tensor_row
 from abcparam.analysis.terms import ActivationTerms, Term, steps_of
 from abcparam.calculus.node import Node
@@ -27,26 +27,30 @@ STABLE = ("stable", *VERDICTS, "complete")
 class DerivedCase(Record):
     """Laws that hold where `within` does; `regions` is empty where exponents are numbers."""
 
-    graph: Graph
     judgement: Judgement
     within: Region | None
     regions: Mapping[str, Region]
 
     @property
+    def laws(self) -> Laws:
+        return self.judgement.laws
+
+    @property
     def program(self) -> Program:
-        return self.graph.program
+        return self.laws.program
 
     @property
     def steps(self) -> tuple[ActivationTerms, ...]:
         """Every activation with the terms that it is the largest of."""
-        return steps_of(self.graph)
+        return steps_of(self.laws)
 
     @property
     def activations(self) -> dict[str, Node]:
         """Named activations, and outputs that have no other name."""
-        outputs = zip(self.program.outputs, self.graph.outputs, strict=True)
-        named = set(map(id, self.graph.activations.values()))
-        return self.graph.activations | {n: x for n, x in outputs if id(x) not in named}
+        graph = self.laws.graph
+        outputs = zip(self.program.outputs, graph.outputs, strict=True)
+        named = set(map(id, graph.activations.values()))
+        return graph.activations | {n: x for n, x in outputs if id(x) not in named}
 
     @property
     def movement(self) -> Size | None:
@@ -54,7 +58,7 @@ class DerivedCase(Record):
         outputs: n^-r in Tensor Programs IV. None: there are no features.
         """
         found: Size | None = None
-        for feature in features_of(self.graph):
+        for feature in features_of(self.laws.graph):
             found = feature.d if found is None else found | feature.d
         return found
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import Record
-from abcparam.analysis.judge import laws_of
+from abcparam.analysis.judge import judgement_of
 from abcparam.program.binding import bind
 from abcparam.program.model import Program
 from abcparam.program.tensors import OWN
@@ -229,7 +229,7 @@ def _verified(named: Program, values: Mapping[str, Affine], own: tuple[str, ...]
     its own, at 0.
     """
     solved = bind(substituted(named, values), dict.fromkeys(own, Fraction(0)))
-    verdict = laws_of(solved)[1].verdict
+    verdict = judgement_of(solved).verdict
     reached = not verdict.startswith("unstable") if goal == "stable" else verdict == goal
     if not reached:
         raise RuntimeError(f"a solution for {goal} was judged {verdict}")
