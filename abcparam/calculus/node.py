@@ -228,6 +228,10 @@ class InputNode(Node):
     def initial(self) -> Size:
         return self.context.one
 
+    @property
+    def title(self) -> str:
+        return "source"
+
 
 class ZerosNode(Node):
     """An array of zeros."""

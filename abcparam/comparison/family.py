@@ -16,12 +16,12 @@ from abcparam.comparison.text import difference_line
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.solving import NoFamily
 from abcparam.diagnostics.source import START
-from abcparam.editing.exponents import Exponents, Unwritable, edited, exponents
+from abcparam.editing.exponents import Unwritable, edited, exponents
 from abcparam.editing.insertion import inserted
 from abcparam.language.parser import parse
 from abcparam.program.binding import bind, require_numbers
 from abcparam.program.model import Program
-from abcparam.program.tensors import Tensor, with_exponent
+from abcparam.program.tensors import ExponentsByKey, with_exponents
 from abcparam.resolve.resolver import resolve
 from abcparam.verdict.report import Report
 
@@ -92,7 +92,7 @@ def family(a: Program, b: Program, init: Coordinate = "s", lr: Coordinate = "t")
 # The ends
 
 
-def _ends(a: Program, b: Program) -> dict[str, tuple[Exponents, Exponents]]:
+def _ends(a: Program, b: Program) -> dict[str, tuple[ExponentsByKey, ExponentsByKey]]:
     """The exponents of each tensor of A, and those of B in A's gauge."""
     found = compare(a, b)
     for difference in found.laws:
@@ -106,7 +106,7 @@ def _ends(a: Program, b: Program) -> dict[str, tuple[Exponents, Exponents]]:
     return ends
 
 
-def _in_gauge(of: Exponents, like: Exponents, shift: Mapping[str, int]) -> Exponents:
+def _in_gauge(of: ExponentsByKey, like: ExponentsByKey, shift: Mapping[str, int]) -> ExponentsByKey:
     """The exponents shifted so that every `a` is like another tensor's."""
     found = dict(of)
     for dim in dict.fromkeys(key[1:] for key in (*of, *like) if key[0] == "a"):
@@ -116,19 +116,12 @@ def _in_gauge(of: Exponents, like: Exponents, shift: Mapping[str, int]) -> Expon
     return found
 
 
-def _same_at_the_end(a: Program, b: Program, ends: Mapping[str, Exponents]) -> None:
+def _same_at_the_end(a: Program, b: Program, ends: Mapping[str, ExponentsByKey]) -> None:
     """Raises where A with B's exponents does not scale as B does, weight decay apart."""
-    tensors = {path: _with(tensor, ends[path]) for path, tensor in a.tensors.items()}
+    tensors = {path: with_exponents(tensor, ends[path]) for path, tensor in a.tensors.items()}
     found = compare(replace(a, tensors=tensors), b)
     if any(difference.quantity != "weight_decay" for difference in found.laws):
         raise _refused(a, b, difference_line((*found.reasons, *found.laws)[0]))
-
-
-def _with(tensor: Tensor, found: Exponents) -> Tensor:
-    tensor = replace(tensor, exponents={letter: {} for letter in tensor.exponents})
-    for key, value in found.items():
-        tensor = with_exponent(tensor, key, value)
-    return tensor
 
 
 def _refused(a: Program, b: Program, what: str) -> SpecError:

@@ -18,7 +18,7 @@ from abcparam.diagnostics.source import Source, Span
 from abcparam.language import syntax
 from abcparam.language.parser import parse, pieces
 from abcparam.program.model import Program
-from abcparam.program.tensors import Tensor, key_of
+from abcparam.program.tensors import ExponentsByKey, Tensor, exponents_by_key
 from abcparam.resolve.keywords import ROLES
 from abcparam.resolve.parametrizations import by_key, setting_key
 from abcparam.resolve.resolver import resolve
@@ -27,8 +27,7 @@ LETTERS = frozenset("abcd")
 ZERO = Affine(Fraction(0))
 INDENT = "    "
 
-Exponents = dict[str, Affine]  # `b` or `c[depth]` -> what it is, where it is not 0
-Changes = Mapping[str, Affine]  # the same keys -> what they become, 0 too
+Changes = Mapping[str, Affine]  # `b` or `c[depth]` -> what it becomes, 0 too
 
 
 class Unwritable(Exception):
@@ -65,13 +64,9 @@ def without_unknowns(program: Program, text: str) -> str:
     return _checked(source, writer.page.edited(edits), wanted)
 
 
-def exponents(tensor: Tensor) -> Exponents:
+def exponents(tensor: Tensor) -> ExponentsByKey:
     """All exponents of a tensor that are not 0."""
-    found = {
-        key_of(letter, dim): _plain(value)
-        for letter, by_dim in tensor.exponents.items()
-        for dim, value in by_dim.items()
-    }
+    found = {key: _plain(value) for key, value in exponents_by_key(tensor).items()}
     return {key: value for key, value in found.items() if value != ZERO}
 
 
@@ -82,8 +77,8 @@ def _plain(value: Affine) -> Affine:
 
 
 def _wanted(
-    before: Mapping[str, Exponents], values: Mapping[tuple[str, str], Affine]
-) -> dict[str, Exponents]:
+    before: Mapping[str, ExponentsByKey], values: Mapping[tuple[str, str], Affine]
+) -> dict[str, ExponentsByKey]:
     wanted = {path: dict(found) for path, found in before.items()}
     for (path, key), value in values.items():
         if path not in wanted:
@@ -94,7 +89,7 @@ def _wanted(
     return {path: {k: v for k, v in found.items() if v != ZERO} for path, found in wanted.items()}
 
 
-def _checked(source: Source, text: str, wanted: Mapping[str, Exponents]) -> str:
+def _checked(source: Source, text: str, wanted: Mapping[str, ExponentsByKey]) -> str:
     """The text in canonical form, if the source is; it says what is wanted."""
     from abcparam.language.formatter import format_source
 
@@ -152,7 +147,7 @@ class Plan:
     """Where each change is written: at a role, or at a name of a declaration, by its place."""
 
     def __init__(
-        self, tensors: Mapping[str, Tensor], wanted: Mapping[str, Exponents], by_role: bool
+        self, tensors: Mapping[str, Tensor], wanted: Mapping[str, ExponentsByKey], by_role: bool
     ) -> None:
         self.wanted = wanted
         self.by_role = by_role  # whether the spec has a parametrization

@@ -14,7 +14,7 @@ from abcparam.diagnostics.source import START
 from abcparam.language import syntax
 from abcparam.program.dims import Dim, Hyper
 from abcparam.program.model import Program
-from abcparam.program.tensors import Tensor, key_of
+from abcparam.program.tensors import Tensor, exponents_by_key, with_exponents
 
 
 def bind(program: Program, values: Mapping[str, Fraction]) -> Program:
@@ -75,11 +75,9 @@ def require_no_unknowns(program: Program) -> None:
 def _require(program: Program, refused: Callable[[str], bool]) -> None:
     errors: dict[str, Diagnostic] = {}
     for tensor in program.tensors.values():
-        for letter, by_dim in tensor.exponents.items():
-            for dim, affine in by_dim.items():
-                for symbol in (s for s, _ in affine.symbols if refused(s)):
-                    error = _open(program, tensor, key_of(letter, dim), symbol)
-                    errors.setdefault(symbol, error)
+        for key, exponent in exponents_by_key(tensor).items():
+            for symbol in (s for s, _ in exponent.symbols if refused(s)):
+                errors.setdefault(symbol, _open(program, tensor, key, symbol))
     if errors:
         raise SpecError(program.source, errors.values())
 
@@ -135,11 +133,8 @@ def _hyper(hyper: Hyper, values: Mapping[str, Fraction]) -> Hyper:
 def _tensor(tensor: Tensor, values: Mapping[str, Fraction]) -> Tensor:
     if not any(a.symbols for by_dim in tensor.exponents.values() for a in by_dim.values()):
         return tensor
-    exponents = {
-        letter: {dim: _affine(a, values) for dim, a in by_dim.items()}
-        for letter, by_dim in tensor.exponents.items()
-    }
-    return replace(tensor, exponents=exponents)
+    exponents = exponents_by_key(tensor).items()
+    return with_exponents(tensor, {key: _affine(exponent, values) for key, exponent in exponents})
 
 
 def _affine(affine: Affine, values: Mapping[str, Fraction]) -> Affine:

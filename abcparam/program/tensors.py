@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import Polynomial
@@ -11,11 +10,9 @@ from abcparam.algebra.record import Record, field, replace
 from abcparam.diagnostics.source import START, Span
 from abcparam.program.amounts import Amount, Shape
 
-if TYPE_CHECKING:
-    pass
+OWN = ""  # the dim of an exponent that is about the tensor's own width
 
-
-OWN = ""  # the key of an exponent that is about the tensor's own width
+ExponentsByKey = dict[str, Affine]  # `b` or `c[depth]` -> exponent
 
 
 def key_of(letter: str, dim: str) -> str:
@@ -75,8 +72,24 @@ class Tensor(Record):
         return tuple(axis.value for axis in self.axes)
 
 
+def exponents_by_key(tensor: Tensor) -> ExponentsByKey:
+    """All exponents of a tensor that are written, letter by letter."""
+    return {
+        key_of(letter, dim): value
+        for letter, by_dim in tensor.exponents.items()
+        for dim, value in by_dim.items()
+    }
+
+
+def with_exponents(tensor: Tensor, values: Mapping[str, Affine]) -> Tensor:
+    """The tensor with these exponents, by their keys, and no others."""
+    exponents: dict[str, dict[str, Affine]] = {letter: {} for letter in tensor.exponents}
+    for key, value in values.items():
+        letter, dim = letter_and_dim(key)
+        exponents.setdefault(letter, {})[dim] = value
+    return replace(tensor, exponents=exponents)
+
+
 def with_exponent(tensor: Tensor, key: str, value: Affine) -> Tensor:
     """The tensor with another exponent, by its key."""
-    letter, dim = letter_and_dim(key)
-    by_dim = {**tensor.exponents.get(letter, {}), dim: value}
-    return replace(tensor, exponents={**tensor.exponents, letter: by_dim})
+    return with_exponents(tensor, {**exponents_by_key(tensor), key: value})

@@ -9,7 +9,15 @@ from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import Record, replace
 from abcparam.diagnostics.source import START, Span
 from abcparam.program.model import Program
-from abcparam.program.tensors import OWN, Tensor, key_of, letter_and_dim, with_exponent
+from abcparam.program.tensors import (
+    OWN,
+    Tensor,
+    exponents_by_key,
+    key_of,
+    letter_and_dim,
+    with_exponent,
+    with_exponents,
+)
 
 LETTERS = "abc"
 OPEN = "?"  # the first character of an unknown's name
@@ -35,9 +43,8 @@ def places_of(program: Program, letters: str = LETTERS) -> tuple[ExponentPlace, 
     """The places of all exponents that are written, tensor by tensor, letter by letter."""
     found: dict[tuple[object, str, str], list[Tensor]] = {}
     for tensor in program.tensors.values():
-        for letter in letters:
-            for dim in tensor.exponents[letter]:
-                key = key_of(letter, dim)
+        for key in exponents_by_key(tensor):
+            if key[0] in letters:
                 where = tensor.spans.get(key)
                 source = (where, key, "" if where else str(tensor.role))
                 found.setdefault(source, []).append(tensor)
@@ -146,11 +153,8 @@ def substituted(program: Program, values: Mapping[str, Affine]) -> Program:
 
 
 def _with_values(tensor: Tensor, values: Mapping[str, Affine]) -> Tensor:
-    exponents = {
-        letter: {dim: _value(exponent, values) for dim, exponent in by_dim.items()}
-        for letter, by_dim in tensor.exponents.items()
-    }
-    return replace(tensor, exponents=exponents)
+    exponents = exponents_by_key(tensor).items()
+    return with_exponents(tensor, {key: _value(exponent, values) for key, exponent in exponents})
 
 
 def _value(exponent: Affine, values: Mapping[str, Affine]) -> Affine:
@@ -162,7 +166,7 @@ def _value(exponent: Affine, values: Mapping[str, Affine]) -> Affine:
 
 
 def _open_symbols(program: Program, place: ExponentPlace) -> list[str]:
-    value = program.tensors[place.paths[0]].exponents[place.letter][place.dim]
+    value = exponents_by_key(program.tensors[place.paths[0]])[place.key]
     return [symbol for symbol, _ in value.symbols if symbol.startswith(OPEN)]
 
 
@@ -182,18 +186,16 @@ def symbols_of(program: Program) -> tuple[str, ...]:
     """The symbols that its exponents hold, in the order of the tensors, letter by letter."""
     found: dict[str, None] = {}
     for tensor in program.tensors.values():
-        for by_dim in tensor.exponents.values():
-            for value in by_dim.values():
-                found |= dict.fromkeys(symbol for symbol, _ in value.symbols)
+        for value in exponents_by_key(tensor).values():
+            found |= dict.fromkeys(symbol for symbol, _ in value.symbols)
     return tuple(found)
 
 
 def first_symbol(program: Program) -> Span:
     """The place of the first exponent that holds a symbol of the spec's own."""
     for tensor in program.tensors.values():
-        for letter, by_dim in tensor.exponents.items():
-            for dim, value in by_dim.items():
-                own = any(not symbol.startswith(OPEN) for symbol, _ in value.symbols)
-                if own and key_of(letter, dim) in tensor.places:
-                    return tensor.places[key_of(letter, dim)]
+        for key, value in exponents_by_key(tensor).items():
+            own = any(not symbol.startswith(OPEN) for symbol, _ in value.symbols)
+            if own and key in tensor.places:
+                return tensor.places[key]
     return START

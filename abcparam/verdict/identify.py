@@ -17,7 +17,7 @@ from abcparam.language import syntax
 from abcparam.language.parser import comments
 from abcparam.language.reader import read
 from abcparam.program.model import Program
-from abcparam.program.tensors import OWN, Tensor
+from abcparam.program.tensors import OWN, Tensor, exponents_by_key
 from abcparam.resolve.parametrizations import fits, shipped
 from abcparam.resolve.tensors import affine
 
@@ -100,7 +100,7 @@ def _exponents_of(program: Program) -> dict[str, dict[str, GrowthPowers]] | None
 
     found = {}
     for path, tensor in program.tensors.items():
-        if any(x.symbols for letter in LETTERS for x in tensor.exponents[letter].values()):
+        if any(x.symbols for key, x in exponents_by_key(tensor).items() if key[0] in LETTERS):
             return None
         own = growth(tensor.own) if tensor.own is not None else {}
         totals = {letter: _total(program, tensor, letter, own, growth) for letter in LETTERS}

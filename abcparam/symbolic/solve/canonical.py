@@ -12,7 +12,7 @@ from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
 from abcparam.program.binding import bind
 from abcparam.program.model import Program
-from abcparam.program.tensors import OWN
+from abcparam.program.tensors import OWN, exponents_by_key
 from abcparam.symbolic.constraints import ALWAYS, LinearConstraint
 from abcparam.symbolic.solver import Premises
 from abcparam.symbolic.symbols import ExponentPlace, symbols_of
@@ -68,7 +68,7 @@ def preferences(
 
 def _left_to_b(program: Program, place: ExponentPlace) -> Fraction:
     """What a readout's multiplier leaves to its initial weights, of a + b = 1."""
-    given = {program.tensors[path].exponents["a"].get(OWN) for path in place.paths}
+    given = {exponents_by_key(program.tensors[path]).get("a") for path in place.paths}
     written = given.pop() if len(given) == 1 else None
     return Fraction(0) if written is None or written.symbols else 1 - written.constant
 

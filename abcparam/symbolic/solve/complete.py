@@ -18,6 +18,7 @@ from abcparam.language import syntax
 from abcparam.language.parser import parse
 from abcparam.program.binding import bind
 from abcparam.program.model import Program
+from abcparam.program.tensors import exponents_by_key
 from abcparam.resolve.resolver import resolve
 from abcparam.symbolic.regions import Region
 from abcparam.symbolic.solve.solution import (
@@ -123,7 +124,7 @@ def _filled(spec: Source, program: Program, solution: Solution) -> str:
     values: dict[tuple[str, str], Affine] = {}
     for place in solution.places.values():
         for path in place.paths:
-            values[path, place.key] = solved[path].exponents[place.letter][place.dim]
+            values[path, place.key] = exponents_by_key(solved[path])[place.key]
     return without_unknowns(program, edited(program, values))
 
 
@@ -150,7 +151,7 @@ def _span(program: Program, place: ExponentPlace) -> Span:
 
 
 def _value(program: Program, place: ExponentPlace) -> str:
-    value = program.tensors[place.paths[0]].exponents[place.letter].get(place.dim)
+    value = exponents_by_key(program.tensors[place.paths[0]]).get(place.key)
     return str(value) if value is not None else "0, for it is not written,"
 
 

@@ -17,7 +17,7 @@ from math import comb
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import Record
 from abcparam.program.model import Program
-from abcparam.program.tensors import Tensor
+from abcparam.program.tensors import Tensor, exponents_by_key
 from abcparam.symbolic.constraints import AffineRow, LinearConstraint, Some
 from abcparam.symbolic.derive.derivation import Impossible, derive_laws
 from abcparam.symbolic.solver import Premises
@@ -123,4 +123,4 @@ def _move(
 
 def _value(program: Program, place: ExponentPlace) -> Fraction:
     tensor = program.tensors[place.paths[0]]
-    return tensor.exponents[place.letter].get(place.dim, Affine(Fraction(0))).constant
+    return exponents_by_key(tensor).get(place.key, Affine(Fraction(0))).constant

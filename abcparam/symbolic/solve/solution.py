@@ -17,7 +17,7 @@ from abcparam.algebra.record import Record
 from abcparam.analysis.judge import judgement_of
 from abcparam.program.binding import bind
 from abcparam.program.model import Program
-from abcparam.program.tensors import OWN
+from abcparam.program.tensors import OWN, exponents_by_key
 from abcparam.program.vocabulary import GOALS
 from abcparam.symbolic.constraints import AffineRow, All, LinearConstraint, Some, SymbolCondition
 from abcparam.symbolic.derive.derivation import Impossible, derive_laws
@@ -329,7 +329,7 @@ def _unsolvable(program: Program, goal: str, impossible: Impossible | None) -> U
 def _written(program: Program, place: ExponentPlace) -> Fraction | None:
     """What is written at a place, 0 where nothing is, None for an unknown."""
     tensor = program.tensors[place.paths[0]]
-    value = tensor.exponents[place.letter].get(place.dim, Affine(Fraction(0)))
+    value = exponents_by_key(tensor).get(place.key, Affine(Fraction(0)))
     return None if value.symbols else value.constant
 
 
