@@ -1,9 +1,8 @@
-"""Lengths of axes and constant factors: Laurent polynomials in dims and hypers, with rational
-coefficients.
+"""Lengths of axes and constant factors, as Laurent polynomials in dims and hypers.
 
-Whatever is not a polynomial (`round_up(x, 256)`, a quotient by a sum) is an opaque atom. Two
-lengths are equal when their polynomials are: `heads * head` is `width` where `heads = width /
-head`.
+Coefficients are rational. Whatever is not a polynomial (`round_up(x, 256)`, a quotient by a sum) is
+an opaque atom. Two lengths are equal when their polynomials are: `heads * head` is `width` where
+`heads = width / head`.
 """
 
 from __future__ import annotations
@@ -16,8 +15,9 @@ Monomial = tuple[tuple["str | Opaque", Fraction], ...]
 
 
 class Opaque:
-    """An operation on polynomials that has no polynomial: `round_up`, a quotient by a sum, a power
-    of a sum.
+    """An operation on polynomials that has no polynomial.
+
+    That is `round_up`, a quotient by a sum, a power of a sum.
     """
 
     __slots__ = ("arguments", "operation")
@@ -117,8 +117,9 @@ class Polynomial:
                 return None
 
     def power(self, exponent: Fraction) -> Polynomial:
-        """The polynomial to a rational power: exact for a monomial; a whole power of a sum is
-        multiplied out.
+        """The polynomial to a rational power.
+
+        It is exact for a monomial; a whole power of a sum is multiplied out.
         """
         if len(self.terms) == 1:
             monomial, coefficient = self.terms[0]

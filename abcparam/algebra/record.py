@@ -43,8 +43,9 @@ def field(
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 class Record:
-    """Base of all frozen values. Fields are the annotated names of the class and its bases, in
-    order.
+    """Base of all frozen values.
+
+    Fields are the annotated names of the class and its bases, in order.
     """
 
     _fields: dict[str, Field] = {}

@@ -298,8 +298,9 @@ def _tied(space: NumericSpace, extremes: set[Vector]) -> NumericSize:
 
 
 def _extremes(vectors: Collection[Vector]) -> list[Vector]:
-    """The largest and the smallest by each dim, the others deciding where it is the same. Of all
-    sums of two vectors they are the sums of these, one by one.
+    """The largest and the smallest by each dim, the others deciding where it is the same.
+
+    Of all sums of two vectors they are the sums of these, one by one.
     """
     found: list[Vector] = []
     for index in range(len(next(iter(vectors)))):

@@ -118,8 +118,9 @@ class Builder:
         return self.rho(length) > self.context.one
 
     def tensor_sizes(self, tensor: Tensor) -> dict[str, Size]:
-        """Exponents of a tensor as sizes; `c` is the total, the optimizer's scaled learning rate
-        included.
+        """Exponents of a tensor as sizes.
+
+        `c` is the total, the optimizer's scaled learning rate included.
         """
         if tensor.path not in self.sizes:
             self.sizes[tensor.path] = self._tensor_sizes(tensor)
@@ -169,8 +170,9 @@ class Builder:
         return self.parameters[key]
 
     def tied(self, parameter: Parameter, node: Node) -> bool:
-        """Whether the node still points along the parameter, through an earlier use: behind another
-        map it no longer does.
+        """Whether the node still points along the parameter, through an earlier use.
+
+        Behind another map it no longer does.
         """
         return bool(parameter.bit & node.maps)
 

@@ -1,5 +1,6 @@
-"""The forward graph of a program: blocks inlined, finite repeats unrolled, infinite ones kept as
-one copy.
+"""The forward graph of a program.
+
+Blocks are inlined, finite repeats unrolled, infinite ones kept as one copy.
 """
 
 from __future__ import annotations

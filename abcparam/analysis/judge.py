@@ -22,8 +22,9 @@ from abcparam.program.model import Program
 
 
 class TensorLaw(Record):
-    """What is known of a tensor, over all its copies and uses. `slack` None: frozen, or never
-    moved.
+    """What is known of a tensor, over all its copies and uses.
+
+    `slack` None: frozen, or never moved.
     """
 
     path: str
@@ -36,8 +37,9 @@ class TensorLaw(Record):
 
 
 class Judgement(Record):
-    """The verdict and all that it rests on. An empty verdict, and completeness None: it depends on
-    symbols.
+    """The verdict and all that it rests on.
+
+    An empty verdict, and completeness None: it depends on symbols.
     """
 
     laws: Laws = field(repr=False)

@@ -10,8 +10,9 @@ from abcparam.calculus.node import Limit, Node
 
 
 class Violation(NamedTuple):
-    """A size that is not as it must be: `node` is the activation, `limit` what it breaks, `at`
-    where.
+    """A size that is not as it must be.
+
+    `node` is the activation, `limit` what it breaks, `at` where.
     """
 
     node: Node

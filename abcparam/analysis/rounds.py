@@ -139,8 +139,9 @@ def _entry(program: Program, context: Context, parameter: Parameter, clipped: Si
 
 
 def _clipping(graph: Graph) -> dict[int, Size]:
-    """What clipping takes from every gradient of an optimizer, where it clips: max(0, the largest
-    Frobenius norm of its tensors' gradients over the limit).
+    """What clipping takes from every gradient of an optimizer, where it clips.
+
+    That is max(0, the largest Frobenius norm of its tensors' gradients over the limit).
     """
     largest: dict[int, Size] = {}
     for parameter in graph.parameters:

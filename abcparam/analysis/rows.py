@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from abcparam.algebra.sizes import Size
 from abcparam.analysis.judge import TensorLaw
@@ -10,9 +10,6 @@ from abcparam.language.printer import written
 from abcparam.language.syntax import Expression, names_in
 from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor
-
-if TYPE_CHECKING:
-    pass
 
 
 def tensor_row(program: Program, law: TensorLaw) -> dict[str, Any]:

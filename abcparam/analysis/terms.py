@@ -21,8 +21,9 @@ class Term(NamedTuple):
 
 
 class ActivationTerms(NamedTuple):
-    """An activation: its size at initialization, that of its change and that of its gradient, each
-    with its terms.
+    """An activation: its sizes, each with its terms.
+
+    They are its size at initialization, that of its change and that of its gradient.
     """
 
     name: str
@@ -35,8 +36,9 @@ class ActivationTerms(NamedTuple):
 
 
 def steps_of(laws: Laws) -> tuple[ActivationTerms, ...]:
-    """Every activation in the order of the computation; copies of a repeat that say the same are
-    one.
+    """Every activation in the order of the computation.
+
+    Copies of a repeat that say the same are one.
     """
     graph = laws.graph
     gradients = _gradients(graph)

@@ -1,5 +1,6 @@
-"""Why a size is what it is: the path of the terms that won, from an activation back to an update or
-an init.
+"""Why a size is what it is.
+
+It is the path of the terms that won, from an activation back to an update or an init.
 """
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
-"""The scaling calculus: laws of sizes, changes and gradients on the forward graph. See
-docs/theory.md.
+"""The scaling calculus: laws of sizes, changes and gradients on the forward graph.
+
+See docs/theory.md.
 """

@@ -15,8 +15,9 @@ from abcparam.diagnostics.source import START, Span
 
 
 class ProductNode(Node):
-    """`z = sum over r of x * y`. `contracted` is the size of r, `broadcast` those of the axes each
-    factor lacks.
+    """`z = sum over r of x * y`.
+
+    `contracted` is the size of r, `broadcast` those of the axes each factor lacks.
     """
 
     __slots__ = ("broadcast", "contracted")

@@ -32,11 +32,10 @@ def update_gain(parameter: Parameter, rho_in: Size, rho_out: Size, alignment: st
 
 
 class LinearNode(Node):
-    """`W @ x`, `W.T @ x`, a convolution. `tied`: x already contains W, so W^T meets it aligned from
-    the start.
+    """`W @ x`, `W.T @ x`, a convolution.
 
-    `shared` is the size of the axes of x, other than the contracted one, that W is applied to side
-    by side.
+    `tied`: x already contains W, so W^T meets it aligned from the start. `shared` is the size of
+    the axes of x, other than the contracted one, that W is applied to side by side.
     """
 
     __slots__ = ("parameter", "rho_in", "rho_out", "shared", "tied")
@@ -152,8 +151,9 @@ class LinearNode(Node):
 
 
 class ValueNode(Node):
-    """A tensor used as a value, or looked up by index: nothing is summed. The entries of an
-    orthogonal matrix are of size 1 over the root of its longer side.
+    """A tensor used as a value, or looked up by index: nothing is summed.
+
+    The entries of an orthogonal matrix are of size 1 over the root of its longer side.
     """
 
     __slots__ = ("lookup", "parameter")

@@ -34,13 +34,12 @@ class Context(NamedTuple):
 
 
 class Node:
-    """One activation. `s0` is its size at init, `dc` and `dr` those of its coherent and random
-    change.
+    """One activation, with its sizes.
 
-    `along` is the part of its change that points along what reads it: all of it but where a change
-    goes through finitely many numbers. `g0`, `gc`, `gr` are sizes of the gradient and its change.
-    `centred`: zero mean at init. `maps`: the tensors whose products it last came from, a bit for
-    each.
+    `s0` is its size at init, `dc` and `dr` those of its coherent and random change. `along` is the
+    part of its change that points along what reads it: all of it but where a change goes through
+    finitely many numbers. `g0`, `gc`, `gr` are sizes of the gradient and its change. `centred`:
+    zero mean at init. `maps`: the tensors whose products it last came from, a bit for each.
     """
 
     __slots__ = (

@@ -11,7 +11,10 @@ from abcparam.diagnostics.source import START, Span
 
 
 class FunctionTraits(NamedTuple):
-    """What a law needs to know of a function: bounded? phi(0) = 0? phi'(0) = 0? odd?"""
+    """What a law needs to know of a function.
+
+    Is it bounded? Is phi(0) = 0? Is phi'(0) = 0? Is it odd?
+    """
 
     name: str
     bounded: bool = False

@@ -17,8 +17,9 @@ from abcparam.calculus.structure import SumNode
 
 
 class EnterNode(Node):
-    """The stream at the entrance of any copy. `side` is what the branches' gradients add to it in
-    one copy.
+    """The stream at the entrance of any copy.
+
+    `side` is what the branches' gradients add to it in one copy.
     """
 
     __slots__ = ("branches", "last", "rho", "side", "stream", "users")
@@ -37,8 +38,9 @@ class EnterNode(Node):
         self.side = (self.context.zero,) * 3
 
     def close(self, result: Node, inside: Sequence[Node]) -> tuple[Node, ...] | None:
-        """Finds the branches that are added between the entrance and `result`; None if it is no
-        such chain.
+        """Finds the branches that are added between the entrance and `result`.
+
+        None if it is no such chain.
         """
         branches: list[Node] = []
         chain: list[Node] = []
@@ -104,9 +106,7 @@ class EnterNode(Node):
         self.side = (g0, gc, gr)
 
     def stream_gradient(self, g0: Size, gd: Size) -> tuple[Size, Size]:
-        """The stream's gradient at init and its change, at any copy, from those with which it
-        leaves.
-        """
+        """The stream's gradient at init and its change at any copy, from those at the exit."""
         side0, coherent, random = self.side
         change = gd | (self.rho + coherent) | (self.rho.half() + random)
         return g0 | (self.rho.half() + side0), change

@@ -91,8 +91,9 @@ class ScaleNode(Node):
 
 
 class MeanNode(Node):
-    """The mean over an axis of size `rho`: the central limit at init where x is centred, none for
-    changes.
+    """The mean over an axis of size `rho`.
+
+    The central limit holds at init where x is centred, and never for changes.
     """
 
     __slots__ = ("rho",)

@@ -1,5 +1,7 @@
-"""Are two parametrizations the same? Exactly, as functions of the width through all of training; or
-asymptotically, in all laws; or not, and where.
+"""Whether two parametrizations are the same.
+
+Exactly, as functions of the width through all of training; or asymptotically, in all laws; or not,
+and where.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ from abcparam.program.tensors import Tensor
 
 
 def compare(a: Program, b: Program) -> Differences:
-    """Raises `SpecError` where only laws could tell and there are none: symbols, or an operation
+    """How two programs differ.
+
+    Raises `SpecError` where only laws could tell and there are none: symbols, or an operation
     without a law.
     """
     return _Comparison(a, b).run()

@@ -69,8 +69,9 @@ class ScaleFactor(Record):
         return total
 
     def log(self, values: Mapping[str, Fraction]) -> float | None:
-        """The logarithm of its size at these widths (where symbols must not matter), None where it
-        is not simple.
+        """The logarithm of its size at these widths, where symbols must not matter.
+
+        None where it is not simple.
         """
         total = 0.0
         for a, power in self.powers.items():

@@ -1,7 +1,7 @@
-"""The two-parameter family between two parametrizations of a model: initial scales from A's to B's,
-and, apart from that, learning rates from A's to B's.
+"""The two-parameter family between two parametrizations of a model.
 
-B is brought to A's gauge first, so that only `b`, `c` and `d` change along the way.
+Initial scales go from A's to B's, and, apart from that, learning rates from A's to B's. B is
+brought to A's gauge first, so that only `b`, `c` and `d` change along the way.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ Coordinate = str | Fraction  # the name of a symbol, or a value
 
 
 class Family(Record):
-    """The spec between two others, `text`, with its `report`: the verdict where it does not depend
-    on the symbols, and the region of each verdict.
+    """The spec between two others, `text`, with its `report`.
 
-    Initial scales are A's at `init` 0 and B's at 1, learning rates A's at `lr` 0 and B's at 1.
-    Values that A was given are in the report, and not in the text.
+    The report has the verdict where it does not depend on the symbols, and the region of each
+    verdict. Initial scales are A's at `init` 0 and B's at 1, learning rates A's at `lr` 0 and B's
+    at 1. Values that A was given are in the report, and not in the text.
     """
 
     text: str

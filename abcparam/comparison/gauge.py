@@ -156,16 +156,19 @@ class Pair:
 
     @property
     def _fixed(self) -> bool:
-        """Whether only the same multiplier will do: clipping by the norm of all gradients sees
-        their scales, and a step relative to an exact zero is of a constant size.
+        """Whether only the same multiplier will do.
+
+        Clipping by the norm of all gradients sees their scales, and a step relative to an exact
+        zero is of a constant size.
         """
         program, index = self.sides[0].program, self.tensors[0].optimizer
         clipped = program.optimizers[index].clip_norm is not None
         return clipped or (self.rules[0].gauge == 0 and self.x.init.sign == 0)
 
     def _compared(self, what: Quantity, x: ScaleFactor, y: ScaleFactor) -> Iterator[Difference]:
-        """Whether `x M^power`, which no gauge changes, is the same: its exponents, else its values
-        at base.
+        """Whether `x M^power`, which no gauge changes, is the same.
+
+        Where it is not, it is its exponents that differ, or else its values at base.
         """
         by = Affine(Fraction(what.power))
         full_x, full_y = x * self.x.multiplier.power(by), y * self.y.multiplier.power(by)

@@ -1,9 +1,8 @@
-"""Affine forms in the symbols, and conditions on them: linear constraints, all of several, any of
-several.
+"""Affine forms in the symbols, and conditions on them.
 
-A row is `(constant, coefficient, …)`. A form is an exponent: one row for each growth dim, one after
-the other. Forms are compared as exponents are: by their total rate within each limit, the first
-limit most significant.
+A condition is a linear constraint, all of several, or any of several. A row is `(constant,
+coefficient, …)`. A form is an exponent: one row for each growth dim, one after the other. Forms are
+compared as exponents are: by their total rate within each limit, the first limit most significant.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The judgement of a program with symbols: the verdict if it is the same for all their values, and
-where each verdict holds.
+"""The judgement of a program with symbols.
+
+It is the verdict if that is the same for all their values, and where each verdict holds.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from abcparam.symbolic.verdicts import Verdicts, verdicts_of
 
 
 class Case(Record):
-    """Laws that hold where `within` does, and the region of each verdict there. Several cases only
-    where a size that is divided by depends on the symbols.
+    """Laws that hold where `within` does, and the region of each verdict there.
+
+    There are several cases only where a size that is divided by depends on the symbols.
     """
 
     verdicts: Verdicts

@@ -153,8 +153,10 @@ class TooMany(Unproved):
 def _irredundant(
     names: tuple[str, ...], plain: Iterable[LinearConstraint], choices: Iterable[Clause]
 ) -> list[LinearConstraint]:
-    """The constraints with implied equalities found, equalities independent, and inequalities that
-    others imply left out.
+    """The constraints without what others imply.
+
+    Implied equalities are found, equalities independent, and inequalities that others imply left
+    out.
     """
     unique = list(dict.fromkeys(map(lowest_terms, plain)))
     everything = Premises(names)
@@ -182,8 +184,9 @@ def _is_equality(premises: Premises, x: LinearConstraint) -> bool:
 
 
 def _independent(rows: Sequence[AffineRow]) -> list[AffineRow]:
-    """Rows that say the same together, none of them needless, each as simple as the others can make
-    it.
+    """Rows that say the same together, none of them needless.
+
+    Each is as simple as the others can make it.
     """
     kept: list[AffineRow] = []
     for row in sorted(dict.fromkeys(rows), key=_complexity):
@@ -317,8 +320,9 @@ def _condition(clause: Clause) -> SymbolCondition:
 
 
 def lowest_terms(x: LinearConstraint) -> LinearConstraint:
-    """The same constraint with coprime whole coefficients of the symbols; the first one of an
-    equality is positive.
+    """The same constraint with coprime whole coefficients of the symbols.
+
+    The first one of an equality is positive.
     """
     coefficients = [Fraction(c) for c in x.row[1:] if c]
     if not coefficients:

@@ -33,8 +33,9 @@ Question = TypeVar("Question")
 
 
 class Split(Exception):
-    """A size is divided by whose form depends on the symbols: `cases` are the forms that may be the
-    largest.
+    """A size is divided by whose form depends on the symbols.
+
+    `cases` are the forms that may be the largest.
     """
 
     def __init__(self, cases: Forms) -> None:
@@ -81,8 +82,9 @@ class SymbolicSpace:
         return SymbolicSize(self, self.prune((tuple(form),)))
 
     def prune(self, forms: Forms) -> Forms:
-        """The forms that may be the largest somewhere; the others are dominated by one that is
-        kept.
+        """The forms that may be the largest somewhere.
+
+        The others are dominated by one that is kept.
         """
         if forms == self.level:
             return forms

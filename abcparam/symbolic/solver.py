@@ -1,10 +1,10 @@
-"""What is assumed of the symbols, and what follows from it: the one door to z3, which is exact over
-the rationals.
+"""What is assumed of the symbols, and what follows from it.
 
-Every claim is universal ("this form is never negative where the premises hold"), so the premises
-themselves are checked first: contradictory ones prove anything. Every example is held against the
-conditions by our own evaluation before it is returned, and is kept: most claims that do not hold
-fail at an example that is known already, and the solver need not be asked.
+It is the one door to z3, which is exact over the rationals. Every claim is universal ("this form is
+never negative where the premises hold"), so the premises themselves are checked first:
+contradictory ones prove anything. Every example is held against the conditions by our own
+evaluation before it is returned, and is kept: most claims that do not hold fail at an example that
+is known already, and the solver need not be asked.
 """
 
 from __future__ import annotations
@@ -187,8 +187,9 @@ class Premises:
         return known
 
     def _one_is_nonnegative(self, forms: frozenset[Form]) -> bool:
-        """Whether one of the forms is at least 0 wherever the premises hold. Layers ask it of the
-        same forms, or of more than are known to.
+        """Whether one of the forms is at least 0 wherever the premises hold.
+
+        Layers ask it of the same forms, or of more than are known to.
         """
         if any(fewer <= forms for fewer in self._reaching):
             return True
@@ -277,8 +278,9 @@ class Premises:
         return None
 
     def nearest(self, moves: Sequence[AffineRow], changed: Collection[int]) -> dict[str, Fraction]:
-        """Values under which the premises hold and only the moves at these indices are not zero;
-        their sum is the least there is, where there is a least one.
+        """Values under which the premises hold and only the moves at these indices are not zero.
+
+        Their sum is the least there is, where there is a least one.
         """
         optimizer = z3().Optimize()
         optimizer.set("timeout", TIMEOUT_MS)
@@ -299,9 +301,7 @@ class Premises:
         return bool(answer == z3().sat)
 
     def check(self) -> None:
-        """Raises `Contradiction` with a smallest set of labels if the premises cannot hold
-        together.
-        """
+        """Raises `Contradiction`, with a smallest set of labels, where premises cannot all hold."""
         if self._started().check() != z3().sat:
             raise Contradiction(self.core(self.conditions))
 

@@ -86,8 +86,9 @@ def all_symbolic(program: Program) -> Program:
 
 
 def free_places(program: Program) -> tuple[ExponentPlace, ...]:
-    """The places of exponents that matter: the `d` of a tensor does only where a finite epsilon is
-    to be taken strictly.
+    """The places of exponents that matter.
+
+    The `d` of a tensor does only where a finite epsilon is to be taken strictly.
     """
     letters = LETTERS + ("d" if program.strict_epsilon else "")
     return tuple(
@@ -98,8 +99,9 @@ def free_places(program: Program) -> tuple[ExponentPlace, ...]:
 
 
 def unwritten_places(program: Program) -> tuple[ExponentPlace, ...]:
-    """The places of learning rates that could, and do not, say how they scale with a dim that is
-    not the tensor's width.
+    """The places of learning rates that could say how they scale with another dim, and do not.
+
+    That is a dim that is not the tensor's width.
     """
     dims = [dim.name for dim in program.growing]
     declared: dict[object, list[Tensor]] = {}
@@ -119,8 +121,9 @@ def _may_say(tensor: Tensor, letter: str, dim: str) -> bool:
 
 
 def _idle(tensor: Tensor, place: ExponentPlace) -> bool:
-    """Whether nothing depends on an exponent: zero initialization needs no b, a frozen tensor no
-    c.
+    """Whether nothing depends on an exponent.
+
+    Zero initialization needs no b, a frozen tensor no c.
     """
     own = place.dim == OWN
     return (

@@ -55,8 +55,9 @@ def _guarded(exponent: str) -> str:
 
 
 def exponents_text(size: Quotient) -> dict[str, str | None]:
-    """The exponent of each growth dim, `-inf` for exact zero; None where it depends on which form
-    is the largest (in all limits but the first).
+    """The exponent of each growth dim, `-inf` for exact zero.
+
+    None where it depends on which form is the largest (in all limits but the first).
     """
     names, order = size.names, size.order
     if not size.top:
@@ -78,8 +79,9 @@ def _exponent_of(size: Quotient, index: int, order: FormOrder) -> str | None:
 
 
 def rate_text(size: Quotient) -> str | None:
-    """`Min(a + b, c)`: by which power of the growth dim a size falls. None where there are several
-    dims, or a size is divided by.
+    """By which power of the growth dim a size falls: `Min(a + b, c)`.
+
+    None where there are several dims, or a size is divided by.
     """
     symbols, plain = size.symbols, size.bottom == (size.origin,)
     if len(size.names) != 1 or not size.top or not plain:

@@ -45,15 +45,18 @@ class Verdicts(Record):
         return NEVER if self.stuck else All((moves, rest))
 
     def largest(self, paths: Collection[str]) -> SymbolCondition:
-        """The update of one of these tensors, which share a learning rate, is as large as it may
-        be; any where none of them moves.
+        """The update of one of these tensors is as large as it may be.
+
+        They share a learning rate. It holds anywhere where none of them moves.
         """
         theirs = [r for r in self.slack if r.parameter and r.parameter.tensor.path in paths]
         return Some(tuple(r.condition for r in theirs)) if theirs else ALWAYS
 
     def condition(self, verdict: str, maximal: SymbolCondition | None = None) -> SymbolCondition:
-        """What a verdict asks of the symbols. `stable` and `complete` are no verdicts, but may be
-        asked for too. `maximal` is the region of maximal updates, where that is in lowest terms.
+        """What a verdict asks of the symbols.
+
+        `stable` and `complete` are no verdicts, but may be asked for too. `maximal` is the region
+        of maximal updates, where that is in lowest terms.
         """
         moves = _any(self.moving)
         moving_features = _any(self.features) if self.features else ALWAYS

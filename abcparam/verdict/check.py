@@ -24,8 +24,9 @@ FRAMES = 20_000  # enough for 64 levels of brackets in each of 32 levels of bloc
 
 @contextmanager
 def at_work() -> Iterator[None]:
-    """With room for deep specs, and without the garbage collector: whatever a phase makes is kept,
-    and passes over it all cost time.
+    """With room for deep specs, and without the garbage collector.
+
+    Whatever a phase makes is kept, and passes over it all cost time.
     """
     collecting, frames = gc.isenabled(), sys.getrecursionlimit()
     gc.disable()

@@ -40,8 +40,9 @@ MUST = {
 
 
 def reasons(judgement: Judgement, fix: Sequence[Change]) -> tuple[Diagnostic, ...]:
-    """Everything to say about a judgement. Findings are errors where the verdict is not the
-    expected one.
+    """Everything to say about a judgement.
+
+    Findings are errors where the verdict is not the expected one.
     """
     found = _Reasons(judgement, fix)
     return tuple(in_order([*found.findings(), *found.warnings(), *found.program.warnings]))

@@ -1,7 +1,7 @@
-"""The smallest change of exponents that makes a program maximal-update, checked before it is
-proposed.
+"""The smallest change of exponents that makes a program maximal-update.
 
-The search is `symbolic.nearest`, on two copies of each finite repeat.
+It is checked before it is proposed. The search is `symbolic.solve.nearest`, on two copies of each
+finite repeat.
 """
 
 from __future__ import annotations
@@ -84,8 +84,9 @@ def _shortened(module: Module, program: Program) -> Module:
 
 
 def values_of(changes: Iterable[Change]) -> dict[tuple[str, str], Affine]:
-    """The changes as exponents by tensor path and key, for `edit.edited`. A narrower place comes
-    after the wider one that it is part of.
+    """The changes as exponents by tensor path and key, for `edited`.
+
+    A narrower place comes after the wider one that it is part of.
     """
     widest = sorted(changes, key=lambda change: -len(change.paths))
     return {(path, c.key): Affine(c.after) for c in widest for path in c.paths}

@@ -30,8 +30,9 @@ Roles = Mapping[str, Mapping[str, Fraction]]  # role -> letter -> exponent of th
 
 
 class Identity(Record):
-    """A shipped parametrization, where it is published, and each tensor's θ in `(a + θ, b - θ,
-    c - gauge * θ)`, from the shipped exponents to the program's.
+    """A shipped parametrization, where it is published, and each tensor's shift to it.
+
+    That is θ in `(a + θ, b - θ, c - gauge * θ)`, from the shipped exponents to the program's.
     """
 
     name: str
@@ -88,7 +89,8 @@ def _plus(x: GrowthPowers, y: GrowthPowers, by: Fraction) -> GrowthPowers:
 
 
 def _exponents_of(program: Program) -> dict[str, dict[str, GrowthPowers]] | None:
-    """Of each tensor its `a`, `b` and `c`, as totals by growth dim, and how its own width grows;
+    """Of each tensor its `a`, `b` and `c`, as totals by growth dim, and how its own width grows.
+
     None where symbols are left.
     """
     growths: dict[Polynomial, GrowthPowers] = {}

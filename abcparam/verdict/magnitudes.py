@@ -26,9 +26,11 @@ FINE = 64  # powers of two are whole multiples of 1/64
 
 
 def gradients_at_base(program: Program) -> dict[str, float]:
-    """Of each tensor the RMS of its gradient's entries for one example, of the first of several
-    copies, and 1 at most: a backward pass that explodes is no guide. What starts at zero counts as
-    after a step of Adam's size, the learning rate. Empty where some number is out of range.
+    """Of each tensor the RMS of its gradient's entries for one example.
+
+    It is that of the first of several copies, and 1 at most: a backward pass that explodes is no
+    guide. What starts at zero counts as after a step of Adam's size, the learning rate. Empty where
+    some number is out of range.
     """
     try:
         return _gradients(program)
@@ -49,8 +51,10 @@ def _gradients(program: Program) -> dict[str, float]:
 
 
 def _error(program: Program) -> float:
-    """The RMS of the loss gradient: with cross-entropy one class of all is off by about 1. As
-    the mean over positions averages what a weight gets from each, the root of their number.
+    """The RMS of the loss gradient.
+
+    With cross-entropy one class of all is off by about 1. As the mean over positions averages what
+    a weight gets from each, it is times the root of their number.
     """
     given = next(s for s in program.root.body if isinstance(s, Give))
     values, sizes = program.base_values(), []

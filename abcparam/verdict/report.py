@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 
 class Report(Record):
-    """What `abcparam check` found: `verdict`, `complete`, whether both are `as_expected`, and the
-    `diagnostics`.
+    """What `abcparam check` found.
+
+    That is the `verdict`, `complete`, whether both are `as_expected`, and the `diagnostics`.
     """
 
     judgement: Judgement
@@ -69,9 +70,7 @@ class Report(Record):
         return self.verdict is not None and VERDICTS.index(self.verdict) >= VERDICTS.index(verdict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of `abcparam check --format json`; exponents are exact strings keyed by growth
-        dim.
-        """
+        """The JSON of `abcparam check --format json`; exponents are exact texts by growth dim."""
         outputs = self.graph.outputs
         zero = self.graph.context.zero
         at_init, change = zero, zero
@@ -102,9 +101,10 @@ class Report(Record):
 
 
 class FixResult(Record):
-    """What `abcparam.fix` made of a spec: its `text` with the `changes` written into it, and the
-    `report` of that. Where nothing is changed, `changes` are empty, `text` and `report` are the
-    spec's own, and `reason` says why.
+    """What `abcparam.fix` made of a spec.
+
+    It is the `text` with the `changes` written into it, and the `report` of that. Where nothing is
+    changed, `changes` are empty, `text` and `report` are the spec's own, and `reason` says why.
     """
 
     text: str

@@ -14,8 +14,9 @@ HEADER = ("tensor", "role", "shape", "a", "b", "c", "W·x at init", "ΔW·x", "s
 
 
 def render_report(report: Report, colour: bool = False) -> str:
-    """The table of tensors, the named activations and the verdict; sizes are laws in the growth
-    dims.
+    """The table of tensors, the named activations and the verdict.
+
+    Sizes are laws in the growth dims.
     """
     program = report.program
     head = f"{program.name} ({program.source.file})"

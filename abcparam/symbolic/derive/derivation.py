@@ -97,8 +97,10 @@ def within(premises: Premises, case: tuple[Form, ...]) -> SymbolCondition:
 
 
 class NeverStable(Record):
-    """A case that is stable for no values of the symbols. `requirements` contradict each other;
-    `sound` is what is asked at initialization, None where that alone is impossible.
+    """A case that is stable for no values of the symbols.
+
+    `requirements` contradict each other; `sound` is what is asked at initialization, None where
+    that alone is impossible.
     """
 
     requirements: tuple[Requirement, ...]
@@ -131,11 +133,11 @@ class Impossible(Exception):
 
 
 def derive_laws(program: Program, symbols: tuple[str, ...]) -> tuple[Derivation, ...]:
-    """The laws of a program in the symbols, one derivation for each case where a size that is
-    divided by depends on them.
+    """The laws of a program in the symbols.
 
-    Raises `Impossible` where it is stable for no values of the symbols, `Unproved` where no law is
-    found.
+    There is one derivation for each case where a size that is divided by depends on them. Raises
+    `Impossible` where the program is stable for no values of the symbols, `Unproved` where no law
+    is found.
     """
     cases = derive_cases(program, symbols)
     derivations = tuple(case for case in cases if isinstance(case, Derivation))
@@ -230,9 +232,7 @@ class _CaseRun:
         return found
 
     def _assume(self, required: Requirement) -> bool:
-        """Adds what is required to the premises unless it holds already; says whether it was
-        new.
-        """
+        """Adds what is required to the premises unless it holds; says whether it was new."""
         size = required.size
         if not size.vectors or self._holds(required):
             return False
@@ -270,8 +270,10 @@ class _CaseRun:
     def _recurring(
         self, grown: Sequence[Parameter], shifts: Sequence[Mapping[int, set[Form]]]
     ) -> None:
-        """A shift by which an update exceeds the one before, three times in a row, is what it grows
-        by at every step: it may not be positive. (Our own evaluation has to agree at an example.)
+        """Forbids what an update would grow by at every step.
+
+        That is a shift by which it exceeds the one before, three times in a row: it may not be
+        positive. (Our own evaluation has to agree at an example.)
         """
         for parameter in grown:
             for shift in set.intersection(*(found.get(id(parameter), set()) for found in shifts)):

@@ -14,8 +14,10 @@ from abcparam.symbolic.symbols import all_symbolic, named_unknowns
 
 
 def derive(program: Program, every: bool = False) -> Derived:
-    """The laws of a program. Its symbols and each `?` are free; with `every`, so is every exponent
-    that is written. Raises `SpecError` where no law can be proved.
+    """The laws of a program, in its symbols.
+
+    They and each `?` are free; with `every`, so is every exponent that is written. Raises
+    `SpecError` where no law can be proved.
     """
     free = all_symbolic(program) if every else program
     free = named_unknowns(free)[0]

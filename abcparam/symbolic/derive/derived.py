@@ -1,5 +1,6 @@
-"""What `abcparam derive` finds: the law of every tensor and activation, symbolic where exponents
-are, and the region of exponents for each verdict.
+"""What `abcparam derive` finds: laws, and the region of exponents for each verdict.
+
+Every tensor and activation has its law, symbolic where exponents are.
 """
 
 from __future__ import annotations
@@ -54,8 +55,9 @@ class DerivedCase(Record):
 
     @property
     def movement(self) -> Size | None:
-        """The size of the change of the features, the infinite inputs of the maps that produce
-        outputs: n^-r in Tensor Programs IV. None: there are no features.
+        """The size of the change of the features; None: there are no features.
+
+        They are the infinite inputs of the maps that produce outputs: n^-r in Tensor Programs IV.
         """
         found: Size | None = None
         for feature in features_of(self.laws.graph):
@@ -81,8 +83,10 @@ class DerivedCase(Record):
         }
 
     def expressions(self) -> dict[str, dict[str, Expr]]:
-        """The laws of every tensor (`at_init`, `update`, `gradient`) and activation (`at_init`,
-        `change`, `gradient`) as sympy expressions in the growth dims and the symbols.
+        """The laws as sympy expressions in the growth dims and the symbols.
+
+        They are those of every tensor (`at_init`, `update`, `gradient`) and activation (`at_init`,
+        `change`, `gradient`).
         """
         from abcparam.symbolic.expressions import expression
 

@@ -1,6 +1,4 @@
-"""One of many solutions: simple values asked for one exponent after the other, in the order of the
-gauge.
-"""
+"""One of many solutions: simple values, one exponent after the other, as the gauge orders."""
 
 from __future__ import annotations
 
@@ -39,9 +37,11 @@ Preference = tuple[str, Fraction]  # a symbol and the value that it should have 
 def preferences(
     program: Program, places: Mapping[str, ExponentPlace], order: Sequence[tuple[str, Fraction]]
 ) -> list[Preference]:
-    """What to ask for, the most important first: the gauge that the user chose, then the usual one
-    (no multipliers, but readouts of unit initial weights; where a norm divides the scale of a map
-    out, the one that would keep sizes without it).
+    """What to ask for, the most important first.
+
+    First comes the gauge that the user chose, then the usual one (no multipliers, but readouts of
+    unit initial weights; where a norm divides the scale of a map out, the one that would keep sizes
+    without it).
     """
     uses = _uses(program)
     reading = _readouts(uses)
@@ -101,8 +101,10 @@ def _widens(use: Node) -> bool:
 def canonical(
     premises: Premises, places: Mapping[str, ExponentPlace], preferences: Sequence[Preference]
 ) -> dict[str, Fraction]:
-    """A solution: preferences that can be had, then initial weights as large as they may be, then
-    the simplest value of each exponent in turn.
+    """A solution with the simplest values.
+
+    Preferences that can be had come first, then initial weights as large as they may be, then the
+    simplest value of each exponent in turn.
     """
     for symbol, value in preferences:
         wish = pinned(premises, symbol, value)

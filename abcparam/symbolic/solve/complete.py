@@ -196,8 +196,9 @@ def _block(roles: Sequence[str]) -> list[str]:
 
 
 def gauge_order(words: Sequence[str]) -> list[tuple[str, Fraction]] | None:
-    """`mup`, or letters with the value to give them if that can be had: `c=0`, `b=1/2`. None for
-    anything else.
+    """Letters with the value to give them if that can be had: `c=0`, `b=1/2`, or `mup`.
+
+    None for anything else.
     """
     found: list[tuple[str, Fraction]] = []
     for word in words:

@@ -1,10 +1,10 @@
-"""The smallest change of exponents that makes a program maximal-update: the fewest exponents, then
-the least moves. Proved: where it is `n` exponents, no fewer of those that were tried do it.
+"""The smallest change of exponents that makes a program maximal-update.
 
-What may change are the places where exponents are written, and each tensor's exponents apart from
-the others of its place. Single changes are tried first, then pairs, those of suspects before
-others: with a symbol or two laws are derived fast. Where none does it, all places get symbols
-together.
+It is the fewest exponents, then the least moves. Proved: where it is `n` exponents, no fewer of
+those that were tried do it. What may change are the places where exponents are written, and each
+tensor's exponents apart from the others of its place. Single changes are tried first, then pairs,
+those of suspects before others: with a symbol or two laws are derived fast. Where none does it, all
+places get symbols together.
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ Moves = tuple[Move, ...]
 
 
 def smallest(program: Program, suspects: Sequence[str], nodes: int) -> Moves:
-    """The smallest change, empty where none is found. `suspects` are the tensors, by path, that
-    something is wrong with, `nodes` the size of the program's graph. Raises `Unproved`.
+    """The smallest change, empty where none is found.
+
+    `suspects` are the tensors, by path, that something is wrong with, `nodes` the size of the
+    program's graph. Raises `Unproved`.
     """
     written = (*free_places(program), *unwritten_places(program))
     apart = tuple(_apart(program, written))
@@ -84,9 +86,9 @@ def _cost(moves: Moves, suspects: Sequence[str]) -> tuple[Fraction, int, list[in
 
 
 def _changes(program: Program, places: Sequence[ExponentPlace]) -> Iterator[Moves]:
-    """Every smallest set of the places with which maximal updates are had, and the least moves of
-    each. None where symbols find nothing wrong: they take all of a change to point along what reads
-    it.
+    """Every smallest set of places with which maximal updates are had, with its least moves.
+
+    None where symbols find nothing wrong: they take all of a change to point along what reads it.
     """
     symbolic, named = with_symbols(program, places)
     try:

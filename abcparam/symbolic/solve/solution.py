@@ -61,8 +61,10 @@ class Solution(Record):
 
 
 class Unsolvable(Exception):
-    """No values do it. `places` is a smallest set of written exponents that contradict each other;
-    empty where no exponents at all would do.
+    """No values do it.
+
+    `places` is a smallest set of written exponents that contradict each other; empty where no
+    exponents at all would do.
     """
 
     def __init__(self, places: tuple[ExponentPlace, ...], reasons: tuple[str, ...]) -> None:
@@ -82,11 +84,11 @@ class Dependent(Exception):
 def solve(
     program: Program, goal: str = "maximal-update", order: Sequence[tuple[str, Fraction]] = ()
 ) -> Solution:
-    """Values of every `?` that reach the goal, with the largest learning rates where it is not
-    maximal-update. `order` lists letters with the value that is preferred for them, the most
-    important first. Where the program has symbols of its own, the values are affine in them.
+    """Values of every `?` that reach the goal.
 
-    Raises `Unsolvable`, `Dependent`, `Unproved`.
+    Learning rates are the largest where the goal is not maximal-update. `order` lists letters with
+    the value that is preferred for them, the most important first. Where the program has symbols of
+    its own, the values are affine in them. Raises `Unsolvable`, `Dependent`, `Unproved`.
     """
     named, places = named_unknowns(program)
     own = tuple(symbol for symbol in named.symbols if symbol not in places)
@@ -143,8 +145,9 @@ def _at_a_point(
 def _for_all(
     program: Program, own: tuple[str, ...], goal: str, order: Sequence[tuple[str, Fraction]]
 ) -> dict[str, Affine]:
-    """The affine functions of the program's own symbols that agree with its solutions where all of
-    these are 0, and where one of them is 1.
+    """The affine functions of the program's own symbols that agree with some of its solutions.
+
+    They are those where all of these are 0, and where one of them is 1.
     """
     zeros = dict.fromkeys(own, Fraction(0))
     try:
@@ -199,8 +202,10 @@ def _wanted(cases: Sequence[Verdicts], goal: str, largest: Rates) -> tuple[Symbo
 def _largest(
     cases: Sequence[Verdicts], goal: str, places: Mapping[str, ExponentPlace]
 ) -> tuple[Rates, tuple[str, ...]]:
-    """The unknown learning rates that are to be the largest; and those that have no largest value,
-    by symbol: kernel regimes end short of where features move. Maximal updates are the largest.
+    """The unknown learning rates that are to be the largest, and those without a largest value.
+
+    The latter are by symbol: kernel regimes end short of where features move. Maximal updates are
+    the largest.
     """
     largest: list[ExponentPlace] = []
     endless: list[str] = []
@@ -225,8 +230,9 @@ def _region(wanted: Sequence[SymbolCondition], symbols: Sequence[str]) -> Region
 
 
 def _verified(named: Program, values: Mapping[str, Affine], own: tuple[str, ...], goal: str) -> str:
-    """The verdict of our own evaluation, which has to be the goal; where the program has symbols of
-    its own, at 0.
+    """The verdict of our own evaluation, which has to be the goal.
+
+    Where the program has symbols of its own, it is the one at 0.
     """
     solved = bind(substituted(named, values), dict.fromkeys(own, Fraction(0)))
     verdict = judgement_of(solved).verdict
@@ -242,9 +248,7 @@ def _verified(named: Program, values: Mapping[str, Affine], own: tuple[str, ...]
 def _gauges(
     program: Program, places: Mapping[str, ExponentPlace], region: Region
 ) -> tuple[GaugeDirection, ...]:
-    """Shifts (a + 1, b - 1, c - gauge) of tensors that leave every equality of the region as it
-    is.
-    """
+    """Shifts of tensors, (a + 1, b - 1, c - gauge), that leave the region's equalities alone."""
     groups: dict[tuple[str, ...], None] = {}
     for place in places.values():
         if place.letter == "a" and place.dim == OWN:
@@ -260,9 +264,7 @@ def _gauges(
 def _shifts(
     program: Program, places: Mapping[str, ExponentPlace], paths: tuple[str, ...]
 ) -> dict[str, Fraction] | None:
-    """By how much each symbol moves in a gauge shift of these tensors; None where others share
-    them.
-    """
+    """By how much symbols move in a gauge shift of these tensors; None where others share them."""
     shifts: dict[str, Fraction] = {}
     for symbol, place in places.items():
         if not set(place.paths) & set(paths) or place.dim != OWN:
@@ -334,8 +336,9 @@ def _written(program: Program, place: ExponentPlace) -> Fraction | None:
 
 
 def _smallest(premises: Premises, pins: Mapping[str, LinearConstraint]) -> tuple[str, ...]:
-    """A smallest set of pins that cannot hold: one or two where so few do, else one of which none
-    can be left out.
+    """A smallest set of pins that cannot hold.
+
+    It is one or two where so few do, else one of which none can be left out.
     """
     for size in (0, 1, 2):
         for chosen in combinations(pins, size):
