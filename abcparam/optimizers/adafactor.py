@@ -21,7 +21,7 @@ class Adafactor(Rule):
     source = "arXiv 1804.04235, section 8; arXiv 2407.05872, section 2 (parameter scaling)"
     gauge = 0
     torch = "Adafactor"
-    settings = {"beta2_decay": "-0.8", "d": 1, "weight_decay": 0}
+    settings = {"beta2_decay": "-0.8", "d": "1", "weight_decay": "0"}
     decoupled = True
 
     def entry(self, parameter: Parameter, gamma: Size) -> Size:

@@ -22,7 +22,7 @@ class Adam(Rule):
     torch = "Adam"
     stacks = True
     fused = True
-    settings = {"betas": ("0.9", "0.999"), "eps": "1e-8", "weight_decay": 0}
+    settings = {"betas": ("0.9", "0.999"), "eps": "1e-8", "weight_decay": "0"}
     epsilon = True
 
     def entry(self, parameter: Parameter, gamma: Size) -> Size:

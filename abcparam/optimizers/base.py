@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from abcparam.algebra.record import Record
 from abcparam.program.signature import OptimizerSignature
 
 if TYPE_CHECKING:
     from abcparam.algebra.sizes import Size
     from abcparam.calculus.parameter import Parameter
     from abcparam.program.model import Optimizer, Program
+
+
+class Step(Record):
+    """What a class does that torch.optim lacks: its docstring, its default learning rate, the state
+    of a parameter, `update`, the code of a step of one `parameter` of a `group`, and the functions
+    that this calls.
+    """
+
+    doc: str
+    lr: str
+    state: Mapping[str, str]
+    update: str
+    functions: tuple[str, ...] = ()
 
 
 class Rule(OptimizerSignature):
@@ -22,12 +36,23 @@ class Rule(OptimizerSignature):
     source: ClassVar[str]
     torch: ClassVar[str]  # its class in torch.optim
     fused: ClassVar[bool] = False  # has fused kernels that take sharded tensors too
-    helper: ClassVar[str] = ""  # its class, where torch.optim has none
+    step: ClassVar[Step | None] = None  # of its class, where torch.optim has none
     fixed: ClassVar[Mapping[str, str]] = {}  # what its torch class is told beside settings
 
     def chosen(self, words: Mapping[str, str]) -> Rule:
         """The rule with these words for its settings."""
         return self
+
+    @property
+    def helper(self) -> str:
+        """The text of its class, where torch.optim has none."""
+        if self.step is None:
+            return ""
+        from abcparam.python_code.optimizer_classes import class_text
+
+        settings = {"lr": self.step.lr, **self.settings}
+        text = class_text(self.torch, self.step.doc, settings, self.step.state, self.step.update)
+        return "\n\n\n".join((*self.step.functions, text))
 
     @property
     def adds_decay(self) -> bool:

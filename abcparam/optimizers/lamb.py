@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abcparam.optimizers.base import Rule
-from abcparam.python_code.optimizer_classes import class_text
+from abcparam.optimizers.base import Rule, Step
 
 if TYPE_CHECKING:
     from abcparam.algebra.sizes import Size
     from abcparam.calculus.parameter import Parameter
 
-LAMB_CODE = class_text(
-    "LAMB",
+LAMB_STEP = Step(
     "Adam's update, scaled to the norm of its tensor; as it is where that is zero.",
-    {
-        "lr: float": "1e-3",
-        "betas: tuple[float, float]": "(0.9, 0.999)",
-        "eps: float": "1e-6",
-        "weight_decay: float": "0.0",
-    },
+    "1e-3",
     {"step": "0", "mean": "torch.zeros_like(parameter)", "square": "torch.zeros_like(parameter)"},
     """
 first, second = group["betas"]
@@ -36,10 +29,9 @@ parameter.sub_(group["lr"] * trust * update)
 """,
 )
 
-LARS_CODE = class_text(
-    "LARS",
+LARS_STEP = Step(
     "A gradient scaled to the norm of its tensor, with momentum; as it is where that is zero.",
-    {"lr: float": "1e-3", "momentum: float": "0.0", "weight_decay: float": "0.0"},
+    "1e-3",
     {"momentum": "torch.zeros_like(parameter)"},
     """
 gradient = parameter.grad + group["weight_decay"] * parameter
@@ -61,8 +53,8 @@ class LAMB(Rule):
     source = "arXiv 1904.00962, Algorithm 2 (trust ratio without bounds)"
     gauge = 0
     torch = "LAMB"
-    helper = LAMB_CODE
-    settings = {"betas": ("0.9", "0.999"), "eps": "1e-6", "weight_decay": 0}
+    step = LAMB_STEP
+    settings = {"betas": ("0.9", "0.999"), "eps": "1e-6", "weight_decay": "0"}
 
     def entry(self, parameter: Parameter, gamma: Size) -> Size:
         weights = parameter.weights
@@ -78,8 +70,8 @@ class LARS(LAMB):
     name = "lars"
     source = "arXiv 1708.03888, section 4 (without bounds)"
     torch = "LARS"
-    helper = LARS_CODE
-    settings = {"momentum": 0, "weight_decay": 0}
+    step = LARS_STEP
+    settings = {"momentum": "0", "weight_decay": "0"}
 
     def entry(self, parameter: Parameter, gamma: Size) -> Size:
         weights = parameter.weights

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from abcparam.optimizers.base import Rule
-from abcparam.python_code.optimizer_classes import class_text
+from abcparam.optimizers.base import Rule, Step
 
 if TYPE_CHECKING:
     from abcparam.algebra.sizes import Size
@@ -22,16 +21,9 @@ ORTHOGONAL = '''def _orthogonal(matrix: Tensor, steps: int) -> Tensor:
         x = 3.4445 * x + (2.0315 * square @ square - 4.7750 * square) @ x
     return x.T if len(matrix) > len(matrix.T) else x'''
 
-SPECTRAL = class_text(
-    "SpectralMuon",
+SPECTRAL = Step(
     "Muon with updates of spectral norm `lr * sqrt(rows / columns)`.",
-    {
-        "lr: float": "1e-3",
-        "momentum: float": "0.95",
-        "nesterov: bool": "True",
-        "ns_steps: int": "5",
-        "weight_decay: float": "0.1",
-    },
+    "1e-3",
     {"momentum": "torch.zeros_like(parameter)"},
     """
 momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
@@ -42,6 +34,7 @@ rate = group["lr"] * (rows / columns) ** 0.5
 parameter.mul_(1 - group["lr"] * group["weight_decay"])
 parameter.sub_(rate * _orthogonal(momentum, group["ns_steps"]))
 """,
+    (ORTHOGONAL,),
 )
 
 
@@ -85,7 +78,7 @@ class SpectralMuon(Muon):
     source = "arXiv 2310.17813, section 3; arXiv 2409.20325, section 2"
     variant = "spectral"
     torch = "SpectralMuon"
-    helper = f"{ORTHOGONAL}\n\n\n{SPECTRAL}"
+    step = SPECTRAL
 
     def entry(self, parameter: Parameter, gamma: Size) -> Size:
         return _excess(parameter).half() - parameter.c

@@ -15,7 +15,7 @@ class NAdam(Adam):
     settings = {
         "betas": ("0.9", "0.999"),
         "eps": "1e-8",
-        "weight_decay": 0,
+        "weight_decay": "0",
         "momentum_decay": "4e-3",
     }
 
@@ -27,7 +27,7 @@ class Adamax(Adam):
     source = "arXiv 1412.6980, section 7.1; law as Adam's"
     torch = "Adamax"
     fused = False
-    settings = {"betas": ("0.9", "0.999"), "eps": "1e-8", "weight_decay": 0}
+    settings = {"betas": ("0.9", "0.999"), "eps": "1e-8", "weight_decay": "0"}
 
 
 OPTIMIZERS = (NAdam(), Adamax())

@@ -12,7 +12,7 @@ class RMSprop(Adam):
     source = "arXiv 2308.01814, section 2.2 (entrywise optimizers)"
     torch = "RMSprop"
     fused = False
-    settings = {"alpha": "0.99", "eps": "1e-8", "momentum": 0, "weight_decay": 0}
+    settings = {"alpha": "0.99", "eps": "1e-8", "momentum": "0", "weight_decay": "0"}
 
 
 class Adagrad(Adam):
@@ -22,7 +22,7 @@ class Adagrad(Adam):
     source = "arXiv 2308.01814, section 2.2 (entrywise optimizers)"
     torch = "Adagrad"
     fused = False
-    settings = {"lr_decay": 0, "eps": "1e-10", "weight_decay": 0}
+    settings = {"lr_decay": "0", "eps": "1e-10", "weight_decay": "0"}
 
 
 OPTIMIZERS = (RMSprop(), Adagrad())

@@ -20,7 +20,7 @@ class SGD(Rule):
     stacks = True
     torch = "SGD"
     fused = False  # torch's kernel takes no sharded tensors
-    settings = {"momentum": 0, "nesterov": False, "weight_decay": 0}
+    settings = {"momentum": "0", "nesterov": False, "weight_decay": "0"}
 
     def entry(self, parameter: Parameter, gamma: Size) -> Size:
         return gamma - parameter.c

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abcparam.optimizers.base import Rule
-from abcparam.python_code.optimizer_classes import class_text
+from abcparam.optimizers.base import Rule, Step
 
 if TYPE_CHECKING:
     from abcparam.algebra.sizes import Size
@@ -17,15 +16,9 @@ ROOT = '''def _inverse_root(matrix: Tensor, ridge: float) -> Tensor:
     values = values.clamp(min=torch.finfo(matrix.dtype).tiny) + ridge * values[-1]
     return vectors * values**-0.25 @ vectors.T'''
 
-SHAMPOO = class_text(
-    "Shampoo",
+SHAMPOO = Step(
     "`w -= lr * L^(-1/4) @ m @ R^(-1/4)`, L and R the sums of G @ G.T and G.T @ G.",
-    {
-        "lr: float": "1e-3",
-        "momentum: float": "0.0",
-        "ridge: float": "1e-6",
-        "weight_decay: float": "0.0",
-    },
+    "1e-3",
     {
         "momentum": "torch.zeros_like(parameter)",
         "rows": "parameter.new_zeros(len(parameter), len(parameter))",
@@ -40,6 +33,7 @@ left, right = (_inverse_root(matrix, group["ridge"]) for matrix in (rows, column
 parameter.mul_(1 - group["lr"] * group["weight_decay"])
 parameter.sub_(group["lr"] * (left @ momentum @ right))
 """,
+    (ROOT,),
 )
 
 
@@ -54,8 +48,8 @@ class Shampoo(Rule):
     source = "arXiv 1802.09568, Algorithm 1; arXiv 2312.12226 and 2310.17813 for its scaling"
     gauge = 1
     torch = "Shampoo"
-    helper = f"{ROOT}\n\n\n{SHAMPOO}"
-    settings = {"momentum": 0, "ridge": "1e-6", "weight_decay": 0}
+    step = SHAMPOO
+    settings = {"momentum": "0", "ridge": "1e-6", "weight_decay": "0"}
     axes = 2
     decoupled = True
     spectral = True

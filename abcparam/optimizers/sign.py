@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from abcparam.optimizers.adam import Adam
-from abcparam.python_code.optimizer_classes import class_text
+from abcparam.optimizers.base import Step
 
-LION = class_text(
-    "Lion",
+LION = Step(
     "`w -= lr * sign(b1 * m + (1 - b1) * gradient)`, with decoupled weight decay.",
-    {
-        "lr: float": "1e-4",
-        "betas: tuple[float, float]": "(0.9, 0.99)",
-        "weight_decay: float": "0.0",
-    },
+    "1e-4",
     {"momentum": "torch.zeros_like(parameter)"},
     """
 momentum = state["momentum"]
@@ -23,10 +18,9 @@ momentum.lerp_(parameter.grad, 1 - group["betas"][1])
 """,
 )
 
-SIGN = class_text(
-    "SignSGD",
+SIGN = Step(
     "`w -= lr * sign(m)`, m a running mean of gradients.",
-    {"lr: float": "1e-3", "momentum: float": "0.0", "weight_decay: float": "0.0"},
+    "1e-3",
     {"momentum": "torch.zeros_like(parameter)"},
     """
 momentum = state["momentum"]
@@ -43,9 +37,9 @@ class Lion(Adam):
     name = "lion"
     source = "arXiv 2302.06675, Algorithm 2; law of entrywise optimizers, arXiv 2308.01814"
     torch = "Lion"
-    helper = LION
+    step = LION
     fused = False
-    settings = {"betas": ("0.9", "0.99"), "weight_decay": 0}
+    settings = {"betas": ("0.9", "0.99"), "weight_decay": "0"}
     decoupled = True
     epsilon = False
 
@@ -56,9 +50,9 @@ class SignSGD(Adam):
     name = "signsgd"
     source = "arXiv 1802.04434, Algorithm 1; law of entrywise optimizers, arXiv 2308.01814"
     torch = "SignSGD"
-    helper = SIGN
+    step = SIGN
     fused = False
-    settings = {"momentum": 0, "weight_decay": 0}
+    settings = {"momentum": "0", "weight_decay": "0"}
     decoupled = True
     epsilon = False
 

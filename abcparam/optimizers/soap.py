@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abcparam.optimizers.adam import Adam
-from abcparam.python_code.optimizer_classes import class_text
+from abcparam.optimizers.base import Step
 
 ROTATE = '''def _rotate(tensor: Tensor, bases: dict[int, Tensor], back: bool = False) -> Tensor:
     """`tensor` with each of its axes that has a basis in that basis, or back from it."""
@@ -20,17 +20,9 @@ COVARIANCES = '''def _covariances(tensor: Tensor, largest: int) -> dict[int, Ten
     flat = {axis: tensor.movedim(axis, 0).flatten(1) for axis in axes if tensor.dim() > 1}
     return {axis: matrix @ matrix.T for axis, matrix in flat.items()}'''
 
-SOAP = class_text(
-    "SOAP",
+SOAP = Step(
     "Adam in the eigenbasis of G @ G.T and G.T @ G. The first gradient only gives the basis.",
-    {
-        "lr: float": "3e-3",
-        "betas: tuple[float, float]": "(0.95, 0.95)",
-        "eps: float": "1e-8",
-        "weight_decay: float": "0.01",
-        "interval: int": "10",
-        "largest: int": "10000",
-    },
+    "3e-3",
     {
         "step": "0",
         "mean": "torch.zeros_like(parameter)",
@@ -55,6 +47,7 @@ for axis, matrix in _covariances(gradient, group["largest"]).items():
     if step % group["interval"] == 0:
         bases[axis] = torch.linalg.qr(covariance @ bases[axis])[0]
 """,
+    (ROTATE, COVARIANCES),
 )
 
 
@@ -74,8 +67,8 @@ class Soap(Adam):
         "measured in tests/operations/test_slopes.py"
     )
     torch = "SOAP"
+    step = SOAP
     stacks = False  # it rotates matrices
-    helper = f"{ROTATE}\n\n\n{COVARIANCES}\n\n\n{SOAP}"
     fused = False
     settings = {
         "betas": ("0.95", "0.95"),

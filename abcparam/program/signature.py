@@ -92,7 +92,7 @@ class OptimizerSignature:
 
     name: ClassVar[str]
     gauge: ClassVar[int]  # 2 where an update is as large as its gradient, 1 where scale-invariant
-    settings: ClassVar[Mapping[str, object]]  # name -> default; lr has none
+    settings: ClassVar[Mapping[str, object]]  # defaults: int, bool, text for real; lr has none
     decoupled: ClassVar[bool] = False  # weight decay multiplies the weights, whatever the gradient
     epsilon: ClassVar[bool] = False  # divides by a root plus `eps`
     stacks: ClassVar[bool] = False  # an entry of an update is lr times what its gradients make

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from textwrap import indent
+
+from abcparam.python_code.layout import decimal
 
 CLASS = '''class {name}(torch.optim.Optimizer):
     """{doc}"""
@@ -53,17 +56,37 @@ def clipped_text(base: str) -> str:
 
 
 def class_text(
-    name: str, doc: str, settings: Mapping[str, str], state: Mapping[str, str], update: str
+    name: str, doc: str, settings: Mapping[str, object], state: Mapping[str, str], update: str
 ) -> str:
-    """The class with these settings (`eps: float` -> its default) and a state for each parameter,
-    whose `update` is what a step does to one `parameter` of a `group`.
+    """The class with these settings, by their defaults, and a state for each parameter, whose
+    `update` is what a step does to one `parameter` of a `group`.
     """
-    keys = [setting.partition(":")[0] for setting in settings]
     return CLASS.format(
         name=name,
         doc=doc,
-        arguments="\n".join(f"        {s} = {default}," for s, default in settings.items()),
-        defaults=", ".join(f'"{key}": {key}' for key in keys),
+        arguments="\n".join(f"        {_argument(k, v)}," for k, v in settings.items()),
+        defaults=", ".join(f'"{key}": {key}' for key in settings),
         state="\n".join(f'{" " * 20}state["{k}"] = {v}' for k, v in state.items()),
         update=indent(update.strip("\n"), " " * 16),
     )
+
+
+def _argument(name: str, default: object) -> str:
+    """`eps: float = 1e-8`: text is a real number, an `int` a whole one."""
+    return f"{name}: {_annotation(default)} = {_literal(default)}"
+
+
+def _annotation(default: object) -> str:
+    if isinstance(default, tuple):
+        return f"tuple[{', '.join(map(_annotation, default))}]"
+    return "float" if isinstance(default, str) else type(default).__name__
+
+
+def _literal(default: object) -> str:
+    if isinstance(default, tuple):
+        return f"({', '.join(map(_literal, default))})"
+    if not isinstance(default, str):
+        return repr(default)
+    literal = decimal(Fraction(default), real=True)
+    assert literal is not None, f"{default} is no decimal fraction"
+    return literal

@@ -4,6 +4,7 @@ their papers' formulas.
 
 from __future__ import annotations
 
+import inspect
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,7 @@ import abcparam
 from abcparam.algebra.sizes import Size, numeric
 from abcparam.calculus.parameter import Parameter
 from abcparam.diagnostics.source import Source
+from abcparam.optimizers import optimizers
 from abcparam.verdict.check import judged, load
 from tests.support.emitted import load as imported
 from tests.support.judging import with_words
@@ -128,6 +130,23 @@ def formula(law: str, parameter: Parameter) -> Fraction:
     sizes["w"] = (parameter.sigma + parameter.a) | parameter.entry
     values = {name: of_width(size) for name, size in sizes.items()}
     return Fraction(eval(law.translate(FORMULA), {"max": max}, values))
+
+
+@pytest.mark.parametrize(("name", "word"), with_words())
+def test_defaults_are_those_of_the_class(name: str, word: str, tmp_path: Path):
+    """torch's or the emitted one: a setting that the spec leaves out is left to its constructor."""
+    module: Any = imported(abcparam.compile(model(name, settings=f"lr = lr{word}")), tmp_path)
+    made = type(module.make_optimizer(module.M(module.Config())))
+    theirs = inspect.signature(made).parameters
+    ours = {key: value_of(default) for key, default in optimizers()[name].settings.items()}
+    assert {key: theirs[key].default for key in ours} == ours
+
+
+def value_of(default: object) -> object:
+    """The number that a default stands for."""
+    if isinstance(default, tuple):
+        return tuple(map(value_of, default))
+    return float(default) if isinstance(default, str) else default
 
 
 def stepped(name: str, settings: str, folder: Path) -> Tensor:

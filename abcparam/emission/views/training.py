@@ -230,7 +230,7 @@ def _class(optimizer: Optimizer) -> str:
 
 def _plain(optimizer: Optimizer) -> str:
     rule = rule_behind(optimizer)
-    return rule.torch if rule.helper else f"torch.optim.{rule.torch}"
+    return rule.torch if rule.step else f"torch.optim.{rule.torch}"
 
 
 def _helpers(optimizers: Iterable[Optimizer]) -> Iterable[Text]:
