@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from abcparam.comparison.family import Family
     from abcparam.comparison.plane import Plane
     from abcparam.coordinate_check.check import CoordCheckResult
-    from abcparam.coordinate_check.measure.runs import CheckOptions
+    from abcparam.coordinate_check.options import CheckOptions
     from abcparam.symbolic.derive.derived import Derived
     from abcparam.symbolic.solve.complete import Completed
+    from abcparam.tuning.options import SweepOptions
     from abcparam.tuning.sweep import SweepResult
     from abcparam.tuning.transfer import TransferPlan, TransferRequest, TransferResult
-    from abcparam.tuning.trials import SweepOptions
 
 __all__ = [
     "Change",
@@ -81,7 +81,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 LATER = {  # results whose modules are imported when they are first asked for
-    "CheckOptions": "abcparam.coordinate_check.measure.runs",
+    "CheckOptions": "abcparam.coordinate_check.options",
     "Completed": "abcparam.symbolic.solve.complete",
     "CoordCheckResult": "abcparam.coordinate_check.check",
     "Derived": "abcparam.symbolic.derive.derived",
@@ -89,7 +89,7 @@ LATER = {  # results whose modules are imported when they are first asked for
     "Differences": "abcparam.comparison.difference",
     "Family": "abcparam.comparison.family",
     "Plane": "abcparam.comparison.plane",
-    "SweepOptions": "abcparam.tuning.trials",
+    "SweepOptions": "abcparam.tuning.options",
     "SweepResult": "abcparam.tuning.sweep",
     "TransferPlan": "abcparam.tuning.transfer",
     "TransferRequest": "abcparam.tuning.transfer",

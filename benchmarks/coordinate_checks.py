@@ -19,7 +19,7 @@ from torch import nn
 from abcparam.coordinate_check.check import coordinate_check
 from abcparam.coordinate_check.measure.batch import batch_of, loss_of
 from abcparam.coordinate_check.measure.measuring import Probe, in_double
-from abcparam.coordinate_check.measure.runs import CheckOptions
+from abcparam.coordinate_check.options import CheckOptions
 from abcparam.coordinate_check.plan import shrunk
 from abcparam.data.batch import tuple_of
 from abcparam.language.reader import read

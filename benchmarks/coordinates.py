@@ -30,7 +30,7 @@ from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import replace
 from abcparam.coordinate_check.check import CoordCheckResult, coordinate_check
 from abcparam.coordinate_check.judging import AGREES, CROSSOVER, DISAGREES, TOLERANCE, Row
-from abcparam.coordinate_check.measure.runs import CheckOptions
+from abcparam.coordinate_check.options import CheckOptions
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import emit_program
 from abcparam.program.model import Program

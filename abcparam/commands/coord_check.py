@@ -5,35 +5,48 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from abcparam.commands.shared import (
+    DEFAULT,
     Command,
     Usage,
     coloured,
+    count_argument,
     data_argument,
     data_of,
     device_of,
     set_argument,
     values_of,
 )
+from abcparam.coordinate_check.options import CheckOptions
 from abcparam.language.reader import read
 
 if TYPE_CHECKING:
     from abcparam.coordinate_check.check import CoordCheckResult
-    from abcparam.coordinate_check.measure.runs import CheckOptions
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
-    add = command.add_argument
+    add, count = command.add_argument, partial(count_argument, command)
     add("file", metavar="FILE", help="a spec; - is standard input")
     add("--format", choices=["text", "json", "csv"], default="text")
     add("--widths", metavar="N,N,…", help="of the dim that is varied (default: chosen)")
-    add("--vary", metavar="DIM", default="", help="vary this one (default: the first to infinity)")
-    add("--budget", default="60s", metavar="TIME", help="about how long: 60s, 5m (default: 60s)")
-    add("--seeds", type=int, default=3, metavar="N", help="runs at each width (default: 3)")
-    add("--steps", type=int, default=4, metavar="N", help="of training (default: 4)")
-    add("--device", default="cpu", help="where to train: cpu, cuda (default: cpu)")
+    add(
+        "--vary",
+        metavar="DIM",
+        default=CheckOptions.vary,
+        help="vary this one (default: the first to infinity)",
+    )
+    add(
+        "--budget",
+        default=f"{CheckOptions.budget:g}s",
+        metavar="TIME",
+        help=f"about how long: 60s, 5m {DEFAULT}",
+    )
+    count("--seeds", CheckOptions.seeds, "runs at each width")
+    count("--steps", CheckOptions.steps, "of training")
+    add("--device", default=CheckOptions.device, help=f"where to train: cpu, cuda {DEFAULT}")
     data_argument(command, "random")
     add("--compile", action="store_true", help="train under torch.compile")
     add("--module", metavar="FILE.py:CLASS", help="measure this model, written by hand")
@@ -68,7 +81,6 @@ def _asked(options: argparse.Namespace) -> CheckOptions:
     from pathlib import Path
 
     from abcparam.coordinate_check.measure.handwritten import handwritten
-    from abcparam.coordinate_check.measure.runs import CheckOptions
     from abcparam.storage.run_cache import default_folder
 
     if options.against and not (options.plot or options.html):

@@ -12,6 +12,7 @@ from abcparam.commands.shared import (
     number,
 )
 from abcparam.language.reader import read
+from abcparam.pipeline import WINDOW
 from abcparam.verdict.check import at_work, load
 
 
@@ -29,9 +30,9 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--window",
         nargs=2,
-        default=["-1/2", "3/2"],
+        default=WINDOW,
         metavar=("LOW", "HIGH"),
-        help="the part of the plane, in both coordinates (default: -1/2 3/2)",
+        help=f"the part of the plane, in both coordinates (default: {' '.join(WINDOW)})",
     )
     command.add_argument(
         "--format", choices=["text", "json"], default="text", help="json: data, drawn only with -o"

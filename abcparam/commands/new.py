@@ -16,7 +16,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
         nargs="?",
         default="gpt",
         metavar="EXAMPLE",
-        help="what it starts from (default: gpt); `all` lists the examples",
+        help="what it starts from (default: %(default)s); `all` lists the examples",
     )
     command.add_argument(
         "-o", "--output", metavar="OUT", help="where to (default: EXAMPLE.param); - prints it"

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from abcparam.data.batch import Data
 
 
+DEFAULT = "(default: %(default)s)"  # in help, which argparse fills in
+
+
 class Usage(Exception):
     """The command line asks for something that cannot be done; the text says what to do instead."""
 
@@ -69,6 +72,11 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], source: Source) -> None
     """Each on standard error, an empty line behind it."""
     for diagnostic in diagnostics:
         print(render(diagnostic, source, coloured(sys.stderr)) + "\n", file=sys.stderr)
+
+
+def count_argument(command: argparse.ArgumentParser, name: str, default: int, about: str) -> None:
+    """An option that takes a whole number."""
+    command.add_argument(name, type=int, default=default, metavar="N", help=f"{about} {DEFAULT}")
 
 
 def data_argument(command: argparse.ArgumentParser, default: str) -> None:

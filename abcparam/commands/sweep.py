@@ -12,6 +12,7 @@ from abcparam.commands.shared import (
 )
 from abcparam.commands.training_options import keeping, options_of, progress, shared_arguments
 from abcparam.language.reader import read
+from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.workers.ranks import rank
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     add(
         *("--trials", "--random"),
         type=int,
-        default=0,
+        default=SweepOptions.trials,
         metavar="N",
         help="points that the sampler draws, instead of a grid",
     )

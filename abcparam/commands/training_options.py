@@ -6,29 +6,28 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
 
 from abcparam.commands.shared import (
+    DEFAULT,
     Usage,
+    count_argument,
     data_argument,
     data_of,
     device_of,
     set_argument,
 )
-from abcparam.tuning.choices import LOSSES, RANDOM, SAMPLERS, TRAINING
-from abcparam.tuning.schedules import CONSTANT, COURSES
+from abcparam.tuning.choices import LOSSES, RANDOM, SAMPLERS
+from abcparam.tuning.options import AS_WRITTEN, SweepOptions
+from abcparam.tuning.schedules import COURSES
 from abcparam.tuning.workers.ranks import own_device, rank, ranks
-
-if TYPE_CHECKING:
-    from abcparam.tuning.trials import SweepOptions
-
 
 SCHEDULES = f"{', '.join(COURSES)}; :0.1 warms up over a tenth"
 
 
 def shared_arguments(command: argparse.ArgumentParser) -> None:
     """Of what is searched, and how it is trained."""
-    add = command.add_argument
+    add, count = command.add_argument, partial(count_argument, command)
     add("file", metavar="FILE", help="a spec; - is standard input")
     add(
         "--over",
@@ -38,26 +37,31 @@ def shared_arguments(command: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUES",
         help="hypers, dims, steps, batch: width=64,128 lr=log:1e-4:1e-1 (default: the spec's)",
     )
-    add("--seeds", type=int, default=1, metavar="N", help="runs of each (default: 1)")
-    add("--seed", type=int, default=0, metavar="N", help="the first seed (default: 0)")
-    add("--steps", type=int, default=100, metavar="N", help="of training (default: 100)")
-    add("--batch", type=int, default=32, metavar="N", help="examples a step (default: 32)")
-    add("--schedule", default=CONSTANT, metavar="NAME[:WARMUP]", help=f"{SCHEDULES} (constant)")
-    add("--by", choices=LOSSES, default=TRAINING, help="the loss to choose by")
+    count("--seeds", SweepOptions.seeds, "runs of each")
+    count("--seed", SweepOptions.first, "the first seed")
+    count("--steps", SweepOptions.steps, "of training")
+    count("--batch", SweepOptions.batch, "examples a step")
+    add(
+        "--schedule",
+        default=SweepOptions.schedule,
+        metavar="NAME[:WARMUP]",
+        help=f"{SCHEDULES} (%(default)s)",
+    )
+    add("--by", choices=LOSSES, default=SweepOptions.by, help="the loss to choose by")
     add(
         "--sampler",
         choices=SAMPLERS,
-        default=RANDOM,
-        help="of points: random, or one of Optuna's (default: random)",
+        default=SweepOptions.sampler,
+        help=f"of points: {RANDOM}, or one of Optuna's {DEFAULT}",
     )
     add("--storage", metavar="URL", help="Optuna's database (default: SQLite beside the runs)")
     add("--ray", metavar="ADDRESS", help="train on a Ray cluster; `local` starts one")
     add("--data-parallel", action="store_true", help="torchrun's ranks train each trial together")
     add("--tensorboard", metavar="FOLDER", help="losses there, for TensorBoard")
     data_argument(command, "synthetic")
-    add("--device", default="cpu", help="where to train: cpu, cuda (default: cpu)")
+    add("--device", default=SweepOptions.device, help=f"where to train: cpu, cuda {DEFAULT}")
     add("--compile", action="store_true", help="train under torch.compile")
-    add("--together", type=int, default=64, metavar="N", help="trials at once (default: 64)")
+    count("--together", SweepOptions.together, "trials at once")
     add("--resume", metavar="FOLDER", help="keep finished runs there (default: a cache folder)")
     add("--fresh", action="store_true", help="train everything anew, and keep nothing")
     set_argument(command)
@@ -77,7 +81,6 @@ def options_of(options: argparse.Namespace, trials: int) -> SweepOptions:
     from pathlib import Path
 
     from abcparam.storage.run_cache import default_folder
-    from abcparam.tuning.trials import AS_WRITTEN, SweepOptions
 
     counts = ("seeds", "steps", "batch", "together")
     if min(getattr(options, name) for name in counts) < 1 or trials < 0 or options.seed < 0:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from abcparam.commands.shared import (
     Command,
     Usage,
+    count_argument,
     named_values,
     values_of,
 )
 from abcparam.commands.training_options import keeping, options_of, progress, shared_arguments
 from abcparam.language.reader import read
+from abcparam.tuning.options import SEARCHED
 from abcparam.tuning.workers.ranks import rank
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 def _arguments(command: argparse.ArgumentParser) -> None:
     shared_arguments(command)
-    add = command.add_argument
+    add, count = command.add_argument, partial(count_argument, command)
     add(
         "--proxy",
         nargs="+",
@@ -32,11 +35,11 @@ def _arguments(command: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="sizes of the small model (default: --set, with growing dims at base)",
     )
-    add("--trials", type=int, default=32, metavar="N", help="of the random search (default: 32)")
+    count("--trials", SEARCHED, "of the random search")
     add("--from", dest="results", metavar="FILE", help="a sweep's JSON, in place of a search")
     add("--target-steps", type=int, metavar="N", help="of the target's training, for its cost")
     add("--target-batch", type=int, metavar="N", help="likewise")
-    add("--hparams", default="hparams.json", metavar="FILE", help="default: hparams.json")
+    add("--hparams", default="hparams.json", metavar="FILE", help="default: %(default)s")
     add("-o", "--output", metavar="OUT", help="the target's module (default: beside the spec)")
     add("--force", action="store_true", help="overwrite a file that abcparam did not write")
     add("--anyway", action="store_true", help="although the spec is not maximal-update")

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from abcparam.coordinate_check.check import CoordCheckResult, coordinate_check
-from abcparam.coordinate_check.measure.runs import CheckOptions, Progress
+from abcparam.coordinate_check.measure.runs import Progress
+from abcparam.coordinate_check.options import CheckOptions
 from abcparam.diagnostics.source import Source
 from abcparam.editing.parametrization import in_form
 from abcparam.verdict.check import load

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from abcparam.coordinate_check.check import CoordCheckResult
-    from abcparam.coordinate_check.measure.runs import CheckOptions, Progress
+    from abcparam.coordinate_check.measure.runs import Progress
+    from abcparam.coordinate_check.options import CheckOptions
 
 
 def coord_check(
@@ -51,7 +52,7 @@ def coord_check(
     from pathlib import Path
 
     from abcparam.coordinate_check.measure.handwritten import handwritten
-    from abcparam.coordinate_check.measure.runs import CheckOptions
+    from abcparam.coordinate_check.options import CheckOptions
     from abcparam.data.named import data_named
 
     if against and (module or not (plot or html)):

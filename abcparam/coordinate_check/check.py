@@ -9,7 +9,8 @@ from abcparam.algebra.record import Record, replace
 from abcparam.coordinate_check.affording import afforded
 from abcparam.coordinate_check.judging import UNRESOLVED, Verdict, judge
 from abcparam.coordinate_check.laws import Laws, laws_of
-from abcparam.coordinate_check.measure.runs import CheckOptions, Progress, Runs, silent
+from abcparam.coordinate_check.measure.runs import Progress, Runs, silent
+from abcparam.coordinate_check.options import CheckOptions
 from abcparam.coordinate_check.plan import Plan, fixed, given_widths, positions, shrunk, varied
 from abcparam.pipeline import emit_program
 from abcparam.program.model import Program

@@ -12,9 +12,9 @@ from abcparam.verdict.check import load
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from abcparam.tuning.options import SweepOptions
     from abcparam.tuning.sweep import SweepResult
     from abcparam.tuning.transfer import TransferPlan, TransferResult
-    from abcparam.tuning.trials import SweepOptions
 
 
 def sweep(
@@ -105,11 +105,12 @@ def plan_transfer(
 
     Raises `SpecError` also where the spec is not maximal-update, or a size is missing.
     """
+    from abcparam.tuning.options import SEARCHED
     from abcparam.tuning.transfer import TransferRequest, prepare, proxy_values
 
     written, large = to_source(source), given(set, target or {})
     small = proxy_values(load(written), large, exact_values(proxy or {}))
-    wanted = _options("transfer", over, data, {"trials": 32, **options})
+    wanted = _options("transfer", over, data, {"trials": SEARCHED, **options})
     request = TransferRequest(
         large,
         small,
@@ -131,7 +132,7 @@ def _options(
     from pathlib import Path
 
     from abcparam.data.named import data_named
-    from abcparam.tuning.trials import SweepOptions
+    from abcparam.tuning.options import SweepOptions
 
     fields = {**options, "over": tuple(over), "data": data_named(data) if data else None}
     for name in ("folder", "board"):

@@ -20,8 +20,9 @@ from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import NoStore
 from abcparam.program.model import Program
 from abcparam.tuning.choices import OPTUNA
+from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.space import Axis, Point, Value, is_tuned
-from abcparam.tuning.trials import Result, SweepOptions, Trial, missing, sizes_of, trial_at
+from abcparam.tuning.trials import Result, Trial, missing, sizes_of, trial_at
 from abcparam.tuning.workers.scheduler import WAIT, Work
 
 TOGETHER = 8  # points at most that are asked for before the last ones are told

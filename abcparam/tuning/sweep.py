@@ -14,10 +14,10 @@ from abcparam.program.binding import require_no_unknowns, require_numbers
 from abcparam.program.fingerprint import mark_of
 from abcparam.program.model import Program
 from abcparam.tuning.choices import HELD_OUT, RANDOM
+from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.space import SCHEDULE, Axis, Value, at_end, axes_of, is_tuned
 from abcparam.tuning.trials import (
     Result,
-    SweepOptions,
     Trial,
     numbers,
     programs_of,

@@ -18,9 +18,10 @@ from abcparam.program.expressions import Apply
 from abcparam.program.fingerprint import mark_of
 from abcparam.program.model import Program
 from abcparam.tuning.choices import HELD_OUT
+from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.space import axes_of
 from abcparam.tuning.sweep import SweepResult, sweep_source
-from abcparam.tuning.trials import SweepOptions, in_json, require_sizes, trials_of
+from abcparam.tuning.trials import in_json, require_sizes, trials_of
 from abcparam.tuning.workers.part import data_of
 from abcparam.tuning.workers.scheduler import Progress
 from abcparam.verdict.check import explained, judged, load

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abcparam.algebra.record import Record
@@ -15,7 +14,8 @@ from abcparam.diagnostics.source import START, Source
 from abcparam.editing.parametrization import Unwritten, in_form
 from abcparam.program.binding import bind
 from abcparam.program.model import Program
-from abcparam.tuning.choices import RANDOM, TRAINING
+from abcparam.tuning.choices import TRAINING
+from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.schedules import CONSTANT, course
 from abcparam.tuning.space import (
     SCHEDULE,
@@ -31,49 +31,13 @@ from abcparam.verdict.check import judged, load
 from abcparam.verdict.report import Report
 
 if TYPE_CHECKING:
-    from abcparam.data.batch import Data
+    pass
 
-AS_WRITTEN = ""  # the form of the spec's own parametrization
 Tick = Callable[[int], None]  # so many steps of training are done
 
 
 def silent(steps: int) -> None:
     """Progress that nobody watches."""
-
-
-class SweepOptions(Record):
-    """What a sweep is asked for. `trials` 0: a grid; else so many points, drawn by `sampler`."""
-
-    over: tuple[str, ...] = ()
-    forms: tuple[str, ...] = (AS_WRITTEN,)
-    trials: int = 0
-    seeds: int = 1
-    first: int = 0  # the first seed, and that of a random search
-    steps: int = 100
-    batch: int = 32
-    schedule: str = CONSTANT  # unless `over` has some
-    by: str = TRAINING
-    sampler: str = RANDOM  # of `trials`, one of `SAMPLERS`
-    storage: str | None = None  # the database of studies; none: a file in `folder`
-    ray: str | None = None  # the cluster's address, `local`: one that is started here
-    ranks: int = 1  # processes that were started for this sweep
-    data_parallel: bool = False  # they train each trial together, instead of sharing the trials
-    board: Path | None = None  # of TensorBoard
-    together: int = 64  # trials in one program, 1: one by one
-    device: str = "cpu"
-    compiled: bool = False
-    data: Data | None = None
-    folder: Path | None = None
-
-    @property
-    def sharers(self) -> int:
-        """Processes that share the trials."""
-        return 1 if self.data_parallel else self.ranks
-
-    @property
-    def abreast(self) -> int:
-        """Trials in one program at most."""
-        return 1 if self.data_parallel else self.together
 
 
 class Trial(Record):

@@ -23,9 +23,9 @@ from abcparam.diagnostics.source import Source
 from abcparam.presentation.figures import new_figure
 from abcparam.storage.atomic import write_atomically
 from abcparam.tuning.choices import HELD_OUT, TRAINING
+from abcparam.tuning.options import AS_WRITTEN
 from abcparam.tuning.output.text import render_csv
 from abcparam.tuning.sweep import SweepResult
-from abcparam.tuning.trials import AS_WRITTEN
 from examples.reproduce.batches import fashion, images, masked
 from examples.reproduce.optima import Curve, best, curves, drift, powers, violations
 from examples.reproduce.scripts import asked, options, report

@@ -29,7 +29,7 @@ from abcparam.coordinate_check.judging import CROSSOVER, DISAGREES, UNRESOLVED, 
 from abcparam.coordinate_check.laws import CHANGE, Law, Laws, laws_of
 from abcparam.coordinate_check.measure.batch import batch_of, loss_of
 from abcparam.coordinate_check.measure.measuring import Probe, Setting
-from abcparam.coordinate_check.measure.runs import CheckOptions
+from abcparam.coordinate_check.options import CheckOptions
 from abcparam.coordinate_check.plan import (
     NoWidths,
     given_widths,

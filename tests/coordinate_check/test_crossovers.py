@@ -9,10 +9,11 @@ from fractions import Fraction
 import pytest
 
 import abcparam
-from abcparam.coordinate_check.check import CheckOptions, coordinate_check
+from abcparam.coordinate_check.check import coordinate_check
 from abcparam.coordinate_check.fits import Point, leading_of, slope_of
 from abcparam.coordinate_check.judging import CROSSOVER, DISAGREES, SHARE, judge
 from abcparam.coordinate_check.laws import CHANGE, UPDATE, Law, Laws, laws_of
+from abcparam.coordinate_check.options import CheckOptions
 from abcparam.language.reader import read
 from abcparam.verdict.check import load
 from tests.optimizers.test_clipping import spec as clipped

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from abcparam.coordinate_check.check import CheckOptions, CoordCheckResult, coordinate_check
+from abcparam.coordinate_check.check import CoordCheckResult, coordinate_check
 from abcparam.coordinate_check.judging import DISAGREES
+from abcparam.coordinate_check.options import CheckOptions
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import compile
 from abcparam.verdict.check import load

@@ -10,8 +10,9 @@ from fractions import Fraction
 import pytest
 
 import abcparam
-from abcparam.coordinate_check.check import CheckOptions, coordinate_check
+from abcparam.coordinate_check.check import coordinate_check
 from abcparam.coordinate_check.judging import DISAGREES
+from abcparam.coordinate_check.options import CheckOptions
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import to_source

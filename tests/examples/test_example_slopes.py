@@ -14,7 +14,7 @@ import pytest
 from abcparam.coordinate_check.check import CoordCheckResult, coordinate_check
 from abcparam.coordinate_check.judging import DISAGREES, UNRESOLVED, Row
 from abcparam.coordinate_check.laws import AT_INIT, CHANGE, UPDATE
-from abcparam.coordinate_check.measure.runs import CheckOptions
+from abcparam.coordinate_check.options import CheckOptions
 from abcparam.diagnostics.source import Source
 from abcparam.language.reader import read
 from abcparam.verdict.check import load

@@ -28,13 +28,13 @@ from abcparam.language.reader import read
 from abcparam.optimizers import optimizers
 from abcparam.pipeline import emit_program
 from abcparam.program.fingerprint import fingerprint
+from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.space import Axis, axes_of, grid, random_points
 from abcparam.tuning.sweep import SweepResult, sweep_source
 from abcparam.tuning.train.models import groups_of, models_of
 from abcparam.tuning.train.stacking import train, train_together
 from abcparam.tuning.train.training import Job, job_of, train_alone
 from abcparam.tuning.train.training import Run as Trial
-from abcparam.tuning.trials import SweepOptions
 from abcparam.verdict.check import judged, load
 from tests.support.paths import SPECS
 from tests.support.running import Run

@@ -7,21 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abcparam.algebra.record import Record
 from abcparam.coordinate_check.laws import Key
 from abcparam.coordinate_check.measure.store import Sizes, Store
+from abcparam.coordinate_check.options import CheckOptions
 from abcparam.coordinate_check.plan import Plan
 from abcparam.verdict.report import Report
 
 if TYPE_CHECKING:
-    from abcparam.coordinate_check.measure.handwritten import Handwritten
     from abcparam.coordinate_check.measure.measuring import Setting, Subject
-    from abcparam.data.batch import Data
 
-TOKENS = 64
 Run = tuple[int, int]  # width and seed
 Progress = Callable[[Iterable[Run], int], Iterable[Run]]  # of runs as they finish, and their number
 
@@ -29,24 +25,6 @@ Progress = Callable[[Iterable[Run], int], Iterable[Run]]  # of runs as they fini
 def silent(finished: Iterable[Run], count: int) -> Iterable[Run]:
     """Progress that nobody sees."""
     return finished
-
-
-class CheckOptions(Record):
-    """What a coordinate check is asked for. `widths` empty: those that `budget` seconds pay for."""
-
-    widths: tuple[int, ...] = ()
-    budget: float = 60.0
-    seeds: int = 3
-    steps: int = 4
-    device: str = "cpu"
-    compiled: bool = False
-    first: int = 0  # the first seed
-    given: tuple[str, ...] = ()  # dims that were given a value and keep it
-    folder: Path | None = None
-    data: Data | None = None  # random numbers if none is given
-    module: Handwritten | None = None  # in place of the emitted model
-    vary: str = ""  # the dim that is varied, if not the first that goes to infinity
-    tokens: int = TOKENS  # positions in a batch
 
 
 class Runs:

@@ -11,7 +11,8 @@ from abcparam.diagnostics.rules.tuning import NoHeldOut
 from abcparam.diagnostics.source import START
 from abcparam.program.model import Program
 from abcparam.tuning.choices import HELD_OUT
-from abcparam.tuning.trials import Result, SweepOptions, Tick, Trial, silent
+from abcparam.tuning.options import SweepOptions
+from abcparam.tuning.trials import Result, Tick, Trial, silent
 
 if TYPE_CHECKING:
     from abcparam.data.batch import Data

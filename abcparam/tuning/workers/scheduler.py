@@ -14,7 +14,8 @@ from abcparam.pipeline import emit_program
 from abcparam.program.model import Program
 from abcparam.storage.locks import Claims
 from abcparam.storage.run_cache import Kept, code_of
-from abcparam.tuning.trials import Result, SweepOptions, Tick, Trial, alike, silent
+from abcparam.tuning.options import SweepOptions
+from abcparam.tuning.trials import Result, Tick, Trial, alike, silent
 from abcparam.tuning.workers.part import Done, Part, data_of, train_part
 from abcparam.tuning.workers.worker import crew_of, ranks_of
 from abcparam.verdict.report import Report

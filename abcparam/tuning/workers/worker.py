@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from abcparam.tuning.trials import SweepOptions, Tick
+from abcparam.tuning.options import SweepOptions
+from abcparam.tuning.trials import Tick
 from abcparam.tuning.workers.part import Done, Part, train_part
 
 if TYPE_CHECKING:
