@@ -14,7 +14,7 @@ MADE := $(VENV)/.made
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-all types lint format bench grammar diagrams dist clean distclean
+.PHONY: help env demo test test-all types lint format bench grammar diagrams tables dist clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ grammar: $(MADE) ## make the parser's tables again from grammar/
 
 diagrams: $(MADE) ## draw the diagrams of docs/ again
 	$(BIN)/python -m docs.diagrams
+
+tables: $(MADE) ## make the tables of docs/ again from the rules
+	$(BIN)/python -m docs.tables
 
 dist: $(MADE) ## build the sdist, and the wheel from it
 	rm -rf dist

@@ -23,6 +23,7 @@ class Rule:
     severity: ClassVar[str] = "error"
     message: ClassVar[str]
     label: ClassVar[str] = ""
+    summary: ClassVar[str]  # of findings and warnings, for the reference
     help: ClassVar[str]
 
     @classmethod

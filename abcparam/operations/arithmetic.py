@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Elementwise(Operation):
-    """`x[* i], y[* i] -> z[* i]`, either stretched where it lacks an axis."""
+    """`x[* i], y[* i] -> z[* i]`, broadcast: either is stretched where it lacks an axis."""
 
     values = ("x", "y")
     hidden = True
@@ -34,9 +34,9 @@ class Elementwise(Operation):
 
 
 class Add(Elementwise):
-    """`x + y`."""
-
     name = "+"
+    written = ("x + y",)
+    law = "the larger"
     source = "arXiv 2006.14548 (Tensor Programs II), linear combinations"
     starts = {"x": "zeros", "y": "zeros"}
 
@@ -52,15 +52,14 @@ class Add(Elementwise):
 
 
 class Subtract(Add):
-    """`x - y`: the law of a sum."""
-
     name = "-"
+    written = ("x - y",)
 
 
 class Multiply(Elementwise):
-    """`x * y`."""
-
     name = "*"
+    written = ("x * y",)
+    law = "`s0` adds; `d = max(d(x) + s(y), s(x) + d(y))`"
     source = "arXiv 2203.03466, appendix J"
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
@@ -73,7 +72,7 @@ class Multiply(Elementwise):
 
 
 class WithNumber(Operation):
-    """`x[*] -> y[*]`, a value and a monomial of dims and hypers, the same at every coordinate."""
+    """`x[*] -> y[*]`, `k` of dims, hypers and numbers, the same at every coordinate."""
 
     settings = {"by": REQUIRED}
     hidden = True
@@ -83,9 +82,9 @@ class WithNumber(Operation):
 
 
 class Factor(WithNumber):
-    """`by * x`."""
-
     name = "scale"
+    written = ("k * x", "x / k", "-x")
+    law = "`k`'s exponent is added everywhere"
     source = "arXiv 2203.03466, section 3"
     multiple = True
 
@@ -98,9 +97,9 @@ class Factor(WithNumber):
 
 
 class Offset(WithNumber):
-    """`x + by`."""
-
     name = "offset"
+    written = ("x + k", "x - k", "k - x")
+    law = "that of a sum: `k` at init, no change"
     source = Add.source
     starts = {"x": "zeros"}  # `1 + gain`: the number is where it starts
 

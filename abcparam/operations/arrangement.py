@@ -31,6 +31,7 @@ def whole(call: Call, name: str) -> int:
 class Unchanged(Operation):
     """`x[*] -> y[*]` of the same size per coordinate."""
 
+    law = "unchanged"
     source = "reindexing: each coordinate is one of the input's"
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
@@ -53,9 +54,10 @@ class Dropout(Unchanged):
 
 
 class Select(Unchanged):
-    """`x[i]`: the i-th of the first declared axis."""
+    """`x[n *] -> y[*]`: the i-th of the first declared axis; `i` may be a repeat's number."""
 
     name = "index"
+    written = ("x[i]",)
     settings = {"at": REQUIRED}
     hidden = True
 
@@ -71,7 +73,7 @@ class Select(Unchanged):
 
 
 class Transpose(Unchanged):
-    """`x[* i j] -> y[* j i]`."""
+    """`x[* i j] -> y[* j i]`: the last two axes."""
 
     name = "transpose"
 
@@ -106,6 +108,7 @@ class Split(Operation):
     """`x[* (n i)] -> n times y[* i]`."""
 
     name = "split"
+    law = "unchanged"
     settings = {"n": REQUIRED, "axis": -1}
     source = "reindexing: each coordinate is one of the input's"
 
@@ -126,9 +129,10 @@ class Split(Operation):
 
 
 class Concat(Operation):
-    """`x[* i], y[* j] -> z[* (i + j)]` along an axis."""
+    """`x[* i], y[* j] -> z[* (i + j)]` along an axis; equal but for that."""
 
     name = "concat"
+    law = "the largest"
     many = True
     settings = {"axis": -1}
     source = "arXiv 2006.14548: the largest part decides"
@@ -156,9 +160,11 @@ class Concat(Operation):
 
 
 class ZerosOf(Operation):
-    """`zeros(n, …) -> y[n …]`."""
+    """`-> y[n …]`."""
 
     name = "zeros"
+    written = ("zeros(n, …)",)
+    law = "exactly zero"
     values = ()
     settings = {"shape": REQUIRED}
     source = "an exact zero"
@@ -181,6 +187,7 @@ class Mean(Operation):
     """`x[* i] -> y[*]`: the mean over one axis, or over a tuple of axes."""
 
     name = "mean"
+    law = "`s0`, less `ρ/2` if `x` is centred; `d`"
     settings = {"axis": REQUIRED}
     source = "arXiv 2006.14548: the law of large numbers"
 

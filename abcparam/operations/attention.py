@@ -36,9 +36,15 @@ if TYPE_CHECKING:
 
 
 class Attention(Operation):
-    """`q[i (h d)], k[j (g d)], v[j (g e)] -> y[i (h e)]` with h heads, g of keys and values."""
+    """`q[i (h d)], k[j (g d)], v[j (g e)] -> y[i (h e)]` with h heads, g of keys and values; `bias`
+    is added to the logits, `mask` is an integer input of keys, 1 to keep.
+    """
 
     name = "attention"
+    law = (
+        "logits `s0 = scale + ρd/2` (or `ρd` where query and key come from one map), change "
+        "`scale + ρd + …`; output: the values'"
+    )
     source = "arXiv 2203.03466, Definition 4.1 (1/d)"
     values = ("q", "k", "v", "bias", "mask")
     optional = frozenset({"bias", "mask"})

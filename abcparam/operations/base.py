@@ -65,10 +65,13 @@ class Build(NamedTuple):
 class Operation(Signature):
     """An operation of the language: its signature, its law, its line of PyTorch, its source.
 
-    One file each (or a family in one file); found by looking in the folder.
+    One file each (or a family in one file); found by looking in the folder. The first paragraph of
+    the docstring says the shapes, in the reference too.
     """
 
     source: ClassVar[str] = ""  # where its law is from
+    law: str  # `graph` as docs/language.md writes it
+    written: ClassVar[tuple[str, ...]] = ()  # how a spec has it, where not as a call by its name
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         """The operation as nodes of the calculus."""

@@ -37,6 +37,7 @@ def _group_norm(x: Tensor, rank: int, groups: int, **options: Any) -> Tensor:
 class ChannelNorm(Operation):
     """`x[c *], gain[c], bias[c] -> y[c *]`; the axes after the channels are finite."""
 
+    law = "that of `layernorm`"
     values = ("x", "gain", "bias")
     optional = frozenset({"gain", "bias"})
     starts = {"gain": "ones", "bias": "zeros"}
@@ -92,7 +93,9 @@ def _over_space(use: Use, index: int) -> Code:
 
 
 class BatchNorm(ChannelNorm):
-    """`x[c *], gain[c], bias[c] -> y[c *]`: each channel over its own RMS in the batch."""
+    """`x[c *], gain[c], bias[c] -> y[c *]`: each channel over its own RMS in batch and space; keeps
+    running statistics, as PyTorch does.
+    """
 
     name = "batchnorm"
     settings = {"eps": EPS}
@@ -112,7 +115,9 @@ class BatchNorm(ChannelNorm):
 
 
 class GroupNorm(ChannelNorm):
-    """`x[(g c) *], gain[(g c)], bias[(g c)] -> y[(g c) *]`: g groups, each over its own RMS."""
+    """`x[(g c) *], gain[(g c)], bias[(g c)] -> y[(g c) *]`: g groups of channels, each over its own
+    RMS in them and in space.
+    """
 
     name = "groupnorm"
     settings = {"groups": REQUIRED, "eps": EPS}

@@ -61,6 +61,7 @@ class Convolution(Operation):
     """`w[o (i / g) k …], x[i n …] -> y[o m …]` with g groups; space and kernels are finite."""
 
     source = "arXiv 2203.03466, appendix B (fan-in is kernel times channels)"
+    law = "a linear map of fan-in `i / g` and fan-out `o / g`"
     values = ("W", "x")
     weights = frozenset({"W"})
     settings = {"stride": 1, "padding": 0, "groups": 1}

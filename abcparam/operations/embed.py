@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 class Embed(Operation):
-    """`table[in out], indices[*] -> y[* out]`. One-hot: nothing is summed."""
+    """`table[i o], n[*] -> y[* o]`."""
 
     name = "embed"
+    law = "`s0 = σ`, `d = u`: nothing is summed"
     source = "arXiv 2203.03466, appendix B (input weights)"
     values = ("table", "indices")
     weights = frozenset({"table"})

@@ -17,9 +17,17 @@ if TYPE_CHECKING:
 
 
 class MatMul(Operation):
-    """`w[out in], x[* in] -> y[* out]`. The axes of w come as the map reads them, (out, in)."""
+    """`w[o i], x[* i] -> y[* o]`; `.T` contracts the out axis.
+
+    The axes of w come as the map reads them, (out, in).
+    """
 
     name = "@"
+    written = ("W @ x", "W.T @ x")
+    law = (
+        "`s0 = σ + ρi/2 + s0(x)`; `d ≥ σ + max(ρi/2, ρi - ρo/2) + d(x)` and `u + ρi + s(x)`; tied "
+        "(`x` contains W): the change's gain at init too"
+    )
     source = "arXiv 2011.14522, section 5"
     values = ("W", "x")
     weights = frozenset({"W"})

@@ -42,9 +42,14 @@ def _mixture(
 
 
 class Mixture(Operation):
-    """`logits[* e], expert(x[j]) [o] -> y[* o]`, with x[* j]: a block sees one token, not `*`."""
+    """`logits[* e], x[* j] -> y[* o]`: e instances of the block, of which each token takes the
+    best.
+
+    A block sees one token, not `*`: `expert(x[j])` is `[o]`.
+    """
 
     name = "mixture"
+    law = "softmax of the logits, times the experts' outputs"
     source = "arXiv 1701.06538; finitely many experts: a softmax and a product that is summed"
     values = ("logits", "expert")
     copied = frozenset({"expert"})

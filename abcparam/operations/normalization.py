@@ -29,8 +29,12 @@ EPS = Amount(Number(Fraction("1e-5")), number(Fraction("1e-5")))
 
 
 class Normalization(Operation):
-    """`x[* i], gain[i], bias[i] -> y[* i]`; of heads `x[* (h d)], gain[d], bias[d]`."""
+    """`x[* i], gain[i], bias[i] -> y[* i]` over the last axis, or each of so many heads of it,
+    `x[* (h d)]`; gain and bias, which may be left out, are then `[d]`, shared by all heads, or
+    `[h, d]`.
+    """
 
+    law = "`s0 = 0`; `d - s`; gradient less `s`"
     source = "arXiv 2203.03466, appendix B.1 (gains and biases are input tensors)"
     values = ("x", "gain", "bias")
     optional = frozenset({"gain", "bias"})

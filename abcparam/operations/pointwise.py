@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from abcparam.calculus import pointwise as law
@@ -23,19 +24,31 @@ class Pointwise(Operation):
 
     def __init__(self, shape: law.FunctionTraits) -> None:
         self.name = shape.name
-        self.law = shape
+        self.shape = shape
+        self.law = "; ".join(_passes(shape))
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
         return (call.shape(0),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return (law.PointwiseNode(build.context, operands.node(0), self.law, call.span),)
+        return (law.PointwiseNode(build.context, operands.node(0), self.shape, call.span),)
 
     def torch(self, use: Use) -> Value:
         if self.name == "gelu_tanh":
             return use.result(call("F.gelu", use.code(0), approximate=Constant("tanh")))
         home = "torch" if self.name in {"tanh", "sigmoid", "square"} else "F"
         return use.result(call(f"{home}.{self.name}", use.code(0)))
+
+
+def _passes(shape: law.FunctionTraits) -> Iterator[str]:
+    """What the law makes of sizes, in words."""
+    yield "`2 s0`; `d + s`" if shape.degree == 2 else "`s0` and `d` pass"
+    if shape.bounded:
+        yield "clamped at 0"
+    if not shape.zero_at_zero:
+        yield "Θ(1) of an exact zero"
+    if shape.flat_at_zero:
+        yield "no gradient passes at an exact zero"
 
 
 OPERATIONS = (

@@ -62,8 +62,9 @@ class Pooling(Unchanged):
 
 
 class MaxPool(Pooling):
-    """`x[c n …] -> y[c m …]`: the largest of each window."""
+    """`x[c n …] -> y[c m …]`: the largest of each window of one or two axes of space."""
 
+    law = "unchanged; the largest is not centred, and its gradient changes by `d - s`"
     source = "arXiv 2006.14548 (Tensor Programs II), a nonlinearity of finitely many coordinates"
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:

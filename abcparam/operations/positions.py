@@ -71,7 +71,9 @@ def _alibi(bias: Tensor) -> Tensor:
 
 
 class Rope(Unchanged):
-    """`x[i (h d)] -> y[i (h d)]`: pairs of coordinates turned by an angle that grows with i."""
+    """`x[i (h d)] -> y[i (h d)]`, d even: the halves of a head are turned by angles that grow with
+    i.
+    """
 
     name = "rope"
     settings = {"heads": 1, "theta": 10000}
@@ -101,9 +103,12 @@ class Rope(Unchanged):
 
 
 class RelativeBias(Operation):
-    """`table[buckets h] -> y[h i j]`: an entry for each head and range of distances from i to j."""
+    """`table[buckets h] -> y[h i j]`, T5's buckets, for attention's `bias`: an entry for each head
+    and range of distances from i to j.
+    """
 
     name = "relative_bias"
+    law = "a lookup: `s0 = σ`, `d = u`"
     source = "arXiv 1910.10683, section 2.1; a lookup: nothing is summed"
     values = ("table",)
     weights = frozenset({"table"})
@@ -136,9 +141,12 @@ class RelativeBias(Operation):
 
 
 class Alibi(Operation):
-    """`-> y[h i j]`: minus the distance from i to j, times a slope of each head's own."""
+    """`-> y[h i j]`, for attention's `bias`: minus the distance from i to j, times a slope of each
+    head's own.
+    """
 
     name = "alibi"
+    law = "a constant of Θ(1)"
     source = "arXiv 2108.12409, section 3: a constant"
     values = ()
     settings = {"heads": REQUIRED, "length": REQUIRED}

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 class Softmax(Operation):
-    """`x[* i] -> y[* i]`."""
+    """`x[* i] -> y[* i]` over the last axis, which is finite."""
 
     name = "softmax"
+    law = "`s0 = 0`, `min(d, 0)`"
     source = "arXiv 2203.03466, appendix J"
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:

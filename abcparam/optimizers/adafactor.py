@@ -19,6 +19,8 @@ class Adafactor(Rule):
 
     name = "adafactor"
     source = "arXiv 1804.04235, section 8; arXiv 2407.05872, section 2 (parameter scaling)"
+    law = "w - c"
+    in_words = "`-c` plus that of the tensor's weights (from exact zero: `-c`, a constant floor)"
     gauge = 0
     torch = "Adafactor"
     settings = {"beta2_decay": "-0.8", "d": "1", "weight_decay": "0"}

@@ -18,6 +18,7 @@ class Adam(Rule):
 
     name = "adam"
     source = "arXiv 2308.01814, Definition 2.2.1 and section 2.8"
+    law = "-c"
     gauge = 1
     torch = "Adam"
     stacks = True

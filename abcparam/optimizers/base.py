@@ -34,6 +34,9 @@ class Rule(OptimizerSignature):
     """
 
     source: ClassVar[str]
+    law: ClassVar[str]  # `entry` as docs/theory.md writes it
+    in_words: ClassVar[str] = ""  # the same in words, where the formula takes explaining
+    remarks: ClassVar[Mapping[str, str]] = {}  # what settings are of, where names do not say it
     torch: ClassVar[str]  # its class in torch.optim
     fused: ClassVar[bool] = False  # has fused kernels that take sharded tensors too
     step: ClassVar[Step | None] = None  # of its class, where torch.optim has none

@@ -51,6 +51,8 @@ class LAMB(Rule):
 
     name = "lamb"
     source = "arXiv 1904.00962, Algorithm 2 (trust ratio without bounds)"
+    law = "w - c"
+    in_words = "`-c` plus that of the tensor's weights (from exact zero: `-c`)"
     gauge = 0
     torch = "LAMB"
     step = LAMB_STEP
@@ -69,6 +71,8 @@ class LARS(LAMB):
 
     name = "lars"
     source = "arXiv 1708.03888, section 4 (without bounds)"
+    law = "w - c"
+    in_words = "`-c` plus that of the tensor's weights (from exact zero: `γ - c`)"
     torch = "LARS"
     step = LARS_STEP
     settings = {"momentum": "0", "weight_decay": "0"}

@@ -46,6 +46,8 @@ class Muon(Rule):
 
     name = "muon"
     source = "arXiv 2502.16982, section 2.2; torch.optim.Muon"
+    law = "max(ρo - ρi, 0)/2 - c"
+    in_words = "`-c` plus half of rows over columns where that grows"
     gauge = 1
     torch = "Muon"
     settings = {"momentum": "0.95", "nesterov": True, "ns_steps": 5, "weight_decay": "0.1"}
@@ -65,6 +67,8 @@ class Muon(Rule):
 class MatchingMuon(Muon):
     """With updates of the size of AdamW's."""
 
+    law = "max(ρi, ρo)/2 - c"
+    in_words = "`-c` plus half of the larger of rows and columns"
     variant = "match_rms_adamw"
     fixed = {"adjust_lr_fn": variant}
 
@@ -76,6 +80,8 @@ class SpectralMuon(Muon):
     """With updates whose spectral norm is that of a map from RMS to RMS."""
 
     source = "arXiv 2310.17813, section 3; arXiv 2409.20325, section 2"
+    law = "(ρo - ρi)/2 - c"
+    in_words = "`-c` plus half of rows over columns"
     variant = "spectral"
     torch = "SpectralMuon"
     step = SPECTRAL

@@ -16,6 +16,7 @@ class SGD(Rule):
 
     name = "sgd"
     source = "arXiv 2011.14522, Definition 3.2"
+    law = "γ - c"
     gauge = 2
     stacks = True
     torch = "SGD"

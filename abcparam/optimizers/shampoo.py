@@ -46,6 +46,8 @@ class Shampoo(Rule):
 
     name = "shampoo"
     source = "arXiv 1802.09568, Algorithm 1; arXiv 2312.12226 and 2310.17813 for its scaling"
+    law = "-c"
+    remarks = {"ridge": "of the largest eigenvalue"}
     gauge = 1
     torch = "Shampoo"
     step = SHAMPOO

@@ -77,6 +77,7 @@ class Soap(Adam):
         "interval": 10,
         "largest": 10000,
     }
+    remarks = {"interval": "between bases", "largest": "axis that gets one"}
     decoupled = True
 
 

@@ -199,6 +199,7 @@ class PowerThenQuotient(Rule):
     """
 
     code = "P0601"
+    summary = "`head^-1/2` is a quotient"
     severity = "warning"
     message = "`{text}` is `{reading}`"
     label = "the exponent ends before the `/`"

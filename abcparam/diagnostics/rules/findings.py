@@ -19,6 +19,7 @@ class WrongSizeAtInit(Rule):
     """
 
     code = "P0501"
+    summary = "a size at initialization is not as it must be (`unstable-at-init`)"
     message = "{name} is of size {size} at initialization; {must}"
     label = "{path}"
     help = "{help}"
@@ -35,6 +36,10 @@ class ChangeTooLarge(Rule):
     """
 
     code = "P0502"
+    summary = (
+        "training changes an activation by more than it can bear (`unstable`); the notes "
+        "trace the path"
+    )
     message = "{name} grows like {size}: {path}"
     label = "may change by {bound} at most"
     help = "{help}"
@@ -46,6 +51,7 @@ class GrowsForEver(Rule):
     """
 
     code = "P0503"
+    summary = "updates grow from step to step (`unstable`)"
     message = "updates grow from step to step: {tensors}"
     label = "the update of this tensor keeps growing"
     help = "{help}"
@@ -58,6 +64,7 @@ class NothingMoves(Rule):
     """
 
     code = "P0504"
+    summary = "no output moves (`trivial`)"
     message = "no output moves: the largest change of {name} is {size}"
     label = "{path}"
     help = "{help}"
@@ -71,6 +78,7 @@ class FeaturesDoNotMove(Rule):
     """
 
     code = "P0505"
+    summary = "outputs move, a feature does not (`kernel`, `feature-learning`)"
     message = "the feature {name} does not move: it is of size {total} and changes by {size}"
     label = "a kernel regime: outputs move, features do not"
     help = "{help}"
@@ -85,6 +93,7 @@ class Slack(Rule):
     """
 
     code = "P0506"
+    summary = "a tensor's update could be larger by a power of the width (`feature-learning`)"
     message = "the update of `{name}` contributes {size} where {bound} is possible"
     label = "could be larger by {slack}"
     help = "{help}"
@@ -96,6 +105,7 @@ class NeverMoves(Rule):
     """
 
     code = "P0507"
+    summary = "a trained tensor never gets a gradient"
     message = "`{name}` is never updated: its gradient is exactly zero"
     label = "never moves"
     help = "freeze it (`frozen`), or use it; two factors that both start at zero never learn"
@@ -109,6 +119,10 @@ class PassedInPart(Rule):
     """
 
     code = "P0508"
+    summary = (
+        "a readout's initial weights pass the change of its input on only in part "
+        "(`feature-learning`)"
+    )
     message = (
         "the initial weights of `{name}` pass the change of {source} on as {size} where "
         "{bound} is possible"
@@ -124,6 +138,7 @@ class NotComplete(Rule):
     """
 
     code = "P0509"
+    summary = "`complete` is expected and some nonlinearity's input is not moved by its own block"
     message = (
         "the learning of features is not complete: {name} is of size {total} and its own "
         "block moves it by {size}"
@@ -138,6 +153,7 @@ class Unexpected(Rule):
     """
 
     code = "P0510"
+    summary = "the verdict is not the one in `expect`"
     message = "the verdict is {verdict}, not {expected} as expected"
     label = "expected {expected}"
     help = "correct the exponents or the expectation"
@@ -152,6 +168,7 @@ class ConstantEpsilon(Rule):
     """
 
     code = "P0602"
+    summary = "epsilon does not keep up with a gradient that falls with the width"
     severity = "warning"
     message = "`eps` {eps} but the gradient of `{name}`{also} is of size {gradient}: {where}"
     label = "epsilon does not keep up"
@@ -170,6 +187,7 @@ class DecayVanishes(Rule):
     """
 
     code = "P0603"
+    summary = "weight decay vanishes in the limit"
     severity = "warning"
     message = (
         "weight decay acts on `{name}`{also} as lr * weight_decay = {size}: it vanishes at "
@@ -188,6 +206,7 @@ class DecayGrows(Rule):
     """
 
     code = "P0604"
+    summary = "weight decay grows with the width"
     severity = "warning"
     message = (
         "weight decay acts on `{name}`{also} as lr * weight_decay = {size}: it grows with the width"
@@ -207,6 +226,7 @@ class CoupledDecay(Rule):
     """
 
     code = "P0607"
+    summary = "coupled weight decay drowns the gradient, or vanishes beside it"
     severity = "warning"
     message = (
         "under {optimizer} weight decay of size {pull} joins the update of `{name}`{also}, of size "
@@ -226,6 +246,7 @@ class OtherAlignment(Rule):
     """
 
     code = "P0605"
+    summary = "judged under another alignment than Tensor Programs'"
     severity = "note"
     message = "judged under `assume alignment = {alignment}`"
     help = "leave the assumption out for the verdict of Tensor Programs"
@@ -241,6 +262,7 @@ class ShippedInAnotherGauge(Rule):
     """
 
     code = "P0606"
+    summary = "the exponents are those of a shipped parametrization in another gauge"
     severity = "note"
     message = "this is the shipped {name} ({citation}) in another gauge: {shifts}"
     help = "`parametrization {name}` has the same exponents, in its own gauge"
@@ -254,6 +276,7 @@ class Depends(Rule):
     """
 
     code = "P0511"
+    summary = "the verdict depends on the symbols in the exponents"
     severity = "error"
     message = "the verdict depends on {symbols}: {verdicts}"
     label = "at {example}: {there}"

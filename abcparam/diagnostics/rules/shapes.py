@@ -324,6 +324,7 @@ class MapStoredAsTable(Rule):
     """
 
     code = "P0608"
+    summary = "an `input` tensor is stored as a table (in, out), and `@` alone reads it"
     severity = "warning"
     message = "`{name}` {shape} is stored as a table (in, out), and no `embed` reads it"
     label = "`@` wants `{wanted}`"

@@ -1,0 +1,67 @@
+"""Shipped parametrizations: for which optimizers, the exponents by role, the verdict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from abcparam.language.parser import comments
+from abcparam.language.printer import written
+from abcparam.language.reader import read
+from abcparam.language.syntax import Parametrization, Role
+from abcparam.resolve.parametrizations import fits, shipped
+from docs.diagrams.specs import laws, mlp
+from docs.tables.markdown import Table, code
+from docs.tables.optimizers import Form, forms
+
+LETTERS = ("a", "b", "c")
+ROLES = ("input", "hidden", "output")
+OPTIMIZER = re.compile(r"^optimizer .*$", re.MULTILINE)
+
+
+def table() -> Table:
+    head = ("name", "for", "input a, b, c", *ROLES[1:], "verdict on an MLP")
+    return Table(head, tuple(row for path in shipped() for row in _rows(path)))
+
+
+def _rows(path: str) -> Iterator[tuple[str, ...]]:
+    """A row for each block; the first one has the name and what the file says of it."""
+    name = Path(path).stem
+    first = f"{code(name)} ({_about(path)})"
+    for offered in shipped()[path]:
+        roles = {role.role.id: role for role in offered.roles}
+        served = [form for form in forms() if fits(offered, form.rule.form)]
+        exponents = (_exponents(roles[role]) for role in ROLES)
+        yield first, _whom(offered, served), *exponents, _verdicts(name, served)
+        first = ""
+
+
+def _about(path: str) -> str:
+    """What the file's second comment says: `The standard parametrization: PyTorch's …`."""
+    text = comments(read(path))[1].text
+    found = re.fullmatch(r"# The (.*) parametrization(.*)\.", text)
+    assert found is not None, text
+    return found[1] + found[2]
+
+
+def _exponents(role: Role) -> str:
+    values = {setting.key: setting.value for setting in role.settings if setting.value}
+    return ", ".join(written(values[letter]).replace(" ", "") for letter in LETTERS)
+
+
+def _whom(offered: Parametrization, served: list[Form]) -> str:
+    if not offered.optimizers:
+        return "any"
+    by_name = {form.rule.form: form for form in served}
+    return ", ".join(by_name[name.id].text for name in offered.optimizers)
+
+
+def _verdicts(name: str, served: list[Form]) -> str:
+    found = dict.fromkeys(str(laws(_spec(name, form)).verdict) for form in served)
+    return " or ".join(found)
+
+
+def _spec(name: str, form: Form) -> str:
+    settings = ", ".join(("lr = lr", *form.words))
+    return OPTIMIZER.sub(f"optimizer {form.rule.name} {{ {settings} }}", mlp(name))
