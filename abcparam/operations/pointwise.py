@@ -22,16 +22,16 @@ class Pointwise(Operation):
 
     source = "arXiv 2011.14522, Definition 3.2; arXiv 2308.01814, section 2"
 
-    def __init__(self, shape: law.FunctionTraits) -> None:
-        self.name = shape.name
-        self.shape = shape
-        self.law = "; ".join(_passes(shape))
+    def __init__(self, traits: law.FunctionTraits) -> None:
+        self.name = traits.name
+        self.traits = traits
+        self.law = "; ".join(_passes(traits))
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
         return (call.shape(0),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return (law.PointwiseNode(build.context, operands.node(0), self.shape, call.span),)
+        return (law.PointwiseNode(build.context, operands.node(0), self.traits, call.span),)
 
     def torch(self, use: Use) -> Value:
         if self.name == "gelu_tanh":
@@ -40,14 +40,14 @@ class Pointwise(Operation):
         return use.result(call(f"{home}.{self.name}", use.code(0)))
 
 
-def _passes(shape: law.FunctionTraits) -> Iterator[str]:
+def _passes(traits: law.FunctionTraits) -> Iterator[str]:
     """What the law makes of sizes, in words."""
-    yield "`2 s0`; `d + s`" if shape.degree == 2 else "`s0` and `d` pass"
-    if shape.bounded:
+    yield "`2 s0`; `d + s`" if traits.degree == 2 else "`s0` and `d` pass"
+    if traits.bounded:
         yield "clamped at 0"
-    if not shape.zero_at_zero:
+    if not traits.zero_at_zero:
         yield "Θ(1) of an exact zero"
-    if shape.flat_at_zero:
+    if traits.flat_at_zero:
         yield "no gradient passes at an exact zero"
 
 
