@@ -73,7 +73,7 @@ class Soap(Adam):
     settings = {
         "betas": ("0.95", "0.95"),
         "eps": "1e-8",
-        "weight_decay": "1e-2",
+        "weight_decay": "0.01",
         "interval": 10,
         "largest": 10000,
     }

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 from textwrap import indent
-
-from abcparam.python_code.layout import decimal
 
 CLASS = '''class {name}(torch.optim.Optimizer):
     """{doc}"""
@@ -83,10 +80,9 @@ def _annotation(default: object) -> str:
 
 
 def _literal(default: object) -> str:
+    """A real number as it is written, with a point or an exponent."""
     if isinstance(default, tuple):
         return f"({', '.join(map(_literal, default))})"
     if not isinstance(default, str):
         return repr(default)
-    literal = decimal(Fraction(default), real=True)
-    assert literal is not None, f"{default} is no decimal fraction"
-    return literal
+    return default if {".", "e"} & {*default} else f"{default}.0"

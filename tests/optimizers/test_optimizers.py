@@ -149,6 +149,24 @@ def value_of(default: object) -> object:
     return float(default) if isinstance(default, str) else default
 
 
+def test_the_constructor_of_an_emitted_class():
+    """Its defaults are as the rule writes them, each of the type that it stands for."""
+    code = abcparam.compile(model("soap"))
+    inside = code.partition("class SOAP(")[2].partition("    ) -> None:")[0]
+    assert re.findall(r"^        (\w+: .*),$", inside, re.MULTILINE) == [
+        "params: Any",
+        "lr: float = 3e-3",
+        "betas: tuple[float, float] = (0.95, 0.95)",
+        "eps: float = 1e-8",
+        "weight_decay: float = 0.01",
+        "interval: int = 10",
+        "largest: int = 10000",
+    ]
+    code = abcparam.compile(model("muon", settings=SPECTRAL))
+    assert "        nesterov: bool = True,\n        ns_steps: int = 5,\n" in code
+    assert "        weight_decay: float = 0.0,\n" in abcparam.compile(model("lion"))
+
+
 def stepped(name: str, settings: str, folder: Path) -> Tensor:
     """The weights after two steps of the emitted optimizer with given gradients."""
     module: Any = imported(abcparam.compile(model(name, settings=settings)), folder)
