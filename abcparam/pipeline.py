@@ -101,7 +101,7 @@ def fix(
 @at_work()
 def fixed(source: Source, values: Mapping[str, Fraction]) -> FixResult:
     """The spec with the smallest change that makes it maximal-update, checked again."""
-    from abcparam.editing.exponents import Unwritable, edited
+    from abcparam.editing.exponents import UnwritableError, edited
 
     program = load(source, values)
     found = report(program)
@@ -112,7 +112,7 @@ def fixed(source: Source, values: Mapping[str, Fraction]) -> FixResult:
         return FixResult(source.text, (), found, reason)
     try:
         text = edited(program, values_of(found.fix))
-    except Unwritable as error:
+    except UnwritableError as error:
         return FixResult(source.text, (), found, f"the change cannot be written: {error}")
     again = report(load(replace(source, text=text), values))
     if again.verdict != "maximal-update":

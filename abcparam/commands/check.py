@@ -10,7 +10,7 @@ from typing import Any
 
 from abcparam.commands.shared import (
     Command,
-    Usage,
+    UsageError,
     coloured,
     print_diagnostics,
     set_argument,
@@ -55,7 +55,7 @@ def _fix_one(file: str, values: Mapping[str, Fraction]) -> None:
     from abcparam.storage.atomic import write_atomically
 
     if file == "-":
-        raise Usage("--fix needs files to write to")
+        raise UsageError("--fix needs files to write to")
     try:
         found = fixed(read(file), values)
     except SpecError:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from abcparam.commands.registry import commands
-from abcparam.commands.shared import Usage, print_diagnostics
+from abcparam.commands.shared import UsageError, print_diagnostics
 from abcparam.diagnostics.diagnostic import SpecError
 
 OUR_BUG = 101
@@ -40,7 +40,7 @@ def _guarded(options: argparse.Namespace) -> int:
     except SpecError as error:
         print_diagnostics(error.diagnostics, error.source)
         return 2
-    except Usage as error:
+    except UsageError as error:
         say(f"abcparam {options.command}: {error}")
         return 2
     except (BrokenPipeError, KeyboardInterrupt):

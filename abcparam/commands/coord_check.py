@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from abcparam.commands.shared import (
     DEFAULT,
     Command,
-    Usage,
+    UsageError,
     coloured,
     count_argument,
     data_argument,
@@ -61,15 +61,17 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measured slopes beside derived exponents; 0 agree, 1 not, 2 invalid."""
     from abcparam.coordinate_check.api import checked as check_of
-    from abcparam.coordinate_check.plan import NoWidths
+    from abcparam.coordinate_check.plan import NoWidthsError
 
     asked = _asked(options)
     try:
         checked = check_of(read(options.file), values_of(options), asked, _progress)
-    except NoWidths as error:
-        raise Usage(str(error)) from None
+    except NoWidthsError as error:
+        raise UsageError(str(error)) from None
     except OSError as error:
-        raise Usage(f"cannot keep runs in {asked.folder} ({error.strerror}); see --fresh") from None
+        raise UsageError(
+            f"cannot keep runs in {asked.folder} ({error.strerror}); see --fresh"
+        ) from None
     _print(checked, options.format)
     if options.plot or options.html:
         _draw(checked, asked, options)
@@ -84,11 +86,11 @@ def _asked(options: argparse.Namespace) -> CheckOptions:
     from abcparam.storage.run_cache import default_folder
 
     if options.against and not (options.plot or options.html):
-        raise Usage("--against is drawn: it needs --plot FOLDER or --html FILE")
+        raise UsageError("--against is drawn: it needs --plot FOLDER or --html FILE")
     if options.against and options.module:
-        raise Usage("--against compares emitted models: it does not go with --module")
+        raise UsageError("--against compares emitted models: it does not go with --module")
     if options.seeds < 1 or options.steps < 1:
-        raise Usage("--seeds and --steps take positive whole numbers")
+        raise UsageError("--seeds and --steps take positive whole numbers")
     folder = Path(options.resume) if options.resume else default_folder("coordinates")
     return CheckOptions(
         widths=_widths(options.widths),
@@ -112,7 +114,7 @@ def _draw(checked: CoordCheckResult, asked: CheckOptions, options: argparse.Name
     from abcparam.coordinate_check.against import against
     from abcparam.coordinate_check.output.page import page
     from abcparam.coordinate_check.output.plots import plot
-    from abcparam.editing.parametrization import Unwritten
+    from abcparam.editing.exponents import UnwritableError
     from abcparam.storage.atomic import write_atomically
 
     found = [checked]
@@ -120,8 +122,8 @@ def _draw(checked: CoordCheckResult, asked: CheckOptions, options: argparse.Name
         source = checked.report.program.source
         try:
             found.append(against(source, options.against, values_of(options), asked, _progress))
-        except Unwritten as error:
-            raise Usage(str(error)) from None
+        except UnwritableError as error:
+            raise UsageError(str(error)) from None
     if options.plot:
         written = plot(found, Path(options.plot))
         print(f"{len(written)} figures -> {options.plot}", file=sys.stderr)
@@ -151,10 +153,10 @@ def _widths(text: str | None) -> tuple[int, ...]:
         return ()
     parts = [part for part in text.replace(" ", ",").split(",") if part]
     if not all(part.isascii() and part.isdigit() and 0 < len(part) < 10 for part in parts):
-        raise Usage(f"--widths takes whole numbers, 128,256,512, not {text!r}")
+        raise UsageError(f"--widths takes whole numbers, 128,256,512, not {text!r}")
     widths = {int(part) for part in parts}
     if len(widths) < 3 or 0 in widths:
-        raise Usage("--widths takes at least three different widths: a slope needs them")
+        raise UsageError("--widths takes at least three different widths: a slope needs them")
     return tuple(sorted(widths))
 
 
@@ -166,7 +168,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < 1e7:
-        raise Usage(f"--budget takes a time, 60s or 5m, not {text!r}")
+        raise UsageError(f"--budget takes a time, 60s or 5m, not {text!r}")
     return seconds
 
 

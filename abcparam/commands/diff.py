@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from abcparam.commands.shared import Command, Usage, coloured, print_diagnostics
+from abcparam.commands.shared import Command, UsageError, coloured, print_diagnostics
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.language.reader import read
 from abcparam.pipeline import compared
@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     from abcparam.comparison.difference import NO
 
     if options.a == options.b == "-":
-        raise Usage("only one of the two specs can be standard input")
+        raise UsageError("only one of the two specs can be standard input")
     programs = [_loaded(file) for file in (options.a, options.b)]
     a, b = programs
     if a is None or b is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from abcparam.commands.shared import Command, Usage
+from abcparam.commands.shared import Command, UsageError
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     text = story(options.code)
     if text is None:
-        raise Usage(
+        raise UsageError(
             f"no diagnostic has the code {options.code!r}; `abcparam explain all` lists them"
         )
     print(text)

@@ -7,7 +7,7 @@ import sys
 
 from abcparam.commands.shared import (
     Command,
-    Usage,
+    UsageError,
     coloured,
     number,
 )
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
     low, high = (number(value) for value in options.window)
     if options.a == options.b == "-" or not low < high or options.init == options.lr:
-        raise Usage("map takes two specs, a window from low to high, and two coordinates")
+        raise UsageError("map takes two specs, a window from low to high, and two coordinates")
     a, b = (load(read(file)) for file in (options.a, options.b))
     names = names_of(options.a, options.b)
     found = plane(family(a, b, options.init, options.lr), names, (low, high))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from abcparam.commands.shared import Command, Usage
+from abcparam.commands.shared import Command, UsageError
 from abcparam.diagnostics.source import Source
 from abcparam.language.parser import comments
 
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         text = example(options.example)
     except ValueError as error:
-        raise Usage(str(error)) from None
+        raise UsageError(str(error)) from None
     if options.output == "-":
         print(text, end="")
     else:
@@ -53,7 +53,7 @@ def _write_new(path: str, text: str) -> None:
     from abcparam.storage.atomic import write_atomically
 
     if os.path.exists(path):
-        raise Usage(f"{path!r} exists; choose another place with `-o OUT`")
+        raise UsageError(f"{path!r} exists; choose another place with `-o OUT`")
     write_atomically(path, text)
     print(f"{path}: change it, then `abcparam check {path}`")
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DEFAULT = "(default: %(default)s)"  # in help, which argparse fills in
 
 
-class Usage(Exception):
+class UsageError(Exception):
     """The command line asks for something that cannot be done; the text says what to do instead."""
 
 
@@ -46,7 +46,7 @@ def named_values(texts: Iterable[str], option: str) -> dict[str, Fraction]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or len(value) > 40:
-            raise Usage(f"{option} takes NAME=VALUE, not {text!r}")
+            raise UsageError(f"{option} takes NAME=VALUE, not {text!r}")
         found[name.strip()] = number(value.strip())
     return found
 
@@ -55,7 +55,7 @@ def number(text: str) -> Fraction:
     try:
         return exact(text)
     except ValueError as error:
-        raise Usage(str(error)) from None
+        raise UsageError(str(error)) from None
 
 
 def set_argument(command: argparse.ArgumentParser) -> None:
@@ -102,7 +102,7 @@ def device_of(name: str) -> str:
     try:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError):
-        raise Usage(f"--device {name}: PyTorch has no such device here") from None
+        raise UsageError(f"--device {name}: PyTorch has no such device here") from None
     return name
 
 

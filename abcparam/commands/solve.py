@@ -7,7 +7,7 @@ import sys
 
 from abcparam.commands.shared import (
     Command,
-    Usage,
+    UsageError,
     coloured,
     print_diagnostics,
     set_argument,
@@ -49,9 +49,11 @@ def run(options: argparse.Namespace) -> int:
 
     order = gauge_order(options.gauge)
     if order is None:
-        raise Usage(f"--gauge takes mup, a=0, b=1/2 or the like, not {' '.join(options.gauge)!r}")
+        raise UsageError(
+            f"--gauge takes mup, a=0, b=1/2 or the like, not {' '.join(options.gauge)!r}"
+        )
     if options.write and options.file == "-":
-        raise Usage("-w needs a file to write to; without it the completed spec is printed")
+        raise UsageError("-w needs a file to write to; without it the completed spec is printed")
     source = read(options.file)
     try:
         found = complete(source, options.goal, order, values_of(options))

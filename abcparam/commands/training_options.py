@@ -10,7 +10,7 @@ from functools import partial
 
 from abcparam.commands.shared import (
     DEFAULT,
-    Usage,
+    UsageError,
     count_argument,
     data_argument,
     data_of,
@@ -73,7 +73,9 @@ def keeping(asked: SweepOptions) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Usage(f"cannot keep runs in {asked.folder} ({error.strerror}); see --fresh") from None
+        raise UsageError(
+            f"cannot keep runs in {asked.folder} ({error.strerror}); see --fresh"
+        ) from None
 
 
 def options_of(options: argparse.Namespace, trials: int) -> SweepOptions:
@@ -84,7 +86,7 @@ def options_of(options: argparse.Namespace, trials: int) -> SweepOptions:
 
     counts = ("seeds", "steps", "batch", "together")
     if min(getattr(options, name) for name in counts) < 1 or trials < 0 or options.seed < 0:
-        raise Usage("--seeds, --steps, --batch, --together take positive whole numbers")
+        raise UsageError("--seeds, --steps, --batch, --together take positive whole numbers")
     _require_sense(options, trials)
     forms = (getattr(options, "parametrization", None) or AS_WRITTEN).split(",")
     folder = Path(options.resume) if options.resume else default_folder("sweeps")
@@ -114,10 +116,12 @@ def options_of(options: argparse.Namespace, trials: int) -> SweepOptions:
 
 def _require_sense(options: argparse.Namespace, trials: int) -> None:
     if options.sampler != RANDOM and not trials:
-        raise Usage(f"--sampler {options.sampler} needs to know of how many points: --trials N")
+        raise UsageError(
+            f"--sampler {options.sampler} needs to know of how many points: --trials N"
+        )
     sharing = ranks() > 1 and not options.data_parallel
     if options.fresh and (options.storage or sharing):
-        raise Usage("--fresh keeps nothing that processes could share; leave it out")
+        raise UsageError("--fresh keeps nothing that processes could share; leave it out")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from abcparam.commands.shared import (
     Command,
-    Usage,
+    UsageError,
     count_argument,
     named_values,
     values_of,
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     from abcparam.verdict.check import load
 
     if options.trials < 1:
-        raise Usage("--trials takes a positive whole number")
+        raise UsageError("--trials takes a positive whole number")
     asked = options_of(options, options.trials)
     source, target = read(options.file), values_of(options)
     proxy = proxy_values(load(source), target, named_values(options.proxy, "--proxy"))

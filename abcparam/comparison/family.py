@@ -16,7 +16,7 @@ from abcparam.comparison.text import difference_line
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.solving import NoFamily
 from abcparam.diagnostics.source import START
-from abcparam.editing.exponents import Unwritable, edited, exponents
+from abcparam.editing.exponents import UnwritableError, edited, exponents
 from abcparam.editing.insertion import inserted
 from abcparam.language.parser import parse
 from abcparam.program.binding import bind, require_numbers
@@ -73,7 +73,7 @@ def between(a: Program, b: Program, init: Coordinate, lr: Coordinate) -> Program
     source = inserted(a.source, [f"exponent {', '.join(symbols)}"]) if symbols else a.source
     try:
         text = edited(replace(a, source=source), values)
-    except Unwritable as error:
+    except UnwritableError as error:
         raise _refused(a, b, str(error)) from None
     source = replace(source, text=text)
     found = replace(resolve(parse(source), source), dims=a.dims, hypers=a.hypers)

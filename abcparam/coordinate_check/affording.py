@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from abcparam.coordinate_check.plan import NoWidths, Plan, given_widths, seconds_by_rule, widths_of
+from abcparam.coordinate_check.plan import (
+    NoWidthsError,
+    Plan,
+    given_widths,
+    seconds_by_rule,
+    widths_of,
+)
 from abcparam.program.model import Program
 
 LEAST = 16  # width, where three that start at 64 cost too much
@@ -56,7 +62,7 @@ def _lower(program: Program, usual: Plan, vary: str) -> Iterator[int]:
     while (width := width // 2) >= LEAST:
         try:
             given_widths(program, [width], vary)
-        except NoWidths:
+        except NoWidthsError:
             break
         found.append(width)
     return reversed(found)

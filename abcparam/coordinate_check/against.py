@@ -21,6 +21,6 @@ def against(
     progress: Progress | None = None,
 ) -> CoordCheckResult:
     """The check of the spec with `parametrization FORM` in place of its own; what its tensors say
-    for themselves stays. Raises `Unwritten`.
+    for themselves stays. Raises `UnwritableError`.
     """
     return coordinate_check(load(in_form(source, form), values), options, progress)

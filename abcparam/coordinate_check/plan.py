@@ -29,7 +29,7 @@ class Plan(Record):
     dims: Mapping[int, Mapping[str, int]]
 
 
-class NoWidths(ValueError):
+class NoWidthsError(ValueError):
     """No widths fit; the text says why."""
 
 
@@ -116,14 +116,14 @@ def widths_of(program: Program, budget: float, runs: int, tokens: int, vary: str
 
 
 def given_widths(program: Program, widths: Iterable[int], vary: str = "") -> Plan:
-    """These widths, of the dim that leads; raises `NoWidths` where one does not fit."""
+    """These widths, of the dim that leads; raises `NoWidthsError` where one does not fit."""
     found = {}
     for width in sorted(set(widths)):
         dims = _dims(program, width, vary)
         if not _fits(program, dims):
             step = _smallest(program, vary)
             hint = f" (widths are multiples of {step})" if step else ""
-            raise NoWidths(f"{width} leaves a length that is not whole{hint}")
+            raise NoWidthsError(f"{width} leaves a length that is not whole{hint}")
         found[width] = dims
     return Plan(program, {}, found)
 
@@ -134,10 +134,10 @@ def varied(program: Program, vary: str = "") -> list[Dim]:
     """
     dims = program.growing
     if not dims:
-        raise NoWidths("no dim goes to infinity")
+        raise NoWidthsError("no dim goes to infinity")
     if vary and vary not in (dim.name for dim in dims):
         names = ", ".join(dim.name for dim in dims)
-        raise NoWidths(f"{vary} is no dim that goes to infinity; those are {names}")
+        raise NoWidthsError(f"{vary} is no dim that goes to infinity; those are {names}")
     lead = program.dims[vary] if vary else min(dims, key=lambda dim: dim.group)
     return [lead, *(d for d in dims if d.group == lead.group and d is not lead)]
 
@@ -164,14 +164,14 @@ def _dims(program: Program, width: int, vary: str) -> dict[str, int]:
 def _doubling(program: Program, vary: str) -> list[int]:
     smallest = _smallest(program, vary)
     if not smallest:
-        raise NoWidths("no width up to 4096 makes every length whole; give some with --widths")
+        raise NoWidthsError("no width up to 4096 makes every length whole; give some with --widths")
     while smallest < (SMALLEST if in_first_limit(program, vary) else SHALLOWEST):
         smallest *= 2
     doublings = (smallest * 2**k for k in range(DOUBLINGS))
     fitting = (width for width in doublings if _fits(program, _dims(program, width, vary)))
     found = list(islice(fitting, TRIED))
     if len(found) < LEAST:
-        raise NoWidths(
+        raise NoWidthsError(
             f"fewer than {LEAST} doublings of {smallest} make every length whole; "
             f"give some with --widths"
         )

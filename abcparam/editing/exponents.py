@@ -30,15 +30,15 @@ INDENT = "    "
 Changes = Mapping[str, Affine]  # `b` or `c[depth]` -> what it becomes, 0 too
 
 
-class Unwritable(Exception):
-    """Exponents that the text cannot say: tensors that are declared in one place differ."""
+class UnwritableError(ValueError):
+    """A change that the text of a spec has no place for."""
 
 
 def edited(program: Program, values: Mapping[tuple[str, str], Affine]) -> str:
     """The text of the spec, changed so that these exponents, by tensor's path and key (`b`,
     `c[depth]`), are what is given here, and all others what the text says.
 
-    Raises `Unwritable`. A text in canonical form stays in canonical form.
+    Raises `UnwritableError`. A text in canonical form stays in canonical form.
     """
     source = program.source
     spec = parse(source)
@@ -82,10 +82,10 @@ def _wanted(
     wanted = {path: dict(found) for path, found in before.items()}
     for (path, key), value in values.items():
         if path not in wanted:
-            raise Unwritable(f"there is no tensor `{path}`")
+            raise UnwritableError(f"there is no tensor `{path}`")
         wanted[path][key] = value = _plain(value)
         if "?" in str(value) and value != before[path].get(key):
-            raise Unwritable(f"`{key}` of `{path}` is to become an exponent that is unknown")
+            raise UnwritableError(f"`{key}` of `{path}` is to become an exponent that is unknown")
     return {path: {k: v for k, v in found.items() if v != ZERO} for path, found in wanted.items()}
 
 
@@ -187,7 +187,7 @@ class Plan:
         if one != two:
             place = f"are declared in one place, line {tensor.span.line}"
             apart = f"`{key}` cannot be {one} in the one and {two} in the other"
-            raise Unwritable(f"`{tensor.path}` and `{other.path}` {place}: {apart}")
+            raise UnwritableError(f"`{tensor.path}` and `{other.path}` {place}: {apart}")
 
 
 class Writer:

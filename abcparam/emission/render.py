@@ -58,7 +58,7 @@ def render(views: Mapping[str, object]) -> str:
     return text
 
 
-class Unexpected(Exception):
+class UnexpectedCodeError(Exception):
     """The output holds what no template and no view should have put there."""
 
 
@@ -66,7 +66,7 @@ def inspect(text: str) -> None:
     """Refuses any kind of statement, import or name that emitted modules do not have."""
     for node in ast.walk(ast.parse(text)):
         if not isinstance(node, NODES) or not _is_expected(node):
-            raise Unexpected(ast.dump(node)[:200])
+            raise UnexpectedCodeError(ast.dump(node)[:200])
 
 
 def _is_expected(node: ast.AST) -> bool:

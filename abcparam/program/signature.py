@@ -12,7 +12,7 @@ from abcparam.diagnostics.source import Span
 from abcparam.program.amounts import Amount, Setting, Shape
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """Raised by an operation that cannot take its operands."""
 
     def __init__(self, diagnostic: Diagnostic) -> None:
@@ -44,8 +44,8 @@ class Call(NamedTuple):
     def flag(self, name: str) -> bool:
         return self.settings[name] is True
 
-    def refuse(self, rule: type[Rule], **fields: object) -> Refused:
-        return Refused(rule.at(self.span, operation=self.operation, **fields))
+    def refuse(self, rule: type[Rule], **fields: object) -> RefusedError:
+        return RefusedError(rule.at(self.span, operation=self.operation, **fields))
 
 
 REQUIRED = object()  # the default of a setting that has none
@@ -78,7 +78,7 @@ class Signature:
         return self.starts.get(operand)
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
-        """The shapes of the results; raises `Refused`."""
+        """The shapes of the results; raises `RefusedError`."""
         raise NotImplementedError
 
 

@@ -23,7 +23,7 @@ from abcparam.program.lengths import at_base
 Statics = Mapping[str, Polynomial | bool]
 
 
-class NotStatic(Exception):
+class NotStaticError(Exception):
     """The expression is no amount."""
 
     def __init__(self, diagnostic: Diagnostic) -> None:
@@ -79,7 +79,7 @@ class Amounts:
         return Amount(value, self.polynomial(value, what))
 
     def polynomial(self, value: syntax.Expression, what: str = "this") -> Polynomial:
-        """The value of an amount; raises `NotStatic`."""
+        """The value of an amount; raises `NotStaticError`."""
         match value:
             case syntax.Number(value=constant):
                 return number(constant)
@@ -95,7 +95,7 @@ class Amounts:
                 return self._call(value, what)
             case _:
                 pass
-        raise NotStatic(rules.NotANumber.at(value.span, what=what, wanted=self.wanted))
+        raise NotStaticError(rules.NotANumber.at(value.span, what=what, wanted=self.wanted))
 
     def written(self, value: Polynomial) -> syntax.Expression:
         """An expression for a length: the name of a dim where one has this value."""
@@ -117,14 +117,14 @@ class Amounts:
             return x * y
         if op == "/":
             if y.constant == 0:
-                raise NotStatic(
+                raise NotStaticError(
                     rules.NotANumber.at(right.span, what="a divisor", wanted="other than 0")
                 )
             return x / y
         exponent = y.constant
         if exponent is None or abs(exponent) > 64 or (x.constant == 0 and exponent < 0):
             wanted = "a number between -64 and 64"
-            raise NotStatic(rules.NotANumber.at(right.span, what="an exponent", wanted=wanted))
+            raise NotStaticError(rules.NotANumber.at(right.span, what="an exponent", wanted=wanted))
         return x.power(exponent)
 
     def _call(self, call: syntax.Call, what: str) -> Polynomial:
@@ -136,7 +136,7 @@ class Amounts:
             return values[0].power(Fraction(1, 2))
         if name == "base" and count == 1:
             return at_base(values[0], self.dims)
-        raise NotStatic(rules.NotANumber.at(call.span, what=what, wanted=self.wanted))
+        raise NotStaticError(rules.NotANumber.at(call.span, what=what, wanted=self.wanted))
 
 
 def _term(monomial: Monomial, coefficient: Fraction) -> syntax.Expression:

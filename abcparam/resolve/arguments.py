@@ -10,7 +10,7 @@ from abcparam.diagnostics.rules import names as name_rules
 from abcparam.language import syntax
 
 
-class Quiet(Exception):
+class InvalidStatementError(Exception):
     """Ends a statement; the diagnostic is None where the error has been reported already."""
 
     def __init__(self, diagnostic: Diagnostic | None) -> None:
@@ -26,7 +26,9 @@ def arguments(call: syntax.Call, name: str, order: Sequence[str]) -> dict[str, s
         most = f"{len(order)} argument{'s' if len(order) != 1 else ''}" if order else "no argument"
         fields = {"operation": name, "most": most, "count": len(positional)}
         signature = f"`{name}({', '.join(order)})`"
-        raise Quiet(rules.TooManyArguments.at(positional[-1].span, signature=signature, **fields))
+        raise InvalidStatementError(
+            rules.TooManyArguments.at(positional[-1].span, signature=signature, **fields)
+        )
     for parameter, argument in zip(order, positional, strict=False):
         given[parameter] = argument.value
     for argument in call.arguments:
@@ -50,9 +52,9 @@ def _keyword(
             "known": known,
             "suggestion": suggestion,
         }
-        raise Quiet(name_rules.UnknownSetting.at(argument.span, **fields))
+        raise InvalidStatementError(name_rules.UnknownSetting.at(argument.span, **fields))
     if argument.name in given:
-        raise Quiet(
+        raise InvalidStatementError(
             name_rules.OnlyOnce.at(argument.span, what=argument.name, line=argument.span.line)
         )
     given[argument.name] = argument.value

@@ -17,8 +17,8 @@ from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import Assign, Expression, Give, Loop, Read, Statement, Weight
 from abcparam.program.model import Module
 from abcparam.program.signature import show
-from abcparam.resolve.amounts import NotStatic, Statics
-from abcparam.resolve.arguments import Quiet
+from abcparam.resolve.amounts import NotStaticError, Statics
+from abcparam.resolve.arguments import InvalidStatementError
 from abcparam.resolve.names import snake_case
 from abcparam.resolve.tensors import resolve_tensor
 from abcparam.resolve.values import Values, wrong_count
@@ -82,9 +82,9 @@ class Body:
         """The typed expression, or None after its error was reported."""
         try:
             return self.values.value(value)
-        except NotStatic as error:
+        except NotStaticError as error:
             self.world.report(error.diagnostic)
-        except Quiet as error:
+        except InvalidStatementError as error:
             if error.diagnostic is not None:
                 self.world.report(error.diagnostic)
         return None
@@ -183,7 +183,7 @@ class Body:
             self.instances[name] = instance
         self.children.append(module)
         if len(given.values) != len(block.body[-1].values):  # type: ignore[union-attr]
-            raise Quiet(None)
+            raise InvalidStatementError(None)
         return instance
 
     def _repeat(self, repeat: syntax.Repeat) -> Loop | None:
@@ -209,7 +209,7 @@ class Body:
         what, wanted = "the count of a repeat", "a positive whole number"
         try:
             count = self.amounts.amount(written, what)
-        except NotStatic as error:
+        except NotStaticError as error:
             self.world.report(error.diagnostic)
             return None
         at_base = self.world.globals.at_base(count.value)

@@ -12,7 +12,7 @@ from abcparam.operations import operations
 from abcparam.program.amounts import Amount, Setting, Shape
 from abcparam.program.expressions import Expression, Invoke, Read, Weight
 from abcparam.program.signature import REQUIRED, Signature, show
-from abcparam.resolve.arguments import Quiet, arguments
+from abcparam.resolve.arguments import InvalidStatementError, arguments
 from abcparam.resolve.world import Copies, Elaborator, Instance
 
 
@@ -47,13 +47,13 @@ class Calls:
         block = self.body.world.blocks.get(function)
         if logits is None or not isinstance(argument, syntax.Call) or block is None:
             fields = {"operation": operation.name, "name": name}
-            raise Quiet(shape_rules.NotABlock.at(argument.span, **fields))
+            raise InvalidStatementError(shape_rules.NotABlock.at(argument.span, **fields))
         *tokens, count = logits.shapes[0] or (ONE,)
         copies = Copies(Amount(self.body.amounts.written(count), count), tuple(tokens))
         invoke = self._block(argument, block, copies)
         if len(invoke.operands) != 1 or len(invoke.shapes) != 1:
             fields = {"operation": operation.name, "name": name}
-            raise Quiet(shape_rules.NotABlock.at(argument.span, **fields))
+            raise InvalidStatementError(shape_rules.NotABlock.at(argument.span, **fields))
         return invoke
 
     def _block(
@@ -71,7 +71,7 @@ class Calls:
                     "name": parameter.name.id,
                     "remedy": f"call it as {remedy}",
                 }
-                raise Quiet(rules.MissingArgument.at(call.span, **fields))
+                raise InvalidStatementError(rules.MissingArgument.at(call.span, **fields))
             if self.values.static(argument):
                 sizes[parameter.name.id] = self._amount_or_flag(argument)
             else:
@@ -90,7 +90,7 @@ class Calls:
         tokens = copies.tokens if copies else ()
         if shape[: len(tokens)] != tokens:
             fields = {"operation": block.name.id, "left": show(shape), "right": show(tokens)}
-            raise Quiet(shape_rules.ShapesDiffer.at(call.span, **fields))
+            raise InvalidStatementError(shape_rules.ShapesDiffer.at(call.span, **fields))
         return shape[len(tokens) :]
 
     def _amount_or_flag(self, value: syntax.Expression) -> Amount | bool:
@@ -113,7 +113,7 @@ class Calls:
                     "name": name,
                     "remedy": f"call it as `{module.name}(…)`",
                 }
-                raise Quiet(rules.MissingArgument.at(call.span, **fields))
+                raise InvalidStatementError(rules.MissingArgument.at(call.span, **fields))
             operand = self.values.operand(module.name, given[name])
             self._same_shape(call, module.name, operand.shapes[0], shape)
             operands.append(operand)
@@ -123,7 +123,7 @@ class Calls:
     def _same_shape(self, call: syntax.Call, name: str, found: Shape, wanted: Shape) -> None:
         if found != wanted:
             fields = {"operation": name, "left": show(found), "right": show(wanted)}
-            raise Quiet(shape_rules.ShapesDiffer.at(call.span, **fields))
+            raise InvalidStatementError(shape_rules.ShapesDiffer.at(call.span, **fields))
 
     # Operations
 
@@ -154,7 +154,7 @@ class Calls:
                 "name": "x",
                 "remedy": f"`{operation.name}(x, …)`",
             }
-            raise Quiet(rules.MissingArgument.at(call.span, **fields))
+            raise InvalidStatementError(rules.MissingArgument.at(call.span, **fields))
         named = syntax.Call(
             call.function, tuple(a for a in call.arguments if a.name), span=call.span
         )
@@ -176,7 +176,7 @@ class Calls:
                 return None
             remedy = f"`{operation.name}({', '.join(operation.order)})`"
             fields = {"operation": operation.name, "name": name, "remedy": f"it takes {remedy}"}
-            raise Quiet(rules.MissingArgument.at(call.span, **fields))
+            raise InvalidStatementError(rules.MissingArgument.at(call.span, **fields))
         return self._checked(operation, name, argument)
 
     def _is_nothing(self, argument: syntax.Expression) -> bool:
@@ -206,7 +206,7 @@ class Calls:
                         "add `scale = head^-1`: PyTorch's default of 1/sqrt(head) is wrong under µP"
                     )
                 fields = {"operation": operation.name, "name": name, "remedy": remedy}
-                raise Quiet(rules.MissingArgument.at(call.span, **fields))
+                raise InvalidStatementError(rules.MissingArgument.at(call.span, **fields))
             else:
                 found[name] = _default(default, found)
         return found
@@ -217,7 +217,9 @@ class Calls:
         setting = self._amount_or_flag(value)
         if isinstance(default, bool) != isinstance(setting, bool):
             wanted = "true or false" if isinstance(default, bool) else "a number"
-            raise Quiet(rules.NotANumber.at(value.span, what="this setting", wanted=wanted))
+            raise InvalidStatementError(
+                rules.NotANumber.at(value.span, what="this setting", wanted=wanted)
+            )
         return setting
 
 

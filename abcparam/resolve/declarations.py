@@ -11,7 +11,7 @@ from abcparam.diagnostics.rules import exponents as rules
 from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
 from abcparam.program.dims import Dim, Hyper
-from abcparam.resolve.amounts import Amounts, NotStatic
+from abcparam.resolve.amounts import Amounts, NotStaticError
 from abcparam.resolve.names import bounds
 
 
@@ -102,7 +102,7 @@ class _Dims:
                 continue
             try:
                 value = Amounts({}, {}, {}).polynomial(option.value, what).constant
-            except NotStatic as error:
+            except NotStaticError as error:
                 self.collector.add(error.diagnostic)
             else:
                 found[option.key] = value if value is not None else Fraction(1)
@@ -123,7 +123,7 @@ class _Dims:
         }
         try:
             value = Amounts(used, {}, {}).polynomial(declaration.value, f"the dim `{name}`")
-        except NotStatic as error:
+        except NotStaticError as error:
             self.collector.add(error.diagnostic)
             return self._patched(declaration)
         if self.broken & used.keys():
@@ -185,7 +185,7 @@ def _check_range(
     for bound in bounds(given):
         try:
             values.append(Amounts({}, {}, {}).polynomial(bound, what).constant)
-        except NotStatic as error:
+        except NotStaticError as error:
             collector.add(error.diagnostic)
             return
     if not isinstance(given, syntax.Interval) or None in values:
@@ -203,7 +203,7 @@ def _hyper_value(
     try:
         value = Amounts({}, done, {}).polynomial(declaration.value, what)
         return value.evaluate({h.name: h.value for h in done.values()})
-    except NotStatic as error:
+    except NotStaticError as error:
         collector.add(error.diagnostic)
     except (ValueError, ZeroDivisionError):
         collector.add(

@@ -11,7 +11,7 @@ from abcparam.program.amounts import Amount
 from abcparam.program.expressions import Give
 from abcparam.program.model import Input, Module, Program
 from abcparam.program.signature import show
-from abcparam.resolve.amounts import NotStatic
+from abcparam.resolve.amounts import NotStaticError
 from abcparam.resolve.bodies import Body
 from abcparam.resolve.declarations import resolve_dims, resolve_hypers
 from abcparam.resolve.keywords import check_words
@@ -97,7 +97,7 @@ def _input(world: World, given: syntax.Input) -> Input:
 def _length(world: World, written: syntax.Expression, what: str) -> Amount:
     try:
         return world.globals.amounts({}).amount(written, what)
-    except NotStatic as error:
+    except NotStaticError as error:
         world.report(error.diagnostic)
         return Amount(written, ONE)
 

@@ -19,7 +19,7 @@ from abcparam.program.dims import Dim, Hyper, order_of
 from abcparam.program.lengths import at_base
 from abcparam.program.signature import show
 from abcparam.program.tensors import OWN, Init, Tensor
-from abcparam.resolve.amounts import Amounts, NotStatic, Statics
+from abcparam.resolve.amounts import Amounts, NotStaticError, Statics
 from abcparam.resolve.names import INITS
 from abcparam.resolve.parametrizations import Parametrization, by_key
 from abcparam.resolve.uses import Uses
@@ -166,7 +166,7 @@ class _Tensor:
     def _axis(self, axis: syntax.Expression) -> Amount:
         try:
             amount = self.amounts.amount(axis, "an axis")
-        except NotStatic as error:
+        except NotStaticError as error:
             self.report(error.diagnostic)
             self.world.broken.add(self.path)
             return Amount(axis, ONE)
@@ -265,7 +265,7 @@ class _Tensor:
             return None
         try:
             return amounts.amount(setting.value, f"`{key}`")
-        except NotStatic as error:
+        except NotStaticError as error:
             self.report(error.diagnostic)
             return None
 
@@ -319,7 +319,7 @@ class _Tensor:
             return self._bad_init(setting)
         try:
             amount = amounts.amount(arguments[0].value, "the argument of an init")
-        except NotStatic as error:
+        except NotStaticError as error:
             self.report(error.diagnostic)
             return Init("zeros")
         self._constant_of_the_width(setting.span, "init", amount)

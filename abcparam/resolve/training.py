@@ -17,7 +17,7 @@ from abcparam.optimizers import optimizers
 from abcparam.program.amounts import Amount, Setting
 from abcparam.program.model import Loss, Optimizer
 from abcparam.program.tensors import Init, Tensor
-from abcparam.resolve.amounts import NotStatic
+from abcparam.resolve.amounts import NotStaticError
 from abcparam.resolve.keywords import ROLES, hyphenated
 from abcparam.resolve.selectors import dotted, selects, trainers
 from abcparam.resolve.tensors import INHERITED, Globals, positive
@@ -66,14 +66,14 @@ def _set(world: Globals, settings: dict[str, Setting], setting: syntax.Setting) 
             if setting.key in {"lr", "clip_norm"}:
                 positive(world, setting.span, f"`{setting.key}`", amount)
         else:
-            raise NotStatic(_not(setting, "a tuple such as `(0.9, 0.95)`"))
-    except NotStatic as error:
+            raise NotStaticError(_not(setting, "a tuple such as `(0.9, 0.95)`"))
+    except NotStaticError as error:
         world.collector.add(error.diagnostic)
 
 
 def _same_length(setting: syntax.Setting, default: tuple[Amount, ...], value: syntax.Tuple) -> None:
     if len(value.items) != len(default):
-        raise NotStatic(_not(setting, f"a tuple of {len(default)}"))
+        raise NotStaticError(_not(setting, f"a tuple of {len(default)}"))
 
 
 def _not(setting: syntax.Setting, wanted: str) -> Diagnostic:
@@ -86,7 +86,7 @@ def _flag(setting: syntax.Setting) -> bool:
         return True
     if isinstance(value, syntax.Name) and value.id in {"true", "false"}:
         return value.id == "true"
-    raise NotStatic(_not(setting, "true or false"))
+    raise NotStaticError(_not(setting, "true or false"))
 
 
 def _default(default: object) -> Setting:

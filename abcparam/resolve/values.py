@@ -14,8 +14,8 @@ from abcparam.language import syntax
 from abcparam.operations import operations
 from abcparam.program.amounts import Amount, Setting
 from abcparam.program.expressions import Apply, Expression, Read, Weight, map_shape
-from abcparam.program.signature import Call, Refused, Signature, show
-from abcparam.resolve.arguments import Quiet
+from abcparam.program.signature import Call, RefusedError, Signature, show
+from abcparam.resolve.arguments import InvalidStatementError
 from abcparam.resolve.calls import Calls
 from abcparam.resolve.world import Scope
 
@@ -31,7 +31,7 @@ class Values:
         return self.body.amounts.is_static(value)
 
     def value(self, value: syntax.Expression) -> Expression:
-        """A typed value; raises `Quiet` or `NotStatic`."""
+        """A typed value; raises `InvalidStatementError` or `NotStaticError`."""
         match value:
             case syntax.Name():
                 return self._name(value)
@@ -50,15 +50,17 @@ class Values:
             case _:
                 raise self.not_a_value("this", value)
 
-    def not_a_value(self, operation: str, value: syntax.Expression) -> Quiet:
+    def not_a_value(self, operation: str, value: syntax.Expression) -> InvalidStatementError:
         found = "a tuple" if isinstance(value, syntax.Tuple) else "a number or flag"
-        return Quiet(shape_rules.NotAValue.at(value.span, operation=operation, found=found))
+        return InvalidStatementError(
+            shape_rules.NotAValue.at(value.span, operation=operation, found=found)
+        )
 
     def _name(self, name: syntax.Name) -> Expression:
         local = self.body.read(name.id)
         if local is not None:
             if local.shape is None:
-                raise Quiet(None)
+                raise InvalidStatementError(None)
             return Read(name.id, (local.shape,), local.integer, span=name.span)
         weight = self.body.weight(name)
         if weight is None:
@@ -87,15 +89,15 @@ class Values:
         """The tensor with its shape; what uses one of unknown shape is passed over in silence."""
         world = self.body.world
         if weight.tensor in world.globals.broken:
-            raise Quiet(None)
+            raise InvalidStatementError(None)
         return replace(weight, shapes=(world.tensors[weight.tensor].shape,))
 
     def not_a_tensor(
         self, operation: str, operand: str, value: syntax.Expression, found: str = "a value"
-    ) -> Quiet:
+    ) -> InvalidStatementError:
         wanted = "a tensor of two axes" if operation in {"@", ".T"} else "a tensor"
         fields = {"operation": operation, "operand": operand, "wanted": wanted, "found": found}
-        return Quiet(shape_rules.NotATensor.at(value.span, **fields))
+        return InvalidStatementError(shape_rules.NotATensor.at(value.span, **fields))
 
     def _matrix(self, operation: str, operand: str, value: syntax.Expression) -> Weight:
         if self.static(value):
@@ -123,7 +125,7 @@ class Values:
             return
         if index.denominator != 1 or not -length <= index < length:
             fields = {"index": at.value, "axis": shape[0], "length": length}
-            raise Quiet(shape_rules.IndexOutOfRange.at(value.index.span, **fields))
+            raise InvalidStatementError(shape_rules.IndexOutOfRange.at(value.index.span, **fields))
 
     def _matmul(self, value: syntax.Binary) -> Expression:
         weight = self._matrix("@", "its left side", value.left)
@@ -141,7 +143,9 @@ class Values:
         if weight.tensor in world.inferred:
             if x.shapes[0][-1:] == ((rows if weight.transposed else width),):
                 table = tensor.name if weight.transposed else f"{tensor.name}.T"
-                raise Quiet(shape_rules.RoleNeeded.at(place.span, table=table, **fields))
+                raise InvalidStatementError(
+                    shape_rules.RoleNeeded.at(place.span, table=table, **fields)
+                )
         elif not weight.transposed and tensor.span not in world.uses.tables:
             wanted = show((width, rows))
             self.body.world.report(
@@ -154,7 +158,7 @@ class Values:
             raise self.not_a_value(operation, value)
         found = self.value(value)
         if len(found.shapes) != 1:
-            raise Quiet(wrong_count(value.span, "one value", len(found.shapes)))
+            raise InvalidStatementError(wrong_count(value.span, "one value", len(found.shapes)))
         return found
 
     def _binary(self, value: syntax.Binary) -> Expression:
@@ -178,7 +182,7 @@ class Values:
                 "values can be added, subtracted, multiplied, and divided by numbers, dims "
                 "and hypers"
             )
-            raise Quiet(rules.NotCovered.at(value.span, what=what, remedy=remedy))
+            raise InvalidStatementError(rules.NotCovered.at(value.span, what=what, remedy=remedy))
         operands = (self.operand(value.op, value.left), self.operand(value.op, value.right))
         return self.apply(value.op, operands, {}, value)
 
@@ -212,8 +216,8 @@ class Values:
         self._real(operation, operands)
         try:
             results = operation.shapes(call)
-        except Refused as refused:
-            raise Quiet(refused.diagnostic) from None
+        except RefusedError as refused:
+            raise InvalidStatementError(refused.diagnostic) from None
         return Apply(operation, operands, settings, results, span=place.span)
 
     def _real(self, operation: Signature, operands: Sequence[Expression | None]) -> None:
@@ -221,10 +225,14 @@ class Values:
             if isinstance(operand, Read) and operand.integer and name not in operation.indices:
                 raise self.indices(operation, operand.name, operand.span, wanted=False)
 
-    def indices(self, operation: Signature, name: str, span: Span, wanted: bool) -> Quiet:
+    def indices(
+        self, operation: Signature, name: str, span: Span, wanted: bool
+    ) -> InvalidStatementError:
         indices, real = "an input of indices", "real numbers"
         words = {"wanted": indices, "found": real} if wanted else {"wanted": real, "found": indices}
-        return Quiet(shape_rules.NotAnIndex.at(span, operation=operation.name, name=name, **words))
+        return InvalidStatementError(
+            shape_rules.NotAnIndex.at(span, operation=operation.name, name=name, **words)
+        )
 
 
 def wrong_count(span: Span, wanted: str, given: int) -> Diagnostic:

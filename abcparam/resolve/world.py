@@ -16,7 +16,7 @@ from abcparam.program.model import Module
 from abcparam.program.signature import Signature
 from abcparam.program.tensors import Tensor
 from abcparam.resolve.amounts import Amounts
-from abcparam.resolve.arguments import Quiet
+from abcparam.resolve.arguments import InvalidStatementError
 from abcparam.resolve.tensors import Globals
 
 MOST_INSTANCES = 10_000
@@ -108,10 +108,12 @@ class Elaborator(Protocol):
         place: syntax.Expression,
     ) -> Apply: ...
 
-    def not_a_value(self, operation: str, value: syntax.Expression) -> Quiet: ...
+    def not_a_value(self, operation: str, value: syntax.Expression) -> InvalidStatementError: ...
 
     def not_a_tensor(
         self, operation: str, operand: str, value: syntax.Expression, found: str = "a value"
-    ) -> Quiet: ...
+    ) -> InvalidStatementError: ...
 
-    def indices(self, operation: Signature, name: str, span: Span, wanted: bool) -> Quiet: ...
+    def indices(
+        self, operation: Signature, name: str, span: Span, wanted: bool
+    ) -> InvalidStatementError: ...

@@ -59,7 +59,7 @@ class Symbolic(Record):
 
 
 def judge_symbolic(program: Program) -> Symbolic:
-    """Laws, regions and verdict of a program whose exponents hold symbols. Raises `Unproved`."""
+    """Laws, regions and verdict for symbolic exponents. Raises `UnprovedError`."""
     symbols = program.symbols
     found = derive_cases(program, symbols)
     cases = tuple(_case(verdicts_of(case)) for case in found if isinstance(case, Derivation))

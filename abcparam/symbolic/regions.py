@@ -27,7 +27,7 @@ from abcparam.symbolic.constraints import (
     opposite,
     subtract,
 )
-from abcparam.symbolic.solver import Premises, Unproved
+from abcparam.symbolic.solver import Premises, UnprovedError
 from abcparam.symbolic.text import row_text
 from abcparam.symbolic.verdicts import Verdicts
 
@@ -142,11 +142,11 @@ def _alternatives(condition: SymbolCondition) -> Clause:
     for part in parts:
         found = [(*left, *right) for left, right in product(found, part)]
         if len(found) > MOST_ALTERNATIVES:
-            raise TooMany
+            raise TooManyCasesError
     return tuple(dict.fromkeys(found))
 
 
-class TooMany(Unproved):
+class TooManyCasesError(UnprovedError):
     """A region with too many alternatives to write down."""
 
 

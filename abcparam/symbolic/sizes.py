@@ -32,7 +32,7 @@ HALF = Fraction(1, 2)
 Question = TypeVar("Question")
 
 
-class Split(Exception):
+class CaseSplitError(Exception):
     """A size is divided by whose form depends on the symbols.
 
     `cases` are the forms that may be the largest.
@@ -179,7 +179,7 @@ class SymbolicSize:
 
     def __neg__(self) -> SymbolicSize:
         if len(self.vectors) > 1 and self.space.splits:
-            raise Split(self.vectors)
+            raise CaseSplitError(self.vectors)
         return self._negated()
 
     def _negated(self) -> SymbolicSize:

@@ -35,11 +35,11 @@ TIMEOUT_MS = 20_000
 MOST_SETS = 50  # that are tried where several are equally small
 
 
-class Unproved(Exception):
+class UnprovedError(Exception):
     """The solver gave up: neither a proof nor a counterexample."""
 
 
-class Contradiction(Exception):
+class ContradictionError(Exception):
     """The premises cannot hold together; `labels` name a smallest set that cannot."""
 
     def __init__(self, labels: tuple[int, ...]) -> None:
@@ -229,7 +229,7 @@ class Premises:
         point = point_of(found)
         for stated in (*(c for _, c in self.conditions), condition):
             if not holds_at(stated, point):
-                raise Unproved
+                raise UnprovedError
         self._points.append(point)
         return found
 
@@ -290,20 +290,20 @@ class Premises:
         terms = [self._term(moves[i]) for i in changed]
         optimizer.minimize(z3().Sum([z3().If(term >= 0, term, -term) for term in terms]))
         if not self._is_sat(optimizer):
-            raise Unproved
+            raise UnprovedError
         values = self._checked(optimizer.model(), All(tuple(kept)))
         return dict(zip(self.symbols, values, strict=True))
 
     def _is_sat(self, solver: Any) -> bool:
         answer = solver.check()
         if answer == z3().unknown:
-            raise Unproved
+            raise UnprovedError
         return bool(answer == z3().sat)
 
     def check(self) -> None:
-        """Raises `Contradiction`, with a smallest set of labels, where premises cannot all hold."""
+        """Raises `ContradictionError`, with a smallest set of labels, unless all premises hold."""
         if self._started().check() != z3().sat:
-            raise Contradiction(self.core(self.conditions))
+            raise ContradictionError(self.core(self.conditions))
 
     def core(self, conditions: Iterable[tuple[int, SymbolCondition]]) -> tuple[int, ...]:
         """Labels of conditions that cannot hold together, none of which can be left out."""
@@ -316,7 +316,7 @@ class Premises:
             names[str(name)] = label
             solver.assert_and_track(self.formula(condition), name)
         if solver.check() != z3().unsat:
-            raise Unproved
+            raise UnprovedError
         return tuple(dict.fromkeys(names[str(name)] for name in solver.unsat_core()))
 
 

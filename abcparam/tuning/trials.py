@@ -11,7 +11,8 @@ from abcparam.algebra.record import Record
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import NoParametrization, NoSize, NotInstalled
 from abcparam.diagnostics.source import START, Source
-from abcparam.editing.parametrization import Unwritten, in_form
+from abcparam.editing.exponents import UnwritableError
+from abcparam.editing.parametrization import in_form
 from abcparam.program.binding import bind
 from abcparam.program.model import Program
 from abcparam.tuning.choices import TRAINING
@@ -131,7 +132,7 @@ def programs_of(
     for form in forms:
         try:
             written = in_form(source, form) if form else source
-        except Unwritten:
+        except UnwritableError:
             said = NoParametrization.at(START, form=form)
             raise SpecError(source, [said]) from None
         found[form] = judged(load(written, values))

@@ -42,12 +42,12 @@ def propose(judgement: Judgement) -> tuple[Change, ...]:
     if len(judgement.laws.graph.nodes) > MOST_NODES or program.alignment != "tensor-programs":
         return ()
     from abcparam.symbolic.solve.nearest import smallest
-    from abcparam.symbolic.solver import Unproved
+    from abcparam.symbolic.solver import UnprovedError
 
     short = replace(program, root=_shortened(program.root, program))
     try:
         moves = smallest(short, _suspects(judgement), len(build_graph(short).nodes))
-    except Unproved:
+    except UnprovedError:
         return ()
     changes = tuple(
         Change(

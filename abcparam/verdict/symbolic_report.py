@@ -16,7 +16,7 @@ from abcparam.program.vocabulary import VERDICTS
 from abcparam.symbolic.constraints import holds
 from abcparam.symbolic.judgement import Symbolic, judge_symbolic
 from abcparam.symbolic.regions import Region
-from abcparam.symbolic.solver import Unproved
+from abcparam.symbolic.solver import UnprovedError
 from abcparam.symbolic.symbols import first_symbol
 from abcparam.verdict.findings import reasons
 from abcparam.verdict.report import Report
@@ -28,7 +28,7 @@ def symbolic_report(program: Program) -> Report:
     """The verdict if it is the same for all values of the symbols, else None and the regions."""
     try:
         return _report(judge_symbolic(program))
-    except Unproved:
+    except UnprovedError:
         raise SpecError(program.source, [GaveUp.at(START)]) from None
 
 

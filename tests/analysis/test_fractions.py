@@ -12,7 +12,7 @@ import pytest
 import abcparam
 from abcparam.algebra.exponents import Affine
 from abcparam.coordinate_check.laws import laws_of as coordinate_laws
-from abcparam.coordinate_check.plan import NoWidths, widths_of
+from abcparam.coordinate_check.plan import NoWidthsError, widths_of
 from abcparam.pipeline import check
 from abcparam.symbolic.sizes import SymbolicSize, SymbolicSpace
 from tests.support.judging import judged, numbers, printed
@@ -255,7 +255,7 @@ def test_widths_of_a_check_leave_whole_lengths(name: str):
     coordinate_laws(report, 2)
     try:
         plan = widths_of(report.program, 10.0, 4, 64)
-    except NoWidths as error:
+    except NoWidthsError as error:
         assert name == "two dims" and "every length whole" in str(error)
         return
     inner = report.program.dims.get("inner", report.program.dims["width"])

@@ -31,7 +31,7 @@ from abcparam.coordinate_check.measure.batch import batch_of, loss_of
 from abcparam.coordinate_check.measure.measuring import Probe, Setting
 from abcparam.coordinate_check.options import CheckOptions
 from abcparam.coordinate_check.plan import (
-    NoWidths,
+    NoWidthsError,
     given_widths,
     seconds_by_rule,
     shrunk,
@@ -384,7 +384,7 @@ def test_widths_follow_from_the_spec_and_the_budget():
     assert few == [64, 128, 256]
     assert many[-1] > few[-1]
     assert len(many) <= 5
-    with pytest.raises(NoWidths, match="multiples of 16"):
+    with pytest.raises(NoWidthsError, match="multiples of 16"):
         given_widths(program, [64, 100, 128])
 
 

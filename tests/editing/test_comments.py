@@ -16,9 +16,9 @@ from abcparam.algebra.record import replace
 from abcparam.comparison.family import family
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.source import Source
-from abcparam.editing.exponents import Unwritable, edited, without_unknowns
+from abcparam.editing.exponents import UnwritableError, edited, without_unknowns
 from abcparam.editing.insertion import inserted
-from abcparam.editing.parametrization import Unwritten, in_form
+from abcparam.editing.parametrization import in_form
 from abcparam.language import syntax
 from abcparam.language.parser import comments, parse, pieces
 from abcparam.language.reader import refuse_characters
@@ -126,7 +126,7 @@ def test_wherever_it_stands(written: str, tmp_path: Path):
 
 def test_one_that_only_comments_have_is_none():
     start, stop = BRACES.index("parametrization {"), BRACES.index("tensor up")
-    with pytest.raises(Unwritten):
+    with pytest.raises(UnwritableError):
         in_form(Source(BRACES[:start] + BRACES[stop:]), "sp")
 
 
@@ -207,7 +207,7 @@ def outcome(change: Callable[[Source], Source], source: Source) -> Source | str:
     """What comes of a change, or the error where it cannot be made."""
     try:
         return change(source)
-    except (Unwritten, Unwritable) as error:
+    except UnwritableError as error:
         return type(error).__name__
 
 

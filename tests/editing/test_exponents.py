@@ -15,7 +15,7 @@ from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import replace
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.source import Source
-from abcparam.editing.exponents import Unwritable, edited, exponents, without_unknowns
+from abcparam.editing.exponents import UnwritableError, edited, exponents, without_unknowns
 from abcparam.language.formatter import format_source
 from abcparam.language.parser import comments, parse
 from abcparam.language.reader import read
@@ -378,7 +378,7 @@ def test_blocks():
     ],
 )
 def test_what_cannot_be_written(values: dict[str, Affine | str], said: str):
-    with pytest.raises(Unwritable, match=re.escape(said)):
+    with pytest.raises(UnwritableError, match=re.escape(said)):
         after(blocks("{ b = 1, c = ? }", ""), values)
 
 
@@ -519,7 +519,7 @@ def test_random_changes():
             values = drawn(draw, before)
             try:
                 text = edited(before, values)
-            except Unwritable:
+            except UnwritableError:
                 assert apart(before, values), (before.source.text, values)
                 cases["unwritable"] += 1
                 continue

@@ -12,7 +12,7 @@ import pytest
 from jinja2 import UndefinedError
 from jinja2 import nodes as jinja
 
-from abcparam.emission.render import Unexpected, environment, finalize, inspect
+from abcparam.emission.render import UnexpectedCodeError, environment, finalize, inspect
 from abcparam.program.reserved_names import MODULE_ATTRIBUTES
 from abcparam.python_code import layout
 from abcparam.python_code.layout import Text
@@ -75,7 +75,7 @@ BAD = [
 
 @pytest.mark.parametrize("text", BAD)
 def test_inspection_fails_closed(text: str):
-    with pytest.raises((Unexpected, SyntaxError)):
+    with pytest.raises((UnexpectedCodeError, SyntaxError)):
         inspect(text)
 
 

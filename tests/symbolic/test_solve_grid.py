@@ -19,7 +19,7 @@ from abcparam.program.model import Program
 from abcparam.program.vocabulary import GOALS, VERDICTS
 from abcparam.symbolic.constraints import holds
 from abcparam.symbolic.judgement import judge_symbolic
-from abcparam.symbolic.solve.solution import Solution, Unsolvable, solve
+from abcparam.symbolic.solve.solution import Solution, UnsolvableError, solve
 from abcparam.symbolic.symbols import named_unknowns
 from abcparam.verdict.check import at_work, load
 from tests.support.random_unknowns import judged_at, points, random_cases
@@ -68,7 +68,7 @@ def wrong_points(case: Opened, goal: str) -> tuple[bool, list[Values]]:
     """Whether `solve` finds a solution, and where the grid disagrees."""
     try:
         found = solve(case.program, goal)
-    except Unsolvable:
+    except UnsolvableError:
         return False, [values for values, judgement in case.points if reaches(judgement, goal)]
     region, symbols = found.region.condition, found.region.symbols
     return True, [

@@ -30,11 +30,11 @@ from abcparam.symbolic.constraints import (
     negation,
     subtract,
 )
-from abcparam.symbolic.sizes import Split, SymbolicSize, SymbolicSpace, symbolic
-from abcparam.symbolic.solver import Contradiction, Premises, Unproved
+from abcparam.symbolic.sizes import CaseSplitError, SymbolicSize, SymbolicSpace, symbolic
+from abcparam.symbolic.solver import ContradictionError, Premises, UnprovedError
 
 
-class Unsettled(Unproved):
+class UnsettledError(UnprovedError):
     """The laws did not settle: no law is claimed."""
 
 
@@ -118,7 +118,7 @@ class NeverStable(Record):
         return All((self.within, self.sound_at_init)) if verdict == "unstable" else NEVER
 
 
-class Impossible(Exception):
+class ImpossibleError(Exception):
     """Stable for no values of the symbols, in none of the `cases`."""
 
     def __init__(self, cases: tuple[NeverStable, ...]) -> None:
@@ -136,13 +136,13 @@ def derive_laws(program: Program, symbols: tuple[str, ...]) -> tuple[Derivation,
     """The laws of a program in the symbols.
 
     There is one derivation for each case where a size that is divided by depends on them. Raises
-    `Impossible` where the program is stable for no values of the symbols, `Unproved` where no law
-    is found.
+    `ImpossibleError` where the program is stable for no values of the symbols, `UnprovedError`
+    where no law is found.
     """
     cases = derive_cases(program, symbols)
     derivations = tuple(case for case in cases if isinstance(case, Derivation))
     if not derivations:
-        raise Impossible(tuple(case for case in cases if isinstance(case, NeverStable)))
+        raise ImpossibleError(tuple(case for case in cases if isinstance(case, NeverStable)))
     return derivations
 
 
@@ -156,9 +156,9 @@ def derive_cases(
         run = _CaseRun(program, symbols, todo.pop(0))
         try:
             done.append(run.derivation())
-        except Split as split:
+        except CaseSplitError as split:
             todo += [(*run.case, *_largest(form, split.cases)) for form in split.cases]
-        except Contradiction as found:
+        except ContradictionError as found:
             if requirements := tuple(run.asked[i] for i in found.labels if i >= 0):
                 sound = tuple(run.sound) if run.trained else None
                 done.append(NeverStable(requirements, run.within, sound))
@@ -265,7 +265,7 @@ class _CaseRun:
                 self._recurring(grown, shifts[-3:])
             self._forward()
             backward(self.graph)
-        raise Unsettled
+        raise UnsettledError
 
     def _recurring(
         self, grown: Sequence[Parameter], shifts: Sequence[Mapping[int, set[Form]]]

@@ -9,7 +9,7 @@ from abcparam.diagnostics.source import START
 from abcparam.program.model import Program
 from abcparam.symbolic.derive.derived import Derived, DerivedCase
 from abcparam.symbolic.judgement import Symbolic, judge_symbolic
-from abcparam.symbolic.solver import Unproved
+from abcparam.symbolic.solver import UnprovedError
 from abcparam.symbolic.symbols import all_symbolic, named_unknowns
 
 
@@ -23,7 +23,7 @@ def derive(program: Program, every: bool = False) -> Derived:
     free = named_unknowns(free)[0]
     try:
         return _symbolic(judge_symbolic(free)) if free.symbols else _numeric(free)
-    except Unproved:
+    except UnprovedError:
         raise SpecError(program.source, [GaveUp.at(START)]) from None
 
 

@@ -22,14 +22,14 @@ from abcparam.program.tensors import exponents_by_key
 from abcparam.resolve.resolver import resolve
 from abcparam.symbolic.regions import Region
 from abcparam.symbolic.solve.solution import (
-    Dependent,
+    DependentError,
     GaugeDirection,
     Solution,
-    Unsolvable,
+    UnsolvableError,
     solve,
     words_of,
 )
-from abcparam.symbolic.solver import Unproved
+from abcparam.symbolic.solver import UnprovedError
 from abcparam.symbolic.symbols import ExponentPlace, first_symbol
 
 MUP = "mup"
@@ -107,14 +107,14 @@ def complete(
     program = bind(resolve(parse(spec), spec), values or {})
     try:
         solution = solve(program, goal, order)
-    except Unsolvable as found:
+    except UnsolvableError as found:
         raise SpecError(spec, _contradiction(program, goal, found)) from None
-    except Dependent as found:
+    except DependentError as found:
         symbols = ", ".join(f"`{symbol}`" for symbol in found.symbols)
         fields = {"symbols": symbols, "first": found.symbols[0], "goal": goal}
         error = rules.DependsOnSymbols.at(first_symbol(program), **fields)
         raise SpecError(spec, [error]) from None
-    except Unproved:
+    except UnprovedError:
         raise SpecError(spec, [rules.GaveUp.at(START)]) from None
     return Completed(source, _filled(spec, program, solution), goal, solution)
 
@@ -128,7 +128,7 @@ def _filled(spec: Source, program: Program, solution: Solution) -> str:
     return without_unknowns(program, edited(program, values))
 
 
-def _contradiction(program: Program, goal: str, found: Unsolvable) -> list[Diagnostic]:
+def _contradiction(program: Program, goal: str, found: UnsolvableError) -> list[Diagnostic]:
     """The exponents that contradict each other, each with its place."""
     goal = ", ".join(words_of(program, goal))
     if not found.places:

@@ -19,7 +19,7 @@ from abcparam.algebra.record import Record
 from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor, exponents_by_key
 from abcparam.symbolic.constraints import AffineRow, LinearConstraint, Some
-from abcparam.symbolic.derive.derivation import Impossible, derive_laws
+from abcparam.symbolic.derive.derivation import ImpossibleError, derive_laws
 from abcparam.symbolic.solver import Premises
 from abcparam.symbolic.symbols import ExponentPlace, free_places, unwritten_places, with_symbols
 from abcparam.symbolic.verdicts import verdicts_of
@@ -45,7 +45,7 @@ def smallest(program: Program, suspects: Sequence[str], nodes: int) -> Moves:
     """The smallest change, empty where none is found.
 
     `suspects` are the tensors, by path, that something is wrong with, `nodes` the size of the
-    program's graph. Raises `Unproved`.
+    program's graph. Raises `UnprovedError`.
     """
     written = (*free_places(program), *unwritten_places(program))
     apart = tuple(_apart(program, written))
@@ -93,7 +93,7 @@ def _changes(program: Program, places: Sequence[ExponentPlace]) -> Iterator[Move
     symbolic, named = with_symbols(program, places)
     try:
         cases = [verdicts_of(case) for case in derive_laws(symbolic, tuple(named))]
-    except Impossible:
+    except ImpossibleError:
         return
     premises = Premises(tuple(named))
     premises.assume(Some(tuple(case.condition("maximal-update") for case in cases)))

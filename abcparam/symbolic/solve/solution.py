@@ -20,7 +20,7 @@ from abcparam.program.model import Program
 from abcparam.program.tensors import OWN, exponents_by_key
 from abcparam.program.vocabulary import GOALS
 from abcparam.symbolic.constraints import AffineRow, All, LinearConstraint, Some, SymbolCondition
-from abcparam.symbolic.derive.derivation import Impossible, derive_laws
+from abcparam.symbolic.derive.derivation import ImpossibleError, derive_laws
 from abcparam.symbolic.regions import Region, region_of
 from abcparam.symbolic.solve.canonical import canonical, pinned, preferences
 from abcparam.symbolic.solver import Premises
@@ -60,7 +60,7 @@ class Solution(Record):
         return substituted(self.program, self.values)
 
 
-class Unsolvable(Exception):
+class UnsolvableError(Exception):
     """No values do it.
 
     `places` is a smallest set of written exponents that contradict each other; empty where no
@@ -73,7 +73,7 @@ class Unsolvable(Exception):
         self.reasons = reasons
 
 
-class Dependent(Exception):
+class DependentError(Exception):
     """No solution that is affine in the user's symbols holds for all their values."""
 
     def __init__(self, symbols: tuple[str, ...]) -> None:
@@ -88,15 +88,16 @@ def solve(
 
     Learning rates are the largest where the goal is not maximal-update. `order` lists letters with
     the value that is preferred for them, the most important first. Where the program has symbols of
-    its own, the values are affine in them. Raises `Unsolvable`, `Dependent`, `Unproved`.
+    its own, the values are affine in them. Raises `UnsolvableError`, `DependentError`,
+    `UnprovedError`.
     """
     named, places = named_unknowns(program)
     own = tuple(symbol for symbol in named.symbols if symbol not in places)
     try:
         aim = _aim(named, places, (*places, *own), goal)
-    except Impossible as impossible:
+    except ImpossibleError as impossible:
         if own:
-            raise Dependent(own) from None
+            raise DependentError(own) from None
         raise _unsolvable(program, goal, impossible if impossible.cases else None) from None
     if own:
         values = _for_all(program, own, goal, order)
@@ -121,10 +122,10 @@ class Aim(NamedTuple):
 def _aim(
     named: Program, places: Mapping[str, ExponentPlace], symbols: tuple[str, ...], goal: str
 ) -> Aim:
-    """Raises `Impossible`, without cases where the program can be stable."""
+    """Raises `ImpossibleError`, without cases where the program can be stable."""
     cases = [verdicts_of(found) for found in derive_laws(named, symbols)]
     if Premises(symbols).example(Some(_wanted(cases, goal, ()))) is None:
-        raise Impossible(())
+        raise ImpossibleError(())
     largest, endless = _largest(cases, goal, places)
     return Aim(symbols, _wanted(cases, goal, largest), endless)
 
@@ -153,8 +154,8 @@ def _for_all(
     try:
         start = solve(bind(program, zeros), goal, order)
         steps = [solve(bind(program, {**zeros, s: Fraction(1)}), goal, order) for s in own]
-    except Unsolvable:
-        raise Dependent(own) from None
+    except UnsolvableError:
+        raise DependentError(own) from None
     named = named_unknowns(program)[1]  # the same unknowns, in the same order
     found = {}
     for symbol, value, *others in zip(
@@ -166,7 +167,7 @@ def _for_all(
 
 
 def _prove(aim: Aim, values: Mapping[str, Affine], own: tuple[str, ...]) -> None:
-    """Raises `Dependent` unless the values are a solution whatever the program's own symbols."""
+    """Raises `DependentError` unless the values solve it whatever the program's own symbols."""
     premises = Premises(aim.symbols)
     for symbol, value in values.items():
         row = [value.constant, *(dict(value.symbols).get(s, 0) for s in aim.symbols)]
@@ -174,7 +175,7 @@ def _prove(aim: Aim, values: Mapping[str, Affine], own: tuple[str, ...]) -> None
         premises.assume(LinearConstraint(tuple(row), "="))
     premises.check()
     if not premises.proves(Some(aim.wanted)):
-        raise Dependent(own)
+        raise DependentError(own)
 
 
 def words_of(program: Program, goal: str) -> tuple[str, ...]:
@@ -303,7 +304,7 @@ def _mentioned(condition: SymbolCondition, symbols: Sequence[str]) -> Iterator[s
 # No solution
 
 
-def _unsolvable(program: Program, goal: str, impossible: Impossible | None) -> Unsolvable:
+def _unsolvable(program: Program, goal: str, impossible: ImpossibleError | None) -> UnsolvableError:
     """The smallest set of written exponents that contradict each other."""
     reasons = impossible.reasons if impossible else ()
     everywhere, places = with_symbols(program, (*free_places(program), *unwritten_places(program)))
@@ -316,8 +317,8 @@ def _unsolvable(program: Program, goal: str, impossible: Impossible | None) -> U
     try:
         everywhere = bind(everywhere, dict.fromkeys(idle, Fraction(0)))
         cases = [verdicts_of(found) for found in derive_laws(everywhere, tuple(places))]
-    except Impossible as never:
-        return Unsolvable((), never.reasons)
+    except ImpossibleError as never:
+        return UnsolvableError((), never.reasons)
     premises = Premises(tuple(places))
     premises.assume(Some(_wanted(cases, goal, ())))
     smallest = _smallest(
@@ -325,7 +326,7 @@ def _unsolvable(program: Program, goal: str, impossible: Impossible | None) -> U
     )
     stuck = {path for case in cases for path in case.stuck}
     reasons += tuple(f"no update of `{path}` reaches an output" for path in sorted(stuck))
-    return Unsolvable(tuple(places[symbol] for symbol in smallest), reasons)
+    return UnsolvableError(tuple(places[symbol] for symbol in smallest), reasons)
 
 
 def _written(program: Program, place: ExponentPlace) -> Fraction | None:

@@ -39,7 +39,7 @@ def _silent(reason: str) -> None:
     """Nobody wants to know."""
 
 
-class Unstackable(Exception):
+class UnstackableError(Exception):
     """These trials are trained one by one; the text says why."""
 
 
@@ -57,7 +57,13 @@ def train(
             half = len(trials) // 2
             parts = (trials[:half], trials[half:])
             return [found for part in parts for found in train(job, part, tick, alone)]
-        except (Unstackable, RuntimeError, TypeError, NotImplementedError, ValueError) as error:
+        except (
+            UnstackableError,
+            RuntimeError,
+            TypeError,
+            NotImplementedError,
+            ValueError,
+        ) as error:
             alone(str(error).partition("\n")[0][:100])  # `vmap` has no rule for dropout, experts
     return [train_alone(job, trial, tick) for trial in trials]
 
@@ -65,12 +71,13 @@ def train(
 def _require_stackable(job: Job) -> None:
     for optimizer in optimizers_used(job.program).values():
         if not optimizer.rule.stacks:
-            raise Unstackable(f"updates of {optimizer.rule.name} are not entry by entry")
+            raise UnstackableError(f"updates of {optimizer.rule.name} are not entry by entry")
 
 
 def train_together(job: Job, trials: Sequence[Run], tick: Tick = silent) -> list[Trained]:
-    """The losses of trials of one shape, trained in one program. Raises `Unstackable`, or whatever
-    `vmap` raises, in the first step.
+    """The losses of trials of one shape, trained in one program.
+
+    Raises `UnstackableError`, or whatever `vmap` raises, in the first step.
     """
     stack = Stack(job, trials)
     losses: list[Tensor] = []
@@ -211,7 +218,7 @@ def _require_equal(groups: list[list[dict[str, Any]]]) -> None:
     """Settings of optimizers that are no factor of an update are the same in all trials."""
     kept = [[{k: v for k, v in g.items() if k not in UNEQUAL} for g in mine] for mine in groups]
     if any(mine != kept[0] for mine in kept):
-        raise Unstackable("settings of the optimizer differ")
+        raise UnstackableError("settings of the optimizer differ")
 
 
 def _differing(models: list[nn.Module]) -> Iterator[tuple[str, str, list[float]]]:
@@ -240,7 +247,7 @@ class _Guard:
 
     def __getattr__(self, name: str) -> Any:
         if name in self._differing:
-            raise Unstackable(f"the model reads {name} while it runs")
+            raise UnstackableError(f"the model reads {name} while it runs")
         return getattr(self._config, name)
 
 
