@@ -62,8 +62,8 @@ def _fix_one(file: str, values: Mapping[str, Fraction]) -> None:
         return  # the check that follows says why
     if found.changes:
         write_atomically(file, found.text)
-    said = found.reason or ", ".join(map(str, found.changes))
-    print(f"{file}: {said}", file=sys.stderr)
+    outcome = found.reason or ", ".join(map(str, found.changes))
+    print(f"{file}: {outcome}", file=sys.stderr)
 
 
 Result = Report | tuple[SpecError, dict[str, Any]]

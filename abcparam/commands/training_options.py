@@ -19,10 +19,10 @@ from abcparam.commands.shared import (
 )
 from abcparam.tuning.choices import LOSSES, RANDOM, SAMPLERS
 from abcparam.tuning.options import AS_WRITTEN, SweepOptions
-from abcparam.tuning.schedules import COURSES
-from abcparam.tuning.workers.ranks import own_device, rank, ranks
+from abcparam.tuning.schedules import SCHEDULES
+from abcparam.tuning.workers.ranks import own_device, rank, world_size
 
-SCHEDULES = f"{', '.join(COURSES)}; :0.1 warms up over a tenth"
+KNOWN_SCHEDULES = f"{', '.join(SCHEDULES)}; :0.1 warms up over a tenth"
 
 
 def shared_arguments(command: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def shared_arguments(command: argparse.ArgumentParser) -> None:
         "--schedule",
         default=SweepOptions.schedule,
         metavar="NAME[:WARMUP]",
-        help=f"{SCHEDULES} (%(default)s)",
+        help=f"{KNOWN_SCHEDULES} (%(default)s)",
     )
     add("--by", choices=LOSSES, default=SweepOptions.by, help="the loss to choose by")
     add(
@@ -103,7 +103,7 @@ def options_of(options: argparse.Namespace, trials: int) -> SweepOptions:
         sampler=options.sampler,
         storage=options.storage,
         ray=options.ray,
-        ranks=ranks(),
+        ranks=world_size(),
         data_parallel=options.data_parallel,
         board=Path(options.tensorboard) if options.tensorboard else None,
         together=options.together,
@@ -119,7 +119,7 @@ def _require_sense(options: argparse.Namespace, trials: int) -> None:
         raise UsageError(
             f"--sampler {options.sampler} needs to know of how many points: --trials N"
         )
-    sharing = ranks() > 1 and not options.data_parallel
+    sharing = world_size() > 1 and not options.data_parallel
     if options.fresh and (options.storage or sharing):
         raise UsageError("--fresh keeps nothing that processes could share; leave it out")
 

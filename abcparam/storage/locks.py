@@ -1,7 +1,7 @@
-"""Who is at what: several processes that share a folder do not do the same work twice.
+"""Locks on work: several processes that share a folder do not do the same work twice.
 
-A process holds a lock on its file of claims, which the operating system releases when it ends,
-however it ends: claims in a file that can be locked are those of nobody.
+A process names what it works on in a file that it holds locked. The operating system releases the
+lock when the process ends, however it ends: names in a file that can be locked are nobody's.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ else:
     import fcntl
 
 
-class Claims:
-    """Names that this process is at, among those that share `folder`; none: nobody shares."""
+class WorkLocks:
+    """Names that this process works on, of those that share `folder`; none: nobody shares."""
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder / "claims" if folder else None
@@ -30,8 +30,8 @@ class Claims:
         self.names: set[str] = set()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """While no other process looks at claims or makes some."""
+    def exclusive(self) -> Iterator[None]:
+        """While no other process looks at locks or takes some."""
         if self.folder is None:
             yield
             return
@@ -41,7 +41,7 @@ class Claims:
             yield
 
     def others(self) -> set[str]:
-        """What living processes have claimed; the files of dead ones go. Only while `alone`."""
+        """What living processes have locked; the files of dead ones go. Only while `exclusive`."""
         found: set[str] = set()
         paths = self.folder.glob("*.claim") if self.folder else ()
         for path in paths:
@@ -50,7 +50,7 @@ class Claims:
         return found
 
     def hold(self, names: Collection[str]) -> None:
-        """Claims these too. Only while `alone`."""
+        """Locks these too. Only while `exclusive`."""
         self._written(self.names.union(names))
 
     def release(self, names: Collection[str]) -> None:
@@ -58,7 +58,7 @@ class Claims:
         self._written(self.names.difference(names))
 
     def close(self) -> None:
-        """Nothing is claimed any more."""
+        """Nothing is locked any more."""
         if self.file is not None:
             os.unlink(self.file.name)
             self.file.close()
@@ -80,7 +80,7 @@ class Claims:
 
 
 def _of(path: Path) -> set[str]:
-    """The names in a file of claims, none if nobody holds it any more."""
+    """The names in a file of locks, none if nobody holds it any more."""
     try:
         with path.open("r+", encoding="utf-8") as file:
             if _lock(file, wait=False):

@@ -12,7 +12,7 @@ from typing import Any
 from abcparam.storage.atomic import write_atomically
 
 
-class Kept:
+class RunCache:
     """A folder of JSON files that belong to one code and one setting, `identity`; none keeps
     nothing.
     """

@@ -13,7 +13,7 @@ from abcparam.diagnostics.rules.tuning import NoSchedule
 from abcparam.schedules import Schedule
 
 CONSTANT = "constant"
-COURSES: Mapping[str, Callable[[int, int], Schedule]] = {  # of steps, and of those that warm up
+SCHEDULES: Mapping[str, Callable[[int, int], Schedule]] = {  # of steps, and of those that warm up
     CONSTANT: lambda steps, warmup: schedules.constant(warmup),
     "linear": lambda steps, warmup: schedules.linear(steps, warmup=warmup),
     "cosine": lambda steps, warmup: schedules.cosine(steps, warmup=warmup),
@@ -25,21 +25,21 @@ COURSES: Mapping[str, Callable[[int, int], Schedule]] = {  # of steps, and of th
 }
 
 
-def course(text: str, steps: int) -> Schedule:
+def schedule_named(text: str, steps: int) -> Schedule:
     """The factor of every learning rate at each of so many steps. Raises `SpecError`."""
-    name, colon, said = text.partition(":")
-    if name not in COURSES:
-        raise _none(text, did_you_mean(name, COURSES))
+    name, colon, fraction = text.partition(":")
+    if name not in SCHEDULES:
+        raise _none(text, did_you_mean(name, SCHEDULES))
     try:
-        warmup = float(said) if colon else 0.0
+        warmup = float(fraction) if colon else 0.0
     except ValueError:
         raise _none(text) from None
     if not 0 <= warmup < 1:
         raise _none(text)
-    return COURSES[name](steps, round(warmup * steps))
+    return SCHEDULES[name](steps, round(warmup * steps))
 
 
 def _none(text: str, suggestion: str | None = None) -> SpecError:
-    known = ", ".join(COURSES)
+    known = ", ".join(SCHEDULES)
     fields = {"suggestion": suggestion, "text": text, "known": known}
     return SpecError.about("--schedule", NoSchedule, **fields)

@@ -18,7 +18,7 @@ from abcparam.program.dims import Hyper
 from abcparam.program.model import Program
 from abcparam.resolve.amounts import Amounts
 from abcparam.resolve.names import bounds
-from abcparam.tuning.schedules import COURSES, course
+from abcparam.tuning.schedules import SCHEDULES, schedule_named
 
 SETTINGS = ("steps", "batch")  # of training; a dim or hyper of that name comes first, as it
 SCHEDULE = "schedule"  # does here
@@ -77,20 +77,20 @@ def is_tuned(program: Program, name: str) -> bool:
 
 def _axis(program: Program, text: str) -> Axis:
     """`lr`, `width=64,128`, `scale=0.5:2`, `lr=log:1e-4:1e-1:9`."""
-    name, equals, said = (part.strip() for part in text.partition("="))
+    name, equals, given = (part.strip() for part in text.partition("="))
     _known(program, name)
     if name == SCHEDULE and name not in {**program.hypers, **program.dims}:
-        named = tuple(dict.fromkeys(part.strip() for part in said.split(",")))
-        return Axis(name, _schedules(named) if equals else tuple(COURSES))
+        named = tuple(dict.fromkeys(part.strip() for part in given.split(",")))
+        return Axis(name, _schedules(named) if equals else tuple(SCHEDULES))
     if not equals:
         if name not in program.hypers:
             raise _bad(program, text)
         return _declared(program, program.hypers[name])
-    log = said.startswith("log:")
-    parts = said.removeprefix("log:").split(":")
+    log = given.startswith("log:")
+    parts = given.removeprefix("log:").split(":")
     try:
         if len(parts) == 1 and not log:
-            values = tuple(dict.fromkeys(_number(part) for part in said.split(",")))
+            values = tuple(dict.fromkeys(_number(part) for part in given.split(",")))
             return Axis(name, _whole(program, name, values))
         low, high = (_number(part) for part in parts[:2])
         points = int(parts[2]) if len(parts) == 3 else POINTS
@@ -108,13 +108,13 @@ def _known(program: Program, name: str) -> None:
     known = [*program.hypers, *dims, *SETTINGS, SCHEDULE]
     if name not in known:
         fields = {"name": name, "what": "a hyper or dim to sweep", "known": ", ".join(known)}
-        said = UnknownWord.at(START, suggestion=did_you_mean(name, known), **fields)
-        raise SpecError(program.source, [said])
+        error = UnknownWord.at(START, suggestion=did_you_mean(name, known), **fields)
+        raise SpecError(program.source, [error])
 
 
 def _schedules(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
-        course(name, 1)
+        schedule_named(name, 1)
     return names
 
 
@@ -138,8 +138,8 @@ def _bad(program: Program, text: str) -> SpecError:
 def _declared(program: Program, hyper: Hyper) -> Axis:
     """The axis of a hyper's own search range."""
     if hyper.range is None:
-        said = NoRange.at(hyper.span, what=f"`{hyper.name}`")
-        raise SpecError(program.source, [said])
+        error = NoRange.at(hyper.span, what=f"`{hyper.name}`")
+        raise SpecError(program.source, [error])
     amounts = Amounts({}, {}, {})
     found = [amounts.polynomial(b, hyper.name).constant or Fraction(0) for b in bounds(hyper.range)]
     if isinstance(hyper.range, syntax.Choice):

@@ -26,7 +26,7 @@ from abcparam.tuning.trials import Result, Trial, missing, sizes_of, trial_at
 from abcparam.tuning.workers.scheduler import WAIT, Work
 
 TOGETHER = 8  # points at most that are asked for before the last ones are told
-BEAT, DEAD = 15.0, 600.0  # seconds: how often who is at a point on another machine says so
+HEARTBEAT, DEAD = 15.0, 600.0  # seconds: how often who is at a point on another machine says so
 AT, LOSSES = "at", "losses"  # what a study's trial remembers: who is at it, what became of it
 
 
@@ -41,7 +41,7 @@ def searched(
     for form in options.forms:
         for size in sizes_of(program, axes):
             cell = Cell(program, form, size, options)
-            search = Search(f"{work.shelves[form].name} {cell.name}", tuned, cell, work)
+            search = Search(f"{work.stores[form].name} {cell.name}", tuned, cell, work)
             found |= {result.trial: result for result in search.results()}
     return list(found.values())
 
@@ -78,8 +78,8 @@ class Search:
         identity = (name, axes, options.by, options.sampler, options.first, options.seeds)
         self.name = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
         self.here = f"{socket.gethostname()} {options.folder and options.folder.resolve()}"
-        self.beaten = time.time()
-        with work.claims.alone():
+        self.last_heartbeat = time.time()
+        with work.locks.exclusive():
             self.study = self._study()
 
     def _study(self) -> Any:
@@ -104,10 +104,10 @@ class Search:
             else:
                 time.sleep(WAIT)
         complete = [t for t in self._known() if t.state.name == "COMPLETE"]
-        for told in complete[: self.options.trials]:
-            trials = self.cell.trials(self._point(told.params))
+        for finished in complete[: self.options.trials]:
+            trials = self.cell.trials(self._point(finished.params))
             found = self.work.found(trials)
-            for trial, (losses, held_out) in zip(trials, told.user_attrs[LOSSES], strict=True):
+            for trial, (losses, held_out) in zip(trials, finished.user_attrs[LOSSES], strict=True):
                 yield found.get(trial) or Result(trial, tuple(losses), held_out)
 
     def _known(self) -> list[Any]:
@@ -116,7 +116,7 @@ class Search:
 
     def _asked(self) -> list[Any] | None:
         """The next points to train, none while others are at the last ones; None: enough."""
-        with self.work.claims.alone():
+        with self.work.locks.exclusive():
             known = self._known()
             complete = sum(t.state.name == "COMPLETE" for t in known)
             if complete >= self.options.trials:
@@ -132,13 +132,13 @@ class Search:
 
     def _lives(self, trial: Any) -> bool:
         """Whether somebody is at it: here that is known, elsewhere by when we last heard of it."""
-        here, beat = trial.user_attrs.get(AT, (self.here, 0))
-        claims = self.work.claims
+        here, heartbeat = trial.user_attrs.get(AT, (self.here, 0))
+        locks = self.work.locks
         if here == self.here:
-            return self._claim(trial.number) in claims.others() | claims.names
-        return bool(time.time() - beat < DEAD)
+            return self._lock_name(trial.number) in locks.others() | locks.names
+        return bool(time.time() - heartbeat < DEAD)
 
-    def _claim(self, number: int) -> str:
+    def _lock_name(self, number: int) -> str:
         return f"{self.name} {number}"
 
     def _again(self, trial: Any) -> None:
@@ -162,7 +162,7 @@ class Search:
     def _ask(self) -> Any:
         try:
             trial = self.study.ask()
-            self.work.claims.hold([self._claim(trial.number)])
+            self.work.locks.hold([self._lock_name(trial.number)])
             trial.set_user_attr(AT, (self.here, time.time()))
             for axis in self.axes:
                 _suggest(trial, axis)
@@ -177,20 +177,22 @@ class Search:
         """Trains points and tells the study."""
         trials = {t.number: self.cell.trials(self._point(t.params)) for t in asked}
         each = list(dict.fromkeys(trial for same in trials.values() for trial in same))
-        found = dict(zip(each, self.work.results(each, lambda _: self._beat(asked)), strict=True))
+        found = dict(
+            zip(each, self.work.results(each, lambda _: self._heartbeat(asked)), strict=True)
+        )
         for one in asked:
             mine = [found[trial] for trial in trials[one.number]]
             one.set_user_attr(LOSSES, [(result.losses, result.held_out) for result in mine])
             self.study.tell(one, sum(result.score(self.options.by) for result in mine) / len(mine))
-        with self.work.claims.alone():
-            self.work.claims.release([self._claim(one.number) for one in asked])
+        with self.work.locks.exclusive():
+            self.work.locks.release([self._lock_name(one.number) for one in asked])
 
-    def _beat(self, asked: Sequence[Any]) -> None:
+    def _heartbeat(self, asked: Sequence[Any]) -> None:
         """Says that we live, now and then."""
-        if time.time() - self.beaten > BEAT:
-            self.beaten = time.time()
+        if time.time() - self.last_heartbeat > HEARTBEAT:
+            self.last_heartbeat = time.time()
             for trial in asked:
-                trial.set_user_attr(AT, (self.here, self.beaten))
+                trial.set_user_attr(AT, (self.here, self.last_heartbeat))
 
 
 def _suggest(trial: Any, axis: Axis) -> None:

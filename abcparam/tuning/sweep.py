@@ -24,9 +24,9 @@ from abcparam.tuning.trials import (
     split,
     trials_of,
 )
-from abcparam.tuning.workers.part import data_of
-from abcparam.tuning.workers.ranks import require_ranks, require_shares
+from abcparam.tuning.workers.ranks import require_equal_shards, require_ranks
 from abcparam.tuning.workers.scheduler import Progress, Work
+from abcparam.tuning.workers.trial_batch import data_of
 from abcparam.verdict.check import load
 
 Hypers = tuple[tuple[str, Value], ...]
@@ -184,12 +184,15 @@ def sweep_source(
     reports = programs_of(source, values, options.forms)
     if options.data_parallel:
         programs = [report.program for report in reports.values()]
-        require_shares(programs, sorted({trial.batch for trial in trials}))
+        require_equal_shards(programs, sorted({trial.batch for trial in trials}))
     with closing(Work(program, reports, options, progress)) as work:
         results = tuple(work.on_all_ranks(lambda: _found(program, axes, trials, options, work)))
     verdicts = {form: report.verdict or "" for form, report in reports.items()}
     data = data_of(options).name
-    notes = (*_notes(results, data, options), *(f"trained one by one: {why}" for why in work.alone))
+    notes = (
+        *_notes(results, data, options),
+        *(f"trained one by one: {why}" for why in work.one_by_one),
+    )
     return SweepResult(
         program,
         verdicts,

@@ -22,8 +22,8 @@ from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.space import axes_of
 from abcparam.tuning.sweep import SweepResult, sweep_source
 from abcparam.tuning.trials import in_json, require_sizes, trials_of
-from abcparam.tuning.workers.part import data_of
 from abcparam.tuning.workers.scheduler import Progress
+from abcparam.tuning.workers.trial_batch import data_of
 from abcparam.verdict.check import explained, judged, load
 from abcparam.verdict.report import Report
 
@@ -211,9 +211,9 @@ def _warnings(found: Report, request: TransferRequest) -> Iterator[str]:
         yield "weight decay regularises and does not transfer: tune it on the target"
     if any(isinstance(e, Apply) and e.operation.name == "dropout" for e in program.expressions()):
         yield "dropout regularises and does not transfer: tune it on the target"
-    for said in found.diagnostics:
-        if said.code in WARNED:
-            yield f"{said.message} [{said.code}]"
+    for diagnostic in found.diagnostics:
+        if diagnostic.code in WARNED:
+            yield f"{diagnostic.message} [{diagnostic.code}]"
     yield from _sizes(program, request)
 
 

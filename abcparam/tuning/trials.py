@@ -17,7 +17,7 @@ from abcparam.program.binding import bind
 from abcparam.program.model import Program
 from abcparam.tuning.choices import TRAINING
 from abcparam.tuning.options import SweepOptions
-from abcparam.tuning.schedules import CONSTANT, course
+from abcparam.tuning.schedules import CONSTANT, schedule_named
 from abcparam.tuning.space import (
     SCHEDULE,
     SETTINGS,
@@ -34,7 +34,7 @@ from abcparam.verdict.report import Report
 if TYPE_CHECKING:
     pass
 
-Tick = Callable[[int], None]  # so many steps of training are done
+OnStep = Callable[[int], None]  # so many steps of training are done
 
 
 def silent(steps: int) -> None:
@@ -53,9 +53,9 @@ class Trial(Record):
 
     @property
     def key(self) -> str:
-        said = " ".join(f"{name}={value}" for name, value in self.values)
+        values = " ".join(f"{name}={value}" for name, value in self.values)
         how = f"steps={self.steps} batch={self.batch} seed={self.seed}"
-        return f"{said} {how} schedule={self.schedule}"
+        return f"{values} {how} schedule={self.schedule}"
 
 
 class Result(Record):
@@ -133,8 +133,8 @@ def programs_of(
         try:
             written = in_form(source, form) if form else source
         except UnwritableError:
-            said = NoParametrization.at(START, form=form)
-            raise SpecError(source, [said]) from None
+            error = NoParametrization.at(START, form=form)
+            raise SpecError(source, [error]) from None
         found[form] = judged(load(written, values))
     return found
 
@@ -152,7 +152,7 @@ def trials_of(program: Program, axes: list[Axis], options: SweepOptions) -> list
     `SpecError` where sizes do not fit together or there is no such schedule.
     """
     require_sizes(program, {axis.name for axis in axes})
-    course(options.schedule, 1)
+    schedule_named(options.schedule, 1)
     tuned = [axis for axis in axes if is_tuned(program, axis.name)]
     points = (
         list(random_points(tuned, options.trials, options.first)) if options.trials else grid(tuned)

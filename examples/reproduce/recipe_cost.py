@@ -20,7 +20,7 @@ from abcparam.data.random import Random
 from abcparam.language.reader import read
 from abcparam.pipeline import emit_program
 from abcparam.presentation.figures import new_figure
-from abcparam.storage.run_cache import Kept
+from abcparam.storage.run_cache import RunCache
 from abcparam.tuning.train.cost import cost_of
 from abcparam.tuning.train.training import job_of
 from abcparam.verdict.check import judged, load
@@ -91,13 +91,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     less = SMALLEST if given.smallest else {}
     found = {}
     for name, plan in PLANS.items():
-        kept = Kept(given.resume, (SPECS / f"{plan.spec}.param").read_text(encoding="utf-8"))
+        kept = RunCache(given.resume, (SPECS / f"{plan.spec}.param").read_text(encoding="utf-8"))
         found[name] = [costed(plan.spec, {**s, **less}, kept) for s in (plan.proxy, plan.target)]
     bills = [row for name, models in found.items() for row in bills_of(name, *models)]
     report(given, "cost", bills, drawn(bills), table(found, bills))
 
 
-def costed(spec: str, sizes: dict[str, int], kept: Kept) -> Model:
+def costed(spec: str, sizes: dict[str, int], kept: RunCache) -> Model:
     """A model at some sizes, counted once."""
     name = json.dumps(sizes).translate(str.maketrans(' "{}', "-___"))
     found = kept.read(name)

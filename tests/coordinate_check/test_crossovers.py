@@ -78,8 +78,8 @@ def test_what_is_divided_by_a_sum_is_explained_by_its_terms():
 def test_a_gradient_through_a_norm_whose_input_is_in_a_crossover():
     """The stream of this spec starts at twice 9 n^(-1/4) and one; its gradient is divided by it."""
     path = EMIT_SPECS / "attention.param"
-    wish = CheckOptions(widths=(128, 256, 512, 1024), seeds=3, steps=1)
-    found = coordinate_check(load(read(path)), wish)
+    options = CheckOptions(widths=(128, 256, 512, 1024), seeds=3, steps=1)
+    found = coordinate_check(load(read(path)), options)
     rows = {(row.name, row.quantity): row for row in found.verdict.rows}
     assert rows["h", "at_init"].outcome == CROSSOVER
     assert rows["h", "gradient"].law.divisor == (Fraction(-1, 4), Fraction(-3, 4))

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from abcparam.storage.locks import Claims
+from abcparam.storage.locks import WorkLocks
 from tests.tuning.test_sweep import mlp
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -32,20 +32,20 @@ def sweep(folder: Path, *more: str) -> list[str]:
 
 
 def test_claims_are_of_those_who_live(tmp_path: Path):
-    ours, theirs = Claims(tmp_path), Claims(tmp_path)
-    with ours.alone():
+    ours, theirs = WorkLocks(tmp_path), WorkLocks(tmp_path)
+    with ours.exclusive():
         ours.hold(["a", "b"])
         assert ours.others() == set()
-    with theirs.alone():
+    with theirs.exclusive():
         assert theirs.others() == {"a", "b"}
         theirs.hold(["c"])
-    with ours.alone():
+    with ours.exclusive():
         ours.release(["a"])
         assert ours.others() == {"c"}
-    with theirs.alone():
+    with theirs.exclusive():
         assert theirs.others() == {"b"}
     ours.close()
-    with theirs.alone():
+    with theirs.exclusive():
         assert theirs.others() == set()
     theirs.close()
     assert list(tmp_path.rglob("*.claim")) == []
@@ -53,19 +53,19 @@ def test_claims_are_of_those_who_live(tmp_path: Path):
 
 def test_the_claims_of_a_process_that_was_killed_are_nobodys(tmp_path: Path):
     program = (
-        "import sys, time\nfrom pathlib import Path\nfrom abcparam.storage.locks import Claims\n"
-        "claims = Claims(Path(sys.argv[1]))\nwith claims.alone():\n    claims.hold(['a'])\n"
+        "import sys, time\nfrom pathlib import Path\nfrom abcparam.storage.locks import WorkLocks\n"
+        "locks = WorkLocks(Path(sys.argv[1]))\nwith locks.exclusive():\n    locks.hold(['a'])\n"
         "print('held', flush=True)\ntime.sleep(60)\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "held\n"
-        claims = Claims(tmp_path)
-        with claims.alone():
-            assert claims.others() == {"a"}
+        locks = WorkLocks(tmp_path)
+        with locks.exclusive():
+            assert locks.others() == {"a"}
         process.send_signal(signal.SIGKILL)
-    with claims.alone():
-        assert claims.others() == set()
+    with locks.exclusive():
+        assert locks.others() == set()
     assert list(tmp_path.rglob("*.claim")) == []
 
 

@@ -16,10 +16,10 @@ import torch
 import abcparam
 from abcparam.data.batch import Batch
 from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.tuning.workers.data_parallel import shares_of
+from abcparam.tuning.workers.data_parallel import shards_of
 from tests.storage.test_locks import ENVIRONMENT, keys
-from tests.support.in_step import CASES, found
 from tests.support.paths import ROOT
+from tests.support.rank_sweeps import CASES, found
 from tests.support.running import Run
 from tests.tuning.test_sweep import mlp
 
@@ -38,12 +38,12 @@ def in_two(*arguments: object) -> str:
 
 def test_ranks_have_the_losses_of_one_process():
     """Of 8 trials, or 12 with Optuna's: at each step, on held-out data, where one diverges."""
-    said = json.loads(in_two("tests.support.in_step"))
-    assert said.pop("differ") == ["P0819"]
-    assert said.pop("draws") == 2  # each has its own, for dropout
-    assert said.pop("raised") == [["P0812", "OSError"]] * 2
-    assert list(said) == list(CASES)
-    for case, trials in said.items():
+    answer = json.loads(in_two("tests.support.rank_sweeps"))
+    assert answer.pop("differ") == ["P0819"]
+    assert answer.pop("draws") == 2  # each has its own, for dropout
+    assert answer.pop("raised") == [["P0812", "OSError"]] * 2
+    assert list(answer) == list(CASES)
+    for case, trials in answer.items():
         alone = found(case)
         assert len(trials) == len(alone)
         for (losses, held_out), result in zip(trials, alone, strict=True):
@@ -51,7 +51,7 @@ def test_ranks_have_the_losses_of_one_process():
             assert losses == pytest.approx(result.losses, rel=near, nan_ok=True), case
             assert (held_out is None) == (result.held_out is None), case
             assert held_out is None or held_out == pytest.approx(result.held_out, rel=2e-5)
-    assert sum(len(trials) for trials in said.values()) in (8, 12)
+    assert sum(len(trials) for trials in answer.values()) in (8, 12)
 
 
 def test_a_sweep_goes_on_in_step(tmp_path: Path, run: Run):
@@ -97,8 +97,8 @@ def test_ranks_that_were_killed_go_on(tmp_path: Path):
 @pytest.fixture
 def launched(monkeypatch: pytest.MonkeyPatch) -> None:
     """As one of two ranks."""
-    said = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
-    for name, value in said.items():
+    variables = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
 
@@ -119,35 +119,35 @@ def test_without_torchrun(arguments: tuple[str, ...], tmp_path: Path, run: Run):
 
 @pytest.mark.usefixtures("launched")
 def test_on_a_ray_cluster():
-    said = refused(mlp(), ["lr=0.1"], ray="local")
-    assert "error[P0816]: a Ray cluster has no ranks" in said
+    answer = refused(mlp(), ["lr=0.1"], ray="local")
+    assert "error[P0816]: a Ray cluster has no ranks" in answer
 
 
 @pytest.mark.usefixtures("launched")
 def test_a_batch_that_cannot_be_shared():
-    said = refused(mlp(), ["lr=0.1", "batch=8,9"])
-    assert "error[P0817]: 9 examples of a batch cannot be shared by 2 ranks alike" in said
+    answer = refused(mlp(), ["lr=0.1", "batch=8,9"])
+    assert "error[P0817]: 9 examples of a batch cannot be shared by 2 ranks alike" in answer
     assert "P0817" in refused(mlp(), ["lr=0.1"], batch=1)
 
 
 @pytest.mark.usefixtures("launched")
 def test_batch_norm_is_refused_where_it_stands():
     text = mlp().replace("relu(second @ h)", "batchnorm(second @ h)")
-    said = refused(text, ["lr=0.1"])
-    assert "error[P0818]: `batchnorm` needs the whole batch" in said
-    assert "h = batchnorm(second @ h)" in said
+    answer = refused(text, ["lr=0.1"])
+    assert "error[P0818]: `batchnorm` needs the whole batch" in answer
+    assert "h = batchnorm(second @ h)" in answer
 
 
 def test_shares_are_alike():
     """As many examples in each, and as many targets that are not left out."""
     inputs, targets = torch.arange(12.0).view(6, 2), torch.tensor([0, 1, -100, 1, -100, 0])
-    shares = shares_of(Batch((inputs,), (targets, inputs)), 2)
-    assert [share.inputs[0].tolist() for share in shares] == [
+    shards = shards_of(Batch((inputs,), (targets, inputs)), 2)
+    assert [shard.inputs[0].tolist() for shard in shards] == [
         [[0, 1], [2, 3], [4, 5]],
         [[6, 7], [8, 9], [10, 11]],
     ]
-    assert [share.targets[0].tolist() for share in shares] == [[0, 1, -100], [1, -100, 0]]
+    assert [shard.targets[0].tolist() for shard in shards] == [[0, 1, -100], [1, -100, 0]]
     with pytest.raises(SpecError, match=r"P0817.* 4 targets of a batch"):
-        shares_of(Batch((inputs,), (targets,)), 3)
+        shards_of(Batch((inputs,), (targets,)), 3)
     with pytest.raises(SpecError, match=r"P0817.* 6 examples of a batch"):
-        shares_of(Batch((inputs,), (targets,)), 4)
+        shards_of(Batch((inputs,), (targets,)), 4)

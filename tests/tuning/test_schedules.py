@@ -15,7 +15,7 @@ from abcparam.data.digits import Digits
 from abcparam.data.named import data_named
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import emit_program
-from abcparam.tuning.schedules import COURSES, course
+from abcparam.tuning.schedules import SCHEDULES, schedule_named
 from abcparam.tuning.train.stacking import train_together
 from abcparam.tuning.train.training import Run as Trial
 from abcparam.tuning.train.training import job_of, train_alone
@@ -27,7 +27,7 @@ from tests.tuning.test_sweep import TRANSFORMER, job, mlp, trials
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_trials_of_different_schedules_train_together(optimizer: str):
     """With weight decay, at one rate and one seed: the losses of one by one, and not the same."""
-    given = [Trial({"lr": Fraction("0.03")}, 0, name) for name in (*COURSES, "cosine:0.25")]
+    given = [Trial({"lr": Fraction("0.03")}, 0, name) for name in (*SCHEDULES, "cosine:0.25")]
     made = job(mlp(optimizer))
     together = torch.tensor([found.losses for found in train_together(made, given)])
     alone = torch.tensor([train_alone(made, trial).losses for trial in given])
@@ -57,12 +57,12 @@ def test_a_schedule_is_that_of_abcparam_schedules():
 
 def test_schedules_by_name():
     """All start at 1 or warm up to it, and end above 0; what they are at some steps of 100."""
-    at = {name: course(name, 100) for name in COURSES}
+    at = {name: schedule_named(name, 100) for name in SCHEDULES}
     assert all(factor(0) == 1 and factor(99) > 0 for factor in at.values() if factor(0) != 1 / 11)
     assert [at["step"](step) for step in (33, 34, 68)] == pytest.approx([1, 0.1, 0.01])
     assert [at["wsd"](step) for step in (80, 90)] == pytest.approx([1, 0.5])
     assert [at["inverse-sqrt"](step) for step in (0, 10, 40)] == pytest.approx([1 / 11, 1, 0.5])
-    assert course("linear:0.1", 100)(4) == pytest.approx(5 / 11)
+    assert schedule_named("linear:0.1", 100)(4) == pytest.approx(5 / 11)
 
 
 @pytest.mark.parametrize("name", ["cosin", "cosine:1", "cosine:x", "constant:-1", ""])

@@ -168,10 +168,10 @@ def test_models_of_every_kind_stack(name: str):
 def test_trials_together_are_compiled():
     """The losses of those that are not; none is trained one by one."""
     text = TRANSFORMER.replace("OPTIMIZER", "adam")
-    alone: list[str] = []
-    found = train(job(text, compiled=True), trials(), alone=alone.append)
+    reasons: list[str] = []
+    found = train(job(text, compiled=True), trials(), report=reasons.append)
     plain = train(job(text), trials())
-    assert not alone
+    assert not reasons
     for mine, theirs in zip(found, plain, strict=True):
         assert mine.losses == pytest.approx(theirs.losses, rel=1e-3)
 
@@ -223,7 +223,7 @@ def test_what_does_not_stack_is_trained_one_by_one():
         (betas, beta, "settings of the optimizer differ"),
     ]:
         made, told = job(text, steps=3), list[str]()
-        found = train(made, given, alone=told.append)
+        found = train(made, given, report=told.append)
         assert found == [train_alone(made, trial) for trial in given]
         assert len(told) == 1 and why in told[0]
 

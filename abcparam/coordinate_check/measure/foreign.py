@@ -43,7 +43,7 @@ class Foreign(Subject):
         self.emitted, self.written = emitted, written
         self.program = emitted.program
         self.seen: dict[str, Tensor] = {}
-        with self.told(), _importable(str(written.path.resolve().parent)):
+        with self.reported(), _importable(str(written.path.resolve().parent)):
             code = compile(written.text, str(written.path), "exec", dont_inherit=True)
             self.names = executed(code, {"__file__": str(written.path)})
         if written.name not in self.names:
@@ -57,7 +57,7 @@ class Foreign(Subject):
         self.calls: Counter[str] = Counter()
 
     @contextmanager
-    def told(self) -> Iterator[None]:
+    def reported(self) -> Iterator[None]:
         """What the user's code raises is told as a finding, with its last line in the file."""
         try:
             yield
@@ -77,7 +77,7 @@ class Foreign(Subject):
         state = torch.get_rng_state()
         config = self.emitted.make(dims, device)
         torch.set_rng_state(state)
-        with self.told():
+        with self.reported():
             self.model = undisturbed(self.names[self.written.name](config).to(device))
         self.adopt()
         self.wanted = {}
@@ -99,12 +99,12 @@ class Foreign(Subject):
     def optimizer(self) -> Any:
         if "make_optimizer" not in self.names:
             return self.emitted.optimizer()
-        with self.told():
+        with self.reported():
             return self.names["make_optimizer"](self.model)
 
     def observe(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         self.seen = {}
-        with self.told():
+        with self.reported():
             outputs = tuple_of(self.model(*inputs))
         if not self.wanted:
             self.compare(inputs, outputs)
@@ -129,7 +129,7 @@ class Foreign(Subject):
         layers = [m for m in self.model.modules() if type(m).forward in LINEAR]
         hooks = [m.register_forward_hook(self.use, with_kwargs=True) for m in layers]
         try:
-            with torch.no_grad(), self.told():
+            with torch.no_grad(), self.reported():
                 self.model(*inputs)
         finally:
             for hook in hooks:

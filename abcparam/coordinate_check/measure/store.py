@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from abcparam.coordinate_check.laws import Key
-from abcparam.storage.run_cache import Kept, code_of
+from abcparam.storage.run_cache import RunCache, code_of
 
 Sizes = Mapping[Key, Sequence[float]]
 PACKAGE = Path(__file__).parents[2]
@@ -17,24 +17,24 @@ class Store:
     """A folder of runs with the same code and settings."""
 
     def __init__(self, folder: Path | None, *identity: object) -> None:
-        self.kept = Kept(folder, code_of(CODE), identity)
+        self.cache = RunCache(folder, code_of(CODE), identity)
 
     def read(self, run: Iterable[int]) -> Sizes | None:
         """The sizes of a finished run."""
-        rows = self.kept.read(_name(run))
+        rows = self.cache.read(_name(run))
         return None if rows is None else {(name, what): sizes for name, what, sizes in rows}
 
     def write(self, run: Iterable[int], sizes: Sizes) -> None:
         rows = [[name, quantity, list(found)] for (name, quantity), found in sizes.items()]
-        self.kept.write(_name(run), rows)
+        self.cache.write(_name(run), rows)
 
     def widths(self, options: Iterable[object]) -> list[int] | None:
         """Those that were chosen for a options: a check that goes on keeps them."""
-        found = self.kept.read(f"widths {_name(options)}")
+        found = self.cache.read(f"widths {_name(options)}")
         return None if found is None else [int(width) for width in found]
 
     def choose(self, options: Iterable[object], widths: list[int]) -> None:
-        self.kept.write(f"widths {_name(options)}", widths)
+        self.cache.write(f"widths {_name(options)}", widths)
 
 
 def _name(numbers: Iterable[object]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from abcparam.tuning.trials import Result, Trial, missing
 
 
-class Board:
+class TensorBoardWriter:
     """A run for each trial below a folder; those that are there already are not written again.
     Raises `SpecError` without TensorBoard.
     """
@@ -33,12 +33,12 @@ class Board:
             found["hparam/loss"] = result.loss
         if result.held_out is not None:
             found["hparam/held_out"] = result.held_out
-        told = {"schedule": trial.schedule, "steps": trial.steps, "batch": trial.batch}
+        settings = {"schedule": trial.schedule, "steps": trial.steps, "batch": trial.batch}
         values = {name: float(value) for name, value in trial.values}
         with self.writer(str(place)) as writer:
             for step, loss in enumerate(result.losses):
                 writer.add_scalar("loss", loss, step)
-            hypers = {"parametrization": trial.form or "as written", **values, **told}
+            hypers = {"parametrization": trial.form or "as written", **values, **settings}
             writer.add_hparams({**hypers, "seed": trial.seed}, found, run_name=".")
 
 

@@ -20,19 +20,19 @@ from torch.func import functional_call, vmap
 
 from abcparam.data.batch import Batch, loss_of, tuple_of
 from abcparam.emission.views.training import optimizers_used
-from abcparam.tuning.schedules import CONSTANT, course
+from abcparam.tuning.schedules import CONSTANT, schedule_named
 from abcparam.tuning.train.attention import Attending, decomposed
 from abcparam.tuning.train.models import configured, groups_of, models_of
 from abcparam.tuning.train.training import Job, Losses, Run, Trained, mean_losses, train_alone
 from abcparam.tuning.train.updates import Settings, Updates, home_of
-from abcparam.tuning.trials import Tick, silent
+from abcparam.tuning.trials import OnStep, silent
 
 NUMBERS = (bool, int, float)
 PER_TRIAL = ("lr", "weight_decay")  # settings of a group that may differ within a stack
 UNEQUAL = ("params", "name", "lr_scale", *PER_TRIAL)
 
 
-Say = Callable[[str], None]
+Reporter = Callable[[str], None]
 
 
 def _silent(reason: str) -> None:
@@ -44,19 +44,19 @@ class UnstackableError(Exception):
 
 
 def train(
-    job: Job, trials: Sequence[Run], tick: Tick = silent, alone: Say = _silent
+    job: Job, trials: Sequence[Run], on_step: OnStep = silent, report: Reporter = _silent
 ) -> list[Trained]:
-    """The losses of each trial: together where that is possible, else one by one, and `alone` is
+    """The losses of each trial: together where that is possible, else one by one, and `report` is
     told why.
     """
     if len(trials) > 1:
         try:
             _require_stackable(job)
-            return train_together(job, trials, tick)
+            return train_together(job, trials, on_step)
         except torch.OutOfMemoryError:
             half = len(trials) // 2
             parts = (trials[:half], trials[half:])
-            return [found for part in parts for found in train(job, part, tick, alone)]
+            return [found for part in parts for found in train(job, part, on_step, report)]
         except (
             UnstackableError,
             RuntimeError,
@@ -64,8 +64,8 @@ def train(
             NotImplementedError,
             ValueError,
         ) as error:
-            alone(str(error).partition("\n")[0][:100])  # `vmap` has no rule for dropout, experts
-    return [train_alone(job, trial, tick) for trial in trials]
+            report(str(error).partition("\n")[0][:100])  # `vmap` has no rule for dropout, experts
+    return [train_alone(job, trial, on_step) for trial in trials]
 
 
 def _require_stackable(job: Job) -> None:
@@ -74,7 +74,7 @@ def _require_stackable(job: Job) -> None:
             raise UnstackableError(f"updates of {optimizer.rule.name} are not entry by entry")
 
 
-def train_together(job: Job, trials: Sequence[Run], tick: Tick = silent) -> list[Trained]:
+def train_together(job: Job, trials: Sequence[Run], on_step: OnStep = silent) -> list[Trained]:
     """The losses of trials of one shape, trained in one program.
 
     Raises `UnstackableError`, or whatever `vmap` raises, in the first step.
@@ -83,12 +83,12 @@ def train_together(job: Job, trials: Sequence[Run], tick: Tick = silent) -> list
     losses: list[Tensor] = []
     for step in range(job.steps):
         losses.append(stack.step(step))
-        tick(len(trials))
+        on_step(len(trials))
         if step % 16 == 15 and not bool(losses[-1].isfinite().any()):
             break
     held_out = stack.held_out() or [None] * len(trials)
     rows = torch.stack(losses, 1).tolist()
-    return [_until_diverged(row, kept) for row, kept in zip(rows, held_out, strict=True)]
+    return [_until_diverged(row, loss) for row, loss in zip(rows, held_out, strict=True)]
 
 
 def _until_diverged(losses: Losses, held_out: float | None) -> Trained:
@@ -209,15 +209,15 @@ def _factors(job: Job, trials: Sequence[Run]) -> Tensor | None:
     """Of the learning rate of each trial at each step, [steps, trials]; None: all 1."""
     if all(trial.schedule == CONSTANT for trial in trials):
         return None
-    courses = [course(trial.schedule, job.steps) for trial in trials]
-    factors = [[factor(step) for factor in courses] for step in range(job.steps)]
+    schedules = [schedule_named(trial.schedule, job.steps) for trial in trials]
+    factors = [[factor(step) for factor in schedules] for step in range(job.steps)]
     return torch.tensor(factors, device=job.device)
 
 
 def _require_equal(groups: list[list[dict[str, Any]]]) -> None:
     """Settings of optimizers that are no factor of an update are the same in all trials."""
-    kept = [[{k: v for k, v in g.items() if k not in UNEQUAL} for g in mine] for mine in groups]
-    if any(mine != kept[0] for mine in kept):
+    settings = [[{k: v for k, v in g.items() if k not in UNEQUAL} for g in mine] for mine in groups]
+    if any(mine != settings[0] for mine in settings):
         raise UnstackableError("settings of the optimizer differ")
 
 

@@ -17,9 +17,9 @@ from abcparam.diagnostics.rules.tuning import SizesDoNotFit
 from abcparam.diagnostics.source import START
 from abcparam.emission.execute import executed
 from abcparam.program.model import Program
-from abcparam.tuning.schedules import CONSTANT, course
-from abcparam.tuning.trials import Tick, silent
-from abcparam.tuning.workers.data_parallel import Team
+from abcparam.tuning.schedules import CONSTANT, schedule_named
+from abcparam.tuning.trials import OnStep, silent
+from abcparam.tuning.workers.data_parallel import SingleProcess
 
 Losses = list[float]  # one for each step, up to the first that is not finite
 REAL = torch.float32
@@ -52,7 +52,7 @@ class Job(Record):
     batch: int
     device: str = "cpu"
     compiled: bool = False
-    team: Team = Team()
+    processes: SingleProcess = SingleProcess()
 
     def config(self, values: Mapping[str, Fraction]) -> Any:
         """The `Config` of a trial; raises `SpecError` where it refuses the values."""
@@ -61,8 +61,8 @@ class Job(Record):
         try:
             return self.code["Config"](**given)
         except ValueError as error:
-            said = SizesDoNotFit.at(START, problem=error)
-            raise SpecError(self.program.source, [said]) from None
+            refused = SizesDoNotFit.at(START, problem=error)
+            raise SpecError(self.program.source, [refused]) from None
 
     def model(self, values: Mapping[str, Fraction], seed: int) -> nn.Module:
         """A new model in training, the same for the same seed."""
@@ -84,7 +84,7 @@ class Job(Record):
     def held_out(self, config: Any) -> Iterable[Batch] | None:
         """By larger batches than in training, as there is no backward pass."""
         found = self.data.held_out(self.program, config, 4 * self.batch)
-        return None if found is None else map(self.placed, self.team.part(found))
+        return None if found is None else map(self.placed, self.processes.shard_batches(found))
 
     def placed(self, batch: Batch) -> Batch:
         return batch.to(self.device, REAL)
@@ -106,28 +106,28 @@ def job_of(program: Program, code: str, data: Data, **setting: Any) -> Job:
     return Job(program, names, data, **setting)
 
 
-def train_alone(job: Job, run: Run, tick: Tick = silent) -> Trained:
+def train_alone(job: Job, run: Run, on_step: OnStep = silent) -> Trained:
     """The losses of a trial. One that diverges ends there."""
     model = job.model(run.values, run.seed).to(job.device)
     optimizers = job.optimizers(model)
     peaks = [(group, group["lr"]) for made in optimizers for group in made.param_groups]
-    factor = course(run.schedule, job.steps)
-    measured = job.team.wrapped(
+    factor = schedule_named(run.schedule, job.steps)
+    measured = job.processes.wrap(
         Measured(job.program, torch.compile(model) if job.compiled else model)
     )
     config = job.config(run.values)
     batches = job.batches(config, run.seed)
     losses: Losses = []
     for step in range(job.steps):
-        loss = measured(*job.placed(job.team.share(next(batches))))
-        losses.append(job.team.mean(loss))
+        loss = measured(*job.placed(job.processes.shard(next(batches))))
+        losses.append(job.processes.mean(loss))
         if not math.isfinite(losses[-1]):
-            tick(job.steps - step)
+            on_step(job.steps - step)
             return Trained(losses)
         for group, peak in peaks:
             group["lr"] = peak * factor(step)
         _update(optimizers, loss)
-        tick(1)
+        on_step(1)
     return Trained(losses, _held_out(job, model, config))
 
 
@@ -161,6 +161,6 @@ def mean_losses(
     for batch in job.held_out(config) or ():
         size = len(batch.targets[0])
         total, count = total + size * losses(batch).cpu().double(), count + size
-    total, count = job.team.sums(total), job.team.sums(count)
+    total, count = job.processes.all_reduce(total), job.processes.all_reduce(count)
     means = (total / count).tolist() if count.item() else []
     return [mean if math.isfinite(mean) else None for mean in means]

@@ -1,6 +1,6 @@
 """Who trains a trial: this process, or the ranks of `torchrun`, the door to `torch.distributed`.
 
-Every rank has the whole model and takes its share of each batch; `DistributedDataParallel` averages
+Every rank has the whole model and takes its shard of each batch; `DistributedDataParallel` averages
 the gradients, so every optimizer makes the update that one process makes of the whole batch.
 """
 
@@ -28,33 +28,34 @@ APART = 1_000_003  # of the seeds of two ranks
 LEFT_OUT = -100  # a target that cross entropy ignores
 
 
-class Team:
+class SingleProcess:
     """One process: it does everything."""
 
-    def wrapped(self, module: nn.Module) -> nn.Module:
+    def wrap(self, module: nn.Module) -> nn.Module:
         """A module whose gradients are those of the whole batch."""
         return module
 
-    def share(self, batch: Batch) -> Batch:
+    def shard(self, batch: Batch) -> Batch:
         """What is to be trained on here."""
         return batch
 
-    def part(self, batches: Iterable[Batch]) -> Iterable[Batch]:
-        """Of some that are only looked at."""
+    def shard_batches(self, batches: Iterable[Batch]) -> Iterable[Batch]:
+        """Which of some batches are evaluated here."""
         return batches
 
-    def sums(self, numbers: Tensor) -> Tensor:
-        """Over the team."""
+    def all_reduce(self, numbers: Tensor) -> Tensor:
+        """The sums over all processes."""
         return numbers
 
     def mean(self, loss: Tensor) -> float:
-        """Over the whole batch, from that over the share."""
+        """Over the whole batch, from that over the shard."""
         return loss.item()
 
 
-class Ranks(Team):
-    """All of them, this one among them: gloo carries what is on a CPU, NCCL what is on GPUs. Raises
-    `SpecError` unless `identity`, of what they train, is the same on each.
+class DataParallel(SingleProcess):
+    """All ranks, this one among them: gloo carries what is on a CPU, NCCL what is on GPUs.
+
+    Raises `SpecError` unless `identity`, of what they train, is the same on each.
     """
 
     def __init__(self, device: str, identity: object) -> None:
@@ -73,33 +74,33 @@ class Ranks(Team):
         if self.ours:
             dist.destroy_process_group()
 
-    def wrapped(self, module: nn.Module) -> nn.Module:
+    def wrap(self, module: nn.Module) -> nn.Module:
         """From here on each draws its own random numbers, for dropout."""
         torch.manual_seed(torch.initial_seed() + APART * self.rank)
         return DistributedDataParallel(module, static_graph=True)  # that allows unused parameters
 
-    def share(self, batch: Batch) -> Batch:
-        return shares_of(batch, self.size)[self.rank]
+    def shard(self, batch: Batch) -> Batch:
+        return shards_of(batch, self.size)[self.rank]
 
-    def part(self, batches: Iterable[Batch]) -> Iterable[Batch]:
+    def shard_batches(self, batches: Iterable[Batch]) -> Iterable[Batch]:
         return islice(batches, self.rank, None, self.size)
 
-    def sums(self, numbers: Tensor) -> Tensor:
+    def all_reduce(self, numbers: Tensor) -> Tensor:
         dist.all_reduce(numbers)
         return numbers
 
     def mean(self, loss: Tensor) -> float:
-        return self.sums(loss.detach() / self.size).item()
+        return self.all_reduce(loss.detach() / self.size).item()
 
-    def told(self, message: object = None) -> Any:
-        """What rank 0 says, on every rank when all have heard it."""
-        said = [message]
-        dist.broadcast_object_list(said, src=0)
-        self.sums(torch.zeros(1))
-        return said[0]
+    def broadcast(self, message: object = None) -> Any:
+        """What rank 0 sends, on every rank when all have it."""
+        messages = [message]
+        dist.broadcast_object_list(messages, src=0)
+        self.all_reduce(torch.zeros(1))
+        return messages[0]
 
 
-def shares_of(batch: Batch, ranks: int) -> list[Batch]:
+def shards_of(batch: Batch, ranks: int) -> list[Batch]:
     """Raises `SpecError` where they are not alike: by examples, and by targets of cross entropy."""
     for tensor in (*batch.inputs, *batch.targets):
         if len(tensor) % ranks:
@@ -111,31 +112,35 @@ def shares_of(batch: Batch, ranks: int) -> list[Batch]:
         counts = [int((target != LEFT_OUT).sum()) for target in same]
         if not same[0].is_floating_point() and len(set(counts)) > 1:
             raise unequal(f"{sum(counts)} targets", ranks)
-    return [Batch(*share) for share in zip(inputs, targets, strict=True)]
+    return [Batch(*shard) for shard in zip(inputs, targets, strict=True)]
 
 
-def in_step(
-    ranks: Ranks, search: Callable[[], list[Result]], train: Callable[[tuple[Trial, ...]], object]
+def search_on_rank_0(
+    parallel: DataParallel,
+    search: Callable[[], list[Result]],
+    train: Callable[[tuple[Trial, ...]], object],
 ) -> list[Result]:
-    """What rank 0 finds by its search. It tells the others of the trials that it is about to train,
-    and they `train` them with it; at the end, of what it found or raised.
+    """What rank 0 finds by its search, on every rank.
+
+    It broadcasts the trials that it is about to train, and the others `train` them with it; at the
+    end, what it found or raised.
     """
-    if ranks.rank:
-        return _followed(ranks, train)
+    if parallel.rank:
+        return _followed(parallel, train)
     try:
         found = search()
     except (SpecError, OSError) as error:
-        ranks.told(error)
+        parallel.broadcast(error)
         raise
-    ranks.told(found)
+    parallel.broadcast(found)
     return found
 
 
-def _followed(ranks: Ranks, train: Callable[[tuple[Trial, ...]], object]) -> list[Result]:
-    while isinstance(said := ranks.told(), tuple):
+def _followed(parallel: DataParallel, train: Callable[[tuple[Trial, ...]], object]) -> list[Result]:
+    while isinstance(message := parallel.broadcast(), tuple):
         with suppress(SpecError):  # which rank 0 raises too
-            train(said)
-    if isinstance(said, Exception):
-        raise said
-    found: list[Result] = said
+            train(message)
+    if isinstance(message, Exception):
+        raise message
+    found: list[Result] = message
     return found

@@ -1,5 +1,6 @@
-"""The processes that `torchrun` starts, its ranks: what the environment says of them, and which
-trials they can train together. What they then do is in `team.py`.
+"""The processes that `torchrun` starts, its ranks: what the environment says of them.
+
+Here too is which trials they can train together; how they do is in `data_parallel.py`.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def ranks() -> int:
-    """How many processes were started."""
+def world_size() -> int:
+    """The number of processes that were started."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def own_device(device: str) -> str:
     """On several GPUs each process has its own."""
-    if device == "cuda" and ranks() > 1:
+    if device == "cuda" and world_size() > 1:
         import torch
 
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
@@ -44,13 +45,14 @@ def require_ranks(ray: str | None) -> None:
         raise SpecError.about("--data-parallel", NoRanks, what=what)
 
 
-def require_shares(programs: Iterable[Program], batches: Iterable[int]) -> None:
-    """Raises `SpecError` where a share of a batch is not trained on as in the batch: `batches` are
-    numbers of examples.
+def require_equal_shards(programs: Iterable[Program], batches: Iterable[int]) -> None:
+    """Raises `SpecError` where a shard of a batch is not trained on as in the batch.
+
+    `batches` are numbers of examples.
     """
     for count in batches:
-        if count % ranks():
-            raise unequal(f"{count} examples", ranks())
+        if count % world_size():
+            raise unequal(f"{count} examples", world_size())
     for program in programs:
         calls = (value for value in program.expressions() if isinstance(value, Apply))
         seen = [call for call in calls if call.operation.state]  # what it keeps is of the batch
@@ -59,5 +61,5 @@ def require_shares(programs: Iterable[Program], batches: Iterable[int]) -> None:
             raise SpecError(program.source, dict.fromkeys(said))
 
 
-def unequal(what: str, ranks: int) -> SpecError:
-    return SpecError.about("--data-parallel", UnequalShares, what=what, ranks=ranks)
+def unequal(what: str, count: int) -> SpecError:
+    return SpecError.about("--data-parallel", UnequalShares, what=what, ranks=count)

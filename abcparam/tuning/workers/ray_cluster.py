@@ -9,47 +9,47 @@ from typing import Any
 
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import NoCluster
-from abcparam.tuning.trials import Tick, missing
-from abcparam.tuning.workers.part import Done, Part, train_part
+from abcparam.tuning.trials import OnStep, missing
+from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, train_trials
 
 LOCAL = "local"
 LOOK = 5.0  # seconds until whoever waits is heard of again
 
 
-class Cluster:
-    """One part for each of its processors, or of its GPUs where they are used."""
+class RayCluster:
+    """One batch of trials for each of its processors, or of its GPUs where they are used."""
 
     def __init__(self, address: str, gpus: int = 0) -> None:
         self.ray = connected(address)
         self.size = max(1, int(self.ray.cluster_resources().get("GPU" if gpus else "CPU", 1)))
-        self.train = self.ray.remote(num_cpus=1, num_gpus=gpus)(train_part)
-        self.running: dict[Any, Part] = {}
+        self.train = self.ray.remote(num_cpus=1, num_gpus=gpus)(train_trials)
+        self.running: dict[Any, TrialBatch] = {}
 
     @property
     def free(self) -> bool:
         return len(self.running) < self.size
 
-    def start(self, part: Part) -> None:
+    def start(self, batch: TrialBatch) -> None:
         function = getattr(
-            part.options.data, "function", None
+            batch.options.data, "function", None
         )  # of a module that others do not have
         module = sys.modules.get(getattr(function, "__module__", ""))
         if module is not None:
             self.ray.cloudpickle.register_pickle_by_value(module)
-        self.running[self.train.remote(part)] = part
+        self.running[self.train.remote(batch)] = batch
 
-    def finished(self, tick: Tick) -> list[Done]:
+    def finished(self, on_step: OnStep) -> list[TrialBatchResult]:
         """Raises what training raised."""
-        tick(0)
+        on_step(0)
         ready, _ = self.ray.wait(list(self.running), timeout=LOOK) if self.running else ([], [])
-        parts = [(task, self.running.pop(task)) for task in ready]
+        batches = [(task, self.running.pop(task)) for task in ready]
         try:
-            found = [(part, self.ray.get(task)) for task, part in parts]
+            found = [(batch, self.ray.get(task)) for task, batch in batches]
         except self.ray.exceptions.RayTaskError as error:
             raise error.cause from None
-        for part, _ in found:
-            tick(sum(trial.steps for trial in part.trials))
-        return [Done(part, done.results, done.why) for part, done in found]
+        for batch, _ in found:
+            on_step(sum(trial.steps for trial in batch.trials))
+        return [TrialBatchResult(batch, done.results, done.why) for batch, done in found]
 
 
 def connected(address: str) -> Any:

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 
 from abcparam.pipeline import emit_program
 from abcparam.program.model import Program
-from abcparam.storage.locks import Claims
-from abcparam.storage.run_cache import Kept, code_of
+from abcparam.storage.locks import WorkLocks
+from abcparam.storage.run_cache import RunCache, code_of
 from abcparam.tuning.options import SweepOptions
-from abcparam.tuning.trials import Result, Tick, Trial, alike, silent
-from abcparam.tuning.workers.part import Done, Part, data_of, train_part
-from abcparam.tuning.workers.worker import crew_of, ranks_of
+from abcparam.tuning.trials import OnStep, Result, Trial, alike, silent
+from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, data_of, train_trials
+from abcparam.tuning.workers.worker import data_parallel_of, worker_of
 from abcparam.verdict.report import Report
 
 if TYPE_CHECKING:
-    from abcparam.tuning.output.tensorboard import Board
+    from abcparam.tuning.output.tensorboard import TensorBoardWriter
 
 PACKAGE = Path(__file__).parents[2]
 CODE = [PACKAGE / "tuning", PACKAGE / "data"]  # what a finished trial depends on
 WAIT = 0.1  # seconds until we look again whether another process is done
-Progress = Callable[[int], AbstractContextManager[Tick]]  # from how many steps there are to train
+Progress = Callable[[int], AbstractContextManager[OnStep]]  # from how many steps there are to train
 Losses = tuple[tuple[float, ...], float | None]  # at each step, and on held-out data
 
 
@@ -43,119 +43,128 @@ class Work:
         self.program, self.reports, self.options = program, reports, options
         self.progress = progress or (lambda steps: nullcontext(silent))
         self.codes = {form: emit_program(report) for form, report in reports.items()}
-        self.shelves = {form: Shelf(code, options) for form, code in self.codes.items()}
-        self.ranks = ranks_of(options, sorted(shelf.name for shelf in self.shelves.values()))
-        self.crew = crew_of(options, self.ranks)
-        self.board = _board(options)
-        self.claims = Claims(options.folder)
-        self.alone: dict[str, None] = {}  # why some were trained one by one
+        self.stores = {form: ResultStore(code, options) for form, code in self.codes.items()}
+        self.parallel = data_parallel_of(
+            options, sorted(store.name for store in self.stores.values())
+        )
+        self.worker = worker_of(options, self.parallel)
+        self.writer = _tensorboard_writer(options)
+        self.locks = WorkLocks(options.folder)
+        self.one_by_one: dict[str, None] = {}  # why some were trained one by one
 
     def close(self) -> None:
-        self.claims.close()
-        if self.ranks is not None:
-            self.ranks.close()
+        self.locks.close()
+        if self.parallel is not None:
+            self.parallel.close()
 
     def on_all_ranks(self, search: Callable[[], list[Result]]) -> list[Result]:
         """What a search finds, which trains by `results`."""
-        if self.ranks is None:
+        if self.parallel is None:
             return search()
-        from abcparam.tuning.workers.data_parallel import in_step
+        from abcparam.tuning.workers.data_parallel import search_on_rank_0
 
-        ranks = self.ranks
-        return in_step(ranks, search, lambda found: train_part(self._part(found), silent, ranks))
+        parallel = self.parallel
 
-    def results(self, trials: Sequence[Trial], beat: Tick = silent) -> list[Result]:
-        """Of every trial, in order: from disk where it is finished. `beat` is told of each step."""
+        def train(trials: tuple[Trial, ...]) -> object:
+            return train_trials(self._batch(trials), silent, parallel)
+
+        return search_on_rank_0(parallel, search, train)
+
+    def results(self, trials: Sequence[Trial], on_progress: OnStep = silent) -> list[Result]:
+        """Of every trial, in order: from disk where it is finished.
+
+        `on_progress` is called after each step.
+        """
         done = self.found(trials)
         steps = sum(trial.steps for trial in trials if trial not in done)
-        with self.progress(steps) if steps else nullcontext(silent) as tick:
+        with self.progress(steps) if steps else nullcontext(silent) as on_step:
             while left := [trial for trial in trials if trial not in done]:
-                self._go_on(left, both(tick, beat))
+                self._go_on(left, chain(on_step, on_progress))
                 done = self.found(trials)
-        if self.board:
-            self.board.add(done.values())
+        if self.writer:
+            self.writer.add(done.values())
         return [done[trial] for trial in trials]
 
     def found(self, trials: Iterable[Trial]) -> dict[Trial, Result]:
         """What is finished."""
-        for shelf in self.shelves.values():
-            shelf.look()
-        known = {t: self.shelves[t.form].results.get(t.key) for t in trials}
+        for store in self.stores.values():
+            store.look()
+        known = {t: self.stores[t.form].results.get(t.key) for t in trials}
         return {t: Result(t, *losses) for t, losses in known.items() if losses is not None}
 
-    def _go_on(self, trials: Sequence[Trial], tick: Tick) -> None:
+    def _go_on(self, trials: Sequence[Trial], on_step: OnStep) -> None:
         """Until something is done, here or elsewhere."""
-        while self.crew.free and (part := self._claimed(trials)):
-            self.crew.start(part)
-        done = self.crew.finished(tick)
+        while self.worker.free and (batch := self._locked(trials)):
+            self.worker.start(batch)
+        done = self.worker.finished(on_step)
         for each in done:
             self._keep(each)
         if not done:
             time.sleep(WAIT)
 
-    def _claimed(self, trials: Sequence[Trial]) -> Part | None:
+    def _locked(self, trials: Sequence[Trial]) -> TrialBatch | None:
         """The next ones that nobody is at and that can be trained together."""
-        with self.claims.alone():
-            done, taken = self.found(trials), self.claims.others() | self.claims.names
+        with self.locks.exclusive():
+            done, taken = self.found(trials), self.locks.others() | self.locks.names
             free = [t for t in trials if t not in done and self._name(t) not in taken]
             group = next(alike(self.program, free), None)
             if group is None:
                 return None
-            share = ceil(len(group) / (self.options.sharers * self.crew.size))
+            share = ceil(len(group) / (self.options.sharers * self.worker.size))
             chosen = tuple(group[: min(self.options.abreast, share)])
-            self.claims.hold([self._name(trial) for trial in chosen])
-        return self._part(chosen)
+            self.locks.hold([self._name(trial) for trial in chosen])
+        return self._batch(chosen)
 
-    def _part(self, trials: tuple[Trial, ...]) -> Part:
+    def _batch(self, trials: tuple[Trial, ...]) -> TrialBatch:
         form = trials[0].form
-        return Part(self.reports[form].program, self.codes[form], trials, self.options)
+        return TrialBatch(self.reports[form].program, self.codes[form], trials, self.options)
 
     def _name(self, trial: Trial) -> str:
-        return f"{self.shelves[trial.form].name} {trial.key}"
+        return f"{self.stores[trial.form].name} {trial.key}"
 
-    def _keep(self, done: Done) -> None:
-        trials = done.part.trials
-        self.alone |= dict.fromkeys(done.why)
-        self.shelves[trials[0].form].keep(done.results)
-        if self.board:
-            self.board.add(done.results)
-        with self.claims.alone():
-            self.claims.release([self._name(trial) for trial in trials])
-
-
-def both(tick: Tick, beat: Tick) -> Tick:
-    def told(steps: int) -> None:
-        tick(steps)
-        beat(steps)
-
-    return told
+    def _keep(self, done: TrialBatchResult) -> None:
+        trials = done.batch.trials
+        self.one_by_one |= dict.fromkeys(done.why)
+        self.stores[trials[0].form].keep(done.results)
+        if self.writer:
+            self.writer.add(done.results)
+        with self.locks.exclusive():
+            self.locks.release([self._name(trial) for trial in trials])
 
 
-def _board(options: SweepOptions) -> Board | None:
+def chain(on_step: OnStep, on_progress: OnStep) -> OnStep:
+    def chained(steps: int) -> None:
+        on_step(steps)
+        on_progress(steps)
+
+    return chained
+
+
+def _tensorboard_writer(options: SweepOptions) -> TensorBoardWriter | None:
     if options.board is None:
         return None
-    from abcparam.tuning.output.tensorboard import Board
+    from abcparam.tuning.output.tensorboard import TensorBoardWriter
 
-    return Board(options.board)
+    return TensorBoardWriter(options.board)
 
 
-class Shelf:
+class ResultStore:
     """Finished trials of one code, by their keys."""
 
     def __init__(self, code: str, options: SweepOptions) -> None:
         engine = code_of(CODE)
         data = data_of(options).identity
-        self.kept = Kept(options.folder, engine, code, data, options.device, options.compiled)
-        self.name = self.kept.name
+        self.cache = RunCache(options.folder, engine, code, data, options.device, options.compiled)
+        self.name = self.cache.name
         self.seen: set[str] = set()
         self.results: dict[str, Losses] = {}
 
     def look(self) -> None:
         """Reads what is new on disk."""
-        for name in self.kept.names():
+        for name in self.cache.names():
             if name not in self.seen:
                 self.seen.add(name)
-                for key, (losses, held_out) in (self.kept.read(name) or {}).items():
+                for key, (losses, held_out) in (self.cache.read(name) or {}).items():
                     self.results[key] = tuple(losses), held_out
 
     def keep(self, results: Iterable[Result]) -> None:
@@ -164,4 +173,4 @@ class Shelf:
         self.results |= keys
         name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
         self.seen.add(name)
-        self.kept.write(name, keys)
+        self.cache.write(name, keys)

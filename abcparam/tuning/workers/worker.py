@@ -1,5 +1,6 @@
-"""Who trains the parts of a sweep: this process, alone or as rank 0 of those that train with it
-(`team.py`), or a cluster (`cluster.py`).
+"""Who trains the trials of a sweep: this process, with other ranks if there are some, or a cluster.
+
+The ranks are in `data_parallel.py`, the cluster in `ray_cluster.py`.
 """
 
 from __future__ import annotations
@@ -7,70 +8,70 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from abcparam.tuning.options import SweepOptions
-from abcparam.tuning.trials import Tick
-from abcparam.tuning.workers.part import Done, Part, train_part
+from abcparam.tuning.trials import OnStep
+from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, train_trials
 
 if TYPE_CHECKING:
-    from abcparam.tuning.workers.data_parallel import Ranks
+    from abcparam.tuning.workers.data_parallel import DataParallel
 
 
-class Crew(Protocol):
-    """Takes parts while it is free, and gives them back done."""
+class Worker(Protocol):
+    """Takes batches of trials while it is free, and gives their results."""
 
     @property
     def size(self) -> int:
-        """How many parts it can be at."""
+        """How many batches it can train at a time."""
         ...
 
     @property
     def free(self) -> bool: ...
 
-    def start(self, part: Part) -> None: ...
+    def start(self, batch: TrialBatch) -> None: ...
 
-    def finished(self, tick: Tick) -> list[Done]:
-        """What has become done; waits for something if anything was started."""
+    def finished(self, on_step: OnStep) -> list[TrialBatchResult]:
+        """What is finished by now; waits for something if anything was started."""
         ...
 
 
-class Alone:
-    """This process, one part after another; with all ranks where there are some."""
+class LocalWorker:
+    """This process, one batch after another; with all ranks where there are some."""
 
     size = 1
 
-    def __init__(self, ranks: Ranks | None = None) -> None:
-        self.ranks = ranks
-        self.waiting: list[Part] = []
+    def __init__(self, parallel: DataParallel | None = None) -> None:
+        self.parallel = parallel
+        self.waiting: list[TrialBatch] = []
 
     @property
     def free(self) -> bool:
         return not self.waiting
 
-    def start(self, part: Part) -> None:
-        self.waiting.append(part)
+    def start(self, batch: TrialBatch) -> None:
+        self.waiting.append(batch)
 
-    def finished(self, tick: Tick) -> list[Done]:
-        parts, self.waiting = self.waiting, []
-        return [self._trained(part, tick) for part in parts]
+    def finished(self, on_step: OnStep) -> list[TrialBatchResult]:
+        batches, self.waiting = self.waiting, []
+        return [self._trained(batch, on_step) for batch in batches]
 
-    def _trained(self, part: Part, tick: Tick) -> Done:
-        if self.ranks is not None:
-            self.ranks.told(part.trials)
-        return train_part(part, tick, self.ranks)
+    def _trained(self, batch: TrialBatch, on_step: OnStep) -> TrialBatchResult:
+        if self.parallel is not None:
+            self.parallel.broadcast(batch.trials)
+        return train_trials(batch, on_step, self.parallel)
 
 
-def crew_of(options: SweepOptions, ranks: Ranks | None = None) -> Crew:
+def worker_of(options: SweepOptions, parallel: DataParallel | None = None) -> Worker:
     """Raises `SpecError` where there is no such cluster."""
     if options.ray is None:
-        return Alone(ranks)
-    from abcparam.tuning.workers.ray_cluster import Cluster
+        return LocalWorker(parallel)
+    from abcparam.tuning.workers.ray_cluster import RayCluster
 
-    return Cluster(options.ray, gpus=0 if options.device == "cpu" else 1)
+    return RayCluster(options.ray, gpus=0 if options.device == "cpu" else 1)
 
 
-def ranks_of(options: SweepOptions, identity: object) -> Ranks | None:
+def data_parallel_of(options: SweepOptions, identity: object) -> DataParallel | None:
     """Those that train each trial together. Raises `SpecError` where they cannot."""
     if not options.data_parallel:
         return None
-    from abcparam.tuning.workers.data_parallel import Ranks
+    from abcparam.tuning.workers.data_parallel import DataParallel
 
-    return Ranks(options.device, identity)
+    return DataParallel(options.device, identity)

@@ -19,7 +19,7 @@ from torch import Tensor
 import abcparam
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.tuning.trials import Result
-from abcparam.tuning.workers.data_parallel import Ranks
+from abcparam.tuning.workers.data_parallel import DataParallel
 from tests.tuning.test_sweep import TRANSFORMER, mlp
 
 EXPERTS = """model Experts
@@ -80,7 +80,7 @@ if find_spec("optuna"):
 
 
 def found(case: str, **setting: object) -> list[Result]:
-    """Trained one after another, alone or in step."""
+    """Trained one after another, alone or by all ranks."""
     text, over, wanted = CASES[case]
     shared = {"steps": 10, "batch": 6, "together": 1}
     return list(abcparam.sweep(text, over, **{**shared, **wanted, **setting}).results)
@@ -113,7 +113,7 @@ def main() -> None:
     said["draws"] = len(set(of_all(torch.rand(1).item())))
     said["raised"] = of_all([raised(by="held-out"), raised(folder=Path(__file__))])
     try:
-        Ranks("cpu", dist.get_rank())
+        DataParallel("cpu", dist.get_rank())
     except SpecError as error:
         said["differ"] = [d.code for d in error.diagnostics]
     if dist.get_rank() == 0:

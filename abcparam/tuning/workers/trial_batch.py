@@ -1,0 +1,66 @@
+"""Trials as a worker takes them, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from abcparam.algebra.record import Record
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules.tuning import NoHeldOut
+from abcparam.diagnostics.source import START
+from abcparam.program.model import Program
+from abcparam.tuning.choices import HELD_OUT
+from abcparam.tuning.options import SweepOptions
+from abcparam.tuning.trials import OnStep, Result, Trial, silent
+
+if TYPE_CHECKING:
+    from abcparam.data.batch import Data
+    from abcparam.tuning.workers.data_parallel import DataParallel
+
+
+class TrialBatch(Record):
+    """Trials that can be trained together, and what they need."""
+
+    program: Program
+    code: str
+    trials: tuple[Trial, ...]
+    options: SweepOptions
+
+
+class TrialBatchResult(Record):
+    """A batch, its results, and why its trials were trained one by one if they were."""
+
+    batch: TrialBatch
+    results: Sequence[Result]
+    why: Sequence[str]
+
+
+def data_of(options: SweepOptions) -> Data:
+    from abcparam.data.synthetic import Synthetic
+
+    return options.data or Synthetic()
+
+
+def train_trials(
+    batch: TrialBatch, on_step: OnStep = silent, parallel: DataParallel | None = None
+) -> TrialBatchResult:
+    """Trains it. Raises `SpecError` where the data do not fit."""
+    from abcparam.tuning.train.stacking import train
+    from abcparam.tuning.train.training import Run, job_of
+    from abcparam.tuning.workers.data_parallel import SingleProcess
+
+    first, options = batch.trials[0], batch.options
+    setting: dict[str, Any] = {"device": options.device, "compiled": options.compiled}
+    processes = parallel or SingleProcess()
+    data = data_of(options)
+    setting |= {"steps": first.steps, "batch": first.batch, "processes": processes}
+    job = job_of(batch.program, batch.code, data, **setting)
+    if options.by == HELD_OUT and job.held_out(job.config(dict(first.values))) is None:
+        error = NoHeldOut.at(START, data=data.name)
+        raise SpecError(batch.program.source, [error])
+    why: list[str] = []
+    runs = [Run(dict(trial.values), trial.seed, trial.schedule) for trial in batch.trials]
+    trained = zip(batch.trials, train(job, runs, on_step, why.append), strict=True)
+    results = [Result(t, tuple(found.losses), found.held_out) for t, found in trained]
+    return TrialBatchResult(batch, results, why)
