@@ -22,11 +22,11 @@ from abcparam.program.expressions import (
     Apply,
     Assign,
     Expression,
-    Give,
     Invoke,
-    Loop,
-    Read,
-    Weight,
+    Local,
+    Repeat,
+    Return,
+    TensorRef,
     map_shape,
 )
 from abcparam.program.model import Module, Program
@@ -189,9 +189,9 @@ class Builder:
                         targets, self.value(value, module, names, copy), strict=True
                     ):
                         names[target] = self.named(module, target, node, copy)
-                case Loop(instance=instance):
+                case Repeat(instance=instance):
                     self.loop(module, module.child(instance), names, copy)
-                case Give(values=values):
+                case Return(values=values):
                     return tuple(self.value(value, module, names, copy)[0] for value in values)
         return ()
 
@@ -267,9 +267,9 @@ class Builder:
         self, value: Expression, module: Module, names: Mapping[str, Node], copy: tuple[int, ...]
     ) -> tuple[Node, ...]:
         match value:
-            case Read(name=name):
+            case Local(name=name):
                 return (names[name],)
-            case Weight(tensor=path):
+            case TensorRef(tensor=path):
                 return (
                     self.add(ValueNode(self.context, self.parameter(path, copy), span=value.span)),
                 )
@@ -295,7 +295,7 @@ class Builder:
             name = operation.values[index] if index < len(operation.values) else ""
             if operand is None:
                 operands.append(None)
-            elif name in operation.weights and isinstance(operand, Weight):
+            elif name in operation.weights and isinstance(operand, TensorRef):
                 operands.append(self.parameter(operand.tensor, copy))
             else:
                 operands.append(self.value(operand, module, names, copy)[0])

@@ -13,7 +13,16 @@ from abcparam.algebra.record import Record
 from abcparam.comparison.factors import Factors, ScaleFactor, factor_of
 from abcparam.diagnostics.source import Span
 from abcparam.program.amounts import Amount, Setting
-from abcparam.program.expressions import Apply, Assign, Expression, Give, Invoke, Loop, Read, Weight
+from abcparam.program.expressions import (
+    Apply,
+    Assign,
+    Expression,
+    Invoke,
+    Local,
+    Repeat,
+    Return,
+    TensorRef,
+)
 from abcparam.program.model import Module, Program
 
 CLOSE = 1e-6  # factors further apart in their logarithm differ
@@ -89,9 +98,9 @@ class _ForwardReader:
                     numbers = self.value(value, module, names)
                     for target, number in zip(targets, numbers, strict=True):
                         self.assign(module, names, target, number, value.span)
-                case Loop(instance=instance):
+                case Repeat(instance=instance):
                     self.loop(module, module.child(instance), names)
-                case Give(values=values):
+                case Return(values=values):
                     return tuple(self.value(value, module, names)[0] for value in values)
         return ()
 
@@ -123,9 +132,9 @@ class _ForwardReader:
 
     def value(self, value: Expression, module: Module, names: Mapping[str, int]) -> tuple[int, ...]:
         match value:
-            case Read(name=name):
+            case Local(name=name):
                 return (names[name],)
-            case Weight(tensor=path, transposed=transposed):
+            case TensorRef(tensor=path, transposed=transposed):
                 return (self.numbering.of("tensor", path, transposed),)
             case Invoke():
                 return self.invoke(value, module, names)

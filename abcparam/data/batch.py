@@ -14,7 +14,7 @@ from abcparam.algebra.polynomials import Polynomial
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import DataDoesNotFit
 from abcparam.diagnostics.source import START
-from abcparam.program.expressions import Give
+from abcparam.program.expressions import Return
 from abcparam.program.model import Program
 
 
@@ -84,7 +84,7 @@ def lengths(axes: tuple[Polynomial, ...], values: Mapping[str, Fraction]) -> tup
 
 def output_shapes(program: Program, values: Mapping[str, Fraction]) -> list[tuple[int, ...]]:
     """Of every output, without the batch."""
-    given = next(s for s in program.root.body if isinstance(s, Give))
+    given = next(s for s in program.root.body if isinstance(s, Return))
     return [lengths(shape, values) for value in given.values for shape in value.shapes]
 
 

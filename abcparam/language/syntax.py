@@ -141,7 +141,7 @@ class Tensor(Node):
     settings: tuple[Setting, ...] = ()
 
 
-class Let(Node):
+class Assign(Node):
     """`a, b = value`."""
 
     targets: tuple[Name, ...]
@@ -162,7 +162,7 @@ class Return(Node):
     values: tuple[Expression, ...]
 
 
-Statement = Tensor | Let | Repeat | Return
+Statement = Tensor | Assign | Repeat | Return
 
 
 # Declarations at the top

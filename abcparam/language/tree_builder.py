@@ -145,9 +145,9 @@ def _tensor(children: Children, span: Span) -> syntax.Tensor:
     return syntax.Tensor(names, role, shape, settings, span=span)
 
 
-def _let(children: Children, span: Span) -> syntax.Let:
+def _let(children: Children, span: Span) -> syntax.Assign:
     targets, value = children
-    return syntax.Let(targets, value, span=span)
+    return syntax.Assign(targets, value, span=span)
 
 
 def _repeat(children: Children, span: Span) -> syntax.Repeat:

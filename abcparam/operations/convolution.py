@@ -11,7 +11,7 @@ from abcparam.calculus.node import Node
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Shape
-from abcparam.program.expressions import Apply, Weight
+from abcparam.program.expressions import Apply, TensorRef
 from abcparam.program.signature import Call, finite, show
 from abcparam.python_code.nodes import call
 
@@ -96,7 +96,7 @@ class Convolution(Operation):
 
     def lengths(self, call: Apply) -> Iterable[Polynomial]:
         weight, groups = call.operands[0], call.settings["groups"]
-        if isinstance(weight, Weight) and isinstance(groups, Amount):
+        if isinstance(weight, TensorRef) and isinstance(groups, Amount):
             yield weight.shapes[0][0] / groups.value
 
     def torch(self, use: Use) -> Value:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from abcparam.program.signature import Signature
 
 
-class Read(Record):
+class Local(Record):
     """A local name, an input or a parameter of the block."""
 
     name: str
@@ -23,7 +23,7 @@ class Read(Record):
     span: Span = field(default=START, compare=False)
 
 
-class Weight(Record):
+class TensorRef(Record):
     """A tensor of the model. `name` is how the module at hand reaches it (`first.query`)."""
 
     tensor: str  # its path
@@ -56,7 +56,7 @@ class Invoke(Record):
     span: Span = field(default=START, compare=False)
 
 
-Expression = Read | Weight | Apply | Invoke
+Expression = Local | TensorRef | Apply | Invoke
 
 
 class Assign(Record):
@@ -66,7 +66,7 @@ class Assign(Record):
     value: Expression
 
 
-class Loop(Record):
+class Repeat(Record):
     """The place of a repeat: `carried` names go through the copies of the child module `instance`,
     one by one.
     """
@@ -75,19 +75,19 @@ class Loop(Record):
     carried: tuple[str, ...]
 
 
-class Give(Record):
+class Return(Record):
     """`return a, b`."""
 
     values: tuple[Expression, ...]
 
 
-Statement = Assign | Loop | Give
+Statement = Assign | Repeat | Return
 
 
 def map_shape(tensors: Mapping[str, Tensor], operation: str, operand: Expression) -> Shape:
     """The shape of an operand; a map reads the axes of a table the other way round."""
     (shape,) = operand.shapes
-    if operation == "@" and isinstance(operand, Weight) and tensors[operand.tensor].table:
+    if operation == "@" and isinstance(operand, TensorRef) and tensors[operand.tensor].table:
         return shape[::-1]
     return shape
 
@@ -97,9 +97,9 @@ def values_of(statement: Statement) -> tuple[Expression, ...]:
     match statement:
         case Assign(value=value):
             return (value,)
-        case Give(values=values):
+        case Return(values=values):
             return values
-        case Loop():
+        case Repeat():
             return ()
 
 

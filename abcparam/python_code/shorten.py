@@ -18,12 +18,12 @@ from abcparam.python_code.nodes import (
     Tuple,
 )
 
-Local = Callable[[Code], Code]
+MakeLocal = Callable[[Code], Code]
 ROUNDS = 64
 T = TypeVar("T")
 
 
-def shorten(statement: Statement, indent: int, local: Local) -> Statement:
+def shorten(statement: Statement, indent: int, local: MakeLocal) -> Statement:
     """The statement, with inner parts named by `local` until its lines fit."""
     for _ in range(ROUNDS):
         if layout.fits(statement, indent) and not _breaks_badly(statement, indent):
@@ -67,7 +67,7 @@ def _receiver(code: Code) -> Code | None:
 
 
 class _Shorter:
-    def __init__(self, indent: int, local: Local) -> None:
+    def __init__(self, indent: int, local: MakeLocal) -> None:
         self.indent = indent
         self.local = local
 

@@ -14,7 +14,15 @@ from abcparam.diagnostics.rules import shapes as shape_rules
 from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
 from abcparam.program.amounts import Amount, Shape
-from abcparam.program.expressions import Assign, Expression, Give, Loop, Read, Statement, Weight
+from abcparam.program.expressions import (
+    Assign,
+    Expression,
+    Local,
+    Repeat,
+    Return,
+    Statement,
+    TensorRef,
+)
 from abcparam.program.model import Module
 from abcparam.program.signature import show
 from abcparam.resolve.amounts import NotStaticError, Statics
@@ -22,7 +30,7 @@ from abcparam.resolve.arguments import InvalidStatementError
 from abcparam.resolve.names import snake_case
 from abcparam.resolve.tensors import resolve_tensor
 from abcparam.resolve.values import Values, wrong_count
-from abcparam.resolve.world import Copies, Instance, Local, World
+from abcparam.resolve.world import Copies, Instance, LocalName, World
 
 
 class Body:
@@ -41,7 +49,7 @@ class Body:
         self.statics = dict(statics)
         self.outer = outer
         self.copies = copies
-        self.locals: dict[str, Local] = {}
+        self.locals: dict[str, LocalName] = {}
         self.tensors: dict[str, str] = {}
         self.instances: dict[str, Instance] = {}
         self.children: list[Module] = []
@@ -68,11 +76,11 @@ class Body:
 
     def statement(self, statement: syntax.Statement) -> Statement | None:
         match statement:
-            case syntax.Let():
-                return self._let(statement)
+            case syntax.Assign():
+                return self._assign(statement)
             case syntax.Return(values=values):
                 given = [self.attempt(value) for value in values]
-                return Give(tuple(value for value in given if value is not None))
+                return Return(tuple(value for value in given if value is not None))
             case syntax.Repeat():
                 return self._repeat(statement)
             case _:
@@ -89,21 +97,21 @@ class Body:
                 self.world.report(error.diagnostic)
         return None
 
-    def _let(self, let: syntax.Let) -> Assign | None:
-        value = self.attempt(let.value)
-        names = [target.id for target in let.targets]
+    def _assign(self, assignment: syntax.Assign) -> Assign | None:
+        value = self.attempt(assignment.value)
+        names = [target.id for target in assignment.targets]
         if value is not None and len(value.shapes) != len(names):
             wanted = "one name" if len(names) == 1 else f"{len(names)} names"
-            self.world.report(wrong_count(let.span, wanted, len(value.shapes)))
+            self.world.report(wrong_count(assignment.span, wanted, len(value.shapes)))
             value = None
-        integer = isinstance(value, Read) and value.integer
+        integer = isinstance(value, Local) and value.integer
         for index, name in enumerate(names):
-            self.locals[name] = Local(value.shapes[index] if value else None, integer)
+            self.locals[name] = LocalName(value.shapes[index] if value else None, integer)
         return Assign(tuple(names), value) if value else None
 
     # Names
 
-    def read(self, name: str) -> Local | None:
+    def read(self, name: str) -> LocalName | None:
         """A local of this body, or of the one around a repeat's (then it becomes an input of the
         copy).
         """
@@ -133,13 +141,13 @@ class Body:
         found = self.outer.instance(name) if self.outer else None
         return (found[0], True) if found else None
 
-    def weight(self, name: syntax.Name) -> Weight | None:
+    def weight(self, name: syntax.Name) -> TensorRef | None:
         """The tensor of that name, its shape still to be looked up."""
         found = self.tensor(name.id)
         if found is None:
             return None
         path, outer = found
-        return Weight(path, path if outer else name.id, (), outer=outer, span=name.span)
+        return TensorRef(path, path if outer else name.id, (), outer=outer, span=name.span)
 
     # Blocks and repeats
 
@@ -162,10 +170,10 @@ class Body:
         inputs = []
         for parameter, value in values.items():
             shape = shapes[parameter]
-            body.locals[parameter] = Local(shape, isinstance(value, Read) and value.integer)
+            body.locals[parameter] = LocalName(shape, isinstance(value, Local) and value.integer)
             inputs.append((parameter, shape))
         statements = body.run(block.body)
-        given = statements[-1] if statements and isinstance(statements[-1], Give) else Give(())
+        given = statements[-1] if statements and isinstance(statements[-1], Return) else Return(())
         module = Module(
             path=self.at(name),
             name=name,
@@ -186,7 +194,7 @@ class Body:
             raise InvalidStatementError(None)
         return instance
 
-    def _repeat(self, repeat: syntax.Repeat) -> Loop | None:
+    def _repeat(self, repeat: syntax.Repeat) -> Repeat | None:
         count = self._count(repeat.count)
         if count is None:
             return None
@@ -197,12 +205,12 @@ class Body:
         carried = self._carried(repeat.body)
         before = {name: self.read(name) for name in carried}
         for name, local in before.items():
-            body.locals[name] = local or Local(None)
+            body.locals[name] = local or LocalName(None)
         statements = body.run(repeat.body)
         self._unchanged(repeat, label, before, body)
         module = self._copy(repeat, label, count, carried, before, body, statements)
         self.children.append(module)
-        return Loop(label, carried)
+        return Repeat(label, carried)
 
     def _count(self, written: syntax.Expression) -> Amount | None:
         """The number of copies; None after its error was reported."""
@@ -236,14 +244,14 @@ class Body:
         return tuple(dict.fromkeys(name for name in inside if self.read(name) is not None))
 
     def _unchanged(
-        self, repeat: syntax.Repeat, label: str, before: Mapping[str, Local | None], body: Body
+        self, repeat: syntax.Repeat, label: str, before: Mapping[str, LocalName | None], body: Body
     ) -> None:
         for name, local in before.items():
             old, new = local.shape if local else None, body.locals[name].shape
             if old is not None and new is not None and old != new:
                 fields = {"name": name, "label": label, "before": show(old), "after": show(new)}
                 self.world.report(shape_rules.CarriedShapeChanges.at(_last(repeat, name), **fields))
-                self.locals[name] = Local(None)
+                self.locals[name] = LocalName(None)
 
     def _copy(
         self,
@@ -251,7 +259,7 @@ class Body:
         label: str,
         count: Amount,
         carried: tuple[str, ...],
-        before: Mapping[str, Local | None],
+        before: Mapping[str, LocalName | None],
         body: Body,
         statements: tuple[Statement, ...],
     ) -> Module:
@@ -265,7 +273,7 @@ class Body:
         values = []
         for name in carried:
             local = body.locals[name]
-            values.append(Read(name, (local.shape or (),), local.integer))
+            values.append(Local(name, (local.shape or (),), local.integer))
         return Module(
             path=self.at(label),
             name=label,
@@ -274,7 +282,7 @@ class Body:
             sizes={},
             tensors=tuple(body.tensors.values()),
             children=tuple(body.children),
-            body=(*statements, Give(tuple(values))),
+            body=(*statements, Return(tuple(values))),
             count=count,
             index=label,
             carried=carried,
@@ -284,7 +292,7 @@ class Body:
 
 def _assigned(statement: syntax.Statement) -> Sequence[syntax.Name]:
     match statement:
-        case syntax.Let(targets=targets):
+        case syntax.Assign(targets=targets):
             return targets
         case syntax.Repeat(body=body):
             return [name for inner in body for name in _assigned(inner)]

@@ -10,7 +10,7 @@ from abcparam.diagnostics.rules import shapes as shape_rules
 from abcparam.language import syntax
 from abcparam.operations import operations
 from abcparam.program.amounts import Amount, Setting, Shape
-from abcparam.program.expressions import Expression, Invoke, Read, Weight
+from abcparam.program.expressions import Expression, Invoke, Local, TensorRef
 from abcparam.program.signature import REQUIRED, Signature, show
 from abcparam.resolve.arguments import InvalidStatementError, arguments
 from abcparam.resolve.world import Copies, Elaborator, Instance
@@ -185,9 +185,9 @@ class Calls:
 
     def _checked(self, operation: Signature, name: str, argument: syntax.Expression) -> Expression:
         operand = self.values.operand(operation.name, argument)
-        if name in operation.weights and not isinstance(operand, Weight):
+        if name in operation.weights and not isinstance(operand, TensorRef):
             raise self.values.not_a_tensor(operation.name, f"`{name}`", argument)
-        integer = isinstance(operand, Read) and operand.integer
+        integer = isinstance(operand, Local) and operand.integer
         if integer != (name in operation.indices):
             raise self.values.indices(operation, name, argument.span, wanted=not integer)
         return operand

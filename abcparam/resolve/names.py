@@ -241,7 +241,7 @@ class _Names:
         match statement:
             case syntax.Tensor():
                 self._tensor(statement, scope)
-            case syntax.Let(targets=targets, value=value):
+            case syntax.Assign(targets=targets, value=value):
                 self._expression(value, scope)
                 for target in targets:
                     if self._local_is_free(target, scope):
@@ -463,7 +463,7 @@ def _called(body: Iterable[syntax.Statement]) -> list[str]:
     found: list[str] = []
     for statement in body:
         match statement:
-            case syntax.Let(value=value):
+            case syntax.Assign(value=value):
                 found += _calls(value)
             case syntax.Return(values=values):
                 found += [name for value in values for name in _calls(value)]

@@ -8,7 +8,7 @@ from abcparam.diagnostics.rules import shapes as rules
 from abcparam.diagnostics.source import Source
 from abcparam.language import syntax
 from abcparam.program.amounts import Amount
-from abcparam.program.expressions import Give
+from abcparam.program.expressions import Return
 from abcparam.program.model import Input, Module, Program
 from abcparam.program.signature import show
 from abcparam.resolve.amounts import NotStaticError
@@ -26,7 +26,7 @@ from abcparam.resolve.training import (
     resolve_optimizers,
 )
 from abcparam.resolve.uses import Uses, starts_of
-from abcparam.resolve.world import Local, World
+from abcparam.resolve.world import LocalName, World
 
 
 def resolve(spec: syntax.Spec, source: Source) -> Program:
@@ -111,7 +111,7 @@ def _root(
             body.declare(declaration)
     for given in inputs:
         shape = tuple(axis.value for axis in given.axes)
-        body.locals[given.name] = Local(shape, given.index is not None)
+        body.locals[given.name] = LocalName(shape, given.index is not None)
     statements = body.run(forward.body)
     module = Module(
         path="",
@@ -130,7 +130,7 @@ def _root(
 
 def _grown(world: World, given: object) -> None:
     """Reports outputs with an axis that grows."""
-    for value in given.values if isinstance(given, Give) else ():
+    for value in given.values if isinstance(given, Return) else ():
         for axis in value.shapes[0]:
             if world.globals.grows(axis):
                 fields = {"shape": show(value.shapes[0]), "axis": axis}

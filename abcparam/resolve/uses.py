@@ -11,7 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 
 from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
-from abcparam.program.expressions import Apply, Assign, Expression, Give, Invoke, Loop, Read, Weight
+from abcparam.program.expressions import (
+    Apply,
+    Assign,
+    Expression,
+    Invoke,
+    Local,
+    Repeat,
+    Return,
+    TensorRef,
+)
 from abcparam.program.model import Module
 from abcparam.program.signature import Signature
 
@@ -77,11 +86,11 @@ class _Starts:
             match statement:
                 case Assign(targets=targets, value=value):
                     names.update(zip(targets, self._value(value, module, names), strict=False))
-                case Loop(instance=instance, carried=carried):
+                case Repeat(instance=instance, carried=carried):
                     body = self._child(module, instance)
                     self._module(body, {name: names.get(name) for name, _ in body.inputs})
                     names.update(dict.fromkeys(carried))
-                case Give(values=values):
+                case Return(values=values):
                     return tuple(self._value(value, module, names)[0] for value in values)
         return ()
 
@@ -91,9 +100,9 @@ class _Starts:
     def _value(self, value: Expression, module: Module, names: Standing) -> tuple[str | None, ...]:
         """The tensors that the results stand for."""
         match value:
-            case Read(name=name):
+            case Local(name=name):
                 return (names.get(name),)
-            case Weight(tensor=path):
+            case TensorRef(tensor=path):
                 return (path,)
             case Invoke():
                 return self._invoke(value, module, names)

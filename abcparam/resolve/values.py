@@ -13,7 +13,7 @@ from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
 from abcparam.operations import operations
 from abcparam.program.amounts import Amount, Setting
-from abcparam.program.expressions import Apply, Expression, Read, Weight, map_shape
+from abcparam.program.expressions import Apply, Expression, Local, TensorRef, map_shape
 from abcparam.program.signature import Call, RefusedError, Signature, show
 from abcparam.resolve.arguments import InvalidStatementError
 from abcparam.resolve.calls import Calls
@@ -61,13 +61,13 @@ class Values:
         if local is not None:
             if local.shape is None:
                 raise InvalidStatementError(None)
-            return Read(name.id, (local.shape,), local.integer, span=name.span)
+            return Local(name.id, (local.shape,), local.integer, span=name.span)
         weight = self.body.weight(name)
         if weight is None:
             raise self.not_a_value("this", name)
         return self._weight(weight)
 
-    def _attribute(self, value: syntax.Attribute) -> Weight:
+    def _attribute(self, value: syntax.Attribute) -> TensorRef:
         if value.name == "T":
             inner = self._matrix(".T", "what it follows", value.value)
             if inner.transposed:
@@ -75,17 +75,17 @@ class Values:
                     ".T", "what it follows", value, "a tensor transposed already"
                 )
             shape = inner.shapes[0][::-1]
-            return Weight(inner.tensor, inner.name, (shape,), True, inner.outer, span=value.span)
+            return TensorRef(inner.tensor, inner.name, (shape,), True, inner.outer, span=value.span)
         if isinstance(value.value, syntax.Name):
             found = self.body.instance(value.value.id)
             if found is not None:
                 instance, outer = found
                 path = f"{instance.module.path}.{value.name}"
                 name = path if outer else f"{value.value.id}.{value.name}"
-                return self._weight(Weight(path, name, (), outer=outer, span=value.span))
+                return self._weight(TensorRef(path, name, (), outer=outer, span=value.span))
         raise self.not_a_tensor(".", "this", value)
 
-    def _weight(self, weight: Weight) -> Weight:
+    def _weight(self, weight: TensorRef) -> TensorRef:
         """The tensor with its shape; what uses one of unknown shape is passed over in silence."""
         world = self.body.world
         if weight.tensor in world.globals.broken:
@@ -99,11 +99,11 @@ class Values:
         fields = {"operation": operation, "operand": operand, "wanted": wanted, "found": found}
         return InvalidStatementError(shape_rules.NotATensor.at(value.span, **fields))
 
-    def _matrix(self, operation: str, operand: str, value: syntax.Expression) -> Weight:
+    def _matrix(self, operation: str, operand: str, value: syntax.Expression) -> TensorRef:
         if self.static(value):
             raise self.not_a_tensor(operation, operand, value, "a number")
         weight = self.value(value)
-        if not isinstance(weight, Weight):
+        if not isinstance(weight, TensorRef):
             raise self.not_a_tensor(operation, operand, value)
         if len(weight.shapes[0]) != 2:
             found = f"a tensor of shape {show(weight.shapes[0])}"
@@ -133,7 +133,7 @@ class Values:
         self._read_from_table(weight, x, value)
         return self.apply("@", (weight, x), {"transposed": weight.transposed}, value)
 
-    def _read_from_table(self, weight: Weight, x: Expression, place: syntax.Expression) -> None:
+    def _read_from_table(self, weight: TensorRef, x: Expression, place: syntax.Expression) -> None:
         """What is to be said of a map whose tensor is a table, stored (in, out)."""
         world, tensor = self.body.world.globals, self.body.world.tensors[weight.tensor]
         if not tensor.table:
@@ -222,7 +222,7 @@ class Values:
 
     def _real(self, operation: Signature, operands: Sequence[Expression | None]) -> None:
         for name, operand in zip(operation.values, operands, strict=False):
-            if isinstance(operand, Read) and operand.integer and name not in operation.indices:
+            if isinstance(operand, Local) and operand.integer and name not in operation.indices:
                 raise self.indices(operation, operand.name, operand.span, wanted=False)
 
     def indices(

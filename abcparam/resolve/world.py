@@ -11,7 +11,7 @@ from abcparam.diagnostics.rules import exponents as rules
 from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
 from abcparam.program.amounts import Amount, Setting, Shape
-from abcparam.program.expressions import Apply, Expression, Weight
+from abcparam.program.expressions import Apply, Expression, TensorRef
 from abcparam.program.model import Module
 from abcparam.program.signature import Signature
 from abcparam.program.tensors import Tensor
@@ -47,7 +47,7 @@ class World:
         self.globals.collector.add(diagnostic)
 
 
-class Local(Record):
+class LocalName(Record):
     """What is known of a local name; `shapes` None where an error hides it."""
 
     shape: Shape | None
@@ -74,9 +74,9 @@ class Scope(Protocol):
     world: World
     amounts: Amounts
 
-    def read(self, name: str) -> Local | None: ...
+    def read(self, name: str) -> LocalName | None: ...
 
-    def weight(self, name: syntax.Name) -> Weight | None: ...
+    def weight(self, name: syntax.Name) -> TensorRef | None: ...
 
     def instance(self, name: str) -> tuple[Instance, bool] | None: ...
 

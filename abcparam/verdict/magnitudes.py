@@ -17,7 +17,7 @@ from abcparam.analysis.rounds import start
 from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.program.amounts import Amount
-from abcparam.program.expressions import Give
+from abcparam.program.expressions import Return
 from abcparam.program.model import Module, Program
 from abcparam.program.tensors import Tensor
 
@@ -56,7 +56,7 @@ def _error(program: Program) -> float:
     With cross-entropy one class of all is off by about 1. As the mean over positions averages what
     a weight gets from each, it is times the root of their number.
     """
-    given = next(s for s in program.root.body if isinstance(s, Give))
+    given = next(s for s in program.root.body if isinstance(s, Return))
     values, sizes = program.base_values(), []
     for loss in program.losses:
         *positions, classes = given.values[loss.output].shapes[0] or (ONE,)

@@ -9,7 +9,7 @@ import abcparam
 from abcparam.algebra.record import Record
 from abcparam.emission.lowering.scope import Scope, multiplier
 from abcparam.program.amounts import Amount
-from abcparam.program.expressions import Apply, Assign, Expression, Give, Read, Weight
+from abcparam.program.expressions import Apply, Assign, Expression, Local, Return, TensorRef
 from abcparam.program.model import Program
 from abcparam.python_code.formula import ONE, Formula, Size
 from docs.diagrams.canvas import (
@@ -119,16 +119,16 @@ def chain(program: Program) -> Iterator[Step]:
         match statement:
             case Assign(targets=(name,), value=value):
                 given[name] = value
-            case Give(values=(value,)):
+            case Return(values=(value,)):
                 yield from _steps(program, value, given)
 
 
 def _steps(program: Program, value: Expression, given: dict[str, Expression]) -> Iterator[Step]:
     scope = Scope(program)
     match value:
-        case Read(name=name) if name in given:
+        case Local(name=name) if name in given:
             yield from _steps(program, given[name], given)
-        case Apply(operation=operation, operands=(Weight(tensor=path), x)) if x is not None:
+        case Apply(operation=operation, operands=(TensorRef(tensor=path), x)) if x is not None:
             yield from _steps(program, x, given)
             yield Step(f"{path} @", multiplier(scope, program.tensors[path]))
         case Apply(operation=operation, operands=(x,), settings=settings) if x is not None:

@@ -175,7 +175,7 @@ def test_bodies():
     repeat, split, result = block.body
     assert [p.default is None for p in block.parameters] == [True, False]
     assert isinstance(repeat, syntax.Repeat) and repeat.label == syntax.Name("t")
-    assert isinstance(split, syntax.Let) and len(split.targets) == 2
+    assert isinstance(split, syntax.Assign) and len(split.targets) == 2
     assert isinstance(result, syntax.Return) and len(result.values) == 2
 
 

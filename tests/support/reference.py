@@ -16,7 +16,16 @@ from torch import Tensor, nn
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import Opaque, Polynomial
 from abcparam.program.amounts import Amount
-from abcparam.program.expressions import Apply, Assign, Expression, Give, Invoke, Loop, Read, Weight
+from abcparam.program.expressions import (
+    Apply,
+    Assign,
+    Expression,
+    Invoke,
+    Local,
+    Repeat,
+    Return,
+    TensorRef,
+)
 from abcparam.program.model import Module, Program
 from abcparam.program.tensors import OWN
 from abcparam.program.tensors import Tensor as Parameter
@@ -112,9 +121,9 @@ class Reference:
                     env.update(
                         zip(targets, self.values_of(value, module, copies, env), strict=True)
                     )
-                case Loop(instance=instance, carried=carried):
+                case Repeat(instance=instance, carried=carried):
                     self.loop(module.child(instance), carried, copies, env)
-                case Give(values=values):
+                case Return(values=values):
                     return tuple(self.value(v, module, copies, env) for v in values)
         return ()
 
@@ -157,9 +166,9 @@ class Reference:
         self, value: Expression, module: Module, copies: dict[str, int], env: dict[str, Tensor]
     ) -> tuple[Tensor, ...]:
         match value:
-            case Read(name=name):
+            case Local(name=name):
                 return (env[name],)
-            case Weight():
+            case TensorRef():
                 found = self.weight(value.tensor, copies)
                 return (found.T if value.transposed else found,)
             case Invoke(instance=instance, operands=operands, outer=outer):
@@ -275,7 +284,7 @@ class Reference:
     def matmul(self, call: Apply, x: list[Tensor | None]) -> Tensor:
         weight, value = x
         assert weight is not None and value is not None
-        assert isinstance(call.operands[0], Weight)
+        assert isinstance(call.operands[0], TensorRef)
         table = self.program.tensors[call.operands[0].tensor].table
         return value @ (weight if table else weight.T)
 

@@ -12,12 +12,12 @@ from abcparam.program.expressions import (
     Apply,
     Assign,
     Expression,
-    Give,
     Invoke,
-    Loop,
-    Read,
+    Local,
+    Repeat,
+    Return,
     Statement,
-    Weight,
+    TensorRef,
 )
 from abcparam.program.model import Module, Program
 
@@ -62,16 +62,16 @@ class _Namer:
         match statement:
             case Assign(targets=targets, value=value):
                 return Assign(targets, self.value(value))
-            case Give(values=values):
-                return Give(tuple(self.value(value) for value in values))
-            case Loop():
+            case Return(values=values):
+                return Return(tuple(self.value(value) for value in values))
+            case Repeat():
                 return statement
 
     def value(self, value: Expression) -> Expression:
         match value:
-            case Read():
+            case Local():
                 return value
-            case Weight():
+            case TensorRef():
                 return self.use(value, value.tensor)
             case Invoke(operands=operands):
                 return replace(value, operands=tuple(self.value(o) for o in operands))
@@ -80,7 +80,7 @@ class _Namer:
 
     def apply(self, call: Apply) -> Expression:
         applied = [o for i, o in enumerate(call.operands) if self.is_applied(call, i, o)]
-        tensors = [o.tensor for o in applied if isinstance(o, Weight)]
+        tensors = [o.tensor for o in applied if isinstance(o, TensorRef)]
         operands = tuple(self.operand(call, i, bool(tensors)) for i in range(len(call.operands)))
         made = replace(call, operands=operands)
         return self.use(made, tensors[0]) if tensors else made
@@ -91,7 +91,7 @@ class _Namer:
         if operand is None or self.is_applied(call, index, operand):
             return operand
         found = self.value(operand)
-        if isinstance(found, Read) or not used or self.is_integer(call, index):
+        if isinstance(found, Local) or not used or self.is_integer(call, index):
             return found
         return self.named(found, "operand")
 
@@ -102,14 +102,14 @@ class _Namer:
         """Whether an operand is a tensor that the operation applies."""
         values = call.operation.values
         name = values[index] if index < len(values) else ""
-        return isinstance(operand, Weight) and name in call.operation.weights
+        return isinstance(operand, TensorRef) and name in call.operation.weights
 
-    def use(self, value: Expression, tensor: str) -> Read:
+    def use(self, value: Expression, tensor: str) -> Local:
         read = self.named(value, "measured")
         self.uses[read.name] = tensor
         return read
 
-    def named(self, value: Expression, hint: str) -> Read:
+    def named(self, value: Expression, hint: str) -> Local:
         name = self.fresh(hint)
         self.body.append(Assign((name,), value))
-        return Read(name, value.shapes)
+        return Local(name, value.shapes)

@@ -13,7 +13,7 @@ from abcparam.emission.lowering.uses import Need, Uses, integer_names, relative
 from abcparam.operations.base import operation_of
 from abcparam.operations.emitter import Use
 from abcparam.program.amounts import Amount, Shape
-from abcparam.program.expressions import Apply, Expression, Invoke, Read, Weight
+from abcparam.program.expressions import Apply, Expression, Invoke, Local, TensorRef
 from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor
 from abcparam.python_code import nodes
@@ -92,7 +92,7 @@ class Body:
     def is_batched(self, value: Expression) -> bool:
         """Whether a value surely has the inputs' batch axes."""
         match value:
-            case Read(name=name):
+            case Local(name=name):
                 return self.batched.get(name, True)
             case Apply(operands=operands) | Invoke(operands=operands):
                 return any(self.is_batched(operand) for operand in operands if operand is not None)
@@ -121,9 +121,9 @@ class Body:
     def value(self, value: Expression) -> Value:
         """A value with the factor that it has still to be multiplied by."""
         match value:
-            case Read(name=name):
+            case Local(name=name):
                 return Value(Name(name), label=name, batched=self.is_batched(value))
-            case Weight():
+            case TensorRef():
                 return self.weight(value)
             case Apply():
                 found = operation_of(value).torch(self.use_of(self, value))
@@ -131,7 +131,7 @@ class Body:
             case Invoke():
                 return self._invoke(value)
 
-    def weight(self, value: Weight) -> Value:
+    def weight(self, value: TensorRef) -> Value:
         """A tensor as a value, cut to the length of the inputs."""
         tensor = self.program.tensors[value.tensor]
         code = self.cut(self.parameter(value), tensor)
@@ -142,17 +142,17 @@ class Body:
             code, multiplier(self.scope, tensor), tensor.name, batched=False, vector=vector
         )
 
-    def parameter(self, value: Weight) -> Code:
+    def parameter(self, value: TensorRef) -> Code:
         """The parameter of a tensor."""
         reached = self._reach(value)
         layer = self.uses.kinds[value.tensor] != "parameter"
         return Attribute(reached, "weight") if layer else reached
 
-    def layer(self, value: Weight) -> Code | None:
+    def layer(self, value: TensorRef) -> Code | None:
         """PyTorch's layer for a tensor, where it has one."""
         return self._reach(value) if self.uses.kinds[value.tensor] != "parameter" else None
 
-    def _reach(self, value: Weight) -> Code:
+    def _reach(self, value: TensorRef) -> Code:
         inside = value.name if not value.outer else relative(value.tensor, self.home)
         if inside is None:
             return self.given[Need("tensor", value.tensor)]
@@ -235,7 +235,7 @@ class Body:
         axes = [Slice()] * len(value.shapes[0])
         return subscript(code, ELLIPSIS, *[None] * missing, *axes)
 
-    def linear(self, weight: Weight, x: Value, inward: bool, table: bool) -> Value:
+    def linear(self, weight: TensorRef, x: Value, inward: bool, table: bool) -> Value:
         """A tensor times a value. One that is stored as (in, out) multiplies from the right."""
         tensor = self.program.tensors[weight.tensor]
         scale = multiplier(self.scope, tensor) * x.scale
@@ -254,7 +254,7 @@ class Body:
         """Zeros of the type and on the device of what is at hand."""
         module = self.uses.by_path[self.home]
         for path in module.tensors:
-            weight = Weight(path, path.rpartition(".")[2], ())
+            weight = TensorRef(path, path.rpartition(".")[2], ())
             return nodes.method(self.parameter(weight), "new_zeros", *lengths)
         for name in self.shapes:
             if name not in integer_names(module):

@@ -9,8 +9,7 @@ from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import Record
 from abcparam.emission.lowering.numbers import common_divisor, split
 from abcparam.operations.base import operation_of
-from abcparam.program.expressions import Apply, Expression, Give, Invoke, Statement
-from abcparam.program.expressions import Assign as Let
+from abcparam.program.expressions import Apply, Assign, Expression, Invoke, Return, Statement
 from abcparam.program.model import Module, Program
 from abcparam.python_code import formula
 from abcparam.python_code.formula import ONE, Formula, Sum
@@ -103,9 +102,9 @@ def _lengths_of_module(module: Module) -> Iterable[Polynomial]:
 
 def _values(statement: Statement) -> tuple[Expression, ...]:
     match statement:
-        case Let(value=value):
+        case Assign(value=value):
             return (value,)
-        case Give(values=values):
+        case Return(values=values):
             return values
         case _:
             return ()

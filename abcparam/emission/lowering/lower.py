@@ -12,7 +12,7 @@ from abcparam.emission.lowering.spaces import Buffer, Constants
 from abcparam.emission.lowering.use import OperationUse
 from abcparam.emission.lowering.uses import Uses, is_plain, sizes_of
 from abcparam.program.amounts import Amount
-from abcparam.program.expressions import Assign, Give, Invoke, Loop
+from abcparam.program.expressions import Assign, Invoke, Repeat, Return
 from abcparam.program.model import Module, Program
 from abcparam.python_code import nodes
 from abcparam.python_code.nodes import Code, Formatted, Name, Statement, own, subscript
@@ -137,9 +137,9 @@ class _Module:
                 case Assign(targets=targets, value=value):
                     self._note_calls(value)
                     self.body.assign(targets, value)
-                case Loop(instance=instance, carried=carried):
+                case Repeat(instance=instance, carried=carried):
                     self._loop(module.child(instance), carried)
-                case Give(values=values):
+                case Return(values=values):
                     self._give(module, values)
 
     def _give(self, module: Module, values: Sequence[object]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.emission.lowering.body import Body
 from abcparam.program.amounts import Amount, Setting, Shape
-from abcparam.program.expressions import Apply, Expression, Invoke, Weight
+from abcparam.program.expressions import Apply, Expression, Invoke, TensorRef
 from abcparam.program.tensors import Tensor
 from abcparam.python_code import nodes
 from abcparam.python_code.formula import ONE, Formula
@@ -44,9 +44,9 @@ class OperationUse:
         """An operand that is written more than once."""
         return self.body.local(self.code(index), hint)
 
-    def weight(self, index: int) -> Weight:
+    def weight(self, index: int) -> TensorRef:
         found = self.operand(index)
-        assert isinstance(found, Weight)
+        assert isinstance(found, TensorRef)
         return found
 
     def parameter(self, index: int) -> Code:

@@ -11,7 +11,7 @@ from typing import Literal
 from abcparam.algebra.record import Record
 from abcparam.language import syntax
 from abcparam.program.amounts import Amount, Setting
-from abcparam.program.expressions import Apply, Expression, Invoke, Read, Weight, values_of
+from abcparam.program.expressions import Apply, Expression, Invoke, Local, TensorRef, values_of
 from abcparam.program.model import Module, Program
 
 Kind = Literal["linear", "embedding", "parameter"]
@@ -79,11 +79,11 @@ class Uses:
 
     def _expression(self, value: Expression, home: str) -> Iterator[Need]:
         match value:
-            case Weight():
+            case TensorRef():
                 yield from self._weight(value, home, "value")
             case Apply(operation=operation, operands=operands):
                 for name, operand in zip(_operand_names(value), operands, strict=True):
-                    if isinstance(operand, Weight) and name in operation.weights:
+                    if isinstance(operand, TensorRef) and name in operation.weights:
                         yield from self._weight(operand, home, self._way(value, operand))
                     elif operand is not None:
                         yield from self._expression(operand, home)
@@ -95,14 +95,14 @@ class Uses:
             case _:
                 pass
 
-    def _way(self, value: Apply, weight: Weight) -> str:
+    def _way(self, value: Apply, weight: TensorRef) -> str:
         if value.operation.name == "embed":
             return "lookup"
         if value.operation.name == "@":
             return "tied" if weight.transposed else "map"
         return "value"
 
-    def _weight(self, weight: Weight, home: str, way: str) -> Iterator[Need]:
+    def _weight(self, weight: TensorRef, home: str, way: str) -> Iterator[Need]:
         inside = not weight.outer or relative(weight.tensor, home) is not None
         self._met[weight.tensor].add(way if inside else "outside")
         if not inside:
@@ -153,7 +153,7 @@ def integer_names(module: Module) -> set[str]:
     """The locals of a module that hold indices or a mask."""
     found: set[str] = set()
     for inner in (module, *(child for child in module.children if is_plain(child))):
-        reads = (value for value in inner.expressions() if isinstance(value, Read))
+        reads = (value for value in inner.expressions() if isinstance(value, Local))
         found |= {read.name for read in reads if read.integer}
     return found
 

@@ -12,7 +12,7 @@ from abcparam.emission.lowering.spaces import Buffer
 from abcparam.emission.lowering.uses import Uses
 from abcparam.emission.views.laws import comment
 from abcparam.program.amounts import Amount, Shape
-from abcparam.program.expressions import Give
+from abcparam.program.expressions import Return
 from abcparam.program.model import Module, Program
 from abcparam.program.reserved_names import EMITTED
 from abcparam.program.tensors import Tensor
@@ -114,7 +114,7 @@ class Classes:
 def _doc(module: Module) -> str:
     """What goes in and what comes out."""
     given = module.body[-1]
-    assert isinstance(given, Give)
+    assert isinstance(given, Return)
     inputs = ", ".join(f"{name} {_shape(shape)}" for name, shape in module.inputs)
     return f"{inputs} -> {', '.join(_shape(value.shapes[0]) for value in given.values)}"
 
