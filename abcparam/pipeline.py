@@ -28,14 +28,16 @@ if TYPE_CHECKING:
     from abcparam.symbolic.solve.complete import Completed
 
 T = TypeVar("T")
-Values = Mapping[str, object]  # of dims, hypers and symbols: numbers, or texts such as "1/3"
+GivenValues = Mapping[str, object]  # of dims, hypers and symbols: numbers, or texts such as "1/3"
 WINDOW = ("-1/2", "3/2")
 
 COUNTS = frozenset({"seeds", "steps", "batch", "together", "tokens"})
 MOST_POWER = 400  # of ten, in a value
 
 
-def check(source: str | Path | Source, /, *, set: Values | None = None, **values: object) -> Report:
+def check(
+    source: str | Path | Source, /, *, set: GivenValues | None = None, **values: object
+) -> Report:
     """Checks a spec: its laws, its verdict and the reasons, as `abcparam check` does.
 
     `source` is a spec's text (`str`) or file (`Path`). `values` and `set` give dims, hypers and
@@ -53,7 +55,7 @@ def compile(
     /,
     gauge: str = "as-written",
     *,
-    set: Values | None = None,
+    set: GivenValues | None = None,
     **values: object,
 ) -> str:
     """The text of the Python module that a spec emits, as `abcparam compile` writes it.
@@ -86,7 +88,7 @@ def gauged(program: Program, gauge: str) -> Program:
 
 
 def fix(
-    source: str | Path | Source, /, *, set: Values | None = None, **values: object
+    source: str | Path | Source, /, *, set: GivenValues | None = None, **values: object
 ) -> FixResult:
     """The spec with the smallest change of exponents that makes it maximal-update written into its
     text, as `abcparam check --fix` does; no file is written. Comments and layout stay.
@@ -147,7 +149,7 @@ def derive(
     /,
     all: bool = False,
     *,
-    set: Values | None = None,
+    set: GivenValues | None = None,
     **values: object,
 ) -> Derived:
     """The laws of a spec, symbolic where its exponents hold symbols or `?`, as `abcparam derive`
@@ -166,7 +168,7 @@ def solve(
     goal: str = "maximal-update",
     gauge: str = "mup",
     *,
-    set: Values | None = None,
+    set: GivenValues | None = None,
     **values: object,
 ) -> str:
     """The text of the spec with every `?` filled so that it is `goal` (`maximal-update`, `kernel`
@@ -186,7 +188,7 @@ def solutions(
     goal: str = "maximal-update",
     gauge: str = "mup",
     *,
-    set: Values | None = None,
+    set: GivenValues | None = None,
     **values: object,
 ) -> Completed:
     """As `solve`, with the whole family of solutions beside the `text` of one: their `region` and
@@ -213,7 +215,7 @@ def diff(
     b: str | Path | Source,
     /,
     *,
-    set: Values | None = None,
+    set: GivenValues | None = None,
     **values: object,
 ) -> Differences:
     """Whether two specs are the same parametrization, as `abcparam diff` says: `same` is `exactly`,
@@ -233,7 +235,7 @@ def interpolate(
     init: str | float | Fraction = "s",
     lr: str | float | Fraction = "t",
     *,
-    set: Values | None = None,
+    set: GivenValues | None = None,
     **values: object,
 ) -> Family:
     """The family of parametrizations between two specs of the same model: initial scales are A's
@@ -259,7 +261,7 @@ def map(
     window: tuple[object, object] = WINDOW,
     *,
     output: str | Path | None = None,
-    set: Values | None = None,
+    set: GivenValues | None = None,
     **values: object,
 ) -> Plane:
     """The verdicts of the plane between two specs, as `abcparam map` draws them. `init` and `lr`
@@ -315,7 +317,7 @@ def _both(
     return bind(first, of_first), bind(second, of_second)
 
 
-def given(set: Values | None, values: Values) -> dict[str, Fraction]:
+def given(set: GivenValues | None, values: GivenValues) -> dict[str, Fraction]:
     """The values of a call, given in `set` and by keywords. Raises `TypeError` where `set` is no
     mapping or a name is in both, `ValueError` where a value is no number.
     """
@@ -343,7 +345,7 @@ def asked(kind: type[T], function: str, fields: Mapping[str, object]) -> T:
     return kind(**fields)
 
 
-def exact_values(values: Values) -> dict[str, Fraction]:
+def exact_values(values: GivenValues) -> dict[str, Fraction]:
     """Values as exact numbers, by name. Raises `ValueError`."""
     found = {}
     for name, value in values.items():

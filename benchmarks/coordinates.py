@@ -29,7 +29,7 @@ from typing import Any
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import replace
 from abcparam.coordinate_check.check import CoordCheckResult, coordinate_check
-from abcparam.coordinate_check.judging import AGREES, CROSSOVER, DISAGREES, TOLERANCE, Row
+from abcparam.coordinate_check.judging import AGREES, CROSSOVER, DISAGREES, TOLERANCE, CheckedRow
 from abcparam.coordinate_check.options import CheckOptions
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import emit_program
@@ -192,7 +192,7 @@ def slower(text: str, times: int) -> str:
     return re.sub(r"hyper lr = (\S+)", lambda m: f"hyper lr = {float(m[1]) / times:g}", text)
 
 
-def found(row: Row) -> Result:
+def found(row: CheckedRow) -> Result:
     """A row: how far its slope is off, and what is measured, with its error."""
     off, slope, error = None, None, None
     if row.slope and row.measured and row.law.exponent is not None:

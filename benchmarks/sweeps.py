@@ -14,7 +14,7 @@ from abcparam.data.synthetic import Synthetic
 from abcparam.language.reader import read
 from abcparam.pipeline import emit_program
 from abcparam.tuning.train.stacking import train_together
-from abcparam.tuning.train.training import Job, Run, job_of, train_alone
+from abcparam.tuning.train.training import Job, TrialRun, job_of, train_alone
 from abcparam.verdict.check import judged, load
 from benchmarks.measure import ROOT, Comparison, Options, SkippedError, alternate, compare, seconds
 
@@ -56,9 +56,11 @@ def job_for(spec: str, data: Data, batch: int, steps: int) -> Job:
     return job_of(program, emit_program(judged(program)), data, steps=steps, batch=batch)
 
 
-def rates() -> list[Run]:
+def rates() -> list[TrialRun]:
     """Learning rates from 1e-4 to 1e-2, one seed."""
-    return [Run({"lr": Fraction(f"{1e-4 * 100 ** (n / TRIALS):.6g}")}, 0) for n in range(TRIALS)]
+    return [
+        TrialRun({"lr": Fraction(f"{1e-4 * 100 ** (n / TRIALS):.6g}")}, 0) for n in range(TRIALS)
+    ]
 
 
 def stacked(job: Job) -> Callable[[], object]:

@@ -99,7 +99,7 @@ class Builder:
         """Refuses copies that would make too large a graph, `made` nodes each."""
         if len(self.nodes) + max(1, made) * count > MOST_NODES:
             what, most = f"`repeat` of {count:,} copies", f"{MOST_NODES:,} operations"
-            diagnostic = rules.TooLarge.at(body.span, what=what, most=most)
+            diagnostic = rules.GraphTooLarge.at(body.span, what=what, most=most)
             raise SpecError(self.program.source, [diagnostic])
 
     # Sizes

@@ -66,10 +66,10 @@ def _fix_one(file: str, values: Mapping[str, Fraction]) -> None:
     print(f"{file}: {outcome}", file=sys.stderr)
 
 
-Result = Report | tuple[SpecError, dict[str, Any]]
+FileResult = Report | tuple[SpecError, dict[str, Any]]
 
 
-def _check_one(file: str, values: Mapping[str, Fraction]) -> Result:
+def _check_one(file: str, values: Mapping[str, Fraction]) -> FileResult:
     source = Source("", file)
     try:
         source = read(file)
@@ -78,13 +78,13 @@ def _check_one(file: str, values: Mapping[str, Fraction]) -> Result:
         return error, invalid(source.file, error.diagnostics)
 
 
-def _status(result: Result) -> int:
+def _status(result: FileResult) -> int:
     if not isinstance(result, Report):
         return 2
     return 0 if result.as_expected else 1
 
 
-def _print_text(results: list[Result]) -> None:
+def _print_text(results: list[FileResult]) -> None:
     from abcparam.verdict.report_text import render_report
 
     for result in results:

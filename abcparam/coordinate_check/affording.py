@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from abcparam.coordinate_check.plan import (
     NoWidthsError,
-    Plan,
+    WidthPlan,
     given_widths,
     seconds_by_rule,
     widths_of,
@@ -22,7 +22,7 @@ Timed = Callable[[Mapping[str, int]], float]  # the seconds of a step with these
 
 def afforded(
     program: Program, budget: float, runs: int, tokens: int, timed: Timed, vary: str = ""
-) -> Plan:
+) -> WidthPlan:
     """The largest widths of which `runs` steps and seeds end within `budget` seconds; where three
     that start at 64 do not, three that start lower.
     """
@@ -30,7 +30,7 @@ def afforded(
     ladder = [*_lower(program, usual, vary), *usual.dims]
     slowness = _slowness(given_widths(program, ladder, vary), budget, tokens, timed)
 
-    def three_from(start: int) -> Plan:
+    def three_from(start: int) -> WidthPlan:
         return given_widths(program, ladder[start : start + 3], vary)
 
     start = first = len(ladder) - len(usual.dims)
@@ -41,7 +41,7 @@ def afforded(
     return widths_of(program, budget / slowness, runs, tokens, vary)
 
 
-def _slowness(plan: Plan, budget: float, tokens: int, timed: Timed) -> float:
+def _slowness(plan: WidthPlan, budget: float, tokens: int, timed: Timed) -> float:
     """The time of a run over that by the rule of thumb, at the first width that tells it."""
     found = 1.0
     for dims in plan.dims.values():
@@ -52,11 +52,11 @@ def _slowness(plan: Plan, budget: float, tokens: int, timed: Timed) -> float:
     return found
 
 
-def _cost(plan: Plan, runs: int, tokens: int) -> float:
+def _cost(plan: WidthPlan, runs: int, tokens: int) -> float:
     return sum(runs * seconds_by_rule(plan.program, dims, tokens) for dims in plan.dims.values())
 
 
-def _lower(program: Program, usual: Plan, vary: str) -> Iterator[int]:
+def _lower(program: Program, usual: WidthPlan, vary: str) -> Iterator[int]:
     """Halves of the smallest width that the program allows, in ascending order."""
     width, found = min(usual.dims), []
     while (width := width // 2) >= LEAST:

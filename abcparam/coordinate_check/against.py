@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from abcparam.coordinate_check.check import CoordCheckResult, coordinate_check
-from abcparam.coordinate_check.measure.runs import Progress
+from abcparam.coordinate_check.measure.runs import RunProgress
 from abcparam.coordinate_check.options import CheckOptions
 from abcparam.diagnostics.source import Source
 from abcparam.editing.parametrization import in_form
@@ -18,7 +18,7 @@ def against(
     form: str,
     values: Mapping[str, Fraction],
     options: CheckOptions,
-    progress: Progress | None = None,
+    progress: RunProgress | None = None,
 ) -> CoordCheckResult:
     """The check of the spec with `parametrization FORM` in place of its own; what its tensors say
     for themselves stays. Raises `UnwritableError`.

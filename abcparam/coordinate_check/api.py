@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from abcparam.diagnostics.source import Source
-from abcparam.pipeline import Values, asked, given, to_source
+from abcparam.pipeline import GivenValues, asked, given, to_source
 from abcparam.program.binding import require_no_unknowns, require_numbers
 from abcparam.verdict.check import load
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from abcparam.coordinate_check.check import CoordCheckResult
-    from abcparam.coordinate_check.measure.runs import Progress
+    from abcparam.coordinate_check.measure.runs import RunProgress
     from abcparam.coordinate_check.options import CheckOptions
 
 
@@ -30,7 +30,7 @@ def coord_check(
     plot: str | Path | None = None,
     html: str | Path | None = None,
     folder: str | Path | None = None,
-    set: Values | None = None,
+    set: GivenValues | None = None,
     **options: Any,
 ) -> CoordCheckResult:
     """Trains the emitted model at several widths and sets the slope of the size of every
@@ -80,7 +80,7 @@ def checked(
     source: Source,
     values: Mapping[str, Fraction],
     options: CheckOptions,
-    progress: Progress | None = None,
+    progress: RunProgress | None = None,
 ) -> CoordCheckResult:
     """The check of a source. Raises `SpecError`, and `ValueError` where no widths fit."""
     from abcparam.coordinate_check.check import coordinate_check

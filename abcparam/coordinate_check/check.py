@@ -7,11 +7,11 @@ from typing import Any
 
 from abcparam.algebra.record import Record, replace
 from abcparam.coordinate_check.affording import afforded
-from abcparam.coordinate_check.judging import UNRESOLVED, Verdict, judge
-from abcparam.coordinate_check.laws import Laws, laws_of
-from abcparam.coordinate_check.measure.runs import Progress, Runs, silent
+from abcparam.coordinate_check.judging import UNRESOLVED, CheckedRows, judge
+from abcparam.coordinate_check.laws import PredictedLaws, laws_of
+from abcparam.coordinate_check.measure.runs import RunProgress, Runs, silent
 from abcparam.coordinate_check.options import CheckOptions
-from abcparam.coordinate_check.plan import Plan, fixed, given_widths, positions, shrunk, varied
+from abcparam.coordinate_check.plan import WidthPlan, fixed, given_widths, positions, shrunk, varied
 from abcparam.pipeline import emit_program
 from abcparam.program.model import Program
 from abcparam.verdict.check import at_work, judged
@@ -22,9 +22,9 @@ class CoordCheckResult(Record):
     """What was found. `notes`: what a reader has to know about how."""
 
     report: Report
-    plan: Plan
-    laws: Laws
-    verdict: Verdict
+    plan: WidthPlan
+    laws: PredictedLaws
+    verdict: CheckedRows
     notes: tuple[str, ...]
     vary: str = ""
 
@@ -61,7 +61,7 @@ class CoordCheckResult(Record):
 def coordinate_check(
     program: Program,
     options: CheckOptions,
-    progress: Progress | None = None,
+    progress: RunProgress | None = None,
     code: str | None = None,
 ) -> CoordCheckResult:
     """Trains the emitted model, or `code` or the module that is asked for in its place, and judges
@@ -80,7 +80,7 @@ def coordinate_check(
     return CoordCheckResult(report, plan, laws, verdict, notes, options.vary)
 
 
-def _plan(program: Program, options: CheckOptions, runs: Runs, tokens: int) -> Plan:
+def _plan(program: Program, options: CheckOptions, runs: Runs, tokens: int) -> WidthPlan:
     """Widths that are given, or that were chosen before, or that the budget pays for."""
     if options.widths:
         return given_widths(program, options.widths, options.vary)
@@ -94,7 +94,7 @@ def _plan(program: Program, options: CheckOptions, runs: Runs, tokens: int) -> P
     return given_widths(program, widths, options.vary)
 
 
-def _measurable(laws: Laws, verdict: Verdict, options: CheckOptions) -> Iterator[str]:
+def _measurable(laws: PredictedLaws, verdict: CheckedRows, options: CheckOptions) -> Iterator[str]:
     """Which laws could not be held against a module that was written by hand."""
     if options.module is None:
         return
@@ -111,8 +111,8 @@ def _measurable(laws: Laws, verdict: Verdict, options: CheckOptions) -> Iterator
 def _notes(
     program: Program,
     changed: Mapping[str, int],
-    laws: Laws,
-    verdict: Verdict,
+    laws: PredictedLaws,
+    verdict: CheckedRows,
     options: CheckOptions,
 ) -> Iterator[str]:
     if changed:

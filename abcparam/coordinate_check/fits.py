@@ -8,7 +8,7 @@ from itertools import combinations
 
 from abcparam.algebra.record import Record
 
-Point = tuple[float, float]  # width, size
+WidthPoint = tuple[float, float]  # width, size
 
 GRID, BELOW, ABOVE = 0.02, 8, 45  # exponents that may lead, about the slope
 LOWER = 3  # powers below them that are mixed in
@@ -22,7 +22,7 @@ class Slope(Record):
     error: float
 
 
-def slope_of(points: Sequence[Point]) -> Slope:
+def slope_of(points: Sequence[WidthPoint]) -> Slope:
     """Over all points alike; the interval is Student's, with the pooled residual."""
     xs, ys = ([math.log(value) for value in column] for column in zip(*points, strict=True))
     x0, y0 = math.fsum(xs) / len(xs), math.fsum(ys) / len(ys)
@@ -49,7 +49,7 @@ def quantile(freedom: int) -> float:
     return sum(terms)
 
 
-class Mixture(Record):
+class PowerSumFit(Record):
     """`size² = Σ A_i n^(2 e_i)` with A_i >= 0. `share`: the leading power's part of the square at
     the largest width. `residual`: root mean square of what is left of log size.
     """
@@ -58,7 +58,7 @@ class Mixture(Record):
     residual: float
 
 
-def mixture_of(points: Sequence[Point], exponents: Sequence[float]) -> Mixture:
+def mixture_of(points: Sequence[WidthPoint], exponents: Sequence[float]) -> PowerSumFit:
     """The best fit in relative errors of the squares; the first exponent leads."""
     middle = math.exp(math.fsum(math.log(n) for n, _ in points) / len(points))
     rows = [[(n / middle) ** (2 * e) / y**2 for e in exponents] for n, y in points]
@@ -67,7 +67,7 @@ def mixture_of(points: Sequence[Point], exponents: Sequence[float]) -> Mixture:
     parts = [a * largest ** (2 * e) for a, e in zip(best, exponents, strict=True)]
     fitted = [sum(a * x for a, x in zip(best, row, strict=True)) for row in rows]
     residual = math.sqrt(sum((math.log(f) / 2) ** 2 for f in fitted) / len(rows))
-    return Mixture(parts[0] / sum(parts), residual)
+    return PowerSumFit(parts[0] / sum(parts), residual)
 
 
 def _left(rows: Sequence[Sequence[float]], amounts: Sequence[float]) -> float:
@@ -107,7 +107,7 @@ def _solved(rows: Sequence[Sequence[float]]) -> list[float] | None:
     return [value / matrix[i][i] for i, value in enumerate(right)]
 
 
-def scatter(points: Sequence[Point]) -> float:
+def scatter(points: Sequence[WidthPoint]) -> float:
     """Root mean square of log size about the mean of its width: what seeds alone make."""
     by_width = _by_width(points)
     freedom = len(points) - len(by_width)
@@ -117,7 +117,7 @@ def scatter(points: Sequence[Point]) -> float:
     return math.sqrt(sum((y - means[n]) ** 2 for n, ys in by_width.items() for y in ys) / freedom)
 
 
-def _by_width(points: Sequence[Point]) -> dict[float, list[float]]:
+def _by_width(points: Sequence[WidthPoint]) -> dict[float, list[float]]:
     """Log sizes, in the order of the seeds."""
     found: dict[float, list[float]] = {}
     for n, y in points:
@@ -125,7 +125,9 @@ def _by_width(points: Sequence[Point]) -> dict[float, list[float]]:
     return found
 
 
-def leading_of(points: Sequence[Point], smaller: Sequence[float], share: float) -> Slope | None:
+def leading_of(
+    points: Sequence[WidthPoint], smaller: Sequence[float], share: float
+) -> Slope | None:
     """The exponent of the leading power where others are mixed in, itself left free.
 
     Of the exponents e about the slope it takes those with which `A n^(2 e)`, at least a `share` of
@@ -151,7 +153,7 @@ def leading_of(points: Sequence[Point], smaller: Sequence[float], share: float) 
 
 
 def _profile(
-    means: Sequence[Point], exponent: float, smaller: Sequence[float], share: float
+    means: Sequence[WidthPoint], exponent: float, smaller: Sequence[float], share: float
 ) -> float:
     """The sum of squares that is left; infinite where the power does not lead."""
     lower = sorted((e for e in smaller if e < exponent - GRID), reverse=True)[:LOWER]

@@ -8,8 +8,23 @@ from fractions import Fraction
 from typing import Any
 
 from abcparam.algebra.record import Record, replace
-from abcparam.coordinate_check.fits import Point, Slope, leading_of, mixture_of, scatter, slope_of
-from abcparam.coordinate_check.laws import AT_INIT, CHANGE, GRADIENT, UPDATE, Key, Law, Laws
+from abcparam.coordinate_check.fits import (
+    Slope,
+    WidthPoint,
+    leading_of,
+    mixture_of,
+    scatter,
+    slope_of,
+)
+from abcparam.coordinate_check.laws import (
+    AT_INIT,
+    CHANGE,
+    GRADIENT,
+    UPDATE,
+    PredictedLaw,
+    PredictedLaws,
+    RowKey,
+)
 
 TOLERANCE = 0.1  # how far a slope may be off, if its interval is narrower
 WIDEST = 0.25  # an interval wider than this resolves nothing: laws are a quarter apart
@@ -20,19 +35,19 @@ LACK = 0.1  # what a sum of powers may leave of log size, if seeds scatter less
 
 AGREES, CROSSOVER, DISAGREES, UNRESOLVED = "agrees", "crossover", "disagrees", "unresolved"
 
-Measured = Mapping[tuple[int, int], Mapping[Key, Sequence[float]]]  # (width, seed) -> sizes
+MeasuredSizes = Mapping[tuple[int, int], Mapping[RowKey, Sequence[float]]]  # (width, seed) -> sizes
 
 
-class Row(Record):
+class CheckedRow(Record):
     """One quantity: the derived exponent, the slope, and what comes of them."""
 
     name: str
     quantity: str
-    law: Law
+    law: PredictedLaw
     slope: Slope | None  # None: there is none to measure
     outcome: str
     note: str = ""
-    points: tuple[Point, ...] = ()
+    points: tuple[WidthPoint, ...] = ()
     leading: Slope | None = None  # of a crossover: the exponent of its leading power, left free
 
     @property
@@ -57,12 +72,12 @@ class Row(Record):
         }
 
 
-class Verdict(Record):
+class CheckedRows(Record):
     """All rows of a check."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[CheckedRow, ...]
 
-    def of(self, *outcomes: str) -> tuple[Row, ...]:
+    def of(self, *outcomes: str) -> tuple[CheckedRow, ...]:
         return tuple(row for row in self.rows if row.outcome in outcomes)
 
     @property
@@ -72,7 +87,7 @@ class Verdict(Record):
         return not self.of(DISAGREES) and resolved > len(self.rows) / 2
 
 
-def judge(laws: Laws, measured: Measured) -> Verdict:
+def judge(laws: PredictedLaws, measured: MeasuredSizes) -> CheckedRows:
     """Every law that was measured."""
     rows = []
     for (name, quantity), law in laws.rows.items():
@@ -80,17 +95,17 @@ def judge(laws: Laws, measured: Measured) -> Verdict:
             found = {at: sizes[name, quantity][-1] for at, sizes in measured.items()}
             floors = _floors(name, quantity, measured)
             rows.append(_row(name, quantity, law, found, floors))
-    return Verdict(tuple(rows))
+    return CheckedRows(tuple(rows))
 
 
-def _floors(name: str, quantity: str, measured: Measured) -> dict[tuple[int, int], float]:
+def _floors(name: str, quantity: str, measured: MeasuredSizes) -> dict[tuple[int, int], float]:
     """What rounding makes of a change of nothing."""
     if quantity not in (CHANGE, UPDATE):
         return dict.fromkeys(measured, 0.0)
     return {at: _floor(name, quantity, sizes) for at, sizes in measured.items()}
 
 
-def _floor(name: str, quantity: str, sizes: Mapping[Key, Sequence[float]]) -> float:
+def _floor(name: str, quantity: str, sizes: Mapping[RowKey, Sequence[float]]) -> float:
     """Infinite for a tensor whose gradient is itself rounding, as that of a bias of keys: Adam
     divides it by its own size.
     """
@@ -105,12 +120,12 @@ def _floor(name: str, quantity: str, sizes: Mapping[Key, Sequence[float]]) -> fl
 def _row(
     name: str,
     quantity: str,
-    law: Law,
+    law: PredictedLaw,
     found: Mapping[tuple[int, int], float],
     floors: Mapping[tuple[int, int], float],
-) -> Row:
-    def row(outcome: str, note: str = "", slope: Slope | None = None) -> Row:
-        return Row(name, quantity, law, slope, outcome, note, points)
+) -> CheckedRow:
+    def row(outcome: str, note: str = "", slope: Slope | None = None) -> CheckedRow:
+        return CheckedRow(name, quantity, law, slope, outcome, note, points)
 
     points = tuple((float(width), size) for (width, _), size in found.items())
     if not all(math.isfinite(size) for _, size in points):
@@ -133,7 +148,7 @@ def _row(
 Outcome = tuple[str, str, Slope | None]  # with a note, and the exponent of the leading power
 
 
-def _outcome(law: Law, slope: Slope, points: Sequence[Point]) -> Outcome:
+def _outcome(law: PredictedLaw, slope: Slope, points: Sequence[WidthPoint]) -> Outcome:
     assert law.exponent is not None
     off = abs(slope.value - float(law.exponent))
     if slope.error > WIDEST:
@@ -153,7 +168,7 @@ def _outcome(law: Law, slope: Slope, points: Sequence[Point]) -> Outcome:
 
 
 def _crossover(
-    exponent: Fraction, known: Sequence[Fraction], slope: Slope, points: Sequence[Point]
+    exponent: Fraction, known: Sequence[Fraction], slope: Slope, points: Sequence[WidthPoint]
 ) -> Outcome:
     """Whether the exponent leads a sum of powers that explains the sizes."""
     smaller = sorted({*known, exponent - CORRECTION}, reverse=True)
@@ -172,4 +187,4 @@ def _crossover(
     return DISAGREES, "", None
 
 
-__all__ = ["AGREES", "CROSSOVER", "DISAGREES", "UNRESOLVED", "Row", "Verdict", "judge"]
+__all__ = ["AGREES", "CROSSOVER", "DISAGREES", "UNRESOLVED", "CheckedRow", "CheckedRows", "judge"]

@@ -19,7 +19,7 @@ from abcparam.coordinate_check.spectrum import SpectralSpace, Spectrum
 from abcparam.program.model import Program
 from abcparam.verdict.report import Report
 
-Key = tuple[str, str]  # name, quantity
+RowKey = tuple[str, str]  # name, quantity
 
 UNSTABLE_AT_INIT = (
     "unstable at init: changes and gradients have no law, nor what comes after a size that is not "
@@ -32,7 +32,7 @@ UNSTABLE = (
 AT_INIT, CHANGE, UPDATE, GRADIENT = "at_init", "change", "update", "gradient"
 
 
-class Law(Record):
+class PredictedLaw(Record):
     """The derived exponent, None for exact zero, and the next smaller ones. `divisor`: how far the
     smaller terms of what it was divided by lie below the largest of that.
     """
@@ -45,18 +45,18 @@ class Law(Record):
         return "-inf" if self.exponent is None else str(self.exponent)
 
 
-class Laws(Record):
+class PredictedLaws(Record):
     """By name and quantity. `steps`: after how many steps changes obey them; 0 if they have none.
 
     `left_out` says in words what the calculus gives no law for.
     """
 
-    rows: dict[Key, Law]
+    rows: dict[RowKey, PredictedLaw]
     steps: int
     left_out: tuple[str, ...]
 
 
-def laws_of(report: Report, steps: int, vary: str = "") -> Laws:
+def laws_of(report: Report, steps: int, vary: str = "") -> PredictedLaws:
     """The laws at initialization and after so many steps; of an unstable program, after one. They
     are in the dims that are varied, those of the first limit or those that grow with `vary`.
     """
@@ -68,7 +68,7 @@ def laws_of(report: Report, steps: int, vary: str = "") -> Laws:
     rows = {(name, AT_INIT): _law(n.s0, rates) for name, n in _named(graph) if n in sound}
     rows |= {(t, AT_INIT): _law(size, rates) for t, size in _of_tensors(graph, sound, False)}
     if report.verdict == "unstable-at-init":
-        return Laws(rows, 0, (UNSTABLE_AT_INIT,))
+        return PredictedLaws(rows, 0, (UNSTABLE_AT_INIT,))
     rows |= {(name, GRADIENT): _law(n.g0, rates) for name, n in _named(graph)}
     stable = report.verdict != "unstable"
     for _ in range(steps if stable else 1):
@@ -76,7 +76,7 @@ def laws_of(report: Report, steps: int, vary: str = "") -> Laws:
     sound = _sound(graph, violations(graph))
     rows |= {(name, CHANGE): _law(n.d, rates) for name, n in _named(graph) if n in sound}
     rows |= {(t, UPDATE): _law(size, rates) for t, size in _of_tensors(graph, sound, True)}
-    return Laws(rows, steps, ()) if stable else Laws(rows, 1, (UNSTABLE,))
+    return PredictedLaws(rows, steps, ()) if stable else PredictedLaws(rows, 1, (UNSTABLE,))
 
 
 def _sound(graph: Graph, broken: Iterable[Violation]) -> set[Node]:
@@ -91,9 +91,9 @@ def _sound(graph: Graph, broken: Iterable[Violation]) -> set[Node]:
     return found
 
 
-def _law(size: Size, rates: dict[str, Fraction]) -> Law:
+def _law(size: Size, rates: dict[str, Fraction]) -> PredictedLaw:
     if not size.vectors:
-        return Law(None)
+        return PredictedLaw(None)
     size = numeric(size)
     terms = size.terms if isinstance(size, Spectrum) else (size,)
     gaps = size.gaps if isinstance(size, Spectrum) else ()
@@ -101,7 +101,7 @@ def _law(size: Size, rates: dict[str, Fraction]) -> Law:
     smaller = {exponent for exponent in others if exponent < leading}
     divisor = {gap for gap in (_exponent(gap, rates) for gap in gaps) if gap < 0}
     ranked = (tuple(sorted(found, reverse=True)) for found in (smaller, divisor))
-    return Law(leading, *ranked)
+    return PredictedLaw(leading, *ranked)
 
 
 def _exponent(size: NumericSize, rates: dict[str, Fraction]) -> Fraction:

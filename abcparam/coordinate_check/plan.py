@@ -21,7 +21,7 @@ PATCHES = 4  # of an image that a map sees, of sixteen images
 PER_PARAMETER, PER_TOKEN = 4e-8, 1.5e-9  # seconds a step, on one core in double precision
 
 
-class Plan(Record):
+class WidthPlan(Record):
     """The program at small finite dims (`changed`), and the growth dims of each width."""
 
     program: Program
@@ -101,7 +101,7 @@ def _limits(program: Program) -> dict[str, int]:
     return found
 
 
-def widths_of(program: Program, budget: float, runs: int, tokens: int, vary: str = "") -> Plan:
+def widths_of(program: Program, budget: float, runs: int, tokens: int, vary: str = "") -> WidthPlan:
     """Doubling widths, at most five, that `runs` steps and seeds can afford; at least three."""
     candidates = [_dims(program, width, vary) for width in _doubling(program, vary)]
     afforded: list[Mapping[str, int]] = []
@@ -112,10 +112,10 @@ def widths_of(program: Program, budget: float, runs: int, tokens: int, vary: str
             break
         afforded.append(dims)
     lead = varied(program, vary)[0].name
-    return Plan(program, {}, {dims[lead]: dims for dims in afforded[-MOST:]})
+    return WidthPlan(program, {}, {dims[lead]: dims for dims in afforded[-MOST:]})
 
 
-def given_widths(program: Program, widths: Iterable[int], vary: str = "") -> Plan:
+def given_widths(program: Program, widths: Iterable[int], vary: str = "") -> WidthPlan:
     """These widths, of the dim that leads; raises `NoWidthsError` where one does not fit."""
     found = {}
     for width in sorted(set(widths)):
@@ -125,7 +125,7 @@ def given_widths(program: Program, widths: Iterable[int], vary: str = "") -> Pla
             hint = f" (widths are multiples of {step})" if step else ""
             raise NoWidthsError(f"{width} leaves a length that is not whole{hint}")
         found[width] = dims
-    return Plan(program, {}, found)
+    return WidthPlan(program, {}, found)
 
 
 def varied(program: Program, vary: str = "") -> list[Dim]:

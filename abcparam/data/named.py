@@ -16,7 +16,7 @@ from torch import Tensor
 from abcparam.data.batch import Batch, Data
 from abcparam.data.digits import Digits
 from abcparam.data.images import Images
-from abcparam.data.text import Text
+from abcparam.data.text import TextFile
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import NoData
 from abcparam.program.model import Program
@@ -32,7 +32,7 @@ def data_named(text: str | Callable[..., Any]) -> Data:
         module, colon, function = text.partition(":")
         if colon and not os.path.exists(text):
             return Given(text, _function(module, function))
-        return Images(Path(text)) if os.path.isdir(text) else Text(Path(text))
+        return Images(Path(text)) if os.path.isdir(text) else TextFile(Path(text))
     except (ImportError, AttributeError, OSError) as error:
         problem = getattr(error, "strerror", None) or str(error)
         raise _none(text, problem) from None

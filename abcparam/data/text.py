@@ -17,7 +17,7 @@ BYTES = 256
 WINDOWS = 128  # at most, of what is held out
 
 
-class Text:
+class TextFile:
     """Windows of a text at random places; each byte's target is the next one."""
 
     def __init__(self, path: Path) -> None:

@@ -1,8 +1,8 @@
 """What the compiler has to say about a spec: values with a code, a place, a reason and a way out.
 
-A rule is a subclass of `Rule` in `abcparam.rules`: its class attributes are the prose, its
-docstring is what `abcparam explain CODE` prints. A raise site says only `UnknownName.at(span,
-name="W9")`.
+A rule is a subclass of `DiagnosticRule` in `abcparam.diagnostics.rules`: its class attributes are
+the prose, its docstring is what `abcparam explain CODE` prints. A raise site says only
+`UnknownName.at(span, name="W9")`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from abcparam.algebra.record import Record
 from abcparam.diagnostics.source import START, Source, Span
 
 
-class Rule:
+class DiagnosticRule:
     """One kind of diagnostic. `message` and `help` are `str.format` templates over the fields given
     to `at`.
     """
@@ -72,7 +72,7 @@ class SpecError(Exception):
         super().__init__("\n\n".join(render(d, source) for d in self.diagnostics))
 
     @classmethod
-    def about(cls, place: str, rule: type[Rule], **fields: Any) -> SpecError:
+    def about(cls, place: str, rule: type[DiagnosticRule], **fields: Any) -> SpecError:
         """An error in no text of a spec: about an option, or a file as a whole."""
         return cls(Source("", place), [rule.at(START, **fields)])
 

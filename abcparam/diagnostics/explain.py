@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abcparam.diagnostics import rules
-from abcparam.diagnostics.diagnostic import Rule
+from abcparam.diagnostics.diagnostic import DiagnosticRule
 from abcparam.discovery import modules_of
 
 
-def codes() -> dict[str, type[Rule]]:
+def codes() -> dict[str, type[DiagnosticRule]]:
     """Every rule by its code."""
     members = [member for module in modules_of(rules) for member in vars(module).values()]
-    classes = [m for m in members if isinstance(m, type) and issubclass(m, Rule)]
+    classes = [m for m in members if isinstance(m, type) and issubclass(m, DiagnosticRule)]
     return dict(sorted((rule.code, rule) for rule in classes if hasattr(rule, "code")))
 
 

@@ -45,7 +45,7 @@ def edited(program: Program, values: Mapping[tuple[str, str], Affine]) -> str:
     tensors = resolve(spec, source).tensors
     before = {path: exponents(tensor) for path, tensor in tensors.items()}
     wanted = _wanted(before, values)
-    plan = Plan(tensors, wanted, parametrization_of(spec) is not None)
+    plan = EditPlan(tensors, wanted, parametrization_of(spec) is not None)
     changed = [(p, key) for p, key in values if wanted[p].get(key) != before[p].get(key)]
     plan.change([(tensors[path], key) for path, key in changed])
     return _checked(source, Writer(source.text).spec(spec, plan), wanted)
@@ -143,7 +143,7 @@ def _open(settings: Iterable[syntax.Setting]) -> Iterator[syntax.Setting]:
 # What is written where
 
 
-class Plan:
+class EditPlan:
     """Where each change is written: at a role, or at a name of a declaration, by its place."""
 
     def __init__(
@@ -196,7 +196,7 @@ class Writer:
     def __init__(self, text: str) -> None:
         self.page = Page(text)
 
-    def spec(self, spec: syntax.Spec, plan: Plan) -> str:
+    def spec(self, spec: syntax.Spec, plan: EditPlan) -> str:
         """The text with everything of the plan in it."""
         declared = parametrization_of(spec)
         edits = self.parametrization(declared, plan.roles) if declared else []

@@ -35,7 +35,7 @@ class Word(NamedTuple):
 
 
 @dataclass
-class Line:
+class SourceLine:
     """A line of the source: its tokens and comment, and how it begins and goes on."""
 
     words: list[Word] = field(default_factory=list)
@@ -78,14 +78,14 @@ def format_source(source: Source) -> str:
 # Lines and the roles of tokens
 
 
-def _lines(source: Source) -> list[Line]:
+def _lines(source: Source) -> list[SourceLine]:
     raws = pieces(source.text)
-    reader = _Reader({(t.line, t.column): t.type for t in Layout(raws).tokens if t.text})
+    reader = _TokenReader({(t.line, t.column): t.type for t in Layout(raws).tokens if t.text})
     numbers: dict[int, list[Raw]] = {}
     for raw in raws:
         if raw.kind not in ("NEWLINE", "$END"):
             numbers.setdefault(raw.line, []).append(raw)
-    lines: list[Line] = []
+    lines: list[SourceLine] = []
     last = 0
     for number, found in numbers.items():
         line = reader.line(found)
@@ -103,7 +103,7 @@ class _Frame:
     lists: bool = False
 
 
-class _Reader:
+class _TokenReader:
     """Reads the tokens in order and tells what role each plays where it stands."""
 
     def __init__(self, types: dict[tuple[int, int], str]) -> None:
@@ -112,8 +112,8 @@ class _Reader:
         self.before: list[str] = ["", "", "", ""]
         self.starts = True
 
-    def line(self, raws: list[Raw]) -> Line:
-        line = Line(depth=sum(frame.opener in BRACES for frame in self.frames))
+    def line(self, raws: list[Raw]) -> SourceLine:
+        line = SourceLine(depth=sum(frame.opener in BRACES for frame in self.frames))
         code = [raw for raw in raws if raw.kind != "COMMENT"]
         if len(code) < len(raws):
             line.comment, line.column = raws[-1].text.rstrip(), raws[-1].column
@@ -123,7 +123,7 @@ class _Reader:
             self._read(line, raw, code[place + 1 :])
         return line
 
-    def _read(self, line: Line, raw: Raw, rest: list[Raw]) -> None:
+    def _read(self, line: SourceLine, raw: Raw, rest: list[Raw]) -> None:
         if raw.kind == "SEMICOLON":
             if line.words and line.words[-1].type not in BRACES and _goes_on(rest):
                 line.words.append(Word("SEMICOLON", ";"))
@@ -208,14 +208,14 @@ def _join(words: list[Word]) -> str:
 # Tables
 
 
-class Cell(NamedTuple):
+class ColumnCell(NamedTuple):
     """A cell of a row; only cells under the same keys form a column."""
 
     key: str
     text: str
 
 
-def _tables(lines: list[Line]) -> Iterator[list[Line]]:
+def _tables(lines: list[SourceLine]) -> Iterator[list[SourceLine]]:
     """Runs of rows of one kind.
 
     Dims and hypers form one only where nothing else is in the paragraph.
@@ -229,8 +229,8 @@ def _tables(lines: list[Line]) -> Iterator[list[Line]]:
                 yield [line for line in run if line.is_row]
 
 
-def _paragraphs(lines: list[Line]) -> Iterator[list[Line]]:
-    paragraph: list[Line] = []
+def _paragraphs(lines: list[SourceLine]) -> Iterator[list[SourceLine]]:
+    paragraph: list[SourceLine] = []
     for line in lines:
         if line.blank and paragraph:
             yield paragraph
@@ -239,7 +239,7 @@ def _paragraphs(lines: list[Line]) -> Iterator[list[Line]]:
     yield paragraph
 
 
-def _align(rows: list[Line]) -> None:
+def _align(rows: list[SourceLine]) -> None:
     tables = [_cells(row) for row in rows]
     widths: dict[tuple[str, ...], list[int]] = {}
     for cells in tables:
@@ -253,25 +253,25 @@ def _align(rows: list[Line]) -> None:
         row.text += cells[-1].text
 
 
-def _width(widths: list[int], cell: Cell) -> int:
+def _width(widths: list[int], cell: ColumnCell) -> int:
     """A column's width. Where several ranges of hypers are listed, they stand apart."""
     return max(widths) + (cell.key == "value" and len(widths) > 1)
 
 
-def _keys(cells: list[Cell], place: int) -> tuple[str, ...]:
+def _keys(cells: list[ColumnCell], place: int) -> tuple[str, ...]:
     return tuple(cell.key for cell in cells[: place + 1])
 
 
-def _cells(row: Line) -> list[Cell]:
-    cells: list[Cell] = []
+def _cells(row: SourceLine) -> list[ColumnCell]:
+    cells: list[ColumnCell] = []
     start = 0
     for stop, key in _cuts(row):
-        cells.append(Cell(key, _join(row.words[start:stop])))
+        cells.append(ColumnCell(key, _join(row.words[start:stop])))
         start = stop
-    return [*cells, Cell("", _join(row.words[start:]))]
+    return [*cells, ColumnCell("", _join(row.words[start:]))]
 
 
-def _cuts(row: Line) -> list[tuple[int, str]]:
+def _cuts(row: SourceLine) -> list[tuple[int, str]]:
     """Where the columns of a row end, and what they hold."""
     types = [word.type for word in row.words]
     if row.kind == "_DIM":
@@ -296,7 +296,7 @@ def _end_of_shape(types: list[str], start: int) -> int:
     return len(types)
 
 
-def _setting_cuts(row: Line, start: int) -> list[tuple[int, str]]:
+def _setting_cuts(row: SourceLine, start: int) -> list[tuple[int, str]]:
     """The ends of the settings in braces but the last, each under its key."""
     cuts = []
     depth = 0
@@ -326,7 +326,7 @@ class Open(NamedTuple):
     is_group: bool = False
 
 
-def _indent(lines: list[Line]) -> None:
+def _indent(lines: list[SourceLine]) -> None:
     """Sets the indentation of each line; in brackets it is that of what follows the bracket."""
     stack: list[Open] = []
     for line in lines:
@@ -338,14 +338,14 @@ def _indent(lines: list[Line]) -> None:
         _track(line, stack)
 
 
-def _closing_indent(line: Line, stack: list[Open]) -> int:
+def _closing_indent(line: SourceLine, stack: list[Open]) -> int:
     leading = 0
     while leading < len(line.words) and line.words[leading].type in CLOSES:
         leading += 1
     return stack[-leading].end
 
 
-def _track(line: Line, stack: list[Open]) -> None:
+def _track(line: SourceLine, stack: list[Open]) -> None:
     """Follows the brackets of a line."""
     offset = 0
     for place, word in enumerate(line.words):
@@ -360,7 +360,7 @@ def _track(line: Line, stack: list[Open]) -> None:
         offset += len(word.text)
 
 
-def _group_indent(line: Line, offset: int, ends_line: bool) -> Open:
+def _group_indent(line: SourceLine, offset: int, ends_line: bool) -> Open:
     if ends_line:
         return Open(line.indent + INDENT, line.indent, True)
     return Open(line.indent + offset + 1, line.indent + offset, True)
@@ -369,8 +369,8 @@ def _group_indent(line: Line, offset: int, ends_line: bool) -> Open:
 # Comments after code
 
 
-def _comment_runs(lines: list[Line]) -> Iterator[list[Line]]:
-    run: list[Line] = []
+def _comment_runs(lines: list[SourceLine]) -> Iterator[list[SourceLine]]:
+    run: list[SourceLine] = []
     for line in lines:
         if run and (line.blank or not line.words or line.depth != run[0].depth):
             yield run
@@ -380,7 +380,7 @@ def _comment_runs(lines: list[Line]) -> Iterator[list[Line]]:
     yield run
 
 
-def _align_comments(run: list[Line]) -> None:
+def _align_comments(run: list[SourceLine]) -> None:
     commented = [line for line in run if line.comment]
     if not commented:
         return
@@ -391,8 +391,8 @@ def _align_comments(run: list[Line]) -> None:
         line.text = line.text.ljust(column - 1 - line.indent)
 
 
-def _print(lines: list[Line]) -> Iterator[str]:
-    previous: Line | None = None
+def _print(lines: list[SourceLine]) -> Iterator[str]:
+    previous: SourceLine | None = None
     for line in lines:
         if line.blank and not _hugs(previous, line):
             yield "\n"
@@ -400,7 +400,7 @@ def _print(lines: list[Line]) -> Iterator[str]:
         previous = line
 
 
-def _hugs(previous: Line | None, line: Line) -> bool:
+def _hugs(previous: SourceLine | None, line: SourceLine) -> bool:
     """Whether there is no blank line between two: after a `{` and before a `}`."""
     opened = previous is not None and previous.words and previous.words[-1].type in BRACES
     return bool(opened) or bool(line.words and line.words[0].type == "RBRACE")

@@ -49,7 +49,7 @@ def from_text(text: str, file: str = "-", folder: str | None = None) -> Source:
 def _decode(data: bytes, name: str, folder: str | None) -> Source:
     if len(data) > MAXIMUM_SIZE:
         limit = MAXIMUM_SIZE // 2**20
-        raise SpecError.about(name, rules.TooLarge, limit=limit)
+        raise SpecError.about(name, rules.FileTooLarge, limit=limit)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

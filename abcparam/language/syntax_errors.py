@@ -70,7 +70,7 @@ NAMES = {
 }
 
 
-class Place(NamedTuple):
+class TextPlace(NamedTuple):
     """A token that cannot be: what could, and where in its statement it stands."""
 
     accepted: frozenset[str]
@@ -112,12 +112,12 @@ class Place(NamedTuple):
 
 def explain(accepted: frozenset[str], tokens: list[Token], index: int, start: int) -> Diagnostic:
     """The diagnostic for the token at `index`, in the statement that begins at `start`."""
-    place = Place(accepted, tokens, index, start)
+    place = TextPlace(accepted, tokens, index, start)
     found = (recognize(place) for recognize in RECOGNIZERS)
     return next(diagnostic for diagnostic in found if diagnostic is not None)
 
 
-def _foreign_operator(place: Place) -> Diagnostic | None:
+def _foreign_operator(place: TextPlace) -> Diagnostic | None:
     for first, second in ((place.before, place.token), (place.token, place.next)):
         text = first.text + second.text
         if text in FOREIGN and _adjacent(first, second):
@@ -127,7 +127,7 @@ def _foreign_operator(place: Place) -> Diagnostic | None:
     return None
 
 
-def _bare_point(place: Place) -> Diagnostic | None:
+def _bare_point(place: TextPlace) -> Diagnostic | None:
     point, digits = place.token, place.next
     if point.type == "DOT" and digits.type == "NUMBER" and _adjacent(point, digits):
         text = point.text + digits.text
@@ -135,7 +135,7 @@ def _bare_point(place: Place) -> Diagnostic | None:
     return None
 
 
-def _power(place: Place) -> Diagnostic | None:
+def _power(place: TextPlace) -> Diagnostic | None:
     before, token = place.before, place.token
     if token.type == "CARET" and before.type in OPERANDS and place.accepted & OPERATORS:
         return rules.ChainedPower.at(token.span)
@@ -144,21 +144,21 @@ def _power(place: Place) -> Diagnostic | None:
     return None
 
 
-def _negative_operand(place: Place) -> Diagnostic | None:
+def _negative_operand(place: TextPlace) -> Diagnostic | None:
     if place.token.type == "MINUS" and place.before.type == "AT":
         return rules.NegativeOperand.at(place.token.span)
     return None
 
 
-def _misplaced_as(place: Place) -> Diagnostic | None:
+def _misplaced_as(place: TextPlace) -> Diagnostic | None:
     return rules.MisplacedAs.at(place.token.span) if place.token.type == "_AS" else None
 
 
-def _misplaced_text(place: Place) -> Diagnostic | None:
+def _misplaced_text(place: TextPlace) -> Diagnostic | None:
     return rules.MisplacedText.at(place.token.span) if place.token.type == "STRING" else None
 
 
-def _not_a_declaration(place: Place) -> Diagnostic | None:
+def _not_a_declaration(place: TextPlace) -> Diagnostic | None:
     token = place.token
     if place.number != place.start or token.depth or token.type == "$END":
         return None
@@ -167,7 +167,7 @@ def _not_a_declaration(place: Place) -> Diagnostic | None:
     return rules.UnknownDeclaration.at(token.span, found=token.text, help=_declaration_help(place))
 
 
-def _declaration_help(place: Place) -> str:
+def _declaration_help(place: TextPlace) -> str:
     name = place.token.text
     if place.next.type in ("EQUAL", "COMMA") and place.token.type == "NAME":
         return (
@@ -178,7 +178,7 @@ def _declaration_help(place: Place) -> str:
     return guess or "a declaration starts with " + _either([f"`{word}`" for word in DECLARATIONS])
 
 
-def _misplaced_declaration(place: Place) -> Diagnostic | None:
+def _misplaced_declaration(place: TextPlace) -> Diagnostic | None:
     head = place.head
     inside = head.depth > 0 and place.number == place.start + 1
     if inside and head.text in DECLARATIONS and place.token.type in ("NAME", "STRING", "LBRACE"):
@@ -186,14 +186,14 @@ def _misplaced_declaration(place: Place) -> Diagnostic | None:
     return None
 
 
-def _not_a_statement(place: Place) -> Diagnostic | None:
+def _not_a_statement(place: TextPlace) -> Diagnostic | None:
     inside = place.head.type == "NAME" and place.head.depth > 0 and place.number == place.start + 1
     if inside and place.token.type not in VALUES - {"LPAR", "MINUS"} | {"COLON"}:
         return rules.NotAStatement.at(place.span)
     return None
 
 
-def _missing_equals(place: Place) -> Diagnostic | None:
+def _missing_equals(place: TextPlace) -> Diagnostic | None:
     if "EQUAL" not in place.accepted or place.accepted & (OPERATORS | {"RPAR", "ARROW"}):
         return None
     if place.token.type in VALUES | {"COLON", "_END"} and place.before.type in ("NAME", "RSQB"):
@@ -201,14 +201,14 @@ def _missing_equals(place: Place) -> Diagnostic | None:
     return None
 
 
-def _missing_colon(place: Place) -> Diagnostic | None:
+def _missing_colon(place: TextPlace) -> Diagnostic | None:
     if "COLON" not in place.accepted or place.token.type == "COMMA":
         return None
     help = FORMS["_TENSOR" if place.head.type == "_TENSOR" else "_FORWARD"]
     return rules.MissingColon.at(place.span, name=place.before.text, help=help)
 
 
-def _missing_shape(place: Place) -> Diagnostic | None:
+def _missing_shape(place: TextPlace) -> Diagnostic | None:
     shaped = place.head.type in ("_TENSOR", "_FORWARD") and not place.accepted & OPERATORS
     if (
         shaped
@@ -219,7 +219,7 @@ def _missing_shape(place: Place) -> Diagnostic | None:
     return None
 
 
-def _missing_braces(place: Place) -> Diagnostic | None:
+def _missing_braces(place: TextPlace) -> Diagnostic | None:
     token, head = place.token, place.head
     body = head.type in BODIES
     opens = token.type in ("LPAR", "COLON") or (token.type == "NAME" and place.next.type == "EQUAL")
@@ -236,7 +236,7 @@ def _missing_braces(place: Place) -> Diagnostic | None:
     return rules.MissingBraces.at(place.span, what=what, help=help)
 
 
-def _missing_separator(place: Place) -> Diagnostic | None:
+def _missing_separator(place: TextPlace) -> Diagnostic | None:
     if place.token.type not in OPERANDS or place.before.type not in OPERANDS | {"RBRACE"}:
         return None
     fields = {"before": place.before.text, "after": place.token.text}
@@ -249,9 +249,9 @@ def _missing_separator(place: Place) -> Diagnostic | None:
     return None
 
 
-def _unexpected(place: Place) -> Diagnostic:
+def _unexpected(place: TextPlace) -> Diagnostic:
     expected = _either(_expected(place))
-    return rules.Unexpected.at(
+    return rules.UnexpectedToken.at(
         place.span,
         expected=expected,
         found=_found(place),
@@ -260,7 +260,7 @@ def _unexpected(place: Place) -> Diagnostic:
     )
 
 
-RECOGNIZERS: tuple[Callable[[Place], Diagnostic | None], ...] = (
+RECOGNIZERS: tuple[Callable[[TextPlace], Diagnostic | None], ...] = (
     _foreign_operator,
     _bare_point,
     _misplaced_text,
@@ -283,19 +283,19 @@ def _adjacent(first: Token, second: Token) -> bool:
     return first.line == second.line and first.column + len(first.text) == second.column
 
 
-def _at(place: Place, offset: int) -> str:
+def _at(place: TextPlace, offset: int) -> str:
     index = place.number + offset
     return place.tokens[index].type if index >= place.start else ""
 
 
-def _text_before(place: Place) -> str:
+def _text_before(place: TextPlace) -> str:
     """The key that ends before the token: `lr`, `c[depth]`."""
     if place.before.type != "RSQB":
         return place.before.text
     return "".join(token.text for token in place.tokens[max(place.number - 4, 0) : place.number])
 
 
-def _expected(place: Place) -> list[str]:
+def _expected(place: TextPlace) -> list[str]:
     accepted = set(place.accepted) - {"_BAD"}
     if {"NAME", "NUMBER", "LPAR"} <= accepted:
         accepted -= VALUES
@@ -305,7 +305,7 @@ def _expected(place: Place) -> list[str]:
     return _names(accepted, place)
 
 
-def _names(accepted: set[str], place: Place) -> list[str]:
+def _names(accepted: set[str], place: TextPlace) -> list[str]:
     if place.in_braces or place.token.depth > place.head.depth:
         closing = {"`}`" if terminal == "_END" else "" for terminal in accepted} - {""}
         accepted -= {"_END"} | ({"RBRACE"} if closing else set())
@@ -324,7 +324,7 @@ def _either(names: list[str]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]
 
 
-def _found(place: Place) -> str:
+def _found(place: TextPlace) -> str:
     if place.shown.text:
         return f"`{place.shown.text}`"
     return "the end of the file" if place.token.type == "$END" else "the end of the line"

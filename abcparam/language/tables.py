@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from abcparam.language.scanner import Scanner
-from abcparam.language.tree_builder import BUILD, Build
+from abcparam.language.tree_builder import BUILD, NodeFactory
 from abcparam.storage.resources import read_resource, resource
 
 GRAMMAR = ("grammar", "param.lark")
@@ -31,7 +31,7 @@ class Reduction(NamedTuple):
     origin: str
     size: int
     stands_for_child: bool
-    build: Build | None
+    build: NodeFactory | None
     keep: tuple[int, ...]
     spliced: frozenset[int]
 

@@ -9,7 +9,7 @@ from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
 
 Children = list[Any]
-Build = Callable[[Children, Span], Any]
+NodeFactory = Callable[[Children, Span], Any]
 
 
 def _first(children: Children, span: Span) -> Any:
@@ -206,7 +206,7 @@ def _named(children: Children, span: Span) -> syntax.Argument:
     return syntax.Argument(value, name.id, span=span)
 
 
-BUILD: dict[str, Build] = {
+BUILD: dict[str, NodeFactory] = {
     "bad": _nothing,
     "nothing": _nothing,
     **dict.fromkeys(("after", "index", "kind", "label", "alias"), _first),

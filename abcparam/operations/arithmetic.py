@@ -15,7 +15,7 @@ from abcparam.python_code.nodes import Binary
 
 if TYPE_CHECKING:
     from abcparam.operations.emitter import Use
-    from abcparam.python_code.value import Value
+    from abcparam.python_code.value import ScaledCode
 
 
 class Elementwise(Operation):
@@ -47,7 +47,7 @@ class Add(Elementwise):
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         return (SumNode(build.context, operands.nodes(), self.lacking(build, call), call.span),)
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         return use.sum(self.name)
 
 
@@ -67,7 +67,7 @@ class Multiply(Elementwise):
         lacking, one = self.lacking(build, call), build.context.one
         return (ProductNode(build.context, x, y, one, lacking, call.span),)
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         return use.product()
 
 
@@ -92,7 +92,7 @@ class Factor(WithNumber):
         factor = build.rho(call.amount("by"))
         return (ScaleNode(build.context, operands.node(0), factor, call.span),)
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         return use.value(0).times(use.formula("by"))
 
 
@@ -110,7 +110,7 @@ class Offset(WithNumber):
             constant = ScaleNode(context, InputNode(context, ""), build.rho(by), span)
         return (SumNode(context, (operands.node(0), constant), [context.one] * 2, span),)
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         x, by = use.value(0), use.formula("by")
         if x.scale.constant == -1:
             return use.result(Binary("-", use.factor(by, "offset"), x.code))

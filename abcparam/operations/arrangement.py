@@ -17,7 +17,7 @@ from abcparam.python_code.nodes import ELLIPSIS, Slice, call, method, own, subsc
 
 if TYPE_CHECKING:
     from abcparam.operations.emitter import Use
-    from abcparam.python_code.value import Value
+    from abcparam.python_code.value import ScaledCode
 
 
 def whole(call: Call, name: str) -> int:
@@ -47,7 +47,7 @@ class Dropout(Unchanged):
     def shapes(self, call: Call) -> tuple[Shape, ...]:
         return (call.shape(0),)
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         training = own("training")
         x = use.value(0)
         return x.but(call("F.dropout", x.code, use.number("p"), training))
@@ -67,7 +67,7 @@ class Select(Unchanged):
             raise call.refuse(rules.RankTooLow, needed=1, shape=show(x))
         return (x[1:],)
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         x, at = use.value(0), use.length("at")
         return x.but(subscript(x.code, ELLIPSIS, at, *[Slice()] * (use.rank() - 1)))
 
@@ -83,7 +83,7 @@ class Transpose(Unchanged):
             raise call.refuse(rules.RankTooLow, needed=2, shape=show(x))
         return ((*x[:-2], x[-1], x[-2]),)
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         x = use.value(0)
         return x.but(method(x.code, "transpose", -2, -1))
 
@@ -99,7 +99,7 @@ class Flatten(Unchanged):
             total = total * length
         return ((total,),)
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         x = use.value(0)
         return x.but(method(x.code, "flatten", -use.rank())) if use.rank() > 1 else x
 
@@ -124,7 +124,7 @@ class Split(Operation):
             SameNode(build.context, operands.nodes(), call.span) for _ in self.shapes(call)
         )
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         return use.result(method(use.code(0), "chunk", use.whole("n"), dim=use.axis()))
 
 
@@ -155,7 +155,7 @@ class Concat(Operation):
         nodes = operands.nodes()
         return (SumNode(build.context, nodes, [build.context.one] * len(nodes), call.span),)
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         return use.result(call("torch.cat", use.batch(), dim=use.axis()))
 
 
@@ -177,7 +177,7 @@ class ZerosOf(Operation):
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         return (ZerosNode(build.context, (), call.span),)
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         shape = use.setting("shape")
         assert isinstance(shape, tuple)
         return use.result(use.zeros([use.extent(amount) for amount in shape]))
@@ -211,7 +211,7 @@ class Mean(Operation):
         rho = build.length([x for i, x in enumerate(call.shape(0)) if i in axes])
         return (MeanNode(build.context, operands.node(0), rho, call.span),)
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         setting, rank, x = use.setting("axis"), use.rank(), use.value(0)
         amounts = setting if isinstance(setting, tuple) else (setting,)
         axes = [int(a.value.constant or 0) for a in amounts if isinstance(a, Amount)]

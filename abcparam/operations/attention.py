@@ -32,7 +32,7 @@ from abcparam.python_code.nodes import (
 
 if TYPE_CHECKING:
     from abcparam.operations.emitter import Use
-    from abcparam.python_code.value import Value
+    from abcparam.python_code.value import ScaledCode
 
 
 class Attention(Operation):
@@ -91,7 +91,7 @@ class Attention(Operation):
             if operand is not None and isinstance(count, Amount):
                 yield operand.shapes[0][-1] / count.value
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         query, key, value = (use.value(i) for i in range(3))
         scale = use.formula("scale") * query.scale * key.scale
         heads, groups = use.length("heads"), use.length("kv_heads")

@@ -17,7 +17,7 @@ from abcparam.program.signature import Call, Signature
 if TYPE_CHECKING:
     from abcparam.operations.emitter import Use
     from abcparam.program.expressions import Apply
-    from abcparam.python_code.value import Value
+    from abcparam.python_code.value import ScaledCode
 
 
 class Operands(NamedTuple):
@@ -77,7 +77,7 @@ class Operation(Signature):
         """The operation as nodes of the calculus."""
         raise NotImplementedError
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         """The operation in PyTorch; of several results, a tuple."""
         raise NotImplementedError
 

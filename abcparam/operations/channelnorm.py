@@ -20,7 +20,7 @@ from abcparam.python_code.nodes import ELLIPSIS, Binary, Code, Slice, call, own,
 
 if TYPE_CHECKING:
     from abcparam.operations.emitter import Use
-    from abcparam.python_code.value import Value
+    from abcparam.python_code.value import ScaledCode
 
 BATCH_NORM = '''\
 def _batch_norm(x: Tensor, rank: int, *state: Tensor, **options: Any) -> Tensor:
@@ -66,7 +66,7 @@ class ChannelNorm(Operation):
         """PyTorch's function, with the gain and bias that it takes."""
         raise NotImplementedError
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         gain, bias = (use.code(i) if _plain(use, i) else None for i in (1, 2))
         inside = gain is not None or not use.has(1)
         y = self.normalized(use, gain, bias if inside else None)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from abcparam.operations.emitter import Use
     from abcparam.python_code.formula import Formula
     from abcparam.python_code.nodes import Code
-    from abcparam.python_code.value import Value
+    from abcparam.python_code.value import ScaledCode
 
 AXES = {1: "length", 2: "rows, columns"}
 
@@ -99,7 +99,7 @@ class Convolution(Operation):
         if isinstance(weight, TensorRef) and isinstance(groups, Amount):
             yield weight.shapes[0][0] / groups.value
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         weight, x = use.value(0), use.value(1)
         options = {**slides(use), "groups": use.unless("groups", 1)}
         found = call(f"_conv{self.space}d", x.code, use.parameter(0), **options)

@@ -33,7 +33,7 @@ class Embed(Operation):
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         return (ValueNode(build.context, operands.parameter(0), lookup=True, span=call.span),)
 
-    def torch(self, use: Use) -> code.Value:
+    def torch(self, use: Use) -> code.ScaledCode:
         table = use.value(0)
         layer, indices = use.layer(0), use.code(1)
         found = call(layer, indices) if layer else call("F.embedding", indices, use.parameter(0))

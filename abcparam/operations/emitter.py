@@ -10,7 +10,7 @@ from abcparam.program.amounts import Amount, Setting, Shape
 from abcparam.program.tensors import Tensor
 from abcparam.python_code.formula import ONE, Formula
 from abcparam.python_code.nodes import Code
-from abcparam.python_code.value import Value
+from abcparam.python_code.value import ScaledCode
 
 
 class Use(Protocol):
@@ -21,13 +21,13 @@ class Use(Protocol):
     def has(self, index: int) -> bool:
         """Whether an operand is there, and was not left out."""
 
-    def value(self, index: int) -> Value:
+    def value(self, index: int) -> ScaledCode:
         """An operand with a factor that it has still to be multiplied by."""
 
     def code(self, index: int) -> Code:
         """An operand as it is."""
 
-    def aligned(self, index: int, rank: int | None = None) -> Value:
+    def aligned(self, index: int, rank: int | None = None) -> ScaledCode:
         """An operand whose axes meet those of the result, or as many as `rank`."""
 
     def batched(self, index: int) -> bool:
@@ -82,7 +82,7 @@ class Use(Protocol):
     def local(self, code: Code, hint: str = "y") -> Code:
         """A name for the code."""
 
-    def true(self, value: Value) -> Code:
+    def true(self, value: ScaledCode) -> Code:
         """A value multiplied by its factor."""
 
     def factor(self, value: Formula, hint: str) -> Code:
@@ -99,14 +99,14 @@ class Use(Protocol):
 
     # Results
 
-    def result(self, code: Code, scale: Formula = ONE, label: str | None = None) -> Value:
+    def result(self, code: Code, scale: Formula = ONE, label: str | None = None) -> ScaledCode:
         """What the operation makes; `label` names the factor that is left over."""
 
-    def map(self, table: bool) -> Value:
+    def map(self, table: bool) -> ScaledCode:
         """A tensor times a value; `table`: it is stored as (in, out)."""
 
-    def sum(self, op: str) -> Value:
+    def sum(self, op: str) -> ScaledCode:
         """`x + y`, `x - y`: a common factor stays outside, a bias goes into the map before it."""
 
-    def product(self) -> Value:
+    def product(self) -> ScaledCode:
         """`x * y`: factors are gathered."""

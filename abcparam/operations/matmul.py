@@ -13,7 +13,7 @@ from abcparam.program.signature import Call, show
 
 if TYPE_CHECKING:
     from abcparam.operations.emitter import Use
-    from abcparam.python_code.value import Value
+    from abcparam.python_code.value import ScaledCode
 
 
 class MatMul(Operation):
@@ -50,7 +50,7 @@ class MatMul(Operation):
         shared = build.length(call.shape(1)[:-1])
         return (LinearNode(build.context, weight, x, shared, transposed, tied, call.span),)
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         return use.map(table=use.tensor(0).table != use.flag("transposed"))
 
 

@@ -20,7 +20,7 @@ from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
     from abcparam.operations.emitter import Use
-    from abcparam.python_code.value import Value
+    from abcparam.python_code.value import ScaledCode
 
 MIXTURE = '''\
 def _mixture(
@@ -80,7 +80,7 @@ class Mixture(Operation):
     def helper(self, call: Apply) -> str:
         return MIXTURE
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         experts, (x,), more = use.module(1)
         return use.result(call("_mixture", use.code(0), experts, use.length("top"), x, *more))
 

@@ -22,7 +22,7 @@ from abcparam.python_code.nodes import Attribute, Binary, Code, Slice, call, lif
 
 if TYPE_CHECKING:
     from abcparam.operations.emitter import Use
-    from abcparam.python_code.value import Value
+    from abcparam.python_code.value import ScaledCode
 
 
 EPS = Amount(Number(Fraction("1e-5")), number(Fraction("1e-5")))
@@ -68,7 +68,7 @@ class Normalization(Operation):
         if x is not None and isinstance(heads, Amount):
             yield x.shapes[0][-1] / heads.value
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         split = use.amount("heads").value != ONE
         x = use.code(0)
         if split:

@@ -14,7 +14,7 @@ from abcparam.python_code.nodes import Constant, call
 
 if TYPE_CHECKING:
     from abcparam.operations.emitter import Use
-    from abcparam.python_code.value import Value
+    from abcparam.python_code.value import ScaledCode
 
 
 class Pointwise(Operation):
@@ -33,7 +33,7 @@ class Pointwise(Operation):
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         return (law.PointwiseNode(build.context, operands.node(0), self.traits, call.span),)
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         if self.name == "gelu_tanh":
             return use.result(call("F.gelu", use.code(0), approximate=Constant("tanh")))
         home = "torch" if self.name in {"tanh", "sigmoid", "square"} else "F"

@@ -19,7 +19,7 @@ from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
     from abcparam.operations.emitter import Use
-    from abcparam.python_code.value import Value
+    from abcparam.python_code.value import ScaledCode
 
 UNFOLD = '''\
 def _unfold(image: Tensor, size: int) -> Tensor:
@@ -53,7 +53,7 @@ class Pooling(Unchanged):
     def lengths(self, call: Apply) -> Iterable[Polynomial]:
         return [s.value for s in call.settings.values() if isinstance(s, Amount)]
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         x, options = use.value(0), slides(use, usual=use.formula("size"))
         function = f"_{self.short}_pool{use.rank() - 1}d"
         if self.short == "avg":
@@ -95,7 +95,7 @@ class Unfold(Unchanged):
         if image is not None and isinstance(size, Amount):
             yield from (length / size.value for length in image.shapes[0][1:])
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         x = use.value(0)
         return x.but(call("_unfold", x.code, use.length("size")))
 

@@ -97,7 +97,7 @@ class Rope(Unchanged):
         if x is not None and isinstance(heads, Amount):
             yield x.shapes[0][-1] / heads.value / number(2)
 
-    def torch(self, use: Use) -> code.Value:
+    def torch(self, use: Use) -> code.ScaledCode:
         x = use.value(0)
         return x.but(call("_rope", x.code, use.length("heads"), use.number("theta")))
 
@@ -132,7 +132,7 @@ class RelativeBias(Operation):
         distance = call.settings["max_distance"]
         return [distance.value] if isinstance(distance, Amount) else ()
 
-    def torch(self, use: Use) -> code.Value:
+    def torch(self, use: Use) -> code.ScaledCode:
         table = use.value(0)
         length = use.extent(use.amount("length"))
         distance, causal = use.length("max_distance"), use.flag("causal")
@@ -162,7 +162,7 @@ class Alibi(Operation):
     def helper(self, call: Apply) -> str:
         return ALIBI
 
-    def torch(self, use: Use) -> code.Value:
+    def torch(self, use: Use) -> code.ScaledCode:
         length = use.extent(use.amount("length"))
         return use.result(call("_alibi", use.zeros([use.length("heads"), length, length])))
 

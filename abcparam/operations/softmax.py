@@ -14,7 +14,7 @@ from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
     from abcparam.operations.emitter import Use
-    from abcparam.python_code.value import Value
+    from abcparam.python_code.value import ScaledCode
 
 
 class Softmax(Operation):
@@ -34,7 +34,7 @@ class Softmax(Operation):
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         return (law.SoftmaxNode(build.context, operands.node(0), call.span),)
 
-    def torch(self, use: Use) -> Value:
+    def torch(self, use: Use) -> ScaledCode:
         return use.result(call("F.softmax", use.code(0), dim=-1))
 
 

@@ -6,11 +6,11 @@ import sys
 from functools import cache
 
 from abcparam.discovery import offered
-from abcparam.optimizers.base import Rule
+from abcparam.optimizers.base import OptimizerRule
 
 
 @cache
-def optimizers() -> dict[str, Rule]:
+def optimizers() -> dict[str, OptimizerRule]:
     """Every optimizer by name. A module of this folder offers its own in a tuple `OPTIMIZERS`."""
     found = offered(sys.modules[__name__], "OPTIMIZERS")
     return {rule.name: rule for several in found for rule in several}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abcparam.optimizers.base import Rule
+from abcparam.optimizers.base import OptimizerRule
 
 if TYPE_CHECKING:
     from abcparam.algebra.sizes import Size
     from abcparam.calculus.parameter import Parameter
 
 
-class Adafactor(Rule):
+class Adafactor(OptimizerRule):
     """`w -= lr * max(floor, RMS(w)) * gradient / sqrt(v)`: an update is relative to its weights.
 
     What starts at exact zero starts from the floor, a constant.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abcparam.optimizers.base import Rule
+from abcparam.optimizers.base import OptimizerRule
 
 if TYPE_CHECKING:
     from abcparam.algebra.sizes import Size
     from abcparam.calculus.parameter import Parameter
 
 
-class Adam(Rule):
+class Adam(OptimizerRule):
     """`w -= lr * m / (sqrt(v) + eps)`: m and sqrt(v) are of the gradient's size, so an entry is
     Θ(lr).
     """

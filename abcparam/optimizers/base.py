@@ -27,7 +27,7 @@ class Step(Record):
     functions: tuple[str, ...] = ()
 
 
-class Rule(OptimizerSignature):
+class OptimizerRule(OptimizerSignature):
     """An optimizer of the language: its signature, its law, its torch class, its source.
 
     One file each; found by looking in the folder.
@@ -42,7 +42,7 @@ class Rule(OptimizerSignature):
     step: ClassVar[Step | None] = None  # of its class, where torch.optim has none
     fixed: ClassVar[Mapping[str, str]] = {}  # what its torch class is told beside settings
 
-    def chosen(self, words: Mapping[str, str]) -> Rule:
+    def chosen(self, words: Mapping[str, str]) -> OptimizerRule:
         """The rule with these words for its settings."""
         return self
 
@@ -80,13 +80,13 @@ class Rule(OptimizerSignature):
         return self.entry(parameter, total) + parameter.pull - total - parameter.weights
 
 
-def rule_of(program: Program, parameter: Parameter) -> Rule:
+def rule_of(program: Program, parameter: Parameter) -> OptimizerRule:
     """The rule of the optimizer that trains a tensor."""
     return rule_behind(program.optimizers[parameter.tensor.optimizer])
 
 
-def rule_behind(optimizer: Optimizer) -> Rule:
+def rule_behind(optimizer: Optimizer) -> OptimizerRule:
     """The rule behind the signature that a program holds."""
     found = optimizer.rule
-    assert isinstance(found, Rule)
+    assert isinstance(found, OptimizerRule)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abcparam.optimizers.base import Rule, Step
+from abcparam.optimizers.base import OptimizerRule, Step
 
 if TYPE_CHECKING:
     from abcparam.algebra.sizes import Size
@@ -44,7 +44,7 @@ parameter.sub_(group["lr"] * momentum)
 )
 
 
-class LAMB(Rule):
+class LAMB(OptimizerRule):
     """`w -= lr * ||w|| * r / ||r||`, r Adam's update: relative to the weights. What starts at exact
     zero moves as under Adam.
     """

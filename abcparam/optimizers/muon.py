@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from abcparam.optimizers.base import Rule, Step
+from abcparam.optimizers.base import OptimizerRule, Step
 
 if TYPE_CHECKING:
     from abcparam.algebra.sizes import Size
@@ -38,7 +38,7 @@ parameter.sub_(rate * _orthogonal(momentum, group["ns_steps"]))
 )
 
 
-class Muon(Rule):
+class Muon(OptimizerRule):
     """`w -= lr * adjust * orthogonal(m)`, with `adjust = sqrt(max(1, rows / columns))` (Keller
     Jordan's, torch's default), `0.2 sqrt(max(rows, columns))` (Moonshot's) or `sqrt(rows /
     columns)` (of the spectral condition).
@@ -56,7 +56,7 @@ class Muon(Rule):
     decoupled = True
     spectral = True
 
-    def chosen(self, words: Mapping[str, str]) -> Rule:
+    def chosen(self, words: Mapping[str, str]) -> OptimizerRule:
         return VARIANTS.get(words["adjust"], self)
 
     def entry(self, parameter: Parameter, gamma: Size) -> Size:
@@ -96,5 +96,7 @@ def _excess(parameter: Parameter) -> Size:
     return -excess if parameter.tensor.table else excess
 
 
-VARIANTS: Mapping[str, Rule] = {rule.variant: rule for rule in (MatchingMuon(), SpectralMuon())}
+VARIANTS: Mapping[str, OptimizerRule] = {
+    rule.variant: rule for rule in (MatchingMuon(), SpectralMuon())
+}
 OPTIMIZERS = (Muon(),)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abcparam.optimizers.base import Rule
+from abcparam.optimizers.base import OptimizerRule
 
 if TYPE_CHECKING:
     from abcparam.algebra.sizes import Size
     from abcparam.calculus.parameter import Parameter
 
 
-class SGD(Rule):
+class SGD(OptimizerRule):
     """`w -= lr * gradient`: momentum adds finitely many gradients of the same size."""
 
     name = "sgd"

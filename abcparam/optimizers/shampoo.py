@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abcparam.optimizers.base import Rule, Step
+from abcparam.optimizers.base import OptimizerRule, Step
 
 if TYPE_CHECKING:
     from abcparam.algebra.sizes import Size
@@ -37,7 +37,7 @@ parameter.sub_(group["lr"] * (left @ momentum @ right))
 )
 
 
-class Shampoo(Rule):
+class Shampoo(OptimizerRule):
     """`w -= lr * L^(-1/4) @ gradient @ R^(-1/4)`, L and R the sums of all G @ G.T and G.T @ G so
     far. L is at least the present G @ G.T, so that the update is of spectral norm lr at most; the
     first is orthogonal. The ridge under the roots is relative to the largest eigenvalue, so that

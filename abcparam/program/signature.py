@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, NamedTuple
 
 from abcparam.algebra.polynomials import Polynomial
-from abcparam.diagnostics.diagnostic import Diagnostic, Rule
+from abcparam.diagnostics.diagnostic import Diagnostic, DiagnosticRule
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.diagnostics.source import Span
 from abcparam.program.amounts import Amount, Setting, Shape
@@ -44,7 +44,7 @@ class Call(NamedTuple):
     def flag(self, name: str) -> bool:
         return self.settings[name] is True
 
-    def refuse(self, rule: type[Rule], **fields: object) -> RefusedError:
+    def refuse(self, rule: type[DiagnosticRule], **fields: object) -> RefusedError:
         return RefusedError(rule.at(self.span, operation=self.operation, **fields))
 
 

@@ -15,7 +15,7 @@ from abcparam.algebra.polynomials import Opaque, Polynomial
 from abcparam.algebra.record import Record
 
 
-class Size(Record):
+class DimAtom(Record):
     """A dim or a hyper, a field or property of `Config`."""
 
     name: str
@@ -45,7 +45,7 @@ class Index(Record):
     name: str
 
 
-class Root(Record):
+class RootAtom(Record):
     """A number under a power that has no exact value."""
 
     value: Fraction
@@ -73,14 +73,14 @@ class Floor(Record):
     bottom: Formula
 
 
-Atom = Size | Base | Ratio | Argument | Index | Root | Product | Sum | RoundUp | Floor
+FormulaAtom = DimAtom | Base | Ratio | Argument | Index | RootAtom | Product | Sum | RoundUp | Floor
 
 
 class Formula(Record):
     """`coefficient` times powers of atoms, in the order in which they were met."""
 
     coefficient: Fraction = Fraction(1)
-    powers: tuple[tuple[Atom, Fraction], ...] = ()
+    powers: tuple[tuple[FormulaAtom, Fraction], ...] = ()
 
     def __mul__(self, other: Formula) -> Formula:
         total = dict(self.powers)
@@ -99,7 +99,7 @@ class Formula(Record):
         root = polynomials.number(self.coefficient).power(exponent).constant
         if root is not None:
             return _made(root, powers)
-        under = Root(self.coefficient)
+        under = RootAtom(self.coefficient)
         return _made(Fraction(1), {under: powers.pop(under, Fraction(0)) + exponent, **powers})
 
     @property
@@ -116,7 +116,7 @@ class Formula(Record):
         """Whether it depends on the number of a copy, so that no constructor can know it."""
         return any(isinstance(a, Index) for a in self.atoms())
 
-    def atoms(self) -> Iterator[Atom]:
+    def atoms(self) -> Iterator[FormulaAtom]:
         """All atoms, those inside sums too."""
         for atom, _ in self.powers:
             yield atom
@@ -124,7 +124,7 @@ class Formula(Record):
                 yield from inner.atoms()
 
 
-def _inside(atom: Atom) -> tuple[Formula, ...]:
+def _inside(atom: FormulaAtom) -> tuple[Formula, ...]:
     match atom:
         case Sum(terms=terms):
             return terms
@@ -138,11 +138,11 @@ def _inside(atom: Atom) -> tuple[Formula, ...]:
             return ()
 
 
-def _made(coefficient: Fraction, powers: Mapping[Atom, Fraction]) -> Formula:
+def _made(coefficient: Fraction, powers: Mapping[FormulaAtom, Fraction]) -> Formula:
     """Whole powers of roots become part of the coefficient."""
-    kept: list[tuple[Atom, Fraction]] = []
+    kept: list[tuple[FormulaAtom, Fraction]] = []
     for atom, power in powers.items():
-        if isinstance(atom, Root) and power.denominator == 1:
+        if isinstance(atom, RootAtom) and power.denominator == 1:
             coefficient *= atom.value ** int(power)
         elif power:
             kept.append((atom, power))
@@ -156,7 +156,7 @@ def number(value: Fraction | int) -> Formula:
     return Formula(Fraction(value))
 
 
-def of(atom: Atom) -> Formula:
+def of(atom: FormulaAtom) -> Formula:
     return Formula(Fraction(1), ((atom, Fraction(1)),))
 
 
@@ -219,7 +219,7 @@ def from_polynomial(value: Polynomial, base: frozenset[str] = frozenset()) -> Fo
 
 def _atom(atom: str | Opaque, base: frozenset[str]) -> Formula:
     if isinstance(atom, str):
-        return of(Base(atom) if atom in base else Size(atom))
+        return of(Base(atom) if atom in base else DimAtom(atom))
     left, right = (from_polynomial(x, base) for x in atom.arguments)
     if atom.operation == "round_up":
         return round_up(left, right)

@@ -7,7 +7,7 @@ from abcparam.python_code.formula import ONE, Formula
 from abcparam.python_code.nodes import Binary, Code, Negative, Number, call
 
 
-class Linear(Record):
+class LinearCall(Record):
     """A tensor applied to `x`, by its layer or `F.linear`; `inward`: the input is smaller."""
 
     layer: Code | None
@@ -23,7 +23,7 @@ class Linear(Record):
         return call(self.layer, x)
 
 
-class Value(Record):
+class ScaledCode(Record):
     """`scale * code`, with a `label` that names the scale.
 
     `linear`: the code applies a tensor, so a factor or a bias can go in. `tail`: it is a sum that
@@ -35,15 +35,15 @@ class Value(Record):
     code: Code
     scale: Formula = ONE
     label: str = "value"
-    linear: Linear | None = None
-    tail: tuple[Code, Linear] | None = None
+    linear: LinearCall | None = None
+    tail: tuple[Code, LinearCall] | None = None
     batched: bool = True
     vector: bool = False
 
-    def times(self, factor: Formula) -> Value:
+    def times(self, factor: Formula) -> ScaledCode:
         return replace(self, scale=factor * self.scale)
 
-    def but(self, code: Code) -> Value:
+    def but(self, code: Code) -> ScaledCode:
         """Other code that is linear in this one."""
         return replace(self, code=code, linear=None, tail=None, vector=False)
 

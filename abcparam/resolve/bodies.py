@@ -29,7 +29,7 @@ from abcparam.resolve.amounts import NotStaticError, Statics
 from abcparam.resolve.arguments import InvalidStatementError
 from abcparam.resolve.names import snake_case
 from abcparam.resolve.tensors import resolve_tensor
-from abcparam.resolve.values import Values, wrong_count
+from abcparam.resolve.values import ValueElaborator, wrong_count
 from abcparam.resolve.world import Copies, Instance, LocalName, World
 
 
@@ -55,7 +55,7 @@ class Body:
         self.children: list[Module] = []
         self.amounts = world.globals.amounts(self.statics)
         self.free: list[str] = []
-        self.values = Values(self)
+        self.values = ValueElaborator(self)
 
     def at(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from abcparam.diagnostics.diagnostic import Collector, Rule, did_you_mean
+from abcparam.diagnostics.diagnostic import Collector, DiagnosticRule, did_you_mean
 from abcparam.diagnostics.rules import exponents as rules_of_exponents
 from abcparam.diagnostics.rules import names as rules
 from abcparam.diagnostics.source import START, Span
@@ -71,7 +71,7 @@ class _Names:
         self.calls: dict[str, dict[str, None]] = {}  # the names that each block calls
         self.uses = Uses()
 
-    def report(self, rule: type[Rule], span: Span, **fields: object) -> None:
+    def report(self, rule: type[DiagnosticRule], span: Span, **fields: object) -> None:
         self.collector.add(rule.at(span, **fields))
 
     def run(self) -> None:

@@ -88,7 +88,7 @@ def _named(
     known = sorted({p.name.id for p in fitting if p.name})
     fields = {"name": name, "optimizer": optimizer, "known": ", ".join(known)}
     suggestion = did_you_mean(name, known)
-    collector.add(rules.NoParametrization.at(place, suggestion=suggestion, **fields))
+    collector.add(rules.NoSuchParametrization.at(place, suggestion=suggestion, **fields))
     zero = syntax.Number(Fraction(0))
     return {role: {key: syntax.Setting(key, zero) for key in "abc"} for role in ROLES}
 

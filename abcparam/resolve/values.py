@@ -17,13 +17,13 @@ from abcparam.program.expressions import Apply, Expression, Local, TensorRef, ma
 from abcparam.program.signature import Call, RefusedError, Signature, show
 from abcparam.resolve.arguments import InvalidStatementError
 from abcparam.resolve.calls import Calls
-from abcparam.resolve.world import Scope
+from abcparam.resolve.world import BodyScope
 
 
-class Values:
+class ValueElaborator:
     """Elaborates the expressions of one body."""
 
-    def __init__(self, body: Scope) -> None:
+    def __init__(self, body: BodyScope) -> None:
         self.body = body
         self.calls = Calls(self)
 

@@ -40,7 +40,9 @@ class World:
             most = f"{MOST_INSTANCES:,} instances of blocks"
             if too_deep:
                 most = f"{MOST_LEVELS} levels of blocks inside blocks"
-            diagnostic = rules.TooLarge.at(span, what=f"`{path.rpartition('.')[2]}`", most=most)
+            diagnostic = rules.GraphTooLarge.at(
+                span, what=f"`{path.rpartition('.')[2]}`", most=most
+            )
             raise SpecError(self.globals.collector.source, [diagnostic])
 
     def report(self, diagnostic: Diagnostic) -> None:
@@ -68,7 +70,7 @@ class Copies(Record):
     tokens: Shape
 
 
-class Scope(Protocol):
+class BodyScope(Protocol):
     """What the expressions of a body ask of it: its names, and instances of blocks."""
 
     world: World
@@ -94,7 +96,7 @@ class Scope(Protocol):
 class Elaborator(Protocol):
     """What calls ask of the expressions around them, their arguments among these."""
 
-    body: Scope
+    body: BodyScope
 
     def static(self, value: syntax.Expression) -> bool: ...
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from abcparam.diagnostics.source import Source
-from abcparam.pipeline import Values, asked, exact_values, given, to_source
+from abcparam.pipeline import GivenValues, asked, exact_values, given, to_source
 from abcparam.verdict.check import load
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def sweep(
     data: str | Callable[..., Any] | None = None,
     plot: str | Path | None = None,
     html: str | Path | None = None,
-    set: Values | None = None,
+    set: GivenValues | None = None,
     **options: Any,
 ) -> SweepResult:
     """Trains the emitted model over ranges of its hypers and sizes, as `abcparam sweep` does.
@@ -64,8 +64,8 @@ def sweep(
 def transfer(
     source: str | Path | Source,
     /,
-    target: Values | None = None,
-    proxy: Values | None = None,
+    target: GivenValues | None = None,
+    proxy: GivenValues | None = None,
     over: Iterable[str] = (),
     **options: Any,
 ) -> TransferResult:
@@ -82,8 +82,8 @@ def transfer(
 def plan_transfer(
     source: str | Path | Source,
     /,
-    target: Values | None = None,
-    proxy: Values | None = None,
+    target: GivenValues | None = None,
+    proxy: GivenValues | None = None,
     over: Iterable[str] = (),
     *,
     data: str | Callable[..., Any] | None = None,
@@ -91,7 +91,7 @@ def plan_transfer(
     results: str | Path | None = None,
     target_steps: int | None = None,
     target_batch: int | None = None,
-    set: Values | None = None,
+    set: GivenValues | None = None,
     **options: Any,
 ) -> TransferPlan:
     """What a transfer would cost, and what does not transfer, as `abcparam transfer --estimate`

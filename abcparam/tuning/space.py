@@ -23,22 +23,22 @@ from abcparam.tuning.schedules import SCHEDULES, schedule_named
 SETTINGS = ("steps", "batch")  # of training; a dim or hyper of that name comes first, as it
 SCHEDULE = "schedule"  # does here
 POINTS = 7  # of an interval in a grid
-Value = Fraction | str  # a schedule has a name
-Point = Mapping[str, Value]
+AxisValue = Fraction | str  # a schedule has a name
+SearchPoint = Mapping[str, AxisValue]
 
 
 class Axis(Record):
     """A name and its values; or an interval, of which a grid takes `points` values."""
 
     name: str
-    values: tuple[Value, ...] = ()
+    values: tuple[AxisValue, ...] = ()
     low: Fraction = Fraction(0)
     high: Fraction = Fraction(0)
     log: bool = False
     points: int = POINTS
 
     @property
-    def grid(self) -> tuple[Value, ...]:
+    def grid(self) -> tuple[AxisValue, ...]:
         """Its values, those of an interval evenly from end to end."""
         if self.values:
             return self.values
@@ -53,7 +53,7 @@ class Axis(Record):
         value = low * (high / low) ** part if self.log else low + (high - low) * part
         return Fraction(f"{value:.6g}")
 
-    def drawn(self, draw: random.Random) -> Value:
+    def drawn(self, draw: random.Random) -> AxisValue:
         return draw.choice(self.values) if self.values else self.at(draw.random())
 
 
@@ -148,7 +148,7 @@ def _declared(program: Program, hyper: Hyper) -> Axis:
     return Axis(hyper.name, (), low, high, hyper.range.log)
 
 
-def grid(axes: Iterable[Axis]) -> list[Point]:
+def grid(axes: Iterable[Axis]) -> list[SearchPoint]:
     """Every combination, the last axis fastest."""
     found = list(axes)
     names = [axis.name for axis in found]
@@ -158,7 +158,7 @@ def grid(axes: Iterable[Axis]) -> list[Point]:
     ]
 
 
-def random_points(axes: Iterable[Axis], count: int, seed: int) -> Iterator[Point]:
+def random_points(axes: Iterable[Axis], count: int, seed: int) -> Iterator[SearchPoint]:
     """Points drawn from the axes, the same for the same seed."""
     draw = random.Random(seed)
     found = list(axes)
@@ -166,7 +166,7 @@ def random_points(axes: Iterable[Axis], count: int, seed: int) -> Iterator[Point
         yield {axis.name: axis.drawn(draw) for axis in found}
 
 
-def at_end(axis: Axis, value: Value) -> bool:
+def at_end(axis: Axis, value: AxisValue) -> bool:
     """Whether a value is the first or last of an axis that has an inside."""
     values = sorted(value for value in axis.grid if not isinstance(value, str))
     if len(values) < 3 or isinstance(value, str):

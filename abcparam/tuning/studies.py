@@ -21,8 +21,8 @@ from abcparam.diagnostics.rules.tuning import NoStore
 from abcparam.program.model import Program
 from abcparam.tuning.choices import OPTUNA
 from abcparam.tuning.options import SweepOptions
-from abcparam.tuning.space import Axis, Point, Value, is_tuned
-from abcparam.tuning.trials import Result, Trial, missing, sizes_of, trial_at
+from abcparam.tuning.space import Axis, AxisValue, SearchPoint, is_tuned
+from abcparam.tuning.trials import Trial, TrialResult, missing, sizes_of, trial_at
 from abcparam.tuning.workers.scheduler import WAIT, Work
 
 TOGETHER = 8  # points at most that are asked for before the last ones are told
@@ -32,26 +32,26 @@ AT, LOSSES = "at", "losses"  # what a study's trial remembers: who is at it, wha
 
 def searched(
     program: Program, axes: Sequence[Axis], options: SweepOptions, work: Work
-) -> list[Result]:
+) -> list[TrialResult]:
     """The results of `options.trials` points in each parametrization and at each size, every point
     with every seed. Raises `SpecError` without Optuna, or without its database.
     """
     tuned = [axis for axis in axes if is_tuned(program, axis.name)]
-    found: dict[Trial, Result] = {}
+    found: dict[Trial, TrialResult] = {}
     for form in options.forms:
         for size in sizes_of(program, axes):
-            cell = Cell(program, form, size, options)
+            cell = SearchCell(program, form, size, options)
             search = Search(f"{work.stores[form].name} {cell.name}", tuned, cell, work)
             found |= {result.trial: result for result in search.results()}
     return list(found.values())
 
 
-class Cell(Record):
+class SearchCell(Record):
     """Where the best point is looked for."""
 
     program: Program
     form: str
-    size: Point
+    size: SearchPoint
     options: SweepOptions
 
     @property
@@ -61,7 +61,7 @@ class Cell(Record):
             f"{size} steps={self.options.steps} batch={self.options.batch} {self.options.schedule}"
         )
 
-    def trials(self, point: Point) -> list[Trial]:
+    def trials(self, point: SearchPoint) -> list[Trial]:
         """A point with each seed."""
         made = {**self.size, **point}
         seeds = range(self.options.first, self.options.first + self.options.seeds)
@@ -71,7 +71,7 @@ class Cell(Record):
 class Search:
     """A study of one cell."""
 
-    def __init__(self, name: str, axes: Sequence[Axis], cell: Cell, work: Work) -> None:
+    def __init__(self, name: str, axes: Sequence[Axis], cell: SearchCell, work: Work) -> None:
         self.optuna = optuna_of()
         self.axes, self.cell, self.options, self.work = axes, cell, cell.options, work
         options = self.options
@@ -96,7 +96,7 @@ class Search:
             problem = str(error).partition("\n")[0][:200] or type(error).__name__
             raise SpecError.about("--storage", NoStore, url=url, problem=problem) from None
 
-    def results(self) -> Iterator[Result]:
+    def results(self) -> Iterator[TrialResult]:
         """Asks, trains and tells until there are enough points, here and elsewhere."""
         while (asked := self._asked()) is not None:
             if asked:
@@ -108,7 +108,7 @@ class Search:
             trials = self.cell.trials(self._point(finished.params))
             found = self.work.found(trials)
             for trial, (losses, held_out) in zip(trials, finished.user_attrs[LOSSES], strict=True):
-                yield found.get(trial) or Result(trial, tuple(losses), held_out)
+                yield found.get(trial) or TrialResult(trial, tuple(losses), held_out)
 
     def _known(self) -> list[Any]:
         found: list[Any] = self.study.get_trials(deepcopy=False)
@@ -170,7 +170,7 @@ class Search:
             raise missing("--sampler", "Optuna", error) from None
         return trial
 
-    def _point(self, params: Mapping[str, Any]) -> Point:
+    def _point(self, params: Mapping[str, Any]) -> SearchPoint:
         return {axis.name: _value(axis, params[axis.name]) for axis in self.axes}
 
     def _train(self, asked: Sequence[Any]) -> None:
@@ -202,7 +202,7 @@ def _suggest(trial: Any, axis: Axis) -> None:
         trial.suggest_float(axis.name, float(axis.low), float(axis.high), log=axis.log)
 
 
-def _value(axis: Axis, suggested: str | float) -> Value:
+def _value(axis: Axis, suggested: str | float) -> AxisValue:
     """As it is trained: one of the axis, or to six digits."""
     if axis.values:
         return {str(value): value for value in axis.values}[str(suggested)]

@@ -15,21 +15,21 @@ from abcparam.program.fingerprint import mark_of
 from abcparam.program.model import Program
 from abcparam.tuning.choices import HELD_OUT, RANDOM
 from abcparam.tuning.options import SweepOptions
-from abcparam.tuning.space import SCHEDULE, Axis, Value, at_end, axes_of, is_tuned
+from abcparam.tuning.space import SCHEDULE, Axis, AxisValue, at_end, axes_of, is_tuned
 from abcparam.tuning.trials import (
-    Result,
     Trial,
+    TrialResult,
     numbers,
     programs_of,
     split,
     trials_of,
 )
 from abcparam.tuning.workers.ranks import require_equal_shards, require_ranks
-from abcparam.tuning.workers.scheduler import Progress, Work
+from abcparam.tuning.workers.scheduler import StepProgress, Work
 from abcparam.tuning.workers.trial_batch import data_of
 from abcparam.verdict.check import load
 
-Hypers = tuple[tuple[str, Value], ...]
+Hypers = tuple[tuple[str, AxisValue], ...]
 
 
 class Cell(Record):
@@ -41,7 +41,7 @@ class Cell(Record):
     batch: int
 
 
-class Losses(Record):
+class MeanLosses(Record):
     """Of trials that differ in their seeds alone, the means; inf where one of them diverged."""
 
     training: float
@@ -54,7 +54,7 @@ class Best(Record):
 
     cell: Cell
     point: Hypers
-    losses: Losses
+    losses: MeanLosses
     ends: tuple[str, ...]  # hypers whose best value is at an end of what was searched
 
     @property
@@ -79,16 +79,16 @@ class SweepResult(Record):
     program: Program
     verdicts: Mapping[str, str]
     axes: tuple[Axis, ...]
-    results: tuple[Result, ...]
+    results: tuple[TrialResult, ...]
     notes: tuple[str, ...]
     data: str
     by: str
     schedule: str  # of all, unless some were compared
 
     @property
-    def measured(self) -> dict[Cell, dict[Hypers, Losses]]:
+    def measured(self) -> dict[Cell, dict[Hypers, MeanLosses]]:
         """The losses of each point, for each cell."""
-        found: dict[Cell, dict[Hypers, list[Result]]] = {}
+        found: dict[Cell, dict[Hypers, list[TrialResult]]] = {}
         for result in self.results:
             trial = result.trial
             sizes = tuple((n, v) for n, v in trial.values if n in self.program.dims)
@@ -159,19 +159,19 @@ class SweepResult(Record):
         }
 
 
-def _mean(results: Sequence[Result], by: str) -> Losses:
+def _mean(results: Sequence[TrialResult], by: str) -> MeanLosses:
     kept = [result.held_out for result in results if result.held_out is not None]
     mean = sum(kept) / len(kept) if len(kept) == len(results) else None
     scores = [result.score(by) for result in results]
     training = sum(result.loss for result in results)
-    return Losses(training / len(results), mean, sum(scores) / len(scores))
+    return MeanLosses(training / len(results), mean, sum(scores) / len(scores))
 
 
 def sweep_source(
     source: Source,
     values: Mapping[str, Fraction],
     options: SweepOptions,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> SweepResult:
     """Trains every trial that is not on disk yet. Raises `SpecError`."""
     if options.data_parallel:
@@ -207,7 +207,7 @@ def sweep_source(
 
 def _found(
     program: Program, axes: list[Axis], trials: list[Trial], options: SweepOptions, work: Work
-) -> list[Result]:
+) -> list[TrialResult]:
     if options.sampler == RANDOM or not options.trials:
         return work.results(trials)
     from abcparam.tuning.studies import searched
@@ -215,7 +215,7 @@ def _found(
     return searched(program, axes, options, work)
 
 
-def _notes(results: Sequence[Result], data: str, options: SweepOptions) -> Iterator[str]:
+def _notes(results: Sequence[TrialResult], data: str, options: SweepOptions) -> Iterator[str]:
     schedules = dict.fromkeys(result.trial.schedule for result in results)
     one = f"a {next(iter(schedules))} schedule" if len(schedules) == 1 else "each by its schedule"
     yield f"trained on {data}, learning rates: {one}"

@@ -22,7 +22,7 @@ from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.space import axes_of
 from abcparam.tuning.sweep import SweepResult, sweep_source
 from abcparam.tuning.trials import in_json, require_sizes, trials_of
-from abcparam.tuning.workers.scheduler import Progress
+from abcparam.tuning.workers.scheduler import StepProgress
 from abcparam.tuning.workers.trial_batch import data_of
 from abcparam.verdict.check import explained, judged, load
 from abcparam.verdict.report import Report
@@ -30,15 +30,15 @@ from abcparam.verdict.report import Report
 if TYPE_CHECKING:
     from abcparam.tuning.train.cost import Cost
 
-Values = Mapping[str, Fraction]
+ExactValues = Mapping[str, Fraction]
 WARNED = ("P0602", "P0603", "P0604")  # warnings of a check: what depends on the width after all
 
 
 class TransferRequest(Record):
     """What is to be transferred: `target` and `proxy` are sizes and other values of each."""
 
-    target: Values
-    proxy: Values
+    target: ExactValues
+    proxy: ExactValues
     options: SweepOptions
     steps: int  # of the target's training
     batch: int
@@ -126,7 +126,7 @@ def prepare(source: Source, request: TransferRequest) -> TransferPlan:
     return TransferPlan(source, request, found, costs, tuple(_warnings(found, request)))
 
 
-def finish(plan: TransferPlan, progress: Progress | None = None) -> TransferResult:
+def finish(plan: TransferPlan, progress: StepProgress | None = None) -> TransferResult:
     """Tunes the proxy, unless there are results already, and compiles the target."""
     request, source = plan.request, plan.source
     swept = None
@@ -169,7 +169,7 @@ def _other(path: str, problem: str) -> SpecError:
     return SpecError.about(path, OtherSpec, path=path, problem=problem)
 
 
-def _in_json(values: Values) -> dict[str, float | str]:
+def _in_json(values: ExactValues) -> dict[str, float | str]:
     return {name: in_json(value) for name, value in values.items()}
 
 
@@ -243,7 +243,7 @@ def _regularising(program: Program) -> set[str]:
     return {name for found in written for name in syntax.names_in(found)} & program.hypers.keys()
 
 
-def proxy_values(program: Program, target: Values, proxy: Values) -> dict[str, Fraction]:
+def proxy_values(program: Program, target: ExactValues, proxy: ExactValues) -> dict[str, Fraction]:
     """The proxy's values: those of the target, growing dims at base, then its own."""
     bases = {dim.name: Fraction(dim.base) for dim in program.growing if dim.base is not None}
     return {**target, **bases, **proxy}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from abcparam.algebra.record import Record
 from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.diagnostics.rules.tuning import NoParametrization, NoSize, NotInstalled
+from abcparam.diagnostics.rules.tuning import NoSize, NoStatedParametrization, NotInstalled
 from abcparam.diagnostics.source import START, Source
 from abcparam.editing.exponents import UnwritableError
 from abcparam.editing.parametrization import in_form
@@ -22,8 +22,8 @@ from abcparam.tuning.space import (
     SCHEDULE,
     SETTINGS,
     Axis,
-    Point,
-    Value,
+    AxisValue,
+    SearchPoint,
     grid,
     is_tuned,
     random_points,
@@ -58,7 +58,7 @@ class Trial(Record):
         return f"{values} {how} schedule={self.schedule}"
 
 
-class Result(Record):
+class TrialResult(Record):
     """What became of a trial: `loss` is the mean of the last tenth of its steps; inf: it diverged,
     its loss was infinite or no number at some step. `held_out` is the loss at its end on data that
     were held out, where there are some.
@@ -107,7 +107,7 @@ def missing(option: str, package: str, error: ImportError) -> SpecError:
     return SpecError.about(option, NotInstalled, problem=error, **fields)
 
 
-def split(program: Program, values: Iterable[tuple[str, Value]]) -> dict[str, Any]:
+def split(program: Program, values: Iterable[tuple[str, AxisValue]]) -> dict[str, Any]:
     """Values as JSON: dims, which are whole, and hypers."""
     found: dict[str, Any] = {"dims": {}, "hypers": {}}
     for name, value in numbers(dict(values)):
@@ -133,7 +133,7 @@ def programs_of(
         try:
             written = in_form(source, form) if form else source
         except UnwritableError:
-            error = NoParametrization.at(START, form=form)
+            error = NoStatedParametrization.at(START, form=form)
             raise SpecError(source, [error]) from None
         found[form] = judged(load(written, values))
     return found
@@ -169,7 +169,7 @@ def trials_of(program: Program, axes: list[Axis], options: SweepOptions) -> list
     return list(dict.fromkeys(made))
 
 
-def sizes_of(program: Program, axes: Iterable[Axis]) -> list[Point]:
+def sizes_of(program: Program, axes: Iterable[Axis]) -> list[SearchPoint]:
     """Every combination of what is not tuned. Raises `SpecError` where sizes do not fit."""
     sizes = grid(axis for axis in axes if not is_tuned(program, axis.name))
     for size in sizes:
@@ -177,7 +177,9 @@ def sizes_of(program: Program, axes: Iterable[Axis]) -> list[Point]:
     return sizes
 
 
-def trial_at(program: Program, form: str, point: Point, seed: int, options: SweepOptions) -> Trial:
+def trial_at(
+    program: Program, form: str, point: SearchPoint, seed: int, options: SweepOptions
+) -> Trial:
     values = {n: v for n, v in numbers(point) if n in program.dims or n in program.hypers}
     given = {n: int(v) for n, v in numbers(point) if n in SETTINGS and n not in values}
     steps, batch = given.get("steps", options.steps), given.get("batch", options.batch)
@@ -186,7 +188,7 @@ def trial_at(program: Program, form: str, point: Point, seed: int, options: Swee
     return Trial(form, tuple(sorted(values.items())), steps, batch, seed, named)
 
 
-def numbers(point: Point) -> list[tuple[str, Fraction]]:
+def numbers(point: SearchPoint) -> list[tuple[str, Fraction]]:
     """Of a point, all but the schedule."""
     return [(name, value) for name, value in point.items() if not isinstance(value, str)]
 

@@ -81,7 +81,7 @@ class _Reasons:
         if not self.program.expected:
             return []
         fields = {"verdict": self.judgement.verdict, "expected": ", ".join(expected)}
-        return [rules.Unexpected.at(self.program.expected_span, **fields)]
+        return [rules.UnexpectedVerdict.at(self.program.expected_span, **fields)]
 
     def name(self, node: Node) -> str:
         outputs = zip(self.program.outputs, self.graph.outputs, strict=True)

@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import abcparam
 from abcparam.algebra.record import Record
-from abcparam.emission.lowering.scope import Scope, multiplier
+from abcparam.emission.lowering.scope import ModuleScope, multiplier
 from abcparam.program.amounts import Amount
 from abcparam.program.expressions import Apply, Assign, Expression, Local, Return, TensorRef
 from abcparam.program.model import Program
-from abcparam.python_code.formula import ONE, Formula, Size
+from abcparam.python_code.formula import ONE, DimAtom, Formula
 from docs.diagrams.canvas import (
     BLUE,
     FAINT,
@@ -124,7 +124,7 @@ def chain(program: Program) -> Iterator[Step]:
 
 
 def _steps(program: Program, value: Expression, given: dict[str, Expression]) -> Iterator[Step]:
-    scope = Scope(program)
+    scope = ModuleScope(program)
     match value:
         case Local(name=name) if name in given:
             yield from _steps(program, given[name], given)
@@ -156,9 +156,9 @@ def product(steps: Sequence[Step]) -> Formula:
 def written(name: str, value: Formula) -> Value:
     """A factor; a dim over its value at base is `r`."""
     named = {
-        "r" if atom == Size("width") else atom.name: power
+        "r" if atom == DimAtom("width") else atom.name: power
         for atom, power in value.powers
-        if isinstance(atom, Size)
+        if isinstance(atom, DimAtom)
     }
     shown = powers(name, named)
     if value.coefficient == 1:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abcparam.algebra.record import Record
 from abcparam.optimizers import optimizers
-from abcparam.optimizers.base import Rule
+from abcparam.optimizers.base import OptimizerRule
 from docs.tables.markdown import Table, code
 
 
 class Form(Record):
     """A law of an optimizer, and the settings that say that it is meant: `adjust = spectral`."""
 
-    rule: Rule
+    rule: OptimizerRule
     words: tuple[str, ...] = ()
 
     @property
@@ -39,12 +39,12 @@ def forms() -> list[Form]:
     return [form for rule in _rules() for form in _forms(rule)]
 
 
-def _rules() -> list[Rule]:
+def _rules() -> list[OptimizerRule]:
     """Those by entries first, and of these the ones that see the gradient's scale."""
     return sorted(optimizers().values(), key=lambda rule: (rule.spectral, -rule.gauge))
 
 
-def _forms(rule: Rule) -> list[Form]:
+def _forms(rule: OptimizerRule) -> list[Form]:
     found = [Form(rule)]
     for key, (_, *others) in rule.words.items():
         found += [Form(rule.chosen({key: word}), (f"{key} = {word}",)) for word in others]
@@ -57,7 +57,7 @@ def _law(form: Form) -> tuple[str, ...]:
     return code(rule.name, *form.words), size, code(rule.law), str(rule.gauge), rule.source
 
 
-def _settings(rule: Rule) -> str:
+def _settings(rule: OptimizerRule) -> str:
     parts = [code("lr")]
     for name, default in rule.settings.items():
         parts.append(f"{code(name)} {_default(default)} {rule.remarks.get(name, '')}".strip())
@@ -71,7 +71,7 @@ def _default(default: object) -> str:
     return f"({', '.join(default) if isinstance(default, tuple) else str(default).lower()})"
 
 
-def _in_words(rule: Rule) -> str:
+def _in_words(rule: OptimizerRule) -> str:
     """The law; where words choose one, each with its word."""
     found = [form.rule.in_words or code(form.rule.law) for form in _forms(rule)]
     for words in rule.words.values():

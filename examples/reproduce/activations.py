@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from abcparam.coordinate_check.laws import CHANGE
-from abcparam.coordinate_check.measure.measuring import Probe, Setting
-from abcparam.coordinate_check.measure.store import Sizes, Store
+from abcparam.coordinate_check.measure.measuring import Probe, RunSetting
+from abcparam.coordinate_check.measure.store import Store, StoredSizes
 from abcparam.data.named import data_named
 from abcparam.diagnostics.source import Source
 from abcparam.editing.parametrization import in_form
@@ -51,7 +51,7 @@ def measured(given: argparse.Namespace) -> Iterator[Size]:
     """Of every parametrization, name, step and width, runs that are on disk read from there."""
     widths, seeds = (SMALLEST, 1) if given.smallest else (WIDTHS, 3)
     data = data_named(given.data) if given.data else None
-    setting = Setting(steps=2 if given.smallest else 4, data=data, each=True)
+    setting = RunSetting(steps=2 if given.smallest else 4, data=data, each=True)
     source = Source(SPEC.read_text(encoding="utf-8"), SPEC.name)
     for form in FORMS:
         probe = Probe(judged(load(in_form(source, form))))
@@ -64,7 +64,7 @@ def measured(given: argparse.Namespace) -> Iterator[Size]:
                 yield Size(form, name, step + 1, width, math.exp(math.fsum(logs) / len(logs)))
 
 
-def run(probe: Probe, store: Store, width: int, seed: int, setting: Setting) -> Sizes:
+def run(probe: Probe, store: Store, width: int, seed: int, setting: RunSetting) -> StoredSizes:
     found = store.read((width, seed))
     if found is None:
         found = probe.run({"width": width}, seed, setting)

@@ -12,19 +12,19 @@ from pathlib import Path
 from abcparam.storage.atomic import write_atomically
 from abcparam.tuning.output.plots import plot
 from abcparam.tuning.output.text import render_csv, value_text
-from abcparam.tuning.space import Value
+from abcparam.tuning.space import AxisValue
 from abcparam.tuning.sweep import SweepResult
 
 FORMS = ("mup", "sp")
 MARGIN = 1.02  # a loss that is so many times another is worse; less is noise
-Curve = Mapping[Value, float]  # the least loss at each value of a hyper; inf: diverged
+Curve = Mapping[AxisValue, float]  # the least loss at each value of a hyper; inf: diverged
 
 
 def curves(swept: SweepResult, form: str, hyper: str, along: str = "width") -> dict[int, Curve]:
     """For each width, or what else grows, the least loss at each value of a hyper, whatever the
     others are.
     """
-    found: dict[int, dict[Value, float]] = {}
+    found: dict[int, dict[AxisValue, float]] = {}
     for cell, points in swept.cells.items():
         if cell.form == form:
             settings = {"steps": cell.steps, "batch": cell.batch}
@@ -36,7 +36,7 @@ def curves(swept: SweepResult, form: str, hyper: str, along: str = "width") -> d
     return dict(sorted(found.items()))
 
 
-def best(curve: Curve) -> Value:
+def best(curve: Curve) -> AxisValue:
     return min(curve, key=curve.__getitem__)
 
 

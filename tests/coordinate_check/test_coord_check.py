@@ -26,9 +26,9 @@ from abcparam.coordinate_check.affording import afforded
 from abcparam.coordinate_check.check import CoordCheckResult, coordinate_check
 from abcparam.coordinate_check.fits import mixture_of, quantile, slope_of
 from abcparam.coordinate_check.judging import CROSSOVER, DISAGREES, UNRESOLVED, judge
-from abcparam.coordinate_check.laws import CHANGE, Law, Laws, laws_of
+from abcparam.coordinate_check.laws import CHANGE, PredictedLaw, PredictedLaws, laws_of
 from abcparam.coordinate_check.measure.batch import batch_of, loss_of
-from abcparam.coordinate_check.measure.measuring import Probe, Setting
+from abcparam.coordinate_check.measure.measuring import Probe, RunSetting
 from abcparam.coordinate_check.options import CheckOptions
 from abcparam.coordinate_check.plan import (
     NoWidthsError,
@@ -115,7 +115,7 @@ def _trained(
 def test_uses_are_the_tensor_and_its_change_applied_to_the_input_with_the_multiplier():
     program = small("mlp")
     probe = Probe(judged(program))
-    found = probe.run({"width": 64}, 0, Setting(steps=1, batch=4))
+    found = probe.run({"width": 64}, 0, RunSetting(steps=1, batch=4))
     torch.manual_seed(0)
     torch.set_default_dtype(torch.float64)
     try:
@@ -156,7 +156,7 @@ def _rms(value: Tensor) -> float:
 def test_a_compiled_model_trains_alike():
     probe = Probe(judged(small("mlp")))
     eager, compiled = (
-        probe.run({"width": 32}, 0, Setting(steps=2, batch=4, compiled=flag))
+        probe.run({"width": 32}, 0, RunSetting(steps=2, batch=4, compiled=flag))
         for flag in (False, True)
     )
     assert eager.keys() == compiled.keys()
@@ -166,10 +166,10 @@ def test_a_compiled_model_trains_alike():
 
 def test_runs_are_independent_and_reproducible():
     probe = Probe(judged(small("mlp")))
-    first = probe.run({"width": 64}, 3, Setting(steps=2))
-    other = probe.run({"width": 64}, 4, Setting(steps=2))
+    first = probe.run({"width": 64}, 3, RunSetting(steps=2))
+    other = probe.run({"width": 64}, 4, RunSetting(steps=2))
     assert first != other
-    assert probe.run({"width": 64}, 3, Setting(steps=2)) == first
+    assert probe.run({"width": 64}, 3, RunSetting(steps=2)) == first
 
 
 def test_runs_side_by_side_are_those_of_one_after_another(tmp_path: Path):
@@ -202,7 +202,7 @@ def test_laws_are_those_of_check_and_all_are_measured(name: str):
     for row in said["activations"]:
         for quantity in ("at_init", "change"):
             assert str(laws.rows[row["name"], quantity]) == row[quantity]["width"]
-    sizes = Probe(report).run(dims_of(report.program), 0, Setting(steps=1, batch=2))
+    sizes = Probe(report).run(dims_of(report.program), 0, RunSetting(steps=1, batch=2))
     main = {(name, quantity) for name, quantity in laws.rows if not _is_copy(name)}
     assert main <= sizes.keys()
 
@@ -232,8 +232,8 @@ def test_a_sum_of_powers_is_recognised():
     assert fit.share == pytest.approx(1 / (1 + 900 / 512))
 
 
-def outcome(law: Law, sizes: list[float]) -> str:
-    laws = Laws({("x", CHANGE): law}, 1, ())
+def outcome(law: PredictedLaw, sizes: list[float]) -> str:
+    laws = PredictedLaws({("x", CHANGE): law}, 1, ())
     measured = {
         (64 * 2**k, 0): {("x", CHANGE): [size], ("x", "at_init"): [1.0]}
         for k, size in enumerate(sizes)
@@ -242,7 +242,7 @@ def outcome(law: Law, sizes: list[float]) -> str:
 
 
 def test_outcomes():
-    flat, zero = Law(Fraction(0), (Fraction(-1, 2),)), Law(None)
+    flat, zero = PredictedLaw(Fraction(0), (Fraction(-1, 2),)), PredictedLaw(None)
     assert outcome(zero, [0.0] * 4) == "agrees"
     assert outcome(zero, [0.0, 0.0, 1e-30, 0.0]) == DISAGREES
     assert outcome(flat, [0.0] * 4) == DISAGREES

@@ -10,9 +10,9 @@ import pytest
 
 import abcparam
 from abcparam.coordinate_check.check import coordinate_check
-from abcparam.coordinate_check.fits import Point, leading_of, slope_of
+from abcparam.coordinate_check.fits import WidthPoint, leading_of, slope_of
 from abcparam.coordinate_check.judging import CROSSOVER, DISAGREES, SHARE, judge
-from abcparam.coordinate_check.laws import CHANGE, UPDATE, Law, Laws, laws_of
+from abcparam.coordinate_check.laws import CHANGE, UPDATE, PredictedLaw, PredictedLaws, laws_of
 from abcparam.coordinate_check.options import CheckOptions
 from abcparam.language.reader import read
 from abcparam.verdict.check import load
@@ -22,7 +22,7 @@ from tests.support.paths import EMIT_SPECS
 WIDTHS = (64, 128, 256, 512)
 
 
-def seeded(law: object, noise: float = 0.01) -> list[Point]:
+def seeded(law: object, noise: float = 0.01) -> list[WidthPoint]:
     """Sizes of four widths and five seeds; a seed makes a tenth at every width alike."""
     assert callable(law)
     draw = random.Random(5)
@@ -58,21 +58,21 @@ def test_any_sizes_have_a_leading_exponent_or_none():
         assert found is None or math.isfinite(found.value + found.error)
 
 
-def outcome(law: Law, sizes: list[float]) -> str:
+def outcome(law: PredictedLaw, sizes: list[float]) -> str:
     measured = {
         (n, 0): {("x", CHANGE): [size], ("x", "at_init"): [1.0]}
         for n, size in zip(WIDTHS, sizes, strict=True)
     }
-    return judge(Laws({("x", CHANGE): law}, 1, ()), measured).rows[0].outcome
+    return judge(PredictedLaws({("x", CHANGE): law}, 1, ()), measured).rows[0].outcome
 
 
 def test_what_is_divided_by_a_sum_is_explained_by_its_terms():
     """1/size² = 1 + 400/n: size grows while the smaller term of the divisor leads."""
     sizes = [1 / math.sqrt(1 + 400 / n) for n in WIDTHS]
-    assert outcome(Law(Fraction(0)), sizes) == DISAGREES
-    assert outcome(Law(Fraction(0), (), (Fraction(-1, 2),)), sizes) == CROSSOVER
+    assert outcome(PredictedLaw(Fraction(0)), sizes) == DISAGREES
+    assert outcome(PredictedLaw(Fraction(0), (), (Fraction(-1, 2),)), sizes) == CROSSOVER
     steep = [float(n) for n in WIDTHS]
-    assert outcome(Law(Fraction(0), (), (Fraction(-1, 2),)), steep) == DISAGREES
+    assert outcome(PredictedLaw(Fraction(0), (), (Fraction(-1, 2),)), steep) == DISAGREES
 
 
 def test_a_gradient_through_a_norm_whose_input_is_in_a_crossover():

@@ -17,7 +17,7 @@ import pytest
 
 import abcparam
 from abcparam import Diagnostic, SpecError
-from abcparam.diagnostics.diagnostic import Rule, render
+from abcparam.diagnostics.diagnostic import DiagnosticRule, render
 from abcparam.diagnostics.explain import codes, story
 from abcparam.diagnostics.source import Source
 from abcparam.storage.atomic import write_atomically, write_generated
@@ -95,7 +95,7 @@ def assert_within(diagnostic: Diagnostic, text: str) -> None:
 @pytest.mark.parametrize("code", RULES)
 def test_a_rule_explains_itself(code: str):
     rule = RULES[code]
-    assert rule.__doc__ and rule.__doc__ != Rule.__doc__
+    assert rule.__doc__ and rule.__doc__ != DiagnosticRule.__doc__
     assert rule.message and rule.help
     assert story(code.lower()) == story(code)
     assert (story(code) or "").startswith(f"{code} ({rule.severity}): ")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from abcparam.coordinate_check.check import CoordCheckResult, coordinate_check
-from abcparam.coordinate_check.judging import DISAGREES, UNRESOLVED, Row
+from abcparam.coordinate_check.judging import DISAGREES, UNRESOLVED, CheckedRow
 from abcparam.coordinate_check.laws import AT_INIT, CHANGE, UPDATE
 from abcparam.coordinate_check.options import CheckOptions
 from abcparam.diagnostics.source import Source
@@ -105,7 +105,7 @@ def test_updates_behind_batch_norms_are_in_a_long_crossover():
         assert least < crossing < 2000, (name, squares)
 
 
-def mean_square(row: Row, width: int) -> float:
+def mean_square(row: CheckedRow, width: int) -> float:
     sizes = [size for at, size in row.points if at == width]
     return sum(size**2 for size in sizes) / len(sizes)
 
@@ -147,10 +147,10 @@ def measured(name: str) -> CoordCheckResult:
     return coordinate_check(program, CheckOptions(widths=widths, seeds=SEEDS.get(name, 3), steps=4))
 
 
-def is_activation(found: CoordCheckResult, row: Row) -> bool:
+def is_activation(found: CoordCheckResult, row: CheckedRow) -> bool:
     tensors = found.report.program.tensors
     return row.quantity in (AT_INIT, CHANGE) and row.name not in tensors
 
 
-def told(row: Row) -> str:
+def told(row: CheckedRow) -> str:
     return f"{row.name} {row.quantity} {row.law} {row.slope} {row.outcome} {row.note}"

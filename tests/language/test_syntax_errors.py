@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from abcparam.diagnostics.diagnostic import Rule, SpecError
+from abcparam.diagnostics.diagnostic import DiagnosticRule, SpecError
 from abcparam.diagnostics.rules import syntax as rules
 from abcparam.diagnostics.source import Source
 from abcparam.language.parser import parse
@@ -39,11 +39,11 @@ def test_said(text: str, answer: str):
     assert said(text) == answer
 
 
-def syntax_rules() -> list[type[Rule]]:
+def syntax_rules() -> list[type[DiagnosticRule]]:
     return [
         c
         for _, c in inspect.getmembers(rules, inspect.isclass)
-        if issubclass(c, Rule) and c is not Rule
+        if issubclass(c, DiagnosticRule) and c is not DiagnosticRule
     ]
 
 
@@ -56,11 +56,11 @@ def test_every_rule_is_documented_under_a_code_of_its_own():
     codes = [rule.code for rule in syntax_rules()]
     assert len(set(codes)) == len(codes)
     assert all("P0101" <= code <= "P0199" for code in codes)
-    assert all(rule.__doc__ and rule.__doc__ != Rule.__doc__ for rule in syntax_rules())
+    assert all(rule.__doc__ and rule.__doc__ != DiagnosticRule.__doc__ for rule in syntax_rules())
 
 
 @pytest.mark.parametrize("rule", syntax_rules(), ids=lambda rule: rule.__name__)
-def test_templates_are_well_formed(rule: type[Rule]):
+def test_templates_are_well_formed(rule: type[DiagnosticRule]):
     for template in (rule.message, rule.label, rule.help):
         assert all(
             name is None or name.isidentifier()

@@ -18,7 +18,7 @@ from torch import Tensor
 
 import abcparam
 from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.tuning.trials import Result
+from abcparam.tuning.trials import TrialResult
 from abcparam.tuning.workers.data_parallel import DataParallel
 from tests.tuning.test_sweep import TRANSFORMER, mlp
 
@@ -79,7 +79,7 @@ if find_spec("optuna"):
     CASES["asked for"] = (mlp(), ["lr=log:1e-3:1e-1"], wanted)
 
 
-def found(case: str, **setting: object) -> list[Result]:
+def found(case: str, **setting: object) -> list[TrialResult]:
     """Trained one after another, alone or by all ranks."""
     text, over, wanted = CASES[case]
     shared = {"steps": 10, "batch": 6, "together": 1}

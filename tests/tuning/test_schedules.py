@@ -17,7 +17,7 @@ from abcparam.diagnostics.source import Source
 from abcparam.pipeline import emit_program
 from abcparam.tuning.schedules import SCHEDULES, schedule_named
 from abcparam.tuning.train.stacking import train_together
-from abcparam.tuning.train.training import Run as Trial
+from abcparam.tuning.train.training import TrialRun as Trial
 from abcparam.tuning.train.training import job_of, train_alone
 from abcparam.verdict.check import judged, load
 from tests.support.running import Run

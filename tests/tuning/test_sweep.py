@@ -34,7 +34,7 @@ from abcparam.tuning.sweep import SweepResult, sweep_source
 from abcparam.tuning.train.models import groups_of, models_of
 from abcparam.tuning.train.stacking import train, train_together
 from abcparam.tuning.train.training import Job, job_of, train_alone
-from abcparam.tuning.train.training import Run as Trial
+from abcparam.tuning.train.training import TrialRun as Trial
 from abcparam.verdict.check import judged, load
 from tests.support.paths import SPECS
 from tests.support.running import Run

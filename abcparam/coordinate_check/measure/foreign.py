@@ -18,7 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from abcparam.coordinate_check.measure.handwritten import Handwritten, refused
-from abcparam.coordinate_check.measure.measuring import Change, Probe, Subject, path_of, undisturbed
+from abcparam.coordinate_check.measure.measuring import (
+    ChangeContext,
+    Probe,
+    Subject,
+    path_of,
+    undisturbed,
+)
 from abcparam.data.batch import tuple_of
 from abcparam.diagnostics.rules.tuning import (
     ModuleRaises,
@@ -27,7 +33,7 @@ from abcparam.diagnostics.rules.tuning import (
     ParametersDiffer,
 )
 from abcparam.emission.execute import executed
-from abcparam.emission.lowering.scope import Scope, factor
+from abcparam.emission.lowering.scope import ModuleScope, factor
 from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor as Declared
 
@@ -52,7 +58,7 @@ class Foreign(Subject):
         self.fixed = {p for p, t in self.program.tensors.items() if not grows(self.program, t)}
         self.paths: dict[nn.Parameter, str] = {}
         self.wanted: Mapping[str, int] = {}
-        self.change: Change | None = None
+        self.change: ChangeContext | None = None
         self.squares: dict[str, float] = {}
         self.calls: Counter[str] = Counter()
 
@@ -121,7 +127,7 @@ class Foreign(Subject):
         self.emitted.uses(inputs, None)
         self.wanted = self.emitted.calls
 
-    def uses(self, inputs: tuple[Tensor, ...], change: Change | None) -> Mapping[str, float]:
+    def uses(self, inputs: tuple[Tensor, ...], change: ChangeContext | None) -> Mapping[str, float]:
         """Of the tensors that layers of PyTorch use as often as the spec does. Such a layer knows
         no multiplier, so there must be none that grows.
         """
@@ -149,7 +155,7 @@ class Foreign(Subject):
 
 def grows(program: Program, tensor: Declared) -> bool:
     """Whether the multiplier of a tensor depends on growing dims."""
-    scope = Scope(program)
+    scope = ModuleScope(program)
     stated = tensor.mult.value.names if tensor.mult else frozenset()
     return bool(factor(scope, tensor, "a").powers or stated & scope.growing)
 

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from abcparam.algebra.record import Record
-from abcparam.diagnostics.diagnostic import Rule, SpecError
+from abcparam.diagnostics.diagnostic import DiagnosticRule, SpecError
 from abcparam.diagnostics.rules.tuning import NoModule
 
 
@@ -39,6 +39,6 @@ def handwritten(module: str) -> Handwritten:
         raise refused(NoModule, module=module, problem=problem) from None
 
 
-def refused(rule: type[Rule], **fields: object) -> SpecError:
+def refused(rule: type[DiagnosticRule], **fields: object) -> SpecError:
     """An error about the option."""
     return SpecError.about("--module", rule, **fields)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from abcparam.algebra.record import Record
-from abcparam.coordinate_check.laws import AT_INIT, CHANGE, GRADIENT, UPDATE, Key, copy_name
+from abcparam.coordinate_check.laws import AT_INIT, CHANGE, GRADIENT, UPDATE, RowKey, copy_name
 from abcparam.coordinate_check.measure.batch import batch_of, loss_of
 from abcparam.coordinate_check.measure.explicit import explicit
 from abcparam.coordinate_check.measure.observing import SEEN, USED, observed
@@ -33,12 +33,14 @@ from abcparam.program.expressions import Assign
 from abcparam.program.model import Module, Program
 from abcparam.verdict.report import Report
 
-Change = Callable[[], AbstractContextManager[None]]  # puts the changes of parameters in their place
-Sizes = dict[Key, list[float]]  # root mean squares: one at init, for changes those of `each` step
+# Puts the changes of parameters in their place.
+ChangeContext = Callable[[], AbstractContextManager[None]]
+# Root mean squares: one at init, for changes those of `each` step.
+Sizes = dict[RowKey, list[float]]
 MAKING = threading.Lock()  # of torch's random numbers, which all threads share
 
 
-class Setting(Record):
+class RunSetting(Record):
     """How a run is made, beside its width and seed."""
 
     steps: int = 4
@@ -56,10 +58,10 @@ class Subject(ABC):
     model: nn.Module
     seen: dict[str, Tensor]  # the named values of the last forward pass that was observed
 
-    def run(self, dims: Mapping[str, int], seed: int, setting: Setting) -> Sizes:
+    def run(self, dims: Mapping[str, int], seed: int, setting: RunSetting) -> Sizes:
         """Trains a model with these growth dims and measures it."""
         with in_double():
-            return _Run(self, dims, seed, setting).sizes()
+            return _TrainingRun(self, dims, seed, setting).sizes()
 
     @abstractmethod
     def make(self, dims: Mapping[str, int], device: str) -> Any:
@@ -74,7 +76,7 @@ class Subject(ABC):
         """The outputs of a forward pass; its named values are in `seen`."""
 
     @abstractmethod
-    def uses(self, inputs: tuple[Tensor, ...], change: Change | None) -> Mapping[str, float]:
+    def uses(self, inputs: tuple[Tensor, ...], change: ChangeContext | None) -> Mapping[str, float]:
         """The mean squares of `W·x` by the paths of tensors, of `ΔW·x` where there is a change."""
 
     def keep(self, path: str, copy: tuple[int, ...], value: Tensor) -> None:
@@ -103,7 +105,7 @@ class Probe(Subject):
         self.paths: dict[int, tuple[str, tuple[int, ...]]] = {}
         self.dims: Mapping[str, int] | None = None  # of the twin
         self.watching = False
-        self.change: Change | None = None
+        self.change: ChangeContext | None = None
         self.squares: dict[str, float] = {}
         self.calls: Counter[str] = Counter()  # of each tensor in the last forward pass
 
@@ -163,18 +165,18 @@ class Probe(Subject):
         finally:
             self.watching = False
 
-    def uses(self, inputs: tuple[Tensor, ...], change: Change | None) -> Mapping[str, float]:
+    def uses(self, inputs: tuple[Tensor, ...], change: ChangeContext | None) -> Mapping[str, float]:
         self.squares, self.calls, self.change = {}, Counter(), change
         with torch.no_grad():
             self.twin(*inputs)
         return {path: square / self.calls[path] for path, square in self.squares.items()}
 
 
-class _Run:
+class _TrainingRun:
     """One model in training."""
 
     def __init__(
-        self, subject: Subject, dims: Mapping[str, int], seed: int, setting: Setting
+        self, subject: Subject, dims: Mapping[str, int], seed: int, setting: RunSetting
     ) -> None:
         self.subject, self.setting = subject, setting
         with MAKING:

@@ -9,20 +9,22 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from abcparam.coordinate_check.laws import Key
-from abcparam.coordinate_check.measure.store import Sizes, Store
+from abcparam.coordinate_check.laws import RowKey
+from abcparam.coordinate_check.measure.store import Store, StoredSizes
 from abcparam.coordinate_check.options import CheckOptions
-from abcparam.coordinate_check.plan import Plan
+from abcparam.coordinate_check.plan import WidthPlan
 from abcparam.verdict.report import Report
 
 if TYPE_CHECKING:
-    from abcparam.coordinate_check.measure.measuring import Setting, Subject
+    from abcparam.coordinate_check.measure.measuring import RunSetting, Subject
 
-Run = tuple[int, int]  # width and seed
-Progress = Callable[[Iterable[Run], int], Iterable[Run]]  # of runs as they finish, and their number
+RunKey = tuple[int, int]  # width and seed
+RunProgress = Callable[
+    [Iterable[RunKey], int], Iterable[RunKey]
+]  # of runs as they finish, and their number
 
 
-def silent(finished: Iterable[Run], count: int) -> Iterable[Run]:
+def silent(finished: Iterable[RunKey], count: int) -> Iterable[RunKey]:
     """Progress that nobody sees."""
     return finished
 
@@ -34,10 +36,12 @@ class Runs:
         self.report, self.options, self.batch, self.code = report, options, batch, code
         identity = (code, *(x.identity if x else "" for x in (options.data, options.module)))
         self.store = Store(options.folder, options.steps, batch, options.device, *identity)
-        self.known: dict[tuple[int, ...], Sizes] = {}
+        self.known: dict[tuple[int, ...], StoredSizes] = {}
         self.idle: list[Subject] = []  # of those that were made
 
-    def all(self, plan: Plan, progress: Progress) -> dict[Run, Mapping[Key, list[float]]]:
+    def all(
+        self, plan: WidthPlan, progress: RunProgress
+    ) -> dict[RunKey, Mapping[RowKey, list[float]]]:
         """The sizes of every width and seed."""
         seeds = range(self.options.first, self.options.first + self.options.seeds)
         runs = [(width, seed) for width in plan.dims for seed in seeds]
@@ -47,7 +51,7 @@ class Runs:
         found = {run: self.known[_key(plan.dims[run[0]], run[1])] for run in runs}
         return {run: {k: list(v) for k, v in sizes.items()} for run, sizes in found.items()}
 
-    def made(self, runs: list[Run], plan: Plan) -> Iterator[Run]:
+    def made(self, runs: list[RunKey], plan: WidthPlan) -> Iterator[RunKey]:
         """Makes them, each kept and told when it is finished."""
         count = min(self.side_by_side, len(runs))
         self.ready(count)
@@ -101,11 +105,11 @@ class Runs:
         return 1 if alone else min(self.options.seeds, torch.get_num_threads())
 
     @cached_property
-    def setting(self) -> Setting:
-        from abcparam.coordinate_check.measure.measuring import Setting
+    def setting(self) -> RunSetting:
+        from abcparam.coordinate_check.measure.measuring import RunSetting
 
         options = self.options
-        return Setting(options.steps, self.batch, options.device, options.compiled, options.data)
+        return RunSetting(options.steps, self.batch, options.device, options.compiled, options.data)
 
     def ready(self, count: int) -> None:
         """Has so many subjects; they are made in the main thread, since `ast` holds to one."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from abcparam.coordinate_check.laws import Key
+from abcparam.coordinate_check.laws import RowKey
 from abcparam.storage.run_cache import RunCache, code_of
 
-Sizes = Mapping[Key, Sequence[float]]
+StoredSizes = Mapping[RowKey, Sequence[float]]
 PACKAGE = Path(__file__).parents[2]
 CODE = [PACKAGE / "coordinate_check", PACKAGE / "data"]  # what a finished run depends on
 
@@ -19,12 +19,12 @@ class Store:
     def __init__(self, folder: Path | None, *identity: object) -> None:
         self.cache = RunCache(folder, code_of(CODE), identity)
 
-    def read(self, run: Iterable[int]) -> Sizes | None:
+    def read(self, run: Iterable[int]) -> StoredSizes | None:
         """The sizes of a finished run."""
         rows = self.cache.read(_name(run))
         return None if rows is None else {(name, what): sizes for name, what, sizes in rows}
 
-    def write(self, run: Iterable[int], sizes: Sizes) -> None:
+    def write(self, run: Iterable[int], sizes: StoredSizes) -> None:
         rows = [[name, quantity, list(found)] for (name, quantity), found in sizes.items()]
         self.cache.write(_name(run), rows)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from abcparam.coordinate_check.check import CoordCheckResult
-from abcparam.coordinate_check.judging import Row
+from abcparam.coordinate_check.judging import CheckedRow
 from abcparam.presentation.figures import new_figure, write_picture
 
 QUANTITIES = {
@@ -44,7 +44,7 @@ def figures(found: list[CoordCheckResult]) -> Iterator[tuple[str, Any]]:
             yield quantity, figure
 
 
-def _rows(checked: CoordCheckResult, quantity: str) -> list[Row]:
+def _rows(checked: CoordCheckResult, quantity: str) -> list[CheckedRow]:
     """Rows that have a line: not exactly zero, no earlier copies of a repeat."""
     return [
         row
@@ -55,7 +55,7 @@ def _rows(checked: CoordCheckResult, quantity: str) -> list[Row]:
     ]
 
 
-def _draw(axis: Any, rows: list[Row], varied: str) -> None:
+def _draw(axis: Any, rows: list[CheckedRow], varied: str) -> None:
     for number, row in enumerate(rows):
         widths = sorted({width for width, _ in row.points})
         sizes = [_mean(row, width) for width in widths]
@@ -74,7 +74,7 @@ def _draw(axis: Any, rows: list[Row], varied: str) -> None:
         axis.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
 
 
-def _mean(row: Row, width: float) -> float:
+def _mean(row: CheckedRow, width: float) -> float:
     """The geometric mean over seeds."""
     logs = [math.log(size) for at, size in row.points if at == width]
     return math.exp(math.fsum(logs) / len(logs))

@@ -6,7 +6,7 @@ import csv
 import io
 
 from abcparam.coordinate_check.check import CoordCheckResult
-from abcparam.coordinate_check.judging import AGREES, CROSSOVER, DISAGREES, UNRESOLVED, Row
+from abcparam.coordinate_check.judging import AGREES, CROSSOVER, DISAGREES, UNRESOLVED, CheckedRow
 from abcparam.presentation.table import BOLD, END, GREEN, RED, YELLOW, columns
 
 HEADER = ("name", "quantity", "derived", "measured", "error", "")
@@ -36,14 +36,14 @@ def result(checked: CoordCheckResult) -> str:
     return f"measured and derived {verdict}: {counts}"
 
 
-def cells(row: Row) -> tuple[str, ...]:
+def cells(row: CheckedRow) -> tuple[str, ...]:
     slope = row.measured
     value, error = (f"{slope.value:.3f}", f"{slope.error:.3f}") if slope else ("-", "-")
     note = f"{row.outcome}: {row.note}" if row.note else row.outcome
     return (row.name, row.quantity, str(row.law), value, error, note)
 
 
-def _tinted(line: str, row: Row) -> str:
+def _tinted(line: str, row: CheckedRow) -> str:
     note = cells(row)[-1]
     return f"{line.removesuffix(note)}{TINTS[row.outcome]}{note}{END}"
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abcparam.diagnostics.diagnostic import Rule
+from abcparam.diagnostics.diagnostic import DiagnosticRule
 
 
-class MissingExponent(Rule):
+class MissingExponent(DiagnosticRule):
     """A tensor's exponent is given neither by itself nor by its role.
 
     `W = n^-a w`, `w ~ N(0, n^-2b)` at init, learning rate `n^-c`. Each comes from the tensor, else
@@ -22,7 +22,7 @@ class MissingExponent(Rule):
     )
 
 
-class NotAnExponent(Rule):
+class NotAnExponent(DiagnosticRule):
     """An exponent is not a rational number, or not affine in symbols declared by `exponent`."""
 
     code = "P0402"
@@ -31,7 +31,7 @@ class NotAnExponent(Rule):
     help = "write `1/2`, `1 - theta` after `exponent theta`, or `?` to have it solved"
 
 
-class FiniteDim(Rule):
+class FiniteDim(DiagnosticRule):
     """An exponent about a dim that does not go to infinity: `n^-a` of a constant is a constant."""
 
     code = "P0403"
@@ -42,7 +42,7 @@ class FiniteDim(Rule):
     )
 
 
-class UnsolvedExponent(Rule):
+class UnsolvedExponent(DiagnosticRule):
     """The spec holds a `?`, an exponent to be solved: `check` and `compile` cannot judge it."""
 
     code = "P0404"
@@ -51,7 +51,7 @@ class UnsolvedExponent(Rule):
     help = "`abcparam solve {file}` finds it"
 
 
-class SymbolicExponent(Rule):
+class SymbolicExponent(DiagnosticRule):
     """The spec's exponents hold a symbol without a value. The place is the symbol's first."""
 
     code = "P0405"
@@ -60,7 +60,7 @@ class SymbolicExponent(Rule):
     help = "give it one: `--set {name}=1/2`"
 
 
-class GrowingConstant(Rule):
+class GrowingConstant(DiagnosticRule):
     """`init`, `mult` and `lr` of a tensor are constants of the width: exponents say how things
     scale.
 
@@ -76,7 +76,7 @@ class GrowingConstant(Rule):
     )
 
 
-class NotANumber(Rule):
+class NotANumber(DiagnosticRule):
     """A number, dim or hyper is needed and something else stands there."""
 
     code = "P0407"
@@ -85,7 +85,7 @@ class NotANumber(Rule):
     help = "use numbers, dims, hypers and + - * / ^"
 
 
-class NotPositive(Rule):
+class NotPositive(DiagnosticRule):
     """A dim, its base or its rate must be positive, a dim and its base whole."""
 
     code = "P0408"
@@ -94,7 +94,7 @@ class NotPositive(Rule):
     help = "{remedy}"
 
 
-class CyclicDims(Rule):
+class CyclicDims(DiagnosticRule):
     """Dims are defined by each other in a circle."""
 
     code = "P0409"
@@ -103,7 +103,7 @@ class CyclicDims(Rule):
     help = "one of them must be a number or go to infinity"
 
 
-class BadInit(Rule):
+class BadInit(DiagnosticRule):
     """An init is not one of `normal(std)`, `uniform(bound)`, `orthogonal(gain)`, `zeros`, `ones`,
     `constant(x)`.
     """
@@ -120,7 +120,7 @@ class BadInit(Rule):
     )
 
 
-class NoOptimizer(Rule):
+class NoOptimizer(DiagnosticRule):
     """No optimizer takes a tensor, or two do. One without a selector takes the rest."""
 
     code = "P0411"
@@ -132,7 +132,7 @@ class NoOptimizer(Rule):
     )
 
 
-class NoParametrization(Rule):
+class NoSuchParametrization(DiagnosticRule):
     """A shipped or imported parametrization has no form for the optimizer of the spec."""
 
     code = "P0412"
@@ -141,7 +141,7 @@ class NoParametrization(Rule):
     help = "there are {known}.{suggestion} Or write the exponents out in `parametrization {{ … }}`"
 
 
-class MissingArgument(Rule):
+class MissingArgument(DiagnosticRule):
     """An operation or block is called without something that it needs."""
 
     code = "P0413"
@@ -150,7 +150,7 @@ class MissingArgument(Rule):
     help = "{remedy}"
 
 
-class TooManyArguments(Rule):
+class TooManyArguments(DiagnosticRule):
     """An operation or block is called with more than it takes."""
 
     code = "P0414"
@@ -159,7 +159,7 @@ class TooManyArguments(Rule):
     help = "it takes {signature}"
 
 
-class WrongCount(Rule):
+class WrongCount(DiagnosticRule):
     """A statement names another number of values than its right side gives."""
 
     code = "P0415"
@@ -168,7 +168,7 @@ class WrongCount(Rule):
     help = "write as many names on the left as the right side gives values: `a, b = split(x, 2)`"
 
 
-class TooLarge(Rule):
+class GraphTooLarge(DiagnosticRule):
     """The unrolled graph would be too large to analyse.
 
     Copies of a finite repeat and instances of blocks are analysed one by one; an infinite
@@ -181,7 +181,7 @@ class TooLarge(Rule):
     help = "let the dim go to infinity, or analyse the model at a smaller size"
 
 
-class NotCovered(Rule):
+class NotCovered(DiagnosticRule):
     """Something that the language can write and the theory does not cover yet: refused, never
     guessed.
     """
@@ -192,7 +192,7 @@ class NotCovered(Rule):
     help = "{remedy}"
 
 
-class PowerThenQuotient(Rule):
+class PowerThenQuotient(DiagnosticRule):
     """`head^-1/2` is `(head^-1)/2`: the exponent of `^` is a number, a name or in parentheses.
 
     Write `head^(-1/2)` for one over the square root.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abcparam.diagnostics.diagnostic import Rule
+from abcparam.diagnostics.diagnostic import DiagnosticRule
 
 
-class CannotWrite(Rule):
+class CannotWrite(DiagnosticRule):
     """The output cannot be written: the folder is missing, or not writable, or the disk is full.
 
     Files are written beside their place and moved into it, so a failed write leaves what was there.
@@ -16,7 +16,7 @@ class CannotWrite(Rule):
     help = "choose another place with `-o OUT`; nothing was written"
 
 
-class NotOurs(Rule):
+class NotOurs(DiagnosticRule):
     """`compile` would overwrite a file that abcparam did not write.
 
     What it writes says so in its first lines. To replace another file all the same, say `--force`.
@@ -27,7 +27,7 @@ class NotOurs(Rule):
     help = "choose another place with `-o OUT`, or overwrite it with `--force`"
 
 
-class NoPictures(Rule):
+class NoPictures(DiagnosticRule):
     """Pictures are drawn by matplotlib, which only those need who draw.
 
     Data can be had without it: `--format json`.

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from abcparam.diagnostics.diagnostic import Rule
+from abcparam.diagnostics.diagnostic import DiagnosticRule
 
 
-class WrongSizeAtInit(Rule):
+class WrongSizeAtInit(DiagnosticRule):
     """A size at initialization is not as it must be.
 
     Outputs and softmax logits must be O(1). The input of a nonlinearity must be Θ(1), or exactly
@@ -25,7 +25,7 @@ class WrongSizeAtInit(Rule):
     help = "{help}"
 
 
-class ChangeTooLarge(Rule):
+class ChangeTooLarge(DiagnosticRule):
     """Training changes an activation by more than it can bear: the model is unstable at large
     width.
 
@@ -45,7 +45,7 @@ class ChangeTooLarge(Rule):
     help = "{help}"
 
 
-class GrowsForEver(Rule):
+class GrowsForEver(DiagnosticRule):
     """The sizes of updates do not settle: each step's are larger, by a power of the width, than
     those of the step before. The tensors named feed each other's gradients.
     """
@@ -57,7 +57,7 @@ class GrowsForEver(Rule):
     help = "{help}"
 
 
-class NothingMoves(Rule):
+class NothingMoves(DiagnosticRule):
     """The verdict is `trivial`: it is stable, and no output moves as the width goes to infinity.
 
     Learning rates are too small by a power of the width.
@@ -70,7 +70,7 @@ class NothingMoves(Rule):
     help = "{help}"
 
 
-class FeaturesDoNotMove(Rule):
+class FeaturesDoNotMove(DiagnosticRule):
     """The verdict is `kernel`: outputs move, and the features do not.
 
     In the limit the model is a linear one in fixed features (lazy training, the neural tangent
@@ -84,7 +84,7 @@ class FeaturesDoNotMove(Rule):
     help = "{help}"
 
 
-class Slack(Rule):
+class Slack(DiagnosticRule):
     """A tensor's update could be larger, by a power of the width, without harm: it stops learning
     at large width.
 
@@ -99,7 +99,7 @@ class Slack(Rule):
     help = "{help}"
 
 
-class NeverMoves(Rule):
+class NeverMoves(DiagnosticRule):
     """A trained tensor gets no gradient, at any step: it is not used, or everything behind it is
     zero and stays so.
     """
@@ -111,7 +111,7 @@ class NeverMoves(Rule):
     help = "freeze it (`frozen`), or use it; two factors that both start at zero never learn"
 
 
-class PassedInPart(Rule):
+class PassedInPart(DiagnosticRule):
     """The initial weights of a readout pass the change of their input on only in part.
 
     With `a + b > 1` a readout's initial weights are too small to let the features' change reach the
@@ -131,7 +131,7 @@ class PassedInPart(Rule):
     help = "{help}"
 
 
-class NotComplete(Rule):
+class NotComplete(DiagnosticRule):
     """The spec expects `complete`: every nonlinearity's and softmax's input moved by its own size
     by the tensors of its own block. Residual branches that are scaled down as L^(-1/2) are lazy
     inside.
@@ -147,7 +147,7 @@ class NotComplete(Rule):
     help = "{help}"
 
 
-class Unexpected(Rule):
+class UnexpectedVerdict(DiagnosticRule):
     """`expect` names another verdict. `check` fails so that a change of a spec cannot silently
     change what it is.
     """
@@ -159,7 +159,7 @@ class Unexpected(Rule):
     help = "correct the exponents or the expectation"
 
 
-class ConstantEpsilon(Rule):
+class ConstantEpsilon(DiagnosticRule):
     """Adam divides by `sqrt(v) + eps`. A gradient that falls with the width sinks below a constant
     epsilon, and from there on the update shrinks with it.
 
@@ -178,7 +178,7 @@ class ConstantEpsilon(Rule):
     )
 
 
-class DecayVanishes(Rule):
+class DecayVanishes(DiagnosticRule):
     """Weight decay multiplies weights by `1 - lr * weight_decay` in each step (torch's AdamW, and
     SGD). Where the learning rate falls as n^-c, a constant weight decay has no effect in the
     limit.
@@ -197,7 +197,7 @@ class DecayVanishes(Rule):
     help = "let weight_decay grow as the learning rate falls: `weight_decay = {remedy}`"
 
 
-class DecayGrows(Rule):
+class DecayGrows(DiagnosticRule):
     """Weight decay multiplies weights by `1 - lr * weight_decay` in each step, decoupled or SGD's.
     Where this product grows with the width, the weights are wiped out.
 
@@ -215,7 +215,7 @@ class DecayGrows(Rule):
     help = "let weight_decay fall as the learning rate grows: `weight_decay = {remedy}`"
 
 
-class CoupledDecay(Rule):
+class CoupledDecay(DiagnosticRule):
     """Coupled weight decay adds `weight_decay * w` to the gradient (torch's Adam, RMSprop, Adagrad,
     NAdam, Adamax; LARS) or to Adam's update (LAMB), and the optimizer divides the sum by its size.
     Where the decay is the larger part at large width, weights follow it alone; where it is the
@@ -236,7 +236,7 @@ class CoupledDecay(Rule):
     help = "decoupled weight decay (`adamw`) acts on the weights alone, as lr * weight_decay"
 
 
-class OtherAlignment(Rule):
+class OtherAlignment(DiagnosticRule):
     """The verdict rests on an assumption of the spec about alignment, not on Tensor Programs'
     derivation.
 
@@ -252,7 +252,7 @@ class OtherAlignment(Rule):
     help = "leave the assumption out for the verdict of Tensor Programs"
 
 
-class ShippedInAnotherGauge(Rule):
+class ShippedInAnotherGauge(DiagnosticRule):
     """The exponents are those of a shipped parametrization in another gauge.
 
     `(a + t, b - t, c - gauge * t)` is the same model at every width, for any t of any tensor: the
@@ -268,7 +268,7 @@ class ShippedInAnotherGauge(Rule):
     help = "`parametrization {name}` has the same exponents, in its own gauge"
 
 
-class Depends(Rule):
+class Depends(DiagnosticRule):
     """The exponents hold symbols, and the verdict is not the same for all their values.
 
     `abcparam derive` prints the laws in the symbols, and where each verdict holds; `--set` gives a

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abcparam.diagnostics.diagnostic import Rule
+from abcparam.diagnostics.diagnostic import DiagnosticRule
 
 
-class Clipped(Rule):
+class Clipped(DiagnosticRule):
     """`compile --gauge` changes the scale of gradients, which clipping by their joint norm sees."""
 
     code = "P0431"
@@ -14,7 +14,7 @@ class Clipped(Rule):
     help = "emit it `--gauge as-written`, or without `clip_norm`"
 
 
-class NotInvariant(Rule):
+class NotInvariant(DiagnosticRule):
     """Adafactor, LAMB and LARS take steps relative to their weights, from a constant floor, and
     Muon rounds to bfloat16: in another gauge they would not take the very same steps.
     """
@@ -25,7 +25,7 @@ class NotInvariant(Rule):
     help = "emit it `--gauge as-written`, or train `{tensor}` by another optimizer"
 
 
-class SeveralGroups(Rule):
+class SeveralGroups(DiagnosticRule):
     """One group needs one epsilon and one weight decay. In the gauge of one learning rate an
     epsilon is taken times κ, and so is weight decay; where they then differ there is no such gauge.
     """

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abcparam.diagnostics.diagnostic import Rule
+from abcparam.diagnostics.diagnostic import DiagnosticRule
 
 
-class UnknownName(Rule):
+class UnknownName(DiagnosticRule):
     """A name is used that is declared nowhere in reach.
 
         h = W9 @ relu(x)       # there is a W2, no W9
@@ -20,7 +20,7 @@ class UnknownName(Rule):
     help = "declare it before it is used.{suggestion}"
 
 
-class UnknownFunction(Rule):
+class UnknownFunction(DiagnosticRule):
     """A call of something that is neither an operation, nor a block, nor an instance of one."""
 
     code = "P0202"
@@ -32,7 +32,7 @@ class UnknownFunction(Rule):
     )
 
 
-class DeclaredTwice(Rule):
+class DeclaredTwice(DiagnosticRule):
     """Dims, hypers, symbols, tensors, blocks and instances share one scope: one name, one thing."""
 
     code = "P0203"
@@ -43,7 +43,7 @@ class DeclaredTwice(Rule):
     )
 
 
-class HidesDeclaration(Rule):
+class HidesDeclaration(DiagnosticRule):
     """A local may be assigned again, but may not hide a dim, hyper, symbol, tensor, block or
     instance.
     """
@@ -54,7 +54,7 @@ class HidesDeclaration(Rule):
     help = "give the local another name"
 
 
-class ReservedName(Rule):
+class ReservedName(DiagnosticRule):
     """A name would collide with something of PyTorch or of the emitted module.
 
     Tensors and instances become attributes of an `nn.Module`, which accepts a parameter called
@@ -68,7 +68,7 @@ class ReservedName(Rule):
     help = "choose another name, for example `{name}_`"
 
 
-class SecondInstance(Rule):
+class SecondInstance(DiagnosticRule):
     """A block is called twice in one body; each call is an instance of its own and needs its own
     name.
 
@@ -87,7 +87,7 @@ class SecondInstance(Rule):
     )
 
 
-class MissingDeclaration(Rule):
+class MissingDeclaration(DiagnosticRule):
     """A spec needs a `model`, a `forward`, an `optimizer` and a `loss`."""
 
     code = "P0207"
@@ -95,7 +95,7 @@ class MissingDeclaration(Rule):
     help = "add one: `{example}`"
 
 
-class OnlyOnce(Rule):
+class OnlyOnce(DiagnosticRule):
     """`model`, `forward`, `loss`, `parametrization`, and each of the assumptions may stand once."""
 
     code = "P0208"
@@ -104,7 +104,7 @@ class OnlyOnce(Rule):
     help = "keep one of them"
 
 
-class RecursiveBlock(Rule):
+class RecursiveBlock(DiagnosticRule):
     """A block calls itself, directly or through another: its size would be infinite."""
 
     code = "P0209"
@@ -113,7 +113,7 @@ class RecursiveBlock(Rule):
     help = "use `repeat N as NAME {{ … }}` for copies"
 
 
-class NotInstance(Rule):
+class NotInstance(DiagnosticRule):
     """`a.b` names a tensor of an instance; `a` is none, or its block has no such tensor."""
 
     code = "P0210"
@@ -125,7 +125,7 @@ class NotInstance(Rule):
     )
 
 
-class NoReturn(Rule):
+class NoReturn(DiagnosticRule):
     """A block or `forward` ends without a `return`, or has statements after it."""
 
     code = "P0211"
@@ -133,7 +133,7 @@ class NoReturn(Rule):
     help = "end it with `return VALUE`; nothing may follow, and a repeat has none"
 
 
-class UnknownSetting(Rule):
+class UnknownSetting(DiagnosticRule):
     """A key that the thing at hand does not have."""
 
     code = "P0212"
@@ -142,7 +142,7 @@ class UnknownSetting(Rule):
     help = "known: {known}.{suggestion}"
 
 
-class UnknownWord(Rule):
+class UnknownWord(DiagnosticRule):
     """A word stands where only certain words have a meaning: a role, an optimizer, a verdict, a
     loss.
     """
@@ -153,7 +153,7 @@ class UnknownWord(Rule):
     help = "known: {known}.{suggestion}"
 
 
-class ImportFailed(Rule):
+class ImportFailed(DiagnosticRule):
     """An `import` names a file that cannot be taken: outside the spec's folder, missing, or not a
     parametrization.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abcparam.diagnostics.diagnostic import Rule
+from abcparam.diagnostics.diagnostic import DiagnosticRule
 
 
-class ShapesDiffer(Rule):
+class ShapesDiffer(DiagnosticRule):
     """Two values meet whose axes do not match.
 
     Shapes are compared as formulas, so `heads * head` is `width` where `heads = width / head`, but
@@ -23,7 +23,7 @@ class ShapesDiffer(Rule):
     help = "axes are aligned at the last one; they must be the same formula, or 1"
 
 
-class ContractedAxisDiffers(Rule):
+class ContractedAxisDiffers(DiagnosticRule):
     """A tensor is applied to a value whose last axis is not the tensor's in axis.
 
         tensor W : hidden [width, pixels]
@@ -45,7 +45,7 @@ class ContractedAxisDiffers(Rule):
     )
 
 
-class NoSuchAxis(Rule):
+class NoSuchAxis(DiagnosticRule):
     """An axis is named that the value does not have. Declared axes are counted, not batch axes; -1
     is the last.
     """
@@ -59,7 +59,7 @@ class NoSuchAxis(Rule):
     )
 
 
-class RankTooLow(Rule):
+class RankTooLow(DiagnosticRule):
     """An operation needs more declared axes than its operand has: attention needs a sequence axis
     before the last.
     """
@@ -75,7 +75,7 @@ class RankTooLow(Rule):
     )
 
 
-class HeadsDoNotDivide(Rule):
+class HeadsDoNotDivide(DiagnosticRule):
     """The last axis of an operand of attention is not heads times a head size.
 
     dim heads = width / head
@@ -93,7 +93,7 @@ class HeadsDoNotDivide(Rule):
     )
 
 
-class GrowingAxis(Rule):
+class GrowingAxis(DiagnosticRule):
     """An axis that grows stands where the theory has no law for one: under a softmax, a sequence, a
     vocabulary.
 
@@ -110,7 +110,7 @@ class GrowingAxis(Rule):
     )
 
 
-class RoleContradictsShape(Rule):
+class RoleContradictsShape(DiagnosticRule):
     """A declared role does not fit the tensor's shape.
 
     Roles follow from which of fan-in and fan-out grow: finite to infinite is `input`, infinite to
@@ -127,7 +127,7 @@ class RoleContradictsShape(Rule):
     )
 
 
-class NotATensor(Rule):
+class NotATensor(DiagnosticRule):
     """The operand of `@`, `embed` or a convolution that must be a tensor of the model is something
     else.
     """
@@ -138,7 +138,7 @@ class NotATensor(Rule):
     help = "declare it with `tensor NAME : ROLE [out, in]` and apply it as `NAME @ x`"
 
 
-class NotAValue(Rule):
+class NotAValue(DiagnosticRule):
     """A value (an array) is needed where a number, a length or a flag stands.
 
     y = relu(1)
@@ -153,7 +153,7 @@ class NotAValue(Rule):
     )
 
 
-class NotAnIndex(Rule):
+class NotAnIndex(DiagnosticRule):
     """`embed` looks rows up by integer; a float array was given, or an integer array where floats
     are needed.
     """
@@ -167,7 +167,7 @@ class NotAnIndex(Rule):
     )
 
 
-class CarriedShapeChanges(Rule):
+class CarriedShapeChanges(DiagnosticRule):
     """A name that a repeat carries from copy to copy changes its shape inside.
 
         repeat depth as layers { x = down @ x }    # [width] goes in, [width / 2] comes out
@@ -181,7 +181,7 @@ class CarriedShapeChanges(Rule):
     help = "keep the shape inside the repeat, or give the result another name"
 
 
-class NotALength(Rule):
+class NotALength(DiagnosticRule):
     """A shape holds something that is not a positive whole length made of dims and numbers."""
 
     code = "P0312"
@@ -192,7 +192,7 @@ class NotALength(Rule):
     )
 
 
-class OutputGrows(Rule):
+class OutputGrows(DiagnosticRule):
     """The loss is taken of an output with an axis that grows: the theory has no law for a growing
     vocabulary.
     """
@@ -208,7 +208,7 @@ class OutputGrows(Rule):
     )
 
 
-class NotWhole(Rule):
+class NotWhole(DiagnosticRule):
     """A setting that must be a plain whole number, such as an axis or a number of parts.
 
     The shapes of results depend on it, so it is written out, not computed from dims that may
@@ -221,7 +221,7 @@ class NotWhole(Rule):
     help = "write the number out, for example `axis = -1` or `split(x, 4)`"
 
 
-class IndexOutOfRange(Rule):
+class IndexOutOfRange(DiagnosticRule):
     """`x[i]` takes the i-th of the first declared axis, counted from 0, or from the end when
     negative.
     """
@@ -232,7 +232,7 @@ class IndexOutOfRange(Rule):
     help = "indices are whole numbers from 0, or from -1 backwards"
 
 
-class OddHead(Rule):
+class OddHead(DiagnosticRule):
     """Rotary positions turn pairs of coordinates, so a head has an even number of them."""
 
     code = "P0316"
@@ -241,7 +241,7 @@ class OddHead(Rule):
     help = "choose an even size of heads, or tell `heads` how many there are"
 
 
-class ChannelsDiffer(Rule):
+class ChannelsDiffer(DiagnosticRule):
     """A convolution's tensor does not take as many channels as its operand has.
 
         tensor W : hidden [width, width, 3, 3]
@@ -256,7 +256,7 @@ class ChannelsDiffer(Rule):
     help = "tensors are [out, in / groups, kernel ...], values [channels, space ...]"
 
 
-class WrongRank(Rule):
+class WrongRank(DiagnosticRule):
     """A convolution or a pooling has an operand with another number of axes than it needs.
 
     Values are [channels, space …], tensors [out, in / groups, kernel …]; the batch is left out.
@@ -268,7 +268,7 @@ class WrongRank(Rule):
     help = "shapes leave the batch out; kernels have as many axes as space"
 
 
-class EmptyResult(Rule):
+class EmptyResult(DiagnosticRule):
     """A window is longer than the axis that it slides over, so that nothing is left."""
 
     code = "P0319"
@@ -277,7 +277,7 @@ class EmptyResult(Rule):
     help = "make the window smaller, or add `padding`"
 
 
-class NotABlock(Rule):
+class NotABlock(DiagnosticRule):
     """A mixture is told its expert by a call of a block, of which it makes one instance per logit.
 
         y = mixture(router @ x, Expert(x), top = 2)
@@ -292,7 +292,7 @@ class NotABlock(Rule):
     help = "write `mixture(router @ x, Expert(x), top = 2)` with `block Expert(x) {{ … }}`"
 
 
-class RoleNeeded(Rule):
+class RoleNeeded(DiagnosticRule):
     """A tensor without a role is looked up, and applied as a map stored the other way round.
 
         tensor embedding : [vocab, width]
@@ -312,7 +312,7 @@ class RoleNeeded(Rule):
     help = "declare it `input` and write `{table} @ …`, or give it the role of the map, `output`"
 
 
-class MapStoredAsTable(Rule):
+class MapStoredAsTable(DiagnosticRule):
     """An `input` tensor whose last axis grows is a table, stored (in, out) as an embedding is, and
     starts at N(0, 1). It is applied by `@` and never looked up, so a map stored as PyTorch stores
     it, (out, in), is what is meant.

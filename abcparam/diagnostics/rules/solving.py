@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abcparam.diagnostics.diagnostic import Rule
+from abcparam.diagnostics.diagnostic import DiagnosticRule
 
 
-class NoSolution(Rule):
+class NoSolution(DiagnosticRule):
     """The exponents that are written contradict each other: no values of the unknown ones make the
     spec what it should be.
 
@@ -21,7 +21,7 @@ class NoSolution(Rule):
     help = "write `?` for one of them, and `abcparam solve` finds it"
 
 
-class AlsoFixed(Rule):
+class AlsoFixed(DiagnosticRule):
     """Another one of the exponents that cannot hold together (P0701)."""
 
     code = "P0702"
@@ -30,7 +30,7 @@ class AlsoFixed(Rule):
     help = "any one of them can stay"
 
 
-class GaveUp(Rule):
+class GaveUp(DiagnosticRule):
     """The solver found neither a solution nor a proof that there is none, in the time it has.
 
     Fewer unknowns are easier: write the exponents that you know.
@@ -42,7 +42,7 @@ class GaveUp(Rule):
     help = "write some of the exponents, and leave `?` for fewer"
 
 
-class NoExponents(Rule):
+class NoExponents(DiagnosticRule):
     """Whatever its exponents are, the model cannot be what it should be: the graph itself stands in
     the way.
     """
@@ -55,7 +55,7 @@ class NoExponents(Rule):
     )
 
 
-class DependsOnSymbols(Rule):
+class DependsOnSymbols(DiagnosticRule):
     """The spec has symbols of its own beside `?`, and no exponents that are affine in them make it
     what it should be for all their values.
 
@@ -68,7 +68,7 @@ class DependsOnSymbols(Rule):
     help = "give it one: `--set {first}=1/2`"
 
 
-class NoFamily(Rule):
+class NoFamily(DiagnosticRule):
     """Two specs that no family of exponents connects: they are not the same model, or they differ
     in how something else than an exponent scales.
 

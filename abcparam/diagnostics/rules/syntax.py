@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abcparam.diagnostics.diagnostic import Rule
+from abcparam.diagnostics.diagnostic import DiagnosticRule
 
 
-class Unexpected(Rule):
+class UnexpectedToken(DiagnosticRule):
     """Something stands where the language has no place for it.
 
     The message names what could have stood there.
@@ -20,7 +20,7 @@ class Unexpected(Rule):
     help = "{help}"
 
 
-class Unclosed(Rule):
+class Unclosed(DiagnosticRule):
     """A bracket is opened and never closed.
 
     The place is that of the opening bracket; where several `{` are open, indentation tells which.
@@ -35,7 +35,7 @@ class Unclosed(Rule):
     help = "add the `{closer}` that belongs to it"
 
 
-class StrayBracket(Rule):
+class StrayBracket(DiagnosticRule):
     """A bracket closes nothing: it was never opened, or another one is open.
 
     y = relu(W @ x))        wrong
@@ -48,7 +48,7 @@ class StrayBracket(Rule):
     help = "remove it, or add the `{opener}` that belongs to it"
 
 
-class BadCharacter(Rule):
+class BadCharacter(DiagnosticRule):
     """A character that means nothing in a spec outside of comments.
 
     dim depth = 12 %        wrong
@@ -61,7 +61,7 @@ class BadCharacter(Rule):
     help = "{help}"
 
 
-class BadName(Rule):
+class BadName(DiagnosticRule):
     """A name is a letter of the ASCII alphabet, then letters, digits and underscores.
 
     hyper η = 0.1           wrong
@@ -74,7 +74,7 @@ class BadName(Rule):
     help = "a name is a letter from a to z or A to Z, then letters, digits and `_`"
 
 
-class BadNumber(Rule):
+class BadNumber(DiagnosticRule):
     """A number is digits, with an optional fraction and an optional exponent, and nothing else.
 
     dim vocab = 50_304      wrong
@@ -89,7 +89,7 @@ class BadNumber(Rule):
     help = "{help}"
 
 
-class LongNumber(Rule):
+class LongNumber(DiagnosticRule):
     """A number has at most 18 digits, and a power of ten from -99 to 99.
 
     hyper lr = 0.1000000000000000000001     wrong
@@ -102,7 +102,7 @@ class LongNumber(Rule):
     help = "write at most {digits} digits, and powers of ten from -{exponent} to {exponent}"
 
 
-class LargeFraction(Rule):
+class LargeFraction(DiagnosticRule):
     """The parts of a fraction of two numbers are at most a million.
 
     hyper std = 1/16777216      wrong
@@ -115,7 +115,7 @@ class LargeFraction(Rule):
     help = "the parts of a fraction are at most {limit}; write it as a decimal or with a power"
 
 
-class LongName(Rule):
+class LongName(DiagnosticRule):
     """A name has at most 64 characters."""
 
     code = "P0109"
@@ -124,7 +124,7 @@ class LongName(Rule):
     help = "shorten it to at most {limit} characters"
 
 
-class KeywordName(Rule):
+class KeywordName(DiagnosticRule):
     """A word of Python cannot be a name, because what is compiled is Python.
 
         dim lambda = 3          wrong
@@ -139,7 +139,7 @@ class KeywordName(Rule):
     help = "{help}"
 
 
-class PythonStatement(Rule):
+class PythonStatement(DiagnosticRule):
     """A line starts with a word of Python that is not part of a spec.
 
     def block(x): ...               wrong
@@ -155,7 +155,7 @@ class PythonStatement(Rule):
     help = "{help}"
 
 
-class UnclosedText(Rule):
+class UnclosedText(DiagnosticRule):
     """A text in quotes ends on the line on which it starts.
 
     import "mine.param      wrong
@@ -168,7 +168,7 @@ class UnclosedText(Rule):
     help = 'add the closing `"` on the same line'
 
 
-class MisplacedText(Rule):
+class MisplacedText(DiagnosticRule):
     """A text in quotes stands only after `import`; everything else is a word.
 
     { init = "zeros" }      wrong
@@ -181,7 +181,7 @@ class MisplacedText(Rule):
     help = "write the word without quotes"
 
 
-class TooDeep(Rule):
+class TooDeep(DiagnosticRule):
     """Brackets and operators nest at most 64 levels deep.
 
     A sum counts a level for each of its signs.
@@ -193,7 +193,7 @@ class TooDeep(Rule):
     help = "give a part of it a name on a line of its own"
 
 
-class UnknownDeclaration(Rule):
+class UnknownDeclaration(DiagnosticRule):
     """Every statement at the top of a file starts with the word that says what it declares.
 
     width = 256             wrong
@@ -206,7 +206,7 @@ class UnknownDeclaration(Rule):
     help = "{help}"
 
 
-class MisplacedStatement(Rule):
+class MisplacedStatement(DiagnosticRule):
     """`repeat` and `return` compute, and so stand in a block or in `forward`.
 
     return W @ x                            wrong at the top of a file
@@ -219,7 +219,7 @@ class MisplacedStatement(Rule):
     help = "move it into a block or into `forward`"
 
 
-class MisplacedDeclaration(Rule):
+class MisplacedDeclaration(DiagnosticRule):
     """Bodies hold tensors and computations; everything else is declared at the top of the file.
 
     block A(x) { dim k = 2; … }             wrong
@@ -232,7 +232,7 @@ class MisplacedDeclaration(Rule):
     help = "move it out of the braces"
 
 
-class NotAStatement(Rule):
+class NotAStatement(DiagnosticRule):
     """A line of a body assigns to names, returns, repeats or declares tensors.
 
     relu(W @ x)             wrong: nothing uses the value
@@ -246,7 +246,7 @@ class NotAStatement(Rule):
     help = "a line of a body is `name = value`, `return value`, `repeat`, or `tensor`"
 
 
-class MissingEquals(Rule):
+class MissingEquals(DiagnosticRule):
     """A name and its value are joined by `=`.
 
     hyper lr 0.1            wrong
@@ -260,7 +260,7 @@ class MissingEquals(Rule):
     help = "write `{name} = …`"
 
 
-class MissingColon(Rule):
+class MissingColon(DiagnosticRule):
     """What a tensor or an input is follows a colon.
 
     tensor W hidden [width, width]          wrong
@@ -275,7 +275,7 @@ class MissingColon(Rule):
     help = "{help}"
 
 
-class MissingShape(Rule):
+class MissingShape(DiagnosticRule):
     """Tensors and inputs say their axes in square brackets.
 
     tensor W : hidden                       wrong
@@ -289,7 +289,7 @@ class MissingShape(Rule):
     help = "write the axes in square brackets, the output axis first: `[width, pixels]`"
 
 
-class MissingBraces(Rule):
+class MissingBraces(DiagnosticRule):
     """Settings, roles and bodies stand in braces; the opening one is on the same line.
 
     optimizer adamw(lr = lr)        wrong
@@ -304,7 +304,7 @@ class MissingBraces(Rule):
     help = "{help}"
 
 
-class MissingSeparator(Rule):
+class MissingSeparator(DiagnosticRule):
     """The parts of a list are separated by commas, in braces by newlines and `;` too.
 
     { a = 0 b = 1 }         wrong
@@ -317,7 +317,7 @@ class MissingSeparator(Rule):
     help = "{help}"
 
 
-class ChainedPower(Rule):
+class ChainedPower(DiagnosticRule):
     """Powers do not chain, because readers disagree on what a chain means.
 
     a^b^c                   wrong
@@ -330,7 +330,7 @@ class ChainedPower(Rule):
     help = "say with parentheses which power comes first"
 
 
-class BadPower(Rule):
+class BadPower(DiagnosticRule):
     """What follows `^` is a number, a name or in parentheses, with an optional minus before it.
 
     depth^--1               wrong
@@ -343,7 +343,7 @@ class BadPower(Rule):
     help = "put the exponent in parentheses"
 
 
-class NegativeOperand(Rule):
+class NegativeOperand(DiagnosticRule):
     """A minus after `@` stands in parentheses.
 
     W @ -x                  wrong
@@ -357,7 +357,7 @@ class NegativeOperand(Rule):
     help = "put the operand in parentheses, or the minus in front"
 
 
-class ForeignOperator(Rule):
+class ForeignOperator(DiagnosticRule):
     """An operator of another language.
 
     depth ** 2              wrong
@@ -372,7 +372,7 @@ class ForeignOperator(Rule):
     help = "{help}"
 
 
-class MisplacedAs(Rule):
+class MisplacedAs(DiagnosticRule):
     """`as` names a call, or the copies of a `repeat`.
 
     x = W @ x as h                  wrong
@@ -385,7 +385,7 @@ class MisplacedAs(Rule):
     help = "`as` names the instance of the call right before it; a value is named by `name = value`"
 
 
-class BraceOnNextLine(Rule):
+class BraceOnNextLine(DiagnosticRule):
     """A `{` stands on the line of what it opens, because a statement ends at the end of its line.
 
     block Twice(x)
@@ -399,7 +399,7 @@ class BraceOnNextLine(Rule):
     help = "put it at the end of the line before"
 
 
-class Unfinished(Rule):
+class Unfinished(DiagnosticRule):
     """A line ends where a value should follow, and the next line starts something else.
 
     y = x +                 wrong
@@ -417,7 +417,7 @@ class Unfinished(Rule):
     )
 
 
-class Unreadable(Rule):
+class Unreadable(DiagnosticRule):
     """The file cannot be read: it is missing, a folder, or not yours to read."""
 
     code = "P0141"
@@ -425,7 +425,7 @@ class Unreadable(Rule):
     help = "check the path; `-` is standard input"
 
 
-class TooLarge(Rule):
+class FileTooLarge(DiagnosticRule):
     """A spec is at most 16 MiB."""
 
     code = "P0142"
@@ -433,7 +433,7 @@ class TooLarge(Rule):
     help = "a spec is a short text; is this the right file?"
 
 
-class NotUtf8(Rule):
+class NotUtf8(DiagnosticRule):
     """A spec is UTF-8. The place is that of the first byte that is not."""
 
     code = "P0143"
@@ -442,7 +442,7 @@ class NotUtf8(Rule):
     help = "save it as UTF-8"
 
 
-class HiddenCharacter(Rule):
+class HiddenCharacter(DiagnosticRule):
     """A control character, or one that turns the direction of writing.
 
     They make a text look different from what it says, and are refused in comments too.

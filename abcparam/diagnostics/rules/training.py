@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abcparam.diagnostics.diagnostic import Rule
+from abcparam.diagnostics.diagnostic import DiagnosticRule
 
 
-class LossNeedsOutput(Rule):
+class LossNeedsOutput(DiagnosticRule):
     """A model with several outputs needs a loss that says which output each term is of."""
 
     code = "P0421"
@@ -17,7 +17,7 @@ class LossNeedsOutput(Rule):
     )
 
 
-class BadLoss(Rule):
+class BadLoss(DiagnosticRule):
     """A loss is `cross_entropy` or `mse`, of an output by name where there are several, or a sum of
     such terms.
     """
@@ -28,7 +28,7 @@ class BadLoss(Rule):
     help = "write `cross_entropy`, `mse`, `cross_entropy(NAME)`, or a sum of these"
 
 
-class MissingSetting(Rule):
+class MissingSetting(DiagnosticRule):
     """An optimizer needs a learning rate: there is no default that suits every model."""
 
     code = "P0423"
@@ -37,7 +37,7 @@ class MissingSetting(Rule):
     help = "for example `optimizer {name} {{ lr = lr }}` after `hyper lr = 3e-3`"
 
 
-class WrongAxes(Rule):
+class WrongAxes(DiagnosticRule):
     """An optimizer that makes orthogonal matrices (Muon) can train matrices only.
 
     optimizer muon for hidden { lr = 0.02 }
@@ -50,7 +50,7 @@ class WrongAxes(Rule):
     help = "give it another optimizer: `optimizer adamw for {tensor} {{ lr = lr }}`"
 
 
-class NoLawForOptimizer(Rule):
+class NoLawForOptimizer(DiagnosticRule):
     """An optimizer whose update has no single law, so that no exponents suit it.
 
     RAdam is the example. While its estimate of the variance is too rough (the first five steps at a

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abcparam.diagnostics.diagnostic import Rule
+from abcparam.diagnostics.diagnostic import DiagnosticRule
 
 
-class NoRange(Rule):
+class NoRange(DiagnosticRule):
     """A sweep needs to know where to search: a hyper says so in the spec, or the command line does.
 
     hyper lr = 3e-3 in log [1e-4, 1e-1]
@@ -19,7 +19,7 @@ class NoRange(Rule):
     help = "write `hyper lr = 3e-3 in log [1e-4, 1e-1]`, or say `--over lr=log:1e-4:1e-1`"
 
 
-class BadAxis(Rule):
+class BadAxis(DiagnosticRule):
     """What `--over` says of a name: values, or an interval with its ends.
 
     --over width=64,128,256 lr=log:1e-4:1e-1 scale=0.5:2:4
@@ -30,7 +30,7 @@ class BadAxis(Rule):
     help = "write NAME, NAME=V,V,…, NAME=LOW:HIGH or NAME=log:LOW:HIGH, with :POINTS for a grid"
 
 
-class DataDoesNotFit(Rule):
+class DataDoesNotFit(DiagnosticRule):
     """The model's inputs or outputs are not what the data has.
 
     A text is read byte by byte: the model needs one integer input of at least 256 classes, and
@@ -45,7 +45,7 @@ class DataDoesNotFit(Rule):
     help = "choose other data with `--data`, or other sizes with `--set`"
 
 
-class NoData(Rule):
+class NoData(DiagnosticRule):
     """`--data` names a text file, a folder of images, `digits`, or `module:function`.
 
     A folder of images has a folder for each class, and in those images (PNG, JPEG, …); Pillow reads
@@ -60,7 +60,7 @@ class NoData(Rule):
     help = "name a text file, a folder of folders of images, `digits`, or `module:function`"
 
 
-class NotMaximal(Rule):
+class NotMaximal(DiagnosticRule):
     """Hyperparameters found on a small model serve a large one only under a maximal update
     parametrization. Of this spec the calculus says otherwise.
 
@@ -72,7 +72,7 @@ class NotMaximal(Rule):
     help = "`abcparam check` says why; `--anyway` transfers all the same"
 
 
-class OtherSpec(Rule):
+class OtherSpec(DiagnosticRule):
     """The results of a sweep are of another spec than the one that they should be used for."""
 
     code = "P0806"
@@ -80,7 +80,7 @@ class OtherSpec(Rule):
     help = "run `abcparam sweep` of this spec with `--format json`"
 
 
-class NothingConverged(Rule):
+class NothingConverged(DiagnosticRule):
     """Every trial diverged: its loss became infinite or no number."""
 
     code = "P0807"
@@ -88,7 +88,7 @@ class NothingConverged(Rule):
     help = "search at smaller learning rates: `--over lr=log:1e-6:1e-3`"
 
 
-class NoParametrization(Rule):
+class NoStatedParametrization(DiagnosticRule):
     """Another parametrization can take the place of a `parametrization` that the spec states; this
     spec states exponents at its tensors alone.
     """
@@ -98,7 +98,7 @@ class NoParametrization(Rule):
     help = "state exponents by role in a `parametrization`, not at tensors"
 
 
-class NoSize(Rule):
+class NoSize(DiagnosticRule):
     """A dim that goes to infinity has no `base`, so nothing says how large a model to train."""
 
     code = "P0809"
@@ -107,7 +107,7 @@ class NoSize(Rule):
     help = "say `--set {name}=256`, `--over {name}=128,256`, or write a `base`"
 
 
-class SizesDoNotFit(Rule):
+class SizesDoNotFit(DiagnosticRule):
     """The emitted `Config` refuses the sizes or hypers of a trial."""
 
     code = "P0810"
@@ -115,7 +115,7 @@ class SizesDoNotFit(Rule):
     help = "choose other values with `--set`, `--over` or `--proxy`"
 
 
-class NoSchedule(Rule):
+class NoSchedule(DiagnosticRule):
     """A schedule is named, and may warm up over a part of the steps.
 
     abcparam sweep gpt.param --over lr schedule=constant,cosine,linear:0.1
@@ -126,7 +126,7 @@ class NoSchedule(Rule):
     help = "NAME or NAME:WARMUP, a part of the steps below 1; names are {known}"
 
 
-class NoHeldOut(Rule):
+class NoHeldOut(DiagnosticRule):
     """The best trial can be chosen by its loss on held-out data where there are some.
 
     A text keeps its last tenth, digits a fifth; a function `batches` of a module has a function
@@ -139,7 +139,7 @@ class NoHeldOut(Rule):
     help = "choose by the training loss, or name other data with `--data`"
 
 
-class NotInstalled(Rule):
+class NotInstalled(DiagnosticRule):
     """Something that is asked for needs a package that is no part of a plain installation."""
 
     code = "P0813"
@@ -147,7 +147,7 @@ class NotInstalled(Rule):
     help = "pip install '{install}'"
 
 
-class NoStore(Rule):
+class NoStore(DiagnosticRule):
     """Optuna keeps its studies in a database, an SQLite file or one that many machines share.
 
     abcparam sweep gpt.param --trials 100 --sampler tpe --storage postgresql://host/studies
@@ -158,7 +158,7 @@ class NoStore(Rule):
     help = "name a database as SQLAlchemy does, `sqlite:///FILE`, `postgresql://HOST/NAME`"
 
 
-class NoCluster(Rule):
+class NoCluster(DiagnosticRule):
     """Ray runs trials on a cluster, which is there already, or is started here."""
 
     code = "P0815"
@@ -166,7 +166,7 @@ class NoCluster(Rule):
     help = "`ray start --head` starts one; `--ray local` uses this machine"
 
 
-class NoRanks(Rule):
+class NoRanks(DiagnosticRule):
     """With `--data-parallel` the processes that `torchrun` starts, its ranks, train each trial
     together: every batch is shared among them.
 
@@ -178,7 +178,7 @@ class NoRanks(Rule):
     help = "start it by `torchrun --nproc-per-node N -m abcparam …`, or leave the option out"
 
 
-class UnequalShares(Rule):
+class UnequalShares(DiagnosticRule):
     """Ranks that train together take equal shares of each batch: only then is the mean of their
     losses that of the batch, and the mean of their gradients its gradient.
 
@@ -191,7 +191,7 @@ class UnequalShares(Rule):
     help = "choose another `--batch`, a multiple of {ranks}, or other data"
 
 
-class SeesBatch(Rule):
+class SeesBatch(DiagnosticRule):
     """Batch norm divides by what it finds in the whole batch. A rank that trains with others has a
     share of it, which has other means, so the losses would be those of another model.
     """
@@ -202,7 +202,7 @@ class SeesBatch(Rule):
     help = "leave `--data-parallel` out: the ranks then share the trials"
 
 
-class RanksDiffer(Rule):
+class RanksDiffer(DiagnosticRule):
     """Ranks that train together run the same version of abcparam, on the same spec, the same data
     and the same kind of device. On several machines each has its own files.
     """
@@ -212,7 +212,7 @@ class RanksDiffer(Rule):
     help = "give each machine the same files, and install the same version"
 
 
-class NoModule(Rule):
+class NoModule(DiagnosticRule):
     """`--module` names a Python file and the class in it that is measured in place of the emitted
     model. It is called with the emitted `Config`.
 
@@ -224,7 +224,7 @@ class NoModule(Rule):
     help = "name a Python file and a class in it: `--module mine.py:MLP`"
 
 
-class ModuleRaises(Rule):
+class ModuleRaises(DiagnosticRule):
     """A module that was written by hand raises where it is imported, made or run.
 
     It is called as the emitted one is: `Class(config)`, with the emitted `Config`; then with the
@@ -237,7 +237,7 @@ class ModuleRaises(Rule):
     help = "the class takes the emitted `Config`, and its model the spec's inputs, as float64"
 
 
-class ParametersDiffer(Rule):
+class ParametersDiffer(DiagnosticRule):
     """The parameters of a module that was written by hand are told apart by their names, which are
     those of the emitted model's `state_dict`, with `.weight` or without.
 
@@ -249,7 +249,7 @@ class ParametersDiffer(Rule):
     help = "name and shape them as the emitted model does, or change the spec"
 
 
-class OutputsDiffer(Rule):
+class OutputsDiffer(DiagnosticRule):
     """A module that was written by hand gives what the spec's `forward` returns, in that order."""
 
     code = "P0823"

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import replace
-from abcparam.emission.lowering.numbers import Place
-from abcparam.emission.lowering.scope import Scope, multiplier
+from abcparam.emission.lowering.numbers import CodePlace
+from abcparam.emission.lowering.scope import ModuleScope, multiplier
 from abcparam.emission.lowering.spaces import Buffers, Constants, Locals
-from abcparam.emission.lowering.uses import Need, Uses, integer_names, relative
+from abcparam.emission.lowering.uses import CodeUses, Need, integer_names, relative
 from abcparam.operations.base import operation_of
 from abcparam.operations.emitter import Use
 from abcparam.program.amounts import Amount, Shape
@@ -34,20 +34,20 @@ from abcparam.python_code.nodes import (
     subscript,
 )
 from abcparam.python_code.shorten import shorten
-from abcparam.python_code.value import Linear, Value, times
+from abcparam.python_code.value import LinearCall, ScaledCode, times
 
 
-class Body:
+class FunctionLowering:
     """Lowers expressions in one function."""
 
     def __init__(
         self,
         program: Program,
-        uses: Uses,
+        uses: CodeUses,
         home: str,
-        scope: Scope,
+        scope: ModuleScope,
         constants: Constants,
-        use_of: Callable[[Body, Apply], Use],
+        use_of: Callable[[FunctionLowering, Apply], Use],
     ) -> None:
         self.program = program
         self.uses = uses
@@ -62,7 +62,7 @@ class Body:
         self.batched: dict[str, bool] = {}
         self.statements: list[Statement] = []
         self.indent = 8
-        self.place = Place(constants.place.names, own("config"))
+        self.place = CodePlace(constants.place.names, own("config"))
 
     # Statements
 
@@ -103,7 +103,7 @@ class Body:
         """A value as it is."""
         return self.true(self.value(value))
 
-    def true(self, value: Value) -> Code:
+    def true(self, value: ScaledCode) -> Code:
         """A value multiplied by its factor, on the smaller side of a linear map."""
         if value.scale == ONE:
             return value.code
@@ -118,11 +118,11 @@ class Body:
         """A factor, computed at construction unless it depends on the number of a copy."""
         return self.place.real(value) if value.is_dynamic else self.constants.real(value, hint)
 
-    def value(self, value: Expression) -> Value:
+    def value(self, value: Expression) -> ScaledCode:
         """A value with the factor that it has still to be multiplied by."""
         match value:
             case Local(name=name):
-                return Value(Name(name), label=name, batched=self.is_batched(value))
+                return ScaledCode(Name(name), label=name, batched=self.is_batched(value))
             case TensorRef():
                 return self.weight(value)
             case Apply():
@@ -131,14 +131,14 @@ class Body:
             case Invoke():
                 return self._invoke(value)
 
-    def weight(self, value: TensorRef) -> Value:
+    def weight(self, value: TensorRef) -> ScaledCode:
         """A tensor as a value, cut to the length of the inputs."""
         tensor = self.program.tensors[value.tensor]
         code = self.cut(self.parameter(value), tensor)
         if value.transposed:
             code = Attribute(code, "T")
         vector = len(tensor.axes) == 1
-        return Value(
+        return ScaledCode(
             code, multiplier(self.scope, tensor), tensor.name, batched=False, vector=vector
         )
 
@@ -167,10 +167,10 @@ class Body:
         inside = relative(need.path, self.home)
         return nodes.path(f"self.{inside}")
 
-    def _invoke(self, value: Invoke) -> Value:
+    def _invoke(self, value: Invoke) -> ScaledCode:
         module, needs, path = self.submodule(value)
         code = Call(module, (*(self.code(operand) for operand in value.operands), *needs))
-        return Value(code, label=path.rpartition(".")[2], batched=self.is_batched(value))
+        return ScaledCode(code, label=path.rpartition(".")[2], batched=self.is_batched(value))
 
     def submodule(self, value: Invoke) -> tuple[Code, list[Code], str]:
         """The module that is called, what its `forward` needs beside its operands, its path."""
@@ -235,16 +235,16 @@ class Body:
         axes = [Slice()] * len(value.shapes[0])
         return subscript(code, ELLIPSIS, *[None] * missing, *axes)
 
-    def linear(self, weight: TensorRef, x: Value, inward: bool, table: bool) -> Value:
+    def linear(self, weight: TensorRef, x: ScaledCode, inward: bool, table: bool) -> ScaledCode:
         """A tensor times a value. One that is stored as (in, out) multiplies from the right."""
         tensor = self.program.tensors[weight.tensor]
         scale = multiplier(self.scope, tensor) * x.scale
         parameter = self.parameter(weight)
         if table:
-            return Value(Binary("@", x.code, parameter), scale, tensor.name)
+            return ScaledCode(Binary("@", x.code, parameter), scale, tensor.name)
         layer = self.layer(weight) if self.uses.kinds[weight.tensor] == "linear" else None
-        linear = Linear(layer, parameter, x.code, inward)
-        return Value(linear.apply(), scale, tensor.name, linear)
+        linear = LinearCall(layer, parameter, x.code, inward)
+        return ScaledCode(linear.apply(), scale, tensor.name, linear)
 
     def at_base(self, length: Polynomial) -> float:
         """A length at base, to tell which side of a map is smaller."""

@@ -22,25 +22,25 @@ class Divides(Record):
     under: Formula
 
 
-class Root(Record):
+class PerfectPower(Record):
     """`value` must be a perfect power: its root is a length."""
 
     value: Formula
     degree: int
 
 
-Condition = Divides | Root
+WholeCondition = Divides | PerfectPower
 
 
-def conditions(program: Program) -> list[Condition]:
+def conditions(program: Program) -> list[WholeCondition]:
     """What must hold for every length to be whole, in the order of the source."""
-    found: dict[Condition, None] = {}
+    found: dict[WholeCondition, None] = {}
     for length in _lengths(program):
         found |= dict.fromkeys(whole(formula.from_polynomial(length)))
     return list(found)
 
 
-def whole(value: Formula) -> list[Condition]:
+def whole(value: Formula) -> list[WholeCondition]:
     """The conditions under which one length is whole."""
     if any(power.denominator != 1 for _, power in value.powers):
         return [_root(value)]
@@ -55,7 +55,7 @@ def _scaled(term: Formula, by: Fraction) -> Formula:
     return Formula(term.coefficient * by, term.powers)
 
 
-def _whole_term(value: Formula) -> list[Condition]:
+def _whole_term(value: Formula) -> list[WholeCondition]:
     over, under = split(value)
     if under == ONE:
         return []
@@ -64,7 +64,7 @@ def _whole_term(value: Formula) -> list[Condition]:
     return [Divides(over, under)]
 
 
-def _whole_sum(terms: Sequence[Formula]) -> list[Condition]:
+def _whole_sum(terms: Sequence[Formula]) -> list[WholeCondition]:
     broken = [term for term in terms if split(term)[1] != ONE]
     if len(broken) < 2:
         return [condition for term in broken for condition in _whole_term(term)]
@@ -75,9 +75,9 @@ def _whole_sum(terms: Sequence[Formula]) -> list[Condition]:
     return [Divides(over, common)]
 
 
-def _root(value: Formula) -> Root:
+def _root(value: Formula) -> PerfectPower:
     degree = max(power.denominator for _, power in value.powers)
-    return Root(value.power(Fraction(degree)), degree)
+    return PerfectPower(value.power(Fraction(degree)), degree)
 
 
 def _lengths(program: Program) -> Iterable[Polynomial]:

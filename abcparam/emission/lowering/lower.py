@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from abcparam.algebra.record import Record
-from abcparam.emission.lowering.body import Body
-from abcparam.emission.lowering.numbers import Names, Place
-from abcparam.emission.lowering.scope import Scope
+from abcparam.emission.lowering.body import FunctionLowering
+from abcparam.emission.lowering.numbers import CodePlace, Names
+from abcparam.emission.lowering.scope import ModuleScope
 from abcparam.emission.lowering.spaces import Buffer, Constants
 from abcparam.emission.lowering.use import OperationUse
-from abcparam.emission.lowering.uses import Uses, is_plain, sizes_of
+from abcparam.emission.lowering.uses import CodeUses, is_plain, sizes_of
 from abcparam.program.amounts import Amount
 from abcparam.program.expressions import Assign, Invoke, Repeat, Return
 from abcparam.program.model import Module, Program
@@ -24,7 +24,7 @@ class Lowered(Record):
     """One module: arguments of its constructor and of `forward`, constants, body, children."""
 
     module: Module
-    scope: Scope
+    scope: ModuleScope
     sizes: Mapping[str, Amount]
     arguments: tuple[tuple[str, str], ...]  # name and annotation
     constants: tuple[tuple[str, Code], ...]
@@ -45,7 +45,7 @@ class Lowering:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.uses = Uses(program)
+        self.uses = CodeUses(program)
         self.names = Names.of(program)
 
 
@@ -71,11 +71,11 @@ class _Module:
         self.module = module
         self.sizes = sizes_of(whole.uses, module, inherited)
         self.indices = indices | frozenset(_indices(module))
-        self.scope = Scope(
+        self.scope = ModuleScope(
             whole.program, {name: size.value for name, size in self.sizes.items()}, self.indices
         )
-        self.constants = Constants(module, Place(whole.names))
-        self.body = Body(
+        self.constants = Constants(module, CodePlace(whole.names))
+        self.body = FunctionLowering(
             whole.program, whole.uses, module.path, self.scope, self.constants, OperationUse
         )
         self.body.batched.update(batched)

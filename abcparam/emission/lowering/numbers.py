@@ -12,16 +12,16 @@ from abcparam.python_code import formula
 from abcparam.python_code.formula import (
     ONE,
     Argument,
-    Atom,
     Base,
+    DimAtom,
     Floor,
     Formula,
+    FormulaAtom,
     Index,
     Product,
     Ratio,
-    Root,
+    RootAtom,
     RoundUp,
-    Size,
     Sum,
 )
 from abcparam.python_code.layout import decimal
@@ -59,22 +59,22 @@ def _free(name: str, taken: set[str]) -> str:
     return name
 
 
-class Place(Record):
+class CodePlace(Record):
     """How names are reached at a place: `config.width`, `self.width`, `self.channels`."""
 
     names: Names
     config: Code = field(default_factory=lambda: Name("config"))
     arguments: Mapping[str, Code] = field(default_factory=dict)
 
-    def atom(self, atom: Atom) -> Code:
+    def atom(self, atom: FormulaAtom) -> Code:
         match atom:
-            case Size(name=name):
+            case DimAtom(name=name):
                 return Attribute(self.config, name)
             case Ratio(name=name):
                 return Attribute(self.config, self.names.ratios[name])
             case Argument(name=name) | Index(name=name):
                 return self.arguments.get(name, Name(name))
-            case Root(value=value):
+            case RootAtom(value=value):
                 return Number(value)
             case Base(name=name):
                 return Number(Fraction(self.names.bases[name]))
@@ -90,7 +90,7 @@ class Place(Record):
             return Number(value.constant, real=True)
         return self._quotient(value, self._real_atom)
 
-    def _real_atom(self, atom: Atom) -> Code:
+    def _real_atom(self, atom: FormulaAtom) -> Code:
         match atom:
             case Sum(terms=terms):
                 return total([self._term(term) for term in terms])
@@ -114,7 +114,7 @@ class Place(Record):
         for atom, power in value.powers:
             if isinstance(atom, Base):
                 continue
-            if isinstance(atom, Size) and Base(atom.name) in powers:
+            if isinstance(atom, DimAtom) and Base(atom.name) in powers:
                 result = result * self._ratio(atom.name, power)
                 powers[Base(atom.name)] += power
             else:
@@ -126,10 +126,10 @@ class Place(Record):
         return left * result
 
     def _ratio(self, name: str, power: Fraction) -> Formula:
-        atom = Ratio(name) if name in self.names.ratios else Size(name)
+        atom = Ratio(name) if name in self.names.ratios else DimAtom(name)
         return Formula(Fraction(1), ((atom, power),))
 
-    def _quotient(self, value: Formula, write: Callable[[Atom], Code]) -> Code:
+    def _quotient(self, value: Formula, write: Callable[[FormulaAtom], Code]) -> Code:
         """Factors over divisors: `2 * x / y`, `x**-0.5`."""
         over, under = self._literals(abs(value.coefficient))
         for atom, power in value.powers:
@@ -172,7 +172,7 @@ class Place(Record):
         over += [_power(self._whole_atom(atom), power) for atom, power in value.powers]
         return _times(over)
 
-    def _whole_atom(self, atom: Atom) -> Code:
+    def _whole_atom(self, atom: FormulaAtom) -> Code:
         match atom:
             case Sum(terms=terms):
                 return self._whole_sum(terms)
@@ -199,7 +199,7 @@ class Place(Record):
 def common_divisor(terms: Sequence[Formula]) -> Formula:
     """What makes every term a whole polynomial."""
     coefficient = lcm(*(term.coefficient.denominator for term in terms))
-    powers: dict[Atom, Fraction] = {}
+    powers: dict[FormulaAtom, Fraction] = {}
     for term in terms:
         for atom, power in term.powers:
             if power < 0:

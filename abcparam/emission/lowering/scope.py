@@ -14,10 +14,10 @@ from abcparam.program.lengths import at_base
 from abcparam.program.model import Program
 from abcparam.program.tensors import OWN, Tensor
 from abcparam.python_code import formula
-from abcparam.python_code.formula import ONE, Argument, Base, Formula, Index, Size
+from abcparam.python_code.formula import ONE, Argument, Base, DimAtom, Formula, Index
 
 
-class Scope(Record):
+class ModuleScope(Record):
     """What names mean in one module: a size of its block, a copy's number, a dim or a hyper."""
 
     program: Program
@@ -45,7 +45,7 @@ class Scope(Record):
     def _name(self, name: str) -> Formula:
         if name in self.sizes:
             return formula.of(Argument(name))
-        return formula.of(Index(name) if name in self.indices else Size(name))
+        return formula.of(Index(name) if name in self.indices else DimAtom(name))
 
     def _call(self, function: str, values: list[Formula]) -> Formula:
         if function == "base":
@@ -61,7 +61,7 @@ class Scope(Record):
                 return formula.of(Argument(name))
         for dim in self.program.dims.values():
             if dim.value == value:
-                return formula.of(Size(dim.name))
+                return formula.of(DimAtom(dim.name))
         return formula.from_polynomial(value)
 
     # Growth
@@ -83,7 +83,7 @@ class Scope(Record):
 
         parts = [number(value.coefficient)]
         for a, power in value.powers:
-            assert isinstance(a, Size)
+            assert isinstance(a, DimAtom)
             dim = self.program.dims.get(a.name)
             parts.append((dim.value if dim else atom(a.name)).power(power))
         return product(parts)
@@ -100,7 +100,7 @@ class Scope(Record):
         for name, power in value.terms[0][0]:
             if name in self.growing:
                 assert isinstance(name, str)
-                result = result * (formula.of(Size(name)) / formula.of(Base(name))).power(power)
+                result = result * (formula.of(DimAtom(name)) / formula.of(Base(name))).power(power)
         return result
 
 
@@ -115,7 +115,7 @@ def _combined(op: str, left: Formula, right: Formula) -> Formula:
     return formula.add(left, right if op == "+" else -right)
 
 
-def factor(scope: Scope, tensor: Tensor, letter: str) -> Formula:
+def factor(scope: ModuleScope, tensor: Tensor, letter: str) -> Formula:
     """`r^-a` times the factors of other dims, for one of the letters a, b, c, d."""
     result = ONE
     for key, exponent in tensor.exponents.get(letter, {}).items():
@@ -130,7 +130,7 @@ def known(exponent: Affine) -> Fraction:
     return exponent.evaluate({})
 
 
-def fan_in(scope: Scope, tensor: Tensor) -> Formula:
+def fan_in(scope: ModuleScope, tensor: Tensor) -> Formula:
     """The fan-in: in the names of its axes where these are sizes of a block."""
     axes = tensor.axes[:1] if tensor.table else tensor.axes[1:]
     here = any(scope.sizes.keys() & {*syntax.names_in(axis.written)} for axis in axes)
@@ -142,13 +142,13 @@ def fan_in(scope: Scope, tensor: Tensor) -> Formula:
     return result
 
 
-def multiplier(scope: Scope, tensor: Tensor) -> Formula:
+def multiplier(scope: ModuleScope, tensor: Tensor) -> Formula:
     """`mult * r^-a`."""
     constant = scope.amount(tensor.mult, _fan_in_at_base(scope, tensor)) if tensor.mult else ONE
     return constant * factor(scope, tensor, "a")
 
 
-def initial(scope: Scope, tensor: Tensor) -> Formula:
+def initial(scope: ModuleScope, tensor: Tensor) -> Formula:
     """What the init is called with: `S * r^-b`."""
     shrink, argument = factor(scope, tensor, "b"), tensor.init.argument
     if argument is None:
@@ -175,5 +175,5 @@ def _exponents(tensor: Tensor, letter: str) -> dict[str, Fraction]:
     }
 
 
-def _fan_in_at_base(scope: Scope, tensor: Tensor) -> Formula:
+def _fan_in_at_base(scope: ModuleScope, tensor: Tensor) -> Formula:
     return scope.at_base(tensor.fan_in)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from abcparam.algebra.record import Record
-from abcparam.emission.lowering.numbers import Place
+from abcparam.emission.lowering.numbers import CodePlace
 from abcparam.program.model import Module
 from abcparam.program.reserved_names import MODULE_ATTRIBUTES
 from abcparam.python_code.formula import Formula
@@ -39,7 +39,7 @@ class Locals:
 class Constants:
     """Attributes that the constructor computes from the config."""
 
-    def __init__(self, module: Module, place: Place) -> None:
+    def __init__(self, module: Module, place: CodePlace) -> None:
         self.place = place
         self.codes: dict[str, Code] = {}
         self._known: dict[object, str] = {}

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from abcparam.algebra.polynomials import Polynomial
-from abcparam.emission.lowering.body import Body
+from abcparam.emission.lowering.body import FunctionLowering
 from abcparam.program.amounts import Amount, Setting, Shape
 from abcparam.program.expressions import Apply, Expression, Invoke, TensorRef
 from abcparam.program.tensors import Tensor
 from abcparam.python_code import nodes
 from abcparam.python_code.formula import ONE, Formula
 from abcparam.python_code.nodes import Binary, Code
-from abcparam.python_code.value import Linear, Value
+from abcparam.python_code.value import LinearCall, ScaledCode
 
 
 class OperationUse:
     """One use of an operation in a function; satisfies `Use`."""
 
-    def __init__(self, body: Body, call: Apply) -> None:
+    def __init__(self, body: FunctionLowering, call: Apply) -> None:
         self.body = body
         self.call = call
 
@@ -32,7 +32,7 @@ class OperationUse:
     def has(self, index: int) -> bool:
         return self.call.operands[index] is not None
 
-    def value(self, index: int) -> Value:
+    def value(self, index: int) -> ScaledCode:
         """An operand with a factor that it has still to be multiplied by."""
         return self.body.value(self.operand(index))
 
@@ -139,24 +139,24 @@ class OperationUse:
         """A name for the code."""
         return self.body.local(code, hint)
 
-    def true(self, value: Value) -> Code:
+    def true(self, value: ScaledCode) -> Code:
         """A value multiplied by its factor."""
         return self.body.true(value)
 
-    def aligned(self, index: int, rank: int | None = None) -> Value:
+    def aligned(self, index: int, rank: int | None = None) -> ScaledCode:
         """An operand whose axes meet those of the result, or as many as `rank`."""
         value = self.value(index)
         axes = len(self.call.shapes[0]) if rank is None else rank
         lifted = self.body.lifted(value.code, self.operand(index), axes)
         return value if lifted is value.code else value.but(lifted)
 
-    def result(self, code: Code, scale: Formula = ONE, label: str | None = None) -> Value:
-        return Value(code, scale, label or _plain(self.call.operation.name))
+    def result(self, code: Code, scale: Formula = ONE, label: str | None = None) -> ScaledCode:
+        return ScaledCode(code, scale, label or _plain(self.call.operation.name))
 
     def tensor(self, index: int) -> Tensor:
         return self.body.program.tensors[self.weight(index).tensor]
 
-    def map(self, table: bool) -> Value:
+    def map(self, table: bool) -> ScaledCode:
         """A tensor times a value; `table`: it is stored as (in, out)."""
         outer, inner = self.call.shapes[0][-1], self.shape(1)[-1]
         inward = self.body.at_base(inner) < self.body.at_base(outer)
@@ -180,7 +180,7 @@ class OperationUse:
 
     # Sums
 
-    def sum(self, op: str) -> Value:
+    def sum(self, op: str) -> ScaledCode:
         """`x + y`. A common factor stays outside, a bias goes into the linear map before it."""
         left, right = self.aligned(0), self.aligned(1)
         found = self._with_bias(left, right) if op == "+" else None
@@ -188,10 +188,10 @@ class OperationUse:
             return found
         if left.scale == right.scale:
             tail = (left.code, right.linear) if op == "+" and right.linear else None
-            return Value(Binary(op, left.code, right.code), left.scale, left.label, tail=tail)
-        return Value(Binary(op, self.true(left), self.true(right)), ONE, left.label)
+            return ScaledCode(Binary(op, left.code, right.code), left.scale, left.label, tail=tail)
+        return ScaledCode(Binary(op, self.true(left), self.true(right)), ONE, left.label)
 
-    def _with_bias(self, left: Value, right: Value) -> Value | None:
+    def _with_bias(self, left: ScaledCode, right: ScaledCode) -> ScaledCode | None:
         """A linear map plus a bias, in one function."""
         if self.shape(0)[-1:] != self.shape(1)[-1:] or left.vector == right.vector:
             return None
@@ -200,19 +200,21 @@ class OperationUse:
             return self._biased(mapped.linear, mapped, bias)
         if mapped.tail is not None and mapped.scale == bias.scale:
             first, last = mapped.tail
-            return Value(Binary("+", first, last.apply(bias=bias.code)), mapped.scale, mapped.label)
+            return ScaledCode(
+                Binary("+", first, last.apply(bias=bias.code)), mapped.scale, mapped.label
+            )
         return None
 
-    def _biased(self, linear: Linear, mapped: Value, bias: Value) -> Value:
+    def _biased(self, linear: LinearCall, mapped: ScaledCode, bias: ScaledCode) -> ScaledCode:
         if mapped.scale == bias.scale:
-            return Value(linear.apply(bias=bias.code), mapped.scale, mapped.label)
+            return ScaledCode(linear.apply(bias=bias.code), mapped.scale, mapped.label)
         factor = None if mapped.scale == ONE else self.factor(mapped.scale, f"{mapped.label}_scale")
-        return Value(linear.apply(factor, self.true(bias)), ONE, mapped.label)
+        return ScaledCode(linear.apply(factor, self.true(bias)), ONE, mapped.label)
 
-    def product(self) -> Value:
+    def product(self) -> ScaledCode:
         """`x * y`: factors are gathered."""
         left, right = self.aligned(0), self.aligned(1)
-        return Value(Binary("*", left.code, right.code), left.scale * right.scale, left.label)
+        return ScaledCode(Binary("*", left.code, right.code), left.scale * right.scale, left.label)
 
 
 def _plain(name: str) -> str:

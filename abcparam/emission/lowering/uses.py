@@ -28,7 +28,7 @@ class Need(Record):
         return self.path.rpartition(".")[2]
 
 
-class Uses:
+class CodeUses:
     """The answers, for a whole program. Needs and names in amounts are by the module's path."""
 
     def __init__(self, program: Program) -> None:
@@ -166,7 +166,7 @@ def _in_setting(setting: Setting) -> Iterator[str]:
             yield from syntax.names_in(amount.written)
 
 
-def sizes_of(uses: Uses, module: Module, inherited: Mapping[str, Amount]) -> dict[str, Amount]:
+def sizes_of(uses: CodeUses, module: Module, inherited: Mapping[str, Amount]) -> dict[str, Amount]:
     """The constructor's arguments: sizes that the class uses, of its block or the one around."""
     own = {name: size for name, size in module.sizes.items() if isinstance(size, Amount)}
     around = {name: Amount(syntax.Name(name), size.value) for name, size in inherited.items()}

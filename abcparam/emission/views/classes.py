@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from abcparam.algebra.record import Record, replace
 from abcparam.emission.lowering.lower import Lowered, copy_name, singular
-from abcparam.emission.lowering.numbers import Names, Place
+from abcparam.emission.lowering.numbers import CodePlace, Names
 from abcparam.emission.lowering.scope import initial
 from abcparam.emission.lowering.spaces import Buffer
-from abcparam.emission.lowering.uses import Uses
+from abcparam.emission.lowering.uses import CodeUses
 from abcparam.emission.views.laws import comment
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import Return
@@ -47,7 +47,9 @@ class Shared(Record):
 class Classes:
     """The classes of a program: modules that are written alike share one."""
 
-    def __init__(self, program: Program, uses: Uses, names: Names, laws: Mapping[str, str]) -> None:
+    def __init__(
+        self, program: Program, uses: CodeUses, names: Names, laws: Mapping[str, str]
+    ) -> None:
         self.program = program
         self.uses = uses
         self.names = names
@@ -133,7 +135,7 @@ class _Writer:
         self.lowered = lowered
         self.module = lowered.module
         self.scope = lowered.scope
-        self.place = Place(classes.names)
+        self.place = CodePlace(classes.names)
         self.tensors = [classes.program.tensors[path] for path in self.module.tensors]
         self.kept: dict[str, None] = {}  # sizes that reset_parameters needs
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 from abcparam.algebra.record import Record
-from abcparam.emission.lowering.divisible import Condition, Divides, conditions
-from abcparam.emission.lowering.numbers import Names, Place
+from abcparam.emission.lowering.divisible import Divides, WholeCondition, conditions
+from abcparam.emission.lowering.numbers import CodePlace, Names
 from abcparam.language import syntax
 from abcparam.program.dims import Dim, Hyper
 from abcparam.program.model import Program
@@ -101,7 +101,7 @@ def _plain(value: syntax.Expression) -> str:
 
 def _checks(program: Program, names: Names) -> list[Statement]:
     sizes = [d.name for d in program.dims.values() if not d.derived]
-    place = Place(names, nodes.SELF)
+    place = CodePlace(names, nodes.SELF)
     return [
         *_require(sizes, _bad_size, "a positive integer"),
         *_require(list(program.hypers), _bad_number, "a finite number"),
@@ -139,10 +139,10 @@ def _bad_number(value: Code) -> Code:
     return nodes.Any_((known_type, nodes.Not(call("math.isfinite", value))))
 
 
-def _condition(place: Place, condition: Condition) -> Statement:
+def _condition(place: CodePlace, condition: WholeCondition) -> Statement:
     if isinstance(condition, Divides):
         over, under = place.whole(condition.over), place.whole(condition.under)
-        subject = python(Place(place.names, Name("config")).whole(condition.over)).replace(
+        subject = python(CodePlace(place.names, Name("config")).whole(condition.over)).replace(
             "config.", ""
         )
         message = Formatted((f"{subject} must be a multiple of ", under, ", not ", over))
@@ -150,7 +150,7 @@ def _condition(place: Place, condition: Condition) -> Statement:
     value = place.whole(condition.value)
     degree = Number(Fraction(condition.degree))
     root = call("round", Binary("**", value, Binary("/", lift(1), degree)))
-    subject = python(Place(place.names, Name("config")).whole(condition.value)).replace(
+    subject = python(CodePlace(place.names, Name("config")).whole(condition.value)).replace(
         "config.", ""
     )
     message = Formatted((f"{subject} must be a perfect power of {condition.degree}, not ", value))
@@ -168,9 +168,9 @@ def _positive(program: Program) -> list[Statement]:
 
 
 def _properties(program: Program, names: Names) -> Iterable[PropertyView]:
-    from abcparam.emission.lowering.scope import Scope
+    from abcparam.emission.lowering.scope import ModuleScope
 
-    place, scope = Place(names, nodes.SELF), Scope(program)
+    place, scope = CodePlace(names, nodes.SELF), ModuleScope(program)
     for dim in program.dims.values():
         if dim.derived and dim.written is not None:
             value = place.whole(scope.formula(dim.written, {}))

@@ -8,8 +8,8 @@ from fractions import Fraction
 from abcparam.algebra.record import Record
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules import gauges
-from abcparam.emission.lowering.numbers import Names, Place
-from abcparam.emission.lowering.scope import Scope, factor
+from abcparam.emission.lowering.numbers import CodePlace, Names
+from abcparam.emission.lowering.scope import ModuleScope, factor
 from abcparam.emission.lowering.uses import Kind
 from abcparam.language import syntax
 from abcparam.optimizers.base import rule_behind
@@ -46,7 +46,7 @@ class TrainingView(Record):
     helpers: tuple[Text, ...]
 
 
-class Law(Record):
+class GroupLaw(Record):
     """What the tensors of a group have in common."""
 
     optimizer: int
@@ -59,7 +59,7 @@ class Law(Record):
 class Group(Record):
     """Tensors with one law."""
 
-    law: Law
+    law: GroupLaw
     tensors: tuple[Tensor, ...]
 
 
@@ -73,8 +73,8 @@ def training_view(program: Program, names: Names, kinds: Mapping[str, Kind]) -> 
     for group, title in zip(groups, titles, strict=True):
         label = labels[group.law.optimizer] if several else None
         clip = optimizers[group.law.optimizer].clip_norm
-        limit = Scope(program).amount(clip) if clip else None
-        views.append(_group_view(group, title, (label, limit), Place(names), kinds))
+        limit = ModuleScope(program).amount(clip) if clip else None
+        views.append(_group_view(group, title, (label, limit), CodePlace(names), kinds))
     classes = [_class(o) for o in optimizers.values()]
     return TrainingView(
         groups=tuple(views),
@@ -98,8 +98,8 @@ def optimizers_used(program: Program) -> dict[int, Optimizer]:
 
 def make_groups(program: Program) -> list[Group]:
     """The trained tensors by law, in the order of the source."""
-    scope = Scope(program)
-    groups: dict[Law, list[Tensor]] = {}
+    scope = ModuleScope(program)
+    groups: dict[GroupLaw, list[Tensor]] = {}
     for tensor in program.tensors.values():
         if not tensor.frozen:
             groups.setdefault(_law(scope, tensor), []).append(tensor)
@@ -124,7 +124,7 @@ def require_single_groups(program: Program) -> None:
         raise SpecError(program.source, errors)
 
 
-def _law(scope: Scope, tensor: Tensor) -> Law:
+def _law(scope: ModuleScope, tensor: Tensor) -> GroupLaw:
     settings = scope.program.optimizers[tensor.optimizer].settings
     rate = settings["lr"]
     assert isinstance(rate, Amount)
@@ -133,7 +133,7 @@ def _law(scope: Scope, tensor: Tensor) -> Law:
     scale = lr / stated if stated.constant != 0 else formula.ONE
     decay = tensor.weight_decay if "weight_decay" in settings else None
     epsilon = tensor.epsilon if "eps" in settings else None
-    return Law(
+    return GroupLaw(
         tensor.optimizer,
         lr,
         scale,
@@ -147,7 +147,7 @@ def _or_zero(value: Formula) -> Formula:
     return value if value.coefficient else formula.number(0)
 
 
-def amount(scope: Scope, tensor: Tensor, value: Amount) -> Formula:
+def amount(scope: ModuleScope, tensor: Tensor, value: Amount) -> Formula:
     """A setting of a tensor; one in the names of its block is taken by its value."""
     known = {*scope.program.dims, *scope.program.hypers, "base", "fan_in", "sqrt", "round_up"}
     if {*syntax.names_in(value.written)} <= known:
@@ -183,7 +183,7 @@ def _group_view(
     group: Group,
     title: str,
     shared: tuple[str | None, Formula | None],
-    place: Place,
+    place: CodePlace,
     kinds: Mapping[str, Kind],
 ) -> GroupView:
     """`shared` is what all groups of an optimizer have: its label and what it clips to."""
@@ -207,7 +207,7 @@ def _group_view(
     )
 
 
-def _epsilon(place: Place, value: Formula) -> Code:
+def _epsilon(place: CodePlace, value: Formula) -> Code:
     """Zero makes NaN in torch where a gradient is exactly zero, the smallest normal number none."""
     if value.coefficient == 0:
         return nodes.Attribute(call("torch.finfo", path("torch.float32")), "tiny")
@@ -245,14 +245,14 @@ def _helpers(optimizers: Iterable[Optimizer]) -> Iterable[Text]:
 def _make(
     program: Program, optimizers: Mapping[int, Optimizer], labels: Mapping[int, str], names: Names
 ) -> Iterable[nodes.Statement]:
-    place, groups = Place(names, Name("config")), Name("groups")
+    place, groups = CodePlace(names, Name("config")), Name("groups")
     yield nodes.Assign((groups,), call("param_groups", Name("model")))
     made = []
     for index, optimizer in optimizers.items():
         mine: Code = groups
         if len(optimizers) > 1:
             mine = nodes.Chosen(groups, "optimizer", labels[index])
-        made.append(_call(Scope(program), place, optimizer, mine))
+        made.append(_call(ModuleScope(program), place, optimizer, mine))
     if any("config." in python(code) for code in made):
         yield nodes.Assign(
             (Name("config"),), nodes.Attribute(call("_inner", Name("model")), "config")
@@ -260,7 +260,7 @@ def _make(
     yield nodes.Return(made[0] if len(made) == 1 else nodes.List(tuple(made)))
 
 
-def _call(scope: Scope, place: Place, optimizer: Optimizer, groups: Code) -> Code:
+def _call(scope: ModuleScope, place: CodePlace, optimizer: Optimizer, groups: Code) -> Code:
     rule, keywords = rule_behind(optimizer), list[tuple[str, Code]]()
     for name, setting in optimizer.settings.items():
         if name not in GROUPED and not _is_default(setting, rule.settings.get(name)):
@@ -271,7 +271,7 @@ def _call(scope: Scope, place: Place, optimizer: Optimizer, groups: Code) -> Cod
     return nodes.Call(path(_class(optimizer)), (groups,), tuple(keywords))
 
 
-def _setting(scope: Scope, place: Place, setting: Setting) -> Code:
+def _setting(scope: ModuleScope, place: CodePlace, setting: Setting) -> Code:
     if isinstance(setting, bool):
         return Constant(setting)
     if isinstance(setting, tuple):

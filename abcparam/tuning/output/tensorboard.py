@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from abcparam.tuning.trials import Result, Trial, missing
+from abcparam.tuning.trials import Trial, TrialResult, missing
 
 
 class TensorBoardWriter:
@@ -21,13 +21,13 @@ class TensorBoardWriter:
             raise missing("--tensorboard", "TensorBoard", error) from None
         self.folder, self.writer = folder, SummaryWriter
 
-    def add(self, results: Iterable[Result]) -> None:
+    def add(self, results: Iterable[TrialResult]) -> None:
         for result in results:
             place = self.folder / name_of(result.trial)
             if not place.exists():
                 self._write(result, place)
 
-    def _write(self, result: Result, place: Path) -> None:
+    def _write(self, result: TrialResult, place: Path) -> None:
         trial, found = result.trial, {"hparam/diverged": float(result.diverged)}
         if not result.diverged:
             found["hparam/loss"] = result.loss

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from abcparam.presentation.table import columns
-from abcparam.tuning.space import Value
+from abcparam.tuning.space import AxisValue
 from abcparam.tuning.sweep import Best, Cell, SweepResult
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def cell_name(cell: Cell) -> str:
     return " ".join([*([cell.form] if cell.form else []), *sizes])
 
 
-def value_text(value: Value) -> str:
+def value_text(value: AxisValue) -> str:
     return value if isinstance(value, str) else f"{float(value):.4g}"
 
 

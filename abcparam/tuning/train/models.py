@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from abcparam.tuning.train.training import Job, Run
+from abcparam.tuning.train.training import Job, TrialRun
 
 
 class Reading:
@@ -22,7 +22,7 @@ class Reading:
         return value
 
 
-def models_of(job: Job, trials: Sequence[Run]) -> list[nn.Module]:
+def models_of(job: Job, trials: Sequence[TrialRun]) -> list[nn.Module]:
     """One for each trial: those of one seed share it where all that their model reads of its
     `Config` when it is made is equal, as with trials that differ in their learning rates alone.
     """
@@ -45,7 +45,7 @@ def models_of(job: Job, trials: Sequence[Run]) -> list[nn.Module]:
     return found
 
 
-def groups_of(job: Job, model: nn.Module, trial: Run) -> list[dict[str, Any]]:
+def groups_of(job: Job, model: nn.Module, trial: TrialRun) -> list[dict[str, Any]]:
     """Of a model's optimizers, with the settings of a trial."""
     model.config = job.config(trial.values)
     return [group for made in job.optimizers(model) for group in made.param_groups]

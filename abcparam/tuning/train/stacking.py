@@ -23,7 +23,14 @@ from abcparam.emission.views.training import optimizers_used
 from abcparam.tuning.schedules import CONSTANT, schedule_named
 from abcparam.tuning.train.attention import Attending, decomposed
 from abcparam.tuning.train.models import configured, groups_of, models_of
-from abcparam.tuning.train.training import Job, Losses, Run, Trained, mean_losses, train_alone
+from abcparam.tuning.train.training import (
+    Job,
+    LossCurve,
+    Trained,
+    TrialRun,
+    mean_losses,
+    train_alone,
+)
 from abcparam.tuning.train.updates import Settings, Updates, home_of
 from abcparam.tuning.trials import OnStep, silent
 
@@ -44,7 +51,7 @@ class UnstackableError(Exception):
 
 
 def train(
-    job: Job, trials: Sequence[Run], on_step: OnStep = silent, report: Reporter = _silent
+    job: Job, trials: Sequence[TrialRun], on_step: OnStep = silent, report: Reporter = _silent
 ) -> list[Trained]:
     """The losses of each trial: together where that is possible, else one by one, and `report` is
     told why.
@@ -74,7 +81,7 @@ def _require_stackable(job: Job) -> None:
             raise UnstackableError(f"updates of {optimizer.rule.name} are not entry by entry")
 
 
-def train_together(job: Job, trials: Sequence[Run], on_step: OnStep = silent) -> list[Trained]:
+def train_together(job: Job, trials: Sequence[TrialRun], on_step: OnStep = silent) -> list[Trained]:
     """The losses of trials of one shape, trained in one program.
 
     Raises `UnstackableError`, or whatever `vmap` raises, in the first step.
@@ -91,7 +98,7 @@ def train_together(job: Job, trials: Sequence[Run], on_step: OnStep = silent) ->
     return [_until_diverged(row, loss) for row, loss in zip(rows, held_out, strict=True)]
 
 
-def _until_diverged(losses: Losses, held_out: float | None) -> Trained:
+def _until_diverged(losses: LossCurve, held_out: float | None) -> Trained:
     first = next((n for n, loss in enumerate(losses) if not math.isfinite(loss)), None)
     return Trained(losses, held_out) if first is None else Trained(losses[: first + 1])
 
@@ -99,7 +106,7 @@ def _until_diverged(losses: Losses, held_out: float | None) -> Trained:
 class Stack:
     """Trials in training."""
 
-    def __init__(self, job: Job, trials: Sequence[Run]) -> None:
+    def __init__(self, job: Job, trials: Sequence[TrialRun]) -> None:
         self.job = job
         models = models_of(job, trials)
         groups = [groups_of(job, *each) for each in zip(models, trials, strict=True)]
@@ -205,7 +212,7 @@ class Stack:
         return Batch(inputs, targets)
 
 
-def _factors(job: Job, trials: Sequence[Run]) -> Tensor | None:
+def _factors(job: Job, trials: Sequence[TrialRun]) -> Tensor | None:
     """Of the learning rate of each trial at each step, [steps, trials]; None: all 1."""
     if all(trial.schedule == CONSTANT for trial in trials):
         return None
@@ -251,7 +258,7 @@ class _Guard:
         return getattr(self._config, name)
 
 
-def _guard(model: nn.Module, trials: Sequence[Run]) -> None:
+def _guard(model: nn.Module, trials: Sequence[TrialRun]) -> None:
     first = trials[0].values
     differing = frozenset(n for n in first for t in trials if t.values[n] != first[n])
     for module in configured(model):

@@ -21,11 +21,11 @@ from abcparam.tuning.schedules import CONSTANT, schedule_named
 from abcparam.tuning.trials import OnStep, silent
 from abcparam.tuning.workers.data_parallel import SingleProcess
 
-Losses = list[float]  # one for each step, up to the first that is not finite
+LossCurve = list[float]  # one for each step, up to the first that is not finite
 REAL = torch.float32
 
 
-class Run(NamedTuple):
+class TrialRun(NamedTuple):
     """One trial of a job: values of dims and hypers, a seed, a schedule."""
 
     values: Mapping[str, Fraction]
@@ -38,7 +38,7 @@ class Trained(Record):
     and it did not diverge.
     """
 
-    losses: Losses
+    losses: LossCurve
     held_out: float | None = None
 
 
@@ -90,7 +90,7 @@ class Job(Record):
         return batch.to(self.device, REAL)
 
 
-class Measured(nn.Module):
+class LossModule(nn.Module):
     """The spec's loss of a model's outputs: all that a gradient is of."""
 
     def __init__(self, program: Program, model: Any) -> None:
@@ -106,18 +106,18 @@ def job_of(program: Program, code: str, data: Data, **setting: Any) -> Job:
     return Job(program, names, data, **setting)
 
 
-def train_alone(job: Job, run: Run, on_step: OnStep = silent) -> Trained:
+def train_alone(job: Job, run: TrialRun, on_step: OnStep = silent) -> Trained:
     """The losses of a trial. One that diverges ends there."""
     model = job.model(run.values, run.seed).to(job.device)
     optimizers = job.optimizers(model)
     peaks = [(group, group["lr"]) for made in optimizers for group in made.param_groups]
     factor = schedule_named(run.schedule, job.steps)
     measured = job.processes.wrap(
-        Measured(job.program, torch.compile(model) if job.compiled else model)
+        LossModule(job.program, torch.compile(model) if job.compiled else model)
     )
     config = job.config(run.values)
     batches = job.batches(config, run.seed)
-    losses: Losses = []
+    losses: LossCurve = []
     for step in range(job.steps):
         loss = measured(*job.placed(job.processes.shard(next(batches))))
         losses.append(job.processes.mean(loss))
@@ -140,7 +140,7 @@ def _update(optimizers: Iterable[torch.optim.Optimizer], loss: Tensor) -> None:
 
 
 def _held_out(job: Job, model: nn.Module, config: Any) -> float | None:
-    measured = Measured(job.program, model)
+    measured = LossModule(job.program, model)
 
     def losses(batch: Batch) -> Tensor:
         return measured(*batch).view(1)  # type: ignore[no-any-return]

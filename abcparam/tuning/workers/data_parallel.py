@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from abcparam.data.batch import Batch
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import RanksDiffer
-from abcparam.tuning.trials import Result, Trial
+from abcparam.tuning.trials import Trial, TrialResult
 from abcparam.tuning.workers.ranks import own_device, unequal
 
 PATIENCE = timedelta(days=7)  # rank 0 may wait for other sweeps; that a rank died is heard at once
@@ -117,9 +117,9 @@ def shards_of(batch: Batch, ranks: int) -> list[Batch]:
 
 def search_on_rank_0(
     parallel: DataParallel,
-    search: Callable[[], list[Result]],
+    search: Callable[[], list[TrialResult]],
     train: Callable[[tuple[Trial, ...]], object],
-) -> list[Result]:
+) -> list[TrialResult]:
     """What rank 0 finds by its search, on every rank.
 
     It broadcasts the trials that it is about to train, and the others `train` them with it; at the
@@ -136,11 +136,13 @@ def search_on_rank_0(
     return found
 
 
-def _followed(parallel: DataParallel, train: Callable[[tuple[Trial, ...]], object]) -> list[Result]:
+def _followed(
+    parallel: DataParallel, train: Callable[[tuple[Trial, ...]], object]
+) -> list[TrialResult]:
     while isinstance(message := parallel.broadcast(), tuple):
         with suppress(SpecError):  # which rank 0 raises too
             train(message)
     if isinstance(message, Exception):
         raise message
-    found: list[Result] = message
+    found: list[TrialResult] = message
     return found

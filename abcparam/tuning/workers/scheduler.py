@@ -15,7 +15,7 @@ from abcparam.program.model import Program
 from abcparam.storage.locks import WorkLocks
 from abcparam.storage.run_cache import RunCache, code_of
 from abcparam.tuning.options import SweepOptions
-from abcparam.tuning.trials import OnStep, Result, Trial, alike, silent
+from abcparam.tuning.trials import OnStep, Trial, TrialResult, alike, silent
 from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, data_of, train_trials
 from abcparam.tuning.workers.worker import data_parallel_of, worker_of
 from abcparam.verdict.report import Report
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parents[2]
 CODE = [PACKAGE / "tuning", PACKAGE / "data"]  # what a finished trial depends on
 WAIT = 0.1  # seconds until we look again whether another process is done
-Progress = Callable[[int], AbstractContextManager[OnStep]]  # from how many steps there are to train
-Losses = tuple[tuple[float, ...], float | None]  # at each step, and on held-out data
+# From how many steps there are to train.
+StepProgress = Callable[[int], AbstractContextManager[OnStep]]
+StoredLosses = tuple[tuple[float, ...], float | None]  # at each step, and on held-out data
 
 
 class Work:
@@ -38,7 +39,7 @@ class Work:
         program: Program,
         reports: Mapping[str, Report],
         options: SweepOptions,
-        progress: Progress | None = None,
+        progress: StepProgress | None = None,
     ) -> None:
         self.program, self.reports, self.options = program, reports, options
         self.progress = progress or (lambda steps: nullcontext(silent))
@@ -57,7 +58,7 @@ class Work:
         if self.parallel is not None:
             self.parallel.close()
 
-    def on_all_ranks(self, search: Callable[[], list[Result]]) -> list[Result]:
+    def on_all_ranks(self, search: Callable[[], list[TrialResult]]) -> list[TrialResult]:
         """What a search finds, which trains by `results`."""
         if self.parallel is None:
             return search()
@@ -70,7 +71,7 @@ class Work:
 
         return search_on_rank_0(parallel, search, train)
 
-    def results(self, trials: Sequence[Trial], on_progress: OnStep = silent) -> list[Result]:
+    def results(self, trials: Sequence[Trial], on_progress: OnStep = silent) -> list[TrialResult]:
         """Of every trial, in order: from disk where it is finished.
 
         `on_progress` is called after each step.
@@ -85,12 +86,12 @@ class Work:
             self.writer.add(done.values())
         return [done[trial] for trial in trials]
 
-    def found(self, trials: Iterable[Trial]) -> dict[Trial, Result]:
+    def found(self, trials: Iterable[Trial]) -> dict[Trial, TrialResult]:
         """What is finished."""
         for store in self.stores.values():
             store.look()
         known = {t: self.stores[t.form].results.get(t.key) for t in trials}
-        return {t: Result(t, *losses) for t, losses in known.items() if losses is not None}
+        return {t: TrialResult(t, *losses) for t, losses in known.items() if losses is not None}
 
     def _go_on(self, trials: Sequence[Trial], on_step: OnStep) -> None:
         """Until something is done, here or elsewhere."""
@@ -157,7 +158,7 @@ class ResultStore:
         self.cache = RunCache(options.folder, engine, code, data, options.device, options.compiled)
         self.name = self.cache.name
         self.seen: set[str] = set()
-        self.results: dict[str, Losses] = {}
+        self.results: dict[str, StoredLosses] = {}
 
     def look(self) -> None:
         """Reads what is new on disk."""
@@ -167,7 +168,7 @@ class ResultStore:
                 for key, (losses, held_out) in (self.cache.read(name) or {}).items():
                     self.results[key] = tuple(losses), held_out
 
-    def keep(self, results: Iterable[Result]) -> None:
+    def keep(self, results: Iterable[TrialResult]) -> None:
         """The trials that finished together, in one file: none of them is lost, or all."""
         keys = {result.trial.key: (result.losses, result.held_out) for result in results}
         self.results |= keys

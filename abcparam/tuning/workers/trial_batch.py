@@ -12,7 +12,7 @@ from abcparam.diagnostics.source import START
 from abcparam.program.model import Program
 from abcparam.tuning.choices import HELD_OUT
 from abcparam.tuning.options import SweepOptions
-from abcparam.tuning.trials import OnStep, Result, Trial, silent
+from abcparam.tuning.trials import OnStep, Trial, TrialResult, silent
 
 if TYPE_CHECKING:
     from abcparam.data.batch import Data
@@ -32,7 +32,7 @@ class TrialBatchResult(Record):
     """A batch, its results, and why its trials were trained one by one if they were."""
 
     batch: TrialBatch
-    results: Sequence[Result]
+    results: Sequence[TrialResult]
     why: Sequence[str]
 
 
@@ -47,7 +47,7 @@ def train_trials(
 ) -> TrialBatchResult:
     """Trains it. Raises `SpecError` where the data do not fit."""
     from abcparam.tuning.train.stacking import train
-    from abcparam.tuning.train.training import Run, job_of
+    from abcparam.tuning.train.training import TrialRun, job_of
     from abcparam.tuning.workers.data_parallel import SingleProcess
 
     first, options = batch.trials[0], batch.options
@@ -60,7 +60,7 @@ def train_trials(
         error = NoHeldOut.at(START, data=data.name)
         raise SpecError(batch.program.source, [error])
     why: list[str] = []
-    runs = [Run(dict(trial.values), trial.seed, trial.schedule) for trial in batch.trials]
+    runs = [TrialRun(dict(trial.values), trial.seed, trial.schedule) for trial in batch.trials]
     trained = zip(batch.trials, train(job, runs, on_step, why.append), strict=True)
-    results = [Result(t, tuple(found.losses), found.held_out) for t, found in trained]
+    results = [TrialResult(t, tuple(found.losses), found.held_out) for t, found in trained]
     return TrialBatchResult(batch, results, why)
