@@ -1,5 +1,6 @@
-"""The pipeline, from a source to a report or to Python: each phase takes one frozen value and
-returns another.
+"""The pipeline, from a source to a report or to Python.
+
+Each phase takes one frozen value and returns another.
 """
 
 from __future__ import annotations
@@ -90,8 +91,10 @@ def gauged(program: Program, gauge: str) -> Program:
 def fix(
     source: str | Path | Source, /, *, set: GivenValues | None = None, **values: object
 ) -> FixResult:
-    """The spec with the smallest change of exponents that makes it maximal-update written into its
-    text, as `abcparam check --fix` does; no file is written. Comments and layout stay.
+    """The spec made maximal-update by the smallest change, as `abcparam check --fix` does.
+
+    The exponents that change are written into its text; no file is written. Comments and layout
+    stay.
 
     Where nothing is changed, because the spec is maximal-update already or no change was found or
     could be written, `changes` are empty and `reason` says why. Values are as for `check`; they are
@@ -123,8 +126,9 @@ def fixed(source: Source, values: Mapping[str, Fraction]) -> FixResult:
 
 
 def format(source: str | Path | Source, /) -> str:
-    """The spec's text in canonical form, as `abcparam fmt` writes it; every comment is kept. Raises
-    `SpecError` where it cannot be parsed.
+    """The spec's text in canonical form, as `abcparam fmt` writes it; every comment is kept.
+
+    Raises `SpecError` where it cannot be parsed.
     """
     from abcparam.language.formatter import format_source
 
@@ -132,7 +136,8 @@ def format(source: str | Path | Source, /) -> str:
 
 
 def new(example: str = "gpt", /) -> str:
-    """The text of an example to start from, as `abcparam new` copies it: `gpt`, `llama`, `mlp`, …
+    """The text of an example to start from, as `abcparam new` copies it: `gpt`, `llama` and so on.
+
     Raises `ValueError`, which lists them, where there is none of the name.
     """
     from abcparam.storage.resources import names, read_resource
@@ -152,8 +157,10 @@ def derive(
     set: GivenValues | None = None,
     **values: object,
 ) -> Derived:
-    """The laws of a spec, symbolic where its exponents hold symbols or `?`, as `abcparam derive`
-    prints them; with `all`, every exponent that is written is a symbol. Values are as for `check`.
+    """The laws of a spec, as `abcparam derive` prints them.
+
+    They are symbolic where its exponents hold symbols or `?`; with `all`, every exponent that is
+    written is a symbol. Values are as for `check`.
 
     Raises `SpecError` if the spec is invalid or a law could not be proved, and as `check` does.
     """
@@ -171,8 +178,9 @@ def solve(
     set: GivenValues | None = None,
     **values: object,
 ) -> str:
-    """The text of the spec with every `?` filled so that it is `goal` (`maximal-update`, `kernel`
-    or `stable`), as `abcparam solve` prints it.
+    """The text of the spec with every `?` filled, as `abcparam solve` prints it.
+
+    The spec becomes `goal`: `maximal-update`, `kernel` or `stable`.
 
     `gauge` chooses among equal solutions: `mup`, or values to give where that is possible, such as
     `"c=0"` or `"b=1/2 a=0"`. Values are as for `check`. Raises `SpecError` if the spec is invalid,
@@ -191,8 +199,9 @@ def solutions(
     set: GivenValues | None = None,
     **values: object,
 ) -> Completed:
-    """As `solve`, with the whole family of solutions beside the `text` of one: their `region` and
-    `gauges`; `to_dict()` is the JSON of `abcparam solve`.
+    """As `solve`, with the whole family of solutions beside the `text` of one.
+
+    The family has its `region` and `gauges`; `to_dict()` is the JSON of `abcparam solve`.
     """
     from abcparam.symbolic.solve.complete import complete, gauge_order
 
@@ -218,8 +227,10 @@ def diff(
     set: GivenValues | None = None,
     **values: object,
 ) -> Differences:
-    """Whether two specs are the same parametrization, as `abcparam diff` says: `same` is `exactly`,
-    `asymptotically` or `no`. Each takes the values, as for `check`, that it has a name for.
+    """Whether two specs are the same parametrization, as `abcparam diff` says.
+
+    `same` is `exactly`, `asymptotically` or `no`. Each takes the values, as for `check`, that it
+    has a name for.
 
     Raises `SpecError` if one is invalid, neither has a name that is given a value, or there are
     symbols on which the answer depends; and as `check` does.
@@ -238,10 +249,11 @@ def interpolate(
     set: GivenValues | None = None,
     **values: object,
 ) -> Family:
-    """The family of parametrizations between two specs of the same model: initial scales are A's
-    where `init` is 0 and B's where it is 1, learning rates where `lr` is. Each is the name of a
-    symbol, or a value. B is taken in A's gauge; whatever is no exponent is A's. Each spec takes the
-    values, as for `check`, that it has a name for.
+    """The family of parametrizations between two specs of the same model.
+
+    Initial scales are A's where `init` is 0 and B's where it is 1, learning rates where `lr` is.
+    Each is the name of a symbol, or a value. B is taken in A's gauge; whatever is no exponent is
+    A's. Each spec takes the values, as for `check`, that it has a name for.
 
     Raises `SpecError` if a spec is invalid or the two are not the same model, and as `check` does.
     """
@@ -264,10 +276,11 @@ def map(
     set: GivenValues | None = None,
     **values: object,
 ) -> Plane:
-    """The verdicts of the plane between two specs, as `abcparam map` draws them. `init` and `lr`
-    name its coordinates, `window` is the part from low to high, in both. Values are as for
-    `interpolate`. A picture is written to `output`, if given: `plane.svg`, `plane.png`, or both
-    where it has no ending; that needs matplotlib.
+    """The verdicts of the plane between two specs, as `abcparam map` draws them.
+
+    `init` and `lr` name its coordinates, `window` is the part from low to high, in both. Values are
+    as for `interpolate`. A picture is written to `output`, if given: `plane.svg`, `plane.png`, or
+    both where it has no ending; that needs matplotlib.
 
     Raises `SpecError` as `interpolate` does and where there is no matplotlib, `ValueError` for an
     empty window or one name for both coordinates.
@@ -307,8 +320,9 @@ def to_source(source: str | Path | Source) -> Source:
 def _both(
     a: str | Path | Source, b: str | Path | Source, values: Mapping[str, Fraction]
 ) -> tuple[Program, Program]:
-    """Two programs, each with the values of names that it has. Raises `SpecError` for a name that
-    neither has.
+    """Two programs, each with the values of names that it has.
+
+    Raises `SpecError` for a name that neither has.
     """
     first, second = load(to_source(a)), load(to_source(b))
     of_second = {name: value for name, value in values.items() if name in settable(second)}
@@ -318,8 +332,10 @@ def _both(
 
 
 def given(set: GivenValues | None, values: GivenValues) -> dict[str, Fraction]:
-    """The values of a call, given in `set` and by keywords. Raises `TypeError` where `set` is no
-    mapping or a name is in both, `ValueError` where a value is no number.
+    """The values of a call, given in `set` and by keywords.
+
+    Raises `TypeError` where `set` is no mapping or a name is in both, `ValueError` where a value is
+    no number.
     """
     mapping = {} if set is None else set
     if not isinstance(mapping, Mapping):
@@ -331,8 +347,9 @@ def given(set: GivenValues | None, values: GivenValues) -> dict[str, Fraction]:
 
 
 def asked(kind: type[T], function: str, fields: Mapping[str, object]) -> T:
-    """Options of a function, from its keywords. Raises `TypeError` for one that it does not have,
-    `ValueError` for a count that is none.
+    """Options of a function, from its keywords.
+
+    Raises `TypeError` for one that it does not have, `ValueError` for a count that is none.
     """
     known = list(kind.__match_args__)  # type: ignore[attr-defined]
     if unknown := [name for name in fields if name not in known]:
@@ -357,8 +374,9 @@ def exact_values(values: GivenValues) -> dict[str, Fraction]:
 
 
 def exact(value: object) -> Fraction:
-    """A number as it is written: `0.1` is a tenth. Raises `ValueError`, also for one with a power
-    of ten that is out of all proportion.
+    """A number as it is written: `0.1` is a tenth.
+
+    Raises `ValueError`, also for one with a power of ten that is out of all proportion.
     """
     text = str(value)
     _, _, exponent = text.lower().partition("e")

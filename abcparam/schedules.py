@@ -46,8 +46,9 @@ def inverse_sqrt(warmup: int) -> Schedule:
 
 
 def warmup_stable_decay(steps: int, decay: int, floor: float = 0.0, warmup: int = 0) -> Schedule:
-    """1 until the last `decay` of `steps` steps, which go down linearly to `floor` (arXiv
-    2404.06395, section 4).
+    """1 until the last `decay` of `steps` steps, which go down linearly to `floor`.
+
+    arXiv 2404.06395, section 4.
     """
     return _warmed(lambda step: 1 - (1 - floor) * _done(step, steps - decay, steps), warmup)
 

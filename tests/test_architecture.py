@@ -60,6 +60,10 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
+# Classes called as the language and Python call things, and in full: `syntax.Call`.
+FULL_NAMES = {"abcparam.language.syntax", "abcparam.python_code.nodes"}
+PRINTED = "abcparam.diagnostics.rules."  # docstrings there are what `abcparam explain` prints
+
 MODULES = {name_of(path): path for path in FILES}
 
 
@@ -138,3 +142,51 @@ def test_tests_lie_beside_what_they_test():
     packages = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
     assert folders - rest <= packages
     assert packages - folders <= {"algebra", "calculus", "program", "python_code", "resolve"}
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def named(tree: ast.Module) -> Iterator[str]:
+    """Classes, and at the top type aliases: what is written in CamelCase."""
+    yield from (node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        names = [target.id for target in targets if isinstance(target, ast.Name)]
+        yield from (name for name in names if name.lstrip("_")[:1].isupper() and not name.isupper())
+
+
+def test_a_name_means_one_thing():
+    """A class or type alias is called as no other."""
+    homes: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        if module not in FULL_NAMES:
+            for name in named(tree_of(path)):
+                homes.setdefault(name, []).append(module)
+    several = {name: modules for name, modules in homes.items() if len(modules) > 1}
+    assert not several
+
+
+def docstrings(path: Path) -> Iterator[tuple[int, str]]:
+    """The line and the text of each docstring."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, kinds) and ast.get_docstring(node, clean=False) is not None:
+            text = node.body[0]
+            assert isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+            yield text.lineno, str(text.value.value)
+
+
+def test_docstrings_begin_with_a_sentence():
+    """It ends on their first line; what follows stands apart."""
+    wrong = []
+    for module, path in MODULES.items():
+        if module.startswith(PRINTED):
+            continue
+        for line, text in docstrings(path):
+            first, *rest = text.split("\n")
+            if not first.endswith((".", ":", "?")) or (rest and rest[0].strip()):
+                wrong.append(f"{path.name}:{line} {first}")
+    assert not wrong, "\n".join(wrong)

@@ -15,8 +15,9 @@ OUR_BUG = 101
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns its exit status: 0 as expected, 1 findings, 2 bad spec or usage, 101
-    our bug.
+    """Runs a command and returns its exit status.
+
+    0 is as expected, 1 findings, 2 a bad spec or bad usage, 101 our bug.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -1,3 +1,4 @@
-"""The coordinate check: the emitted model is trained at several widths, and each measured slope is
-set beside the derived exponent.
+"""The coordinate check: measured slopes beside derived exponents.
+
+The emitted model is trained at several widths for them.
 """

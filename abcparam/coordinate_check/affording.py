@@ -23,8 +23,9 @@ Timed = Callable[[Mapping[str, int]], float]  # the seconds of a step with these
 def afforded(
     program: Program, budget: float, runs: int, tokens: int, timed: Timed, vary: str = ""
 ) -> WidthPlan:
-    """The largest widths of which `runs` steps and seeds end within `budget` seconds; where three
-    that start at 64 do not, three that start lower.
+    """The largest widths of which `runs` steps and seeds end within `budget` seconds.
+
+    Where three that start at 64 do not, they are three that start lower.
     """
     usual = widths_of(program, 0, runs, tokens, vary)
     ladder = [*_lower(program, usual, vary), *usual.dims]

@@ -20,7 +20,8 @@ def against(
     options: CheckOptions,
     progress: RunProgress | None = None,
 ) -> CoordCheckResult:
-    """The check of the spec with `parametrization FORM` in place of its own; what its tensors say
-    for themselves stays. Raises `UnwritableError`.
+    """The check of the spec with `parametrization FORM` in place of its own.
+
+    What its tensors say for themselves stays. Raises `UnwritableError`.
     """
     return coordinate_check(load(in_form(source, form), values), options, progress)

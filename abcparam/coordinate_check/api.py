@@ -33,8 +33,10 @@ def coord_check(
     set: GivenValues | None = None,
     **options: Any,
 ) -> CoordCheckResult:
-    """Trains the emitted model at several widths and sets the slope of the size of every
-    activation, gradient and tensor beside its derived exponent, as `abcparam coord-check` does.
+    """Trains the emitted model at several widths, as `abcparam coord-check` does.
+
+    The slope of the size of every activation, gradient and tensor is set beside its derived
+    exponent.
 
     `widths` are at least three sizes of the dim that is varied (default: those that `budget`
     seconds pay for). `data` is a name or a function (default: random numbers), `module` a

@@ -64,8 +64,9 @@ def coordinate_check(
     progress: RunProgress | None = None,
     code: str | None = None,
 ) -> CoordCheckResult:
-    """Trains the emitted model, or `code` or the module that is asked for in its place, and judges
-    every slope.
+    """Trains the emitted model at several widths and judges every slope.
+
+    `code`, or the module that is asked for, takes its place.
     """
     small, changed = shrunk(program, options.given)
     report = at_work()(judged)(small)

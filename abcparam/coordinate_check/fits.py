@@ -50,8 +50,10 @@ def quantile(freedom: int) -> float:
 
 
 class PowerSumFit(Record):
-    """`size² = Σ A_i n^(2 e_i)` with A_i >= 0. `share`: the leading power's part of the square at
-    the largest width. `residual`: root mean square of what is left of log size.
+    """`size² = Σ A_i n^(2 e_i)` with A_i >= 0.
+
+    `share`: the leading power's part of the square at the largest width. `residual`: root mean
+    square of what is left of log size.
     """
 
     share: float

@@ -106,7 +106,9 @@ def _floors(name: str, quantity: str, measured: MeasuredSizes) -> dict[tuple[int
 
 
 def _floor(name: str, quantity: str, sizes: Mapping[RowKey, Sequence[float]]) -> float:
-    """Infinite for a tensor whose gradient is itself rounding, as that of a bias of keys: Adam
+    """What rounding makes of a change of nothing, of one size.
+
+    It is infinite for a tensor whose gradient is itself rounding, as that of a bias of keys: Adam
     divides it by its own size.
     """
     if quantity == UPDATE and (name, GRADIENT) in sizes:

@@ -33,8 +33,9 @@ AT_INIT, CHANGE, UPDATE, GRADIENT = "at_init", "change", "update", "gradient"
 
 
 class PredictedLaw(Record):
-    """The derived exponent, None for exact zero, and the next smaller ones. `divisor`: how far the
-    smaller terms of what it was divided by lie below the largest of that.
+    """The derived exponent, None for exact zero, and the next smaller ones.
+
+    `divisor`: how far the smaller terms of what it was divided by lie below the largest of that.
     """
 
     exponent: Fraction | None
@@ -57,8 +58,9 @@ class PredictedLaws(Record):
 
 
 def laws_of(report: Report, steps: int, vary: str = "") -> PredictedLaws:
-    """The laws at initialization and after so many steps; of an unstable program, after one. They
-    are in the dims that are varied, those of the first limit or those that grow with `vary`.
+    """The laws at initialization and after so many steps; of an unstable program, after one.
+
+    They are in the dims that are varied, those of the first limit or those that grow with `vary`.
     """
     program = report.program
     graph = build_graph(program, space_of(program, SpectralSpace))
@@ -80,8 +82,9 @@ def laws_of(report: Report, steps: int, vary: str = "") -> PredictedLaws:
 
 
 def _sound(graph: Graph, broken: Iterable[Violation]) -> set[Node]:
-    """The nodes that come from no activation whose size is not as it must be: what is beyond
-    saturates, and the calculus only bounds it.
+    """The nodes that come from no activation whose size is not as it must be.
+
+    What is beyond saturates, and the calculus only bounds it.
     """
     found: set[Node] = set()
     bad = {violation.node for violation in broken}

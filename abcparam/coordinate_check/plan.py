@@ -129,8 +129,9 @@ def given_widths(program: Program, widths: Iterable[int], vary: str = "") -> Wid
 
 
 def varied(program: Program, vary: str = "") -> list[Dim]:
-    """The growth dims that are varied together, that which leads first: those of the first limit,
-    or of that in which `vary` grows.
+    """The growth dims that are varied together, that which leads first.
+
+    They are those of the first limit, or of that in which `vary` grows.
     """
     dims = program.growing
     if not dims:
@@ -150,8 +151,9 @@ def fixed(program: Program, vary: str = "") -> dict[str, int]:
 
 
 def _dims(program: Program, width: int, vary: str) -> dict[str, int]:
-    """All growth dims at a width of the one that leads; those that grow with it do so by their
-    rates from base.
+    """All growth dims at a width of the one that leads.
+
+    Those that grow with it do so by their rates from base.
     """
     lead, *others = varied(program, vary)
     ratio = width / (lead.base or 1)

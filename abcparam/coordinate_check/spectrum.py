@@ -18,6 +18,7 @@ KEPT = 5
 
 class Spectrum(NumericSize):
     """A size with the next smaller ones, `terms`, the largest first; it compares as the first.
+
     `gaps` are those of what the first was divided by.
     """
 

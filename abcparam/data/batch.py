@@ -43,14 +43,16 @@ class Data(Protocol):
     def identity(self) -> str: ...
 
     def batches(self, program: Program, config: Any, size: int, seed: int) -> Iterator[Batch]:
-        """Batches of `size` examples without an end, the same for the same seed; raises
-        `SpecError` where the model cannot take them.
+        """Batches of `size` examples without an end, the same for the same seed.
+
+        Raises `SpecError` where the model cannot take them.
         """
         ...
 
     def held_out(self, program: Program, config: Any, size: int) -> Iterable[Batch] | None:
-        """What no batch above has an example of, by up to `size` examples, always the same; none if
-        nothing is held out.
+        """What no batch above has an example of, by up to `size` examples, always the same.
+
+        None if nothing is held out.
         """
         ...
 

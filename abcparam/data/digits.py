@@ -15,8 +15,9 @@ HELD_OUT = 360  # images, chosen at random, the same always
 
 
 class Digits:
-    """In epochs, each in another order; pixels have mean 0 and deviation 1. Raises `ImportError`
-    without scikit-learn.
+    """In epochs, each in another order; pixels have mean 0 and deviation 1.
+
+    Raises `ImportError` without scikit-learn.
     """
 
     name = "scikit-learn's digits"

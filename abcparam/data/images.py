@@ -1,5 +1,6 @@
-"""A folder of images, each class in a folder of its own, a tenth of them held out; the door to
-Pillow.
+"""A folder of images, each class in a folder of its own, a tenth of them held out.
+
+This is the door to Pillow.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ HALF, QUARTER = 127.5, 63.75  # what makes 0 to 255 numbers from -2 to 2
 
 
 class Images:
-    """In epochs, each in another order, brought to the size and channels of the model's input;
-    labels are the folders' numbers by name. Raises `ImportError` without Pillow, `SpecError` where
+    """In epochs, each in another order, with the size and channels of the model's input.
+
+    Labels are the folders' numbers by name. Raises `ImportError` without Pillow, `SpecError` where
     there are no images.
     """
 

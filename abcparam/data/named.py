@@ -53,10 +53,11 @@ def _function(module: str, function: str) -> Callable[..., Any]:
 
 
 class Given:
-    """A function of the user's: `function(config, batch size, seed)` gives an iterator of `(inputs,
-    targets)`, each a tensor or a tuple of them. One that ends is started anew. A function beside it
-    of the same name and `_held_out` gives what is held out: `function_held_out(config, batch
-    size)`, which has to end.
+    """A function of the user's: `function(config, batch size, seed)`.
+
+    It gives an iterator of `(inputs, targets)`, each a tensor or a tuple of them. One that ends is
+    started anew. A function beside it of the same name and `_held_out` gives what is held out:
+    `function_held_out(config, batch size)`, which has to end.
     """
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:

@@ -15,8 +15,9 @@ from abcparam.diagnostics.source import START, Source, Span
 
 
 class DiagnosticRule:
-    """One kind of diagnostic. `message` and `help` are `str.format` templates over the fields given
-    to `at`.
+    """One kind of diagnostic.
+
+    `message` and `help` are `str.format` templates over the fields given to `at`.
     """
 
     code: ClassVar[str]
@@ -62,8 +63,9 @@ class Diagnostic(Record):
 
 
 class SpecError(Exception):
-    """An invalid spec. `diagnostics` are its errors in the order of the source, `source` the text
-    they are in.
+    """An invalid spec.
+
+    `diagnostics` are its errors in the order of the source, `source` the text they are in.
     """
 
     def __init__(self, source: Source, diagnostics: Iterable[Diagnostic]) -> None:

@@ -26,9 +26,10 @@ def story(code: str) -> str | None:
 
 
 def explain(code: str, /) -> str:
-    """The story behind a diagnostic, as `abcparam explain CODE` prints it: `P0301 (error): …`, and
-    what it means. `code` is a diagnostic's `code`, in any case. Raises `ValueError` where none has
-    it.
+    """The story behind a diagnostic, as `abcparam explain CODE` prints it.
+
+    It is `P0301 (error): …`, and what that means. `code` is a diagnostic's `code`, in any case.
+    Raises `ValueError` where none has it.
     """
     text = story(code)
     if text is None:

@@ -35,8 +35,10 @@ class UnwritableError(ValueError):
 
 
 def edited(program: Program, values: Mapping[tuple[str, str], Affine]) -> str:
-    """The text of the spec, changed so that these exponents, by tensor's path and key (`b`,
-    `c[depth]`), are what is given here, and all others what the text says.
+    """The text of the spec with other exponents written into it.
+
+    `values` are by tensor's path and key (`b`, `c[depth]`); all other exponents stay what the text
+    says.
 
     Raises `UnwritableError`. A text in canonical form stays in canonical form.
     """
@@ -52,8 +54,10 @@ def edited(program: Program, values: Mapping[tuple[str, str], Affine]) -> str:
 
 
 def without_unknowns(program: Program, text: str) -> str:
-    """The text of the program, perhaps edited, with 0 for every `?` that is no tensor's exponent:
-    in a role whose tensors have their own, or have none, or in a block that is not called.
+    """The text of the program, perhaps edited, with 0 for every `?` that is no tensor's exponent.
+
+    Such a `?` is in a role whose tensors have their own, or have none, or in a block that is not
+    called.
     """
     source = replace(program.source, text=text)
     spec = parse(source)

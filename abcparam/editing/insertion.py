@@ -14,8 +14,9 @@ HEADS = (syntax.Model, syntax.Import, syntax.Dim, syntax.Hyper, syntax.Exponent)
 
 
 def inserted(source: Source, lines: Sequence[str]) -> Source:
-    """The source with these lines, and an empty one, before the first declaration that is no dim,
-    hyper or the like, and the comments above it.
+    """The source with these lines, and an empty one, after the dims, the hypers and the like.
+
+    They come before the first other declaration, and before the comments above it.
     """
     page = Page(source.text)
     first = next(d for d in parse(source).declarations if not isinstance(d, HEADS))

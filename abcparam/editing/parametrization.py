@@ -9,8 +9,10 @@ from abcparam.language.parser import parse
 
 
 def in_form(source: Source, form: str) -> Source:
-    """The spec with `parametrization FORM` in place of its own; what its tensors say for themselves
-    stays. Raises `UnwritableError`, and `SpecError` where the spec cannot be parsed.
+    """The spec with `parametrization FORM` in place of its own.
+
+    What its tensors say for themselves stays. Raises `UnwritableError`, and `SpecError` where the
+    spec cannot be parsed.
     """
     declared = parametrization_of(parse(source))
     if declared is None:

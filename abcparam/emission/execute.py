@@ -14,8 +14,9 @@ NUMBERS = itertools.count()
 def executed(
     code: str | CodeType, hooks: Mapping[str, object] | None = None, stays: bool = False
 ) -> dict[str, Any]:
-    """Runs the code of an emitted module; `hooks` are names that it may call. One that `stays` can
-    be imported by its name, as `torch.compile` does.
+    """Runs the code of an emitted module; `hooks` are names that it may call.
+
+    One that `stays` can be imported by its name, as `torch.compile` does.
     """
     module = ModuleType(f"abcparam_emitted_{next(NUMBERS)}")
     sys.modules[module.__name__] = module  # where dataclasses look up their annotations

@@ -1,5 +1,6 @@
-"""What moves coordinates about and leaves their size: concat, split, indexing, dropout, zeros,
-mean.
+"""What moves coordinates about and leaves their size.
+
+These are concat, split, indexing, dropout, zeros, mean.
 """
 
 from __future__ import annotations

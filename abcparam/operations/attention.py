@@ -1,5 +1,6 @@
-"""`attention(q, k, v, heads, kv_heads, scale, causal, bias, mask)`: softmax(scale * q . k + bias)
-v, head by head.
+"""`attention(q, k, v, heads, kv_heads, scale, causal, bias, mask)`, head by head.
+
+It is softmax(scale * q . k + bias) v.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ if TYPE_CHECKING:
 
 
 class Attention(Operation):
-    """`q[i (h d)], k[j (g d)], v[j (g e)] -> y[i (h e)]` with h heads, g of keys and values; `bias`
-    is added to the logits, `mask` is an integer input of keys, 1 to keep.
+    """`q[i (h d)], k[j (g d)], v[j (g e)] -> y[i (h e)]` with h heads, g of keys and values.
+
+    `bias` is added to the logits, `mask` is an integer input of keys, 1 to keep.
     """
 
     name = "attention"
@@ -128,8 +130,9 @@ def _heads(code: Code, heads: Code) -> Code:
 
 
 def _mask(use: Use, q: Code, k: Code) -> tuple[Code | None, bool]:
-    """What PyTorch adds to the logits (or keeps of them), and whether it is left to mask the
-    future.
+    """What PyTorch adds to the logits or keeps of them.
+
+    And whether it is left to PyTorch to mask the future.
     """
     causal = use.flag("causal")
     bias = use.code(3) if use.has(3) else None

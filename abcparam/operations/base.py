@@ -1,5 +1,6 @@
-"""What an operation is: its signature, its shapes, its law as a piece of graph, its line of
-PyTorch, its source.
+"""What an operation is: its signature, its shapes, its law, its line of PyTorch, its source.
+
+The law is a piece of the graph.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 
 class Operands(NamedTuple):
-    """The operands of a call as nodes, as parameters where they must be tensors, as None where
-    omitted.
+    """The operands of a call as nodes of the graph.
+
+    They are parameters where they must be tensors, None where omitted.
     """
 
     items: tuple[Node | Parameter | None, ...]

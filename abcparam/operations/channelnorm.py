@@ -93,8 +93,9 @@ def _over_space(use: Use, index: int) -> Code:
 
 
 class BatchNorm(ChannelNorm):
-    """`x[c *], gain[c], bias[c] -> y[c *]`: each channel over its own RMS in batch and space; keeps
-    running statistics, as PyTorch does.
+    """`x[c *], gain[c], bias[c] -> y[c *]`: each channel over its own RMS in batch and space.
+
+    It keeps running statistics, as PyTorch does.
     """
 
     name = "batchnorm"
@@ -115,8 +116,9 @@ class BatchNorm(ChannelNorm):
 
 
 class GroupNorm(ChannelNorm):
-    """`x[(g c) *], gain[(g c)], bias[(g c)] -> y[(g c) *]`: g groups of channels, each over its own
-    RMS in them and in space.
+    """`x[(g c) *], gain[(g c)], bias[(g c)] -> y[(g c) *]`: g groups of channels.
+
+    Each is over its own RMS in its channels and in space.
     """
 
     name = "groupnorm"

@@ -1,5 +1,6 @@
-"""`mixture(logits, Expert(x), top)`: one instance of a block per logit, of which each token takes
-the best.
+"""`mixture(logits, Expert(x), top)`: one instance of a block per logit.
+
+Each token takes the best of them.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ def _mixture(
 
 
 class Mixture(Operation):
-    """`logits[* e], x[* j] -> y[* o]`: e instances of the block, of which each token takes the
-    best.
+    """`logits[* e], x[* j] -> y[* o]`: e instances of the block.
+
+    Each token takes the best of them.
 
     A block sees one token, not `*`: `expert(x[j])` is `[o]`.
     """

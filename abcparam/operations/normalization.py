@@ -29,9 +29,10 @@ EPS = Amount(Number(Fraction("1e-5")), number(Fraction("1e-5")))
 
 
 class Normalization(Operation):
-    """`x[* i], gain[i], bias[i] -> y[* i]` over the last axis, or each of so many heads of it,
-    `x[* (h d)]`; gain and bias, which may be left out, are then `[d]`, shared by all heads, or
-    `[h, d]`.
+    """`x[* i], gain[i], bias[i] -> y[* i]` over the last axis.
+
+    With `heads` it is over each head, `x[* (h d)]`; gain and bias, which may be left out, are
+    then `[d]`, shared by all heads, or `[h, d]`.
     """
 
     law = "`s0 = 0`; `d - s`; gradient less `s`"

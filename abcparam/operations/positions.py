@@ -1,5 +1,6 @@
-"""Positions: `rope` turns queries and keys, `relative_bias` and `alibi` are added to attention's
-logits.
+"""Positions: `rope`, `relative_bias` and `alibi`.
+
+The first turns queries and keys, the others are added to attention's logits.
 """
 
 from __future__ import annotations
@@ -71,8 +72,9 @@ def _alibi(bias: Tensor) -> Tensor:
 
 
 class Rope(Unchanged):
-    """`x[i (h d)] -> y[i (h d)]`, d even: the halves of a head are turned by angles that grow with
-    i.
+    """`x[i (h d)] -> y[i (h d)]`, d even.
+
+    The halves of a head are turned by angles that grow with i.
     """
 
     name = "rope"
@@ -103,8 +105,9 @@ class Rope(Unchanged):
 
 
 class RelativeBias(Operation):
-    """`table[buckets h] -> y[h i j]`, T5's buckets, for attention's `bias`: an entry for each head
-    and range of distances from i to j.
+    """`table[buckets h] -> y[h i j]`, T5's buckets, for attention's `bias`.
+
+    There is an entry for each head and range of distances from i to j.
     """
 
     name = "relative_bias"
@@ -141,8 +144,9 @@ class RelativeBias(Operation):
 
 
 class Alibi(Operation):
-    """`-> y[h i j]`, for attention's `bias`: minus the distance from i to j, times a slope of each
-    head's own.
+    """`-> y[h i j]`, for attention's `bias`.
+
+    It is minus the distance from i to j, times a slope of each head's own.
     """
 
     name = "alibi"

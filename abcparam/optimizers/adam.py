@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 
 class Adam(OptimizerRule):
-    """`w -= lr * m / (sqrt(v) + eps)`: m and sqrt(v) are of the gradient's size, so an entry is
-    Θ(lr).
+    """`w -= lr * m / (sqrt(v) + eps)`.
+
+    m and sqrt(v) are of the gradient's size, so an entry is Θ(lr).
     """
 
     name = "adam"

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 class Step(Record):
-    """What a class does that torch.optim lacks: its docstring, its default learning rate, the state
-    of a parameter, `update`, the code of a step of one `parameter` of a `group`, and the functions
-    that this calls.
+    """What a class does that torch.optim lacks.
+
+    That is its docstring, its default learning rate, the state of a parameter, `update`, the code
+    of a step of one `parameter` of a `group`, and the functions that this calls.
     """
 
     doc: str
@@ -59,8 +60,9 @@ class OptimizerRule(OptimizerSignature):
 
     @property
     def adds_decay(self) -> bool:
-        """Whether decay adds to an update, rather than takes a share of it: an update that is
-        proportional to its gradient adds whatever the gradient is made of.
+        """Whether decay adds to an update, rather than takes a share of it.
+
+        An update that is proportional to its gradient adds whatever the gradient is made of.
         """
         return self.decoupled or self.gauge == 2
 

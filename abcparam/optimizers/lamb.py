@@ -45,8 +45,9 @@ parameter.sub_(group["lr"] * momentum)
 
 
 class LAMB(OptimizerRule):
-    """`w -= lr * ||w|| * r / ||r||`, r Adam's update: relative to the weights. What starts at exact
-    zero moves as under Adam.
+    """`w -= lr * ||w|| * r / ||r||`, r Adam's update: relative to the weights.
+
+    What starts at exact zero moves as under Adam.
     """
 
     name = "lamb"

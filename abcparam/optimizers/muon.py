@@ -39,9 +39,10 @@ parameter.sub_(rate * _orthogonal(momentum, group["ns_steps"]))
 
 
 class Muon(OptimizerRule):
-    """`w -= lr * adjust * orthogonal(m)`, with `adjust = sqrt(max(1, rows / columns))` (Keller
-    Jordan's, torch's default), `0.2 sqrt(max(rows, columns))` (Moonshot's) or `sqrt(rows /
-    columns)` (of the spectral condition).
+    """`w -= lr * adjust * orthogonal(m)`, with one of three factors `adjust`.
+
+    They are `sqrt(max(1, rows / columns))` (Keller Jordan's, torch's default), `0.2 sqrt(max(rows,
+    columns))` (Moonshot's) and `sqrt(rows / columns)` (of the spectral condition).
     """
 
     name = "muon"

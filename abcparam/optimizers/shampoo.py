@@ -38,10 +38,11 @@ parameter.sub_(group["lr"] * (left @ momentum @ right))
 
 
 class Shampoo(OptimizerRule):
-    """`w -= lr * L^(-1/4) @ gradient @ R^(-1/4)`, L and R the sums of all G @ G.T and G.T @ G so
-    far. L is at least the present G @ G.T, so that the update is of spectral norm lr at most; the
-    first is orthogonal. The ridge under the roots is relative to the largest eigenvalue, so that
-    nothing sees the gradient's scale.
+    """`w -= lr * L^(-1/4) @ gradient @ R^(-1/4)`.
+
+    L and R are the sums of all G @ G.T and G.T @ G so far. L is at least the present G @ G.T, so
+    that the update is of spectral norm lr at most; the first is orthogonal. The ridge under the
+    roots is relative to the largest eigenvalue, so that nothing sees the gradient's scale.
     """
 
     name = "shampoo"

@@ -52,8 +52,9 @@ for axis, matrix in _covariances(gradient, group["largest"]).items():
 
 
 class Soap(Adam):
-    """`w -= lr * Q_L @ (m' / (sqrt(v') + eps)) @ Q_R.T`, m' and v' Adam's moments in the eigenbases
-    Q_L and Q_R of the gradients before.
+    """`w -= lr * Q_L @ (m' / (sqrt(v') + eps)) @ Q_R.T`.
+
+    m' and v' are Adam's moments in the eigenbases Q_L and Q_R of the gradients before.
 
     What is new in a gradient lies in no eigenvector that is known. There the basis is arbitrary, so
     that it has entries everywhere and Adam makes all of them of Θ(lr), along the gradient: Adam's

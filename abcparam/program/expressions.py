@@ -45,8 +45,9 @@ class Apply(Record):
 
 
 class Invoke(Record):
-    """A call of a submodule; `instance` is its attribute in the module at hand (`outer`: its path
-    from the root).
+    """A call of a submodule.
+
+    `instance` is its attribute in the module at hand (`outer`: its path from the root).
     """
 
     instance: str
@@ -67,8 +68,9 @@ class Assign(Record):
 
 
 class Repeat(Record):
-    """The place of a repeat: `carried` names go through the copies of the child module `instance`,
-    one by one.
+    """The place of a repeat.
+
+    `carried` names go through the copies of the child module `instance`, one by one.
     """
 
     instance: str

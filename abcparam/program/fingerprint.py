@@ -15,15 +15,18 @@ if TYPE_CHECKING:
 
 
 def fingerprint(source_text: str) -> str:
-    """The first 16 hex digits of the SHA-256 of a spec's canonically formatted text. Raises
-    `SpecError` if it cannot be parsed.
+    """The first 16 hex digits of the SHA-256 of a spec's canonically formatted text.
+
+    Raises `SpecError` if it cannot be parsed.
     """
     return digest(format_source(Source(source_text)))
 
 
 def mark_of(program: Program) -> str:
-    """What emitted groups carry: the fingerprint of the spec, and of what else its exponents come
-    from: imported files, and values that were given to symbols. Sizes and hypers leave it as it is.
+    """What emitted groups carry: the fingerprint of all that their exponents come from.
+
+    That is the spec, imported files, and values that were given to symbols. Sizes and hypers leave
+    it as it is.
     """
     own, folder = fingerprint(program.source.text), program.source.folder or ""
     others = [fingerprint(read(os.path.join(folder, path)).text) for path in program.imports]

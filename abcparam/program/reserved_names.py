@@ -38,8 +38,9 @@ FORBIDDEN = frozenset(
 
 
 def owner(name: str, attribute: bool = False, local: bool = False) -> str | None:
-    """Who has the name already, or None if it is free. An attribute meets only other
-    attributes of modules, a local also functions of Python.
+    """Who has the name already, or None if it is free.
+
+    An attribute meets only other attributes of modules, a local also functions of Python.
     """
     if name in MODULE_ATTRIBUTES:
         return "`torch.nn.Module`"

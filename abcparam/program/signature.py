@@ -120,8 +120,9 @@ def gauge_shift(gauge: int) -> dict[str, int]:
 
 
 def broadcast(call: Call, left: Shape, right: Shape) -> Shape:
-    """The common shape of two operands, aligned at their last axes; an axis of 1 or a missing one
-    is stretched.
+    """The common shape of two operands, aligned at their last axes.
+
+    An axis of 1 or a missing one is stretched.
     """
     short, long = sorted((left, right), key=len)
     padded = (*long[: len(long) - len(short)], *short)

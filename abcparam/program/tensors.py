@@ -26,8 +26,9 @@ def letter_and_dim(key: str) -> tuple[str, str]:
 
 
 class Init(Record):
-    """`normal(std)`, `uniform(bound)`, `orthogonal(gain)`, `zeros`, `ones`, `constant(x)`; the
-    default is explicit.
+    """`normal(std)`, `uniform(bound)`, `orthogonal(gain)`, `zeros`, `ones` or `constant(x)`.
+
+    The default is explicit.
     """
 
     kind: str

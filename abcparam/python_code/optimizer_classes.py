@@ -55,8 +55,10 @@ def clipped_text(base: str) -> str:
 def class_text(
     name: str, doc: str, settings: Mapping[str, object], state: Mapping[str, str], update: str
 ) -> str:
-    """The class with these settings, by their defaults, and a state for each parameter, whose
-    `update` is what a step does to one `parameter` of a `group`.
+    """The class of an optimizer with these settings, by their defaults.
+
+    It has a state for each parameter; its `update` is what a step does to one `parameter` of a
+    `group`.
     """
     return CLASS.format(
         name=name,

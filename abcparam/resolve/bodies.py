@@ -1,5 +1,6 @@
-"""Bodies: blocks are instantiated call by call, repeats elaborated once, every expression gets its
-shape.
+"""Bodies: every expression gets its shape.
+
+Blocks are instantiated call by call, repeats elaborated once.
 """
 
 from __future__ import annotations
@@ -112,8 +113,9 @@ class Body:
     # Names
 
     def read(self, name: str) -> LocalName | None:
-        """A local of this body, or of the one around a repeat's (then it becomes an input of the
-        copy).
+        """A local of this body, or of the one around a repeat's.
+
+        The latter becomes an input of the copy.
         """
         if name in self.locals:
             return self.locals[name]
@@ -237,8 +239,9 @@ class Body:
         return next(name for name in itertools.chain(["copies"], numbers) if name not in taken)
 
     def _carried(self, body: Sequence[syntax.Statement]) -> tuple[str, ...]:
-        """Names that are assigned both before and inside, in the order in which they are assigned
-        inside.
+        """Names that are assigned both before and inside.
+
+        They are in the order in which they are assigned inside.
         """
         inside = [t.id for s in body for t in _assigned(s)]
         return tuple(dict.fromkeys(name for name in inside if self.read(name) is not None))

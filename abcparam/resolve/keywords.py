@@ -1,5 +1,6 @@
-"""The words of a spec that are not its own: roles, optimizers, losses, verdicts, and the keys of
-settings.
+"""The words of a spec that are not its own.
+
+These are roles, optimizers, losses, verdicts, and the keys of settings.
 """
 
 from __future__ import annotations

@@ -54,8 +54,9 @@ def snake_case(name: str) -> str:
 
 
 def check_names(spec: syntax.Spec, collector: Collector) -> Uses:
-    """Reports every name that is unknown, taken, declared twice or hides another; says how the
-    tensors are used.
+    """Reports every name that is unknown, taken, declared twice or hides another.
+
+    Says how the tensors are used.
     """
     names = _Names(spec, collector)
     names.run()

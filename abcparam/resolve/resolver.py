@@ -30,8 +30,9 @@ from abcparam.resolve.world import LocalName, World
 
 
 def resolve(spec: syntax.Spec, source: Source) -> Program:
-    """The program that a spec says; raises `SpecError` with all errors of the first phase that
-    fails.
+    """The program that a spec says.
+
+    Raises `SpecError` with all errors of the first phase that fails.
     """
     collector = Collector(source)
     uses = check_names(spec, collector)

@@ -108,8 +108,9 @@ def finish_tensors(
     declared: Sequence[Optimizer],
     starts: Mapping[str, str],
 ) -> dict[str, Tensor]:
-    """Tensors with their optimizer, its learning rate, decay and epsilon, and with the init that
-    follows from their use where the spec says none.
+    """Tensors with their optimizer, its learning rate, decay and epsilon, and with their init.
+
+    The init follows from their use where the spec says none.
     """
     _used_selectors(world, tensors, declared)
     done = {}

@@ -12,7 +12,9 @@ MARK = "emitted by abcparam from"
 
 
 def write_atomically(path: str, content: str | bytes) -> None:
-    """Writes a temporary file beside `path`, syncs it, and puts it in place; a file's permissions
+    """Writes a file as a whole or not at all.
+
+    A temporary file beside `path` is written, synced, and put in its place; a file's permissions
     are kept. Text is written as UTF-8.
     """
     target = os.path.realpath(path)
@@ -47,8 +49,9 @@ def _mode(target: str) -> int:
 
 
 def write_generated(path: str, text: str, force: bool = False) -> None:
-    """Writes an emitted module; refuses to overwrite a file that abcparam did not write, unless
-    forced.
+    """Writes an emitted module.
+
+    Refuses to overwrite a file that abcparam did not write, unless forced.
     """
     if not force and os.path.exists(path) and not _ours(path):
         raise SpecError.about(path, rules.NotOurs, path=path)

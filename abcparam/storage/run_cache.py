@@ -13,8 +13,9 @@ from abcparam.storage.atomic import write_atomically
 
 
 class RunCache:
-    """A folder of JSON files that belong to one code and one setting, `identity`; none keeps
-    nothing.
+    """A folder of JSON files that belong to one code and one setting, `identity`.
+
+    Without a folder nothing is kept.
     """
 
     def __init__(self, folder: Path | None, *identity: object) -> None:

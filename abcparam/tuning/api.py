@@ -69,10 +69,11 @@ def transfer(
     over: Iterable[str] = (),
     **options: Any,
 ) -> TransferResult:
-    """Tunes the spec at the sizes of `proxy` and compiles it with what was best at those of
-    `target`, as `abcparam transfer` does: the `hypers`, and the target's `code`. Arguments and
-    errors are those of `plan_transfer`; a `SpecError` also where every trial diverged. Imports
-    torch.
+    """Tunes the spec at the sizes of `proxy` and compiles it at those of `target`.
+
+    As `abcparam transfer` does; the result has the `hypers` that were best, and the target's `code`
+    with them. Arguments and errors are those of `plan_transfer`; a `SpecError` also where every
+    trial diverged. Imports torch.
     """
     from abcparam.tuning.transfer import finish
 
@@ -94,8 +95,9 @@ def plan_transfer(
     set: GivenValues | None = None,
     **options: Any,
 ) -> TransferPlan:
-    """What a transfer would cost, and what does not transfer, as `abcparam transfer --estimate`
-    says: `costs` (floating-point operations, bytes) and `warnings`. Nothing is trained.
+    """What a transfer would cost and what does not transfer, as `transfer --estimate` says.
+
+    It has `costs` (floating-point operations, bytes) and `warnings`. Nothing is trained.
 
     `target`, or `set`, has values of the large model, `proxy` those of the small one (default: the
     target's, with growing dims at base). `results` is the JSON file of a sweep, in place of a

@@ -1,5 +1,6 @@
-"""Schedules by name, over a run of so many steps: `cosine`, or `cosine:0.1` after a warm-up of a
-tenth of them.
+"""Schedules by name, over a run of so many steps.
+
+`cosine`, or `cosine:0.1` after a warm-up of a tenth of them.
 """
 
 from __future__ import annotations

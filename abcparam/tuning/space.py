@@ -58,8 +58,9 @@ class Axis(Record):
 
 
 def axes_of(program: Program, over: Iterable[str]) -> list[Axis]:
-    """The axes that are named, and every hyper with a search range if nothing to tune is. Raises
-    `SpecError`.
+    """The axes that are named, and every hyper with a search range if nothing to tune is.
+
+    Raises `SpecError`.
     """
     axes = [_axis(program, text) for text in over]
     if not any(is_tuned(program, axis.name) for axis in axes):

@@ -33,8 +33,10 @@ AT, LOSSES = "at", "losses"  # what a study's trial remembers: who is at it, wha
 def searched(
     program: Program, axes: Sequence[Axis], options: SweepOptions, work: Work
 ) -> list[TrialResult]:
-    """The results of `options.trials` points in each parametrization and at each size, every point
-    with every seed. Raises `SpecError` without Optuna, or without its database.
+    """The results of `options.trials` points in each parametrization and at each size.
+
+    Every point is trained with every seed. Raises `SpecError` without Optuna, or without its
+    database.
     """
     tuned = [axis for axis in axes if is_tuned(program, axis.name)]
     found: dict[Trial, TrialResult] = {}

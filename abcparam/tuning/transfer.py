@@ -111,8 +111,9 @@ class TransferResult(Record):
 
 
 def prepare(source: Source, request: TransferRequest) -> TransferPlan:
-    """Judges the spec and estimates the cost. Raises `SpecError`, also where the spec is not
-    maximal-update, unless it shall be done `anyway`.
+    """Judges the spec and estimates the cost.
+
+    Raises `SpecError`, also where the spec is not maximal-update, unless it shall be done `anyway`.
     """
     program = load(source, request.target)
     require_no_unknowns(program)

@@ -59,9 +59,11 @@ class Trial(Record):
 
 
 class TrialResult(Record):
-    """What became of a trial: `loss` is the mean of the last tenth of its steps; inf: it diverged,
-    its loss was infinite or no number at some step. `held_out` is the loss at its end on data that
-    were held out, where there are some.
+    """What became of a trial.
+
+    `loss` is the mean of the last tenth of its steps; inf: it diverged, its loss was infinite or no
+    number at some step. `held_out` is the loss at its end on data that were held out, where there
+    are some.
     """
 
     trial: Trial
@@ -148,8 +150,9 @@ def require_sizes(program: Program, named: Set[str] = frozenset()) -> None:
 
 
 def trials_of(program: Program, axes: list[Axis], options: SweepOptions) -> list[Trial]:
-    """Every trial: hypers by grid or at random, everything else in all combinations. Raises
-    `SpecError` where sizes do not fit together or there is no such schedule.
+    """Every trial: hypers by grid or at random, everything else in all combinations.
+
+    Raises `SpecError` where sizes do not fit together or there is no such schedule.
     """
     require_sizes(program, {axis.name for axis in axes})
     schedule_named(options.schedule, 1)

@@ -38,9 +38,8 @@ def _row(key: Key, group: list[Operation]) -> tuple[str, ...]:
 
 
 def _shapes(operation: Operation) -> str:
-    """The first paragraph of the docstring."""
-    first = (getdoc(type(operation)) or "").partition("\n\n")[0]
-    return " ".join(first.split()).removesuffix(".")
+    """The docstring."""
+    return " ".join((getdoc(type(operation)) or "").split()).removesuffix(".")
 
 
 def _arguments(operation: Operation) -> list[str]:

@@ -128,8 +128,9 @@ class Foreign(Subject):
         self.wanted = self.emitted.calls
 
     def uses(self, inputs: tuple[Tensor, ...], change: ChangeContext | None) -> Mapping[str, float]:
-        """Of the tensors that layers of PyTorch use as often as the spec does. Such a layer knows
-        no multiplier, so there must be none that grows.
+        """Of the tensors that layers of PyTorch use as often as the spec does.
+
+        Such a layer knows no multiplier, so there must be none that grows.
         """
         self.squares, self.calls, self.change = {}, Counter(), change
         layers = [m for m in self.model.modules() if type(m).forward in LINEAR]

@@ -1,5 +1,6 @@
-"""Emitted source whose `forward` methods show their locals to an observer and drop nothing out;
-nothing else changes.
+"""Emitted source whose `forward` methods show their locals to an observer.
+
+They drop nothing out; nothing else changes.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ USED = "__used__"  # (name, value, again): `again` computes it anew
 
 
 def observed(source: str, names: Set[str], uses: Set[str] = frozenset()) -> CodeType:
-    """The module's code. After each assignment of one of the spec's `names` in a `forward` the
-    observer is called with the value; where there are `uses`, only for those, and with a function
-    that repeats the statements that made the value.
+    """The module's code, which shows its values to the observer.
+
+    After each assignment of one of the spec's `names` in a `forward` the observer is called with
+    the value; where there are `uses`, only for those, and with a function that repeats the
+    statements that made the value.
     """
     tree = ast.parse(source)
     for cls in (node for node in tree.body if isinstance(node, ast.ClassDef)):

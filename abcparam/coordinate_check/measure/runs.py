@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from abcparam.coordinate_check.measure.measuring import RunSetting, Subject
 
 RunKey = tuple[int, int]  # width and seed
-RunProgress = Callable[
-    [Iterable[RunKey], int], Iterable[RunKey]
-]  # of runs as they finish, and their number
+# Of runs as they finish, and their number.
+RunProgress = Callable[[Iterable[RunKey], int], Iterable[RunKey]]
 
 
 def silent(finished: Iterable[RunKey], count: int) -> Iterable[RunKey]:
@@ -94,8 +93,9 @@ class Runs:
 
     @property
     def side_by_side(self) -> int:
-        """How many runs are made at a time: seeds on the threads that torch has. A GPU is one, and
-        code that is compiled or the user's may not bear it.
+        """How many runs are made at a time: seeds on the threads that torch has.
+
+        A GPU is one, and code that is compiled or the user's may not bear it.
         """
         import torch
 

@@ -20,8 +20,9 @@ QUANTITIES = {
 
 
 def plot(checks: Iterable[CoordCheckResult], folder: Path) -> list[Path]:
-    """Writes `QUANTITY.png` and `.svg`, several checks side by side. Raises `SpecError` without
-    matplotlib.
+    """Writes `QUANTITY.png` and `.svg`, several checks side by side.
+
+    Raises `SpecError` without matplotlib.
     """
     folder.mkdir(parents=True, exist_ok=True)
     return [

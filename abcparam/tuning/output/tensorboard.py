@@ -11,6 +11,7 @@ from abcparam.tuning.trials import Trial, TrialResult, missing
 
 class TensorBoardWriter:
     """A run for each trial below a folder; those that are there already are not written again.
+
     Raises `SpecError` without TensorBoard.
     """
 

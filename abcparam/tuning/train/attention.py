@@ -1,5 +1,6 @@
-"""Attention of trials that are trained together: `vmap` has no rule for PyTorch's fused kernel on a
-CPU, to which a trial is only another example.
+"""Attention of trials that are trained together.
+
+`vmap` has no rule for PyTorch's fused kernel on a CPU, to which a trial is only another example.
 """
 
 from __future__ import annotations

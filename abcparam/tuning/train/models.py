@@ -23,8 +23,10 @@ class Reading:
 
 
 def models_of(job: Job, trials: Sequence[TrialRun]) -> list[nn.Module]:
-    """One for each trial: those of one seed share it where all that their model reads of its
-    `Config` when it is made is equal, as with trials that differ in their learning rates alone.
+    """One model for each trial; trials of one seed share it where they can.
+
+    They can where all that their model reads of its `Config` when it is made is equal, as with
+    trials that differ in their learning rates alone.
     """
     found: list[nn.Module] = []
     made: dict[object, tuple[nn.Module, dict[str, Any]]] = {}

@@ -53,8 +53,9 @@ class UnstackableError(Exception):
 def train(
     job: Job, trials: Sequence[TrialRun], on_step: OnStep = silent, report: Reporter = _silent
 ) -> list[Trained]:
-    """The losses of each trial: together where that is possible, else one by one, and `report` is
-    told why.
+    """The losses of each trial, trained together where that is possible.
+
+    Else they are trained one by one, and `report` is called with the reason.
     """
     if len(trials) > 1:
         try:

@@ -34,8 +34,9 @@ class TrialRun(NamedTuple):
 
 
 class Trained(Record):
-    """What training gave: `held_out` is the loss at its end on held-out data, where there are some
-    and it did not diverge.
+    """What training gave.
+
+    `held_out` is the loss at its end on held-out data, where there are some and it did not diverge.
     """
 
     losses: LossCurve
@@ -153,8 +154,9 @@ def _held_out(job: Job, model: nn.Module, config: Any) -> float | None:
 def mean_losses(
     job: Job, model: nn.Module, config: Any, losses: Callable[[Batch], Tensor]
 ) -> Sequence[float | None]:
-    """Over the held-out examples, of each trial that `losses` gives some of; none if there are no
-    such examples, None where it is no finite number.
+    """The mean over the held-out examples, of each trial that `losses` gives some of.
+
+    It is empty if there are no such examples; a mean is None where it is no finite number.
     """
     model.eval()
     total, count = torch.zeros(1, dtype=torch.float64), torch.zeros(1)

@@ -1,5 +1,7 @@
-"""How stacked parameters move: an emitted optimizer writes an update at learning rate 1, and each
-trial moves by it at its own rate.
+"""How stacked parameters move.
+
+An emitted optimizer writes an update at learning rate 1, and each trial moves by it at its own
+rate.
 """
 
 from __future__ import annotations
@@ -22,8 +24,10 @@ class Settings(NamedTuple):
 
 
 class Updates:
-    """The parameters of `model`, which stands for all trials, in place of its own; made of the
-    first gradients, as optimizers keep what they remember in the shapes of their parameters.
+    """The parameters of `model`, which stands for all trials, in place of its own.
+
+    They are made of the first gradients, as optimizers keep what they remember in the shapes of
+    their parameters.
 
     Values and updates come to lie in memory as the gradients do, so that nothing is copied. Updates
     have their axes in that order: an optimizer that goes entry by entry sees none.
