@@ -9,6 +9,7 @@ A block's info line says what it is::
     ```param declarations, ```param body            parts of a spec, which are parsed
     ```console status=1                             commands, and lines that they print
     ```python                                       run, in one namespace for each document
+    ```pycon                                        run there too, and prints what it says
     ```python excerpt                               not run, but it is Python
     ```python fragment                              not even that
     ```python from=mlp.py                           lines of a file that a command made
@@ -20,6 +21,7 @@ In a console a line of `…` stands for any lines, and one that ends in `…` fo
 from __future__ import annotations
 
 import ast
+import doctest
 import importlib
 import json
 import re
@@ -41,6 +43,7 @@ from abcparam.operations import operations
 from abcparam.optimizers import optimizers
 from abcparam.program.vocabulary import VERDICTS
 from tests.support.paths import ROOT
+from tests.test_architecture import FLOORS
 
 DOCUMENTS = [
     ROOT / "README.md",
@@ -102,6 +105,8 @@ def test_blocks(document, folder, capsys):
             json.loads(block.text)
         elif block.language == "python":
             run_python(block, where, folder, namespace)
+        elif block.language == "pycon":
+            run_session(block, where, namespace)
 
 
 def run_python(block: Block, where: str, folder: Path, namespace: dict[str, object]) -> None:
@@ -119,6 +124,15 @@ def run_python(block: Block, where: str, folder: Path, namespace: dict[str, obje
     if "excerpt" not in block.words:
         importlib.invalidate_caches()
         exec(code, namespace)
+
+
+def run_session(block: Block, where: str, namespace: dict[str, object]) -> None:
+    """What stands behind `>>>` is run, and prints what stands below it."""
+    session = doctest.DocTestParser().get_doctest(block.text, namespace, where, where, block.line)
+    said: list[str] = []
+    result = doctest.DocTestRunner(verbose=False).run(session, out=said.append, clear_globs=False)
+    assert result.attempted and not result.failed, "".join(said)
+    namespace.update(session.globs)
 
 
 def check_spec(block: Block, where: str, folder: Path) -> None:
@@ -263,7 +277,7 @@ def test_the_design_names_every_module():
 
 def test_the_design_names_the_modules_that_import_each_library():
     """The table of doors has a row for each library, with all modules that import it."""
-    table = DESIGN.read_text(encoding="utf-8").partition("## Doors")[2].partition("\n## ")[0]
+    table = section("## Doors")
     rows = {
         row[1]: re.findall(r"`([\w/]+)`", row[2])
         for row in re.finditer(r"^\| `([\w.]+)`[^|]*\| (.*?) \|", table, re.MULTILINE)
@@ -281,6 +295,42 @@ def test_the_design_names_the_modules_that_import_each_library():
         if not any(covers(door, module) for module in importers().get(library, ()))
     ]
     nothing_missing(DESIGN, wrong)
+
+
+def test_the_design_has_the_floors_of_the_packages():
+    """The map has a row for each package, with its floor, from the ground up."""
+    table = section("## The packages")
+    rows = [(int(n), name) for n, name in re.findall(r"^\| (\d+) \| `(\w+)/?` \|", table, re.M)]
+    wanted = [
+        (number, package or "__init__")
+        for number, packages in enumerate(FLOORS)
+        for package in packages
+    ]
+    assert rows == wanted
+
+
+def test_the_design_says_where_to_change_what():
+    """Each file of the table is there, and what is said to stand in it stands in it."""
+    table = section("## Where do I change")
+    rows = re.findall(r"^\| [^`|]*(?:`[^`]+`[^`|]*)*\| `([^`]+)` \| (.*) \|$", table, re.MULTILINE)
+    assert len(rows) == table.count("\n| ") - 1 >= 25
+    missing = []
+    for file, there in rows:
+        path = next((p for p in (ROOT / "abcparam" / file, ROOT / file) if p.is_file()), None)
+        if path is None:
+            missing.append(f"names `{file}`, which is not there")
+            continue
+        text = path.read_text(encoding="utf-8")
+        words = re.findall(r"`([^`]+)`", there)
+        lacks = [word for word in words if not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text)]
+        missing += [f"says that `{word}` is in `{file}`" for word in lacks]
+    nothing_missing(DESIGN, missing)
+
+
+def section(heading: str) -> str:
+    """The part of the design under a heading, of which this is the start."""
+    text = DESIGN.read_text(encoding="utf-8")
+    return text.partition(f"\n{heading}")[2].partition("\n## ")[0]
 
 
 def modules() -> list[str]:
