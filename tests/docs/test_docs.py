@@ -10,7 +10,7 @@ A block's info line says what it is::
     ```console status=1                             commands, and lines that they print
     ```python                                       run, in one namespace for each document
     ```pycon                                        run there too, and prints what it says
-    ```python excerpt                               not run, but it is Python
+    ```python excerpt                               not run, but Python, and its imports are there
     ```python fragment                              not even that
     ```python from=mlp.py                           lines of a file that a command made
     ```python file=mine.py                          a file for later blocks
@@ -121,9 +121,20 @@ def run_python(block: Block, where: str, folder: Path, namespace: dict[str, obje
     if "fragment" in block.words:
         return
     code = compile(block.text, where, "exec", dont_inherit=True)
-    if "excerpt" not in block.words:
+    if "excerpt" in block.words:
+        check_imports(block, where)
+    else:
         importlib.invalidate_caches()
         exec(code, namespace)
+
+
+def check_imports(block: Block, where: str) -> None:
+    """What is imported of the package is there, as is what type checkers alone import."""
+    for node in ast.walk(ast.parse(block.text)):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("abcparam"):
+            module = importlib.import_module(str(node.module))
+            missing = [alias.name for alias in node.names if not hasattr(module, alias.name)]
+            assert not missing, f"{where}: {node.module} has no {missing}"
 
 
 def run_session(block: Block, where: str, namespace: dict[str, object]) -> None:
@@ -377,7 +388,21 @@ def run_imports(tree: ast.AST) -> Iterator[str]:
         yield from run_imports(node)
 
 
-# Links and lines
+# Files, links and lines
+
+
+MADE = {"abcparam/operations/flip.py", "abcparam/optimizers/normalized.py"}  # by the recipes
+MADE |= {"abcparam/commands/lengths.py", "abcparam/verdict/report_csv.py"}
+MADE |= {"tests/diagnostics/bad/CODE.param"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_files_that_documents_name_are_there(document):
+    text = document.read_text(encoding="utf-8")
+    folders = "abcparam|docs|examples|grammar|templates|tests"
+    named = set(re.findall(rf"(?<![\w/.-])((?:{folders})/[\w/.-]*[\w/])", text)) - MADE
+    missing = [f"names {path}, which is not there" for path in named if not (ROOT / path).exists()]
+    nothing_missing(document, sorted(missing))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
