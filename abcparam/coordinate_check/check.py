@@ -11,7 +11,14 @@ from abcparam.coordinate_check.judging import UNRESOLVED, CheckedRows, judge
 from abcparam.coordinate_check.laws import PredictedLaws, laws_of
 from abcparam.coordinate_check.measure.runs import RunProgress, Runs, silent
 from abcparam.coordinate_check.options import CheckOptions
-from abcparam.coordinate_check.plan import WidthPlan, fixed, given_widths, positions, shrunk, varied
+from abcparam.coordinate_check.plan import (
+    VariedDims,
+    WidthPlan,
+    given_widths,
+    positions,
+    shrunk,
+    varied_dims,
+)
 from abcparam.pipeline import emit_program
 from abcparam.program.model import Program
 from abcparam.verdict.check import at_work, judged
@@ -71,28 +78,29 @@ def coordinate_check(
     small, changed = shrunk(program, options.given)
     report = at_work()(judged)(small)
     batch = max(2, options.tokens // positions(small))
-    laws = laws_of(report, options.steps, options.vary)
+    varied = varied_dims(small, options.vary)
+    laws = laws_of(report, options.steps, varied)
     options = replace(options, steps=max(1, laws.steps))
     runs = Runs(report, options, batch, emit_program(report) if code is None else code)
-    plan = _plan(small, options, runs, batch * positions(small))
+    plan = _plan(varied, options, runs, batch * positions(small))
     measured = runs.all(plan, progress or silent)
     verdict = judge(laws, measured)
-    notes = (*_measurable(laws, verdict, options), *_notes(small, changed, laws, verdict, options))
+    notes = (*_measurable(laws, verdict, options), *_notes(plan, changed, laws, verdict, options))
     return CoordCheckResult(report, plan, laws, verdict, notes, options.vary)
 
 
-def _plan(program: Program, options: CheckOptions, runs: Runs, tokens: int) -> WidthPlan:
+def _plan(varied: VariedDims, options: CheckOptions, runs: Runs, tokens: int) -> WidthPlan:
     """Widths that are given, or that were chosen before, or that the budget pays for."""
     if options.widths:
-        return given_widths(program, options.widths, options.vary)
+        return given_widths(varied, options.widths)
     chosen = (options.budget, options.seeds, options.vary)
     widths = runs.store.widths(chosen)
     if widths is None:
         steps = options.seeds * (options.steps + 1)
-        plan = afforded(program, options.budget, steps, tokens, runs.seconds_a_step, options.vary)
+        plan = afforded(varied, options.budget, steps, tokens, runs.seconds_a_step)
         runs.store.choose(chosen, list(plan.dims))
         return plan
-    return given_widths(program, widths, options.vary)
+    return given_widths(varied, widths)
 
 
 def _measurable(laws: PredictedLaws, verdict: CheckedRows, options: CheckOptions) -> Iterator[str]:
@@ -110,7 +118,7 @@ def _measurable(laws: PredictedLaws, verdict: CheckedRows, options: CheckOptions
 
 
 def _notes(
-    program: Program,
+    plan: WidthPlan,
     changed: Mapping[str, int],
     laws: PredictedLaws,
     verdict: CheckedRows,
@@ -119,9 +127,9 @@ def _notes(
     if changed:
         sizes = ", ".join(f"{name} = {size}" for name, size in changed.items())
         yield f"finite dims made small: {sizes} (--set keeps what it sets)"
-    if others := fixed(program, options.vary):
+    if others := plan.varied.fixed:
         sizes = ", ".join(f"{name} = {size}" for name, size in others.items())
-        names = ", ".join(d.name for d in varied(program, options.vary))
+        names = ", ".join(d.name for d in plan.varied.together)
         yield f"only {names} is varied, at {sizes}"
     batches = (
         f"batches are of {options.data.name}" if options.data else "batches and targets are random"

@@ -14,7 +14,7 @@ from abcparam.analysis.graph import Graph
 from abcparam.analysis.limits import Violation, violations, violations_at_init
 from abcparam.analysis.rounds import start, step
 from abcparam.calculus.node import Node
-from abcparam.coordinate_check.plan import varied
+from abcparam.coordinate_check.plan import VariedDims
 from abcparam.coordinate_check.spectrum import SpectralSpace, Spectrum
 from abcparam.program.model import Program
 from abcparam.verdict.report import Report
@@ -57,14 +57,14 @@ class PredictedLaws(Record):
     left_out: tuple[str, ...]
 
 
-def laws_of(report: Report, steps: int, vary: str = "") -> PredictedLaws:
+def laws_of(report: Report, steps: int, varied: VariedDims) -> PredictedLaws:
     """The laws at initialization and after so many steps; of an unstable program, after one.
 
-    They are in the dims that are varied, those of the first limit or those that grow with `vary`.
+    They are in the dims that are varied.
     """
     program = report.program
     graph = build_graph(program, space_of(program, SpectralSpace))
-    rates = {dim.name: dim.rate for dim in varied(program, vary)}
+    rates = varied.rates
     start(graph)
     sound = _sound(graph, violations_at_init(graph))
     rows = {(name, AT_INIT): _law(n.s0, rates) for name, n in _named(graph) if n in sound}

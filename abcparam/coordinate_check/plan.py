@@ -21,16 +21,76 @@ PATCHES = 4  # of an image that a map sees, of sixteen images
 PER_PARAMETER, PER_TOKEN = 4e-8, 1.5e-9  # seconds a step, on one core in double precision
 
 
-class WidthPlan(Record):
-    """The program at small finite dims (`changed`), and the growth dims of each width."""
-
-    program: Program
-    changed: Mapping[str, int]
-    dims: Mapping[int, Mapping[str, int]]
-
-
 class NoWidthsError(ValueError):
     """No widths fit; the text says why."""
+
+
+class VariedDims(Record):
+    """Which growth dims of a program a check varies together; the one that leads is first."""
+
+    program: Program
+    together: tuple[Dim, ...]
+
+    @property
+    def lead(self) -> Dim:
+        return self.together[0]
+
+    @property
+    def rates(self) -> dict[str, Fraction]:
+        """How fast each of them grows."""
+        return {dim.name: dim.rate for dim in self.together}
+
+    @property
+    def in_first_limit(self) -> bool:
+        """Whether they go to infinity before all others."""
+        return self.lead.group == min(dim.group for dim in self.program.growing)
+
+    @property
+    def fixed(self) -> dict[str, int]:
+        """The growth dims of other limits, which stay at base."""
+        others = [dim for dim in self.program.growing if dim not in self.together]
+        return {dim.name: dim.default or dim.base or COPIES for dim in others}
+
+    def at(self, width: int) -> dict[str, int]:
+        """All growth dims at a width of the lead; the others grow by their rates from base."""
+        lead, *others = self.together
+        ratio = width / (lead.base or 1)
+        found = {lead.name: width}
+        for dim in others:
+            found[dim.name] = max(1, round((dim.base or 1) * ratio ** float(dim.rate / lead.rate)))
+        return found | self.fixed
+
+    def fits(self, width: int) -> bool:
+        """Whether every length is a positive whole number at a width of the lead."""
+        return _fits(self.program, self.at(width))
+
+    def smallest(self) -> int | None:
+        """The smallest width that fits, up to 4096."""
+        return next((width for width in range(1, 4097) if self.fits(width)), None)
+
+
+def varied_dims(program: Program, vary: str = "") -> VariedDims:
+    """The growth dims of the first limit, or of that in which `vary` grows, which then leads."""
+    dims = program.growing
+    if not dims:
+        raise NoWidthsError("no dim goes to infinity")
+    if vary and vary not in (dim.name for dim in dims):
+        names = ", ".join(dim.name for dim in dims)
+        raise NoWidthsError(f"{vary} is no dim that goes to infinity; those are {names}")
+    lead = program.dims[vary] if vary else min(dims, key=lambda dim: dim.group)
+    rest = (dim for dim in dims if dim.group == lead.group and dim is not lead)
+    return VariedDims(program, (lead, *rest))
+
+
+class WidthPlan(Record):
+    """The widths of a check: what is varied, and the growth dims at each width."""
+
+    varied: VariedDims
+    dims: Mapping[int, Mapping[str, int]]
+
+    @property
+    def program(self) -> Program:
+        return self.varied.program
 
 
 def shrunk(program: Program, given: Iterable[str]) -> tuple[Program, dict[str, int]]:
@@ -101,93 +161,44 @@ def _limits(program: Program) -> dict[str, int]:
     return found
 
 
-def widths_of(program: Program, budget: float, runs: int, tokens: int, vary: str = "") -> WidthPlan:
+def widths_of(varied: VariedDims, budget: float, runs: int, tokens: int) -> WidthPlan:
     """Doubling widths, at most five, that `runs` steps and seeds can afford; at least three."""
-    candidates = [_dims(program, width, vary) for width in _doubling(program, vary)]
-    afforded: list[Mapping[str, int]] = []
+    afforded: list[int] = []
     spent = 0.0
-    for dims in candidates:
-        spent += runs * seconds_by_rule(program, dims, tokens)
+    for width in _doubling(varied):
+        spent += runs * seconds_by_rule(varied.program, varied.at(width), tokens)
         if len(afforded) >= LEAST and spent > budget:
             break
-        afforded.append(dims)
-    lead = varied(program, vary)[0].name
-    return WidthPlan(program, {}, {dims[lead]: dims for dims in afforded[-MOST:]})
+        afforded.append(width)
+    return WidthPlan(varied, {width: varied.at(width) for width in afforded[-MOST:]})
 
 
-def given_widths(program: Program, widths: Iterable[int], vary: str = "") -> WidthPlan:
+def given_widths(varied: VariedDims, widths: Iterable[int]) -> WidthPlan:
     """These widths, of the dim that leads; raises `NoWidthsError` where one does not fit."""
     found = {}
     for width in sorted(set(widths)):
-        dims = _dims(program, width, vary)
-        if not _fits(program, dims):
-            step = _smallest(program, vary)
+        if not varied.fits(width):
+            step = varied.smallest()
             hint = f" (widths are multiples of {step})" if step else ""
             raise NoWidthsError(f"{width} leaves a length that is not whole{hint}")
-        found[width] = dims
-    return WidthPlan(program, {}, found)
+        found[width] = varied.at(width)
+    return WidthPlan(varied, found)
 
 
-def varied(program: Program, vary: str = "") -> list[Dim]:
-    """The growth dims that are varied together, that which leads first.
-
-    They are those of the first limit, or of that in which `vary` grows.
-    """
-    dims = program.growing
-    if not dims:
-        raise NoWidthsError("no dim goes to infinity")
-    if vary and vary not in (dim.name for dim in dims):
-        names = ", ".join(dim.name for dim in dims)
-        raise NoWidthsError(f"{vary} is no dim that goes to infinity; those are {names}")
-    lead = program.dims[vary] if vary else min(dims, key=lambda dim: dim.group)
-    return [lead, *(d for d in dims if d.group == lead.group and d is not lead)]
-
-
-def fixed(program: Program, vary: str = "") -> dict[str, int]:
-    """The growth dims of other limits, which stay at base."""
-    together = {d.name for d in varied(program, vary)}
-    others = [d for d in program.growing if d.name not in together]
-    return {d.name: d.default or d.base or COPIES for d in others}
-
-
-def _dims(program: Program, width: int, vary: str) -> dict[str, int]:
-    """All growth dims at a width of the one that leads.
-
-    Those that grow with it do so by their rates from base.
-    """
-    lead, *others = varied(program, vary)
-    ratio = width / (lead.base or 1)
-    found = {lead.name: width}
-    for dim in others:
-        found[dim.name] = max(1, round((dim.base or 1) * ratio ** float(dim.rate / lead.rate)))
-    return found | fixed(program, vary)
-
-
-def _doubling(program: Program, vary: str) -> list[int]:
-    smallest = _smallest(program, vary)
+def _doubling(varied: VariedDims) -> list[int]:
+    smallest = varied.smallest()
     if not smallest:
         raise NoWidthsError("no width up to 4096 makes every length whole; give some with --widths")
-    while smallest < (SMALLEST if in_first_limit(program, vary) else SHALLOWEST):
+    while smallest < (SMALLEST if varied.in_first_limit else SHALLOWEST):
         smallest *= 2
     doublings = (smallest * 2**k for k in range(DOUBLINGS))
-    fitting = (width for width in doublings if _fits(program, _dims(program, width, vary)))
-    found = list(islice(fitting, TRIED))
+    found = list(islice(filter(varied.fits, doublings), TRIED))
     if len(found) < LEAST:
         raise NoWidthsError(
             f"fewer than {LEAST} doublings of {smallest} make every length whole; "
             f"give some with --widths"
         )
     return found
-
-
-def in_first_limit(program: Program, vary: str) -> bool:
-    """Whether what is varied goes to infinity first."""
-    return varied(program, vary)[0].group == min(dim.group for dim in program.growing)
-
-
-def _smallest(program: Program, vary: str) -> int | None:
-    found = (w for w in range(1, 4097) if _fits(program, _dims(program, w, vary)))
-    return next(found, None)
 
 
 def _fits(program: Program, dims: Mapping[str, int]) -> bool:

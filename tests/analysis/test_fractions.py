@@ -12,7 +12,7 @@ import pytest
 import abcparam
 from abcparam.algebra.exponents import Affine
 from abcparam.coordinate_check.laws import laws_of as coordinate_laws
-from abcparam.coordinate_check.plan import NoWidthsError, widths_of
+from abcparam.coordinate_check.plan import NoWidthsError, varied_dims, widths_of
 from abcparam.pipeline import check
 from abcparam.symbolic.sizes import SymbolicSize, SymbolicSpace
 from tests.support.judging import judged, numbers, printed
@@ -160,7 +160,7 @@ def test_reports_and_code_of_random_powers(seed: int):
         report = check(text)
         assert report.verdict == verdict(mlp), text
         assert abcparam.compile(text)
-        coordinate_laws(report, 2)
+        coordinate_laws(report, 2, varied_dims(report.program))
 
 
 # Every command
@@ -252,9 +252,9 @@ def test_every_command_takes_fractions(seed: int, run: Run, tmp_path: Path):
 @pytest.mark.parametrize("name", SPECS)
 def test_widths_of_a_check_leave_whole_lengths(name: str):
     report = check(SPECS[name])
-    coordinate_laws(report, 2)
+    coordinate_laws(report, 2, varied_dims(report.program))
     try:
-        plan = widths_of(report.program, 10.0, 4, 64)
+        plan = widths_of(varied_dims(report.program), 10.0, 4, 64)
     except NoWidthsError as error:
         assert name == "two dims" and "every length whole" in str(error)
         return

@@ -35,6 +35,7 @@ from abcparam.coordinate_check.plan import (
     given_widths,
     seconds_by_rule,
     shrunk,
+    varied_dims,
     widths_of,
 )
 from abcparam.diagnostics.source import Source
@@ -62,7 +63,7 @@ def checked(text: str, options: CheckOptions = QUICK, code: str | None = None) -
 
 
 def dims_of(program: Program, width: int = 64) -> dict[str, int]:
-    return dict(given_widths(program, [width]).dims[width])
+    return dict(given_widths(varied_dims(program), [width]).dims[width])
 
 
 # What is measured
@@ -194,7 +195,7 @@ def test_runs_side_by_side_are_those_of_one_after_another(tmp_path: Path):
 @pytest.mark.parametrize("name", RESOLVED)
 def test_laws_are_those_of_check_and_all_are_measured(name: str):
     report = judged(small(name))
-    laws = laws_of(report, 12)
+    laws = laws_of(report, 12, varied_dims(report.program))
     said = report.to_dict()
     for row in said["tensors"]:
         for quantity in ("at_init", "update"):
@@ -380,12 +381,12 @@ def test_a_wrong_law_is_caught(old: str, new: str):
 
 def test_widths_follow_from_the_spec_and_the_budget():
     program = small("gpt")
-    few, many = (list(widths_of(program, budget, 15, 64).dims) for budget in (1, 200))
+    few, many = (list(widths_of(varied_dims(program), budget, 15, 64).dims) for budget in (1, 200))
     assert few == [64, 128, 256]
     assert many[-1] > few[-1]
     assert len(many) <= 5
     with pytest.raises(NoWidthsError, match="multiples of 16"):
-        given_widths(program, [64, 100, 128])
+        given_widths(varied_dims(program), [64, 100, 128])
 
 
 def test_widths_are_what_the_measured_time_pays_for():
@@ -396,9 +397,9 @@ def test_widths_are_what_the_measured_time_pays_for():
         def timed(dims: Mapping[str, int]) -> float:
             return slowness * seconds_by_rule(program, dims, tokens)
 
-        return list(afforded(program, budget, runs, tokens, timed).dims)
+        return list(afforded(varied_dims(program), budget, runs, tokens, timed).dims)
 
-    assert chosen(1, 60) == list(widths_of(program, 60 / 1.25, runs, tokens).dims)
+    assert chosen(1, 60) == list(widths_of(varied_dims(program), 60 / 1.25, runs, tokens).dims)
     assert chosen(100, 60) == [16, 32, 64]
     assert chosen(0.01, 60)[-1] > chosen(1, 60)[-1]
     assert [len(chosen(0.01, 60)), len(chosen(1, 1))] == [5, 3]

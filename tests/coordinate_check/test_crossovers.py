@@ -14,6 +14,7 @@ from abcparam.coordinate_check.fits import WidthPoint, leading_of, slope_of
 from abcparam.coordinate_check.judging import CROSSOVER, DISAGREES, SHARE, judge
 from abcparam.coordinate_check.laws import CHANGE, UPDATE, PredictedLaw, PredictedLaws, laws_of
 from abcparam.coordinate_check.options import CheckOptions
+from abcparam.coordinate_check.plan import varied_dims
 from abcparam.language.reader import read
 from abcparam.verdict.check import load
 from tests.optimizers.test_clipping import spec as clipped
@@ -94,7 +95,7 @@ def test_clipping_divides_by_a_sum():
         "output { a = 0, b = 1/2,", "output { a = 0, b = 1,"
     )
     report = abcparam.check(abcparam.solve(text))
-    laws = laws_of(report, steps=4).rows
+    laws = laws_of(report, 4, varied_dims(report.program)).rows
     for key in (("output", CHANGE), ("first", UPDATE), ("second", UPDATE), ("readout", UPDATE)):
         assert laws[key].exponent == 0
         assert laws[key].divisor == (Fraction(-1, 2), Fraction(-1))

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-from abcparam.coordinate_check.plan import shrunk, widths_of
+from abcparam.coordinate_check.plan import shrunk, varied_dims, widths_of
 from abcparam.data.digits import Digits
 from abcparam.data.named import data_named
 from abcparam.data.synthetic import Synthetic
@@ -149,7 +149,9 @@ def of_spec(name: str) -> tuple[Job, list[Any]]:
     sees two numbers, and its gradient is chance.
     """
     small = shrunk(load(read(SPECS / f"{name}.param")), ())[0]
-    dims = {n: Fraction(size) for n, size in widths_of(small, 0, 1, 1).dims[64].items()}
+    dims = {
+        n: Fraction(size) for n, size in widths_of(varied_dims(small), 0, 1, 1).dims[64].items()
+    }
     made = job_of(small, emit_program(judged(small)), Synthetic(), steps=3, batch=8)
     lr = small.hypers["lr"].value
     return made, [Trial({**dims, "lr": rate}, 0) for rate in (lr, 2 * lr)]
