@@ -1,8 +1,8 @@
 """Products of two activations: elementwise, inner products, attention's weighted sums.
 
 The sum over a contracted axis obeys the central limit at init where the factors came from different
-maps, and is aligned otherwise and for every change (which is why attention logits want 1/d and not
-1/sqrt(d): arXiv 2203.03466, Definition 4.1).
+maps or rows of one map. It is aligned otherwise and for every change (which is why attention logits
+want 1/d and not 1/sqrt(d): arXiv 2203.03466, Definition 4.1).
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class ProductNode(Node):
 
     @property
     def independent(self) -> bool:
-        """Whether the factors last came from different maps."""
+        """Whether the factors last came from different maps, or from different rows of one."""
         x, y = self.inputs
-        return x.maps > 0 and y.maps > 0 and not x.maps & y.maps
+        return x.apart_from(y)
 
     def initial(self) -> Size:
         x, y = self.inputs

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from abcparam.algebra.sizes import Size
-from abcparam.calculus.node import Context, Limit, Node, operand
+from abcparam.calculus.node import NO_PARTS, Context, Limit, Node, operand
 from abcparam.calculus.parameter import Parameter
 from abcparam.diagnostics.source import START, Span
 
@@ -38,7 +38,7 @@ class LinearNode(Node):
     the axes of x, other than the contracted one, that W is applied to side by side.
     """
 
-    __slots__ = ("parameter", "rho_in", "rho_out", "shared", "tied")
+    __slots__ = ("parameter", "rho_in", "rho_out", "shared", "tied", "transposed")
 
     def __init__(
         self,
@@ -59,6 +59,8 @@ class LinearNode(Node):
         self.tied = tied
         self.centred = True
         self.maps, self.comes_from_contraction = parameter.bit, parameter.contracts
+        self.transposed = transposed
+        self.parts = NO_PARTS
 
     def initial(self) -> Size:
         x = self.inputs[0]

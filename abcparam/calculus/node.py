@@ -8,7 +8,8 @@ of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 from abcparam.algebra.sizes import Size
@@ -33,13 +34,18 @@ class Context(NamedTuple):
     follows: bool  # whether the part of a change that points along its readers is followed
 
 
+Parts = Mapping[int, tuple[Fraction, Fraction]]  # of a tensor's rows, by its bit
+NO_PARTS: Parts = {}
+
+
 class Node:
     """One activation, with its sizes.
 
     `s0` is its size at init, `dc` and `dr` those of its coherent and random change. `along` is the
     part of its change that points along what reads it: all of it but where a change goes through
     finitely many numbers. `g0`, `gc`, `gr` are sizes of the gradient and its change. `centred`:
-    zero mean at init. `maps`: the tensors whose products it last came from, a bit for each.
+    zero mean at init. `maps`: the tensors whose products it last came from, a bit for each;
+    `parts`: of those of which it holds some rows only, from where to where (all of them: 0 to 1).
     """
 
     __slots__ = (
@@ -55,6 +61,7 @@ class Node:
         "inputs",
         "maps",
         "name",
+        "parts",
         "placed",
         "repeated",
         "s0",
@@ -79,6 +86,18 @@ class Node:
         for x in self.inputs:
             self.maps |= x.maps
             self.comes_from_contraction |= x.comes_from_contraction
+        self.parts: Parts = parts_of(self.inputs)
+
+    def apart_from(self, other: Node) -> bool:
+        """Whether they last came from different maps, or from different rows of one."""
+        both = self.maps & other.maps
+        while both:
+            bit = both & -both
+            mine, theirs = self.parts.get(bit), other.parts.get(bit)
+            if mine is None or theirs is None or max(mine[0], theirs[0]) < min(mine[1], theirs[1]):
+                return False
+            both ^= bit
+        return bool(self.maps and other.maps)
 
     @property
     def d(self) -> Size:
@@ -211,6 +230,19 @@ class Node:
     def title(self) -> str:
         """What the node does, for people."""
         return type(self).__name__.removesuffix("Node").lower()
+
+
+def parts_of(inputs: Sequence[Node]) -> Parts:
+    """The rows that a value holds of each tensor of which every input holds a part."""
+    if not any(x.parts for x in inputs):
+        return NO_PARTS
+    found: dict[int, tuple[Fraction, Fraction]] = {}
+    for bit in {bit for x in inputs for bit in x.parts}:
+        parts = [x.parts.get(bit) for x in inputs if x.maps & bit]
+        kept = [part for part in parts if part is not None]
+        if len(kept) == len(parts):
+            found[bit] = min(start for start, _ in kept), max(end for _, end in kept)
+    return found
 
 
 class InputNode(Node):

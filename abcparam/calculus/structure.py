@@ -10,7 +10,7 @@ from abcparam.diagnostics.source import START, Span
 
 
 class SumNode(Node):
-    """`x + y`, a concatenation. `broadcast` is the size of the axes that each input lacks."""
+    """`x + y`. `broadcast` is the size of the axes that each input lacks."""
 
     __slots__ = ("broadcast",)
 
@@ -40,6 +40,12 @@ class SumNode(Node):
 
     def cause(self, index: int) -> str:
         return "added"
+
+
+class ConcatNode(SumNode):
+    """Values side by side along an axis: as large as the largest."""
+
+    __slots__ = ()
 
 
 class SameNode(Node):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from abcparam.algebra.polynomials import ONE, Polynomial, number
 from abcparam.calculus.node import Node, ZerosNode
-from abcparam.calculus.structure import MeanNode, SameNode, SumNode
+from abcparam.calculus.rows import PartNode
+from abcparam.calculus.structure import ConcatNode, MeanNode, SameNode
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Shape
@@ -109,7 +110,7 @@ class Split(Operation):
     """`x[* (n i)] -> n times y[* i]`."""
 
     name = "split"
-    law = "unchanged"
+    law = "unchanged; parts of one map's result are as independent as those of several maps"
     settings = {"n": REQUIRED, "axis": -1}
     source = "reindexing: each coordinate is one of the input's"
 
@@ -121,9 +122,11 @@ class Split(Operation):
         return ((*x[:axis], x[axis] / number(parts), *x[axis + 1 :]),) * parts
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return tuple(
-            SameNode(build.context, operands.nodes(), call.span) for _ in self.shapes(call)
-        )
+        x, count = operands.node(0), whole(call, "n")
+        last = axis_of(call, call.shape(0), whole(call, "axis")) == len(call.shape(0)) - 1
+        if not last:
+            return tuple(SameNode(build.context, (x,), call.span) for _ in range(count))
+        return tuple(PartNode(build.context, x, i, count, call.span) for i in range(count))
 
     def torch(self, use: Use) -> ScaledCode:
         return use.result(method(use.code(0), "chunk", use.whole("n"), dim=use.axis()))
@@ -154,7 +157,7 @@ class Concat(Operation):
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         nodes = operands.nodes()
-        return (SumNode(build.context, nodes, [build.context.one] * len(nodes), call.span),)
+        return (ConcatNode(build.context, nodes, [build.context.one] * len(nodes), call.span),)
 
     def torch(self, use: Use) -> ScaledCode:
         return use.result(call("torch.cat", use.batch(), dim=use.axis()))
