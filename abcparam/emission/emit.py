@@ -14,6 +14,8 @@ from abcparam.program.expressions import Apply
 from abcparam.program.model import Program
 from abcparam.python_code.layout import Text, prose, trusted
 
+TRAINING = ("check_param_groups", "make_optimizer", "param_groups")
+
 
 class ModuleView(Record):
     """What the module as a whole says."""
@@ -41,40 +43,38 @@ def emit(
     classes = Classes(program, whole.uses, whole.names, laws or {})
     classes.add(lower(program))
     config = config_view(program, whole.names)
-    training = training_view(program, whole.names, whole.uses.kinds)
+    training = training_view(program, whole.names, whole.uses.parameters)
     views = tuple(classes.views())
     body = "\n".join(line for view in views for line in (*view.init, *view.reset, *view.forward))
     helpers = tuple(dict.fromkeys(trusted(text) for text in _helpers(program)))
     module = ModuleView(
         name=Text(program.name),
-        title=_title(program),
-        command=prose(command or f"abcparam compile {_file(program)}"),
-        exports=_exports(program.name),
+        title=prose(f"{title_of(program)} Change the spec, not this file, and run"),
+        command=prose(command or f"abcparam compile {file_of(program)}"),
+        exports=exported("Config", program.name, *TRAINING),
         math="math." in "\n".join([body, *helpers, *config.check, *_values(config)]),
         functional="F." in "\n".join([body, *helpers]),
         helpers=helpers,
         classes=views,
     )
-    return render({"module": module, "config": config, "training": training})
+    return render("module.py.jinja", {"module": module, "config": config, "training": training})
 
 
-def _file(program: Program) -> str:
+def file_of(program: Program) -> str:
     """The spec's name without its folder, so that the output does not depend on where it is."""
     file = program.source.file
     return "-" if file == "-" else file.replace("\\", "/").rpartition("/")[2]
 
 
-def _title(program: Program) -> Text:
-    file = _file(program)
+def title_of(program: Program) -> Text:
+    """What the module is of, which also marks the file as ours."""
+    file = file_of(program)
     origin = "standard input" if file == "-" else file
-    return prose(
-        f"{program.name}, emitted by abcparam from {origin}. "
-        "Change the spec, not this file, and run"
-    )
+    return prose(f"{program.name}, emitted by abcparam from {origin}.")
 
 
-def _exports(name: str) -> tuple[Text, ...]:
-    names = ["Config", name, "check_param_groups", "make_optimizer", "param_groups"]
+def exported(*names: str) -> tuple[Text, ...]:
+    """`__all__`."""
     line = "__all__ = [" + ", ".join(f'"{n}"' for n in names) + "]"
     if len(line) <= 88:
         return (Text(line),)

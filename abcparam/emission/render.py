@@ -51,9 +51,9 @@ def environment() -> Environment:
     )
 
 
-def render(views: Mapping[str, object]) -> str:
+def render(template: str, views: Mapping[str, object]) -> str:
     """The module as text, once it has passed inspection."""
-    text = environment().get_template("module.py.jinja").render(views)
+    text = environment().get_template(template).render(views)
     inspect(text)
     return text
 

@@ -244,6 +244,10 @@ def _spread(head: str, code: Code, tail: str, indent: int) -> list[str]:
             return _exploded(head + "[", [("", item) for item in items], "]" + tail, indent)
         case Call() if code.arguments or code.keywords:
             return _spread_call(head, code, tail, indent)
+        case Subscript(value=value, items=(Constant() as key,)):
+            margin, opening = " " * indent, f"{head}{_write(value, POWER + 1)}["
+            inner = f"{margin}{' ' * STEP}{_write(key, LOWEST)}"
+            return [margin + opening, inner, f"{margin}]{tail}"]
         case _:
             return _bare(head, code, tail, indent)
 
@@ -333,6 +337,18 @@ def _item(name: str, item: Code, indent: int) -> list[str]:
     return _spread(name, item, ",", indent)
 
 
+def definition(name: str, arguments: Sequence[str], result: str, indent: int = 0) -> Text:
+    """The first line of a function, or lines."""
+    margin = " " * indent
+    line = f"{margin}def {name}({', '.join(arguments)}) -> {result}:"
+    if len(line) <= WIDTH:
+        return Text(line)
+    inner = " " * (indent + STEP)
+    one = inner + ", ".join(arguments)
+    inside = [one] if len(one) <= WIDTH else [f"{inner}{argument}," for argument in arguments]
+    return Text("\n".join([f"{margin}def {name}(", *inside, f"{margin}) -> {result}:"]))
+
+
 def fits(statement: Statement, indent: int) -> bool:
     """Whether no line of the statement is too long."""
     return all(len(line) <= WIDTH for line in _statement(statement, indent))
@@ -364,6 +380,12 @@ def docstring(text: str) -> list[Text]:
         *(Text(margin + line) for line in rest),
         Text(f'{margin}"""'),
     ]
+
+
+def paragraph(text: str) -> list[Text]:
+    """Lines of a module's docstring, those after the first indented."""
+    first, *rest = _filled(prose(text), WIDTH - 2 * STEP)
+    return [Text(f"{' ' * STEP}{first}"), *(Text(f"{' ' * 2 * STEP}{line}") for line in rest)]
 
 
 def _filled(text: str, width: int) -> list[str]:

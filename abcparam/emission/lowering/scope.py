@@ -24,6 +24,13 @@ class ModuleScope(Record):
     sizes: Mapping[str, Polynomial] = {}
     indices: frozenset[str] = frozenset()
 
+    @property
+    def names(self) -> set[str]:
+        """The names that amounts may be in."""
+        program = self.program
+        known = {*program.dims, *program.hypers, *self.sizes, *self.indices}
+        return known | {"base", "fan_in", "sqrt", "round_up"}
+
     def amount(self, amount: Amount, fan_in: Formula | None = None) -> Formula:
         return self.formula(amount.written, {"fan_in": fan_in} if fan_in else {})
 
@@ -130,6 +137,13 @@ def known(exponent: Affine) -> Fraction:
     return exponent.evaluate({})
 
 
+def amount(scope: ModuleScope, tensor: Tensor, value: Amount) -> Formula:
+    """A setting of a tensor; one in names that mean nothing here is taken by its value."""
+    if {*syntax.names_in(value.written)} <= scope.names:
+        return scope.amount(value, scope.at_base(tensor.fan_in))
+    return formula.from_polynomial(value.value)
+
+
 def fan_in(scope: ModuleScope, tensor: Tensor) -> Formula:
     """The fan-in: in the names of its axes where these are sizes of a block."""
     axes = tensor.axes[:1] if tensor.table else tensor.axes[1:]
@@ -144,7 +158,7 @@ def fan_in(scope: ModuleScope, tensor: Tensor) -> Formula:
 
 def multiplier(scope: ModuleScope, tensor: Tensor) -> Formula:
     """`mult * r^-a`."""
-    constant = scope.amount(tensor.mult, _fan_in_at_base(scope, tensor)) if tensor.mult else ONE
+    constant = amount(scope, tensor, tensor.mult) if tensor.mult else ONE
     return constant * factor(scope, tensor, "a")
 
 
@@ -159,7 +173,7 @@ def initial(scope: ModuleScope, tensor: Tensor) -> Formula:
         and _exponents(tensor, "b") == {OWN: Fraction(1, 2)}
     ):
         return formula.together(fan_in(scope, tensor)).power(Fraction(-1, 2))
-    return scope.amount(argument, _fan_in_at_base(scope, tensor)) * shrink
+    return amount(scope, tensor, argument) * shrink
 
 
 def _is_default(argument: Amount) -> bool:
@@ -173,7 +187,3 @@ def _exponents(tensor: Tensor, letter: str) -> dict[str, Fraction]:
         for key, exponent in tensor.exponents.get(letter, {}).items()
         if known(exponent)
     }
-
-
-def _fan_in_at_base(scope: ModuleScope, tensor: Tensor) -> Formula:
-    return scope.at_base(tensor.fan_in)

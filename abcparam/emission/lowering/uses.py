@@ -42,6 +42,14 @@ class CodeUses:
         for path, met in self._met.items():
             self.kinds[path] = self._kind(path, met)
 
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The names of parameters of the emitted module, by the paths of their tensors."""
+        return {
+            path: path if kind == "parameter" else f"{path}.weight"
+            for path, kind in self.kinds.items()
+        }
+
     def _kind(self, path: str, met: set[str]) -> Kind:
         tensor = self.program.tensors[path]
         if len(tensor.axes) == 2 and met == {"map"} and not tensor.table:

@@ -10,6 +10,7 @@ from abcparam.emission.lowering.numbers import CodePlace, Names
 from abcparam.emission.lowering.scope import initial
 from abcparam.emission.lowering.spaces import Buffer
 from abcparam.emission.lowering.uses import CodeUses
+from abcparam.emission.views.initial import filled
 from abcparam.emission.views.laws import comment
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import Return
@@ -18,7 +19,7 @@ from abcparam.program.reserved_names import EMITTED
 from abcparam.program.tensors import Tensor
 from abcparam.python_code import nodes
 from abcparam.python_code.formula import Argument, Formula
-from abcparam.python_code.layout import Text, docstring, lines, python
+from abcparam.python_code.layout import Text, definition, docstring, lines, python
 from abcparam.python_code.nodes import SELF, Attribute, Code, Name, Statement, call, own
 
 BODY = 8  # the indent of a method's body
@@ -153,13 +154,13 @@ class _Writer:
 
     def _signature(self) -> Text:
         sizes = [f"{python(Name(n))}: {self.shared.types.get(n, '')}" for n in self.lowered.sizes]
-        return _def("__init__", ["config: Config", *sizes], "None")
+        return definition("__init__", ["self", "config: Config", *sizes], "None", 4)
 
     def _forward_signature(self) -> Text:
         arguments = [f"{python(Name(name))}: {kind}" for name, kind in self.lowered.arguments]
         results = self.lowered.results
         tensors = "Tensor" if results == 1 else f"tuple[{', '.join(['Tensor'] * results)}]"
-        return _def("forward", arguments, tensors)
+        return definition("forward", ["self", *arguments], tensors, 4)
 
     # The constructor
 
@@ -239,20 +240,7 @@ class _Writer:
         kind = self.classes.uses.kinds[tensor.path]
         target = own(tensor.name) if kind == "parameter" else Attribute(own(tensor.name), "weight")
         value = initial(self.scope, tensor)
-        code = self._kept(value)
-        match tensor.init.kind:
-            case "zeros":
-                return nodes.Do(call("nn.init.zeros_", target))
-            case "ones" if value.constant == 1:
-                return nodes.Do(call("nn.init.ones_", target))
-            case "ones" | "constant":
-                return nodes.Do(call("nn.init.constant_", target, code))
-            case "uniform":
-                return nodes.Do(call("nn.init.uniform_", target, nodes.minus(code), code))
-            case "orthogonal":
-                return nodes.Do(call("nn.init.orthogonal_", target, gain=code))
-            case _:
-                return nodes.Do(call("nn.init.normal_", target, std=code))
+        return filled(tensor.init.kind, target, value, self._kept(value))
 
     def _kept(self, value: Formula) -> Code:
         """A formula as `reset_parameters` can reach it: sizes are kept on the module."""
@@ -293,15 +281,3 @@ def _number_type(program: Program, size: Amount) -> str:
     constant = size.value.constant
     broken = constant is not None and constant.denominator != 1
     return "float" if broken or size.value.names & program.hypers.keys() else "int"
-
-
-def _def(name: str, arguments: list[str], result: str) -> Text:
-    """A method's first line, or lines."""
-    line = f"    def {name}({', '.join(['self', *arguments])}) -> {result}:"
-    if len(line) <= 88:
-        return Text(line)
-    one = " " * BODY + ", ".join(["self", *arguments])
-    if len(one) <= 88:
-        return Text("\n".join([f"    def {name}(", one, f"    ) -> {result}:"]))
-    each = [f"{' ' * BODY}{argument}," for argument in ["self", *arguments]]
-    return Text("\n".join([f"    def {name}(", *each, f"    ) -> {result}:"]))

@@ -9,9 +9,7 @@ from abcparam.algebra.record import Record
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules import gauges
 from abcparam.emission.lowering.numbers import CodePlace, Names
-from abcparam.emission.lowering.scope import ModuleScope, factor
-from abcparam.emission.lowering.uses import Kind
-from abcparam.language import syntax
+from abcparam.emission.lowering.scope import ModuleScope, amount, factor
 from abcparam.optimizers.base import rule_behind
 from abcparam.program.amounts import Amount, Setting
 from abcparam.program.fingerprint import mark_of
@@ -19,7 +17,7 @@ from abcparam.program.model import Optimizer, Program
 from abcparam.program.tensors import Tensor
 from abcparam.python_code import formula, nodes
 from abcparam.python_code.formula import Formula
-from abcparam.python_code.layout import Text, entry, lines, python, trusted
+from abcparam.python_code.layout import Text, definition, entry, lines, python, trusted
 from abcparam.python_code.nodes import Code, Constant, Name, Number, call, path
 from abcparam.python_code.optimizer_classes import clipped_name, clipped_text
 
@@ -34,12 +32,30 @@ class GroupView(Record):
     members: tuple[Text, ...]
 
 
+class Access(Record):
+    """How functions come by the config and the parameters of a model, whose class may be ours."""
+
+    arguments: tuple[str, ...]
+    config: Code
+    parameters: Code
+
+
+MODEL = Name("model")
+INNER = call("_inner", MODEL)
+OF_EMITTED = Access(
+    ("model: nn.Module",), nodes.Attribute(INNER, "config"), call("_parameters", INNER)
+)
+
+
 class TrainingView(Record):
     """Groups, and the optimizers over them."""
 
+    signature: Text
+    make_signature: Text
+    config: Text
+    parameters: Text
     groups: tuple[GroupView, ...]
     mark: Text
-    result: Text
     doc: Text
     make: tuple[Text, ...]
     fused: bool
@@ -63,7 +79,10 @@ class Group(Record):
     tensors: tuple[Tensor, ...]
 
 
-def training_view(program: Program, names: Names, kinds: Mapping[str, Kind]) -> TrainingView:
+def training_view(
+    program: Program, names: Names, members: Mapping[str, str], access: Access = OF_EMITTED
+) -> TrainingView:
+    """`members` are the names of parameters by the paths of their tensors."""
     groups = make_groups(program)
     optimizers = optimizers_used(program)
     labels = _labels(optimizers)
@@ -74,14 +93,18 @@ def training_view(program: Program, names: Names, kinds: Mapping[str, Kind]) -> 
         label = labels[group.law.optimizer] if several else None
         clip = optimizers[group.law.optimizer].clip_norm
         limit = ModuleScope(program).amount(clip) if clip else None
-        views.append(_group_view(group, title, (label, limit), CodePlace(names), kinds))
+        views.append(_group_view(group, title, (label, limit), CodePlace(names), members))
     classes = [_class(o) for o in optimizers.values()]
+    result = "list[torch.optim.Optimizer]" if several else classes[0]
     return TrainingView(
+        signature=definition("param_groups", access.arguments, "list[dict[str, Any]]"),
+        make_signature=definition("make_optimizer", access.arguments, result),
+        config=python(access.config),
+        parameters=python(access.parameters),
         groups=tuple(views),
         mark=python(Constant(mark_of(program))),
-        result=Text("list[torch.optim.Optimizer]") if several else python(path(classes[0])),
         doc=Text(" and ".join(name.rpartition(".")[2] for name in classes)),
-        make=tuple(lines(_make(program, optimizers, labels, names), 4)),
+        make=tuple(lines(_make(ModuleScope(program), optimizers, (names, access)), 4)),
         fused=any(rule_behind(o).fused for o in optimizers.values()),
         helpers=tuple(dict.fromkeys(_helpers(optimizers.values()))),
     )
@@ -147,14 +170,6 @@ def _or_zero(value: Formula) -> Formula:
     return value if value.coefficient else formula.number(0)
 
 
-def amount(scope: ModuleScope, tensor: Tensor, value: Amount) -> Formula:
-    """A setting of a tensor; one in the names of its block is taken by its value."""
-    known = {*scope.program.dims, *scope.program.hypers, "base", "fan_in", "sqrt", "round_up"}
-    if {*syntax.names_in(value.written)} <= known:
-        return scope.amount(value, scope.at_base(tensor.fan_in))
-    return formula.from_polynomial(value.value)
-
-
 def _titles(groups: list[Group]) -> list[str]:
     """A unique, readable name for each group: its roles, or its one tensor."""
     plain = [_roles(group) for group in groups]
@@ -184,7 +199,7 @@ def _group_view(
     title: str,
     shared: tuple[str | None, Formula | None],
     place: CodePlace,
-    kinds: Mapping[str, Kind],
+    members: Mapping[str, str],
 ) -> GroupView:
     """`shared` is what all groups of an optimizer have: its label and what it clips to."""
     optimizer, limit = shared
@@ -198,12 +213,9 @@ def _group_view(
         entries["eps"] = _epsilon(place, group.law.epsilon)
     if limit is not None:
         entries["clip_norm"] = place.real(limit)
-    members = [
-        f"{t.path}.weight" if kinds[t.path] != "parameter" else t.path for t in group.tensors
-    ]
     return GroupView(
         tuple(line for key, code in entries.items() for line in entry(key, code, 12)),
-        tuple(python(Constant(member)) for member in members),
+        tuple(python(Constant(members[tensor.path])) for tensor in group.tensors),
     )
 
 
@@ -243,20 +255,19 @@ def _helpers(optimizers: Iterable[Optimizer]) -> Iterable[Text]:
 
 
 def _make(
-    program: Program, optimizers: Mapping[int, Optimizer], labels: Mapping[int, str], names: Names
+    scope: ModuleScope, optimizers: Mapping[int, Optimizer], shared: tuple[Names, Access]
 ) -> Iterable[nodes.Statement]:
-    place, groups = CodePlace(names, Name("config")), Name("groups")
-    yield nodes.Assign((groups,), call("param_groups", Name("model")))
+    (names, access), labels, groups = shared, _labels(optimizers), Name("groups")
+    given = [Name(argument.partition(":")[0]) for argument in access.arguments]
+    yield nodes.Assign((groups,), call("param_groups", *given))
     made = []
     for index, optimizer in optimizers.items():
         mine: Code = groups
         if len(optimizers) > 1:
             mine = nodes.Chosen(groups, "optimizer", labels[index])
-        made.append(_call(ModuleScope(program), place, optimizer, mine))
+        made.append(_call(scope, CodePlace(names), optimizer, mine))
     if any("config." in python(code) for code in made):
-        yield nodes.Assign(
-            (Name("config"),), nodes.Attribute(call("_inner", Name("model")), "config")
-        )
+        yield nodes.Assign((Name("config"),), access.config)
     yield nodes.Return(made[0] if len(made) == 1 else nodes.List(tuple(made)))
 
 
