@@ -55,6 +55,7 @@ def compile(
     source: str | Path | Source,
     /,
     gauge: str = "as-written",
+    adapter: bool = False,
     *,
     set: GivenValues | None = None,
     **values: object,
@@ -62,13 +63,23 @@ def compile(
     """The text of the Python module that a spec emits, as `abcparam compile` writes it.
 
     Values, as for `check`, become the defaults of its `Config`. In another `gauge` (`plain`,
-    `single-group`, `unit`) its training is the same, in other weights.
+    `single-group`, `unit`) its training is the same, in other weights. An `adapter`, which is in
+    the plain gauge, has no model: it initializes and trains one of any class, whose parameters have
+    the names of the spec's tensors.
 
     Raises `SpecError` if the spec is invalid, exponents are unknown or symbols, or there is no such
     gauge of it; `ValueError` for a gauge of another name; and as `check` does.
     """
     program = load(to_source(source), given(set, values))
-    return emit_program(judged(gauged(program, gauge)))
+    found = judged(gauged(program, adapters_gauge(gauge) if adapter else gauge))
+    return emit_program(found, adapter)
+
+
+def adapters_gauge(gauge: str) -> str:
+    """The gauge of an adapter: raises `ValueError` where it is asked for in another."""
+    if gauge not in (GAUGES[0], "plain"):
+        raise ValueError(f"an adapter is in the gauge plain, without multipliers, not {gauge!r}")
+    return "plain"
 
 
 @at_work()
@@ -303,12 +314,13 @@ def map(
 
 
 @at_work()
-def emit_program(found: Report) -> str:
-    """The Python module of a checked program; each tensor's line says its law."""
+def emit_program(found: Report, adapter: bool = False) -> str:
+    """The Python module of a checked program, or its adapter; each tensor's line says its law."""
+    from abcparam.emission.adapter import emit_adapter
     from abcparam.emission.emit import emit
 
     laws = {t.path: f"W·x ~ {t.at_init}, ΔW·x ~ {t.update}" for t in found.judgement.tensors}
-    return emit(found.program, laws)
+    return emit_adapter(found.program, laws) if adapter else emit(found.program, laws)
 
 
 def to_source(source: str | Path | Source) -> Source:

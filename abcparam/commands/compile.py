@@ -6,9 +6,15 @@ import argparse
 import os
 import sys
 
-from abcparam.commands.shared import Command, print_diagnostics, set_argument, values_of
+from abcparam.commands.shared import (
+    Command,
+    UsageError,
+    print_diagnostics,
+    set_argument,
+    values_of,
+)
 from abcparam.language.reader import read
-from abcparam.pipeline import gauged
+from abcparam.pipeline import adapters_gauge, gauged
 from abcparam.program.vocabulary import GAUGES, VERDICTS
 from abcparam.verdict.check import explained, judged, load
 from abcparam.verdict.report import Report
@@ -28,6 +34,11 @@ def _arguments(command: argparse.ArgumentParser) -> None:
         default=GAUGES[0],
         help="the same training in other weights",
     )
+    command.add_argument(
+        "--adapter",
+        action="store_true",
+        help="for a model of your own, whose parameters have the names of the spec's tensors",
+    )
     command.add_argument("--require", choices=VERDICTS, help="refuse a spec whose verdict is less")
     command.add_argument(
         "--force", action="store_true", help="overwrite a file that abcparam did not write"
@@ -41,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     from abcparam.storage.atomic import write_generated
 
     source = read(options.file)
-    found = judged(gauged(load(source, values_of(options)), options.gauge))
+    found = judged(gauged(load(source, values_of(options)), _gauge(options)))
     if options.require and not found.reaches(options.require):
         print(
             f"{source.file}: {found.verdict}, less than {options.require}: nothing written",
@@ -50,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         print_diagnostics(explained(found).diagnostics, source)
         return 1
     target = _target(options, found)
-    text = emit_program(found)
+    text = emit_program(found, options.adapter)
     if target == "-":
         print(text, end="")
     else:
@@ -62,7 +73,29 @@ def run(options: argparse.Namespace) -> int:
     )
     where = "standard output" if target == "-" else target
     print(f"{found.program.name}: {found.verdict}{expected} -> {where}", file=sys.stderr)
+    if options.adapter:
+        _print_factors(found)
     return 0
+
+
+def _gauge(options: argparse.Namespace) -> str:
+    if not options.adapter:
+        return str(options.gauge)
+    try:
+        return adapters_gauge(str(options.gauge))
+    except ValueError as error:
+        raise UsageError(f"--gauge: {error}") from None
+
+
+def _print_factors(found: Report) -> None:
+    """What the forward of a model of another class has to have."""
+    from abcparam.emission.views.factors import factors_of
+
+    factors = factors_of(found.program)
+    if factors:
+        print("the model's forward has to have these factors of the spec:", file=sys.stderr)
+    for factor in factors:
+        print(f"  {found.program.source.file}:{factor.line}: {factor.text}", file=sys.stderr)
 
 
 def _target(options: argparse.Namespace, found: Report) -> str:
@@ -70,7 +103,8 @@ def _target(options: argparse.Namespace, found: Report) -> str:
         return str(options.output)
     if options.file == "-":
         return "-"
-    return os.path.splitext(str(options.file))[0] + ".py"
+    ending = "_adapter.py" if options.adapter else ".py"
+    return os.path.splitext(str(options.file))[0] + ending
 
 
 COMMAND = Command("compile", "write the PyTorch module of a spec", _arguments, run)

@@ -87,6 +87,7 @@ class Factor(WithNumber):
     law = "`k`'s exponent is added everywhere"
     source = "arXiv 2203.03466, section 3"
     multiple = True
+    factors = ("by",)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         factor = build.rho(call.amount("by"))

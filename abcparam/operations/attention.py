@@ -52,6 +52,7 @@ class Attention(Operation):
     optional = frozenset({"bias", "mask"})
     starts = {"bias": "zeros"}
     settings = {"heads": 1, "kv_heads": "heads", "scale": REQUIRED, "causal": False}
+    factors = ("scale",)
     indices = frozenset({"mask"})
     order = ("q", "k", "v", "heads", "kv_heads", "scale", "causal", "bias", "mask")
 

@@ -61,6 +61,7 @@ class Signature:
     tables: ClassVar[frozenset[str]] = frozenset()  # those of them that are looked up row by row
     starts: ClassVar[Mapping[str, str]] = {}  # operand -> the init of a tensor that is this operand
     indices: ClassVar[frozenset[str]] = frozenset()  # operands that are integers
+    factors: ClassVar[tuple[str, ...]] = ()  # settings that something is multiplied by
     copied: ClassVar[frozenset[str]] = frozenset()  # calls of blocks: an instance per logit
     many: ClassVar[bool] = False  # any number of operands
     settings: ClassVar[Mapping[str, object]] = {}  # name -> default; REQUIRED where there is none
