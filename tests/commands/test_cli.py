@@ -174,6 +174,32 @@ def test_compile_require_refuses_anything_less(run: Run, folder: Path, verdict: 
         assert "error[P0502]" in done.err
 
 
+def test_compile_adapter(run: Run, folder: Path):
+    run("compile", "good.param")
+    module = (folder / "good.py").read_text()
+    done = run("compile", "good.param", "--adapter")
+    assert (done.status, done.err) == (0, "MLP: maximal-update -> good_adapter.py\n")
+    assert (folder / "good.py").read_text() == module
+    text = (folder / "good_adapter.py").read_text()
+    assert "def init_(" in text and "class MLP" not in text
+    assert run("compile", "good.param", "--adapter", "--gauge", "plain", "-o", "-").out == text
+    refused = run("compile", "good.param", "--adapter", "--gauge", "unit")
+    assert refused.status == 2 and "an adapter is in the gauge plain" in refused.err
+
+
+def test_compile_adapter_says_what_the_forward_has_to_have(run: Run, folder: Path):
+    done = run("compile", GPT, "--adapter", "-o", "gpt.py")
+    scale = next(
+        number
+        for number, line in enumerate(GPT.read_text(encoding="utf-8").splitlines(), 1)
+        if "scale =" in line
+    )
+    assert done.err.splitlines()[1:] == [
+        "the model's forward has to have these factors of the spec:",
+        f"  {GPT}:{scale}: attention, scale = head^-1",
+    ]
+
+
 def test_compile_leaves_nothing_behind_where_it_fails(run: Run, folder: Path):
     before = files(folder)
     assert run("compile", "invalid.param").status == 2
