@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import Record
 from abcparam.language import syntax
-
-if TYPE_CHECKING:
-    pass
-
 
 Shape = tuple[Polynomial, ...]
 

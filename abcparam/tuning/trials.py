@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from abcparam.algebra.record import Record
 from abcparam.diagnostics.diagnostic import SpecError
@@ -30,9 +30,6 @@ from abcparam.tuning.space import (
 )
 from abcparam.verdict.check import judged, load
 from abcparam.verdict.report import Report
-
-if TYPE_CHECKING:
-    pass
 
 OnStep = Callable[[int], None]  # so many steps of training are done
 
