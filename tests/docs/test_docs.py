@@ -28,6 +28,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -358,6 +359,7 @@ def covers(word: str, module: str) -> bool:
     return word == module or (word.endswith("/") and module.startswith(word))
 
 
+@cache
 def importers() -> dict[str, set[str]]:
     """The modules that import each library that is not Python's own, but for its types alone."""
     found: dict[str, set[str]] = {}

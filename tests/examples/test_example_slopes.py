@@ -18,7 +18,8 @@ from abcparam.coordinate_check.options import CheckOptions
 from abcparam.diagnostics.source import Source
 from abcparam.language.reader import read
 from abcparam.verdict.check import load
-from tests.examples.test_examples import EXAMPLES, FOLDER
+from tests.examples.test_examples import NAMES
+from tests.support.paths import EXAMPLES
 
 FAST = ["gpt", "mlp"]
 WIDTHS = {
@@ -54,7 +55,7 @@ def test_slopes_agree(name: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in FAST])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in FAST])
 def test_slopes_of_the_others_agree(name: str):
     assert_slopes(name)
 
@@ -142,7 +143,7 @@ def assert_slopes(name: str) -> None:
 
 def measured(name: str) -> CoordCheckResult:
     rates = {"lr": Fraction(RATES[name])} if name in RATES else {}
-    program = load(read(FOLDER / f"{name}.param"), rates)
+    program = load(read(EXAMPLES / f"{name}.param"), rates)
     widths = WIDTHS.get(name, (64, 128, 256))
     return coordinate_check(program, CheckOptions(widths=widths, seeds=SEEDS.get(name, 3), steps=4))
 
