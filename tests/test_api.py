@@ -14,9 +14,9 @@ import pytest
 
 import abcparam
 from abcparam.algebra.record import Record
+from tests.support.paths import ROOT
 from tests.support.running import GPT, MLP, SPECS, Run, changed
 
-ROOT = Path(__file__).parents[1]
 WRONG = ROOT / "examples" / "wrong"
 SMALL = changed(MLP, ("784", "8"), ("base = 128", "base = 16"))
 STANDARD = SMALL.replace("a = -1/2,", "a = 0,").replace("a = 1/2,", "a = 0,")

@@ -13,10 +13,10 @@ import abcparam
 from abcparam import SpecError
 from abcparam.emission.emit import emit
 from abcparam.operations import operations
-from tests.support.emitted import SPECS, build, laws_of, program_of
+from tests.support.emitted import build, laws_of, program_of
+from tests.support.paths import EMIT_SPECS, EXAMPLES, SPECS
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
-FOLDERS = (EXAMPLES, EXAMPLES / "wrong", EXAMPLES / "reproduce", SPECS, SPECS.parent / "emit_specs")
+FOLDERS = (EXAMPLES, EXAMPLES / "wrong", EXAMPLES / "reproduce", SPECS, EMIT_SPECS)
 WITH_ROLES = [
     path
     for folder in FOLDERS
