@@ -107,9 +107,9 @@ def canonical(
     simplest value of each exponent in turn.
     """
     for symbol, value in preferences:
-        wish = pinned(premises, symbol, value)
-        if premises.example(wish) is not None:
-            premises.assume(wish)
+        choice = pinned(premises, symbol, value)
+        if premises.example(choice) is not None:
+            premises.assume(choice)
     for symbol in premises.symbols:
         if not _settled(premises, symbol):
             _choose(premises, symbol, places[symbol].letter)
@@ -126,9 +126,9 @@ def _settled(premises: Premises, symbol: str) -> bool:
 
 def _choose(premises: Premises, symbol: str, letter: str) -> None:
     for value in _choices(premises, symbol, letter):
-        wish = pinned(premises, symbol, value)
-        if premises.example(wish) is not None:
-            premises.assume(wish)
+        choice = pinned(premises, symbol, value)
+        if premises.example(choice) is not None:
+            premises.assume(choice)
             return
 
 
