@@ -17,6 +17,7 @@ from abcparam.calculus.structure import SameNode, ScaleNode, SumNode
 from abcparam.diagnostics.source import START, Span
 
 WHOLE = (Fraction(0), Fraction(1))
+Rows = tuple[Polynomial | None, Parts]
 
 
 class PartNode(SameNode):
@@ -28,7 +29,7 @@ class PartNode(SameNode):
         self, context: Context, x: Node, index: int, count: int, span: Span = START
     ) -> None:
         super().__init__(context, (x,), span)
-        length, rows = rows_of(x)
+        length, rows = rows_of(x, {})
         self.length = None if length is None else length / number(count)
         self.parts = {**x.parts, **{bit: _part(*r, index, count) for bit, r in rows.items()}}
 
@@ -38,11 +39,18 @@ def _part(start: Fraction, end: Fraction, index: int, count: int) -> tuple[Fract
     return start + index * step, start + (index + 1) * step
 
 
-def rows_of(node: Node) -> tuple[Polynomial | None, Parts]:
+def rows_of(node: Node, known: dict[int, Rows]) -> Rows:
     """The length of its last axis, and the tensors whose rows lie along it, with which of them.
 
-    A tensor that is mixed with another part of itself is left out: None of its rows are known.
+    A tensor that is mixed with another part of itself is left out: none of its rows are known.
+    `known` holds what was found of the nodes before it, by id: sums may share their summands.
     """
+    if id(node) not in known:
+        known[id(node)] = _rows_of(node, known)
+    return known[id(node)]
+
+
+def _rows_of(node: Node, known: dict[int, Rows]) -> Rows:
     match node:
         case LinearNode(parameter=parameter) if not node.transposed:
             axes = parameter.tensor.axes
@@ -53,15 +61,15 @@ def rows_of(node: Node) -> tuple[Polynomial | None, Parts]:
         case PartNode(length=length):
             return length, node.parts if length is not None else NO_PARTS
         case PointwiseNode() | ScaleNode():
-            return rows_of(node.inputs[0])
+            return rows_of(node.inputs[0], known)
         case SumNode() if type(node) is SumNode:
-            return _rows_of_sum(node)
+            return _rows_of_sum(node, known)
     return None, NO_PARTS
 
 
-def _rows_of_sum(node: SumNode) -> tuple[Polynomial | None, Parts]:
+def _rows_of_sum(node: SumNode, known: dict[int, Rows]) -> Rows:
     """Those of its inputs, where they lie along the same axis and each is in one place only."""
-    found = [rows_of(x) for x in node.inputs]
+    found = [rows_of(x, known) for x in node.inputs]
     lengths = {length for length, _ in found if length is not None}
     if len(lengths) != 1:
         return None, NO_PARTS

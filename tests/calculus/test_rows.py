@@ -138,3 +138,11 @@ def test_gates_and_values_of_one_map():
         " return readout @ (sigmoid(o) * tanh(c))",
     )
     assert cell.verdict == "maximal-update"
+
+
+def test_sums_that_share_their_summands_are_gone_through_once():
+    """60 sums of a value with itself: 2^60 ways to its map, of which one is taken."""
+    doubled = "\n".join([" s = w @ h", *[" s = s + relu(s)"] * 60])
+    tensors = "tensor w : hidden [2 * width, width]"
+    report = judged(tensors, f"{doubled}\n a, b = split(s, 2)\n return readout @ (a * b)")
+    assert report.verdict
