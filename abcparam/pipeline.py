@@ -14,7 +14,7 @@ from abcparam.diagnostics.source import Source
 from abcparam.language.reader import read
 from abcparam.program.binding import bind, require_numbers, settable
 from abcparam.program.model import Program
-from abcparam.program.vocabulary import GAUGES, GOALS
+from abcparam.program.vocabulary import GAUGES, GOALS, WINDOW
 from abcparam.verdict.check import at_work, judged, load, report
 from abcparam.verdict.fix import values_of
 from abcparam.verdict.report import FixResult, Report
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 GivenValues = Mapping[str, object]  # of dims, hypers and symbols: numbers, or texts such as "1/3"
-WINDOW = ("-1/2", "3/2")
 
 COUNTS = frozenset({"seeds", "steps", "batch", "together", "tokens"})
 MOST_POWER = 400  # of ten, in a value

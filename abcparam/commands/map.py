@@ -12,7 +12,7 @@ from abcparam.commands.shared import (
     number,
 )
 from abcparam.language.reader import read
-from abcparam.pipeline import WINDOW
+from abcparam.program.vocabulary import WINDOW
 from abcparam.verdict.check import at_work, load
 
 

@@ -16,7 +16,7 @@ from abcparam.algebra.record import Record
 from abcparam.analysis.judge import judgement_of
 from abcparam.comparison.family import Family
 from abcparam.program.binding import bind
-from abcparam.program.vocabulary import VERDICTS
+from abcparam.program.vocabulary import VERDICTS, WINDOW
 from abcparam.symbolic.constraints import LinearConstraint, holds
 from abcparam.symbolic.regions import Region, lowest_terms
 
@@ -24,7 +24,7 @@ PlanePoint = tuple[Fraction, Fraction]
 PlaneLine = tuple[Fraction, Fraction, Fraction]  # k + x s + y t = 0
 Judge = Callable[[PlanePoint], str]
 
-WINDOW = (Fraction(-1, 2), Fraction(3, 2))
+USUAL = (Fraction(WINDOW[0]), Fraction(WINDOW[1]))
 
 
 class PlanePart(Record):
@@ -68,7 +68,7 @@ class Plane(Record):
 
 
 def plane(
-    family: Family, names: tuple[str, str], window: tuple[Fraction, Fraction] = WINDOW
+    family: Family, names: tuple[str, str], window: tuple[Fraction, Fraction] = USUAL
 ) -> Plane:
     """All verdicts of a family whose coordinates are two symbols."""
     regions = _regions(family)

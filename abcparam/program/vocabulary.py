@@ -16,3 +16,5 @@ GOALS = ("maximal-update", "kernel", "stable")  # what `solve` can make of a spe
 
 
 GAUGES = ("as-written", "plain", "single-group", "unit")  # the first is the spec's own
+
+WINDOW = ("-1/2", "3/2")  # the part of a plane that is mapped, from low to high in both coordinates
