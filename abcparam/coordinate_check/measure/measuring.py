@@ -36,7 +36,7 @@ from abcparam.verdict.report import Report
 # Puts the changes of parameters in their place.
 ChangeContext = Callable[[], AbstractContextManager[None]]
 # Root mean squares: one at init, for changes those of `each` step.
-Sizes = dict[RowKey, list[float]]
+RunSizes = dict[RowKey, list[float]]
 MAKING = threading.Lock()  # of torch's random numbers, which all threads share
 
 
@@ -58,7 +58,7 @@ class Subject(ABC):
     model: nn.Module
     seen: dict[str, Tensor]  # the named values of the last forward pass that was observed
 
-    def run(self, dims: Mapping[str, int], seed: int, setting: RunSetting) -> Sizes:
+    def run(self, dims: Mapping[str, int], seed: int, setting: RunSetting) -> RunSizes:
         """Trains a model with these growth dims and measures it."""
         with in_double():
             return _TrainingRun(self, dims, seed, setting).sizes()
@@ -192,9 +192,9 @@ class _TrainingRun:
         self.changes: dict[nn.Parameter, Tensor] = {}
         self.trained = torch.compile(self.model) if setting.compiled else self.model
         self.first: dict[str, Tensor] = {}
-        self.found: Sizes = {}
+        self.found: RunSizes = {}
 
-    def sizes(self) -> Sizes:
+    def sizes(self) -> RunSizes:
         self.begin()
         for step in range(1, self.setting.steps + 1):
             if step > 1:

@@ -1,0 +1,150 @@
+"""Models of the user's own that are read: their factory, how they start and are trained (P10xx)."""
+
+from __future__ import annotations
+
+from abcparam.diagnostics.diagnostic import DiagnosticRule
+
+
+class NoFactory(DiagnosticRule):
+    """A factory is a function of yours that makes the model at the sizes that it is asked for.
+
+    def build(width=64, depth=2, heads=4):
+        model = GPT(width, depth, heads)
+        return model, (torch.randint(96, (5, 7)),)
+
+    It is named by its file and its name, `model.py:build`, or by a module that Python finds,
+    `package.model:build`. Each parameter whose default is a whole number is a size; the others keep
+    their defaults. It returns the model, or the model and what the model is called with: a tuple,
+    and a dict behind it for what is passed by name. A class of modules does as well, if sizes are
+    parameters of its `__init__`.
+    """
+
+    code = "P1001"
+    message = "there is no factory `{reference}`: {problem}"
+    help = (
+        "name a function that makes the model, `model.py:build`, with a whole number as default of "
+        "each size: `def build(width=64, depth=2): …`"
+    )
+
+
+class FactoryRaises(DiagnosticRule):
+    """The code that makes the model, or its optimizer, raises at some sizes.
+
+    A model is made a few times: at the defaults, with what grows at two and at four times its size,
+    with every other size doubled or, where that raises, halved. Sizes that are to fit each other
+    should follow from one: `head` from `width // heads`, or `width` from `heads * head`, as what
+    grows is varied alone too.
+    """
+
+    code = "P1002"
+    message = "`{name}` raises {at}: {problem}"
+    label = "here"
+    help = "make it work at these sizes, or name others: `--grow width=64,128,256`"
+
+
+class NoPower(DiagnosticRule):
+    """What a parametrization is made of are powers of sizes: an initial scale or a learning rate is
+    a number times `width^(-1/2)`, say. What was found at the sizes that were tried is none.
+
+    Where it is a sum, as Xavier's `sqrt(2 / (n + m))`, its leading term counts, if there is one.
+    """
+
+    code = "P1007"
+    message = "{what} is no power of the sizes: {values}"
+    help = "make it a number times powers of sizes, such as `0.02 * width**-0.5`"
+
+
+class MeasuredStart(DiagnosticRule):
+    """How a parameter starts is read from the calls that write it, exactly. Where something else
+    wrote it, or where what was written is no single distribution around zero, this says what was
+    taken instead.
+    """
+
+    code = "P1008"
+    severity = "note"
+    message = "the start of `{name}` is {what}"
+    help = "it is exact where `torch.nn.init.normal_`, `uniform_` or `constant_` writes all of it"
+
+
+class NoUpdateLaw(DiagnosticRule):
+    """The exponents of a learning rate depend on the optimizer: what it makes of a gradient has to
+    be known as a law. Optimizers that have one are listed in the reference; `abcparam compile`
+    emits classes of those that PyTorch lacks.
+    """
+
+    code = "P1009"
+    message = "the optimizer `{name}` has no law here{reason}"
+    help = "use one of {known}"
+
+
+class UnreadKey(DiagnosticRule):
+    """Groups of parameters have a key that the optimizer's class does not read, such as `lr_scale`.
+    As it stands it does nothing; training loops of several projects multiply the learning rate by
+    it. Whether yours does cannot be seen here.
+
+    abcparam audit model.py:build --grow width --optimizer train.py:optimizer --lr-key lr_scale
+    """
+
+    code = "P1010"
+    message = "groups have the key `{key}`, which {optimizer} does not read"
+    help = (
+        "say `--lr-key {key}` if your training loop multiplies the learning rate by it; else take "
+        "it out, or multiply `lr` itself"
+    )
+
+
+class NotAModel(DiagnosticRule):
+    """A factory returns the model, a `torch.nn.Module`; or it and a tuple of what the model is
+    called with; or these and a dict of what is passed by name. A function `inputs` beside a factory
+    that returns the model alone gives that tuple, from the sizes that it has as parameters.
+    """
+
+    code = "P1017"
+    message = "`{name}` returns {found}, not a model"
+    label = "makes it"
+    help = "return `model`, `(model, args)` or `(model, args, kwargs)`; `args` is a tuple"
+
+
+class DoesNotGrow(DiagnosticRule):
+    """Nothing in the model depends on a size that should grow: no parameter's shape, no number that
+    a module holds, none of the inputs.
+    """
+
+    code = "P1018"
+    message = "the model does not grow with `{size}`: at {small} and {large} it is the same"
+    label = "makes it"
+    help = "pass `{size}` on to the layers, or grow another size"
+
+
+class NoSuchSize(DiagnosticRule):
+    """What grows is a size of the factory: a parameter of it with a whole number as default."""
+
+    code = "P1019"
+    message = "`{name}` has no size `{size}`"
+    label = "its sizes are {known}"
+    help = "name one of its sizes: `--grow {first}`.{suggestion}"
+
+
+class NotOneGroup(DiagnosticRule):
+    """Each parameter that is trained belongs to one group of one optimizer. One that is in none
+    keeps its initial value, without a word; one that is in two takes two steps.
+    """
+
+    code = "P1020"
+    message = "`{parameter}` is in {found} of the optimizer's groups"
+    label = "makes them"
+    help = "put it into one group, or say `requires_grad_(False)` if it is not to be trained"
+
+
+class NoFunction(DiagnosticRule):
+    """A function of yours is named by its file and its name, or by a module that Python finds.
+
+    abcparam audit model.py:build --grow width --optimizer train.py:optimizer
+
+    That of an optimizer is called with the model, and with those sizes that it has as parameters.
+    It returns an optimizer, or several in a list.
+    """
+
+    code = "P1021"
+    message = "there is no function `{reference}`: {problem}"
+    help = "name it by its file, `train.py:optimizer`, or by its module, `package.train:optimizer`"
