@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations
-from math import comb, isclose, log, pow, prod, sqrt
+from math import comb, isclose, isfinite, log, pow, prod, sqrt
 
 from abcparam.algebra.polynomials import Monomial, Polynomial, number
 from abcparam.algebra.record import Record
@@ -58,7 +58,7 @@ def power_of(
     if not any(values):
         return Power(0.0, {})
     signs = {(v > 0) - (v < 0) for v in values}
-    if len(signs) > 1 or 0 in signs:
+    if len(signs) > 1 or 0 in signs or not all(map(isfinite, values)):
         return None
     slopes = slopes_of([log(abs(v)) for v in values], settings)
     powers = {n: Fraction(round(slope * EXPONENTS), EXPONENTS) for n, slope in slopes.items()}

@@ -5,15 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 import torch
 
 from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.imports.factory import Factory, find_factory, find_function, settings_of
-
-Write = Callable[..., Factory]
+from abcparam.imports.factory import find_factory, find_function, settings_of
+from tests.imports.conftest import Write
 
 MLP = """
     import torch
@@ -27,17 +25,6 @@ MLP = """
         model.heads = heads
         return model, torch.randn(5, 7)
 """
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """`write(text)`: the factory `build` of a file with this text."""
-
-    def write(text: str, name: str = "build", file: str = "model.py") -> Factory:
-        (tmp_path / file).write_text(dedent(text))
-        return find_factory(f"{tmp_path / file}:{name}")
-
-    return write
 
 
 def said(call: Callable[..., object], *arguments: object) -> str:

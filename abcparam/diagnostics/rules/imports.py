@@ -62,7 +62,7 @@ class MeasuredStart(DiagnosticRule):
 
     code = "P1008"
     severity = "note"
-    message = "the start of `{name}` is {what}"
+    message = "the start of `{name}`: {what}"
     help = "it is exact where `torch.nn.init.normal_`, `uniform_` or `constant_` writes all of it"
 
 

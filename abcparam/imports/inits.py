@@ -1,0 +1,340 @@
+"""How each parameter of a model starts, as powers of the sizes.
+
+Read from the calls that write it, at each setting. Only what no such call tells is measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from abcparam.algebra.polynomials import Polynomial, leading_growth
+from abcparam.algebra.record import Record, replace
+from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
+from abcparam.diagnostics.rules.imports import MeasuredStart, NoPower
+from abcparam.diagnostics.source import START, Source, Span
+from abcparam.imports.drawn import Drawn, constant, unknown
+from abcparam.imports.factory import Factory, written
+from abcparam.imports.numbers import (
+    Power,
+    Sizes,
+    polynomial_of,
+    power_of,
+    slopes_of,
+    tidied,
+    varying,
+)
+from abcparam.imports.user_code import source_of
+from abcparam.imports.writes import Place, Write, recorded
+
+SEEDS = 4  # of what is measured
+CLOSE = 0.05  # a slope to the exponent that it is rounded to, but for chance
+SIGMAS = 7.0  # of a mean square, within which a parameter is what was read
+ROUNDING = 0.02  # of short floats
+MOST_SHOWN = 3
+PLAIN = {constant(0.0): "zeros", constant(1.0): "ones"}
+LARGEST = 10**4  # denominator of a squared scale that is a sum
+
+
+class Start(Record):
+    """How a parameter starts, and the line that makes it so.
+
+    `kind` is normal, uniform, zeros, ones, constant, orthogonal or measured. `scale` is the
+    standard deviation of `normal`, the bound of `uniform`, the value of `constant`, and the root
+    mean square of the entries otherwise; None for zeros and ones. `note` says what it leaves out.
+    """
+
+    kind: str
+    scale: Power | None
+    place: Place | None
+    note: str = ""
+
+
+def starts_of(
+    factory: Factory, settings: Sequence[Sizes], growing: Iterable[str] | None = None
+) -> dict[str, Start]:
+    """How each parameter at the first setting starts; one that has two names is there twice.
+
+    `growing` are the sizes that go to infinity, by default those that take the most values: where
+    a scale is a sum, the term that grows fastest with them counts. Raises `SpecError` where a scale
+    is no power of the sizes.
+    """
+    looked = [_look(factory, sizes) for sizes in settings]
+    grow = frozenset(growing_of(settings) if growing is None else growing)
+    reader = _Reader(factory, settings, looked, grow)
+    return {name: reader.start(name) for name in looked[0]}
+
+
+def growing_of(settings: Sequence[Sizes]) -> list[str]:
+    """The sizes that take the most values: as settings are made, those that grow."""
+    counts = {name: len({sizes[name] for sizes in settings}) for name in settings[0]}
+    return [name for name, count in counts.items() if count == max(counts.values()) > 1]
+
+
+class Seen(NamedTuple):
+    """A parameter at one setting: what wrote it, and the root mean square of its values."""
+
+    write: Write
+    rms: float
+
+
+def _look(factory: Factory, sizes: Sizes, seed: int = 0) -> dict[str, Seen]:
+    """Each parameter at one setting."""
+    with recorded() as writes:
+        model = factory.make(sizes, seed).model
+    return {
+        name: Seen(_checked(writes.read(parameter), parameter.detach()), _rms(parameter.detach()))
+        for name, parameter in parameters_of(model)
+    }
+
+
+def parameters_of(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """All names of all parameters, both names of tied ones."""
+    return list(model.named_parameters(remove_duplicate=False))
+
+
+def _checked(write: Write, values: Tensor) -> Write:
+    """What was written, held to the values: not all that writes is an operation of PyTorch.
+
+    What has the same value everywhere is a constant, whatever made it.
+    """
+    if write.drawn.known and values.numel() and not _has_values(write.drawn, values):
+        write = Write(unknown("something else"), write.place)
+    if write.drawn.known or not values.numel() or write.drawn.family == "empty":
+        return write
+    first = float(values.flatten()[0])
+    return Write(constant(first), write.place) if bool((values == first).all()) else write
+
+
+def _has_values(drawn: Drawn, values: Tensor) -> bool:
+    """Whether the mean square of values is that of a distribution, but for rows of zeros."""
+    inner = values[values != 0]
+    if drawn == constant(0.0) or not inner.numel():
+        return not inner.numel() and drawn.mean == 0
+    variance = drawn.spread**2 / (3 if drawn.family == "uniform" else 1)
+    found = float(inner.double().square().mean()) / (variance + drawn.mean**2)
+    chance = 0.0 if drawn.is_constant else SIGMAS * math.sqrt(2 / inner.numel())
+    return abs(found - 1) <= ROUNDING + chance
+
+
+def _rms(values: Tensor) -> float:
+    return float(values.double().square().mean().sqrt()) if values.numel() else 0.0
+
+
+class _Reader:
+    """Makes one formula of what was seen of a parameter at several settings."""
+
+    def __init__(
+        self,
+        factory: Factory,
+        settings: Sequence[Sizes],
+        looked: Sequence[Mapping[str, Seen]],
+        growing: frozenset[str],
+    ) -> None:
+        self.factory = factory
+        self.settings = settings
+        self.looked = looked
+        self.growing = growing
+        self.more: list[Sequence[Mapping[str, Seen]]] = []
+
+    def start(self, name: str) -> Start:
+        """Of a parameter of the first setting, at all settings that have it."""
+        at = [i for i, seen in enumerate(self.looked) if name in seen]
+        settings = [self.settings[i] for i in at]
+        seen = [self.looked[i][name].write for i in at]
+        drawn = [write.drawn for write in seen]
+        place = self.placed(seen[0].place)
+        if not all(x.known for x in drawn):
+            return self.measured(name, at, place, next(x.by for x in drawn if not x.known))
+        if len({_family(x) for x in drawn}) > 1:
+            found = [
+                f"{_family(x)} at {self.short(s)}" for x, s in zip(drawn, settings, strict=True)
+            ]
+            raise self.refused(name, place, found)
+        return self.read(name, drawn, settings, place)
+
+    def read(
+        self, name: str, drawn: Sequence[Drawn], settings: Sequence[Sizes], place: Place | None
+    ) -> Start:
+        """Of what one family of distributions wrote."""
+        family = _family(drawn[0])
+        values = [x.mean if family == "constant" else x.spread for x in drawn]
+        if {*drawn} <= PLAIN.keys() and len({*drawn}) == 1:
+            return Start(PLAIN[drawn[0]], None, place)
+        scale, note = self.power(values, settings, name, place)
+        kind = "measured" if family == "signs" else family
+        if not (drawn[0].is_constant or drawn[0].is_centred):
+            note = "; ".join(filter(None, (_around(drawn[0]), note)))
+        return Start(kind, scale, place, note)
+
+    def power(
+        self, values: Sequence[float], settings: Sequence[Sizes], name: str, place: Place | None
+    ) -> tuple[Power, str]:
+        """The power that values are, or grow as, and what is left out of it."""
+        exact = power_of(values, settings)
+        if exact is not None:
+            return exact, ""
+        leading = leading_power(values, settings, self.growing)
+        if leading is not None:
+            return leading
+        raise self.refused(name, place, _shown(values, settings))
+
+    def measured(self, name: str, at: Sequence[int], place: Place | None, by: str) -> Start:
+        """Of what is not read: its root mean square, over several seeds."""
+        settings = [self.settings[i] for i in at]
+        rows = [[looked[i][name].rms for i in at] for looked in self.seeds()]
+        note = f"measured, as {by or 'an operation'} wrote it"
+        scale = measured_power(rows, settings)
+        if scale is None:
+            means = [fmean(column) for column in zip(*rows, strict=True)]
+            scale, left_out = self.power(means, settings, name, place)
+            note = f"{note}; {left_out}" if left_out else note
+        return Start("measured", scale, place, note)
+
+    def seeds(self) -> list[Sequence[Mapping[str, Seen]]]:
+        """Parameters at all settings, for each seed; made when they are first asked for."""
+        if not self.more:
+            seeds = range(1, SEEDS)
+            others = [[_look(self.factory, s, seed) for s in self.settings] for seed in seeds]
+            self.more = [self.looked, *others]
+        return self.more
+
+    def placed(self, place: Place | None) -> Place | None:
+        """A line, in the factory's file as that was given."""
+        same = place is not None and Path(self.factory.file).resolve() == Path(place[0]).resolve()
+        return (self.factory.file, place[1]) if place is not None and same else place
+
+    def short(self, sizes: Sizes) -> str:
+        names = varying(self.settings)
+        return written({name: sizes[name] for name in names} or sizes)
+
+    def refused(self, name: str, place: Place | None, values: Sequence[str]) -> SpecError:
+        source, span = line_at(place, self.factory.file)
+        what = f"the scale at which `{name}` starts"
+        shown = ", ".join(values[:MOST_SHOWN])
+        return SpecError(source, [NoPower.at(span, what=what, values=shown)])
+
+
+def _family(drawn: Drawn) -> str:
+    """What counts of a distribution: one whose mean is not zero is a constant, but for chance."""
+    return drawn.family if drawn.is_constant or drawn.is_centred else "constant"
+
+
+def _around(drawn: Drawn) -> str:
+    return f"{drawn.family} around {drawn.mean:.4g}, of spread {drawn.spread:.4g}; the mean counts"
+
+
+def _shown(values: Sequence[float], settings: Sequence[Sizes]) -> list[str]:
+    names = varying(settings)
+    pairs = zip(values, settings, strict=True)
+    return [f"{value:.4g} at {written({n: s[n] for n in names} or s)}" for value, s in pairs]
+
+
+def line_at(place: Place | None, file: str) -> tuple[Source, Span]:
+    """A whole line of the user's."""
+    source = source_of(place[0] if place else file)
+    if place is None or not 1 <= place[1] <= len(source.lines):
+        return source, START
+    text = source.lines[place[1] - 1].rstrip()
+    return source, Span(place[1], len(text) - len(text.lstrip()) + 1, place[1], len(text) + 1)
+
+
+# Powers that are not exact
+
+
+def leading_power(
+    values: Sequence[float], settings: Sequence[Sizes], growing: frozenset[str]
+) -> tuple[Power, str] | None:
+    """The power that values grow as with some sizes, and what it leaves out.
+
+    That is the leading term of a sum under a root, as Xavier's; or the power at the base values of
+    the sizes that do not grow.
+    """
+    found = _leading_term(values, settings, growing)
+    if found is not None:
+        return found
+    base = settings[0]
+    fixed = [n for n in varying(settings) if n not in growing]
+    at = [i for i, s in enumerate(settings) if all(s[n] == base[n] for n in fixed)]
+    if len(at) < 3 or len(at) == len(settings):
+        return None
+    inner = [settings[i] for i in at]
+    part = power_of([values[i] for i in at], inner)
+    return None if part is None else (part, f"as at {written({n: base[n] for n in fixed})}")
+
+
+def _leading_term(
+    values: Sequence[float], settings: Sequence[Sizes], growing: frozenset[str]
+) -> tuple[Power, str] | None:
+    if not all(values):
+        return None
+    inverse = [Fraction(1 / (v * v)).limit_denominator(LARGEST) for v in values]
+    pairs = zip(inverse, values, strict=True)
+    if not all(q and math.isclose(1 / math.sqrt(q), abs(v), rel_tol=1e-9) for q, v in pairs):
+        return None
+    common = math.lcm(*(q.denominator for q in inverse))
+    total = polynomial_of([int(q * common) for q in inverse], settings)
+    powers = None if total is None else _leading(total, growing)
+    if powers is None:
+        return None
+    scaled = {name: -p / 2 for name, p in powers.items() if p}
+    shape = Power(1.0, scaled)
+    power = Power(tidied(values[0] / shape.at(settings[0])), scaled)
+    return power, f"a number over sqrt({total}), whose leading term counts"
+
+
+def _leading(total: Polynomial, growing: frozenset[str]) -> dict[str, Fraction] | None:
+    """The powers of the one term that grows fastest."""
+
+    def of(name: str) -> Mapping[str, Fraction]:
+        return {name: Fraction(1)} if name in growing else {}
+
+    first = leading_growth(total, of)
+    alone = [leading_growth(Polynomial({m: c}), of) for m, c in total.terms]
+    degree = sum(first.values())
+    rivals = [powers for powers in alone if sum(powers.values()) == degree]
+    return first if all(powers == first for powers in rivals) else None
+
+
+def measured_power(rows: Sequence[Sequence[float]], settings: Sequence[Sizes]) -> Power | None:
+    """The power that measured values are, each row those of a seed; exponents are quarters.
+
+    None where a slope is nearer to none than chance explains.
+    """
+    means = [fmean(column) for column in zip(*rows, strict=True)]
+    exact = power_of(means, settings)
+    if exact is not None or not all(value > 0 for row in rows for value in row):
+        return exact
+    slopes = [slopes_of([math.log(value) for value in row], settings) for row in rows]
+    powers: dict[str, Fraction] = {}
+    for name in slopes[0]:
+        series = [slope[name] for slope in slopes]
+        mean, error = fmean(series), stdev(series) / math.sqrt(len(series))
+        powers[name] = Fraction(round(mean * 4), 4)
+        if abs(mean - powers[name]) > min(max(3 * error, CLOSE), 2 * CLOSE):
+            return None
+    kept = Power(1.0, {name: p for name, p in powers.items() if p})
+    factors = [v / kept.at(s) for v, s in zip(means, settings, strict=True)]
+    return replace(kept, coefficient=float(f"{fmean(factors):.3g}"))
+
+
+# Notes
+
+
+def notes_of(starts: Mapping[str, Start], file: str) -> list[tuple[Source, Diagnostic]]:
+    """What was not read exactly: a note for each line that wrote such parameters."""
+    kept: dict[tuple[Place | None, str], str] = {}
+    for name, start in starts.items():
+        if start.note:
+            kept.setdefault((start.place, start.note), name)
+    found = []
+    for (place, note), name in kept.items():
+        source, span = line_at(place, file)
+        found.append((source, MeasuredStart.at(span, name=name, what=note)))
+    return found
