@@ -12,25 +12,24 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
-from abcparam.algebra.polynomials import Polynomial, leading_growth
 from abcparam.algebra.record import Record, replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
-from abcparam.diagnostics.rules.imports import MeasuredStart, NoPower
-from abcparam.diagnostics.source import START, Source, Span
+from abcparam.diagnostics.rules.imports import MeasuredStart, NeverWritten, NoPower
+from abcparam.diagnostics.source import Source
 from abcparam.imports.drawn import Drawn, constant, unknown
 from abcparam.imports.factory import Factory, written
+from abcparam.imports.leading import growing_of, power_for, shown
 from abcparam.imports.numbers import (
     Power,
     Sizes,
-    polynomial_of,
     power_of,
     slopes_of,
-    tidied,
     varying,
 )
-from abcparam.imports.user_code import source_of
+from abcparam.imports.user_code import line_at
 from abcparam.imports.writes import Place, Write, recorded
 
 SEEDS = 4  # of what is measured
@@ -39,7 +38,6 @@ SIGMAS = 7.0  # of a mean square, within which a parameter is what was read
 ROUNDING = 0.02  # of short floats
 MOST_SHOWN = 3
 PLAIN = {constant(0.0): "zeros", constant(1.0): "ones"}
-LARGEST = 10**4  # denominator of a squared scale that is a sum
 
 
 class Start(Record):
@@ -71,12 +69,6 @@ def starts_of(
     return {name: reader.start(name) for name in looked[0]}
 
 
-def growing_of(settings: Sequence[Sizes]) -> list[str]:
-    """The sizes that take the most values: as settings are made, those that grow."""
-    counts = {name: len({sizes[name] for sizes in settings}) for name in settings[0]}
-    return [name for name, count in counts.items() if count == max(counts.values()) > 1]
-
-
 class Seen(NamedTuple):
     """A parameter at one setting: what wrote it, and the root mean square of its values."""
 
@@ -88,10 +80,12 @@ def _look(factory: Factory, sizes: Sizes, seed: int = 0) -> dict[str, Seen]:
     """Each parameter at one setting."""
     with recorded() as writes:
         model = factory.make(sizes, seed).model
-    return {
-        name: Seen(_checked(writes.read(parameter), parameter.detach()), _rms(parameter.detach()))
-        for name, parameter in parameters_of(model)
-    }
+    found: dict[str, Seen] = {}
+    for name, parameter in parameters_of(model):
+        values = parameter.detach()
+        values = torch.view_as_real(values) if values.is_complex() else values
+        found[name] = Seen(_checked(writes.read(parameter), values), _rms(values))
+    return found
 
 
 def parameters_of(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
@@ -104,9 +98,11 @@ def _checked(write: Write, values: Tensor) -> Write:
 
     What has the same value everywhere is a constant, whatever made it.
     """
-    if write.drawn.known and values.numel() and not _has_values(write.drawn, values):
+    if not values.numel():
+        return Write(constant(0.0), write.place)
+    if write.drawn.known and not _has_values(write.drawn, values):
         write = Write(unknown("something else"), write.place)
-    if write.drawn.known or not values.numel() or write.drawn.family == "empty":
+    if write.drawn.known or write.drawn.family == "empty":
         return write
     first = float(values.flatten()[0])
     return Write(constant(first), write.place) if bool((values == first).all()) else write
@@ -150,6 +146,9 @@ class _Reader:
         seen = [self.looked[i][name].write for i in at]
         drawn = [write.drawn for write in seen]
         place = self.placed(seen[0].place)
+        if any(x.family == "empty" for x in drawn):
+            source, span = line_at(place, self.factory.file)
+            raise SpecError(source, [NeverWritten.at(span, name=name)])
         if not all(x.known for x in drawn):
             return self.measured(name, at, place, next(x.by for x in drawn if not x.known))
         if len({_family(x) for x in drawn}) > 1:
@@ -177,13 +176,10 @@ class _Reader:
         self, values: Sequence[float], settings: Sequence[Sizes], name: str, place: Place | None
     ) -> tuple[Power, str]:
         """The power that values are, or grow as, and what is left out of it."""
-        exact = power_of(values, settings)
-        if exact is not None:
-            return exact, ""
-        leading = leading_power(values, settings, self.growing)
-        if leading is not None:
-            return leading
-        raise self.refused(name, place, _shown(values, settings))
+        found = power_for(values, settings, self.growing)
+        if found is None:
+            raise self.refused(name, place, shown(values, settings))
+        return found
 
     def measured(self, name: str, at: Sequence[int], place: Place | None, by: str) -> Start:
         """Of what is not read: its root mean square, over several seeds."""
@@ -230,76 +226,7 @@ def _around(drawn: Drawn) -> str:
     return f"{drawn.family} around {drawn.mean:.4g}, of spread {drawn.spread:.4g}; the mean counts"
 
 
-def _shown(values: Sequence[float], settings: Sequence[Sizes]) -> list[str]:
-    names = varying(settings)
-    pairs = zip(values, settings, strict=True)
-    return [f"{value:.4g} at {written({n: s[n] for n in names} or s)}" for value, s in pairs]
-
-
-def line_at(place: Place | None, file: str) -> tuple[Source, Span]:
-    """A whole line of the user's."""
-    source = source_of(place[0] if place else file)
-    if place is None or not 1 <= place[1] <= len(source.lines):
-        return source, START
-    text = source.lines[place[1] - 1].rstrip()
-    return source, Span(place[1], len(text) - len(text.lstrip()) + 1, place[1], len(text) + 1)
-
-
-# Powers that are not exact
-
-
-def leading_power(
-    values: Sequence[float], settings: Sequence[Sizes], growing: frozenset[str]
-) -> tuple[Power, str] | None:
-    """The power that values grow as with some sizes, and what it leaves out.
-
-    That is the leading term of a sum under a root, as Xavier's; or the power at the base values of
-    the sizes that do not grow.
-    """
-    found = _leading_term(values, settings, growing)
-    if found is not None:
-        return found
-    base = settings[0]
-    fixed = [n for n in varying(settings) if n not in growing]
-    at = [i for i, s in enumerate(settings) if all(s[n] == base[n] for n in fixed)]
-    if len(at) < 3 or len(at) == len(settings):
-        return None
-    inner = [settings[i] for i in at]
-    part = power_of([values[i] for i in at], inner)
-    return None if part is None else (part, f"as at {written({n: base[n] for n in fixed})}")
-
-
-def _leading_term(
-    values: Sequence[float], settings: Sequence[Sizes], growing: frozenset[str]
-) -> tuple[Power, str] | None:
-    if not all(values):
-        return None
-    inverse = [Fraction(1 / (v * v)).limit_denominator(LARGEST) for v in values]
-    pairs = zip(inverse, values, strict=True)
-    if not all(q and math.isclose(1 / math.sqrt(q), abs(v), rel_tol=1e-9) for q, v in pairs):
-        return None
-    common = math.lcm(*(q.denominator for q in inverse))
-    total = polynomial_of([int(q * common) for q in inverse], settings)
-    powers = None if total is None else _leading(total, growing)
-    if powers is None:
-        return None
-    scaled = {name: -p / 2 for name, p in powers.items() if p}
-    shape = Power(1.0, scaled)
-    power = Power(tidied(values[0] / shape.at(settings[0])), scaled)
-    return power, f"a number over sqrt({total}), whose leading term counts"
-
-
-def _leading(total: Polynomial, growing: frozenset[str]) -> dict[str, Fraction] | None:
-    """The powers of the one term that grows fastest."""
-
-    def of(name: str) -> Mapping[str, Fraction]:
-        return {name: Fraction(1)} if name in growing else {}
-
-    first = leading_growth(total, of)
-    alone = [leading_growth(Polynomial({m: c}), of) for m, c in total.terms]
-    degree = sum(first.values())
-    rivals = [powers for powers in alone if sum(powers.values()) == degree]
-    return first if all(powers == first for powers in rivals) else None
+# What is measured
 
 
 def measured_power(rows: Sequence[Sequence[float]], settings: Sequence[Sizes]) -> Power | None:

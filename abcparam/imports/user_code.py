@@ -47,10 +47,8 @@ def found(reference: str, rule: type[DiagnosticRule]) -> Found:
         module = _of_file(where) if is_file else _of_name(where)
     except OSError as error:
         raise refuse(error.strerror or str(error)) from None
-    except ModuleNotFoundError as error:
-        if is_file or not where.startswith(error.name or where):
-            raise
-        raise refuse(f"Python finds no module `{where}`") from None
+    if module is None:
+        raise refuse(f"Python finds no module `{where}`")
     if not callable(getattr(module, name, None)):
         what = "is no function" if hasattr(module, name) else "is not in it"
         near = did_you_mean(name, [n for n, v in vars(module).items() if callable(v)])
@@ -93,15 +91,18 @@ def _module_name(path: str) -> str:
     return f"_imported_{stem}" if taken or not stem.isidentifier() else stem
 
 
-def _of_name(name: str) -> ModuleType:
-    """A module that Python finds, also in the folder at hand."""
+def _of_name(name: str) -> ModuleType | None:
+    """A module that Python finds, also in the folder at hand; None if there is none."""
     with importable(os.getcwd()):
         try:
             return importlib.import_module(name)
-        except ImportError:
-            raise
         except (Exception, SystemExit) as error:
-            raise raised(error, (), name, "when it is imported") from error
+            missing = error.name if isinstance(error, ModuleNotFoundError) else None
+            if missing is not None and f"{name}.".startswith(f"{missing}."):
+                return None
+            spec = importlib.util.find_spec(name)
+            files = (str(spec.origin),) if spec else ()
+            raise raised(error, files, name, "when it is imported") from error
 
 
 @contextmanager
@@ -198,3 +199,12 @@ def definition(function: Callable[..., Any], file: str) -> tuple[Source, Span]:
 
 def _defines(line: str) -> bool:
     return line.lstrip().startswith(("def ", "class ", "async def "))
+
+
+def line_at(place: tuple[str, int] | None, file: str) -> tuple[Source, Span]:
+    """A whole line of the user's."""
+    source = source_of(place[0] if place else file)
+    if place is None or not 1 <= place[1] <= len(source.lines):
+        return source, START
+    text = source.lines[place[1] - 1].rstrip()
+    return source, Span(place[1], len(text) - len(text.lstrip()) + 1, place[1], len(text) + 1)

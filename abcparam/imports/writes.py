@@ -159,7 +159,7 @@ def _place() -> Place | None:
 @cache
 def _is_skipped(file: str) -> bool:
     inner = file.startswith(STDLIB) and "-packages" not in file
-    return inner or file.startswith((*SKIPPED, "<"))
+    return inner or file.startswith((*SKIPPED, "<")) or file.endswith("typing_extensions.py")
 
 
 # Operations

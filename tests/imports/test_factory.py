@@ -237,6 +237,14 @@ def test_a_file_that_raises(write: Write, text: str, problem: str):
     assert "model" not in sys.modules or hasattr(sys.modules["model"], "build")
 
 
+def test_a_module_that_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The folder at hand is looked in; what a module needs and lacks is no missing factory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a_module_that_raises.py").write_text("import no_such_module_at_all\n")
+    found = underlined(find_factory, "a_module_that_raises:build")
+    assert found == ("P1002", "import no_such_module_at_all")
+
+
 @pytest.mark.parametrize(
     ("result", "found"),
     [

@@ -371,6 +371,15 @@ def test_no_power(starts, lines: str, values: str | None):
     assert line[found.span.column - 1 : found.span.end_column - 1] == lines
 
 
+def test_what_nothing_initializes(starts):
+    with pytest.raises(SpecError) as caught:
+        starts("self.w = nn.Parameter(torch.empty(width, width))")
+    text = str(caught.value)
+    assert text.startswith("error[P1022]: nothing initializes `w`")
+    assert "self.w = nn.Parameter(torch.empty(width, width))" in text
+    assert starts("self.w = nn.Parameter(torch.empty(0))")["w"].kind == "zeros"
+
+
 def test_two_sizes_that_grow_share_no_leading_term(starts):
     lines = "self.out = nn.Linear(width, vocab)\nnn.init.xavier_normal_(self.out.weight)"
     with pytest.raises(SpecError, match="P1007"):

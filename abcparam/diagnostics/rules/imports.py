@@ -148,3 +148,14 @@ class NoFunction(DiagnosticRule):
     code = "P1021"
     message = "there is no function `{reference}`: {problem}"
     help = "name it by its file, `train.py:optimizer`, or by its module, `package.train:optimizer`"
+
+
+class NeverWritten(DiagnosticRule):
+    """A parameter that is made by `torch.empty` holds what was in memory before, until something
+    writes it. In this one nothing does, or nothing that PyTorch sees.
+    """
+
+    code = "P1022"
+    message = "nothing initializes `{name}`"
+    label = "made here"
+    help = "write it, `nn.init.normal_(parameter, std=0.02)`, or make it by `torch.zeros`"
