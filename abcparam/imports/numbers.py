@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations
-from math import comb, isclose, isfinite, log, pow, prod, sqrt
+from math import comb, isclose, isfinite, log, log2, pow, prod, sqrt
 
 from abcparam.algebra.polynomials import Monomial, Polynomial, number
 from abcparam.algebra.record import Record
@@ -19,6 +19,7 @@ Sizes = Mapping[str, int]  # what a factory is called with: size by name
 
 EXPONENTS = 12  # those of a power are multiples of 1/12
 SMALL = 12  # the largest denominator of a coefficient in a sum
+STEEP = 64  # the largest slope of a line that is taken from two points
 MOST_TERMS = 4
 MOST_SUMS = 100_000  # that are tried
 NEAR = 1e-7  # a float32 beside the number that was written
@@ -296,18 +297,20 @@ def _plausible(found: Polynomial, count: int) -> bool:
     for monomial, coefficient in found.terms:
         if coefficient.denominator > (SMALL if spare else 1):
             return False
-        if not spare and sum(abs(p) for _, p in monomial) > 1:
+        if not spare and (
+            sum(abs(p) for _, p in monomial) > 1 or (monomial and coefficient > STEEP)
+        ):
             return False
     return True
 
 
-def _complexity(found: Polynomial) -> tuple[Fraction, ...]:
-    """What is simpler comes first: whole coefficients, low degrees, no quotients, small numbers."""
+def _complexity(found: Polynomial) -> tuple[float, ...]:
+    """What is simpler comes first: whole coefficients, then low degrees and small numbers."""
     powers = [p for monomial, _ in found.terms for _, p in monomial]
     coefficients = [c for _, c in found.terms]
+    digits = sum(log2(abs(c.numerator) * c.denominator) for c in coefficients)
     return (
-        Fraction(sum(c.denominator > 1 for c in coefficients)),
-        sum(map(abs, powers), Fraction(0)),
-        Fraction(sum(p < 0 for p in powers)),
-        Fraction(sum(abs(c.numerator) + c.denominator for c in coefficients)),
+        sum(c.denominator > 1 for c in coefficients),
+        float(sum(map(abs, powers))) + digits,
+        sum(p < 0 for p in powers),
     )

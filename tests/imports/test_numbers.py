@@ -97,6 +97,8 @@ def test_a_power_is_written_as_people_do():
         (lambda vocab, **_: vocab - 1, "vocab - 1"),
         (lambda width, depth, **_: depth * (width + 1), "depth * width + depth"),
         (lambda width, vocab, **_: width + vocab, "vocab + width"),
+        (lambda width, depth, **_: width * depth + 3 * depth**2, "depth * width + 3 * depth^2"),
+        (lambda vocab, **_: vocab + 257, "vocab + 257"),
     ],
 )
 def test_polynomials(value, text: str):
@@ -146,6 +148,7 @@ def test_sizes_that_coincide_are_told_apart():
     [
         lambda width, **_: int(8 / 3 * width),
         lambda width, **_: -(-8 * width // 3 // 64) * 64,
+        lambda depth, **_: 577 * depth**2 + depth,
         lambda width, heads, **_: max(width // 2, heads * 20),
     ],
 )
