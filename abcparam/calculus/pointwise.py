@@ -13,7 +13,8 @@ from abcparam.diagnostics.source import START, Span
 class FunctionTraits(NamedTuple):
     """What a law needs to know of a function.
 
-    Is it bounded? Is phi(0) = 0? Is phi'(0) = 0? Is it odd?
+    Is it bounded? Is phi(0) = 0? Is phi'(0) = 0? Is it odd? Is phi(k x) = k^degree phi(x), for
+    every k > 0?
     """
 
     name: str
@@ -22,6 +23,7 @@ class FunctionTraits(NamedTuple):
     flat_at_zero: bool = False
     odd: bool = False
     degree: int = 1
+    homogeneous: bool = False
 
 
 class PointwiseNode(Node):

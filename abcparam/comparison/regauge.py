@@ -57,13 +57,24 @@ def _regauged(program: Program, tensor: Tensor, choose: Choose, errors: list[Dia
     kappa, optimizer = choose(program, tensor), program.optimizers[tensor.optimizer]
     if kappa.is_one:
         return tensor
-    if not tensor.frozen and optimizer.clip_norm is not None:
+    if is_clipped(program, tensor):
         errors.append(rules.Clipped.at(optimizer.span, tensor=tensor.path))
-    elif not tensor.frozen and (optimizer.rule.spectral or not optimizer.rule.gauge):
+    elif not is_invariant(program, tensor):
         errors.append(
             rules.NotInvariant.at(optimizer.span, tensor=tensor.path, optimizer=optimizer.rule.name)
         )
     return _times(program, tensor, kappa, optimizer.rule)
+
+
+def is_clipped(program: Program, tensor: Tensor) -> bool:
+    """Whether the scale of its gradients is seen, by clipping to a norm."""
+    return not tensor.frozen and program.optimizers[tensor.optimizer].clip_norm is not None
+
+
+def is_invariant(program: Program, tensor: Tensor) -> bool:
+    """Whether its optimizer takes the very same steps in another gauge."""
+    rule = program.optimizers[tensor.optimizer].rule
+    return tensor.frozen or bool(rule.gauge and not rule.spectral)
 
 
 # Choices of κ
@@ -106,8 +117,19 @@ def _exponents(tensor: Tensor, letter: str) -> dict[str, Fraction]:
 
 
 def _times(program: Program, tensor: Tensor, kappa: Kappa, rule: OptimizerSignature) -> Tensor:
+    found = reweighted(program, tensor, kappa, rule)
+    multiplier = _shifted(tensor.exponents.get("a", {}), kappa.shifts, rule.shift["a"])
+    return replace(
+        found,
+        exponents={**found.exponents, "a": multiplier},
+        mult=times(tensor.mult or ONE, kappa.constant),
+    )
+
+
+def reweighted(program: Program, tensor: Tensor, kappa: Kappa, rule: OptimizerSignature) -> Tensor:
+    """The weights over κ, and what trains them; the multiplier is as it was."""
     k, g = kappa.constant, rule.gauge
-    by = rule.shift
+    by = {letter: shift for letter, shift in rule.shift.items() if letter != "a"}
     init = tensor.init
     if init.kind != "zeros":
         init = _over(init, k)
@@ -118,10 +140,12 @@ def _times(program: Program, tensor: Tensor, kappa: Kappa, rule: OptimizerSignat
     return replace(
         tensor,
         exponents={
-            letter: _shifted(tensor.exponents.get(letter, {}), kappa.shifts, by.get(letter, 0))
-            for letter in {**tensor.exponents, **by}
+            **tensor.exponents,
+            **{
+                letter: _shifted(tensor.exponents.get(letter, {}), kappa.shifts, shift)
+                for letter, shift in by.items()
+            },
         },
-        mult=times(tensor.mult or ONE, k),
         init=init,
         lr=times(tensor.lr, power(k, -g)),
         epsilon=tensor.epsilon and times(tensor.epsilon, k),

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.exponents import Affine
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.node import InputNode, Node, ZerosNode
 from abcparam.calculus.structure import ScaleNode, SumNode
 from abcparam.operations.base import Build, Operands, Operation
-from abcparam.program.amounts import Shape
+from abcparam.program.amounts import Amount, Shape
+from abcparam.program.expressions import Apply
 from abcparam.program.signature import REQUIRED, Call, broadcast, is_vector
 from abcparam.python_code.nodes import Binary
 
 if TYPE_CHECKING:
+    from abcparam.operations.degrees import Degrees
     from abcparam.operations.emitter import Use
     from abcparam.python_code.value import ScaledCode
 
@@ -47,6 +50,9 @@ class Add(Elementwise):
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         return (SumNode(build.context, operands.nodes(), self.lacking(build, call), call.span),)
 
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        return (of.same(),)
+
     def torch(self, use: Use) -> ScaledCode:
         return use.sum(self.name)
 
@@ -66,6 +72,9 @@ class Multiply(Elementwise):
         x, y = operands.nodes()
         lacking, one = self.lacking(build, call), build.context.one
         return (ProductNode(build.context, x, y, one, lacking, call.span),)
+
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        return (of.of(0) + of.of(1),)
 
     def torch(self, use: Use) -> ScaledCode:
         return use.product()
@@ -92,6 +101,11 @@ class Factor(WithNumber):
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         factor = build.rho(call.amount("by"))
         return (ScaleNode(build.context, operands.node(0), factor, call.span),)
+
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        by = call.settings["by"]
+        zero = isinstance(by, Amount) and not by.value.terms
+        return (of.free() if zero else of.of(0) + of.left_out("by"),)
 
     def torch(self, use: Use) -> ScaledCode:
         return use.value(0).times(use.formula("by"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import ONE, Polynomial, number
 from abcparam.calculus.node import Node, ZerosNode
 from abcparam.calculus.rows import PartNode
@@ -14,10 +15,12 @@ from abcparam.calculus.structure import ConcatNode, MeanNode, SameNode
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Shape
+from abcparam.program.expressions import Apply
 from abcparam.program.signature import REQUIRED, Call, axis_of, show
 from abcparam.python_code.nodes import ELLIPSIS, Slice, call, method, own, subscript
 
 if TYPE_CHECKING:
+    from abcparam.operations.degrees import Degrees
     from abcparam.operations.emitter import Use
     from abcparam.python_code.value import ScaledCode
 
@@ -38,6 +41,9 @@ class Unchanged(Operation):
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         return (SameNode(build.context, operands.nodes(), call.span),)
+
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        return (of.of(0),)
 
 
 class Dropout(Unchanged):
@@ -128,6 +134,9 @@ class Split(Operation):
             return tuple(SameNode(build.context, (x,), call.span) for _ in range(count))
         return tuple(PartNode(build.context, x, i, count, call.span) for i in range(count))
 
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        return (of.of(0),) * len(call.shapes)
+
     def torch(self, use: Use) -> ScaledCode:
         return use.result(method(use.code(0), "chunk", use.whole("n"), dim=use.axis()))
 
@@ -159,6 +168,9 @@ class Concat(Operation):
         nodes = operands.nodes()
         return (ConcatNode(build.context, nodes, [build.context.one] * len(nodes), call.span),)
 
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        return (of.same(),)
+
     def torch(self, use: Use) -> ScaledCode:
         return use.result(call("torch.cat", use.batch(), dim=use.axis()))
 
@@ -180,6 +192,9 @@ class ZerosOf(Operation):
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         return (ZerosNode(build.context, (), call.span),)
+
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        return (of.free(),)
 
     def torch(self, use: Use) -> ScaledCode:
         shape = use.setting("shape")
@@ -214,6 +229,9 @@ class Mean(Operation):
         axes = self._axes(call)
         rho = build.length([x for i, x in enumerate(call.shape(0)) if i in axes])
         return (MeanNode(build.context, operands.node(0), rho, call.span),)
+
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        return (of.of(0),)
 
     def torch(self, use: Use) -> ScaledCode:
         setting, rank, x = use.setting("axis"), use.rank(), use.value(0)

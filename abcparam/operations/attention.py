@@ -6,9 +6,11 @@ It is softmax(scale * q . k + bias) v.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from abcparam.algebra.polynomials import Polynomial
+from abcparam.algebra.exponents import Affine
+from abcparam.algebra.polynomials import ONE, Polynomial
 from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.node import Node
 from abcparam.calculus.pointwise import SoftmaxNode
@@ -32,6 +34,7 @@ from abcparam.python_code.nodes import (
 )
 
 if TYPE_CHECKING:
+    from abcparam.operations.degrees import Degrees
     from abcparam.operations.emitter import Use
     from abcparam.python_code.value import ScaledCode
 
@@ -87,6 +90,19 @@ class Attention(Operation):
         logits.name = "attention logits"
         weights = SoftmaxNode(context, logits, span)
         return (ProductNode(context, weights, v, one, (value, group), span),)
+
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        logits = of.of(0) + of.of(1) + of.left_out("scale")
+        of.vanish(logits, "the logits of `attention`")
+        of.still(3, 4)
+        return (of.of(2),)
+
+    def usual(self, call: Apply) -> Polynomial:
+        """One over the root of the size of a head."""
+        query, heads = call.operands[0], call.settings["heads"]
+        if query is None or not isinstance(heads, Amount):
+            return ONE
+        return (query.shapes[0][-1] / heads.value).power(Fraction(-1, 2))
 
     def lengths(self, call: Apply) -> Iterable[Polynomial]:
         for name, operand in (("heads", call.operands[0]), ("kv_heads", call.operands[2])):

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from abcparam.algebra.polynomials import Polynomial
+from abcparam.algebra.exponents import Affine
+from abcparam.algebra.polynomials import ONE, Polynomial
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.node import Context, Node
 from abcparam.calculus.parameter import Parameter
@@ -16,6 +17,7 @@ from abcparam.program.amounts import Shape
 from abcparam.program.signature import Call, Signature
 
 if TYPE_CHECKING:
+    from abcparam.operations.degrees import Degrees
     from abcparam.operations.emitter import Use
     from abcparam.program.expressions import Apply
     from abcparam.python_code.value import ScaledCode
@@ -78,6 +80,15 @@ class Operation(Signature):
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         """The operation as nodes of the calculus."""
         raise NotImplementedError
+
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        """The degrees of the results, and what is asked of the operands: here, to stay."""
+        of.still(*range(len(call.operands)))
+        return tuple(of.held() for _ in call.shapes)
+
+    def usual(self, call: Apply) -> Polynomial:
+        """The factor that PyTorch's own function has where none is given."""
+        return ONE
 
     def torch(self, use: Use) -> ScaledCode:
         """The operation in PyTorch; of several results, a tuple."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.node import Node
@@ -12,13 +13,14 @@ from abcparam.calculus.normalize import NormNode
 from abcparam.calculus.structure import SumNode
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
-from abcparam.operations.normalization import EPS
+from abcparam.operations.normalization import EPS, divides_out, scaled
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import Apply
 from abcparam.program.signature import REQUIRED, Call, finite, show
 from abcparam.python_code.nodes import ELLIPSIS, Binary, Code, Slice, call, own, subscript
 
 if TYPE_CHECKING:
+    from abcparam.operations.degrees import Degrees
     from abcparam.operations.emitter import Use
     from abcparam.python_code.value import ScaledCode
 
@@ -61,6 +63,9 @@ class ChannelNorm(Operation):
         if bias is not None:
             y = SumNode(context, (y, bias), (one, one), call.span)
         return (y,)
+
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        return (scaled(of, free=not self.state and divides_out(call)),)
 
     def normalized(self, use: Use, gain: Code | None, bias: Code | None) -> Code:
         """PyTorch's function, with the gain and bias that it takes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import ONE, Polynomial, number, product
 from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
@@ -16,6 +17,7 @@ from abcparam.program.signature import Call, finite, show
 from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
+    from abcparam.operations.degrees import Degrees
     from abcparam.operations.emitter import Use
     from abcparam.python_code.formula import Formula
     from abcparam.python_code.nodes import Code
@@ -90,6 +92,9 @@ class Convolution(Operation):
         rhos = build.rho(product(weight[1:])), build.rho(weight[0] / groups)
         parameter, x, one = operands.parameter(0), operands.node(1), build.context.one
         return (LinearNode(build.context, parameter, x, one, span=call.span, rhos=rhos),)
+
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        return (of.of(0) + of.of(1),)
 
     def helper(self, call: Apply) -> str:
         return any_batch(self.name, self.space + 1, "weight: Tensor")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.exponents import Affine
 from abcparam.calculus.linear import ValueNode
 from abcparam.calculus.node import Node
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Shape
+from abcparam.program.expressions import Apply
 from abcparam.program.signature import Call
 from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
+    from abcparam.operations.degrees import Degrees
     from abcparam.operations.emitter import Use
     from abcparam.python_code import value as code
 
@@ -32,6 +35,9 @@ class Embed(Operation):
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         return (ValueNode(build.context, operands.parameter(0), lookup=True, span=call.span),)
+
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        return (of.of(0),)
 
     def torch(self, use: Use) -> code.ScaledCode:
         table = use.value(0)

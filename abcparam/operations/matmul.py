@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.exponents import Affine
 from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Shape
+from abcparam.program.expressions import Apply
 from abcparam.program.signature import Call, show
 
 if TYPE_CHECKING:
+    from abcparam.operations.degrees import Degrees
     from abcparam.operations.emitter import Use
     from abcparam.python_code.value import ScaledCode
 
@@ -49,6 +52,9 @@ class MatMul(Operation):
         tied = transposed and build.tied(weight, x)
         shared = build.length(call.shape(1)[:-1])
         return (LinearNode(build.context, weight, x, shared, transposed, tied, call.span),)
+
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        return (of.of(0) + of.of(1),)
 
     def torch(self, use: Use) -> ScaledCode:
         return use.map(table=use.tensor(0).table != use.flag("transposed"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.node import Node
@@ -20,6 +21,7 @@ from abcparam.program.signature import Call, finite, show
 from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
+    from abcparam.operations.degrees import Degrees
     from abcparam.operations.emitter import Use
     from abcparam.python_code.value import ScaledCode
 
@@ -74,6 +76,10 @@ class Mixture(Operation):
         weights = SoftmaxNode(context, logits, call.span)
         lacking = build.length(call.shape(1)[len(call.shape(0)) - 1 :])
         return (ProductNode(context, weights, expert, one, (lacking, one), call.span),)
+
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        of.still(0)
+        return (of.of(1),)
 
     def lengths(self, call: Apply) -> Iterable[Polynomial]:
         top = call.settings["top"]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import ONE, Polynomial, number
 from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.node import Node
@@ -21,6 +22,7 @@ from abcparam.program.signature import Call, broadcast, show
 from abcparam.python_code.nodes import Attribute, Binary, Code, Slice, call, lift, method, subscript
 
 if TYPE_CHECKING:
+    from abcparam.operations.degrees import Degrees
     from abcparam.operations.emitter import Use
     from abcparam.python_code.value import ScaledCode
 
@@ -64,6 +66,9 @@ class Normalization(Operation):
             y = SumNode(build.context, (y, bias), (one, build.lacking(call.shape(2), x)), call.span)
         return (y,)
 
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        return (scaled(of, free=divides_out(call)),)
+
     def lengths(self, call: Apply) -> Iterable[Polynomial]:
         (x, *_), heads = call.operands, call.settings["heads"]
         if x is not None and isinstance(heads, Amount):
@@ -100,6 +105,22 @@ class Normalization(Operation):
         """None where it is PyTorch's default."""
         is_default = self.centres and use.formula("eps").constant == Fraction("1e-5")
         return None if is_default else use.number("eps")
+
+
+def divides_out(call: Apply) -> bool:
+    """Whether a factor of the operand leaves no trace: nothing is added to its size."""
+    eps = call.settings["eps"]
+    return isinstance(eps, Amount) and not eps.value.terms
+
+
+def scaled(of: Degrees, free: bool) -> Affine:
+    """The degree of a norm: that of its gain, and of its bias; `free` is what is divided."""
+    if not free:
+        of.still(0)
+    degree = of.of(1) if of.has(1) else of.held()
+    if of.has(2):
+        of.tie(degree, of.of(2))
+    return degree
 
 
 def _inside(call: Call) -> Shape:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.exponents import Affine
 from abcparam.calculus import pointwise as law
 from abcparam.calculus.node import Node
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Shape
+from abcparam.program.expressions import Apply
 from abcparam.program.signature import Call
 from abcparam.python_code.nodes import Constant, call
 
 if TYPE_CHECKING:
+    from abcparam.operations.degrees import Degrees
     from abcparam.operations.emitter import Use
     from abcparam.python_code.value import ScaledCode
 
@@ -33,6 +37,11 @@ class Pointwise(Operation):
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         return (law.PointwiseNode(build.context, operands.node(0), self.traits, call.span),)
 
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        if not self.traits.homogeneous:
+            return super().degrees(call, of)
+        return (of.of(0) * Fraction(self.traits.degree),)
+
     def torch(self, use: Use) -> ScaledCode:
         if self.name == "gelu_tanh":
             return use.result(call("F.gelu", use.code(0), approximate=Constant("tanh")))
@@ -52,12 +61,12 @@ def _passes(traits: law.FunctionTraits) -> Iterator[str]:
 
 
 OPERATIONS = (
-    Pointwise(law.FunctionTraits("relu", flat_at_zero=True)),
+    Pointwise(law.FunctionTraits("relu", flat_at_zero=True, homogeneous=True)),
     Pointwise(law.FunctionTraits("gelu")),
     Pointwise(law.FunctionTraits("gelu_tanh")),
     Pointwise(law.FunctionTraits("silu")),
     Pointwise(law.FunctionTraits("tanh", bounded=True, odd=True)),
     Pointwise(law.FunctionTraits("sigmoid", bounded=True, zero_at_zero=False)),
     Pointwise(law.FunctionTraits("softplus", zero_at_zero=False)),
-    Pointwise(law.FunctionTraits("square", flat_at_zero=True, degree=2)),
+    Pointwise(law.FunctionTraits("square", flat_at_zero=True, degree=2, homogeneous=True)),
 )

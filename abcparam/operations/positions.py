@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import number
 from abcparam.calculus.linear import ValueNode
 from abcparam.calculus.node import InputNode, Node
@@ -22,6 +23,7 @@ from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
     from abcparam.algebra.polynomials import Polynomial
+    from abcparam.operations.degrees import Degrees
     from abcparam.operations.emitter import Use
     from abcparam.python_code import value as code
 
@@ -127,6 +129,9 @@ class RelativeBias(Operation):
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         return (ValueNode(build.context, operands.parameter(0), lookup=True, span=call.span),)
+
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        return (of.of(0),)
 
     def helper(self, call: Apply) -> str:
         return RELATIVE_BIAS

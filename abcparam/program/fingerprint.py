@@ -32,6 +32,7 @@ def mark_of(program: Program) -> str:
     others = [fingerprint(read(os.path.join(folder, path)).text) for path in program.imports]
     others += [f"{symbol} = {value}" for symbol, value in sorted(program.chosen.items())]
     others += [program.gauge] if program.gauge != "as-written" else []
+    others += ["folded"] if program.folded else []
     return digest("\n".join([own, *others])) if others else own
 
 

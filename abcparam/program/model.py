@@ -114,6 +114,7 @@ class Program(Record):
     imports: tuple[str, ...] = ()  # paths, as written
     chosen: Mapping[str, Fraction] = {}  # values that symbols were given
     gauge: str = GAUGES[0]
+    folded: bool = False  # factors of the forward are in tensors
     warnings: tuple[Diagnostic, ...] = ()  # what is worth knowing about how it is written
 
     def called(self, call: Invoke, caller: Module) -> Module:

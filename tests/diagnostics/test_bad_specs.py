@@ -26,7 +26,7 @@ from tests.support import paths
 BAD = Path(__file__).parent / "bad"
 SPECS = sorted(BAD.glob("*.param"))
 OF_FILES = ("P0901", "P0902", "P0903")  # about what is written, not about a spec
-OF_GAUGES = ("P0431", "P0432", "P0433")  # about what `compile --gauge` asks for: test_gauges
+OF_GAUGES = ("P0431", "P0432", "P0433", "P0434")  # asked for: test_gauges, test_fold
 TIMED_OUT = ("P0703",)  # about what the solver could not decide
 OF_TWO = ("P0706",)  # about two specs
 OF_TUNING = tuple(code for code in codes() if code.startswith("P08"))  # about a sweep, its data

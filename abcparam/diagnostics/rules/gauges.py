@@ -25,6 +25,19 @@ class NotInvariant(DiagnosticRule):
     help = "emit it `--gauge as-written`, or train `{tensor}` by another optimizer"
 
 
+class NotFolded(DiagnosticRule):
+    """A factor of the forward is folded into tensors by taking each times a power of a dim, so that
+    every output stays. An epsilon in a norm, a number that is added, a softmax or a nonlinearity
+    sees such a power at its input, and so do clipping, and optimizers without a gauge. Where every
+    tensor that could take the factor meets one of them, the forward has to have it.
+    """
+
+    code = "P0434"
+    message = "the factor `{factor}` cannot be folded into tensors"
+    label = "has to be in the forward"
+    help = "without it these would not all stay as they are: {reasons}"
+
+
 class SeveralGroups(DiagnosticRule):
     """One group needs one epsilon and one weight decay. In the gauge of one learning rate an
     epsilon is taken times κ, and so is weight decay; where they then differ there is no such gauge.
