@@ -6,12 +6,14 @@ and where.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 from abcparam.algebra.sizes import NumericSize, Size, numeric
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import Judgement, TensorLaw, judgement_of
 from abcparam.analysis.rows import shape_text
+from abcparam.comparison.alike import folded_alike
 from abcparam.comparison.difference import (
     ASYMPTOTICALLY,
     EXACTLY,
@@ -55,13 +57,19 @@ class _Comparison:
         structure = tuple(self._structure())
         if structure:
             return self._found(NO, *self._judged(), laws=structure)
-        pairs = [Pair(self.a, self.b, path) for path in self.programs[0].tensors]
-        reasons = tuple(self._reasons(pairs))
+        reasons = tuple(self._reasons())
         if not reasons:
-            gauge = {pair.path: pair.gauge() for pair in pairs}
+            gauge = {pair.path: pair.gauge() for pair in self.pairs}
+            return self._found(EXACTLY, *self._judged(), gauge=gauge)
+        alike = folded_alike(*self.programs, self.pairs)
+        folded = _Comparison(*alike.programs) if alike else None
+        if alike and folded and not any(folded._reasons()):
+            gauge = {pair.path: pair.gauge(alike.shifts(pair.path)) for pair in folded.pairs}
             return self._found(EXACTLY, *self._judged(), gauge=gauge)
         a, b = map(_judgement, self.programs)
         laws = tuple(self._laws(a, b))
+        if laws and folded and not any(folded._laws(*map(_judgement, folded.programs))):
+            return self._found(ASYMPTOTICALLY, a, b, reasons=tuple(folded._reasons()))
         if laws:
             laws = *self._assumptions(), *laws
         return self._found(NO if laws else ASYMPTOTICALLY, a, b, laws=laws, reasons=reasons)
@@ -82,11 +90,15 @@ class _Comparison:
         files = self.programs[0].source.file, self.programs[1].source.file
         return Differences(same, files, (_verdict(a), _verdict(b)), gauge or {}, laws, reasons)
 
-    def _reasons(self, pairs: Iterable[Pair]) -> Iterator[Difference]:
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        return [Pair(self.a, self.b, path) for path in self.programs[0].tensors]
+
+    def _reasons(self) -> Iterator[Difference]:
         """Why they are not the same at every width."""
         yield from self._forward()
         yield from self._losses()
-        for pair in pairs:
+        for pair in self.pairs:
             yield from pair.differences()
 
     # Dims, tensors, shapes

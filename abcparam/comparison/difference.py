@@ -48,12 +48,14 @@ class ProgramVerdict(Record):
 class GaugeShift(Record):
     """What takes a tensor of A to that of B: `(a + θ, b - θ, …)`, and a constant multiplier.
 
-    `text` is the first in words, empty where nothing changes.
+    `text` is all of it in words, empty where nothing changes. `fold` is what a factor of the
+    forward, or another tensor, makes up for: `(b + θ, c + gθ, d - θ)`, without the multiplier.
     """
 
     shifts: Shifts
     multiplier: float
     text: str
+    fold: Shifts = {}
 
 
 class Differences(Record):
@@ -77,6 +79,11 @@ class Differences(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `abcparam diff --format json`; exponents are exact strings."""
+        folds = {
+            path: {dim: str(theta) for dim, theta in gauge.fold.items()}
+            for path, gauge in self.gauge.items()
+            if gauge.fold
+        }
         return {
             "schema": 1,
             "a": self.files[0],
@@ -92,5 +99,6 @@ class Differences(Record):
                 for path, gauge in self.gauge.items()
                 if gauge.multiplier != 1
             },
+            **({"folds": folds} if folds else {}),
             "differences": [d.to_dict() for d in self.differences],
         }

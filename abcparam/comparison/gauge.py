@@ -21,7 +21,7 @@ from math import exp
 from abcparam.algebra.exponents import Affine, Shifts
 from abcparam.algebra.record import Record
 from abcparam.comparison.difference import ComparedValue, Difference, GaugeShift
-from abcparam.comparison.factors import Factors, ScaleFactor
+from abcparam.comparison.factors import ZERO, Factors, ScaleFactor
 from abcparam.program.amounts import Amount, Setting
 from abcparam.program.gauge_text import shifted
 from abcparam.program.signature import OptimizerSignature
@@ -192,16 +192,42 @@ class Pair:
         base = self.sides[0].program.base_values()
         return _number(x, base), _number(y, base)
 
-    def gauge(self) -> GaugeShift:
-        """What takes A to B, where there is no difference."""
+    def gauge(self, fold: Shifts | None = None) -> GaugeShift:
+        """What takes A to B, where there is no difference but what was folded."""
         side, tensor = self.sides[0], self.tensors[0]
         shifts = {d: e * Fraction(-1) for d, e in self.kappa.growth(side.program).items()}
         moved = "ab" if tensor.frozen else "abcd" if self.x.epsilon.sign else "abc"
         letters = {letter: self.rules[0].shift[letter] for letter in moved}
-        text, multiplier = shifted(side.program, tensor, shifts, letters), self._constant(shifts)
-        if multiplier != 1:
-            text += (", " if text else "") + f"mult * {multiplier:.6g}"
-        return GaugeShift(shifts, multiplier, text)
+        multiplier = self._constant(shifts)
+        texts = [shifted(side.program, tensor, shifts, letters)]
+        if fold:
+            of_weights = {letter: by for letter, by in letters.items() if letter != "a"}
+            rest = {dim: e + fold.get(dim, ZERO) * Fraction(-1) for dim, e in shifts.items()}
+            texts = [
+                shifted(side.program, tensor, shifts, {"a": letters["a"]}),
+                shifted(side.program, tensor, rest, of_weights),
+            ]
+        texts += [f"mult * {multiplier:.6g}"] if multiplier != 1 else []
+        return GaugeShift(shifts, multiplier, ", ".join(filter(None, texts)), fold or {})
+
+    def fold(self) -> dict[str, Fraction] | None:
+        """By which θ the weights of B are `r^-θ` of A's, multipliers included; None if unclear.
+
+        It is the initial scales that say it, or else the learning rates.
+        """
+        x, y, g = self.x, self.y, self.rules[0].gauge
+        if x.init.sign and y.init.sign:
+            ratio = x.init * x.multiplier / (y.init * y.multiplier)
+        elif x.rate.sign and y.rate.sign and g and not self.tensors[0].frozen:
+            by = Affine(Fraction(g))
+            ratio = x.rate / y.rate * (x.multiplier / y.multiplier).power(by)
+            ratio = ratio.power(Affine(Fraction(1, g)))
+        else:
+            return {}
+        growth = ratio.growth(self.sides[0].program)
+        if any(theta.symbols for theta in growth.values()):
+            return None
+        return {dim: theta.constant for dim, theta in growth.items() if theta.constant}
 
     def _constant(self, shifts: Shifts) -> float:
         """What is left of κ at base."""

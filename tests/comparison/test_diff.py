@@ -640,3 +640,126 @@ def test_diff_imports_no_torch(folder: Path):
         "assert not {'torch', 'sympy', 'lark', 'jinja2', 'dataclasses'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+# Gauges that pass through values
+
+TIED = """model Tied
+dim width -> inf, base = 8
+dim vocab = 7
+dim context = 5
+hyper lr = 1e-2
+parametrization mup
+tensor table : input [vocab, width]
+tensor gain  : [width] { a = 0, b = 0, c = 0, init = ones }
+forward(tokens : index(vocab) [context]) {
+    x = embed(table, tokens)
+    return base(width) / width * (table.T @ rmsnorm(x, gain = gain))
+}
+optimizer adam { lr = lr, eps = 0 }
+loss cross_entropy
+"""
+FOLDED = swapped(TIED, "base(width) / width * (", "(")
+FOLDED = swapped(FOLDED, "b = 0, c = 0, init", "b = 1, c = 1, init")
+
+
+def test_a_factor_that_a_gain_makes_up_for_is_the_same_at_every_width():
+    found = abcparam.diff(TIED, FOLDED)
+    assert (found.same, found.differences) == ("exactly", ())
+    assert {path: gauge.text for path, gauge in found.gauge.items()} == {
+        "table": "",
+        "gain": "b + 1, c + 1",
+    }
+    assert found.to_dict()["folds"] == {"gain": {"width": "1"}}
+    assert found.to_dict()["gauge"]["gain"] == {"width": "0"}
+    assert abcparam.diff(FOLDED, TIED).gauge["gain"].text == "b - 1, c - 1"
+    other = swapped(FOLDED, "a = 0, b = 1, c = 1", "a = 1, b = 0, c = 0")
+    assert abcparam.diff(TIED, other).gauge["gain"].text == "a + 1"
+
+
+def test_a_factor_that_makes_no_difference_but_for_a_constant():
+    found = diff(FOLDED, ("lr = 1e-2", "lr = 2e-2"))
+    assert found.same == "asymptotically"
+    found = abcparam.diff(TIED, swapped(FOLDED, "lr = 1e-2", "lr = 2e-2"))
+    assert (found.same, found.gauge) == ("asymptotically", {})
+    assert said(found) == {("table", "lr"), ("gain", "lr")}
+
+
+def test_a_factor_that_nothing_makes_up_for_is_a_difference():
+    for pairs in (
+        [("b = 1, c = 1", "b = 1, c = 0")],
+        [("b = 1, c = 1", "b = 0, c = 0")],
+        [("gain = gain", "gain = 1 + gain"), ("init = ones", "init = zeros")],
+    ):
+        changed = FOLDED
+        for pair in pairs:
+            changed = swapped(changed, *pair)
+        assert abcparam.diff(TIED, changed).same == "no"
+    clipped = [swapped(text, "eps = 0", "clip_norm = 1") for text in (TIED, FOLDED)]
+    assert abcparam.diff(*clipped).same == "no"
+
+
+def test_maps_make_up_for_each_other():
+    """Under a nonlinearity that a factor passes, and not under another; so do queries and keys."""
+    moved = [
+        ("input  [width, pixels]", "input  [width, pixels] { b = -1/2, c = -1/2 }"),
+        ("input  [width]", "input  [width] { b = -1/2, c = -1/2 }"),
+        ("hidden [width, width]", "hidden [width, width] { b = 1, c = 3/2 }"),
+    ]
+    found = adam(*moved)
+    assert found.same == "exactly"
+    assert found.to_dict()["folds"]["W2"] == {"width": "1/2"}
+    smooth = swapped(MUP_ADAM, "relu(h1)", "tanh(h1)")
+    assert diff(smooth, *moved).same == "no"
+    with_epsilon = swapped(MUP_ADAM, "eps = 0", "eps = 1e-6")
+    assert diff(with_epsilon, *moved).same == "asymptotically"
+
+
+def test_it_does_not_matter_where_a_factor_was_folded():
+    """In queries, in keys, or in the scale of attention."""
+    text = """model Attention
+dim width -> inf, base = 16
+dim head = width / 4
+dim context = 6
+hyper lr = 1e-2
+parametrization mup
+tensor query, key, value : hidden [width, width]
+tensor enter : input [width, 5]
+tensor leave : output [3, width]
+forward(x : [context, 5]) {
+    h = rmsnorm(enter @ x)
+    y = attention(query @ h, key @ h, value @ h, heads = 4, scale = sqrt(base(head)) / head)
+    return leave @ rmsnorm(y)
+}
+optimizer sgd { lr = lr }
+loss mse
+"""
+    half = swapped(text, "sqrt(base(head)) / head", "head^(-1/2)")
+    declared = "tensor query, key, value : hidden [width, width]"
+    parts = (
+        "tensor {} : hidden [width, width]\ntensor {} : hidden [width, width] {{ b = 1, c = 1 }}"
+    )
+    queries = swapped(half, declared, parts.format("key, value", "query"))
+    keys = swapped(half, declared, parts.format("query, value", "key"))
+    for a in (text, queries, keys):
+        for b in (text, queries, keys):
+            assert abcparam.diff(a, b).same == "exactly"
+    assert abcparam.diff(half, queries).same == "no"
+
+
+def test_what_is_folded_trains_the_same(tmp_path: Path):
+    """Adam in double precision: as `diff` says."""
+    logits = []
+    for text in (TIED, FOLDED):
+        module = load(abcparam.compile(text), tmp_path)
+        model = module.Tied(module.Config(width=32)).double()
+        torch.manual_seed(0)
+        model.reset_parameters()
+        optimizer, tokens = module.make_optimizer(model), torch.arange(20).view(4, 5) % 7
+        for _ in range(10):
+            y = model(tokens)
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(y.flatten(0, 1), tokens.flatten() * 3 % 7).backward()
+            optimizer.step()
+        logits.append(model(tokens).detach())
+    torch.testing.assert_close(*logits, rtol=1e-12, atol=1e-14)
