@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from abcparam.comparison.difference import Differences
     from abcparam.comparison.family import Family
     from abcparam.comparison.plane import Plane
+    from abcparam.emission.views.factors import FactorReasons
     from abcparam.symbolic.derive.derived import Derived
     from abcparam.symbolic.solve.complete import Completed
 
@@ -55,6 +56,7 @@ def compile(
     /,
     gauge: str = "as-written",
     adapter: bool = False,
+    fold: bool = False,
     *,
     set: GivenValues | None = None,
     **values: object,
@@ -64,14 +66,37 @@ def compile(
     Values, as for `check`, become the defaults of its `Config`. In another `gauge` (`plain`,
     `single-group`, `unit`) its training is the same, in other weights. An `adapter`, which is in
     the plain gauge, has no model: it initializes and trains one of any class, whose parameters have
-    the names of the spec's tensors.
+    the names of the spec's tensors. With `fold`, factors of the forward are in the tensors of an
+    adapter where that trains the same, so that the model need not have them.
 
     Raises `SpecError` if the spec is invalid, exponents are unknown or symbols, or there is no such
-    gauge of it; `ValueError` for a gauge of another name; and as `check` does.
+    gauge of it; `ValueError` for a gauge of another name, or where `fold` is no adapter's; and as
+    `check` does.
     """
+    if fold and not adapter:
+        raise ValueError("factors are folded for an adapter")
     program = load(to_source(source), given(set, values))
-    found = judged(gauged(program, adapters_gauge(gauge) if adapter else gauge))
-    return emit_program(found, adapter)
+    gauge, not_folded = adapters_gauge(gauge) if adapter else gauge, None
+    if fold:
+        program, not_folded = factors_folded(program)
+    return emit_program(judged(gauged(program, gauge)), adapter, not_folded)
+
+
+@at_work()
+def factors_folded(program: Program) -> tuple[Program, FactorReasons]:
+    """The program with factors in tensors, but for those of PyTorch's own functions and some more.
+
+    The latter, which have to stay in the forward, are given with what is in the way.
+    """
+    from abcparam.comparison.fold import beyond_usual
+    from abcparam.comparison.fold import fold as fold_factors
+    from abcparam.emission.views.factors import GraphFactor
+
+    found = fold_factors(program, beyond_usual(program))
+    factors = ((kept.factor, kept.reasons) for kept in found.kept)
+    return found.program, {
+        GraphFactor.of(f.call, f.setting, f.amount): reasons for f, reasons in factors
+    }
 
 
 def adapters_gauge(gauge: str) -> str:
@@ -313,13 +338,17 @@ def map(
 
 
 @at_work()
-def emit_program(found: Report, adapter: bool = False) -> str:
+def emit_program(
+    found: Report, adapter: bool = False, not_folded: FactorReasons | None = None
+) -> str:
     """The Python module of a checked program, or its adapter; each tensor's line says its law."""
     from abcparam.emission.adapter import emit_adapter
     from abcparam.emission.emit import emit
 
     laws = {t.path: f"W·x ~ {t.at_init}, ΔW·x ~ {t.update}" for t in found.judgement.tensors}
-    return emit_adapter(found.program, laws) if adapter else emit(found.program, laws)
+    if adapter:
+        return emit_adapter(found.program, laws, not_folded)
+    return emit(found.program, laws)
 
 
 def to_source(source: str | Path | Source) -> Source:

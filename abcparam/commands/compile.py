@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from abcparam.commands.shared import (
     Command,
@@ -14,10 +15,13 @@ from abcparam.commands.shared import (
     values_of,
 )
 from abcparam.language.reader import read
-from abcparam.pipeline import adapters_gauge, gauged
+from abcparam.pipeline import adapters_gauge, factors_folded, gauged
 from abcparam.program.vocabulary import GAUGES, VERDICTS
 from abcparam.verdict.check import explained, judged, load
 from abcparam.verdict.report import Report
+
+if TYPE_CHECKING:
+    from abcparam.emission.views.factors import FactorReasons
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
@@ -39,6 +43,11 @@ def _arguments(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="for a model of your own, whose parameters have the names of the spec's tensors",
     )
+    command.add_argument(
+        "--fold",
+        action="store_true",
+        help="with --adapter: tensors make up for factors that the model's forward has not",
+    )
     command.add_argument("--require", choices=VERDICTS, help="refuse a spec whose verdict is less")
     command.add_argument(
         "--force", action="store_true", help="overwrite a file that abcparam did not write"
@@ -52,7 +61,8 @@ def run(options: argparse.Namespace) -> int:
     from abcparam.storage.atomic import write_generated
 
     source = read(options.file)
-    found = judged(gauged(load(source, values_of(options)), _gauge(options)))
+    program, gauge = load(source, values_of(options)), _gauge(options)
+    found = judged(gauged(program, gauge))
     if options.require and not found.reaches(options.require):
         print(
             f"{source.file}: {found.verdict}, less than {options.require}: nothing written",
@@ -61,7 +71,11 @@ def run(options: argparse.Namespace) -> int:
         print_diagnostics(explained(found).diagnostics, source)
         return 1
     target = _target(options, found)
-    text = emit_program(found, options.adapter)
+    emitted, not_folded = found, None
+    if options.fold:
+        folded, not_folded = factors_folded(program)
+        emitted = judged(gauged(folded, gauge))
+    text = emit_program(emitted, options.adapter, not_folded)
     if target == "-":
         print(text, end="")
     else:
@@ -74,11 +88,13 @@ def run(options: argparse.Namespace) -> int:
     where = "standard output" if target == "-" else target
     print(f"{found.program.name}: {found.verdict}{expected} -> {where}", file=sys.stderr)
     if options.adapter:
-        _print_factors(found)
+        _print_factors(emitted, not_folded or {})
     return 0
 
 
 def _gauge(options: argparse.Namespace) -> str:
+    if options.fold and not options.adapter:
+        raise UsageError("--fold is for --adapter")
     if not options.adapter:
         return str(options.gauge)
     try:
@@ -87,15 +103,16 @@ def _gauge(options: argparse.Namespace) -> str:
         raise UsageError(f"--gauge: {error}") from None
 
 
-def _print_factors(found: Report) -> None:
+def _print_factors(found: Report, not_folded: FactorReasons) -> None:
     """What the forward of a model of another class has to have."""
-    from abcparam.emission.views.factors import factors_of
+    from abcparam.emission.views.factors import factors_of, with_reasons
 
     factors = factors_of(found.program)
     if factors:
         print("the model's forward has to have these factors of the spec:", file=sys.stderr)
     for factor in factors:
-        print(f"  {found.program.source.file}:{factor.line}: {factor.text}", file=sys.stderr)
+        text = with_reasons(factor, not_folded)
+        print(f"  {found.program.source.file}:{factor.line}: {text}", file=sys.stderr)
 
 
 def _target(options: argparse.Namespace, found: Report) -> str:

@@ -200,6 +200,22 @@ def test_compile_adapter_says_what_the_forward_has_to_have(run: Run, folder: Pat
     ]
 
 
+def test_compile_adapter_folds_factors(run: Run, folder: Path):
+    gpt2 = EXAMPLES / "gpt2.param"
+    done = run("compile", str(gpt2), "--adapter", "--fold", "-o", "gpt2.py")
+    assert done.err.splitlines()[0] == "GPT2: maximal-update -> gpt2.py"
+    assert [line.partition(": ")[2] for line in done.err.splitlines()[2:]] == [
+        "attention, scale = head^(-1 / 2)",
+        "times out_mult",
+    ]
+    text = gpt2.read_text(encoding="utf-8")
+    (folder / "bare.param").write_text(text.replace("gain = gain", "gain = 1 + gain"))
+    done = run("compile", "bare.param", "--adapter", "--fold")
+    (said,) = [line for line in done.err.splitlines() if "times out_mult" in line]
+    assert "; without it would change: " in said and "what `x + k` gives (line " in said
+    assert run("compile", "good.param", "--fold").status == 2
+
+
 def test_compile_leaves_nothing_behind_where_it_fails(run: Run, folder: Path):
     before = files(folder)
     assert run("compile", "invalid.param").status == 2

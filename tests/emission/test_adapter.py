@@ -406,6 +406,72 @@ def test_values_are_given_or_read(nano: tuple[ModuleType, ModuleType]):
     assert groups[0]["lr"] == 0.5
 
 
+# Factors that the model has not
+
+TIED = NANO.replace("return wte.T @", "return base(width) / width * wte.T @")
+TIED = TIED.replace(", a = 1", "").replace(" { a = 1 }", "")
+
+
+@pytest.fixture(scope="module")
+def tied(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModuleType, ModuleType]:
+    """The emitted module, whose readout is multiplied by `base / width`, and the folded adapter."""
+    folder = tmp_path_factory.mktemp("tied")
+    code = abcparam.compile(TIED, adapter=True, fold=True)
+    return load(abcparam.compile(TIED), folder), load(code, folder)
+
+
+@pytest.mark.parametrize("width", [BASE, 2 * BASE, 4 * BASE])
+def test_nanogpt_needs_no_factor_of_its_readout(width: int, tied: tuple[ModuleType, ModuleType]):
+    """It trains as the emitted module, which has the factor: its last norm makes up for it."""
+    module, adapter = tied
+    torch.manual_seed(0)
+    theirs, ours = Nano(width).double(), module.NanoGPT(module.Config(width=width, depth=3))
+    ours.double()
+    adapter.init_(theirs)
+    assert theirs.transformer["ln_f"].weight[0].item() == BASE / width
+    weights = dict(theirs.named_parameters())
+    weights["transformer.wte.weight"] = weights.pop("lm_head.weight")
+    with torch.no_grad():
+        for name, parameter in ours.named_parameters():
+            last = ".ln_f." in name
+            theirs_of_it = weights.get(name, weights[fitting(name, weights)])
+            parameter.copy_(theirs_of_it * (width / BASE if last else 1))
+    optimizers = module.make_optimizer(ours), adapter.make_optimizer(theirs)
+    tokens = torch.randint(65, (4, 24))
+    for _ in range(12):
+        results = ours(tokens), theirs(tokens)
+        torch.testing.assert_close(*results, atol=1e-11, rtol=0)
+        for result, optimizer in zip(results, optimizers, strict=True):
+            train(result, tokens, optimizer)
+    adapter.check_param_groups(optimizers[1])
+
+
+def test_what_is_folded_is_no_factor_of_the_docstring():
+    doc = abcparam.compile(TIED, adapter=True, fold=True).split('"""')[1]
+    assert "--adapter --fold" in doc
+    assert re.findall(r"^    line \d+: (.*)$", doc, flags=re.M) == [
+        "attention, scale = head^(-1 / 2)"
+    ]
+    tripled = TIED.replace("return base(width)", "return 3 * base(width)")
+    doc = abcparam.compile(tripled, adapter=True, fold=True).split('"""')[1]
+    assert re.findall(r"^    line \d+: (times.*)$", doc, flags=re.M) == ["times 3"]
+
+
+def test_what_cannot_be_folded_is_said_with_the_reason():
+    bare = TIED.replace(
+        "layernorm(x, gain = weight, bias = bias)", "layernorm(x) + 0 * bias * weight"
+    )
+    doc = abcparam.compile(bare, adapter=True, fold=True).split('"""')[1]
+    said = " ".join(doc.split())
+    assert "times base(width) / width; without it would change: " in said
+    assert "what `layernorm` gives (line" in said and "the output (line" in said
+
+
+def test_only_an_adapter_is_folded():
+    with pytest.raises(ValueError, match="adapter"):
+        abcparam.compile(TIED, fold=True)
+
+
 # What does not fit
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from abcparam.algebra.record import Record
 from abcparam.language.printer import written
@@ -17,11 +17,26 @@ class GraphFactor(Record):
     line: int
     text: str
 
+    @classmethod
+    def of(cls, value: Apply, name: str, amount: Amount) -> GraphFactor:
+        return cls(value.span.line, _text(value, name, amount))
+
+
+FactorReasons = Mapping[
+    GraphFactor, tuple[str, ...]
+]  # what would not stay as it is without a factor
+
+
+def with_reasons(factor: GraphFactor, not_folded: FactorReasons) -> str:
+    """The factor, and why it is not in tensors, if that was tried."""
+    reasons = ", ".join(not_folded.get(factor, ()))
+    return f"{factor.text}; without it would change: {reasons}" if reasons else factor.text
+
 
 def factors_of(program: Program) -> tuple[GraphFactor, ...]:
     """The factors other than 1 and -1, in the order of the spec."""
     found = {
-        GraphFactor(value.span.line, _text(value, name, amount))
+        GraphFactor.of(value, name, amount)
         for value in program.expressions()
         if isinstance(value, Apply)
         for name, amount in _factors(value)
