@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from abcparam.coordinate_check.api import coord_check
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.explain import explain
+from abcparam.imports.api import adapt, audit
 from abcparam.pipeline import (
     check,
     compile,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from abcparam.comparison.plane import Plane
     from abcparam.coordinate_check.check import CoordCheckResult
     from abcparam.coordinate_check.options import CheckOptions
+    from abcparam.imports.audit import Audit
     from abcparam.symbolic.derive.derived import Derived
     from abcparam.symbolic.solve.complete import Completed
     from abcparam.tuning.options import SweepOptions
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from abcparam.tuning.transfer import TransferPlan, TransferRequest, TransferResult
 
 __all__ = [
+    "Audit",
     "Change",
     "CheckOptions",
     "Completed",
@@ -61,6 +64,8 @@ __all__ = [
     "TransferPlan",
     "TransferRequest",
     "TransferResult",
+    "adapt",
+    "audit",
     "check",
     "compile",
     "coord_check",
@@ -81,6 +86,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 LATER = {  # results whose modules are imported when they are first asked for
+    "Audit": "abcparam.imports.audit",
     "CheckOptions": "abcparam.coordinate_check.options",
     "Completed": "abcparam.symbolic.solve.complete",
     "CoordCheckResult": "abcparam.coordinate_check.check",

@@ -28,7 +28,7 @@ def label(program: Program, node: Node) -> str:
     if node.name:
         return node.name
     span = node.span
-    lines = program.source.lines
+    lines = program.source.holding(span).lines
     if span.line == span.end_line and span.line <= len(lines) and span.end_column > span.column:
         text = lines[span.line - 1][span.column - 1 : span.end_column - 1]
         return text if len(text) <= 60 else f"{text[:57]}..."

@@ -133,6 +133,7 @@ def render(diagnostic: Diagnostic, source: Source, colour: bool = False) -> str:
         (COLOURS[diagnostic.severity], "\x1b[1m", "\x1b[0m") if colour else ("", "", "")
     )
     span = diagnostic.span
+    source = source.holding(span)
     head = f"{start}{diagnostic.severity}[{diagnostic.code}]{end}: {bold}{diagnostic.message}{end}"
     margin = " " * len(str(span.line))
     out = [head, f"{margin}--> {source.file}:{span.line}:{span.column}"]

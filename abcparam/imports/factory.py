@@ -20,7 +20,7 @@ from abcparam.diagnostics.rules.imports import (
     NotAModel,
 )
 from abcparam.imports.numbers import Sizes
-from abcparam.imports.user_code import definition, found, running
+from abcparam.imports.user_code import definition, found, itself, running
 
 LEVELS = 3  # of plain values inside values that a module holds
 MOST_ITEMS = 200
@@ -98,12 +98,12 @@ def called_with(function: Callable[..., Any], sizes: Sizes, *first: Any) -> Any:
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def find_factory(reference: str) -> Factory:
+def find_factory(reference: str | Callable[..., Any]) -> Factory:
     """The factory that `file.py:function` or `module:function` names, or a class of modules.
 
-    Raises `SpecError` where there is none, or where its file raises.
+    It may be given as it is. Raises `SpecError` where there is none, or where its file raises.
     """
-    named = found(reference, NoFactory)
+    named = found(reference, NoFactory) if isinstance(reference, str) else itself(reference)
     source, span = definition(named.value, named.file)
 
     def refuse(problem: str) -> SpecError:

@@ -69,22 +69,22 @@ def starts_of(
     return {name: reader.start(name) for name in looked[0]}
 
 
-class Seen(NamedTuple):
+class SeenStart(NamedTuple):
     """A parameter at one setting: what wrote it, and the root mean square of its values."""
 
     write: Write
     rms: float
 
 
-def _look(factory: Factory, sizes: Sizes, seed: int = 0) -> dict[str, Seen]:
+def _look(factory: Factory, sizes: Sizes, seed: int = 0) -> dict[str, SeenStart]:
     """Each parameter at one setting."""
     with recorded() as writes:
         model = factory.make(sizes, seed).model
-    found: dict[str, Seen] = {}
+    found: dict[str, SeenStart] = {}
     for name, parameter in parameters_of(model):
         values = parameter.detach()
         values = torch.view_as_real(values) if values.is_complex() else values
-        found[name] = Seen(_checked(writes.read(parameter), values), _rms(values))
+        found[name] = SeenStart(_checked(writes.read(parameter), values), _rms(values))
     return found
 
 
@@ -130,14 +130,14 @@ class _Reader:
         self,
         factory: Factory,
         settings: Sequence[Sizes],
-        looked: Sequence[Mapping[str, Seen]],
+        looked: Sequence[Mapping[str, SeenStart]],
         growing: frozenset[str],
     ) -> None:
         self.factory = factory
         self.settings = settings
         self.looked = looked
         self.growing = growing
-        self.more: list[Sequence[Mapping[str, Seen]]] = []
+        self.more: list[Sequence[Mapping[str, SeenStart]]] = []
 
     def start(self, name: str) -> Start:
         """Of a parameter of the first setting, at all settings that have it."""
@@ -193,7 +193,7 @@ class _Reader:
             note = f"{note}; {left_out}" if left_out else note
         return Start("measured", scale, place, note)
 
-    def seeds(self) -> list[Sequence[Mapping[str, Seen]]]:
+    def seeds(self) -> list[Sequence[Mapping[str, SeenStart]]]:
         """Parameters at all settings, for each seed; made when they are first asked for."""
         if not self.more:
             seeds = range(1, SEEDS)

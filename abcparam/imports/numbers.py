@@ -36,6 +36,18 @@ class Power(Record):
         factors = (pow(sizes[name], power) for name, power in self.powers.items())
         return self.coefficient * prod(factors)
 
+    def inverse(self) -> Power:
+        """One over it, which must not be zero."""
+        return Power(1 / self.coefficient, {name: -p for name, p in self.powers.items()})
+
+    def times(self, other: Power) -> Power:
+        """The product of the two."""
+        powers = dict(self.powers)
+        for name, p in other.powers.items():
+            powers[name] = powers.get(name, Fraction(0)) + p
+        kept = {name: p for name, p in powers.items() if p}
+        return Power(self.coefficient * other.coefficient, kept)
+
     def __str__(self) -> str:
         factors = [f"{self.coefficient:.6g}", *map(_factor, self.powers.items())]
         return " * ".join(factors[1:] if len(factors) > 1 and self.coefficient == 1 else factors)

@@ -33,6 +33,17 @@ class Found(Record):
     name: str
 
 
+def itself(value: Callable[..., Any]) -> Found:
+    """What a function or class of the user's is found to be."""
+    name = getattr(value, "__name__", type(value).__name__)
+    module = sys.modules[getattr(value, "__module__", __name__)]
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(value))
+    except TypeError:
+        file = None
+    return Found(value, module, file or name, name)
+
+
 def found(reference: str, rule: type[DiagnosticRule]) -> Found:
     """What `file.py:name` or `module:name` names. Raises `SpecError` where nothing is."""
 

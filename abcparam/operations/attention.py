@@ -5,17 +5,19 @@ It is softmax(scale * q . k + bias) v.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import ONE, Polynomial
+from abcparam.algebra.sizes import Size
 from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.node import Node
 from abcparam.calculus.pointwise import SoftmaxNode
 from abcparam.calculus.structure import ScaleNode, SumNode
 from abcparam.diagnostics.rules import shapes as rules
+from abcparam.diagnostics.source import Span
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import Apply
@@ -75,21 +77,14 @@ class Attention(Operation):
         return ((*q[:-1], heads * value),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        context, one, span = build.context, build.context.one, call.span
-        q, k, v = (operands.node(i) for i in range(3))
         heads, groups = call.amount("heads"), call.amount("kv_heads")
         head, value = build.rho(call.shape(0)[-1] / heads), build.rho(call.shape(2)[-1] / groups)
-        group = build.rho(heads / groups)
-        dot = ProductNode(context, q, k, head, (one, group), span)
-        logits: Node = ScaleNode(context, dot, build.rho(call.amount("scale")), span)
-        bias = operands.optional(3)
+        sizes = Heads(head, value, build.rho(heads / groups), build.rho(call.amount("scale")))
+        bias, lacking = operands.optional(3), build.context.one
         if bias is not None:
             lacking = build.lacking(call.shape(3), (heads, call.shape(0)[-2], call.shape(1)[-2]))
-            logits = SumNode(context, (logits, bias), (one, lacking), span)
-        dot.name = "query times key"
-        logits.name = "attention logits"
-        weights = SoftmaxNode(context, logits, span)
-        return (ProductNode(context, weights, v, one, (value, group), span),)
+        nodes = [operands.node(i) for i in range(3)]
+        return attended(build, nodes, sizes, bias, lacking, call.span)
 
     def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
         logits = of.of(0) + of.of(1) + of.left_out("scale")
@@ -127,6 +122,31 @@ class Attention(Operation):
         return use.result(
             method(method(y, "transpose", -3, -2), "flatten", -2), value.scale, value.label
         )
+
+
+class Heads(NamedTuple):
+    """Sizes of attention: of a head of keys and of values, of the heads a key has, of the scale."""
+
+    key: Size
+    value: Size
+    group: Size
+    scale: Size
+
+
+def attended(
+    build: Build, qkv: Sequence[Node], sizes: Heads, bias: Node | None, lacking: Size, span: Span
+) -> tuple[Node, ...]:
+    """The law of attention; `lacking` is the size of the axes that the bias lacks."""
+    context, one = build.context, build.context.one
+    q, k, v = qkv
+    dot = ProductNode(context, q, k, sizes.key, (one, sizes.group), span)
+    logits: Node = ScaleNode(context, dot, sizes.scale, span)
+    if bias is not None:
+        logits = SumNode(context, (logits, bias), (one, lacking), span)
+    dot.name = "query times key"
+    logits.name = "attention logits"
+    weights = SoftmaxNode(context, logits, span)
+    return (ProductNode(context, weights, v, one, (sizes.value, sizes.group), span),)
 
 
 def per_head(call: Call, name: str, length: Polynomial, count: Polynomial) -> Polynomial:

@@ -15,9 +15,10 @@ from benchmarks.__main__ import BENCHMARKS
 from tests.docs.test_docs import ROOT, blocks
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+AUDIT = ROOT / "docs" / "audit.md"
 USE = README.partition("## Use\n")[2].partition("\n## ")[0]
 FORMATS = {"json", "csv", "latex", "markdown"}
-STATUS = {"diff": 1}  # the two specs are different
+STATUS = {"diff": 1, "audit": 1}  # the two specs are different, the model is standard
 # What makes a command short, where the line does not say it itself.
 QUICK = {
     "coord-check": "--widths 64,128,256,512 --fresh",
@@ -57,7 +58,7 @@ def cases() -> list[object]:
 
 @pytest.fixture
 def specs(tmp_path, monkeypatch) -> Path:
-    """A folder with README's `mlp.param`, and as `standard.param` what it was at first."""
+    """A folder with README's `mlp.param`, as `standard.param` what it was at first, and a model."""
     first, second = (
         block
         for block in blocks(ROOT / "README.md")
@@ -66,6 +67,8 @@ def specs(tmp_path, monkeypatch) -> Path:
     line = re.compile(rf"^{second.options['line']}\b.*\n", re.MULTILINE)
     (tmp_path / "standard.param").write_text(first.text, encoding="utf-8")
     (tmp_path / "mlp.param").write_text(line.sub(second.text, first.text), encoding="utf-8")
+    (model,) = (b for b in blocks(AUDIT) if b.options.get("file") == "model.py")
+    (tmp_path / "model.py").write_text(model.text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -159,3 +159,51 @@ class NeverWritten(DiagnosticRule):
     message = "nothing initializes `{name}`"
     label = "made here"
     help = "write it, `nn.init.normal_(parameter, std=0.02)`, or make it by `torch.zeros`"
+
+
+class OtherGraph(DiagnosticRule):
+    """The model computes something else at other sizes.
+
+    It is traced at several sizes, and what it computes has to be the same calls in the same order,
+    but for lengths, numbers, and how often a layer is repeated. A branch that depends on a size, or
+    layers that differ among themselves in a way that depends on it, are two models.
+    """
+
+    code = "P1004"
+    message = "the model calls `{first}` here, and `{other}` at other sizes ({place})"
+    label = "this is where they part"
+    help = "grow sizes that leave what is computed as it is, or set a size that decides it"
+
+
+class NoLaw(DiagnosticRule):
+    """A call has no law: what it does to sizes at large width is not known here.
+
+    Nothing is guessed and nothing is skipped, so that the model is not judged.
+    """
+
+    code = "P1005"
+    message = "`{operation}`: there is no law for {what}"
+    label = "here"
+    help = "write it with operations that have one, or take it out of the model that is judged"
+
+
+class NoLength(DiagnosticRule):
+    """A length is no formula of the sizes.
+
+    Lengths are sums of products of sizes, `3 * width` or `heads * head + 2 * kv_heads * head`. One
+    that is rounded, or that jumps, is none of them at the sizes tried.
+    """
+
+    code = "P1006"
+    message = "a length is no formula of the sizes: {values}"
+    label = "here"
+    help = "make it a product of sizes, or choose sizes at which it is: `--grow width=256,512,1024`"
+
+
+class NothingTrained(DiagnosticRule):
+    """No output of the model depends on its parameters."""
+
+    code = "P1023"
+    message = "no output of the model depends on its parameters"
+    label = "here"
+    help = "return what is trained: the logits, or the loss"

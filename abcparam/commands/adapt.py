@@ -1,0 +1,53 @@
+"""`abcparam adapt`: what initializes and trains a PyTorch model of the user's own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from abcparam.commands.audit import audited, model_arguments
+from abcparam.commands.shared import Command, print_diagnostics
+
+
+def _arguments(command: argparse.ArgumentParser) -> None:
+    model_arguments(command)
+    command.add_argument(
+        "-o", "--output-file", metavar="OUT", default="-", help="where to (default: it is printed)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the adapter; 0 where it makes the model maximal-update, 1 where it does not."""
+    from abcparam.imports.adapter import adapter_of
+    from abcparam.imports.audit_text import remedy_lines
+    from abcparam.storage.atomic import write_atomically
+
+    found = audited(options)
+    remedy = found.remedy
+    if remedy.verdict != "maximal-update":
+        print_diagnostics(found.report.diagnostics, found.program.source)
+        print("\n".join(remedy_lines(found)), file=sys.stderr)
+        print(f"abcparam adapt: {remedy.verdict} at best; nothing is written", file=sys.stderr)
+        return 1
+    text = adapter_of(found, command_of(options))
+    if options.output_file == "-":
+        print(text, end="")
+    else:
+        write_atomically(options.output_file, text)
+        print(f"{found.factory.name}: maximal-update -> {options.output_file}", file=sys.stderr)
+    return 0
+
+
+def command_of(options: argparse.Namespace) -> str:
+    """The command as it was given."""
+    parts = ["abcparam adapt", options.factory, *(f"--grow {g}" for g in options.grow)]
+    if options.optimizer:
+        parts.append(f"--optimizer {options.optimizer}")
+    if options.lr_key:
+        parts.append(f"--lr-key {options.lr_key}")
+    if options.output_file != "-":
+        parts.append(f"-o {options.output_file}")
+    return " ".join(parts)
+
+
+COMMAND = Command("adapt", "write what makes a PyTorch model maximal-update", _arguments, run)

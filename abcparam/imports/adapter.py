@@ -1,0 +1,229 @@
+"""The adapter of a user's model: a file of torch alone that initializes and trains their class."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from math import sqrt
+
+from abcparam.algebra.polynomials import Polynomial
+from abcparam.algebra.record import Record
+from abcparam.emission.render import render
+from abcparam.imports.audit import Audit
+from abcparam.imports.inits import Start
+from abcparam.imports.numbers import Power
+from abcparam.imports.rates import Rate
+from abcparam.imports.remedy import MissingFactor, TensorChange
+from abcparam.python_code.layout import Text, paragraph, prose, trusted
+
+BESIDE = {"lr", "weight_decay", "eps"}
+
+
+class AdaptAdaptAdaptHeadView(Record):
+    """What the file as a whole says."""
+
+    title: Text
+    command: Text
+    base: Text
+    forward: tuple[Text, ...]
+    sizes: Text
+    lr: Text
+    decay: Text
+    eps: Text
+    has_eps: bool
+    optimizer: Text
+    settings: Text
+
+
+class LawsView(Record):
+    """Entries of the tables of the file."""
+
+    shown: tuple[Text, ...]
+    entries: tuple[Text, ...]
+
+
+def adapter_of(audit: Audit, command: str) -> str:
+    """The text of the adapter of a model; `command` is what writes it."""
+    base = _base(audit)
+    views = {"head": _head(audit, base, command), "laws": _laws(audit, base)}
+    return render("adapt.py.jinja", views)
+
+
+class _Base(Record):
+    """The values at base that all groups share, from which each differs by a factor."""
+
+    lr: float
+    decay: float
+    eps: float
+
+
+def _base(audit: Audit) -> _Base:
+    sizes = audit.settings[0]
+    rates = [rate for path, rate in _trained(audit)]
+    lr = max(rate.lr.at(sizes) for rate in rates)
+    decay = max(rate.weight_decay.at(sizes) for rate in rates)
+    eps = max((rate.eps.at(sizes) for rate in rates if rate.eps is not None), default=0.0)
+    return _Base(lr, decay, eps)
+
+
+def _trained(audit: Audit) -> Iterator[tuple[str, Rate]]:
+    for parameter, weights in audit.model.weights.items():
+        if weights.trained:
+            yield parameter, audit.rates[parameter]
+
+
+def _head(audit: Audit, base: _Base, command: str) -> AdaptAdaptAdaptHeadView:
+    sizes = {name: audit.settings[0][name] for name in audit.grow}
+    rules = {rate.rule: rate for _, rate in _trained(audit)}
+    alone = next(iter(rules.values())) if len(rules) == 1 else None
+    return AdaptAdaptAdaptHeadView(
+        title=prose(f"The maximal update parametrization of {audit.factory.name}."),
+        command=prose(command),
+        base=prose(", ".join(f"{name} = {size}" for name, size in sizes.items())),
+        forward=tuple(_forward(audit.remedy.missing, audit)),
+        sizes=trusted(json.dumps(sizes)),
+        lr=trusted(f"{base.lr:g}"),
+        decay=trusted(f"{base.decay:g}"),
+        eps=trusted(f"{base.eps:g}"),
+        has_eps=bool(base.eps),
+        optimizer=trusted(_class_of(alone)),
+        settings=trusted(_settings(alone)),
+    )
+
+
+def _class_of(rate: Rate | None) -> str:
+    """PyTorch's class of an optimizer; nothing where it has none, or there are several."""
+    from abcparam.optimizers import optimizers
+
+    return optimizers()[rate.rule].torch if rate is not None else ""
+
+
+def _settings(rate: Rate | None) -> str:
+    if rate is None:
+        return ""
+    given = {name: value for name, value in rate.options.items() if name not in BESIDE}
+    return "".join(f", {name}={_plain(value)}" for name, value in given.items())
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, (tuple, list)):
+        return f"({', '.join(_plain(item) for item in value)})"
+    return json.dumps(value) if isinstance(value, str) else f"{value}"
+
+
+def _forward(missing: Sequence[MissingFactor], audit: Audit) -> Iterator[Text]:
+    """What the docstring says of factors that the forward has to have."""
+    if not missing:
+        return
+    yield Text("")
+    yield from paragraph("The forward has to have factors beside, which nothing here makes up for:")
+    for found in missing:
+        source = audit.program.source.holding(found.span)
+        factor = " * ".join(f"r_{name}^({power})" for name, power in found.powers.items())
+        yield from paragraph(f"{factor} at line {found.span.line} of {source.file}")
+
+
+def _laws(audit: Audit, base: _Base) -> LawsView:
+    changes = {change.path: change for change in audit.remedy.changes}
+    entries: list[Text] = []
+    first: dict[str, str] = {}
+    for parameter in audit.model.weights:
+        first.setdefault(audit.read.paths[parameter][0], parameter)
+    for path, parameter in first.items():
+        change = changes.get(path, TensorChange(path, (), {}, {}, {}, {}))
+        start, rate = audit.starts[parameter], audit.rates[parameter]
+        fields = _fields(change, start, rate, base, audit)
+        entries += _entry(_general(path), fields)
+    return LawsView(tuple(_shown(audit, first)), tuple(entries))
+
+
+def _general(path: str) -> str:
+    """`h.*.w` for `h.1-3.w`: a deeper model has more layers."""
+    parts = path.split(".")
+    return ".".join(
+        "*" if part.replace("-", "").isdigit() and "-" in part else part for part in parts
+    )
+
+
+def _fields(
+    change: TensorChange, start: Start, rate: Rate, base: _Base, audit: Audit
+) -> dict[str, str]:
+    sizes = audit.settings[0]
+    fields = {"init": _powers(change.init), "lr": _powers(change.lr)}
+    if change.decay and rate.weight_decay.coefficient:
+        fields["decay"] = _powers(change.decay)
+    if change.eps:
+        fields["eps"] = _powers(change.eps)
+    if base.lr and rate.lr.at(sizes) != base.lr:
+        fields["rate"] = f"{rate.lr.at(sizes) / base.lr:.6g}"
+    if base.decay and rate.weight_decay.at(sizes) != base.decay:
+        fields["weight"] = f"{rate.weight_decay.at(sizes) / base.decay:.6g}"
+    spread = _spread(start, audit)
+    if spread is not None:
+        fields["std"] = f"{spread.coefficient:.6g}"
+        if spread.powers:
+            fields["spread"] = _powers(spread.powers)
+    return fields
+
+
+def _spread(start: Start, audit: Audit) -> Power | None:
+    """The root mean square of a parameter at base, and by which powers it follows what grows."""
+    if start.kind == "zeros":
+        return Power(0.0, {})
+    if start.kind == "ones":
+        return Power(1.0, {})
+    scale = start.scale
+    if scale is None or start.kind == "measured" or start.note:
+        return None
+    if any(name not in audit.grow for name in scale.powers):
+        return None
+    at_base = abs(scale.at(audit.settings[0])) / (sqrt(3) if start.kind == "uniform" else 1)
+    return Power(at_base, scale.powers)
+
+
+def _powers(powers: Mapping[str, Fraction]) -> str:
+    return "{" + ", ".join(f"{json.dumps(n)}: {_number(p)}" for n, p in powers.items()) + "}"
+
+
+def _number(power: Fraction) -> str:
+    return (
+        str(power.numerator)
+        if power.denominator == 1
+        else f"{power.numerator} / {power.denominator}"
+    )
+
+
+def _entry(path: str, fields: Mapping[str, str]) -> list[Text]:
+    inside = ", ".join(f"{name}={value}" for name, value in fields.items())
+    line = f"    {json.dumps(path)}: Law({inside}),"
+    if len(line) <= 88:
+        return [trusted(line)]
+    return [
+        trusted(f"    {json.dumps(path)}: Law("),
+        trusted(f"        {inside}"),
+        trusted("    ),"),
+    ]
+
+
+def _shown(audit: Audit, first: Mapping[str, str]) -> Iterator[Text]:
+    """Where a size stands alone in a shape."""
+    for size in audit.grow:
+        for path, parameter in first.items():
+            found = _axis(audit.model.weights[parameter].shape, size)
+            if found is not None:
+                axis, number = found
+                yield trusted(
+                    f"    {json.dumps(size)}: ({json.dumps(_general(path))}, {axis}, {number}),"
+                )
+                break
+
+
+def _axis(shape: Sequence[Polynomial], size: str) -> tuple[int, int] | None:
+    """The axis that is a multiple of a size, and of which number."""
+    for axis, length in enumerate(shape):
+        if len(length.terms) == 1:
+            monomial, number = length.terms[0]
+            if monomial == ((size, Fraction(1)),) and number.denominator == 1:
+                return axis, int(number)
+    return None

@@ -1,0 +1,138 @@
+"""Sums, differences, products, quotients and means, with numbers and of values."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from abcparam.algebra.polynomials import number, product
+from abcparam.diagnostics.rules import imports as rules
+from abcparam.imports.alike import KnownData, Numbers, Operand
+from abcparam.imports.aten.norms import normalized_by_hand
+from abcparam.imports.numbers import Power
+from abcparam.imports.seen import Law, Seen, amount, power
+from abcparam.program.expressions import Expression
+
+
+def add(see: Seen) -> Expression:
+    return _sum(see, see.get(0), see.get(1), 1)
+
+
+def subtract(see: Seen) -> Expression:
+    return _sum(see, see.get(0), see.get(1), -1)
+
+
+def subtract_from(see: Seen) -> Expression:
+    """`rsub`: the second less the first."""
+    return _sum(see, see.get(1), see.get(0), -1)
+
+
+def _sum(see: Seen, x: Operand, y: Operand, sign: int) -> Expression:
+    alpha = see.get(2, "alpha")
+    factor = see.scalar(alpha) if isinstance(alpha, Numbers) else None
+    factor = (factor or Power(1.0, {})).times(Power(float(sign), {}))
+    for number_, other, negative in ((y, x, False), (x, y, sign < 0)):
+        by = see.scalar(number_)
+        if by is not None and not _is_alone(see, other):
+            by = by.times(factor) if number_ is y else by
+            value = see.value(other)
+            if negative:
+                value = see.scaled(value, Power(-1.0, {}))
+            return _offset(see, value, by)
+    if _hides(x) or _hides(y):
+        return see.rearranged(y if _hides(x) else x)
+    right = see.value(y)
+    if factor.coefficient != 1 or factor.powers:
+        right = see.scaled(right, factor)
+    return see.apply("+", (see.value(x), right))
+
+
+def _is_alone(see: Seen, operand: Operand) -> bool:
+    return see.scalar(operand) is not None
+
+
+def _hides(operand: Operand) -> bool:
+    """Whether it is a mask that is added: nothing of it is left where it is finite."""
+    if not isinstance(operand, KnownData) or operand.integer or operand.size is None:
+        return False
+    return operand.size.coefficient == 0
+
+
+def _offset(see: Seen, x: Expression, by: Power) -> Expression:
+    if not by.coefficient:
+        return x
+    value = number(Fraction(by.coefficient)) * power(by.powers)
+    return see.apply("offset", (x,), {"by": amount(value)})
+
+
+def multiply(see: Seen) -> Expression:
+    x, y = see.get(0), see.get(1)
+    for by, other in ((see.scalar(y), x), (see.scalar(x), y)):
+        if by is not None:
+            return see.scaled(see.value(other), by)
+    by_hand = normalized_by_hand(see, x, y)
+    return by_hand or see.apply("*", (see.value(x), see.value(y)))
+
+
+def divide(see: Seen) -> Expression:
+    x, y = see.get(0), see.get(1)
+    by = see.scalar(y)
+    if by is not None:
+        return see.scaled(see.value(x), by.inverse())
+    by_hand = normalized_by_hand(see, x, y)
+    if by_hand is None:
+        if isinstance(y, KnownData):
+            return see.value(x)
+        see.refuse(rules.NoLaw, operation=see.step.target, what="a quotient of two values")
+    return by_hand
+
+
+def negative(see: Seen) -> Expression:
+    return see.scaled(see.value(see.get(0)), Power(-1.0, {}))
+
+
+def fused(see: Seen) -> Expression:
+    """`addcmul`: `x + value * y * z`."""
+    x, y, z = (see.value(see.get(i)) for i in range(3))
+    return see.apply("+", (x, see.apply("*", (y, z))))
+
+
+def mean(see: Seen) -> Expression:
+    return _mean(see, see.get(0))
+
+
+def _mean(see: Seen, x: Operand) -> Expression:
+    shape = see.shape(x)
+    axes = see.wholes(1, "dim") or tuple(range(len(shape)))
+    settings = {"axis": tuple(amount(number(axis % len(shape))) for axis in axes)}
+    return see.apply("mean", (see.value(x),), settings)
+
+
+def total(see: Seen) -> Expression:
+    """A sum is a mean times how many there are."""
+    x = see.get(0)
+    shape = see.shape(x)
+    axes = see.wholes(1, "dim") or tuple(range(len(shape)))
+    count = product(shape[axis] for axis in axes)
+    settings = {"by": amount(count)}
+    return see.apply("scale", (_mean(see, x),), settings)
+
+
+LAWS: dict[str, Law] = {
+    "aten.add.Tensor": add,
+    "aten.add.Scalar": add,
+    "aten.sub.Tensor": subtract,
+    "aten.sub.Scalar": subtract,
+    "aten.rsub.Scalar": subtract_from,
+    "aten.rsub.Tensor": subtract_from,
+    "aten.mul.Tensor": multiply,
+    "aten.mul.Scalar": multiply,
+    "aten.div.Tensor": divide,
+    "aten.div.Scalar": divide,
+    "aten.neg.default": negative,
+    "aten.addcmul.default": fused,
+    "aten.mean.dim": mean,
+    "aten.mean.default": mean,
+    "aten.adaptive_avg_pool2d.default": mean,
+    "aten.sum.dim_IntList": total,
+    "aten.sum.default": total,
+}

@@ -1,0 +1,176 @@
+"""What moves coordinates about: views, transposes, parts, copies, masks, the largest."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from abcparam.algebra.polynomials import Polynomial, number
+from abcparam.diagnostics.rules import imports as rules
+from abcparam.imports.alike import KnownData, Numbers, Operand
+from abcparam.imports.operations import LARGEST
+from abcparam.imports.rows import row_axis, share_of
+from abcparam.imports.seen import CASTS, Law, Seen
+from abcparam.imports.traced import Ref, Weight
+from abcparam.program.expressions import Expression
+
+VIEWS = (
+    "view.default",
+    "reshape.default",
+    "_unsafe_view.default",
+    "view_as.default",
+    "flatten.using_ints",
+    "unflatten.int",
+    "squeeze.default",
+    "squeeze.dim",
+    "squeeze.dims",
+    "unsqueeze.default",
+    "transpose.int",
+    "permute.default",
+    "t.default",
+    "numpy_T.default",
+    "movedim.int",
+    "movedim.intlist",
+    "swapaxes.default",
+    "roll.default",
+    "flip.default",
+    "constant_pad_nd.default",
+    "pad.default",
+    "pixel_shuffle.default",
+    "pixel_unshuffle.default",
+    "im2col.default",
+    "unfold.default",
+    "upsample_nearest2d.vec",
+    "upsample_bilinear2d.vec",
+    "upsample_nearest1d.vec",
+    "tril.default",
+    "triu.default",
+    "index.Tensor",
+    "index_select.default",
+    "gather.default",
+    "sort.default",
+    "topk.default",
+    "where.ScalarOther",
+    "adaptive_avg_pool1d.default",
+    "avg_pool1d.default",
+    "avg_pool2d.default",
+    "narrow.default",
+)
+
+
+def unchanged(see: Seen) -> Expression | tuple[Expression, ...]:
+    """Each coordinate is one of the first operand's."""
+    made = tuple(see.rearranged(see.get(0), shape) for shape in see.step.shapes)
+    return made if len(made) > 1 else made[0]
+
+
+def cast(see: Seen) -> Expression:
+    return see.value(see.get(0))
+
+
+def expand(see: Seen) -> Expression:
+    return see.stretched(see.value(see.get(0)), see.result)
+
+
+def parts(see: Seen) -> Expression | tuple[Expression, ...]:
+    """`split`, `chunk`, `unbind`: rows of a map are told apart where they are its rows."""
+    x = see.get(0)
+    axis = see.whole(2 if see.step.target != "aten.unbind.int" else 1, "dim")
+    share = share_of(see, x, axis)
+    if see.step.target == "aten.unbind.int":
+        lengths = [number(1)] * len(see.step.shapes)
+    else:
+        lengths = [shape[axis] for shape in see.step.shapes]
+    made, start = [], Fraction(0)
+    for shape, length in zip(see.step.shapes, lengths, strict=True):
+        end = start + share(length)
+        made.append(_part(see, x, axis, (start, end), shape))
+        start = end
+    return tuple(made) if len(made) > 1 else made[0]
+
+
+def sliced(see: Seen) -> Expression:
+    x, axis = see.get(0), see.whole(1, "dim")
+    start = see.get(2, "start")
+    begin = start.first if isinstance(start, Numbers) else 0
+    length = see.result[axis]
+    if length == see.shape(x)[axis]:
+        return see.rearranged(x)
+    return _part(see, x, axis, _range(see, x, axis, begin, length), see.result)
+
+
+def selected(see: Seen) -> Expression:
+    x, axis, index = see.get(0), see.whole(1, "dim"), see.get(2, "index")
+    begin = index.first if isinstance(index, Numbers) else 0
+    return _part(see, x, axis, _range(see, x, axis, begin, number(1)), see.result)
+
+
+def _range(
+    see: Seen, x: Operand, axis: int, begin: float, length: Polynomial
+) -> tuple[Fraction, Fraction]:
+    share = share_of(see, x, axis)
+    whole = see.at_first(see.shape(x)[axis])
+    at = Fraction(int(begin if begin >= 0 else begin + whole)) / whole
+    return at, at + share(length)
+
+
+def _part(
+    see: Seen,
+    x: Operand,
+    axis: int,
+    where: tuple[Fraction, Fraction],
+    shape: tuple[Polynomial, ...],
+) -> Expression:
+    if not row_axis(see, x, axis):
+        return see.rearranged(x, shape)
+    return see.part(see.value(x), *where, shape)
+
+
+def masked(see: Seen) -> Expression:
+    """`masked_fill` and `where` put a constant in some places."""
+    values = [x for x in see.step.arguments if isinstance(x, (Ref, Weight))]
+    if len(values) != 1:
+        see.refuse(rules.NoLaw, operation=see.step.target, what="a choice between two values")
+    return see.rearranged(values[0])
+
+
+def concat(see: Seen) -> Expression:
+    """`cat` and `stack`."""
+    items = see.get(0)
+    assert isinstance(items, tuple)
+    values = [
+        x for x in items if not (isinstance(x, KnownData) and 0 in map(see.at_first, x.shape))
+    ]
+    return see.apply("concat", [see.value(x) for x in values])
+
+
+def largest(see: Seen) -> Expression | tuple[Expression, ...]:
+    made = tuple(see.apply(LARGEST, (see.value(see.get(0)),), shape=s) for s in see.step.shapes)
+    return made if len(made) > 1 else made[0]
+
+
+LAWS: dict[str, Law] = {
+    **{f"aten.{name}": unchanged for name in VIEWS},
+    **dict.fromkeys(CASTS, cast),
+    "aten.expand.default": expand,
+    "aten.expand_as.default": expand,
+    "aten.repeat.default": expand,
+    "aten.repeat_interleave.self_int": expand,
+    "aten.broadcast_to.default": expand,
+    "aten.split.Tensor": parts,
+    "aten.split_with_sizes.default": parts,
+    "aten.split.sizes": parts,
+    "aten.chunk.default": parts,
+    "aten.unbind.int": parts,
+    "aten.slice.Tensor": sliced,
+    "aten.select.int": selected,
+    "aten.masked_fill.Scalar": masked,
+    "aten.masked_fill.Tensor": masked,
+    "aten.where.self": masked,
+    "aten.where.ScalarSelf": masked,
+    "aten.cat.default": concat,
+    "aten.stack.default": concat,
+    "aten.max_pool2d.default": largest,
+    "aten.max_pool1d.default": largest,
+    "aten.amax.default": largest,
+    "aten.max.dim": largest,
+}

@@ -1,0 +1,129 @@
+"""A user's own PyTorch model, read and judged as it is, with what makes it maximal-update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from abcparam.algebra.record import Record, field, replace
+from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
+from abcparam.imports.alike import Model, ReadingError, together
+from abcparam.imports.capture import trace
+from abcparam.imports.factory import Factory, find_factory, find_function, settings_of
+from abcparam.imports.inits import Start, notes_of, starts_of
+from abcparam.imports.numbers import Sizes
+from abcparam.imports.program import program_of, source_of
+from abcparam.imports.rates import Rate, rates_of
+from abcparam.imports.reading import Read, read
+from abcparam.imports.remedy import Remedy, remedy_of
+from abcparam.imports.traced import Trace
+from abcparam.program.model import Program
+from abcparam.verdict.check import at_work, judged
+from abcparam.verdict.findings import reasons
+from abcparam.verdict.report import Report
+
+Grow = Mapping[str, tuple[int, ...]]  # values of each size that grows; none: 1, 2, 4 times
+
+
+class Audit(Record):
+    """What was found of a model as it is.
+
+    `settings` are the sizes that it was read at, the first is the base. `remedy` says what makes
+    it maximal-update.
+    """
+
+    factory: Factory
+    settings: tuple[Sizes, ...]
+    grow: tuple[str, ...]
+    model: Model = field(repr=False)
+    read: Read = field(repr=False)
+    report: Report = field(repr=False)
+    remedy: Remedy = field(repr=False)
+    starts: Mapping[str, Start] = field(repr=False)
+    rates: Mapping[str, Rate] = field(repr=False)
+
+    @property
+    def verdict(self) -> str | None:
+        return self.report.verdict
+
+    @property
+    def program(self) -> Program:
+        return self.report.program
+
+    @property
+    def as_expected(self) -> bool:
+        return self.report.as_expected
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of `abcparam audit --format json`: that of a check, and what to change."""
+        return {
+            **self.report.to_dict(),
+            "factory": f"{self.factory.file}:{self.factory.name}",
+            "settings": [dict(sizes) for sizes in self.settings],
+            "grow": list(self.grow),
+            "starts": {path: str(x.scale or x.kind) for path, x in self.starts.items()},
+            "remedy": self.remedy.to_dict(),
+        }
+
+
+def audited(
+    factory: str | Callable[..., Any],
+    grow: Grow | Iterable[str],
+    optimizer: str | Callable[..., Any] | None = None,
+    *,
+    output: str | None = None,
+    lr_key: str | None = None,
+    expect: str | None = None,
+) -> Audit:
+    """Reads a model and judges it: `abcparam.audit`."""
+    values = dict(grow) if isinstance(grow, Mapping) else dict.fromkeys(grow, ())
+    found = find_factory(factory)
+    function = find_function(optimizer) if isinstance(optimizer, str) else optimizer
+    settings = settings_of(found, values)
+    traces = [trace(found.make(sizes), found.file) for sizes in settings]
+    names = frozenset(values)
+    source = source_of(_files(traces, found, {}), found.file)
+    try:
+        model, chosen = together(traces, settings, names)
+        meaning = read(model, chosen[0], names, output)
+    except ReadingError as error:
+        raise SpecError(source, [error.diagnostic]) from None
+    starts = starts_of(found, chosen, names)
+    rates = rates_of(function, found, chosen, lr_key, names)
+    source = source_of(_files(traces, found, starts), found.file)
+    with at_work():
+        program = program_of(model, meaning, starts, rates, chosen[0], names, source, found.name)
+        if expect is not None:
+            program = replace(program, expected=(expect,))
+        report = judged(program)
+        report = replace(report, diagnostics=(*_findings(report), *_notes(starts, found)))
+        remedy = remedy_of(report, meaning)
+    return Audit(found, chosen, tuple(values), model, meaning, report, remedy, starts, rates)
+
+
+def _findings(report: Report) -> tuple[Diagnostic, ...]:
+    """The findings, without a help that is about specs: the remedy says what to change."""
+    return tuple(replace(found, help="") for found in reasons(report.judgement, ()))
+
+
+def _notes(starts: Mapping[str, Start], factory: Factory) -> Iterator[Diagnostic]:
+    """What was not read exactly."""
+    for source, note in notes_of(starts, factory.file):
+        yield replace(note, span=replace(note.span, file=source.file))
+
+
+def _files(
+    traces: Sequence[Trace], factory: Factory, starts: Mapping[str, Start]
+) -> dict[str, str]:
+    """The texts of the files that places are in."""
+    paths = {line.span.file for line in traces[0].lines} | {factory.file}
+    paths |= {start.place[0] for start in starts.values() if start.place is not None}
+    return {path: _text(path) for path in paths if path}
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError:
+        return ""

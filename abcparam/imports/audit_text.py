@@ -1,0 +1,101 @@
+"""An audit as text: the table of a check, the verdict, and what to change in the user's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+
+from abcparam.imports.audit import Audit
+from abcparam.imports.numbers import Sizes
+from abcparam.imports.remedy import MissingFactor, Remedy, TensorChange
+from abcparam.presentation.table import columns
+from abcparam.verdict.report_text import render_report
+
+MOST_NAMED = 3
+HEADER = ("parameter", "initial scale", "learning rate", "weight decay")
+
+
+def render_audit(audit: Audit, colour: bool = False) -> str:
+    """The report, the sizes that the model was read at, and the remedy."""
+    parts = [render_report(audit.report, colour).rstrip("\n"), _read_at(audit)]
+    return "\n".join([*parts, "", *remedy_lines(audit), ""])
+
+
+def _read_at(audit: Audit) -> str:
+    first = audit.settings[0]
+    grown = ", ".join(
+        f"{name} = {', '.join(str(x) for x in sorted({s[name] for s in audit.settings}))}"
+        for name in audit.grow
+    )
+    fixed = ", ".join(f"{name} = {size}" for name, size in first.items() if name not in audit.grow)
+    return f"read at {grown}" + (f"; {fixed}" if fixed else "")
+
+
+def remedy_lines(audit: Audit) -> list[str]:
+    """What to change, or that nothing has to."""
+    remedy, base = audit.remedy, audit.settings[0]
+    changes = [change for change in remedy.changes if any(change.key)]
+    if audit.verdict == "maximal-update":
+        return []
+    if not changes and not remedy.missing:
+        return ["nothing that initial scales and learning rates could change makes it better"]
+    lines = [_title(remedy, audit.grow, base), ""]
+    lines += [f"  {line}" for line in columns([HEADER, *map(_row, _alike(changes))])]
+    lines += _forward(remedy.missing, audit)
+    return lines
+
+
+def _title(remedy: Remedy, grow: Sequence[str], base: Sizes) -> str:
+    ratios = ", ".join(f"{_ratio(name, grow)} = {name} / {base[name]}" for name in grow)
+    reached = (
+        "maximal-update" if remedy.verdict == "maximal-update" else f"{remedy.verdict}, no more"
+    )
+    return f"this makes it {reached}, with {ratios}:"
+
+
+def _ratio(name: str, grow: Sequence[str]) -> str:
+    return "r" if len(grow) == 1 else f"r_{name}"
+
+
+def _alike(changes: Iterable[TensorChange]) -> list[list[TensorChange]]:
+    """Changes that are equal, together."""
+    found: dict[object, list[TensorChange]] = {}
+    for change in changes:
+        found.setdefault(change.key, []).append(change)
+    return list(found.values())
+
+
+def _row(changes: Sequence[TensorChange]) -> tuple[str, ...]:
+    paths = [change.path for change in changes]
+    more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
+    first = changes[0]
+    cells = (_times(first.init), _times(first.lr), _times(first.decay))
+    return (", ".join(paths[:MOST_NAMED]) + more, *cells)
+
+
+def _times(powers: Mapping[str, Fraction]) -> str:
+    """`× 1/r`, `× r^(-1/2)`; nothing where it stays."""
+    several = len(powers) > 1
+    return " ".join(
+        f"× {_power('r' if not several else f'r_{name}', power)}" for name, power in powers.items()
+    )
+
+
+def _power(name: str, power: Fraction) -> str:
+    if power == 1:
+        return name
+    if power == -1:
+        return f"1/{name}"
+    return f"{name}^{power}" if power.denominator == 1 and power > 0 else f"{name}^({power})"
+
+
+def _forward(missing: Sequence[MissingFactor], audit: Audit) -> list[str]:
+    """The factors that the forward has to have."""
+    lines = []
+    for found in missing:
+        source = audit.program.source.holding(found.span)
+        text = source.lines[found.span.line - 1].strip() if found.span.file else ""
+        factor = " ".join(_power(f"({n} / base)", p) for n, p in found.powers.items())
+        lines += ["", f"  and a factor {factor} at {source.file}:{found.span.line}: {text}"]
+        lines += [f"    as {reason}" for reason in found.reasons]
+    return lines

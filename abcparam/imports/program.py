@@ -1,0 +1,187 @@
+"""The program of a user's model: what it computes, how it starts, how it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+
+from abcparam.algebra.exponents import Affine
+from abcparam.algebra.polynomials import ONE, Polynomial, atom, number, product
+from abcparam.algebra.record import replace
+from abcparam.diagnostics.source import START, Source, Span
+from abcparam.imports.alike import Model
+from abcparam.imports.capture import whole_line
+from abcparam.imports.inits import Start
+from abcparam.imports.numbers import Power, Sizes
+from abcparam.imports.rates import Rate
+from abcparam.imports.reading import Read
+from abcparam.imports.seen import amount
+from abcparam.optimizers import optimizers as rules_by_name
+from abcparam.program.amounts import Setting, Shape
+from abcparam.program.dims import Dim
+from abcparam.program.model import Optimizer, Program
+from abcparam.program.tensors import Init, Tensor
+
+
+def program_of(
+    model: Model,
+    read: Read,
+    starts: Mapping[str, Start],
+    rates: Mapping[str, Rate],
+    sizes: Sizes,
+    grow: frozenset[str],
+    source: Source,
+    name: str,
+) -> Program:
+    """The program: `sizes` are those at base, those of `grow` go to infinity."""
+    optimizers: dict[tuple[object, ...], Optimizer] = {}
+    tensors: dict[str, Tensor] = {}
+    for parameter, weights in model.weights.items():
+        path, copies = read.paths[parameter]
+        if path in tensors or parameter not in starts:
+            continue
+        index = _optimizer(optimizers, rates[parameter], path)
+        tensor = _tensor(read, parameter, weights.shape, grow)
+        tensors[path] = replace(
+            _trained(tensor, starts[parameter], rates[parameter], weights.trained),
+            path=path,
+            name=path,
+            copies=copies,
+            optimizer=index,
+            span=_place(starts[parameter].place),
+        )
+    return Program(
+        source=source,
+        name=name,
+        dims={n: _dim(n, size, n in grow) for n, size in sizes.items()},
+        hypers={},
+        symbols=(),
+        tensors=tensors,
+        inputs=read.inputs,
+        root=read.root,
+        outputs=read.outputs,
+        optimizers=tuple(optimizers.values()),
+        losses=read.losses,
+    )
+
+
+def _place(place: tuple[str, int] | None) -> Span:
+    """The line that makes a parameter start as it does."""
+    return START if place is None else whole_line(*place)
+
+
+def _dim(name: str, size: int, grows: bool) -> Dim:
+    written = None if grows else amount(number(size)).written
+    return Dim(
+        name,
+        atom(name),
+        written,
+        infinite=grows,
+        base=size if grows else None,
+        default=None if grows else size,
+    )
+
+
+def _optimizer(found: dict[tuple[object, ...], Optimizer], rate: Rate, path: str) -> int:
+    """The index of the optimizer that a parameter has."""
+    key = (rate.rule, *sorted(rate.options.items()))
+    if key not in found:
+        settings: dict[str, Setting] = {"lr": amount(_constant(rate.lr))}
+        for name, value in rate.options.items():
+            settings[name] = _setting(value)
+        found[key] = Optimizer(rules_by_name()[rate.rule], (path,), settings)
+    return list(found).index(key)
+
+
+def _setting(value: object) -> Setting:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (tuple, list)):
+        return tuple(amount(number(Fraction(str(x)))) for x in value)
+    return amount(number(Fraction(str(value))))
+
+
+def _tensor(read: Read, parameter: str, shape: Shape, grow: frozenset[str]) -> Tensor:
+    """Its shape and fans, by how it is used."""
+    fan_in, fan_out = read.names.fans.get(parameter, _fans(shape, grow))
+    own = next((fan for fan in (fan_in, fan_out) if fan.names & grow), None)
+    return Tensor(
+        path=parameter,
+        name=parameter,
+        role=_role(fan_in, fan_out, grow),
+        axes=tuple(map(amount, shape)),
+        table=parameter in read.names.tables,
+        fan_in=fan_in,
+        fan_out=fan_out,
+        own=own,
+        exponents={letter: {} for letter in "abcd"},
+        init=Init("normal"),
+        mult=None,
+        lr=amount(ONE),
+        weight_decay=None,
+        epsilon=None,
+        frozen=False,
+        optimizer=0,
+    )
+
+
+def _fans(shape: Shape, grow: frozenset[str]) -> tuple[Polynomial, Polynomial]:
+    """Of what is no map: nothing is summed over."""
+    return ONE, product(shape)
+
+
+def _role(fan_in: Polynomial, fan_out: Polynomial, grow: frozenset[str]) -> str:
+    """What a table of parametrizations calls it, for people."""
+    grows = bool(fan_in.names & grow), bool(fan_out.names & grow)
+    return {
+        (False, True): "input",
+        (True, True): "hidden",
+        (True, False): "output",
+        (False, False): "scalar",
+    }[grows]
+
+
+def _trained(tensor: Tensor, start: Start, rate: Rate, trained: bool) -> Tensor:
+    """With the exponents, start and rate that it has."""
+    exponents: dict[str, dict[str, Affine]] = {letter: {} for letter in "abcd"}
+    argument = None
+    if start.scale is not None and start.kind not in {"zeros", "ones"}:
+        exponents["b"] = _exponents(start.scale)
+        argument = amount(_constant(start.scale))
+    exponents["c"] = _exponents(rate.lr)
+    return replace(
+        tensor,
+        exponents=exponents,
+        init=Init(start.kind if start.kind != "measured" else "normal", argument),
+        lr=amount(_constant(rate.lr)),
+        weight_decay=amount(_polynomial(rate.weight_decay)),
+        epsilon=None if rate.eps is None else amount(_polynomial(rate.eps)),
+        frozen=not trained,
+    )
+
+
+def _exponents(power: Power) -> dict[str, Affine]:
+    return {name: Affine(-p) for name, p in power.powers.items()}
+
+
+def _constant(power: Power) -> Polynomial:
+    return number(Fraction(repr(power.coefficient)))
+
+
+def _polynomial(power: Power) -> Polynomial:
+    return _constant(power) * product(atom(n).power(p) for n, p in power.powers.items())
+
+
+def source_of(files: Mapping[str, str], main: str) -> Source:
+    """The files that places are in; `main` is that of the factory."""
+    others = {file: Source(text, _shown(file)) for file, text in files.items()}
+    return Source(files.get(main, ""), _shown(main), None, others)
+
+
+def _shown(file: str) -> str:
+    """A path as a user has it: from the folder at hand where it lies below."""
+    try:
+        return str(Path(file).relative_to(Path.cwd()))
+    except ValueError:
+        return file

@@ -1,0 +1,369 @@
+"""From what was read of a model to a program: a law for every call that an output depends on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from abcparam.algebra.polynomials import number
+from abcparam.algebra.record import replace
+from abcparam.diagnostics.rules import imports as rules
+from abcparam.diagnostics.source import Span
+from abcparam.imports.alike import Model, Part, ReadingError, Repeated, TracedStep
+from abcparam.imports.aten import laws
+from abcparam.imports.aten.losses import LOSSES
+from abcparam.imports.functions import is_curved, operation_for
+from abcparam.imports.numbers import Sizes
+from abcparam.imports.seen import Seen, SharedNames, amount, local
+from abcparam.imports.titles import titled
+from abcparam.imports.traced import Ref
+from abcparam.program.amounts import Amount, Shape
+from abcparam.program.expressions import (
+    Apply,
+    Assign,
+    Expression,
+    Invoke,
+    Local,
+    Repeat,
+    Return,
+    Statement,
+    TensorRef,
+)
+from abcparam.program.model import Input, Loss, Module
+
+
+class Read(NamedTuple):
+    """A program without exponents: its modules, inputs and losses, and its tensors' names."""
+
+    root: Module
+    inputs: tuple[Input, ...]
+    outputs: tuple[str, ...]
+    losses: tuple[Loss, ...]
+    paths: Mapping[str, tuple[str, tuple[Amount, ...]]]  # parameter -> path, counts of its layers
+    names: SharedNames
+
+
+def read(
+    model: Model,
+    first: Sizes,
+    grow: frozenset[str],
+    output: str | None = None,
+    inline: bool = True,
+) -> Read:
+    """The program of a model; `output` is the name of the output that counts, if not the first.
+
+    Values that are used once stand where they are used; without `inline` every one has its name.
+
+    Raises `ReadingError` at a call that has no law.
+    """
+    steps = {step.name: step for step in _steps(model.parts)}
+    aliases = dict(_aliases(model.parts))
+    shapes = {name: weights.shape for name, weights in model.weights.items()}
+    names = SharedNames({**steps, **_alias_steps(steps, aliases)}, shapes, first, grow)
+    paths = _paths(model, names)
+    names.paths = {name: path for name, (path, _) in paths.items()}
+    wanted, label, loss = _output(model, steps, output)
+    _Level(names, inline).body(model.parts, {wanted})  # which tensors are tables
+    level = _Level(names, inline)
+    statements, used = level.body(model.parts, {wanted})
+    assert not used
+    result = Local(local(wanted), (names.steps[wanted.name].shapes[wanted.result],))
+    inputs = tuple(
+        Input(name, tuple(map(amount, shape)), number_of(integer))
+        for (shape, integer), name in names.data.items()
+    )
+    body = level.tidied((*statements, Return((result,))), level.children)
+    given = tuple((i.name, tuple(a.value for a in i.axes)) for i in inputs)
+    tensors = tuple(sorted({path for path, _ in paths.values()}))
+    root = Module("", "", "", given, {}, tensors, tuple(level.children), body)
+    if inline:
+        root = titled(root, steps)
+    return Read(root, inputs, (label,), (Loss(loss, 0),), paths, names)
+
+
+def number_of(integer: bool) -> Amount | None:
+    """The classes of an input of indices, which no law asks for."""
+    return amount(number(2)) if integer else None
+
+
+def _steps(parts: Sequence[Part]) -> Iterator[TracedStep]:
+    for part in parts:
+        if isinstance(part, TracedStep):
+            yield part
+        else:
+            yield from _steps(part.body)
+
+
+def _aliases(parts: Sequence[Part]) -> Iterator[tuple[str, Ref]]:
+    """What a loop gives, by the name that is used behind it, in its own body."""
+    for part in parts:
+        if isinstance(part, Repeated):
+            for result, (_, end) in zip(part.results, part.carried, strict=True):
+                yield result.name, end
+            yield from _aliases(part.body)
+
+
+def _alias_steps(
+    steps: Mapping[str, TracedStep], aliases: Mapping[str, Ref]
+) -> dict[str, TracedStep]:
+    """Stand-ins for what loops give: of the same shape, made by nothing that is looked into."""
+    found = {}
+    for name, end in aliases.items():
+        source = end
+        while source.name in aliases:
+            source = aliases[source.name]
+        step = steps[source.name]
+        found[name] = TracedStep(name, "loop", (), {}, step.shapes, (), step.span)
+    return found
+
+
+Paths = dict[str, tuple[str, tuple[Amount, ...]]]
+
+
+class _Layers(NamedTuple):
+    """The layers of a loop: the names of their parameters begin with one of `starts`."""
+
+    starts: tuple[str, ...]
+    star: str
+    copies: Amount
+
+
+def _paths(model: Model, names: SharedNames) -> Paths:
+    """The path of each parameter in layers that repeat, `h.*.attn.weight`, and their counts."""
+    layers = list(_layers(model.parts, names))
+    found: Paths = {}
+    for name in model.weights:
+        path, counts = name, list[Amount]()
+        for layer in layers:
+            start = next((s for s in layer.starts if path.startswith(s)), None)
+            if start is not None:
+                path, counts = layer.star + path.removeprefix(start), [*counts, layer.copies]
+        found[name] = path, tuple(counts)
+    return found
+
+
+def _layers(
+    parts: Sequence[Part], names: SharedNames, stars: tuple[tuple[str, str], ...] = ()
+) -> Iterator[_Layers]:
+    """The loops, outer ones first; those inside others in terms of the paths that these make."""
+    for part in parts:
+        if isinstance(part, Repeated):
+            path = part.path
+            for first, star in stars:
+                path = path.replace(first, star, 1) if path.startswith(first) else path
+            count = int(part.count.evaluate(names.first))
+            numbers = range(part.first, part.first + count)
+            star = f"{path}.{_which(part, parts, count)}."
+            yield _Layers(tuple(f"{path}.{n}." for n in numbers), star, amount(part.count))
+            inner = (*stars, (f"{part.path}.{part.first}.", star))
+            yield from _layers(part.body, names, inner)
+
+
+def _which(part: Repeated, parts: Sequence[Part], count: int) -> str:
+    """`*` where a list of layers is one loop, else from which to which."""
+    others = [p for p in parts if isinstance(p, Repeated) and p.path == part.path and p is not part]
+    alone = not others and not part.first
+    return "*" if alone else f"{part.first}-{part.first + count - 1}"
+
+
+def _output(
+    model: Model, steps: Mapping[str, TracedStep], chosen: str | None
+) -> tuple[Ref, str, str]:
+    """What the loss is of, its name, and the loss: that of the model where it computes one."""
+    if not model.outputs:
+        raise ReadingError(rules.NothingTrained.at(_first_span(model)))
+    by_name = dict(model.outputs)
+    if chosen is not None and chosen in by_name:
+        return by_name[chosen], chosen, "cross_entropy"
+    for name, ref in model.outputs:
+        step = steps.get(ref.name)
+        if step is not None and step.target in LOSSES:
+            inner = step.arguments[0]
+            assert isinstance(inner, Ref)
+            return inner, name, LOSSES[step.target]
+    name = next((n for n in ("logits", "output") if n in by_name), model.outputs[0][0])
+    return by_name[name], name, "cross_entropy"
+
+
+def _first_span(model: Model) -> Span:
+    return next(_steps(model.parts)).span
+
+
+class _Level:
+    """The statements of a body, from its last to its first: only what is used is read."""
+
+    def __init__(self, names: SharedNames, inline: bool) -> None:
+        self.names = names
+        self.inline = inline
+        self.children: list[Module] = []
+        self.laws = laws()
+
+    def body(
+        self, parts: Sequence[Part], wanted: set[Ref]
+    ) -> tuple[tuple[Statement, ...], set[str]]:
+        """The statements that compute the wanted values, and the locals that they take."""
+        needed = {local(ref) for ref in wanted}
+        statements: list[Statement] = []
+        for part in reversed(parts):
+            if isinstance(part, TracedStep):
+                targets = [local(Ref(part.name, i)) for i in range(len(part.shapes))]
+                if not needed.intersection(targets):
+                    continue
+                needed.difference_update(targets)
+                for statement in reversed(self.step(part, targets)):
+                    statements.append(statement)
+                    needed |= set(_locals(statement.value))
+            elif needed.intersection(local(result) for result in part.results):
+                made, taken = self.loop(part)
+                needed.difference_update(local(result) for result in part.results)
+                statements += reversed(made)
+                needed |= taken
+        data = set(self.names.data.values())
+        return tuple(reversed(statements)), needed - data
+
+    def tidied(
+        self, statements: Sequence[Statement], children: Sequence[Module]
+    ) -> tuple[Statement, ...]:
+        """The statements of a body as they stand in its module."""
+        if not self.inline:
+            return tuple(statements)
+        return _inlined(statements, {name for child in children for name, _ in child.inputs})
+
+    def step(self, step: TracedStep, targets: Sequence[str]) -> list[Assign]:
+        found = self.expression(Seen(step, self.names))
+        if not isinstance(found, tuple):
+            return [Assign((targets[0],), found)]
+        pairs = zip(targets, found, strict=False)
+        return [Assign((target,), value) for target, value in pairs]
+
+    def expression(self, see: Seen) -> Expression | tuple[Expression, ...]:
+        chain = is_curved(see)
+        if chain is not None:
+            return see.apply(operation_for(see, chain.function), (see.value(chain.base),))
+        law = self.laws.get(see.step.target) or self.laws.get(_functional(see.step.target))
+        if law is None:
+            what = "which has no law here"
+            see.refuse(rules.NoLaw, operation=see.step.target, what=what)
+        return law(see)
+
+    def loop(self, part: Repeated) -> tuple[list[Statement], set[str]]:
+        """A repeat, with what comes in put into the names that it carries."""
+        inner = _Level(self.names, self.inline)
+        ends = [end for _, end in part.carried]
+        with self.names.hiding(start.name for start, _ in part.carried):
+            statements, taken = inner.body(part.body, set(ends))
+        carried = tuple(local(result) for result in part.results)
+        starts = {
+            local(start): name for (start, _), name in zip(part.carried, carried, strict=True)
+        }
+        shapes = self._shapes(part)
+        renamed = [_with_names(statement, starts) for statement in statements]
+        values = tuple(
+            Local(starts.get(local(end), local(end)), (shape,))
+            for end, shape in zip(ends, shapes, strict=True)
+        )
+        body = self.tidied((*renamed, Return(values)), inner.children)
+        closed = sorted(name for name in taken if name not in starts)
+        data = sorted(set(self.names.data.values()))
+        inputs = [*zip(carried, shapes, strict=True), *((n, ()) for n in (*closed, *data))]
+        name = part.path.replace(".", "_") + (f"_{part.first}" if part.first else "")
+        path = f"{part.path}.*"
+        module = Module(
+            path,
+            name,
+            part.path,
+            tuple(inputs),
+            {},
+            (),
+            tuple(inner.children),
+            body,
+            amount(part.count),
+            "layer",
+            carried,
+        )
+        self.children.append(module)
+        made: list[Statement] = [
+            Assign((name,), Local(local(start), (shape,)))
+            for (start, _), name, shape in zip(part.carried, carried, shapes, strict=True)
+        ]
+        made.append(Repeat(name, carried))
+        return made, {local(start) for start, _ in part.carried} | set(closed)
+
+    def _shapes(self, part: Repeated) -> list[Shape]:
+        found = []
+        for _, end in part.carried:
+            found.append(self.names.steps[end.name].shapes[end.result])
+        return found
+
+
+def _functional(target: str) -> str:
+    """`aten.add.Tensor` for `aten.add_.Tensor`."""
+    return target.replace("_.", ".", 1)
+
+
+def _locals(value: Expression) -> Iterator[str]:
+    match value:
+        case Local(name=name):
+            yield name
+        case Apply(operands=operands) | Invoke(operands=operands):
+            for operand in operands:
+                if operand is not None:
+                    yield from _locals(operand)
+
+
+def _with_names(statement: Statement, names: Mapping[str, str]) -> Statement:
+    """A statement with some of its locals called otherwise."""
+    if isinstance(statement, Assign):
+        return Assign(statement.targets, _renamed(statement.value, names))
+    return statement
+
+
+def _renamed(value: Expression, names: Mapping[str, str]) -> Expression:
+    match value:
+        case Local(name=name) if name in names:
+            return replace(value, name=names[name])
+        case Apply(operands=operands):
+            made = tuple(None if o is None else _renamed(o, names) for o in operands)
+            return replace(value, operands=made)
+    return value
+
+
+def _inlined(statements: Sequence[Statement], kept: set[str]) -> tuple[Statement, ...]:
+    """Values that are used once stand where they are used, as a person would write them.
+
+    `kept` are names that loops take.
+    """
+    counts: Counter[str] = Counter()
+    for statement in statements:
+        match statement:
+            case Assign(value=value):
+                counts.update(_locals(value))
+            case Return(values=values):
+                counts.update(n for value in values for n in _locals(value))
+    found: list[Statement] = []
+    pending: dict[str, Expression] = {}
+    for statement in statements:
+        match statement:
+            case Assign(targets=(target,), value=value):
+                value = _filled(value, pending)
+                once = counts[target] == 1 and target not in kept
+                if once and not isinstance(value, TensorRef):
+                    pending[target] = value
+                else:
+                    found.append(Assign((target,), value))
+            case Return(values=values):
+                found.append(Return(tuple(_filled(value, pending) for value in values)))
+            case _:
+                found.append(statement)
+    return tuple(found)
+
+
+def _filled(value: Expression, pending: dict[str, Expression]) -> Expression:
+    match value:
+        case Local(name=name) if name in pending:
+            return pending.pop(name)
+        case Apply(operands=operands):
+            made = tuple(None if o is None else _filled(o, pending) for o in operands)
+            return replace(value, operands=made)
+    return value

@@ -1,0 +1,138 @@
+"""What makes a model maximal-update, beside what it does now.
+
+Multiples of its own initial scales and learning rates, and, where no such multiple does, factors
+that its forward has to have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+from abcparam.algebra.record import Record, field
+from abcparam.algebra.sizes import numeric
+from abcparam.analysis.judge import Judgement, TensorLaw
+from abcparam.calculus.parameter import Parameter
+from abcparam.comparison.degrees import DimPowers
+from abcparam.comparison.fold import Kept, fold
+from abcparam.diagnostics.source import Span
+from abcparam.imports.maximal import left_out, wanted
+from abcparam.imports.reading import Read
+from abcparam.program.model import Program
+from abcparam.verdict.check import judged
+from abcparam.verdict.report import Report
+
+LETTERS = ("init", "lr", "decay", "eps")
+
+
+class TensorChange(Record):
+    """By which powers of `r`, a size over that at base, what a tensor has now is multiplied.
+
+    `parameters` are the names of it and its copies in the model.
+    """
+
+    path: str
+    parameters: tuple[str, ...]
+    init: DimPowers
+    lr: DimPowers
+    decay: DimPowers
+    eps: DimPowers
+
+    @property
+    def key(self) -> tuple[tuple[tuple[str, Fraction], ...], ...]:
+        """Equal for tensors that change alike."""
+        return tuple(tuple(sorted(getattr(self, letter).items())) for letter in LETTERS)
+
+    def to_dict(self) -> dict[str, Any]:
+        shown = {n: {d: str(p) for d, p in getattr(self, n).items()} for n in LETTERS}
+        return {"path": self.path, "parameters": list(self.parameters), **shown}
+
+
+class MissingFactor(Record):
+    """A factor that the forward has to have, by its powers of sizes, and why nothing else does."""
+
+    powers: DimPowers
+    span: Span
+    reasons: tuple[str, ...]
+
+
+class Remedy(Record):
+    """The program as it should be, its verdict, and what changes.
+
+    `laws` are those of every tensor as it should be: powers of sizes that an initial scale and a
+    learning rate follow.
+    """
+
+    program: Program = field(repr=False)
+    verdict: str | None
+    changes: tuple[TensorChange, ...]
+    missing: tuple[MissingFactor, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON: the verdict that is reached, changes by tensor, factors that are missing."""
+        return {
+            "verdict": self.verdict,
+            "changes": [change.to_dict() for change in self.changes if any(change.key)],
+            "forward": [
+                {
+                    "factor": {d: str(p) for d, p in missing.powers.items()},
+                    "span": missing.span.to_dict(),
+                    "reasons": list(missing.reasons),
+                }
+                for missing in self.missing
+            ],
+        }
+
+
+def remedy_of(report: Report, read: Read) -> Remedy:
+    """What makes the model of a report maximal-update."""
+    made = wanted(report.program)
+    dropped = left_out(made.lacking)
+    folded = fold(made.program, dropped)
+    after = judged(folded.program)
+    names = _names(read)
+    changes = tuple(_changes(report.judgement, after.judgement, names))
+    missing = tuple(_missing(kept, dropped(kept.factor.call)) for kept in folded.kept)
+    return Remedy(folded.program, after.verdict, changes, missing)
+
+
+def _names(read: Read) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, (path, _) in read.paths.items():
+        found[path] = (*found.get(path, ()), name)
+    return found
+
+
+def _missing(kept: Kept, powers: bool | DimPowers) -> MissingFactor:
+    by = powers if isinstance(powers, Mapping) else {}
+    return MissingFactor(dict(by), kept.factor.call.span, kept.reasons)
+
+
+def _changes(
+    before: Judgement, after: Judgement, names: Mapping[str, tuple[str, ...]]
+) -> Iterator[TensorChange]:
+    laws: dict[str, TensorLaw] = {law.path: law for law in after.tensors}
+    for law in before.tensors:
+        old, new = law.parameter, laws[law.path].parameter
+        if old.tensor.frozen:
+            continue
+        init = {} if old.tensor.init.kind == "zeros" else _difference(old, new, "b")
+        yield TensorChange(
+            law.path,
+            names.get(law.path, (law.path,)),
+            init,
+            _difference(old, new, "c"),
+            {d: -p for d, p in _difference(old, new, "decay").items()},
+            _difference(old, new, "d"),
+        )
+
+
+def _difference(old: Parameter, new: Parameter, letter: str) -> DimPowers:
+    """The power of a ratio of sizes that takes `n^-old` to `n^-new`."""
+    sizes = [numeric(getattr(p, letter)) for p in (old, new)]
+    if not all(size.vectors for size in sizes):
+        return {}
+    before, after = (size.exponents() for size in sizes)
+    found = {name: before.get(name, Fraction(0)) - after.get(name, Fraction(0)) for name in after}
+    return {name: power for name, power in found.items() if power}

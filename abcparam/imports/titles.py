@@ -1,0 +1,104 @@
+"""Names of values, as the user's code has them: the module, and the variable of the line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from linecache import getline
+
+from abcparam.algebra.record import replace
+from abcparam.imports.alike import TracedStep
+from abcparam.program.expressions import Apply, Assign, Expression, Local, Repeat, Return, Statement
+from abcparam.program.model import Module
+
+ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*)\s*[-+*/@]?=[^=]")
+
+
+def titled(root: Module, steps: Mapping[str, TracedStep]) -> Module:
+    """The module with its values called as in the user's code.
+
+    What a list of layers carries is called as the list.
+    """
+    names: dict[str, str] = {}
+    for child in root.walk():
+        for index, name in enumerate(child.carried):
+            names[name] = f"{child.block}#{index + 1}" if index else child.block
+    for module, target in _targets(root):
+        if target in names:
+            continue
+        step, result = _step(target, steps)
+        if step is not None:
+            title = _title(step, result, module.path.removesuffix(".*"))
+            names[target] = _unused(title, step, set(names.values()))
+    return _renamed(root, names)
+
+
+def _targets(module: Module) -> Iterator[tuple[Module, str]]:
+    for statement in module.body:
+        if isinstance(statement, Assign):
+            for target in statement.targets:
+                yield module, target
+    for child in module.children:
+        yield from _targets(child)
+
+
+def _step(target: str, steps: Mapping[str, TracedStep]) -> tuple[TracedStep | None, int]:
+    name, _, result = target.partition("_")
+    while name not in steps and name.endswith("'"):
+        name = name[:-1]
+    return steps.get(name), int(result) if result.isdigit() else 0
+
+
+def _title(step: TracedStep, result: int, loop: str) -> str:
+    """`attn.q`: the module that it is in, from that of its loop on, and its variable."""
+    module = step.modules[-1] if step.modules else ""
+    inside = re.sub(rf"^{re.escape(loop)}\.\d+\.?", "", module) if loop else module
+    found = ASSIGNED.match(getline(step.span.file, step.span.line))
+    variables = [name.strip() for name in found.group(1).split(",")] if found else []
+    if len(variables) == len(step.shapes):
+        variable = variables[result]
+    else:
+        variable = "" if inside else step.target.removeprefix("aten.").partition(".")[0]
+    return ".".join(part for part in (inside, variable) if part)
+
+
+def _unused(title: str, step: TracedStep, used: set[str]) -> str:
+    """The title, with its line where another value has it."""
+    for candidate in (title, f"{title}:{step.span.line}"):
+        if candidate not in used:
+            return candidate
+    number = 2
+    while f"{title}:{step.span.line}#{number}" in used:
+        number += 1
+    return f"{title}:{step.span.line}#{number}"
+
+
+def _renamed(module: Module, names: Mapping[str, str]) -> Module:
+    def name(found: str) -> str:
+        return names.get(found, found)
+
+    def value(found: Expression) -> Expression:
+        match found:
+            case Local(name=old):
+                return replace(found, name=name(old))
+            case Apply(operands=operands):
+                made = tuple(None if o is None else value(o) for o in operands)
+                return replace(found, operands=made)
+        return found
+
+    def statement(found: Statement) -> Statement:
+        match found:
+            case Assign(targets=targets, value=inner):
+                return Assign(tuple(map(name, targets)), value(inner))
+            case Repeat(instance=instance, carried=carried):
+                return Repeat(instance, tuple(map(name, carried)))
+            case Return(values=values):
+                return Return(tuple(map(value, values)))
+
+    return replace(
+        module,
+        inputs=tuple((name(n), shape) for n, shape in module.inputs),
+        carried=tuple(map(name, module.carried)),
+        body=tuple(map(statement, module.body)),
+        children=tuple(_renamed(child, names) for child in module.children),
+    )

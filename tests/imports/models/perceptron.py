@@ -1,0 +1,53 @@
+"""Perceptrons."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn as nn
+
+
+class Scaled(nn.Module):
+    """Initial scales of the maximal update parametrization, by hand."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(20, width)
+        self.inner = nn.Linear(width, width)
+        self.out = nn.Linear(width, 10)
+        for layer, std in ((self.up, 0.2), (self.inner, width**-0.5), (self.out, 8 / width)):
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(torch.relu(self.inner(torch.relu(self.up(x)))))
+
+
+def scaled(width: int = 64):
+    return Scaled(width), (torch.randn(5, 20),)
+
+
+def groups(model: Scaled, width: int) -> torch.optim.Optimizer:
+    """Adam's learning rates of the same."""
+    slow = [model.inner.weight, model.out.weight]
+    fast = [model.up.weight, model.up.bias, model.inner.bias, model.out.bias]
+    return torch.optim.Adam([{"params": fast}, {"params": slow, "lr": 1e-3 * 64 / width}], lr=1e-3)
+
+
+class Wide(nn.Module):
+    """A residual stream of one width, an inner one of another."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.embed = nn.Linear(20, width)
+        self.up = nn.Linear(width, inner)
+        self.down = nn.Linear(inner, width)
+        self.out = nn.Linear(width, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.embed(x)
+        x = x + self.down(torch.relu(self.up(x)))
+        return self.out(x)
+
+
+def wide(width: int = 64, inner: int = 96):
+    return Wide(width, inner), (torch.randn(5, 20),)

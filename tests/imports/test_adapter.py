@@ -1,0 +1,154 @@
+"""The adapter: a file of torch alone that makes a user's class maximal-update."""
+
+from __future__ import annotations
+
+import copy
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import abcparam
+from tests.imports.models import nanogpt
+
+VOCAB = 65
+
+
+@pytest.fixture(scope="module")
+def adapter() -> ModuleType:
+    text = abcparam.adapt(abcparam.audit(nanogpt.make, ["width"], adamw))
+    made = ModuleType("adapter")
+    exec(compile(text, "adapter.py", "exec"), made.__dict__)
+    return made
+
+
+def adamw(model: nn.Module) -> torch.optim.Optimizer:
+    """Matrices are decayed, vectors are not."""
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    vectors = [p for p in model.parameters() if p.dim() < 2]
+    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=6e-4, betas=(0.9, 0.95))
+
+
+def gpt(width: int, seed: int = 0) -> Any:
+    torch.manual_seed(seed)
+    return nanogpt.make(width)[0]
+
+
+def test_it_imports_torch_and_nothing_of_ours() -> None:
+    text = abcparam.adapt(abcparam.audit(nanogpt.make, ["width"]))
+    lines = [line for line in text.splitlines() if line.startswith(("import", "from"))]
+    assert {line.split()[1].partition(".")[0] for line in lines} == {
+        "__future__",
+        "math",
+        "typing",
+        "torch",
+    }
+
+
+def test_nothing_changes_at_base(adapter: ModuleType) -> None:
+    model = gpt(64)
+    before = copy.deepcopy(model.state_dict())
+    adapter.init_(model)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    theirs = adamw(model).param_groups
+    rates = {id(p): (g["lr"], g["weight_decay"]) for g in theirs for p in g["params"]}
+    for group in adapter.param_groups(model):
+        for p in group["params"]:
+            assert rates[id(p)] == pytest.approx((group["lr"], group["weight_decay"]))
+
+
+def test_scales_and_rates_follow_the_width(adapter: ModuleType) -> None:
+    model = gpt(256)
+    adapter.init_(model)
+    layer = model.transformer.h[1]
+    assert float(layer.mlp.c_fc.weight.detach().std()) == pytest.approx(0.02 / 2, rel=0.02)
+    assert float(model.transformer.ln_f.weight.detach()[0]) == 0.25
+    groups = adapter.make_optimizer(model).param_groups
+    by_id = {id(p): group for group in groups for p in group["params"]}
+    assert by_id[id(layer.mlp.c_fc.weight)]["lr"] == pytest.approx(6e-4 / 4)
+    assert by_id[id(layer.mlp.c_fc.weight)]["weight_decay"] == pytest.approx(0.4)
+    assert by_id[id(model.lm_head.weight)]["lr"] == pytest.approx(6e-4)
+    assert groups[0]["betas"] == (0.9, 0.95)
+
+
+def test_a_second_call_is_refused(adapter: ModuleType) -> None:
+    model = gpt(256)
+    adapter.init_(model)
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ValueError, match="for a freshly made model, once"):
+        adapter.init_(model)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_another_model_is_refused(adapter: ModuleType) -> None:
+    model = gpt(128)
+    model.extra = nn.Linear(3, 3)
+    with pytest.raises(ValueError, match=r"extra\.weight has no law"):
+        adapter.param_groups(model)
+    with pytest.raises(ValueError, match="weight has no law: the model is not the one that was"):
+        adapter.init_(nn.Linear(3, 3))
+    del model.extra, model.transformer["wpe"]
+    with pytest.raises(ValueError, match=r"the model has no transformer\.wpe\.weight"):
+        adapter.init_(model)
+
+
+def test_names_of_wrappers_are_left_out(adapter: ModuleType) -> None:
+    class Wrapped(nn.Module):
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.module = inner
+
+    plain, wrapped = gpt(128), Wrapped(torch.compile(gpt(128)))
+    adapter.init_(plain)
+    adapter.init_(wrapped)
+    pairs = zip(plain.parameters(), wrapped.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert len(adapter.param_groups(wrapped)) == len(adapter.param_groups(plain))
+
+
+def test_a_flattened_scheduler_is_seen(adapter: ModuleType) -> None:
+    optimizer = adapter.make_optimizer(gpt(256))
+    adapter.check_param_groups(optimizer)
+    torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5)
+    adapter.check_param_groups(optimizer)
+    for group in optimizer.param_groups:
+        group["lr"] = 1e-4
+    with pytest.raises(ValueError, match=r"not (0\.25|4) times that of the first"):
+        adapter.check_param_groups(optimizer)
+
+
+def test_a_deeper_model_has_the_same_laws(adapter: ModuleType) -> None:
+    model, _ = nanogpt.make(width=128, depth=4)
+    adapter.init_(model)
+    assert len(adapter.param_groups(model)) == len(adapter.param_groups(gpt(128)))
+
+
+def test_it_trains_as_a_readout_with_a_multiplier(adapter: ModuleType) -> None:
+    """1/r in the last norm is 1/r before the logits: the same training, to rounding."""
+    torch.manual_seed(1)
+    folded = gpt(256).double()
+    adapter.init_(folded)
+    plain = copy.deepcopy(folded)
+    norm = plain.transformer.ln_f
+    with torch.no_grad():
+        norm.weight.mul_(4)
+    optimizer = adapter.make_optimizer(folded, weight_decay=0.0)
+    groups = adapter.param_groups(plain, weight_decay=0.0)
+    for group in groups:
+        if any(p is norm.weight for p in group["params"]):
+            group["lr"], group["eps"] = group["lr"] * 4, group["eps"] / 4
+    other = torch.optim.AdamW(groups, betas=(0.9, 0.95))
+    for _ in range(10):
+        tokens = torch.randint(VOCAB, (4, 8))
+        for model, steps, by in ((folded, optimizer, 1.0), (plain, other, 0.25)):
+            logits = by * model(tokens)
+            steps.zero_grad()
+            F.cross_entropy(logits.flatten(0, 1), tokens.flatten()).backward()
+            steps.step()
+    difference = (folded(tokens) - plain(tokens) / 4).abs().max()
+    assert float(difference.detach()) < 1e-10
+    assert float(plain(tokens).detach().abs().max()) > 1e-3

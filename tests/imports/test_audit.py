@@ -1,0 +1,105 @@
+"""A model in PyTorch is read, judged as it is, and told what makes it maximal-update."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+
+import pytest
+
+import abcparam
+from tests.imports.models import MODELS
+
+HALF = Fraction(1, 2)
+
+
+@pytest.fixture(scope="module")
+def nanogpt() -> abcparam.Audit:
+    return abcparam.audit(f"{MODELS}/nanogpt.py:make", ["width"])
+
+
+def test_the_standard_parametrization_is_unstable(nanogpt: abcparam.Audit) -> None:
+    assert nanogpt.verdict == "unstable-at-init"
+    assert not nanogpt.as_expected
+
+
+def test_layers_that_repeat_are_one_row(nanogpt: abcparam.Audit) -> None:
+    paths = {law.path for law in nanogpt.report.judgement.tensors}
+    assert "transformer.h.*.attn.c_attn.weight" in paths
+    assert len(paths) == 16
+
+
+def test_lengths_are_formulas(nanogpt: abcparam.Audit) -> None:
+    tensor = nanogpt.program.tensors["transformer.h.*.attn.c_attn.weight"]
+    assert [str(axis.value) for axis in tensor.axes] == ["3 * width", "width"]
+    assert [str(count.value) for count in tensor.copies] == ["depth"]
+
+
+def test_a_finding_is_at_the_users_line(nanogpt: abcparam.Audit) -> None:
+    found = nanogpt.report.diagnostics[0]
+    line = nanogpt.program.source.holding(found.span).lines[found.span.line - 1]
+    assert found.code == "P0501"
+    assert "scaled_dot_product_attention" in line
+
+
+def test_the_remedy_needs_no_change_of_the_forward(nanogpt: abcparam.Audit) -> None:
+    """A tied readout's 1/width is in the last norm's gain and bias (b = c = 1)."""
+    changes = {change.path: change for change in nanogpt.remedy.changes}
+    assert nanogpt.remedy.verdict == "maximal-update"
+    assert not nanogpt.remedy.missing
+    hidden = changes["transformer.h.*.mlp.c_fc.weight"]
+    assert (hidden.init, hidden.lr) == ({"width": -HALF}, {"width": Fraction(-1)})
+    assert changes["transformer.wte.weight"].key == ((), (), (), ())
+    gain = changes["transformer.ln_f.weight"]
+    assert (gain.init, gain.lr) == ({"width": Fraction(-1)}, {"width": Fraction(-1)})
+    bias = changes["transformer.ln_f.bias"]
+    assert (bias.init, bias.lr) == ({}, {"width": Fraction(-1)})
+
+
+def test_decay_keeps_its_product_with_the_rate(nanogpt: abcparam.Audit) -> None:
+    for change in nanogpt.remedy.changes:
+        assert change.decay == {name: -power for name, power in change.lr.items()}
+
+
+def test_the_json_is_that_of_a_check_and_more(nanogpt: abcparam.Audit) -> None:
+    found = json.loads(json.dumps(nanogpt.to_dict()))
+    assert found["verdict"] == "unstable-at-init"
+    assert found["settings"][0] == {"width": 64, "head": 16, "depth": 2, "vocab": 65}
+    assert found["remedy"]["verdict"] == "maximal-update"
+    assert found["remedy"]["forward"] == []
+
+
+def test_attention_over_heads_that_grow_is_folded_into_what_makes_queries_and_keys() -> None:
+    """With 1/sqrt(head) in the forward, packed q, k, v take r^(-1/4), what follows them r^(1/4)."""
+    found = abcparam.audit(f"{MODELS}/nanogpt.py:few_heads", ["width"])
+    changes = {change.path: change for change in found.remedy.changes}
+    assert found.remedy.verdict == "maximal-update"
+    packed = changes["transformer.h.*.attn.c_attn.weight"]
+    assert packed.init == {"width": Fraction(-3, 4)}
+    after = changes["transformer.h.*.attn.c_proj.weight"]
+    assert after.init == {"width": Fraction(-1, 4)}
+
+
+def test_what_is_maximal_update_is_left_alone() -> None:
+    """A perceptron that scales itself, with its own groups."""
+    found = abcparam.audit(
+        f"{MODELS}/perceptron.py:scaled", ["width"], f"{MODELS}/perceptron.py:groups"
+    )
+    assert found.verdict == "maximal-update"
+    assert found.as_expected
+    assert all(change.key == ((), (), (), ()) for change in found.remedy.changes)
+
+
+def test_rates_are_those_of_the_optimizer() -> None:
+    found = abcparam.audit(f"{MODELS}/perceptron.py:scaled", ["width"])
+    assert found.verdict == "unstable"
+
+
+def test_two_sizes_grow() -> None:
+    """PyTorch's own initial scale is one over the root of fan-in: only rates and readout change."""
+    found = abcparam.audit(f"{MODELS}/perceptron.py:wide", ["width", "inner"])
+    changes = {change.path: change for change in found.remedy.changes}
+    assert (changes["up.weight"].init, changes["up.weight"].lr) == ({}, {"width": Fraction(-1)})
+    assert changes["down.weight"].lr == {"inner": Fraction(-1)}
+    assert changes["out.weight"].init == {"width": -HALF}
+    assert found.remedy.verdict == "maximal-update"
