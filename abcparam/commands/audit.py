@@ -18,10 +18,16 @@ FACTORY = "FILE.py:FUNCTION or module:function: its whole-number defaults are si
 def model_arguments(command: argparse.ArgumentParser) -> None:
     """How a model of the user's own is named, and what of it grows."""
     command.add_argument("factory", metavar="FACTORY", help=FACTORY)
+    growth_arguments(command, required=True)
+    command.add_argument("--output", metavar="NAME", help="the output that the loss is of")
+
+
+def growth_arguments(command: argparse.ArgumentParser, required: bool = False) -> None:
+    """What of a model grows, and what trains it."""
     command.add_argument(
         "--grow",
         action="append",
-        required=True,
+        required=required,
         metavar="NAME[=N,N,N]",
         help="a size that goes to infinity, with the values to read it at (default: its own, 2 and "
         "4 times that); several with commas, or one option each",
@@ -36,7 +42,6 @@ def model_arguments(command: argparse.ArgumentParser) -> None:
         metavar="KEY",
         help="a key of the groups that the training loop multiplies the learning rate by",
     )
-    command.add_argument("--output", metavar="NAME", help="the output that the loss is of")
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+from abcparam.commands.audit import grown, growth_arguments
 from abcparam.commands.shared import (
     DEFAULT,
     Command,
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
 
 def _arguments(command: argparse.ArgumentParser) -> None:
     add, count = command.add_argument, partial(count_argument, command)
-    add("file", metavar="FILE", help="a spec; - is standard input")
+    add(
+        "file",
+        metavar="FILE",
+        help="a spec; - is standard input; with --grow a FACTORY, as `audit`",
+    )
     add("--format", choices=["text", "json", "csv"], default="text")
     add("--widths", metavar="N,N,…", help="of the dim that is varied (default: chosen)")
     add(
@@ -55,6 +60,8 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     add("--html", metavar="FILE", help="one page with all of it (needs matplotlib)")
     add("--against", metavar="FORM", help="beside the spec under a shipped parametrization: sp")
     add("--fresh", action="store_true", help="measure everything anew, and keep nothing")
+    growth_arguments(command)
+    add("--adapted", action="store_true", help="a model of --grow as its adapter would have it")
     set_argument(command)
 
 
@@ -65,7 +72,10 @@ def run(options: argparse.Namespace) -> int:
 
     asked = _asked(options)
     try:
-        checked = check_of(read(options.file), values_of(options), asked, _progress)
+        if options.grow:
+            checked = _of_model(options, asked)
+        else:
+            checked = check_of(read(options.file), values_of(options), asked, _progress)
     except NoWidthsError as error:
         raise UsageError(str(error)) from None
     except OSError as error:
@@ -76,6 +86,19 @@ def run(options: argparse.Namespace) -> int:
     if options.plot or options.html:
         _draw(checked, asked, options)
     return 0 if checked.agree else 1
+
+
+def _of_model(options: argparse.Namespace, asked: CheckOptions) -> CoordCheckResult:
+    """A check of a model of the user's own."""
+    from abcparam.coordinate_check.of_model import check_of_model
+    from abcparam.imports.api import audit
+
+    for name in ("module", "against", "data", "compile"):
+        if getattr(options, name):
+            raise UsageError(f"--{name} is for specs: it does not go with --grow")
+    grow = grown(options.grow)
+    found = audit(options.file, grow, options.optimizer, lr_key=options.lr_key)
+    return check_of_model(found, asked, options.adapted, _progress)
 
 
 def _asked(options: argparse.Namespace) -> CheckOptions:

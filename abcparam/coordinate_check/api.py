@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from abcparam.coordinate_check.check import CoordCheckResult
     from abcparam.coordinate_check.measure.runs import RunProgress
     from abcparam.coordinate_check.options import CheckOptions
+    from abcparam.imports.audit import Audit
 
 
 def coord_check(
-    source: str | Path | Source,
+    source: str | Path | Source | Audit,
     /,
     *,
+    adapted: bool = False,
     widths: Iterable[int] = (),
     data: str | Callable[..., Any] | None = None,
     module: str | None = None,
@@ -38,13 +40,17 @@ def coord_check(
     The slope of the size of every activation, gradient and tensor is set beside its derived
     exponent.
 
+    Of an `Audit` the user's own model is measured and trained, as it is, or `adapted` as its
+    adapter would have it; of its layers that are equal, the first. Nothing of it is kept.
+
     `widths` are at least three sizes of the dim that is varied (default: those that `budget`
-    seconds pay for). `data` is a name or a function (default: random numbers), `module` a
-    `file.py:Class` that is measured in place of the emitted model. Finished runs are kept in
-    `folder` (default: nowhere). `plot` is a folder for figures and `html` a file for a page, with
-    those of the shipped parametrization `against` beside them; they need matplotlib. `set` gives
-    dims and hypers values. `options` are the other fields of `abcparam.CheckOptions`: `budget`,
-    `seeds`, `steps`, `vary`, `device`, `compiled`, `first`, `tokens`. Imports torch.
+    seconds pay for; of an `Audit`, 1, 2, 4 and 8 times the base). `data` is a name or a function
+    (default: random numbers), `module` a `file.py:Class` that is measured in place of the emitted
+    model. Finished runs are kept in `folder` (default: nowhere). `plot` is a folder for figures and
+    `html` a file for a page, with those of the shipped parametrization `against` beside them; they
+    need matplotlib. `set` gives dims and hypers values. `options` are the other fields of
+    `abcparam.CheckOptions`: `budget`, `seeds`, `steps`, `vary`, `device`, `compiled`, `first`,
+    `tokens`. Imports torch.
 
     Slopes are exponents of the width: d log(size) / d log(width), a size being a root mean square.
 
@@ -71,6 +77,10 @@ def coord_check(
         "folder": Path(folder) if folder else None,
     }
     asked_for = asked(CheckOptions, "coord_check", fields)
+    if not isinstance(source, (str, Path, Source)):
+        from abcparam.coordinate_check.of_model import check_of_model
+
+        return check_of_model(source, asked_for, adapted)
     written = to_source(source)
     found = checked(written, values, asked_for)
     if plot or html:

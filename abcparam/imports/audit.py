@@ -42,6 +42,8 @@ class Audit(Record):
     remedy: Remedy = field(repr=False)
     starts: Mapping[str, Start] = field(repr=False)
     rates: Mapping[str, Rate] = field(repr=False)
+    optimizer: Callable[..., Any] | None = field(default=None, repr=False)
+    output: str | None = None
 
     @property
     def verdict(self) -> str | None:
@@ -99,7 +101,10 @@ def audited(
         report = judged(program)
         report = replace(report, diagnostics=(*_findings(report), *_notes(starts, found)))
         remedy = remedy_of(report, meaning)
-    return Audit(found, chosen, tuple(values), model, meaning, report, remedy, starts, rates)
+    grown = tuple(values)
+    return Audit(
+        found, chosen, grown, model, meaning, report, remedy, starts, rates, function, output
+    )
 
 
 def _findings(report: Report) -> tuple[Diagnostic, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from linecache import getline
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,8 +41,8 @@ CHECKS = ("aten._assert", "aten.sym_", "aten._check")
 class Exported:
     """A model as `torch.export` gives it, with the values of its inputs."""
 
-    def __init__(self, example: Example) -> None:
-        model = example.model.train()
+    def __init__(self, example: Example, training: bool = True) -> None:
+        self.model = model = example.model.train() if training else example.model
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.program = torch.export.export(
@@ -106,13 +106,39 @@ def trace(example: Example, file: str) -> Trace:
 
     Raises what `torch.export` raises where it cannot be traced.
     """
-    exported = Exported(example)
+    return trace_of(Exported(example))
+
+
+def trace_of(exported: Exported) -> Trace:
+    """The operations of an exported model that depend on its parameters."""
     run = _Run(exported)
     with torch.no_grad():
         run.run(*exported.inputs)
     reader = _LineReader(exported, run)
     lines = [reader.line(n) for n in exported.module.graph.nodes if reader.is_line(n)]
-    return Trace(tuple(lines), tuple(reader.outputs()), tuple(_parameters(example.model)))
+    return Trace(tuple(lines), tuple(reader.outputs()), tuple(_parameters(exported.model)))
+
+
+class Observer(Interpreter):
+    """Runs an exported model, and keeps some of its values by the names of their nodes."""
+
+    def __init__(self, exported: Exported, nodes: Container[str]) -> None:
+        super().__init__(exported.module)
+        self.exported = exported
+        self.nodes = nodes
+        self.seen: dict[str, Any] = {}
+
+    def run_node(self, n: Node) -> Any:
+        value = super().run_node(n)
+        if n.name in self.nodes:
+            self.seen[n.name] = value
+        return value
+
+    def values(self) -> dict[str, Any]:
+        """The values of a forward pass, by node."""
+        self.seen = {}
+        self.run(*self.exported.inputs)
+        return self.seen
 
 
 def _parameters(model: torch.nn.Module) -> Iterator[TracedParameter]:

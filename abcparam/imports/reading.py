@@ -16,7 +16,7 @@ from abcparam.imports.aten.losses import LOSSES
 from abcparam.imports.functions import is_curved, operation_for
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.seen import Seen, SharedNames, amount, local
-from abcparam.imports.titles import titled
+from abcparam.imports.titles import titled, titles_of
 from abcparam.imports.traced import Ref
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import (
@@ -42,6 +42,7 @@ class Read(NamedTuple):
     losses: tuple[Loss, ...]
     paths: Mapping[str, tuple[str, tuple[Amount, ...]]]  # parameter -> path, counts of its layers
     names: SharedNames
+    titles: Mapping[str, str]  # what a value is called in the program, by its name in the steps
 
 
 def read(
@@ -50,10 +51,12 @@ def read(
     grow: frozenset[str],
     output: str | None = None,
     inline: bool = True,
+    entitled: bool = True,
 ) -> Read:
     """The program of a model; `output` is the name of the output that counts, if not the first.
 
     Values that are used once stand where they are used; without `inline` every one has its name.
+    Names are those of the user's code where values are `entitled`, else those of the steps.
 
     Raises `ReadingError` at a call that has no law.
     """
@@ -77,9 +80,9 @@ def read(
     given = tuple((i.name, tuple(a.value for a in i.axes)) for i in inputs)
     tensors = tuple(sorted({path for path, _ in paths.values()}))
     root = Module("", "", "", given, {}, tensors, tuple(level.children), body)
-    if inline:
-        root = titled(root, steps)
-    return Read(root, inputs, (label,), (Loss(loss, 0),), paths, names)
+    titles = titles_of(root, steps) if entitled else {}
+    root = titled(root, titles)
+    return Read(root, inputs, (label,), (Loss(loss, 0),), paths, names, titles)
 
 
 def number_of(integer: bool) -> Amount | None:

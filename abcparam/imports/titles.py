@@ -14,8 +14,8 @@ from abcparam.program.model import Module
 ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*)\s*[-+*/@]?=[^=]")
 
 
-def titled(root: Module, steps: Mapping[str, TracedStep]) -> Module:
-    """The module with its values called as in the user's code.
+def titles_of(root: Module, steps: Mapping[str, TracedStep]) -> dict[str, str]:
+    """What the values of a module are called in the user's code, by their names in the steps.
 
     What a list of layers carries is called as the list.
     """
@@ -30,7 +30,7 @@ def titled(root: Module, steps: Mapping[str, TracedStep]) -> Module:
         if step is not None:
             title = _title(step, result, module.path.removesuffix(".*"))
             names[target] = _unused(title, step, set(names.values()))
-    return _renamed(root, names)
+    return names
 
 
 def _targets(module: Module) -> Iterator[tuple[Module, str]]:
@@ -73,7 +73,9 @@ def _unused(title: str, step: TracedStep, used: set[str]) -> str:
     return f"{title}:{step.span.line}#{number}"
 
 
-def _renamed(module: Module, names: Mapping[str, str]) -> Module:
+def titled(module: Module, names: Mapping[str, str]) -> Module:
+    """The module with its values called by other names."""
+
     def name(found: str) -> str:
         return names.get(found, found)
 
@@ -100,5 +102,5 @@ def _renamed(module: Module, names: Mapping[str, str]) -> Module:
         inputs=tuple((name(n), shape) for n, shape in module.inputs),
         carried=tuple(map(name, module.carried)),
         body=tuple(map(statement, module.body)),
-        children=tuple(_renamed(child, names) for child in module.children),
+        children=tuple(titled(child, names) for child in module.children),
     )

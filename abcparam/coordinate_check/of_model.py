@@ -1,0 +1,233 @@
+"""A coordinate check of a user's own model: its values at several sizes, beside their laws.
+
+What is measured is the model itself, as `torch.export` traced it, trained by its own optimizer or
+by the adapted one. Weight decay is off, targets are random.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from abcparam.algebra.record import Record, replace
+from abcparam.coordinate_check.check import CoordCheckResult
+from abcparam.coordinate_check.judging import judge
+from abcparam.coordinate_check.laws import (
+    AT_INIT,
+    CHANGE,
+    PredictedLaw,
+    PredictedLaws,
+    RowKey,
+    laws_of,
+)
+from abcparam.coordinate_check.measure.measuring import in_double, undisturbed
+from abcparam.coordinate_check.measure.runs import RunKey, RunProgress, silent
+from abcparam.coordinate_check.options import CheckOptions
+from abcparam.coordinate_check.plan import WidthPlan, given_widths, varied_dims
+from abcparam.imports.alike import renamed_outline
+from abcparam.imports.audit import Audit
+from abcparam.imports.capture import Exported, Observer, trace_of
+from abcparam.imports.numbers import Sizes
+from abcparam.imports.operations import PART, REARRANGE, STRETCH
+from abcparam.imports.outline import lines_of
+from abcparam.imports.program import program_of
+from abcparam.imports.reading import read
+from abcparam.imports.trained import optimizers_of, scaled_
+from abcparam.program.expressions import Apply, Assign, Expression, Local, Return
+from abcparam.program.model import Module, Program
+from abcparam.verdict.check import at_work, judged
+
+DOUBLINGS = 4  # widths, where none are given
+LEAST_CLASSES = 2  # that a target is drawn from
+MOVES = (REARRANGE, PART, STRETCH)
+
+
+class _Named(Record):
+    """The program of a model with every value named, and where each is in the steps."""
+
+    program: Program
+    rows: Mapping[str, tuple[str, int]]  # row -> name of the step, which of its results
+    keys: Mapping[str, tuple[str, ...]]  # row -> what the laws may call it, the first that is there
+
+
+def check_of_model(
+    audit: Audit,
+    options: CheckOptions,
+    adapted: bool = False,
+    progress: RunProgress | None = None,
+) -> CoordCheckResult:
+    """Trains a user's model at several sizes and judges every slope.
+
+    With `adapted` it starts and is trained as its adapter says, else as it is.
+    """
+    named = _named(audit, adapted)
+    report = at_work()(judged)(named.program)
+    varied = varied_dims(named.program, options.vary)
+    laws = _seen(laws_of(report, options.steps, varied), named)
+    options = replace(options, steps=max(1, laws.steps))
+    base = varied.lead.base or 64
+    widths = options.widths or [base * 2**i for i in range(DOUBLINGS)]
+    plan = given_widths(varied, widths)
+    measured = dict(_measured(audit, named, plan, options, adapted, progress or silent))
+    verdict = judge(laws, measured)
+    return CoordCheckResult(report, plan, laws, verdict, tuple(_notes(adapted)), options.vary)
+
+
+def _notes(adapted: bool) -> Iterator[str]:
+    how = "as its adapter says" if adapted else "as it is"
+    yield f"the model itself is measured, started and trained {how}; of equal layers, the first"
+    yield "weight decay is off; targets are random"
+
+
+def _named(audit: Audit, adapted: bool) -> _Named:
+    """The program in which every value has a name, with the laws that are to be checked."""
+    grow, base = frozenset(audit.grow), audit.settings[0]
+    found = read(audit.model, base, grow, audit.output, inline=False)
+    source, name = audit.program.source, audit.factory.name
+    program = program_of(audit.model, found, audit.starts, audit.rates, base, grow, source, name)
+    if adapted:
+        program = replace(program, tensors=audit.remedy.program.tensors)
+    steps = {title: _split(step) for step, title in found.titles.items() if "'" not in step}
+    output = _output(program)
+    rows, keys = {}, {}
+    for module, title, value in _assigned(program.root):
+        if title in steps and (title == output or not _moves(value)):
+            path = f"{module.path}.{title}" if module.path else title
+            row = path.replace("*.", "0.")
+            rows[row], keys[row] = steps[title], (path.replace("*.", "*.0."), path)
+    return _Named(program, rows, keys)
+
+
+def _assigned(module: Module) -> Iterator[tuple[Module, str, Expression]]:
+    for statement in module.body:
+        if isinstance(statement, Assign):
+            yield from ((module, target, statement.value) for target in statement.targets)
+    for child in module.children:
+        yield from _assigned(child)
+
+
+def _moves(value: Expression) -> bool:
+    """Whether a value only has the coordinates of another one in other places."""
+    return isinstance(value, Local) or (isinstance(value, Apply) and value.operation in MOVES)
+
+
+def _split(name: str) -> tuple[str, int]:
+    plain, _, result = name.partition("_")
+    return plain, int(result or 0)
+
+
+def _seen(laws: PredictedLaws, named: _Named) -> PredictedLaws:
+    """The laws of what is measured: of layers that repeat, those of the first."""
+    rows: dict[RowKey, PredictedLaw] = {}
+    for title, keys in named.keys.items():
+        for quantity in (AT_INIT, CHANGE):
+            found = (laws.rows.get((key, quantity)) for key in keys)
+            law = next((law for law in found if law is not None), None)
+            if law is not None:
+                rows[title, quantity] = law
+    return PredictedLaws(rows, laws.steps, laws.left_out)
+
+
+def _measured(
+    audit: Audit,
+    named: _Named,
+    plan: WidthPlan,
+    options: CheckOptions,
+    adapted: bool,
+    progress: RunProgress,
+) -> Iterator[tuple[RunKey, Mapping[RowKey, list[float]]]]:
+    """The sizes of every run."""
+    seeds = range(options.first, options.first + options.seeds)
+    runs = [(width, seed) for width in plan.dims for seed in seeds]
+    for width, seed in progress(iter(runs), len(runs)):
+        sizes = {**audit.settings[0], **plan.dims[width]}
+        with in_double():
+            yield (width, seed), _ModelRun(audit, named, sizes, seed, adapted).sizes(options.steps)
+
+
+class _ModelRun:
+    """A model at some sizes, before and after a few steps of training."""
+
+    def __init__(self, audit: Audit, named: _Named, sizes: Sizes, seed: int, adapted: bool) -> None:
+        example = audit.factory.make(sizes, seed)
+        model = undisturbed(example.model.double())
+        if adapted:
+            scaled_(audit, model, sizes)
+        self.optimizers = optimizers_of(audit, model, sizes, adapted)
+        exported = Exported(example._replace(model=model), training=False)
+        outline, _ = renamed_outline(trace_of(exported))
+        nodes = {line.name: line.node for line in lines_of(outline)}
+        self.values = {
+            title: (nodes[step], result)
+            for title, (step, result) in named.rows.items()
+            if step in nodes
+        }
+        self.output = _output(named.program)
+        self.observer = Observer(exported, {node for node, _ in self.values.values()})
+        self.loss = named.program.losses[0].kind
+        self.random = torch.Generator().manual_seed(seed)
+        self.target: Tensor | None = None
+
+    def sizes(self, steps: int) -> Mapping[RowKey, list[float]]:
+        """Root mean squares at init, and of the changes after so many steps."""
+        before = self.step()
+        for _ in range(steps - 1):
+            self.step()
+        with torch.no_grad():
+            after = self.forward()
+        found: dict[RowKey, list[float]] = {}
+        for title, value in before.items():
+            found[title, AT_INIT] = [_rms(value)]
+            found[title, CHANGE] = [_rms(after[title] - value)]
+        return found
+
+    def forward(self) -> dict[str, Tensor]:
+        seen = self.observer.values()
+        return {title: _result(seen[node], result) for title, (node, result) in self.values.items()}
+
+    def step(self) -> dict[str, Tensor]:
+        """A step of training; the values before it."""
+        values = self.forward()
+        output = values[self.output]
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        self.loss_of(output).backward()
+        kept = {title: value.detach().clone() for title, value in values.items()}
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return kept
+
+    def loss_of(self, output: Tensor) -> Tensor:
+        if self.target is None:
+            self.target = self._targets(output)
+        if self.loss == "mse" or output.dim() < 2 or output.shape[-1] < LEAST_CLASSES:
+            return (output - self.target).square().mean()
+        return nn.functional.cross_entropy(output.flatten(0, -2), self.target.flatten())
+
+    def _targets(self, output: Tensor) -> Tensor:
+        if self.loss == "mse" or output.dim() < 2 or output.shape[-1] < LEAST_CLASSES:
+            return torch.randn(output.shape, generator=self.random, dtype=output.dtype)
+        return torch.randint(output.shape[-1], output.shape[:-1], generator=self.random)
+
+
+def _output(program: Program) -> str:
+    """The title of the output that the loss is of."""
+    statement = program.root.body[-1]
+    assert isinstance(statement, Return)
+    (value,) = statement.values
+    assert isinstance(value, Local)
+    return value.name
+
+
+def _result(value: Any, result: int) -> Tensor:
+    found = value[result] if isinstance(value, (tuple, list)) else value
+    assert isinstance(found, Tensor)
+    return found
+
+
+def _rms(value: Tensor) -> float:
+    return math.sqrt(float(value.detach().double().square().mean()))
