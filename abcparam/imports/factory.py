@@ -19,6 +19,13 @@ from abcparam.diagnostics.rules.imports import (
     NoSuchSize,
     NotAModel,
 )
+from abcparam.imports.hugging_face import (
+    ConfigReference,
+    config_of,
+    is_config,
+    made,
+    sizes_of,
+)
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.user_code import definition, found, itself, running
 
@@ -103,6 +110,8 @@ def find_factory(reference: str | Callable[..., Any]) -> Factory:
 
     It may be given as it is. Raises `SpecError` where there is none, or where its file raises.
     """
+    if isinstance(reference, str) and is_config(reference):
+        return _of_config(config_of(reference))
     named = found(reference, NoFactory) if isinstance(reference, str) else itself(reference)
     source, span = definition(named.value, named.file)
 
@@ -120,6 +129,15 @@ def find_factory(reference: str | Callable[..., Any]) -> Factory:
         raise refuse(f"no parameter of `{named.name}` has a whole number as default")
     beside = getattr(named.module, "inputs", None)
     return Factory(named.value, named.file, named.name, defaults, _function(beside, named.module))
+
+
+def _of_config(found: ConfigReference) -> Factory:
+    """The factory of the models of a config of Hugging Face's."""
+
+    def build(**sizes: int) -> Any:
+        return made(found.config, sizes)
+
+    return Factory(build, found.file, found.name, sizes_of(found.config))
 
 
 def _named(parameter: inspect.Parameter) -> bool:

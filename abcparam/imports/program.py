@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from abcparam.imports.seen import amount
 from abcparam.optimizers import optimizers as rules_by_name
 from abcparam.program.amounts import Setting, Shape
 from abcparam.program.dims import Dim
-from abcparam.program.model import Optimizer, Program
+from abcparam.program.expressions import TensorRef
+from abcparam.program.model import Module, Optimizer, Program
 from abcparam.program.tensors import Init, Tensor
 
 
@@ -35,6 +36,7 @@ def program_of(
     name: str,
 ) -> Program:
     """The program: `sizes` are those at base, those of `grow` go to infinity."""
+    used = set(_used(read.root))
     optimizers: dict[tuple[object, ...], Optimizer] = {}
     tensors: dict[str, Tensor] = {}
     for parameter, weights in model.weights.items():
@@ -42,9 +44,10 @@ def program_of(
         if path in tensors or parameter not in starts:
             continue
         index = _optimizer(optimizers, rates[parameter], path)
+        trained = weights.trained and path in used
         tensor = _tensor(read, parameter, weights.shape, grow)
         tensors[path] = replace(
-            _trained(tensor, starts[parameter], rates[parameter], weights.trained),
+            _trained(tensor, starts[parameter], rates[parameter], trained),
             path=path,
             name=path,
             copies=copies,
@@ -64,6 +67,14 @@ def program_of(
         optimizers=tuple(optimizers.values()),
         losses=read.losses,
     )
+
+
+def _used(root: Module) -> Iterator[str]:
+    """The tensors that a value depends on; no gradient reaches another one."""
+    for module in root.walk():
+        for value in module.expressions():
+            if isinstance(value, TensorRef):
+                yield value.tensor
 
 
 def _place(place: tuple[str, int] | None) -> Span:

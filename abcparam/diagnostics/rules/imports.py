@@ -207,3 +207,14 @@ class NothingTrained(DiagnosticRule):
     message = "no output of the model depends on its parameters"
     label = "here"
     help = "return what is trained: the logits, or the loss"
+
+
+class NoConfig(DiagnosticRule):
+    """A model of Hugging Face's may be named by its config: `config.json`, the folder that it lies
+    in, or the name of a class of configs in transformers, `LlamaConfig`. It is made anew from that,
+    small, and never downloaded; code that lies beside a config is not run.
+    """
+
+    code = "P1024"
+    message = "there is no config `{reference}`: {problem}"
+    help = "name a `config.json`, the folder of one, or a class such as `LlamaConfig`"

@@ -1,0 +1,186 @@
+"""Factories of Hugging Face's models, from a `config.json` or the name of a class of configs.
+
+Nothing is downloaded, and no code that lies beside a config is run.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from abcparam.algebra.record import Record
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules.imports import NoConfig
+
+WIDTHS = ("hidden_size", "n_embd", "d_model")
+HEADS = (
+    "num_attention_heads",
+    "n_head",
+    "num_heads",
+    "encoder_attention_heads",
+    "decoder_attention_heads",
+)
+KEYS = ("num_key_value_heads",)
+INNER = (
+    "intermediate_size",
+    "moe_intermediate_size",
+    "n_inner",
+    "d_ff",
+    "encoder_ffn_dim",
+    "decoder_ffn_dim",
+)
+LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "encoder_layers", "decoder_layers")
+DEPTH, VOCAB = 2, 64
+BATCH, CONTEXT = 5, 7
+
+
+class ConfigReference(Record):
+    """A config, and what it is called."""
+
+    config: Any
+    name: str
+    file: str
+
+
+def is_config(reference: str) -> bool:
+    """Whether a reference is a config, the folder of one, or the name of a class of configs."""
+    path = Path(reference)
+    if path.name == "config.json" or (path.is_dir() and (path / "config.json").exists()):
+        return True
+    return reference.isidentifier() and reference.endswith("Config")
+
+
+def config_of(reference: str) -> ConfigReference:
+    """The config that a reference names. Raises `SpecError` where there is none."""
+
+    def refuse(problem: str) -> SpecError:
+        return SpecError.about(reference, NoConfig, reference=reference, problem=problem)
+
+    try:
+        import transformers
+    except ImportError:
+        raise refuse("it needs transformers: pip install transformers") from None
+    if reference.isidentifier():
+        found = getattr(transformers, reference, None)
+        if found is None:
+            raise refuse("transformers has no class of this name")
+        return ConfigReference(found(), reference.removesuffix("Config"), reference)
+    folder = reference if os.path.isdir(reference) else os.path.dirname(reference) or "."
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise refuse(str(error).splitlines()[0]) from None
+    name = (config.architectures or [type(config).__name__.removesuffix("Config")])[0]
+    return ConfigReference(config, name, os.path.join(folder, "config.json"))
+
+
+def sizes_of(config: Any) -> dict[str, int]:
+    """Sizes to read a model at: `width`, in heads of the config's size, `depth` and `vocab`."""
+    found = {"width": _smallest(config), "depth": DEPTH}
+    if isinstance(getattr(config, "vocab_size", None), int):
+        found["vocab"] = VOCAB
+    return found
+
+
+def _smallest(config: Any) -> int:
+    """A few heads, with the config's number of queries to a key."""
+    heads = _first(config, HEADS)
+    if heads is None:
+        return 64
+    keys = _first(config, KEYS) or heads
+    return _head(config) * max(2, heads // keys * 2)
+
+
+def _head(config: Any) -> int:
+    width, heads = _first(config, WIDTHS) or 64, _first(config, HEADS) or 1
+    return int(getattr(config, "head_dim", None) or getattr(config, "d_kv", None) or width // heads)
+
+
+def _first(config: Any, names: tuple[str, ...]) -> int | None:
+    return next((value for name, value in _set(config, names)), None)
+
+
+def _set(config: Any, names: tuple[str, ...]) -> Iterator[tuple[str, int]]:
+    """The fields of these names that a config has."""
+    for name in names:
+        value = getattr(config, name, None)
+        if isinstance(value, int) and not isinstance(value, bool):
+            yield name, value
+
+
+def made(config: Any, sizes: Mapping[str, int]) -> Any:
+    """The model of a config at these sizes, and what it is called with."""
+    small = resized(config, sizes)
+    return _model(small), *_inputs(small)
+
+
+def resized(config: Any, sizes: Mapping[str, int]) -> Any:
+    """A config of another width: heads stay as large, and what depends on the width follows."""
+    small = copy.deepcopy(config)
+    width, before = sizes["width"], _first(config, WIDTHS) or 64
+    head, heads = _head(config), _first(config, HEADS) or 1
+    count = max(1, width // head)
+    for name, _ in _set(config, WIDTHS):
+        setattr(small, name, width)
+    for name, _ in _set(config, HEADS):
+        setattr(small, name, count)
+    for name, keys in _set(config, KEYS):
+        setattr(small, name, max(1, count * keys // heads))
+    for name, inner in _set(config, INNER):
+        setattr(small, name, max(1, width * inner // before))
+    for name, _ in _set(config, LAYERS):
+        setattr(small, name, sizes["depth"])
+    if "vocab" in sizes:
+        small.vocab_size = sizes["vocab"]
+    _tidy(small, sizes)
+    return small
+
+
+def _tidy(config: Any, sizes: Mapping[str, int]) -> None:
+    """Without dropout, and with what the sizes leave out of range brought back."""
+    for name, value in vars(config).items():
+        if "drop" in name and isinstance(value, float):
+            setattr(config, name, 0.0)
+        out = (
+            name.endswith("token_id") and isinstance(value, int) and value >= sizes.get("vocab", 0)
+        )
+        if out and "vocab" in sizes:
+            setattr(config, name, 0)
+    if isinstance(getattr(config, "layer_types", None), list):
+        config.layer_types = config.layer_types[: sizes["depth"]]
+    config.use_cache = False
+
+
+def _model(config: Any) -> Any:
+    import transformers
+
+    names = config.architectures or []
+    found = next((getattr(transformers, n) for n in names if hasattr(transformers, n)), None)
+    if found is not None:
+        return found(config)
+    for auto in ("AutoModelForCausalLM", "AutoModelForMaskedLM", "AutoModel"):
+        try:
+            return getattr(transformers, auto).from_config(config)
+        except ValueError:
+            continue
+    raise ValueError(f"transformers has no model of {type(config).__name__}")
+
+
+def _inputs(config: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What a model is called with: tokens, or images."""
+    import torch
+
+    if isinstance(getattr(config, "image_size", None), int) and not hasattr(config, "vocab_size"):
+        side = config.image_size
+        images = torch.randn(BATCH, getattr(config, "num_channels", 3), side, side)
+        return (), {"pixel_values": images}
+    tokens = torch.randint(config.vocab_size, (BATCH, CONTEXT))
+    given = {"input_ids": tokens}
+    if getattr(config, "is_encoder_decoder", False):
+        given["decoder_input_ids"] = tokens
+    if hasattr(config, "use_cache"):
+        return (), {**given, "use_cache": False}
+    return (), given

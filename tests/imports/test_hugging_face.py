@@ -1,0 +1,74 @@
+"""Hugging Face's models are named by their configs."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+import abcparam
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.imports.factory import find_factory
+from abcparam.imports.hugging_face import resized
+
+transformers = pytest.importorskip("transformers")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the config of a small Llama, eight queries to two keys."""
+    config = transformers.LlamaConfig(
+        hidden_size=256,
+        intermediate_size=688,
+        num_attention_heads=8,
+        num_key_value_heads=2,
+        num_hidden_layers=12,
+        vocab_size=1000,
+        architectures=["LlamaForCausalLM"],
+    )
+    config.save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_a_llama_is_made_maximal_update_from_its_config(folder: Path) -> None:
+    found = abcparam.audit(str(folder / "config.json"), {"width": (128, 256, 512)})
+    assert found.verdict == "unstable-at-init"
+    assert found.settings[0] == {"width": 128, "depth": 2, "vocab": 64}
+    assert found.remedy.verdict == "maximal-update"
+    assert not found.remedy.missing
+    changes = {change.path: change for change in found.remedy.changes}
+    query = changes["model.layers.*.self_attn.q_proj.weight"]
+    assert (query.init, query.lr) == ({"width": Fraction(-1, 2)}, {"width": Fraction(-1)})
+    readout = changes["lm_head.weight"]
+    assert (readout.init, readout.lr) == ({"width": Fraction(-1)}, {"width": Fraction(-1)})
+
+
+def test_its_adapter_fits_the_real_one(folder: Path) -> None:
+    found = abcparam.audit(str(folder), {"width": (128, 256)})
+    adapter: dict[str, object] = {}
+    exec(abcparam.adapt(found), adapter)
+    config = transformers.AutoConfig.from_pretrained(folder)
+    model = transformers.LlamaForCausalLM(config)
+    adapter["init_"](model)  # type: ignore[operator]
+    std = float(model.model.layers[3].mlp.up_proj.weight.detach().std())
+    assert std == pytest.approx(0.02 * 2**-0.5, rel=0.02)
+    groups = adapter["make_optimizer"](model).param_groups  # type: ignore[operator]
+    assert sorted({group["lr"] for group in groups}) == pytest.approx([5e-4, 1e-3])
+
+
+def test_what_follows_from_the_width_follows_it(folder: Path) -> None:
+    config = transformers.AutoConfig.from_pretrained(folder)
+    small = resized(config, {"width": 512, "depth": 3, "vocab": 64})
+    assert small.hidden_size == 512
+    assert small.num_attention_heads == 16
+    assert small.num_key_value_heads == 4
+    assert small.intermediate_size == 1376
+    assert small.num_hidden_layers == 3
+
+
+def test_what_is_no_config_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="transformers has no class of this name"):
+        find_factory("NoSuchConfig")
+    with pytest.raises(SpecError, match="P1024"):
+        find_factory(str(tmp_path / "config.json"))
