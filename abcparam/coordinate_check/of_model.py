@@ -19,6 +19,7 @@ from abcparam.coordinate_check.judging import judge
 from abcparam.coordinate_check.laws import (
     AT_INIT,
     CHANGE,
+    GRADIENT,
     PredictedLaw,
     PredictedLaws,
     RowKey,
@@ -124,7 +125,7 @@ def _seen(laws: PredictedLaws, named: _Named) -> PredictedLaws:
     """The laws of what is measured: of layers that repeat, those of the first."""
     rows: dict[RowKey, PredictedLaw] = {}
     for title, keys in named.keys.items():
-        for quantity in (AT_INIT, CHANGE):
+        for quantity in (AT_INIT, CHANGE, GRADIENT):
             found = (laws.rows.get((key, quantity)) for key in keys)
             law = next((law for law in found if law is not None), None)
             if law is not None:
@@ -175,6 +176,10 @@ class _ModelRun:
     def sizes(self, steps: int) -> Mapping[RowKey, list[float]]:
         """Root mean squares at init, and of the changes after so many steps."""
         before = self.step()
+        gradients = {
+            title: _rms(value.grad) for title, value in before.items() if value.grad is not None
+        }
+        before = {title: value.detach() for title, value in before.items()}
         for _ in range(steps - 1):
             self.step()
         with torch.no_grad():
@@ -183,6 +188,8 @@ class _ModelRun:
         for title, value in before.items():
             found[title, AT_INIT] = [_rms(value)]
             found[title, CHANGE] = [_rms(after[title] - value)]
+            if title in gradients:
+                found[title, GRADIENT] = [gradients[title]]
         return found
 
     def forward(self) -> dict[str, Tensor]:
@@ -190,16 +197,18 @@ class _ModelRun:
         return {title: _result(seen[node], result) for title, (node, result) in self.values.items()}
 
     def step(self) -> dict[str, Tensor]:
-        """A step of training; the values before it."""
+        """A step of training; the values before it, with their gradients."""
         values = self.forward()
+        for value in values.values():
+            if value.requires_grad and not value.is_leaf:
+                value.retain_grad()
         output = values[self.output]
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         self.loss_of(output).backward()
-        kept = {title: value.detach().clone() for title, value in values.items()}
         for optimizer in self.optimizers:
             optimizer.step()
-        return kept
+        return values
 
     def loss_of(self, output: Tensor) -> Tensor:
         if self.target is None:

@@ -40,7 +40,8 @@ def remedy_lines(audit: Audit) -> list[str]:
     if not changes and not remedy.missing:
         return ["nothing that initial scales and learning rates could change makes it better"]
     lines = [_title(remedy, audit.grow, base), ""]
-    lines += [f"  {line}" for line in columns([HEADER, *map(_row, _alike(changes))])]
+    rows = [_row(alike, audit.grow) for alike in _alike(changes)]
+    lines += [f"  {line}" for line in columns([HEADER, *rows])]
     lines += _forward(remedy.missing, audit)
     return lines
 
@@ -65,20 +66,17 @@ def _alike(changes: Iterable[TensorChange]) -> list[list[TensorChange]]:
     return list(found.values())
 
 
-def _row(changes: Sequence[TensorChange]) -> tuple[str, ...]:
+def _row(changes: Sequence[TensorChange], grow: Sequence[str]) -> tuple[str, ...]:
     paths = [change.path for change in changes]
     more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
     first = changes[0]
-    cells = (_times(first.init), _times(first.lr), _times(first.decay))
+    cells = (_times(powers, grow) for powers in (first.init, first.lr, first.decay))
     return (", ".join(paths[:MOST_NAMED]) + more, *cells)
 
 
-def _times(powers: Mapping[str, Fraction]) -> str:
+def _times(powers: Mapping[str, Fraction], grow: Sequence[str]) -> str:
     """`× 1/r`, `× r^(-1/2)`; nothing where it stays."""
-    several = len(powers) > 1
-    return " ".join(
-        f"× {_power('r' if not several else f'r_{name}', power)}" for name, power in powers.items()
-    )
+    return " ".join(f"× {_power(_ratio(name, grow), power)}" for name, power in powers.items())
 
 
 def _power(name: str, power: Fraction) -> str:

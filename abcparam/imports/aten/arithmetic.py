@@ -132,7 +132,6 @@ LAWS: dict[str, Law] = {
     "aten.addcmul.default": fused,
     "aten.mean.dim": mean,
     "aten.mean.default": mean,
-    "aten.adaptive_avg_pool2d.default": mean,
     "aten.sum.dim_IntList": total,
     "aten.sum.default": total,
 }

@@ -51,6 +51,7 @@ VIEWS = (
     "topk.default",
     "where.ScalarOther",
     "adaptive_avg_pool1d.default",
+    "adaptive_avg_pool2d.default",
     "avg_pool1d.default",
     "avg_pool2d.default",
     "narrow.default",
