@@ -14,12 +14,17 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-o", "--output-file", metavar="OUT", default="-", help="where to (default: it is printed)"
     )
+    command.add_argument(
+        "--allow-forward",
+        action="store_true",
+        help="where the forward needs a factor that nothing else makes up for, a hook that has it",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Writes the adapter; 0 where it makes the model maximal-update, 1 where it does not."""
-    from abcparam.imports.adapter import adapter_of
-    from abcparam.imports.audit_text import remedy_lines
+    from abcparam.imports.adapter import adapter_of, can_be_hooked
+    from abcparam.imports.audit_text import forward_lines, remedy_lines
     from abcparam.storage.atomic import write_atomically
 
     found = audited(options)
@@ -29,6 +34,13 @@ def run(options: argparse.Namespace) -> int:
         print("\n".join(remedy_lines(found)), file=sys.stderr)
         print(f"abcparam adapt: {remedy.verdict} at best; nothing is written", file=sys.stderr)
         return 1
+    if remedy.missing:
+        print("\n".join(forward_lines(found)).strip("\n"), file=sys.stderr)
+        if can_be_hooked(found) and not options.allow_forward:
+            print("--allow-forward writes `scale_`, which hooks them on", file=sys.stderr)
+        if not (can_be_hooked(found) and options.allow_forward):
+            print("abcparam adapt: nothing is written", file=sys.stderr)
+            return 1
     text = adapter_of(found, command_of(options))
     if options.output_file == "-":
         print(text, end="")
@@ -45,6 +57,8 @@ def command_of(options: argparse.Namespace) -> str:
         parts.append(f"--optimizer {options.optimizer}")
     if options.lr_key:
         parts.append(f"--lr-key {options.lr_key}")
+    if options.allow_forward:
+        parts.append("--allow-forward")
     if options.output_file != "-":
         parts.append(f"-o {options.output_file}")
     return " ".join(parts)

@@ -41,6 +41,7 @@ class LawsView(Record):
 
     shown: tuple[Text, ...]
     entries: tuple[Text, ...]
+    factors: tuple[Text, ...]
 
 
 def adapter_of(audit: Audit, command: str) -> str:
@@ -117,7 +118,10 @@ def _forward(missing: Sequence[MissingFactor], audit: Audit) -> Iterator[Text]:
     if not missing:
         return
     yield Text("")
-    yield from paragraph("The forward has to have factors beside, which nothing here makes up for:")
+    if can_be_hooked(audit):
+        yield from paragraph("`scale_` gives the forward a factor that nothing else makes up for:")
+    else:
+        yield from paragraph("The forward has to have factors that nothing here makes up for:")
     for found in missing:
         source = audit.program.source.holding(found.span)
         factor = " * ".join(f"r_{name}^({power})" for name, power in found.powers.items())
@@ -135,7 +139,18 @@ def _laws(audit: Audit, base: _Base) -> LawsView:
         start, rate = audit.starts[parameter], audit.rates[parameter]
         fields = _fields(change, start, rate, base, audit)
         entries += _entry(_general(path), fields)
-    return LawsView(tuple(_shown(audit, first)), tuple(entries))
+    return LawsView(tuple(_shown(audit, first)), tuple(entries), tuple(_factors(audit)))
+
+
+def can_be_hooked(audit: Audit) -> bool:
+    """Whether every factor that the forward has to have belongs to what a module gives."""
+    return all(missing.module for missing in audit.remedy.missing)
+
+
+def _factors(audit: Audit) -> Iterator[Text]:
+    if can_be_hooked(audit):
+        for missing in audit.remedy.missing:
+            yield trusted(f"    {json.dumps(missing.module)}: {_powers(missing.powers)},")
 
 
 def _general(path: str) -> str:

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from abcparam.imports.audit import Audit
 from abcparam.imports.numbers import Sizes
-from abcparam.imports.remedy import MissingFactor, Remedy, TensorChange
+from abcparam.imports.remedy import Remedy, TensorChange
 from abcparam.presentation.table import columns
 from abcparam.verdict.report_text import render_report
 
@@ -42,7 +42,7 @@ def remedy_lines(audit: Audit) -> list[str]:
     lines = [_title(remedy, audit.grow, base), ""]
     rows = [_row(alike, audit.grow) for alike in _alike(changes)]
     lines += [f"  {line}" for line in columns([HEADER, *rows])]
-    lines += _forward(remedy.missing, audit)
+    lines += forward_lines(audit)
     return lines
 
 
@@ -87,10 +87,10 @@ def _power(name: str, power: Fraction) -> str:
     return f"{name}^{power}" if power.denominator == 1 and power > 0 else f"{name}^({power})"
 
 
-def _forward(missing: Sequence[MissingFactor], audit: Audit) -> list[str]:
+def forward_lines(audit: Audit) -> list[str]:
     """The factors that the forward has to have."""
     lines = []
-    for found in missing:
+    for found in audit.remedy.missing:
         source = audit.program.source.holding(found.span)
         text = source.lines[found.span.line - 1].strip() if found.span.file else ""
         factor = " ".join(_power(f"({n} / base)", p) for n, p in found.powers.items())

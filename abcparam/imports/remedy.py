@@ -24,6 +24,7 @@ from abcparam.verdict.check import judged
 from abcparam.verdict.report import Report
 
 LETTERS = ("init", "lr", "decay", "eps")
+BIAS = 2  # which argument of a linear map it is
 
 
 class TensorChange(Record):
@@ -50,11 +51,15 @@ class TensorChange(Record):
 
 
 class MissingFactor(Record):
-    """A factor that the forward has to have, by its powers of sizes, and why nothing else does."""
+    """A factor that the forward has to have, by its powers of sizes, and why nothing else does.
+
+    `module` is the path of a module whose output is what the factor belongs to, if one is.
+    """
 
     powers: DimPowers
     span: Span
     reasons: tuple[str, ...]
+    module: str = ""
 
 
 class Remedy(Record):
@@ -93,7 +98,7 @@ def remedy_of(report: Report, read: Read) -> Remedy:
     after = judged(folded.program)
     names = _names(read)
     changes = tuple(_changes(report.judgement, after.judgement, names))
-    missing = tuple(_missing(kept, dropped(kept.factor.call)) for kept in folded.kept)
+    missing = tuple(_missing(kept, dropped(kept.factor.call), read) for kept in folded.kept)
     return Remedy(folded.program, after.verdict, changes, missing)
 
 
@@ -104,9 +109,20 @@ def _names(read: Read) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _missing(kept: Kept, powers: bool | DimPowers) -> MissingFactor:
-    by = powers if isinstance(powers, Mapping) else {}
-    return MissingFactor(dict(by), kept.factor.call.span, kept.reasons)
+def _missing(kept: Kept, powers: bool | DimPowers, read: Read) -> MissingFactor:
+    by, span = powers if isinstance(powers, Mapping) else {}, kept.factor.call.span
+    return MissingFactor(dict(by), span, kept.reasons, _module(read, span))
+
+
+def _module(read: Read, span: Span) -> str:
+    """The module that is one map, without a bias, of this line."""
+    found = [
+        step.modules[-1]
+        for step in read.names.steps.values()
+        if step.span == span and step.modules and step.target == "aten.linear.default"
+        if len(step.arguments) < BIAS + 1 or step.arguments[BIAS] is None
+    ]
+    return found[0] if len(found) == 1 else ""
 
 
 def _changes(

@@ -18,7 +18,7 @@ def test_an_adapted_gpt_agrees_with_its_laws() -> None:
     check = abcparam.coord_check(found, adapted=True, widths=WIDTHS, seeds=2, steps=3)
     assert check.agree
     rows = {(row.name, row.quantity): row for row in check.verdict.rows}
-    assert len(rows) == 30
+    assert len(rows) == 45
     assert str(rows["transformer.ln_f", "change"].law) == "-1"
     for layer in ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"):
         row = rows[f"transformer.h.0.{layer}", "change"]

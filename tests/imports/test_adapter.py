@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +13,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import abcparam
-from tests.imports.models import nanogpt
+from abcparam.commands.cli import main
+from tests.imports.models import MODELS, nanogpt, perceptron
 
 VOCAB = 65
 
@@ -152,3 +154,31 @@ def test_it_trains_as_a_readout_with_a_multiplier(adapter: ModuleType) -> None:
     difference = (folded(tokens) - plain(tokens) / 4).abs().max()
     assert float(difference.detach()) < 1e-10
     assert float(plain(tokens).detach().abs().max()) > 1e-3
+
+
+def test_a_factor_that_nothing_makes_up_for_is_hooked_on() -> None:
+    """Behind a norm without a gain the tied readout's 1/width is a factor of the forward."""
+    found = abcparam.audit(perceptron.tied, ["width"])
+    assert [missing.module for missing in found.remedy.missing] == ["head"]
+    made = ModuleType("hooked")
+    exec(abcparam.adapt(found), made.__dict__)
+    model, (tokens,) = perceptron.tied(256)
+    before, names = model(tokens), sorted(model.state_dict())
+    made.scale_(model)
+    torch.testing.assert_close(model(tokens), before / 4)
+    torch.testing.assert_close(copy.deepcopy(model)(tokens), before / 4)
+    assert sorted(model.state_dict()) == names
+    with pytest.raises(ValueError, match="what head gives is scaled already"):
+        made.scale_(model)
+
+
+def test_the_command_writes_a_hook_only_where_it_may(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "mup.py"
+    command = ["adapt", f"{MODELS}/perceptron.py:tied", "--grow", "width", "-o", str(out)]
+    assert main(command) == 1
+    assert "and a factor 1/(width / base)" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*command, "--allow-forward"]) == 0
+    assert "def scale_(" in out.read_text(encoding="utf-8")

@@ -51,3 +51,23 @@ class Wide(nn.Module):
 
 def wide(width: int = 64, inner: int = 96):
     return Wide(width, inner), (torch.randn(5, 20),)
+
+
+class Tied(nn.Module):
+    """A tied readout behind a norm without a gain: nothing can take over its factor."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(50, width)
+        self.up = nn.Linear(width, width)
+        self.head = nn.Linear(width, 50, bias=False)
+        self.head.weight = self.table.weight
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.table(tokens)
+        x = x + torch.relu(self.up(x))
+        return self.head(nn.functional.layer_norm(x, x.shape[-1:]))
+
+
+def tied(width: int = 64):
+    return Tied(width), (torch.randint(50, (5, 7)),)
