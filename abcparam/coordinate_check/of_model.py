@@ -31,7 +31,8 @@ from abcparam.coordinate_check.options import CheckOptions
 from abcparam.coordinate_check.plan import WidthPlan, given_widths, varied_dims
 from abcparam.imports.alike import renamed_outline
 from abcparam.imports.audit import Audit
-from abcparam.imports.capture import Exported, Observer, trace_of
+from abcparam.imports.capture import trace_of
+from abcparam.imports.exported import Exported, Observer
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.operations import PART, REARRANGE, STRETCH
 from abcparam.imports.outline import lines_of

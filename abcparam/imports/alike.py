@@ -257,7 +257,13 @@ def _aligned(outlines: Sequence[Sequence[Item]]) -> Iterator[Sequence[Item]]:
 def _kind(item: Item) -> tuple[object, ...]:
     if isinstance(item, Loop):
         return item.path, item.first, item.carried
-    return item.target, len(item.shapes), tuple(map(len, item.shapes))
+    lists = tuple(_lists(a) for a in item.arguments)
+    return item.target, len(item.shapes), tuple(map(len, item.shapes)), lists
+
+
+def _lists(argument: TracedArgument) -> object:
+    """How many values are in each list of an argument."""
+    return tuple(map(_lists, argument)) if isinstance(argument, tuple) else ()
 
 
 def _line(item: Item) -> Line:

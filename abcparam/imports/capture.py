@@ -7,152 +7,95 @@ What is returned holds no tensor.
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Container, Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from linecache import getline
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.export.graph_signature import InputKind
-from torch.fx import Interpreter, Node
+from torch.fx import Node
 from torch.utils import _pytree
 
+from abcparam.diagnostics.diagnostic import Diagnostic
+from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import START, Span
-from abcparam.imports.traced import (
-    LARGE,
-    Datum,
-    Line,
-    Ref,
-    Trace,
-    TracedArgument,
-    TracedParameter,
-    Weight,
-)
+from abcparam.imports.alike import ReadingError
+from abcparam.imports.exported import Exported, Run, SizesRun, names_of, values_of
+from abcparam.imports.traced import Line, Ref, Trace, TracedArgument, TracedParameter, Weight
 
 if TYPE_CHECKING:
     from abcparam.imports.factory import Example
 
+ValueSizes = Mapping[Node, tuple[float, ...]]  # of each result, its root mean square
+
 FRAME = re.compile(r'File "([^"]+)", line (\d+), in ')
 LIBRARY = str(Path(torch.__file__).parent)
+HERE = str(Path(__file__).parent.parent)
 CHECKS = ("aten._assert", "aten.sym_", "aten._check")
 
 
-class Exported:
-    """A model as `torch.export` gives it, with the values of its inputs."""
-
-    def __init__(self, example: Example, training: bool = True) -> None:
-        self.model = model = example.model.train() if training else example.model
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.program = torch.export.export(
-                model, tuple(example.args), dict(example.kwargs), strict=False
-            )
-        self.names = _names(model)
-        self.module = self.program.graph_module
-        self.weights: dict[str, str] = {}
-        self.inputs: list[Any] = []
-        given = iter(_pytree.tree_leaves((tuple(example.args), dict(example.kwargs))))
-        state, constants = self.program.state_dict, self.program.constants
-        for spec in self.program.graph_signature.input_specs:
-            if spec.kind is InputKind.PARAMETER:
-                self.weights[spec.arg.name] = self.names[spec.target][0]
-                self.inputs.append(state[spec.target])
-            elif spec.kind is InputKind.USER_INPUT:
-                self.inputs.append(next(given))
-            else:
-                found = state.get(spec.target)
-                value = constants[spec.target] if found is None else found
-                self.inputs.append(value.clone() if isinstance(value, torch.Tensor) else value)
-
-
-def _names(model: torch.nn.Module) -> Mapping[str, tuple[str, ...]]:
-    """All names of each parameter, by each of them."""
-    by_identity: dict[int, list[str]] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        by_identity.setdefault(id(parameter), []).append(name)
-    return {name: tuple(names) for names in by_identity.values() for name in names}
-
-
-class _Run(Interpreter):
-    """Runs the model once, and sees what depends on its parameters."""
-
-    def __init__(self, exported: Exported) -> None:
-        super().__init__(exported.module, garbage_collect_values=False)
-        self.depends: set[Node] = set()
-        self.weights = exported.weights
-
-    def run_node(self, n: Node) -> Any:
-        is_weight = n.op == "placeholder" and n.name in self.weights
-        if is_weight or (any(x in self.depends for x in n.all_input_nodes) and not _is_data(n)):
-            self.depends.add(n)
-        return super().run_node(n)
-
-
-def _is_data(node: Node) -> bool:
-    """Whether a result holds whole numbers or truth values: no gradient passes it."""
-    values = _values(node)
-    return bool(values) and not any(v.is_floating_point() or v.is_complex() for v in values)
-
-
-def _values(node: Node) -> list[torch.Tensor]:
-    found = node.meta.get("val")
-    items = found if isinstance(found, (tuple, list)) else (found,)
-    return [item for item in items if isinstance(item, torch.Tensor)]
-
-
-def trace(example: Example, file: str) -> Trace:
+def trace(example: Example, file: str, others: Iterable[Example] = ()) -> Trace:
     """The operations of a model that depend on its parameters; spans are in `file` where they can.
 
-    Raises what `torch.export` raises where it cannot be traced.
+    `others` are the same, drawn by other seeds: the sizes of values are over all of them. Raises
+    `ReadingError` where it cannot be traced.
     """
-    return trace_of(Exported(example))
+    try:
+        exported = Exported(example)
+    except Exception as error:
+        raise ReadingError(_untraceable(error)) from error
+    return trace_of(exported, others)
 
 
-def trace_of(exported: Exported) -> Trace:
+def trace_of(exported: Exported, others: Iterable[Example] = ()) -> Trace:
     """The operations of an exported model that depend on its parameters."""
-    run = _Run(exported)
+    run = Run(exported)
     with torch.no_grad():
-        run.run(*exported.inputs)
-    reader = _LineReader(exported, run)
+        run.run(*exported.inputs())
+        sizes = [run.sizes, *(_sizes(exported, other) for other in others)]
+    hidden = run.hidden_change()
+    if hidden is not None:
+        what = "a change in place of what is used under another name behind it"
+        raise ReadingError(rules.NoLaw.at(place(hidden), operation=_target(hidden), what=what))
+    reader = _LineReader(exported, run, sizes)
     lines = [reader.line(n) for n in exported.module.graph.nodes if reader.is_line(n)]
     return Trace(tuple(lines), tuple(reader.outputs()), tuple(_parameters(exported.model)))
 
 
-class Observer(Interpreter):
-    """Runs an exported model, and keeps some of its values by the names of their nodes."""
+def _untraceable(error: Exception) -> Diagnostic:
+    """What `torch.export` raised, at the user's line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not f.filename.startswith((LIBRARY, HERE, "<"))]
+    span = whole_line(own[-1].filename, own[-1].lineno or 1) if own else START
+    if "data-dependent" in str(error):
+        problem = "what runs depends on values, which only a run knows"
+    else:
+        problem = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+    return rules.CannotTrace.at(span, problem=problem)
 
-    def __init__(self, exported: Exported, nodes: Container[str]) -> None:
-        super().__init__(exported.module)
-        self.exported = exported
-        self.nodes = nodes
-        self.seen: dict[str, Any] = {}
 
-    def run_node(self, n: Node) -> Any:
-        value = super().run_node(n)
-        if n.name in self.nodes:
-            self.seen[n.name] = value
-        return value
-
-    def values(self) -> dict[str, Any]:
-        """The values of a forward pass, by node."""
-        self.seen = {}
-        self.run(*self.exported.inputs)
-        return self.seen
+def _sizes(exported: Exported, example: Example) -> ValueSizes:
+    example.model.train()
+    run = SizesRun(exported)
+    run.run(*exported.inputs(example))
+    return run.sizes
 
 
 def _parameters(model: torch.nn.Module) -> Iterator[TracedParameter]:
     for name, parameter in model.named_parameters():
-        names = _names(model)[name]
+        names = names_of(model)[name]
         yield TracedParameter(names, tuple(parameter.shape), parameter.requires_grad)
 
 
 class _LineReader:
     """Turns nodes into lines."""
 
-    def __init__(self, exported: Exported, run: _Run) -> None:
+    def __init__(self, exported: Exported, run: Run, sizes: Sequence[ValueSizes]) -> None:
         self.exported = exported
         self.run = run
+        self.all_sizes = sizes
 
     def is_line(self, node: Node) -> bool:
         is_call = node.op == "call_function" and node in self.run.depends
@@ -165,7 +108,7 @@ class _LineReader:
             _target(node),
             tuple(self.argument(value) for value in node.args),
             keywords,
-            tuple(tuple(v.shape) for v in _values(node)),
+            tuple(tuple(v.shape) for v in values_of(node)),
             _modules(node),
             place(node),
             self.sizes(node),
@@ -173,10 +116,9 @@ class _LineReader:
         )
 
     def sizes(self, node: Node) -> tuple[float, ...]:
-        """The root mean square of each result."""
-        found = self.run.env.get(node)
-        items = found if isinstance(found, (tuple, list)) else (found,)
-        return tuple(datum(x).size for x in items if isinstance(x, torch.Tensor))
+        """The root mean square of each result, over all seeds."""
+        found = zip(*(sizes[node] for sizes in self.all_sizes), strict=True)
+        return tuple(fmean(x * x for x in result) ** 0.5 for result in found)
 
     def argument(self, value: Any) -> TracedArgument:
         if isinstance(value, Node):
@@ -197,16 +139,10 @@ class _LineReader:
                 assert isinstance(found, Ref) and isinstance(index, int)
                 return Ref(found.name, index)
             return Ref(node.name)
-        return self.datum(node)
-
-    def datum(self, node: Node) -> TracedArgument:
-        value = self.run.env.get(node)
-        if isinstance(value, torch.Tensor):
-            return datum(value)
-        if isinstance(value, (tuple, list)):
-            return tuple(datum(v) if isinstance(v, torch.Tensor) else v for v in value)
-        assert value is None or isinstance(value, (bool, int, float, str))
-        return value
+        data = self.run.data[node]
+        if isinstance(data, list):
+            return tuple(data)
+        return type(data).__name__ if isinstance(data, torch.nn.Module) else data
 
     def outputs(self) -> Iterator[tuple[str, Ref]]:
         (found,) = (n for n in self.exported.module.graph.nodes if n.op == "output")
@@ -230,17 +166,6 @@ def _output_names(exported: Exported, count: int) -> Sequence[str]:
     return [name or f"output{index or ''}" for index, name in enumerate(names)]
 
 
-def datum(value: torch.Tensor) -> Datum:
-    """What is kept of a tensor that depends on no parameter."""
-    if not value.is_floating_point():
-        return Datum(tuple(value.shape), True, 0.0)
-    entries = value.detach().double().flatten()
-    entries = entries[entries.abs() < LARGE]
-    size = float(entries.square().mean().sqrt()) if entries.numel() else 0.0
-    same = entries.numel() == value.numel() > 0 and bool((entries == entries[0]).all())
-    return Datum(tuple(value.shape), False, size, float(entries[0]) if same else None)
-
-
 def _target(node: Node) -> str:
     """PyTorch's name of what is called: `aten.linear.default`, `getitem`."""
     if isinstance(node.target, torch._ops.OpOverload):
@@ -256,11 +181,21 @@ def _modules(node: Node) -> tuple[str, ...]:
 
 def place(node: Node) -> Span:
     """The innermost line of code outside of torch that computes it."""
-    frames = FRAME.findall(node.meta.get("stack_trace") or "")
+    frames = FRAME.findall(_stack(node))
     for file, line in reversed(frames):
         if not file.startswith(LIBRARY):
             return whole_line(file, int(line))
     return START
+
+
+def _stack(node: Node) -> str:
+    """The lines of Python behind a call; of a region, those behind its first call."""
+    inside = [node]
+    for argument in node.all_input_nodes:
+        if argument.op == "get_attr":
+            module = getattr(node.graph.owning_module, str(argument.target))
+            inside += getattr(module, "graph", node.graph).nodes
+    return next((x.meta["stack_trace"] for x in inside if x.meta.get("stack_trace")), "")
 
 
 def whole_line(file: str, line: int) -> Span:

@@ -161,6 +161,19 @@ class NeverWritten(DiagnosticRule):
     help = "write it, `nn.init.normal_(parameter, std=0.02)`, or make it by `torch.zeros`"
 
 
+class CannotTrace(DiagnosticRule):
+    """The model cannot be traced by `torch.export`, without running it on other values too.
+
+    What is computed must not depend on what values are: a branch on a value, a loop that ends by
+    one, or a number taken out by `.item()` to be one. Branches on sizes and flags are fine.
+    """
+
+    code = "P1003"
+    message = "the model cannot be traced: {problem}"
+    label = "here"
+    help = "write it without Python that looks at values: `torch.where` for `if`, masks for lengths"
+
+
 class OtherGraph(DiagnosticRule):
     """The model computes something else at other sizes.
 
@@ -218,3 +231,47 @@ class NoConfig(DiagnosticRule):
     code = "P1024"
     message = "there is no config `{reference}`: {problem}"
     help = "name a `config.json`, the folder of one, or a class such as `LlamaConfig`"
+
+
+class NotAsMeasured(DiagnosticRule):
+    """A value does not grow with a size as its law says.
+
+    The model is run at init at several sizes, and every call is held to its law: from the root mean
+    squares of its operands, how that of its result has to grow. Where the two differ by more than
+    small sizes and chance leave, the model or its start was read wrongly, and nothing is said about
+    it.
+    """
+
+    code = "P1014"
+    message = (
+        "`{operation}` was measured to grow like {measured} at init, where its law says {derived}: "
+        "the model is not judged"
+    )
+    label = "here"
+    help = "try it at larger sizes, `--grow width=256,512,1024`; if it stays, write it another way"
+
+
+class Unused(DiagnosticRule):
+    """A parameter that no output depends on has no gradient: it is never trained. It has no laws.
+
+    Where the model has several outputs, it is about the one that the loss is of.
+    """
+
+    code = "P1011"
+    severity = "note"
+    message = "no output depends on `{name}`"
+    help = "take it out, or name the output that counts: `--output NAME`"
+
+
+class OtherGradient(DiagnosticRule):
+    """What was traced computes what the model does, but its gradient is another one.
+
+    The laws are those of the calls that were traced, so what a function of yours makes of a
+    gradient is not in them: a `torch.autograd.Function` with a backward pass of its own, or a hook
+    on a gradient. Straight-through estimators are of this kind.
+    """
+
+    code = "P1015"
+    message = "the gradient of `{name}` is not that of what was traced"
+    label = "it is used here"
+    help = "judge the model without what changes its gradient"

@@ -1,0 +1,214 @@
+"""A model as `torch.export` gives it, and what it computes when it is run."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+from math import nan
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.export.graph_signature import InputKind
+from torch.fx import Interpreter, Node
+from torch.utils import _pytree
+
+from abcparam.algebra.record import replace
+from abcparam.imports.traced import LARGE, Datum
+from abcparam.imports.written_parts import without_writes
+
+if TYPE_CHECKING:
+    from abcparam.imports.factory import Example
+
+
+MADE_OF_SHAPES = frozenset(
+    f"{start}{kind}"
+    for kind in ("zeros", "ones", "empty", "full", "rand", "randn")
+    for start in ("new_", "")
+) | frozenset(f"{kind}_like" for kind in ("zeros", "ones", "empty", "full", "rand", "randn"))
+
+
+class Exported:
+    """A model as `torch.export` gives it."""
+
+    def __init__(self, example: Example, training: bool = True) -> None:
+        self.example = example
+        self.model = model = example.model.train() if training else example.model
+        with quietly():
+            self.program = torch.export.export(
+                model, tuple(example.args), dict(example.kwargs), strict=False
+            )
+        self.names = names_of(model)
+        self.module = self.program.graph_module
+        without_writes(self.module)
+        self.weights = {
+            spec.arg.name: self.names[spec.target][0]
+            for spec in self.program.graph_signature.input_specs
+            if spec.kind is InputKind.PARAMETER
+        }
+
+    def inputs(self, example: Example | None = None) -> list[Any]:
+        """What the graph is called with, to be the model of an example: by default its own."""
+        example = example or self.example
+        given = iter(_pytree.tree_leaves((tuple(example.args), dict(example.kwargs))))
+        parameters = example.model.named_parameters(remove_duplicate=False)
+        buffers = example.model.named_buffers(remove_duplicate=False)
+        held = {**self.program.constants, **dict(buffers), **dict(parameters)}
+        found = []
+        for spec in self.program.graph_signature.input_specs:
+            value = next(given) if spec.kind is InputKind.USER_INPUT else held[spec.target]
+            is_state = isinstance(value, torch.Tensor) and spec.kind is not InputKind.PARAMETER
+            found.append(value.clone() if is_state else value)
+        return found
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without what torch and the model print; what is wrong is raised."""
+    disabled = logging.root.manager.disable
+    with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(disabled)
+
+
+def names_of(model: torch.nn.Module) -> Mapping[str, tuple[str, ...]]:
+    """All names of each parameter, by each of them."""
+    by_identity: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        by_identity.setdefault(id(parameter), []).append(name)
+    return {name: tuple(names) for names in by_identity.values() for name in names}
+
+
+class SizesRun(Interpreter):
+    """Runs the model, and keeps of every value its root mean square."""
+
+    def __init__(self, exported: Exported) -> None:
+        super().__init__(exported.module)
+        self.sizes: dict[Node, tuple[float, ...]] = {}
+
+    def run_node(self, n: Node) -> Any:
+        made = super().run_node(n)
+        self.sizes[n] = tuple(map(_size, tensors_in(made)))
+        return made
+
+
+class Observer(Interpreter):
+    """Runs an exported model, and keeps some of its values by the names of their nodes."""
+
+    def __init__(self, exported: Exported, nodes: Container[str]) -> None:
+        super().__init__(exported.module)
+        self.exported = exported
+        self.nodes = nodes
+        self.seen: dict[str, Any] = {}
+
+    def run_node(self, n: Node) -> Any:
+        value = super().run_node(n)
+        if n.name in self.nodes:
+            self.seen[n.name] = value
+        return value
+
+    def values(self) -> dict[str, Any]:
+        """The values of a forward pass, by node."""
+        self.seen = {}
+        self.run(*self.exported.inputs())
+        return self.seen
+
+
+class Run(SizesRun):
+    """Runs the model, and sees what depends on its parameters.
+
+    `data` are the values that do not, `storages` where each value lies in memory.
+    """
+
+    def __init__(self, exported: Exported) -> None:
+        super().__init__(exported)
+        self.garbage_collect_values = False
+        self.weights = exported.weights
+        self.depends: set[Node] = set()
+        self.data: dict[Node, Any] = {}
+        self.storages: dict[Node, frozenset[int]] = {}
+
+    def run_node(self, n: Node) -> Any:
+        is_weight = n.op == "placeholder" and n.name in self.weights
+        if is_weight or (any(x in self.depends for x in n.all_input_nodes) and not _is_data(n)):
+            self.depends.add(n)
+        made = super().run_node(n)
+        if n not in self.depends:
+            self.data[n] = _pytree.tree_map_only(torch.Tensor, datum, made)
+        self.storages[n] = frozenset(map(_storage, tensors_in(made)))
+        return made
+
+    def hidden_change(self) -> Node | None:
+        """The first call that changes in place what is used under another name behind it."""
+        place = {node: index for index, node in enumerate(self.storages)}
+        for node in place:
+            for written in _written(node):
+                for other in self._sharing(written):
+                    matters = node in self.depends or other in self.depends
+                    used = any(place[user] > place[node] for user in other.users)
+                    if matters and used and place[other] < place[node]:
+                        return node
+        return None
+
+    def _sharing(self, node: Node) -> Iterator[Node]:
+        """The values that lie where one does."""
+        for other, storages in self.storages.items():
+            if storages & self.storages[node]:
+                yield other
+
+
+def _written(node: Node) -> Iterator[Node]:
+    """The values that a call changes in place."""
+    if isinstance(node.target, torch._ops.OpOverload):
+        for argument, value in zip(node.target._schema.arguments, node.args, strict=False):
+            alias = argument.alias_info
+            if alias is not None and alias.is_write and isinstance(value, Node):
+                yield value
+
+
+def _storage(value: torch.Tensor) -> int:
+    return value.untyped_storage().data_ptr()
+
+
+def _is_data(node: Node) -> bool:
+    """Whether no gradient passes a result: it holds whole numbers, or is made of a shape alone."""
+    values, name = values_of(node), str(node.target).removeprefix("aten.").partition(".")[0]
+    if name in MADE_OF_SHAPES:
+        return True
+    return bool(values) and not any(v.is_floating_point() or v.is_complex() for v in values)
+
+
+def values_of(node: Node) -> list[torch.Tensor]:
+    """What a node gives, without values."""
+    return tensors_in(node.meta.get("val"))
+
+
+def tensors_in(value: Any) -> list[torch.Tensor]:
+    """The tensors that a value is, or that it lists."""
+    items = value if isinstance(value, (tuple, list)) else (value,)
+    return [item for item in items if isinstance(item, torch.Tensor)]
+
+
+def _size(value: torch.Tensor) -> float:
+    """The root mean square; of whole numbers none."""
+    is_real = value.is_floating_point() or value.is_complex()
+    return datum(value).size if is_real else nan
+
+
+def datum(value: torch.Tensor) -> Datum:
+    """What is kept of a tensor that depends on no parameter; of complex numbers, their length."""
+    if value.is_complex():
+        return replace(datum(value.detach().abs()), constant=None)
+    if not value.is_floating_point():
+        return Datum(tuple(value.shape), True, 0.0)
+    entries = value.detach().double().flatten()
+    entries = entries[entries.abs() < LARGE]
+    size = float(entries.square().mean().sqrt()) if entries.numel() else 0.0
+    same = entries.numel() == value.numel() > 0 and bool((entries == entries[0]).all())
+    return Datum(tuple(value.shape), False, size, float(entries[0]) if same else None)

@@ -1,0 +1,385 @@
+"""Sizes at init as they were measured, beside what the laws make of them.
+
+Every law is evaluated with numbers for lengths, at each setting, on what was measured of the call's
+operands; as a size grows, what was measured of its result has to grow like that. So each call is
+held to its own law: where one share of a sum overtakes another, or a map is too narrow yet for its
+exponent, the operands' measured sizes say so, and nothing is found twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from math import exp, inf, isnan, log, log1p, sqrt
+from typing import NamedTuple
+
+from abcparam.algebra.exponents import Affine
+from abcparam.algebra.polynomials import Polynomial
+from abcparam.algebra.record import Record
+from abcparam.algebra.sizes import Size, Vector
+from abcparam.analysis.build import Builder
+from abcparam.calculus.linear import LinearNode
+from abcparam.calculus.node import Node
+from abcparam.calculus.normalize import NormNode
+from abcparam.calculus.structure import ConcatNode
+from abcparam.diagnostics.diagnostic import Diagnostic
+from abcparam.diagnostics.rules import imports as rules
+from abcparam.diagnostics.source import Span
+from abcparam.imports.alike import Model, Part, Repeated, TracedStep
+from abcparam.imports.numbers import Sizes
+from abcparam.imports.seen import local
+from abcparam.imports.traced import Ref
+from abcparam.program.amounts import Amount, Shape
+from abcparam.program.expressions import Apply
+from abcparam.program.model import Module, Program
+from abcparam.program.tensors import Tensor
+from abcparam.verdict.magnitudes import evaluate
+
+TOLERANCE = 0.2  # of exponents: what finite widths leave
+SIGMAS = 2.0  # and what chance does
+SEEDS = 4  # of what is measured
+
+
+class Disagreement(Record):
+    """A value that does not grow with a size as its law says."""
+
+    value: str
+    operation: str
+    size: str
+    measured: float  # exponent of its root mean square; -inf where that is zero
+    derived: float
+    span: Span
+
+    @property
+    def diagnostic(self) -> Diagnostic:
+        """The finding, at the user's line."""
+        return rules.NotAsMeasured.at(
+            self.span,
+            operation=self.operation,
+            measured=_power(self.size, self.measured),
+            derived=_power(self.size, self.derived),
+        )
+
+
+def _power(name: str, exponent: float) -> str:
+    return "0" if exponent == -inf else f"{name}^{exponent:.2f}"
+
+
+def disagreements(
+    program: Program, model: Model, settings: Sequence[Sizes], grow: frozenset[str]
+) -> tuple[Disagreement, ...]:
+    """The values whose measured sizes at init are not as the laws have them, in order.
+
+    The program is that of `reading.read(..., inline=False,
+    entitled=False)`, where every value has the name of its step;
+    `settings` are those of `alike.together`. Traces are to be of `SEEDS` examples each.
+    """
+    results = {local(ref): found for ref, found in _results(model.parts)}
+    beside = [_beside(program, sizes, i, results) for i, sizes in enumerate(settings)]
+    ends = list(_ends(settings, grow))
+    found = (
+        _disagreement(name, result, [values[name] for values in beside], settings, ends)
+        for name, result in results.items()
+        if name in beside[0]
+    )
+    return tuple(x for x in found if x is not None)
+
+
+class _Result(NamedTuple):
+    """What a call gives."""
+
+    step: TracedStep
+    shape: Shape
+    sizes: tuple[float, ...]  # its RMS at each setting
+
+
+def _results(parts: Sequence[Part]) -> Iterator[tuple[Ref, _Result]]:
+    """What all calls give that has a size; of layers that repeat, those of the first."""
+    for part in parts:
+        if isinstance(part, Repeated):
+            yield from _results(part.body)
+        else:
+            for index, sizes in enumerate(part.sizes):
+                shape = part.shapes[index]
+                if all(length.terms for length in shape) and not any(map(isnan, sizes)):
+                    yield Ref(part.name, index), _Result(part, shape, sizes)
+
+
+class _Ends(NamedTuple):
+    """Two settings between which a size alone changes."""
+
+    size: str
+    small: int
+    large: int
+
+
+def _ends(settings: Sequence[Sizes], grow: frozenset[str]) -> Iterator[tuple[_Ends, ...]]:
+    """For each size that grows, and all others as they are: the largest change, and the last."""
+    for name in sorted(grow):
+        chains: dict[tuple[tuple[str, int], ...], list[int]] = {}
+        for index, sizes in enumerate(settings):
+            rest = tuple((n, x) for n, x in sizes.items() if n != name)
+            chains.setdefault(rest, []).append(index)
+        for chain in chains.values():
+            if len(chain) > 1:
+                *before, last = sorted(chain, key=lambda i: settings[i][name])
+                yield tuple(_Ends(name, small, last) for small in {before[0], before[-1]})
+
+
+class _Beside(NamedTuple):
+    """A value at a setting, as logarithms: measured, and the least and most that its law says."""
+
+    measured: float
+    least: float
+    most: float
+
+
+class _Growth(NamedTuple):
+    """Exponents of a value; -inf of one that is zero."""
+
+    measured: float
+    derived: float
+    apart: float  # how far, in tolerances
+
+
+def _disagreement(
+    name: str,
+    result: _Result,
+    values: Sequence[_Beside],
+    settings: Sequence[Sizes],
+    chains: Sequence[tuple[_Ends, ...]],
+) -> Disagreement | None:
+    """What is wrong with a value, if anything is, over all of a size's range and at its end."""
+    worst: Disagreement | None = None
+    least = 1.0
+    for ends in chains:
+        found = [(e, _growth(e, result, values, settings)) for e in ends]
+        end, growth = min(found, key=lambda x: x[1].apart)
+        if growth.apart > least:
+            least, step = growth.apart, result.step
+            worst = Disagreement(
+                name, step.target, end.size, growth.measured, growth.derived, step.span
+            )
+    return worst
+
+
+def _growth(
+    ends: _Ends, result: _Result, values: Sequence[_Beside], settings: Sequence[Sizes]
+) -> _Growth:
+    """How a value grows between two settings."""
+    small, large = values[ends.small], values[ends.large]
+    range_ = log(settings[ends.large][ends.size] / settings[ends.small][ends.size])
+    measured, least, most = (_slope(*x, range_) for x in zip(small, large, strict=True))
+    derived = min((least, most), key=lambda x: abs(x - measured) if x > -inf else inf)
+    if least < measured < most:
+        derived = measured
+    if measured == derived:
+        return _Growth(measured, derived, 0.0)
+    if -inf in (measured, derived):
+        return _Growth(measured, derived, inf)
+    chance = (
+        SIGMAS
+        * _noise([_drawn(result.shape, settings[i]) for i in (ends.small, ends.large)])
+        / range_
+    )
+    return _Growth(measured, derived, abs(measured - derived) / (TOLERANCE + chance))
+
+
+def _slope(small: float, large: float, range_: float) -> float:
+    """Zero at either end is zero, of exponent -inf."""
+    return -inf if -inf in (small, large) else (large - small) / range_
+
+
+def _noise(counts: Sequence[float]) -> float:
+    """The standard deviation of a quotient of root mean squares, of so many draws each."""
+    return sqrt(sum(1 / (2 * SEEDS * count) for count in counts))
+
+
+def _drawn(shape: Shape, sizes: Sizes) -> float:
+    """How many coordinates were drawn independently: examples may differ but little."""
+    known = {name: Fraction(size) for name, size in sizes.items()}
+    lengths = [float(length.evaluate(known)) for length in shape]
+    return max([1.0, *(lengths[1:] or lengths)])
+
+
+def _beside(
+    program: Program, sizes: Sizes, index: int, results: Mapping[str, _Result]
+) -> dict[str, _Beside]:
+    """Each value at a setting: measured, and by its law from what was measured of its operands."""
+    builder = _AtSetting(program, sizes)
+    graph = builder.run()
+    names: dict[int, list[str]] = {}
+    for (path, copy), node in graph.copies.items():
+        name = path.rpartition(".")[2]
+        if name in results and not any(copy):
+            names.setdefault(id(node), []).append(name)
+    found = {}
+    for node in graph.nodes:
+        node.s0 = builder.initial(node)
+        for name in names.get(id(node), ()):
+            size = results[name].sizes[index]
+            measured, most = (
+                builder.magnitudes.of(log(size) if size else -inf),
+                builder.log(node.s0),
+            )
+            found[name] = _Beside(measured.log, min(most, builder.log(_least(node))), most)
+            node.s0 = measured
+    return found
+
+
+def _least(node: Node) -> Size:
+    """What a value is at least: the transpose of a map need not meet what that map gave alone."""
+    if isinstance(node, LinearNode) and node.tied:
+        return node.parameter.sigma + node.rho_in.half() + node.inputs[0].s0
+    return node.s0
+
+
+class Magnitude:
+    """A size as a number, by its logarithm: laws of sizes become estimates of magnitudes."""
+
+    __slots__ = ("log", "space")
+
+    def __init__(self, space: Magnitudes, logarithm: float) -> None:
+        self.space = space
+        self.log = logarithm
+
+    @property
+    def vectors(self) -> tuple[Vector, ...]:
+        return () if self.is_zero or not self.is_bound else ((0,),)
+
+    @property
+    def is_zero(self) -> bool:
+        return self.log == -inf
+
+    @property
+    def is_bound(self) -> bool:
+        return self.log != inf
+
+    def __add__(self, other: Magnitude) -> Magnitude:
+        zero = self.is_zero or other.is_zero
+        return self.space.of(-inf if zero else self.log + other.log)
+
+    def __neg__(self) -> Magnitude:
+        return self.space.of(-self.log)
+
+    def __sub__(self, other: Magnitude) -> Magnitude:
+        return self + -other
+
+    def __or__(self, other: Magnitude) -> Magnitude:
+        """The size of a sum of independent values: squares add."""
+        small, large = sorted((self.log, other.log))
+        if small == -inf:
+            return self.space.of(large)
+        return self.space.of(large + log1p(exp(2 * (small - large))) / 2)
+
+    def __and__(self, other: Magnitude) -> Magnitude:
+        return self.space.of(min(self.log, other.log))
+
+    def half(self) -> Magnitude:
+        return self.space.of(self.log / 2)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Magnitude) and self.log == other.log
+
+    def __hash__(self) -> int:
+        return hash(self.log)
+
+    def __lt__(self, other: Magnitude) -> bool:
+        return self.log < other.log
+
+    def __le__(self, other: Magnitude) -> bool:
+        return self.log <= other.log
+
+    def __gt__(self, other: Magnitude) -> bool:
+        return self.log > other.log
+
+    def __ge__(self, other: Magnitude) -> bool:
+        return self.log >= other.log
+
+    def exponents(self) -> dict[str, object]:
+        return {}
+
+    def to_dict(self) -> dict[str, str | None]:
+        return {}
+
+    def law(self) -> str:
+        return f"{exp(self.log):g}"
+
+
+class Magnitudes:
+    """The space of magnitudes."""
+
+    names: tuple[str, ...] = ()
+    follows = False
+
+    def __init__(self) -> None:
+        self.one, self.zero, self.unbounded = self.of(0.0), self.of(-inf), self.of(inf)
+
+    def of(self, logarithm: float) -> Magnitude:
+        """The size of this logarithm."""
+        return Magnitude(self, logarithm)
+
+    def size(self, exponents: Mapping[str, Fraction]) -> Size:
+        raise NotImplementedError
+
+    def exponent(self, exponents: Mapping[str, Affine]) -> Size:
+        raise NotImplementedError
+
+
+class _AtSetting(Builder):
+    """Builds the graph with magnitudes at a setting for sizes; every loop is unrolled."""
+
+    def __init__(self, program: Program, sizes: Sizes) -> None:
+        self.values = {name: Fraction(size) for name, size in sizes.items()}
+        self.magnitudes = Magnitudes()
+        self.epsilons: dict[int, Polynomial] = {}  # of norms, by the node
+        super().__init__(program, self.magnitudes)
+
+    def apply(
+        self, call: Apply, module: Module, names: Mapping[str, Node], copy: tuple[int, ...]
+    ) -> tuple[Node, ...]:
+        first = len(self.nodes)
+        made = super().apply(call, module, names, copy)
+        epsilon = call.settings.get("eps")
+        if isinstance(epsilon, Amount):
+            self.epsilons |= {id(node): epsilon.value for node in self.nodes[first:]}
+        return made
+
+    def initial(self, node: Node) -> Size:
+        """The size of a node by its law; a norm divides by no less than its epsilon.
+
+        Values side by side are no larger than the largest.
+        """
+        size = node.initial()
+        if isinstance(node, ConcatNode):
+            return max((x.s0 for x in node.inputs), key=self.log)
+        if isinstance(node, NormNode) and id(node) in self.epsilons:
+            x = node.inputs[0].s0
+            return x - (x | self._rho(self.epsilons[id(node)]).half())
+        return size
+
+    def log(self, size: Size) -> float:
+        """The logarithm of a size of its graph."""
+        assert isinstance(size, Magnitude)
+        return size.log
+
+    def _rho(self, length: Polynomial) -> Magnitude:
+        value = abs(evaluate(length, self.values))
+        return self.magnitudes.of(log(value) if value else -inf)
+
+    def grows(self, length: Polynomial) -> bool:
+        return False
+
+    def count(self, count: Amount) -> int:
+        return int(count.value.evaluate(self.values))
+
+    def _exponent(self, tensor: Tensor, letter: str) -> Size:
+        """That of `n^exponent`; `b` has the number in it that an init begins with."""
+        powers = tensor.exponents[letter].items()
+        total = self.magnitudes.of(
+            sum(float(p.constant) * log(self.values[dim]) for dim, p in powers)
+        )
+        if letter == "b" and tensor.init.argument is not None:
+            total = total - self._rho(tensor.init.argument.value)
+        uniform = letter == "b" and tensor.init.kind == "uniform"  # from minus its bound to it
+        return total + self.magnitudes.of(log(3) / 2) if uniform else total

@@ -1,0 +1,109 @@
+"""A small model, read and held to what was measured of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from inspect import signature
+from typing import Any, NamedTuple
+
+import pytest
+
+from abcparam.algebra.record import Record
+from abcparam.analysis.build import build_graph
+from abcparam.analysis.graph import Graph
+from abcparam.analysis.rounds import start
+from abcparam.diagnostics.diagnostic import Diagnostic
+from abcparam.imports.alike import Model, ReadingError, together
+from abcparam.imports.capture import trace
+from abcparam.imports.factory import Factory, settings_of
+from abcparam.imports.inits import Start, starts_of
+from abcparam.imports.measured import SEEDS, Disagreement, disagreements
+from abcparam.imports.numbers import Sizes
+from abcparam.imports.program import program_of, source_of
+from abcparam.imports.rates import Rate, rates_of
+from abcparam.imports.reading import read
+from abcparam.program.model import Program
+from abcparam.verdict.check import judged
+
+Grow = Mapping[str, tuple[int, ...]]
+GROW = {"width": (32, 128)}
+
+
+class Trial(Record):
+    """What was read of a model."""
+
+    model: Model
+    settings: tuple[Sizes, ...]
+    grow: frozenset[str]
+    starts: Mapping[str, Start]
+    rates: Mapping[str, Rate]
+
+    def program(self, inline: bool = False) -> Program:
+        """Its program, every value with its name."""
+        meaning = read(self.model, self.settings[0], self.grow, inline=inline, entitled=inline)
+        source = source_of({}, "model.py")
+        base = self.settings[0]
+        return program_of(
+            self.model, meaning, self.starts, self.rates, base, self.grow, source, "model"
+        )
+
+    @property
+    def apart(self) -> tuple[Disagreement, ...]:
+        """The values that are not as measured."""
+        return disagreements(self.program(), self.model, self.settings, self.grow)
+
+    @property
+    def verdict(self) -> str:
+        found = judged(self.program(inline=True)).verdict
+        assert found is not None
+        return found
+
+    @property
+    def graph(self) -> Graph:
+        """Its graph, with sizes at init."""
+        made = build_graph(self.program())
+        start(made)
+        return made
+
+    @property
+    def output(self) -> str:
+        """The law of its output's size at init, which was measured to be so."""
+        assert self.apart == ()
+        return str(self.graph.outputs[0].s0)
+
+
+class Traced(NamedTuple):
+    """A model that was traced at several settings."""
+
+    factory: Factory
+    model: Model
+    settings: tuple[Sizes, ...]
+
+
+def traced(make: Callable[..., Any], grow: Grow, sizes: Mapping[str, int]) -> Traced:
+    """Traces what `make` makes; its parameters are sizes, all 32 that are not given."""
+    names = [name for name in signature(make).parameters if name not in sizes]
+    factory = Factory(make, __file__, "make", {**dict.fromkeys(names, 32), **sizes})
+    settings = settings_of(factory, grow)
+    traces = [
+        trace(factory.make(s), factory.file, [factory.make(s, seed) for seed in range(1, SEEDS)])
+        for s in settings
+    ]
+    return Traced(factory, *together(traces, settings, frozenset(grow)))
+
+
+def tried(make: Callable[..., Any], grow: Grow = GROW, **sizes: int) -> Trial:
+    """Reads what `make` makes, as `traced` does."""
+    factory, model, settings = traced(make, grow, sizes)
+    names = frozenset(grow)
+    starts = starts_of(factory, settings, names)
+    rates = rates_of(None, factory, settings, None, names)
+    return Trial(model, settings, names, starts, rates)
+
+
+def refused(make: Callable[..., Any], grow: Grow = GROW, **sizes: int) -> Diagnostic:
+    """What is said of a model that cannot be read."""
+    with pytest.raises(ReadingError) as caught:
+        _, model, settings = traced(make, grow, sizes)
+        read(model, settings[0], frozenset(grow))
+    return caught.value.diagnostic
