@@ -1,4 +1,4 @@
-"""Products of two activations: elementwise, inner products, attention's weighted sums.
+"""Products of two activations: elementwise, inner products, attention's weighted sums; quotients.
 
 The sum over a contracted axis obeys the central limit at init where the factors came from different
 maps or rows of one map. It is aligned otherwise and for every change (which is why attention logits
@@ -86,3 +86,59 @@ class ProductNode(Node):
         other = self.inputs[1 - index]
         over = "" if self.contracted == self.context.one else f", aligned over {self.contracted}"
         return f"times {other.name or other.title} ({other.s}){over}"
+
+
+class QuotientNode(Node):
+    """`z = x / y` where y is positive and nowhere far below its size; it may lack axes of x.
+
+    What starts at zero is taken to be held up by an epsilon, as in a norm.
+    """
+
+    __slots__ = ("broadcast",)
+
+    def __init__(
+        self, context: Context, x: Node, y: Node, broadcast: Size, span: Span = START
+    ) -> None:
+        super().__init__(context, (x, y), span)
+        self.broadcast = broadcast  # the size of the axes that y lacks
+        self.centred = x.centred
+
+    def _under(self, size: Size) -> Size:
+        return self.context.one if self.inputs[1].s0.is_zero else size
+
+    @property
+    def _y(self) -> Size:
+        return self._under(self.inputs[1].s)
+
+    def initial(self) -> Size:
+        x, y = self.inputs
+        return x.s0 - self._under(y.s0)
+
+    def gains(self) -> Sequence[Size]:
+        return (-self._y, self.inputs[0].s - self._y - self._y)
+
+    def back_initial(self) -> Sequence[Size]:
+        x, y = self.inputs
+        under = self._under(y.s0)
+        return (-under, x.s0 - under - under + self.broadcast.half())
+
+    def back_gains(self) -> Sequence[Size]:
+        to_x, to_y = self.gains()
+        return (to_x, to_y + self.broadcast)
+
+    def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
+        x, y = self.inputs
+        square = self._y + self._y
+        changes = ((d, e + x.s - self._y) for d, e in ((x.dc, y.dc), (x.dr, y.dr)))
+        coherent, random = (d | e for d, e in changes)
+        return (
+            (0, y.dc - square, y.dr - square),
+            (1, coherent - square + self.broadcast, random - square + self.broadcast),
+        )
+
+    def limits(self) -> Iterable[tuple[int, Limit]]:
+        x, y = self.inputs
+        return ((0, operand(x)), (1, Limit("norm", self._under(y.s0))))
+
+    def cause(self, index: int) -> str:
+        return "divided by" if index else "over"

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import ONE, Polynomial
-from abcparam.calculus.bilinear import ProductNode
+from abcparam.calculus.bilinear import ProductNode, QuotientNode
 from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
-from abcparam.calculus.structure import LargestNode, SameNode, SumNode
+from abcparam.calculus.structure import LargestNode, MeanNode, SameNode, ScaleNode, SumNode
+from abcparam.diagnostics.source import Span
 from abcparam.operations.attention import Heads, attended
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Setting, Shape
@@ -74,6 +75,20 @@ class Largest(ReadOperation):
         return (LargestNode(build.context, operands.nodes(), call.span),)
 
 
+class Length(ReadOperation):
+    """`x -> y`, the Euclidean length along some axes, of so many coordinates."""
+
+    name = "length"
+    law = "`s0 + ρ/2`, `d + ρ/2`"
+    source = "arXiv 2006.14548: the law of large numbers, for squares"
+    settings = {"over": ()}
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        rho, context = build.length(_lengths(call.settings, "over")), build.context
+        positive = LargestNode(context, operands.nodes(), call.span)
+        return (ScaleNode(context, MeanNode(context, positive, rho), rho.half(), call.span),)
+
+
 class RowsPart(ReadOperation):
     """`x -> y`, rows `start` to `end` of the map that made x, as parts of all of them."""
 
@@ -83,17 +98,22 @@ class RowsPart(ReadOperation):
     settings = {"start": 0, "end": 1}
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        node = SameNode(build.context, operands.nodes(), call.span)
         start, end = (_rational(call, name) for name in ("start", "end"))
-        found = {}
-        bits = node.maps
-        while bits:
-            bit = bits & -bits
-            low, high = node.parts.get(bit, (Fraction(0), Fraction(1)))
-            found[bit] = low + start * (high - low), low + end * (high - low)
-            bits ^= bit
-        node.parts = found
-        return (node,)
+        return (rows(build, operands.node(0), start, end, call.span),)
+
+
+def rows(build: Build, x: Node, start: Fraction, end: Fraction, span: Span) -> Node:
+    """Some of the rows of the maps that made a value."""
+    node = SameNode(build.context, (x,), span)
+    found = {}
+    bits = node.maps
+    while bits:
+        bit = bits & -bits
+        low, high = node.parts.get(bit, (Fraction(0), Fraction(1)))
+        found[bit] = low + start * (high - low), low + end * (high - low)
+        bits ^= bit
+    node.parts = found
+    return node
 
 
 class Contract(ReadOperation):
@@ -117,6 +137,23 @@ class Contract(ReadOperation):
             build.length(_lengths(call.settings, name)) for name in ("over", "x_lacks", "y_lacks")
         )
         return (ProductNode(build.context, x, y, over, (x_lacks, y_lacks), call.span),)
+
+
+class Division(ReadOperation):
+    """`x, y -> z`, x over what is positive; y may lack axes."""
+
+    name = "/"
+    values = ("x", "y")
+    law = "`s0 = s0(x) - s0(y)`; `d = max(d(x) - s(y), s(x) + d(y) - 2 s(y))`"
+    source = "arXiv 2006.14548 (Tensor Programs II), a nonlinearity of two values"
+
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        return (of.of(0) + of.of(1) * Fraction(-1),)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        x, y = operands.nodes()
+        lacking = build.lacking(call.shape(1), call.shape(0))
+        return (QuotientNode(build.context, x, y, lacking, call.span),)
 
 
 class HeadsOfAttention(ReadOperation):
@@ -155,7 +192,7 @@ class PackedMap(ReadOperation):
     weights = frozenset({"W"})
     law = "that of `W @ x`"
     source = "arXiv 2011.14522, section 5"
-    settings = {"fan_in": 1, "fan_out": 1, "shared": ()}
+    settings = {"fan_in": 1, "fan_out": 1, "shared": (), "transposed": False}
 
     def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
         return (of.of(0) + of.of(1),)
@@ -164,7 +201,8 @@ class PackedMap(ReadOperation):
         rhos = build.rho(call.amount("fan_in")), build.rho(call.amount("fan_out"))
         shared = build.length(_lengths(call.settings, "shared"))
         weight, x = operands.parameter(0), operands.node(1)
-        return (LinearNode(build.context, weight, x, shared, span=call.span, rhos=rhos),)
+        tied = call.flag("transposed") and build.tied(weight, x)
+        return (LinearNode(build.context, weight, x, shared, False, tied, call.span, rhos),)
 
 
 def _heads(shape: Shape) -> Polynomial:
@@ -183,11 +221,6 @@ def _rational(call: Call, name: str) -> Fraction:
     return value
 
 
-REARRANGE, STRETCH, LARGEST, PART, CONTRACT = (
-    Rearrange(),
-    Stretch(),
-    Largest(),
-    RowsPart(),
-    Contract(),
-)
+REARRANGE, STRETCH, LARGEST, PART = Rearrange(), Stretch(), Largest(), RowsPart()
+CONTRACT, QUOTIENT, LENGTH = Contract(), Division(), Length()
 HEADS, PACKED = HeadsOfAttention(), PackedMap()

@@ -210,7 +210,7 @@ class _Level:
         statements: list[Statement] = []
         for part in reversed(parts):
             if isinstance(part, TracedStep):
-                targets = [local(Ref(part.name, i)) for i in range(len(part.shapes))]
+                targets = [local(Ref(part.name, i)) for i in range(max(1, len(part.shapes)))]
                 if not needed.intersection(targets):
                     continue
                 needed.difference_update(targets)
@@ -246,8 +246,7 @@ class _Level:
             return see.apply(operation_for(see, chain.function), (see.value(chain.base),))
         law = self.laws.get(see.step.target) or self.laws.get(_functional(see.step.target))
         if law is None:
-            what = "which has no law here"
-            see.refuse(rules.NoLaw, operation=see.step.target, what=what)
+            see.refuse(rules.NoLaw, operation=see.step.target, what="it")
         return law(see)
 
     def loop(self, part: Repeated) -> tuple[list[Statement], set[str]]:

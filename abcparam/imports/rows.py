@@ -7,27 +7,26 @@ one factor of the map's rows takes some of its rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from abcparam.algebra.polynomials import ONE, Polynomial, product
-from abcparam.imports.alike import Operand
-from abcparam.imports.seen import Seen
-from abcparam.imports.traced import Ref
+from abcparam.imports.alike import KnownData, Numbers, Operand, TracedStep
+from abcparam.imports.functions import ONE_VALUE
+from abcparam.imports.seen import CUTS, RESHAPES, Seen
+from abcparam.imports.traced import Ref, Weight
 
-MAPS = frozenset({"aten.linear.default", "aten.addmm.default", "aten.mm.default"})
-MOVES = frozenset({"aten.transpose.int", "aten.permute.default"})
-RESHAPES = frozenset(
-    {
-        "aten.view.default",
-        "aten.reshape.default",
-        "aten._unsafe_view.default",
-        "aten.unflatten.int",
-        "aten.unsqueeze.default",
-        "aten.flatten.using_ints",
-    }
-)
-TAKES = frozenset({"aten.split.Tensor", "aten.split_with_sizes.default", "aten.chunk.default"})
+MAPS = {  # the axis of rows, from the end
+    "aten.linear.default": 1,
+    "aten.addmm.default": 1,
+    "aten.mm.default": 1,
+    "aten.matmul.default": 1,
+    "aten.conv1d.default": 2,
+    "aten.conv2d.default": 3,
+}
+SUMS = frozenset({"add", "sub", "mul", "div"})
+KEEPS = CUTS | {"aten.slice.Tensor"}
+DROPS = frozenset({"aten.unbind.int", "aten.select.int"})
 
 
 def row_axis(see: Seen, x: Operand, axis: int) -> bool:
@@ -47,16 +46,18 @@ def _rows(see: Seen, x: Operand) -> tuple[bool, ...] | None:
     step = see.names.step_of(x)
     if step is None or not isinstance(x, Ref):
         return None
-    shape = step.shapes[x.result]
+    shape, inner = step.shapes[x.result], see.with_step(step)
     if step.target in MAPS:
-        return (*[False] * (len(shape) - 1), True)
-    inner = see.with_step(step)
+        return _of_map(inner, len(shape))
     source = see.origin(step.arguments[0]) if step.arguments else None
     rows = _rows(see, source)
     if rows is None:
         return None
-    if step.target in TAKES:
+    if step.target in KEEPS or _is_elementwise(step, shape):
         return rows
+    if step.target in DROPS:
+        axis = inner.whole(1, "dim") % len(rows)
+        return (*rows[:axis], *rows[axis + 1 :])
     if step.target == "aten.transpose.int":
         return _moved(rows, _swap(inner, len(rows)))
     if step.target == "aten.permute.default":
@@ -64,6 +65,27 @@ def _rows(see: Seen, x: Operand) -> tuple[bool, ...] | None:
     if step.target in RESHAPES:
         return _reshaped(see.shape(source), rows, shape)
     return None
+
+
+def _of_map(see: Seen, rank: int) -> tuple[bool, ...] | None:
+    """The axis that a map's rows are along, where its right operand is a parameter."""
+    target = see.step.target
+    if target in {"aten.mm.default", "aten.matmul.default"}:
+        matrix = see.weight(see.get(1))
+        if matrix is None or len(matrix.shape) != 2 or see.weight(see.get(0)) is not None:
+            return None
+    return tuple(rank - axis == MAPS[target] for axis in range(rank))
+
+
+def _is_elementwise(step: TracedStep, shape: Sequence[Polynomial]) -> bool:
+    """Whether each coordinate is computed from one, and from a gain or a bias beside it."""
+    name = step.target.removeprefix("aten.").partition(".")[0].rstrip("_")
+    if name in ONE_VALUE:
+        return True
+    beside = step.arguments[1] if name in SUMS and len(step.arguments) > 1 else None
+    return isinstance(beside, (KnownData, Numbers)) or (
+        isinstance(beside, Weight) and len(shape) > 1
+    )
 
 
 def _swap(see: Seen, rank: int) -> tuple[int, ...]:

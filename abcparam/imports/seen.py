@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from abcparam.algebra.polynomials import Polynomial, atom, number, product
 from abcparam.diagnostics.diagnostic import DiagnosticRule
@@ -40,6 +40,46 @@ CASTS = frozenset(
 TURNS = frozenset(
     {"aten.t.default", "aten.transpose.int", "aten.permute.default", "aten.numpy_T.default"}
 )
+RESHAPES = frozenset(
+    {
+        "aten.view.default",
+        "aten.reshape.default",
+        "aten._unsafe_view.default",
+        "aten.unflatten.int",
+        "aten.unsqueeze.default",
+        "aten.squeeze.dim",
+        "aten.flatten.using_ints",
+        "aten.expand.default",
+    }
+)
+CUTS = frozenset(
+    {
+        "aten.split.Tensor",
+        "aten.split.sizes",
+        "aten.split_with_sizes.default",
+        "aten.chunk.default",
+    }
+)
+TAKES = CUTS | {"aten.unbind.int", "aten.select.int", "aten.slice.Tensor"}
+WHOLE = (Fraction(0), Fraction(1))
+LEVELS = 3  # of calls that are compared
+
+
+class Matrix(NamedTuple):
+    """A parameter as it is used: its shape there, the order of its axes unless they are others.
+
+    `part` are the rows of its first axis that are taken, of all of them.
+    """
+
+    source: Weight
+    shape: Shape
+    order: tuple[int, ...] | None
+    part: tuple[Fraction, Fraction] = WHOLE
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the parameter itself, but for the order of its axes."""
+        return self.order is not None
 
 
 class SharedNames:
@@ -110,7 +150,7 @@ class Seen:
         """The shape of a value; a number has no axes."""
         match operand:
             case Ref(name=name, result=result):
-                return self.names.steps[name].shapes[result]
+                return (*self.names.steps[name].shapes, ())[result]
             case Weight(name=name):
                 return self.names.weights[name]
             case KnownData(shape=shape):
@@ -164,16 +204,65 @@ class Seen:
             step = self.names.step_of(operand)
         return operand
 
-    def weight(self, operand: Operand) -> tuple[Weight, tuple[int, ...]] | None:
-        """The parameter that an operand is, and the order of its axes; None for other values."""
+    def equal(self, left: Operand, right: Operand, levels: int = LEVELS) -> bool:
+        """Whether two values are one, or computed alike from the same."""
+        left, right = self.origin(left), self.origin(right)
+        if left == right:
+            return True
+        if isinstance(left, tuple) and isinstance(right, tuple) and len(left) == len(right):
+            return all(self.equal(x, y, levels) for x, y in zip(left, right, strict=True))
+        one, other = self.names.step_of(left), self.names.step_of(right)
+        if one is None or other is None or not levels or one.target != other.target:
+            return False
+        same = one.keywords == other.keywords
+        return same and self.equal(one.arguments, other.arguments, levels - 1)
+
+    def weight(self, operand: Operand) -> Matrix | None:
+        """The parameter that an operand is, or is a view or a part of; None for other values."""
         operand = self.origin(operand)
         if isinstance(operand, Weight):
-            return operand, tuple(range(len(self.names.weights[operand.name])))
+            shape = self.names.weights[operand.name]
+            return Matrix(operand, shape, tuple(range(len(shape))))
         step = self.definition(operand)
-        if step is None or step.target not in TURNS:
+        if step is None or not isinstance(operand, Ref) or not step.arguments:
             return None
         inner = self.weight(step.arguments[0])
-        return None if inner is None else (inner[0], turned(step, inner[1]))
+        return None if inner is None else self._view(inner, step, operand.result)
+
+    def _view(self, inner: Matrix, step: TracedStep, result: int) -> Matrix | None:
+        """What a call makes of a parameter, where that is a view or a part of it."""
+        shape, order = step.shapes[result], inner.order
+        if step.target in TURNS:
+            turned_ = None if order is None else turned(step, order)
+            return inner._replace(shape=shape, order=turned_)
+        if step.target in RESHAPES:
+            return inner._replace(shape=shape, order=None)
+        if step.target in TAKES:
+            return inner._replace(shape=shape, order=None, part=self._taken(inner, step, result))
+        return None
+
+    def _taken(self, inner: Matrix, step: TracedStep, result: int) -> tuple[Fraction, Fraction]:
+        """Where along the first axis of a parameter a part of it lies, of all of it."""
+        see = self.with_step(step)
+        axis = see.whole(2 if step.target in CUTS else 1, "dim") % len(inner.shape)
+        start, end = inner.part
+        if axis or inner.order != tuple(range(len(inner.shape))):
+            return inner.part
+        whole = see.at_first(inner.shape[0])
+        if step.target in CUTS:
+            before = sum(see.at_first(s[0]) for s in step.shapes[:result])
+            count = see.at_first(step.shapes[result][0])
+        elif step.target == "aten.unbind.int":
+            before, count = result, 1
+        elif step.target == "aten.select.int":
+            before, count = see.whole(2, "index") % whole, 1
+        else:
+            begin = see.get(2, "start")
+            before = int(begin.first) if isinstance(begin, Numbers) else 0
+            before = before % whole if before < 0 else before
+            count = see.at_first(step.shapes[result][0])
+        step_ = (end - start) / whole
+        return start + before * step_, start + (before + count) * step_
 
     def scalar(self, operand: Operand) -> Power | None:
         """A number, or data of which all entries are one number; None for what varies."""
@@ -230,6 +319,16 @@ class Seen:
     def rearranged(self, operand: Operand, shape: Shape | None = None) -> Expression:
         return self.apply(REARRANGE, (self.value(operand),), shape=shape)
 
+    def reshaped(self, x: Expression, shape: Shape) -> Expression:
+        """A value whose coordinates are those of another one."""
+        return self.apply(REARRANGE, (x,), shape=shape)
+
+    def mean(self, x: Operand, axes: Sequence[int]) -> Expression:
+        """The mean over axes, all of them where none is named."""
+        rank = len(self.shape(x))
+        given = tuple(amount(number(axis % rank)) for axis in axes or range(rank))
+        return self.apply("mean", (self.value(x),), {"axis": given})
+
     def stretched(self, x: Expression, shape: Shape) -> Expression:
         """A value, the same all along the axes of `shape` that it lacks."""
         over = product(shape) / product(x.shapes[0])
@@ -245,39 +344,42 @@ class Seen:
         settings = {"start": amount(number(start)), "end": amount(number(end))}
         return self.apply(PART, (x,), settings, shape)
 
-    def map(self, weight: Operand, axis: int, x: Operand, shape: Shape | None = None) -> Expression:
-        """A parameter of two axes on the last axis of a value; `axis` is summed over."""
-        found = self.weight(weight)
-        assert found is not None
-        (source, order), value = found, self.value(x)
-        stored = order[axis]
+    def map(self, matrix: Matrix, axis: int, x: Operand) -> Expression:
+        """A parameter of two axes on the last axis of a value; `axis` of it is summed over."""
+        if matrix.order is None or len(matrix.shape) != 2:
+            fans = matrix.shape[axis : axis + 1], matrix.shape[1 - axis :][:1]
+            return self.packed(matrix, x, fans, self.shape(x)[:-1])
+        source, stored = matrix.source, matrix.order[axis]
         sizes = self.names.weights[source.name]
         self.names.fans.setdefault(source.name, (sizes[stored], sizes[1 - stored]))
         if stored == 0 and self._first_use(source.name):
             self.names.tables.add(source.name)
         table = source.name in self.names.tables
-        transposed = (stored == 0) != table
-        return self.apply("@", (self.value(source), value), {"transposed": transposed}, shape)
+        operands = (self.value(source), self.value(x))
+        return self.apply("@", operands, {"transposed": (stored == 0) != table})
 
     def _first_use(self, name: str) -> bool:
         sizes = self.names.weights[name]
         return self.names.fans[name] == (sizes[0], sizes[1]) != (sizes[1], sizes[0])
 
     def packed(
-        self, weight: Weight, x: Operand, fans: tuple[Shape, Shape], shared: Shape
+        self, matrix: Matrix, x: Operand, fans: tuple[Shape, Shape], shared: Shape
     ) -> Expression:
         """A parameter of several axes, of which the first fans are summed over, on a value."""
         fan_in, fan_out = (product(axes) for axes in fans)
-        self.names.fans.setdefault(weight.name, (fan_in, fan_out))
+        weight = matrix.source
+        known = self.names.fans.setdefault(weight.name, (fan_in, fan_out))
         settings: dict[str, Setting] = {
             "fan_in": amount(fan_in),
             "fan_out": amount(fan_out),
             "shared": tuple(map(amount, shared)),
+            "transposed": known == (fan_out, fan_in) != (fan_in, fan_out),
         }
-        return self.apply(PACKED, (self.value(weight), self.value(x)), settings)
+        made = self.apply(PACKED, (self.value(weight), self.value(x)), settings)
+        return made if matrix.part == WHOLE else self.part(made, *matrix.part, self.result)
 
     def lookup(self, weight: Weight, indices: Operand) -> Expression:
-        """Rows of a parameter."""
+        """Rows of a parameter, by index."""
         self.names.tables.add(weight.name)
         sizes = self.names.weights[weight.name]
         self.names.fans[weight.name] = sizes[0], product(sizes[1:])

@@ -8,7 +8,9 @@ from abcparam.algebra.polynomials import number, product
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import KnownData, Numbers, Operand
 from abcparam.imports.aten.norms import normalized_by_hand
+from abcparam.imports.aten.signs import is_positive
 from abcparam.imports.numbers import Power
+from abcparam.imports.operations import QUOTIENT
 from abcparam.imports.seen import Law, Seen, amount, power
 from abcparam.program.expressions import Expression
 
@@ -79,11 +81,12 @@ def divide(see: Seen) -> Expression:
     if by is not None:
         return see.scaled(see.value(x), by.inverse())
     by_hand = normalized_by_hand(see, x, y)
-    if by_hand is None:
-        if isinstance(y, KnownData):
-            return see.value(x)
-        see.refuse(rules.NoLaw, operation=see.step.target, what="a quotient of two values")
-    return by_hand
+    if by_hand is not None:
+        return by_hand
+    if not isinstance(y, KnownData) and not is_positive(see, y):
+        what = "a quotient by what may be near zero"
+        see.refuse(rules.NoLaw, operation=see.step.target, what=what)
+    return see.apply(QUOTIENT, (see.value(x), see.value(y)))
 
 
 def negative(see: Seen) -> Expression:
@@ -97,14 +100,7 @@ def fused(see: Seen) -> Expression:
 
 
 def mean(see: Seen) -> Expression:
-    return _mean(see, see.get(0))
-
-
-def _mean(see: Seen, x: Operand) -> Expression:
-    shape = see.shape(x)
-    axes = see.wholes(1, "dim") or tuple(range(len(shape)))
-    settings = {"axis": tuple(amount(number(axis % len(shape))) for axis in axes)}
-    return see.apply("mean", (see.value(x),), settings)
+    return see.mean(see.get(0), see.wholes(1, "dim"))
 
 
 def total(see: Seen) -> Expression:
@@ -113,8 +109,7 @@ def total(see: Seen) -> Expression:
     shape = see.shape(x)
     axes = see.wholes(1, "dim") or tuple(range(len(shape)))
     count = product(shape[axis] for axis in axes)
-    settings = {"by": amount(count)}
-    return see.apply("scale", (_mean(see, x),), settings)
+    return see.apply("scale", (see.mean(x, axes),), {"by": amount(count)})
 
 
 LAWS: dict[str, Law] = {

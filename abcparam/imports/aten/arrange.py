@@ -44,8 +44,6 @@ VIEWS = (
     "upsample_nearest1d.vec",
     "tril.default",
     "triu.default",
-    "index.Tensor",
-    "index_select.default",
     "gather.default",
     "sort.default",
     "topk.default",
@@ -144,6 +142,22 @@ def concat(see: Seen) -> Expression:
     return see.apply("concat", [see.value(x) for x in values])
 
 
+def scattered(see: Seen) -> Expression:
+    """`slice_scatter`, `index_add`, …: a value with another one in some of its places."""
+    x = see.get(0)
+    source = next(see.get(i) for i in (1, 2, 3) if not _is_index(see.get(i)))
+    if isinstance(x, KnownData) and x.size is not None and not x.size.coefficient:
+        return see.rearranged(source)
+    return see.apply("concat", (see.value(x), see.value(source)))
+
+
+def _is_index(operand: Operand) -> bool:
+    """Whether it says where, not what."""
+    return isinstance(operand, (Numbers, tuple)) or (
+        isinstance(operand, KnownData) and operand.integer
+    )
+
+
 def largest(see: Seen) -> Expression | tuple[Expression, ...]:
     made = tuple(see.apply(LARGEST, (see.value(see.get(0)),), shape=s) for s in see.step.shapes)
     return made if len(made) > 1 else made[0]
@@ -170,6 +184,13 @@ LAWS: dict[str, Law] = {
     "aten.where.ScalarSelf": masked,
     "aten.cat.default": concat,
     "aten.stack.default": concat,
+    "aten.slice_scatter.default": scattered,
+    "aten.select_scatter.default": scattered,
+    "aten.index_add.default": scattered,
+    "aten.index_copy.default": scattered,
+    "aten.index_put.default": scattered,
+    "aten.scatter.src": scattered,
+    "aten.scatter_add.default": scattered,
     "aten.max_pool2d.default": largest,
     "aten.max_pool1d.default": largest,
     "aten.amax.default": largest,

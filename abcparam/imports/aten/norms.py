@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
-from abcparam.algebra.polynomials import Polynomial, product
+from abcparam.algebra.polynomials import Polynomial, number, product
+from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import Numbers, Operand, TracedStep
+from abcparam.imports.operations import LENGTH
 from abcparam.imports.seen import Law, Seen, amount
 from abcparam.program.amounts import Setting
 from abcparam.program.expressions import Expression
@@ -13,47 +16,48 @@ from abcparam.program.expressions import Expression
 SQUARES = {"aten.pow.Tensor_Scalar", "aten.square.default", "aten.mul.Tensor"}
 SUMS = {"aten.add.Tensor", "aten.add.Scalar"}
 LEASTS = {"aten.clamp_min.default", "aten.clamp.default", "aten.maximum.default"}
+MEANS = {"aten.mean.dim", "aten.sum.dim_IntList"}
+LENGTHS = {"aten.linalg_vector_norm.default", "aten.norm.ScalarOpt_dim"}
 ROOTS = {"aten.rsqrt.default": -1, "aten.sqrt.default": 1}
+EPSILON = 2.0**-23  # PyTorch's for `rms_norm`, of 32 bits
+NOTHING = Numbers((0.0,), ())
 PASSES = {"aten.expand_as.default", "aten.expand.default"}
 
 
 def layer_norm(see: Seen) -> Expression:
-    return _norm(see, "layernorm", see.get(2, "weight"), see.get(3, "bias"))
+    return _norm(see, "layernorm", (see.get(2, "weight"), see.get(3, "bias")), see.get(4, "eps"))
 
 
 def rms_norm(see: Seen) -> Expression:
-    return _norm(see, "rmsnorm", see.get(2, "weight"), None)
-
-
-def _norm(see: Seen, name: str, gain: Operand, bias: Operand) -> Expression:
-    given = [None if x is None else see.value(x) for x in (gain, bias)]
-    operands = (see.value(see.get(0)), *given)
-    return see.apply(name, operands)
+    return _norm(see, "rmsnorm", (see.get(2, "weight"), None), see.get(3, "eps"))
 
 
 def batch_norm(see: Seen) -> Expression:
-    return _channels(see, "batchnorm", see.get(1), see.get(2))
-
-
-def instance_norm(see: Seen) -> Expression:
-    return _channels(see, "batchnorm", see.get(1), see.get(2))
+    return _norm(see, "batchnorm", (see.get(1), see.get(2)), see.get(7, "eps"))
 
 
 def group_norm(see: Seen) -> Expression:
     groups = see.whole_or_length(1, "num_groups")
-    return _channels(see, "groupnorm", see.get(2), see.get(3), {"groups": amount(groups)})
+    gain, bias, eps = see.get(2, "weight"), see.get(3, "bias"), see.get(4, "eps")
+    return _norm(see, "groupnorm", (gain, bias), eps, {"groups": amount(groups)})
 
 
-def _channels(
+def _norm(
     see: Seen,
     name: str,
-    gain: Operand,
-    bias: Operand,
-    settings: dict[str, Setting] | None = None,
+    given: tuple[Operand, Operand],
+    epsilon: Operand,
+    settings: Mapping[str, Setting] = {},
 ) -> Expression:
-    given = [None if x is None else see.value(x) for x in (gain, bias)]
-    operands = (see.value(see.get(0)), *given)
-    return see.apply(name, operands, settings)
+    """A norm with the gain and bias that are given."""
+    operands = (see.value(see.get(0)), *(None if x is None else see.value(x) for x in given))
+    return see.apply(name, operands, {**settings, **_epsilon(epsilon)})
+
+
+def _epsilon(value: Operand) -> dict[str, Setting]:
+    """What is added under the root; PyTorch's own where none is said."""
+    epsilon = value.first if isinstance(value, Numbers) else EPSILON
+    return {"eps": amount(number(Fraction(repr(epsilon))))}
 
 
 def normalized_by_hand(see: Seen, x: Operand, y: Operand) -> Expression | None:
@@ -74,6 +78,8 @@ def _normalized(see: Seen, value: Operand, other: Operand, divides: bool) -> Exp
         return None
     if divides and _length_of(see, root) is not None:
         return _over_length(see, value, root)
+    if divides and root.target in SUMS | LEASTS:
+        root = see.definition(root.arguments[0]) or root
     power = ROOTS.get(root.target)
     if root.target == "aten.pow.Tensor_Scalar":
         exponent = see.with_step(root).scalar(root.arguments[1])
@@ -84,35 +90,50 @@ def _normalized(see: Seen, value: Operand, other: Operand, divides: bool) -> Exp
 
 
 def _over_root(see: Seen, value: Operand, inner: TracedStep | None) -> Expression | None:
-    """Over the root of a mean of squares, or of a variance, plus an epsilon."""
+    """Over the root of a mean or sum of squares, or of a variance, plus an epsilon."""
+    epsilon: Operand = NOTHING
+    if inner is not None and inner.target in SUMS | LEASTS:
+        epsilon = inner.arguments[1] if inner.target in SUMS else NOTHING
+        inner = see.definition(inner.arguments[0])
     if inner is None:
         return None
-    if inner.target in SUMS | LEASTS:
-        inner = see.definition(inner.arguments[0])
-        if inner is None:
-            return None
+    centred = _centred(see, value)
     if inner.target.startswith("aten.var"):
-        centred = _centred(see, value)
-        same = centred is not None and see.origin(inner.arguments[0]) == see.origin(centred)
-        return see.apply("layernorm", (see.value(centred), None, None)) if same else None
-    if inner.target != "aten.mean.dim":
+        same = centred is not None and see.equal(inner.arguments[0], centred)
+        return _plain(see, "layernorm", centred, epsilon) if same else None
+    if inner.target not in MEANS:
         return None
     square = see.definition(inner.arguments[0])
     if square is None or not _is_square_of(see, square, value):
         return None
-    centred = _centred(see, value)
+    if inner.target == "aten.sum.dim_IntList":
+        return _over_sum(see, value, inner, epsilon)
     if centred is not None:
-        return see.apply("layernorm", (see.value(centred), None, None))
-    return see.apply("rmsnorm", (see.value(value), None, None))
+        return _plain(see, "layernorm", centred, epsilon)
+    return _plain(see, "rmsnorm", value, epsilon)
+
+
+def _plain(see: Seen, name: str, value: Operand, epsilon: Operand) -> Expression:
+    """A norm without gain and bias."""
+    return see.apply(name, (see.value(value), None, None), _epsilon(epsilon))
+
+
+def _over_sum(
+    see: Seen, value: Operand, step: TracedStep, epsilon: Operand = NOTHING
+) -> Expression:
+    """A vector over its length: over its RMS, times the root of how many there are."""
+    count: Polynomial = product(see.shape(value)) / product(step.shapes[0])
+    normed = _plain(see, "rmsnorm", value, epsilon)
+    return see.apply("scale", (normed,), {"by": amount(count.power(Fraction(-1, 2)))})
 
 
 def _is_square_of(see: Seen, step: TracedStep, value: Operand) -> bool:
     if step.target not in SQUARES:
         return False
-    if see.origin(step.arguments[0]) != see.origin(value):
+    if not see.equal(step.arguments[0], value):
         return False
     if step.target == "aten.mul.Tensor":
-        return see.origin(step.arguments[1]) == see.origin(value)
+        return see.equal(step.arguments[1], value)
     exponent = see.with_step(step).get(1)
     is_two = isinstance(exponent, Numbers) and exponent.first == 2
     return is_two or step.target == "aten.square.default"
@@ -124,38 +145,42 @@ def _centred(see: Seen, value: Operand) -> Operand:
     if step is None or step.target != "aten.sub.Tensor":
         return None
     mean = see.definition(step.arguments[1])
-    is_mean = mean is not None and mean.target == "aten.mean.dim"
-    if is_mean and see.origin(mean.arguments[0]) == see.origin(step.arguments[0]):  # type: ignore[union-attr]
-        return step.arguments[0]
-    return None
+    if mean is None or mean.target != "aten.mean.dim":
+        return None
+    return step.arguments[0] if see.equal(mean.arguments[0], step.arguments[0]) else None
 
 
 def _length_of(see: Seen, step: TracedStep) -> Operand:
     """What a step is the Euclidean length of, behind a least value."""
-    found: TracedStep | None = step
-    if step.target in LEASTS:
-        found = see.definition(step.arguments[0])
-    if found is None or found.target not in {
-        "aten.linalg_vector_norm.default",
-        "aten.norm.ScalarOpt_dim",
-    }:
+    found = see.definition(step.arguments[0]) if step.target in SUMS | LEASTS else step
+    if found is None or found.target not in LENGTHS:
         return None
-    return found.arguments[0]
+    order = see.with_step(found).get(1)
+    is_two = not isinstance(order, Numbers) or order.first == 2
+    return found.arguments[0] if is_two else None
 
 
 def _over_length(see: Seen, value: Operand, step: TracedStep) -> Expression | None:
-    """A vector over its length: over its RMS, times the root of how many there are."""
-    if see.origin(_length_of(see, step)) != see.origin(value):
-        return None
-    count: Polynomial = product(see.shape(value)) / product(step.shapes[0])
-    normed = see.apply("rmsnorm", (see.value(value), None, None))
-    return see.apply("scale", (normed,), {"by": amount(count.power(Fraction(-1, 2)))})
+    """A vector over what is its Euclidean length."""
+    is_own = see.equal(_length_of(see, step), value)
+    return _over_sum(see, value, step) if is_own else None
+
+
+def length(see: Seen) -> Expression:
+    """The Euclidean length of vectors, where it is no part of a norm."""
+    order = see.get(1)
+    if isinstance(order, Numbers) and order.first != 2:
+        see.refuse(rules.NoLaw, operation=see.step.target, what="a length but the Euclidean")
+    x = see.get(0)
+    count = product(see.shape(x)) / product(see.result)
+    return see.apply(LENGTH, (see.value(x),), {"over": (amount(count),)})
 
 
 LAWS: dict[str, Law] = {
+    **dict.fromkeys(LENGTHS, length),
     "aten.layer_norm.default": layer_norm,
     "aten.rms_norm.default": rms_norm,
     "aten.batch_norm.default": batch_norm,
     "aten.group_norm.default": group_norm,
-    "aten.instance_norm.default": instance_norm,
+    "aten.instance_norm.default": batch_norm,
 }

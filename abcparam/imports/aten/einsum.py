@@ -1,0 +1,111 @@
+"""Sums of products by letters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from abcparam.algebra.polynomials import ONE, Polynomial, product
+from abcparam.diagnostics.rules import imports as rules
+from abcparam.imports.alike import Operand
+from abcparam.imports.operations import CONTRACT
+from abcparam.imports.seen import Law, Matrix, Seen, amount
+from abcparam.program.expressions import Expression
+
+OTHERS = "ZYXWVUTS"  # stand for the axes of an ellipsis, the last one first
+
+
+class Letters(NamedTuple):
+    """Which letters the axes of operands and result have, and their lengths."""
+
+    operands: tuple[str, ...]
+    result: str
+    lengths: dict[str, Polynomial]
+
+    def of(self, letters: Sequence[str]) -> tuple[Polynomial, ...]:
+        """The lengths of axes."""
+        return tuple(self.lengths[letter] for letter in letters)
+
+
+def einsum(see: Seen) -> Expression:
+    """`einsum` of one operand or two."""
+    text, operands = see.get(0), see.get(1)
+    assert isinstance(text, str) and isinstance(operands, tuple)
+    equation = _equation(see, text, operands)
+    if len(operands) == 1:
+        return _of_one(see, equation, operands[0])
+    if len(operands) > 2 or any(len(set(x)) < len(x) for x in equation.operands):
+        see.refuse(rules.NoLaw, operation=see.step.target, what=f"`{text}`")
+    for index in (1, 0):
+        matrix = see.weight(operands[index])
+        if matrix is not None and see.weight(operands[1 - index]) is None:
+            made = _mapped(see, equation, index, matrix, operands[1 - index])
+            if made is not None:
+                return made
+    return _contracted(see, equation, operands)
+
+
+def _equation(see: Seen, text: str, operands: Sequence[Operand]) -> Letters:
+    """The equation with letters for every axis."""
+    inputs, arrow, result = text.replace(" ", "").partition("->")
+    terms, lengths = [], dict[str, Polynomial]()
+    longest = ""
+    for term, operand in zip(inputs.split(","), operands, strict=True):
+        shape = see.shape(operand)
+        others = OTHERS[: len(shape) - len(term.replace("...", ""))][::-1] if "." in term else ""
+        longest = max(longest, others, key=len)
+        terms.append(term.replace("...", others))
+        for letter, length in zip(terms[-1], shape, strict=True):
+            lengths[letter] = length if lengths.get(letter, ONE) == ONE else lengths[letter]
+    if not arrow:
+        every = "".join(terms).replace(longest, "")
+        result = "..." + "".join(sorted(x for x in set(every) if every.count(x) == 1))
+    return Letters(tuple(terms), result.replace("...", longest), lengths)
+
+
+def _of_one(see: Seen, equation: Letters, x: Operand) -> Expression:
+    """A transposition, and a sum over what is left out: a mean times how many there are."""
+    (own,) = equation.operands
+    if len(set(own)) < len(own):
+        see.refuse(rules.NoLaw, operation=see.step.target, what="a diagonal")
+    axes = [axis for axis, letter in enumerate(own) if letter not in equation.result]
+    value = see.rearranged(x) if not axes else see.mean(x, axes)
+    count = product(equation.of([own[axis] for axis in axes]))
+    return value if not axes else see.apply("scale", (value,), {"by": amount(count)})
+
+
+def _mapped(
+    see: Seen, equation: Letters, index: int, matrix: Matrix, x: Operand
+) -> Expression | None:
+    """A parameter on a value; None where it is not summed over with it."""
+    own, other = equation.operands[index], equation.operands[1 - index]
+    result = equation.result
+    summed = [a for a in own if a not in result]
+    if not summed or any(a not in other for a in summed) or _alone(equation):
+        return None
+    fan_out = [a for a in own if a in result and a not in other]
+    shared = [a for a in other if a in result and a not in own]
+    return see.packed(matrix, x, (equation.of(summed), equation.of(fan_out)), equation.of(shared))
+
+
+def _alone(equation: Letters) -> bool:
+    """Whether something is summed over that only one of two operands has."""
+    left, right = map(set, equation.operands)
+    return bool((left ^ right) - set(equation.result))
+
+
+def _contracted(see: Seen, equation: Letters, operands: Sequence[Operand]) -> Expression:
+    if _alone(equation):
+        see.refuse(rules.NoLaw, operation=see.step.target, what="a sum over one operand alone")
+    (left, right), result = equation.operands, equation.result
+    summed = [a for a in left if a not in result]
+    letters = {
+        "over": summed,
+        "x_lacks": [a for a in result if a not in left],
+        "y_lacks": [a for a in result if a not in right],
+    }
+    settings = {name: tuple(map(amount, equation.of(found))) for name, found in letters.items()}
+    return see.apply(CONTRACT, [see.value(x) for x in operands], settings)
+
+
+LAWS: dict[str, Law] = {"aten.einsum.default": einsum}

@@ -1,0 +1,37 @@
+"""What has no law for a reason: its gradient is not that of what it computes, say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NoReturn
+
+from abcparam.diagnostics.rules import imports as rules
+from abcparam.imports.seen import Law, Seen
+
+COMPLEX = "complex numbers"
+STOPPED = "a gradient that is stopped: it is not that of what is computed"
+ALONG = "sums along an axis, one for each place, as in state space models"
+REASONS: Mapping[str, str] = {
+    "aten.detach.default": STOPPED,
+    "wrap_with_set_grad_enabled": STOPPED,
+    "aten.item.default": "a number that is taken out of values",
+    "aten._local_scalar_dense.default": "a number that is taken out of values",
+    "aten.view_as_complex.default": COMPLEX,
+    "aten.view_as_real.default": COMPLEX,
+    "aten.complex.default": COMPLEX,
+    "aten.real.default": COMPLEX,
+    "aten.polar.default": COMPLEX,
+    "aten.fft_rfft.default": COMPLEX,
+    "aten.fft_fft.default": COMPLEX,
+    "aten.fft_fftn.default": COMPLEX,
+    "aten.cumsum.default": ALONG,
+    "aten.cumprod.default": ALONG,
+    "aten.logcumsumexp.default": ALONG,
+}
+
+
+def refuse(see: Seen) -> NoReturn:
+    see.refuse(rules.NoLaw, operation=see.step.target, what=REASONS[see.step.target])
+
+
+LAWS: dict[str, Law] = dict.fromkeys(REASONS.keys() - {"aten.view_as_real.default"}, refuse)
