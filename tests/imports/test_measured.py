@@ -14,6 +14,8 @@ from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import replace
 from abcparam.imports.alike import Repeated, TracedStep
 from abcparam.imports.aten import laws
+from abcparam.imports.capture import trace
+from abcparam.imports.held import objections
 from abcparam.imports.measured import Disagreement, Magnitudes, disagreements
 from abcparam.imports.numbers import Power
 from abcparam.imports.seen import Law, Seen
@@ -113,6 +115,15 @@ def test_a_wrong_law_is_found(trial: Trial, monkeypatch: pytest.MonkeyPatch):
     right = known["aten.layer_norm.default"]
     monkeypatch.setitem(known, "aten.layer_norm.default", doubled)  # type: ignore[arg-type]
     assert {x.operation for x in trial.apart} == {"aten.layer_norm.default"}
+
+
+def test_what_is_held_against_a_model(trial: Trial):
+    given = trace(trial.factory.make(trial.settings[0]), __file__), trial.model, trial.settings
+    assert objections(trial.factory, *given, trial.grow, trial.starts, trial.rates) == ()
+    misread = replace(trial.starts["h.0.map.weight"], scale=Power(0.1, {"width": Fraction(-1)}))
+    starts = {**trial.starts, "h.0.map.weight": misread}
+    (found,) = objections(trial.factory, *given, trial.grow, starts, trial.rates)
+    assert (found.code, found.span.file) == ("P1014", __file__)
 
 
 def test_exact_zeros_are_zero_in_both(trial: Trial):

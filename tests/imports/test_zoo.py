@@ -14,6 +14,8 @@ from torch import nn
 
 from abcparam.imports.factory import Example
 from abcparam.imports.faithful import other_gradients
+from tests.imports.models.diffusion import dit, unet
+from tests.imports.models.variants import by_heads, grouped, windowed
 from tests.imports.trial import refused, tried
 
 transformers: Any = library  # whose types lack what configurations take
@@ -193,6 +195,7 @@ ZOO = {
     "BERT": Case(bert),
     "CLIP": Case(clip, "unstable"),
     "ConvNeXt": Case(convnext),
+    "DiT": Case(dit, "unstable"),
     "DeepSeek-V3": Case(
         decoder(
             "DeepseekV3",
@@ -230,8 +233,12 @@ ZOO = {
     ),
     "ResNet": Case(resnet, "unstable"),
     "T5": Case(t5),
+    "U-Net": Case(unet, "unstable"),
     "ViT": Case(vit),
     "Whisper": Case(whisper),
+    "attention by heads": Case(by_heads, "unstable"),
+    "grouped attention": Case(grouped, "unstable"),
+    "windowed attention": Case(windowed, "unstable"),
     "nn.TransformerEncoder": Case(encoder, "unstable"),
 }
 
@@ -239,7 +246,7 @@ ZOO = {
 @pytest.mark.parametrize("name", ZOO)
 def test_models_are_read_as_they_are_measured(name: str):
     case = ZOO[name]
-    trial = tried(case.make, GROW, width=64)
+    trial = tried(lambda width: case.make(width), GROW, width=64)
     assert trial.apart == ()
     assert trial.verdict == case.verdict
 

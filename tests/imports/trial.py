@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from inspect import signature
+from math import log
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 
 from abcparam.algebra.record import Record
 from abcparam.analysis.build import build_graph
@@ -25,6 +29,7 @@ from abcparam.imports.reading import read
 from abcparam.program.model import Program
 from abcparam.verdict.check import judged
 
+CLOSE = 0.25  # exponents of gradients to those that are measured
 Grow = Mapping[str, tuple[int, ...]]
 GROW = {"width": (32, 128)}
 
@@ -32,6 +37,7 @@ GROW = {"width": (32, 128)}
 class Trial(Record):
     """What was read of a model."""
 
+    factory: Factory
     model: Model
     settings: tuple[Sizes, ...]
     grow: frozenset[str]
@@ -72,6 +78,42 @@ class Trial(Record):
         return str(self.graph.outputs[0].s0)
 
 
+def gradients_apart(trial: Trial) -> dict[str, tuple[str, float]]:
+    """The parameters whose gradient does not grow as derived: its law, and the measured exponent.
+
+    The gradient of the output is random and of size 1.
+    """
+    graph, small, large = trial.graph, trial.settings[0], trial.settings[-1]
+    derived = {parameter.tensor.path: parameter.gamma for parameter in graph.parameters}
+    ends = [_gradients(trial.factory, sizes) for sizes in (small, large)]
+    found = {}
+    for name, gamma in derived.items():
+        before, after = (end[name] for end in ends)
+        if not before or not after:
+            assert before == after == 0 and gamma.is_zero, name
+            continue
+        measured = log(after / before) / log(large["width"] / small["width"])
+        (exponent,) = gamma.exponents().values()
+        if abs(measured - Fraction(str(exponent))) > CLOSE:
+            found[name] = str(gamma), measured
+    return found
+
+
+def _gradients(factory: Factory, sizes: Sizes) -> dict[str, float]:
+    """The root mean square of the gradient of each parameter, over some seeds."""
+    squares: dict[str, list[float]] = {}
+    for seed in range(2 * SEEDS):
+        model, args, kwargs = factory.make(sizes, seed)
+        output = model(*args, **kwargs)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            (output * torch.randn_like(output)).sum().backward()
+        for name, parameter in model.named_parameters():
+            gradient = torch.zeros(1) if parameter.grad is None else parameter.grad
+            squares.setdefault(name, []).append(float(gradient.double().square().mean()))
+    return {name: fmean(found) ** 0.5 for name, found in squares.items()}
+
+
 class Traced(NamedTuple):
     """A model that was traced at several settings."""
 
@@ -98,7 +140,7 @@ def tried(make: Callable[..., Any], grow: Grow = GROW, **sizes: int) -> Trial:
     names = frozenset(grow)
     starts = starts_of(factory, settings, names)
     rates = rates_of(None, factory, settings, None, names)
-    return Trial(model, settings, names, starts, rates)
+    return Trial(factory, model, settings, names, starts, rates)
 
 
 def refused(make: Callable[..., Any], grow: Grow = GROW, **sizes: int) -> Diagnostic:
