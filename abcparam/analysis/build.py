@@ -9,6 +9,7 @@ from functools import cache
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import Polynomial, growth, leading_growth, product
 from abcparam.algebra.sizes import NumericSpace, Size, Space
+from abcparam.analysis.forks import Followed, followed
 from abcparam.analysis.graph import Graph
 from abcparam.calculus.linear import ValueNode
 from abcparam.calculus.node import Context, InputNode, Node
@@ -60,6 +61,7 @@ class Builder:
         self.parameters: dict[tuple[str, tuple[int, ...]], Parameter] = {}
         self.activations: dict[str, Node] = {}
         self.copies: dict[tuple[str, tuple[int, ...]], Node] = {}
+        self.shapes: dict[Node, Shape] = {}  # of results that no infinite repeat holds or reads
         self.sizes: dict[str, dict[str, Size]] = {}
         self.rho = cache(self._rho)
         self.build = Build(self.context, self.rho, cache(self._volume), self.tied)
@@ -75,6 +77,8 @@ class Builder:
                 self.parameter(path, (0,) * len(tensor.copies))
         parameters = list(self.parameters.values())
         streams = tuple(self.streams)
+        follows = self.context.follows
+        follow = followed(self.nodes, outputs, self._has_directions) if follows else Followed()
         return Graph(
             self.program,
             self.context,
@@ -83,8 +87,15 @@ class Builder:
             outputs,
             self.activations,
             streams,
+            follow.forks,
+            follow.merges,
             self.copies,
         )
+
+    def _has_directions(self, node: Node) -> bool:
+        """Whether an axis grows, so that most directions are orthogonal to one another."""
+        shape = self.shapes.get(node)
+        return shape is not None and self.build.volume(shape) > self.context.one
 
     def add(self, node: Node) -> Node:
         node.placed = True
@@ -92,6 +103,9 @@ class Builder:
         if self.inside is not None and parameter is not None:
             shared = parameter.rho_copies < self.inside
             node.repeated = self.inside if shared else None
+        if self.inside is not None:
+            for x in node.inputs:
+                self.shapes.pop(x, None)
         self.nodes.append(node)
         return node
 
@@ -165,7 +179,8 @@ class Builder:
             bit = 1 << len(self.parameters)
             made = Parameter(tensor, key[1], self.tensor_sizes(tensor), self.context.zero, bit)
             if self.program.optimizers:
-                made.spectral = self.program.optimizers[tensor.optimizer].rule.spectral
+                rule = self.program.optimizers[tensor.optimizer].rule
+                made.spectral, made.rotates = rule.spectral, rule.rotates
             self.parameters[key] = made
         return self.parameters[key]
 
@@ -308,8 +323,10 @@ class Builder:
             Call(operation.name, shapes, call.settings, call.span),
             Operands(tuple(operands)),
         )
-        for node in results:
+        for node, shape in zip(results, call.shapes, strict=True):
             self.add_new(node)
+            if self.inside is None:
+                self.shapes[node] = shape
         return results
 
     def add_new(self, node: Node) -> None:

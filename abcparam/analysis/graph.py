@@ -11,6 +11,7 @@ from typing import NamedTuple
 from abcparam.calculus.node import Context, Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.stream import EnterNode
+from abcparam.calculus.structure import SumNode
 from abcparam.program.model import Program
 
 
@@ -24,6 +25,8 @@ class Graph(NamedTuple):
     outputs: tuple[Node, ...]
     activations: dict[str, Node]
     streams: tuple[EnterNode, ...] = ()  # infinite repeats
+    forks: tuple[Node, ...] = ()  # those whose change is followed reader by reader
+    merges: tuple[SumNode, ...] = ()  # whose gradient's change is followed input by input
     copies: Mapping[tuple[str, tuple[int, ...]], Node] = {}  # the names, copy by copy
 
     def passes(self) -> range:

@@ -25,8 +25,9 @@ def train(graph: Graph) -> Laws:
     growing: tuple[Parameter, ...] = ()
     first: int | None = None
     for count in range(1, limit + 1):
+        turning = turns(graph)
         growing = step(graph)
-        if not growing:
+        if not growing and not turning:
             return Laws(graph, count)
         if first is None and next(violations(graph), None) is not None:
             first = count
@@ -41,7 +42,7 @@ def rerun(graph: Graph, rounds: int) -> int:
     for parameter in graph.parameters:
         parameter.entry = parameter.u = zero
     for node in graph.nodes:
-        node.dc = node.dr = node.along = zero
+        node.restart()
     for stream in graph.streams:
         stream.forget()
     backward(graph)
@@ -61,10 +62,15 @@ def start(graph: Graph) -> None:
 def step(graph: Graph) -> tuple[Parameter, ...]:
     """One round from gradients to gradients; returns the parameters whose updates grew."""
     grown = update(graph)
-    if grown:
+    if grown or turns(graph):
         forward(graph)
         backward(graph)
     return grown
+
+
+def turns(graph: Graph) -> bool:
+    """Whether the gradients at hand turn a change further along what reads it."""
+    return any(node.turns() for node in graph.forks)
 
 
 def forward(graph: Graph) -> None:
@@ -77,9 +83,13 @@ def forward(graph: Graph) -> None:
 def backward(graph: Graph) -> None:
     """Gradients of every activation and parameter."""
     zero = graph.context.zero
+    uneven = [merge for merge in graph.merges if merge.weigh()]
     for _ in graph.passes():
         for node in graph.nodes:
             node.g0 = node.gc = node.gr = zero
+            node.galong = zero if uneven else None
+        for node in graph.forks:
+            node.through = dict.fromkeys(node.through or (), zero)
         for parameter in graph.parameters:
             parameter.gamma = zero
         seed(graph)
@@ -95,6 +105,11 @@ def _pass_back(node: Node) -> None:
         x.g0 = x.g0 | g0
         x.gc = x.gc | gc
         x.gr = x.gr | gr
+        if x.through is not None and node in x.through:
+            x.through[node] = x.through[node] | g0 | gc | gr
+    if node.galong is not None:
+        for x, along in node.back_aligned():
+            x.galong = along if x.galong is None else x.galong | along
     parameter = node.parameter
     if parameter is not None:
         gradient = node.gradient() if node.repeated is None else node.gradient() + node.repeated
@@ -110,6 +125,8 @@ def seed(graph: Graph) -> None:
         change = output.d & one if loss.kind == "cross_entropy" else output.d
         output.g0 = output.g0 | initial
         output.gc = output.gc | change
+        if output.galong is not None:
+            output.galong = output.galong | change
 
 
 def update(graph: Graph) -> tuple[Parameter, ...]:

@@ -71,6 +71,8 @@ def passed_on(program: Program, node: Node, x: Node, how: str) -> str:
     if isinstance(node, LinearNode):
         growth = node.gains()[0] - node.parameter.sigma
         over = "aligned" if growth > node.rho_in.half() else "summed at random"
+        if over == "aligned" and node.aligned_in_part:
+            over = f"of which {x.along_to(node)} is aligned"
         where = f", {over} over {node.rho_in}" if node.rho_in > node.context.one else ""
         weights = f"{node.parameter.tensor.path} ({node.parameter.sigma})"
         return f"{weights} applied to the change of {source} ({size}){where}"

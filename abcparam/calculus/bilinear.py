@@ -62,8 +62,8 @@ class ProductNode(Node):
         for index, lacking in enumerate(self.broadcast):
             x, other = self.inputs[index], self.inputs[1 - index]
             if x.d.vectors:
-                spread = x.d + ((other.s - lacking.half()) | other.along)
-                size = size | (spread if lacking > self.context.one else x.along + other.s)
+                spread = x.d + ((other.s - lacking.half()) | other.along_to(self))
+                size = size | (spread if lacking > self.context.one else x.along_to(self) + other.s)
         return size
 
     def back_initial(self) -> Sequence[Size]:

@@ -77,8 +77,8 @@ class LinearNode(Node):
 
     def _change_gain(self) -> Size:
         (x,) = self.inputs
-        if self._is_strayed_from:
-            return self._random_gain() | (self._along_gain() + x.along - x.d)
+        if self.aligned_in_part:
+            return self._random_gain() | (self._along_gain() + x.along_to(self) - x.d)
         return change_gain(self.parameter, self.rho_in, self.rho_out, self.context.alignment)
 
     def _update_gain(self) -> Size:
@@ -89,22 +89,23 @@ class LinearNode(Node):
 
     def change(self) -> tuple[Size, Size]:
         (x,) = self.inputs
-        if not self._is_strayed_from:
+        if not self.aligned_in_part:
             return super().change()
         coherent = self.update() | (self._random_gain() + x.dc)
-        along = self._along_gain() + x.along
+        along = self._along_gain() + x.along_to(self)
         if x.dc.vectors:
             return coherent | along, self._random_gain() + x.dr
         return coherent, (self._random_gain() + x.dr) | along
 
     @property
-    def _is_strayed_from(self) -> bool:
-        return self.inputs[0].strays and not self.tied
+    def aligned_in_part(self) -> bool:
+        """Whether less than all of the change of its input points along its rows."""
+        return not self.tied and self.inputs[0].strays_from(self)
 
     def aligned(self) -> Size:
         if self.tied:
             return self.d
-        return self.update() | ((self._along_gain() + self.inputs[0].along) & self.d)
+        return self.update() | ((self._along_gain() + self.inputs[0].along_to(self)) & self.d)
 
     def bound_gains(self) -> Sequence[Size]:
         return (self._change_gain() | self._update_gain(),)
@@ -113,6 +114,9 @@ class LinearNode(Node):
         return self._update_gain() + self.inputs[0].s
 
     def _back_change_gain(self) -> Size:
+        if self._back_strays:
+            random = self.parameter.sigma + self.rho_out.half()
+            return random | (self._back_along() - self.gd)
         return change_gain(self.parameter, self.rho_out, self.rho_in, self.context.alignment)
 
     def back_initial(self) -> Sequence[Size]:
@@ -127,6 +131,25 @@ class LinearNode(Node):
         gain = update_gain(self.parameter, self.rho_out, self.rho_in, self.context.alignment)
         return ((0, gain, self.context.zero),)
 
+    def _back_along(self) -> Size:
+        along = self.gd if self.galong is None else self.galong
+        return self.parameter.sigma + self.rho_out - self.rho_in.half() + along
+
+    @property
+    def _back_strays(self) -> bool:
+        """Whether less than all of the change of its gradient points along its value."""
+        return self.galong is not None and not self.tied and self.galong < self.gd
+
+    def back_aligned(self) -> Iterable[tuple[Node, Size]]:
+        if not self._back_strays:
+            yield from super().back_aligned()
+            return
+        (x,) = self.inputs
+        (gain,) = self.back_gains()
+        yield x, self._back_along() & (gain + self.gd)
+        for _, coherent, random in self.back_changes():
+            yield x, (coherent | random) + self.g
+
     def gradient(self) -> Size:
         x, shared = self.inputs[0], self.shared
         changes = (self.gd + x.s) | (self.g + x.d)
@@ -138,6 +161,8 @@ class LinearNode(Node):
     def cause(self, index: int) -> str:
         growth = self._change_gain() - self.parameter.sigma
         how = "over" if growth > self.rho_in.half() else "summed at random over"
+        if how == "over" and self.aligned_in_part:
+            how = "in part over"
         return f"{self.parameter.tensor.path} ({self.parameter.sigma}) {how} {self.rho_in}"
 
     @property

@@ -31,7 +31,7 @@ class Context(NamedTuple):
     zero: Size  # exactly zero
     unbounded: Size
     alignment: str
-    follows: bool  # whether the part of a change that points along its readers is followed
+    follows: bool  # whether the part of a change that points along the gradient is followed
 
 
 Parts = Mapping[int, tuple[Fraction, Fraction]]  # of a tensor's rows, by its bit
@@ -42,10 +42,14 @@ class Node:
     """One activation, with its sizes.
 
     `s0` is its size at init, `dc` and `dr` those of its coherent and random change. `along` is the
-    part of its change that points along what reads it: all of it but where a change goes through
-    finitely many numbers. `g0`, `gc`, `gr` are sizes of the gradient and its change. `centred`:
-    zero mean at init. `maps`: the tensors whose products it last came from, a bit for each;
-    `parts`: of those of which it holds some rows only, from where to where (all of them: 0 to 1).
+    part of its change that points along its gradient: all of it but where a change goes through
+    finitely many numbers. Where several nodes read it, `through` is the gradient that comes through
+    each of them and `toward` the part of its change, of all rounds, that points along that; they
+    are None where all of `along` is taken to point along each reader. `g0`, `gc`, `gr` are sizes of
+    the gradient and its change; `galong` is the part of that change that points along the value,
+    None where all of it does. `centred`: zero mean at init. `maps`: the tensors whose products it
+    last came from, a bit for each; `parts`: of those of which it holds some rows only, from where
+    to where (all of them: 0 to 1).
     """
 
     __slots__ = (
@@ -56,6 +60,7 @@ class Node:
         "dc",
         "dr",
         "g0",
+        "galong",
         "gc",
         "gr",
         "inputs",
@@ -66,6 +71,8 @@ class Node:
         "repeated",
         "s0",
         "span",
+        "through",
+        "toward",
     )
 
     parameter: Parameter | None = None
@@ -77,6 +84,9 @@ class Node:
         self.name = ""
         self.placed = False  # whether it stands in the graph
         self.repeated: Size | None = None  # the size of an infinite repeat that shares its tensor
+        self.galong: Size | None = None
+        self.through: dict[Node, Size] | None = None
+        self.toward: dict[Node, Size] | None = None
         zero = context.zero
         self.s0 = self.dc = self.dr = self.along = zero
         self.g0 = self.gc = self.gr = zero
@@ -172,26 +182,57 @@ class Node:
         return self.clamp(coherent), self.clamp(random)
 
     def aligned(self) -> Size:
-        """The part of its change that points along what reads it. Default: all of it."""
+        """The part of its change that points along its gradient. Default: all of it."""
         return self.d
 
     def passed_along(self) -> Size:
         """The same, of a node that passes directions on as they are."""
         size = self.update()
         for gain, x in zip(self.gains(), self.inputs, strict=True):
-            if x.along.vectors:
-                size = size | (gain + x.along)
+            along = x.along_to(self)
+            if along.vectors:
+                size = size | (gain + along)
         return self.clamp(size)
+
+    def along_to(self, reader: Node) -> Size:
+        """The part of its change that points along the gradient that comes through a reader."""
+        return self.along if self.toward is None else self.toward.get(reader, self.along)
 
     def move(self) -> None:
         """Takes the change of its inputs and of its own tensor."""
         self.dc, self.dr = self.change()
         self.along = self.aligned() if self.context.follows else self.d
+        if self.toward is not None:
+            for reader, part in self._turning():
+                self.toward[reader] = self.toward[reader] | part
 
-    @property
-    def strays(self) -> bool:
-        """Whether less than all of its change points along what reads it."""
-        return self.context.follows and self.along < self.d
+    def turns(self) -> bool:
+        """Whether more of its change will point along a reader than has so far."""
+        return self.toward is not None and any(
+            part > self.toward[reader] for reader, part in self._turning()
+        )
+
+    def _turning(self) -> Iterable[tuple[Node, Size]]:
+        """Per reader, what points along it of a change made by the gradients at hand.
+
+        The gradient is the sum of those through its readers: of a change along the sum the part
+        along one of them is what it contributes.
+        """
+        whole = self.g
+        for reader, gradient in (self.through or {}).items():
+            yield reader, self.along if gradient >= whole else self.along + (gradient - whole)
+
+    def strays_from(self, reader: Node) -> bool:
+        """Whether less than all of its change points along the gradient through a reader."""
+        return self.context.follows and self.along_to(reader) < self.d
+
+    def restart(self) -> None:
+        """Starts afresh: nothing has changed, no gradient has come."""
+        zero = self.context.zero
+        self.dc = self.dr = self.along = zero
+        if self.through is not None:
+            self.through = dict.fromkeys(self.through, zero)
+            self.toward = dict(self.through)
 
     def back(self) -> Iterable[tuple[Node, Size, Size, Size]]:
         """(input, g0, gc, gr): what its gradient contributes to those of its inputs."""
@@ -208,6 +249,22 @@ class Node:
         g, zero = self.g, self.context.zero
         for index, coherent, random in self.back_changes():
             yield self.inputs[index], zero, coherent + g, random + g
+
+    def back_aligned(self) -> Iterable[tuple[Node, Size]]:
+        """(input, part): of what changes of its gradient contribute, the part along the input.
+
+        Default: all of it.
+        """
+        for x, _, coherent, random in self.back():
+            yield x, coherent | random
+
+    def passed_back(self) -> Iterable[tuple[Node, Size]]:
+        """The same, of a node that passes directions on as they are."""
+        along = self.gd if self.galong is None else self.galong
+        for gain, x in zip(self.back_gains(), self.inputs, strict=True):
+            yield x, gain + along
+        for index, coherent, random in self.back_changes():
+            yield self.inputs[index], (coherent | random) + self.g
 
     def bound_back(self, coherent: Size, random: Size) -> Iterable[tuple[Node, Size, Size]]:
         """(input, coherent, random): what the bounds on its change say about its inputs."""

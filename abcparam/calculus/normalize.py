@@ -41,6 +41,9 @@ class NormNode(Node):
     def aligned(self) -> Size:
         return self.passed_along()
 
+    def back_aligned(self) -> Iterable[tuple[Node, Size]]:
+        return self.passed_back()
+
     def back_initial(self) -> Sequence[Size]:
         return (self._back(self.inputs[0].s0),)
 

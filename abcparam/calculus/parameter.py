@@ -11,7 +11,8 @@ class Parameter:
 
     `a` and `c` are exponents (the learning rate is `n^-c`), `sigma` the size of an entry of W at
     init, `rho_in` and `rho_out` those of fan-in and fan-out. `entry` is the size of an update of w,
-    `u` of the one of W: per entry, or as a spectral norm where `spectral`.
+    `u` of the one of W: per entry, or as a spectral norm where `spectral`. `rotates`: whether an
+    update may have more of a small part of the gradient than the gradient has.
     """
 
     __slots__ = (
@@ -28,6 +29,7 @@ class Parameter:
         "rho_copies",
         "rho_in",
         "rho_out",
+        "rotates",
         "sigma",
         "spectral",
         "tensor",
@@ -46,7 +48,7 @@ class Parameter:
         self.rho_copies = sizes["rho_copies"]
         self.clip = sizes.get("clip")  # of the norm that gradients are clipped to
         self.sigma = zero if tensor.init.is_zero else -self.a - self.b
-        self.spectral = False
+        self.spectral = self.rotates = False
         self.entry = self.u = self.gamma = zero
 
     @property

@@ -55,6 +55,9 @@ class PointwiseNode(Node):
     def aligned(self) -> Size:
         return self.passed_along()
 
+    def back_aligned(self) -> Iterable[tuple[Node, Size]]:
+        return self.passed_back()
+
     def back_initial(self) -> Sequence[Size]:
         x = self.inputs[0]
         if self.shape.degree == 2:

@@ -13,14 +13,14 @@ from abcparam.algebra.polynomials import Polynomial, number
 from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import NO_PARTS, Context, Node, Parts
 from abcparam.calculus.pointwise import PointwiseNode
-from abcparam.calculus.structure import SameNode, ScaleNode, SumNode
+from abcparam.calculus.structure import ScaleNode, SelectNode, SumNode
 from abcparam.diagnostics.source import START, Span
 
 WHOLE = (Fraction(0), Fraction(1))
 Rows = tuple[Polynomial | None, Parts]
 
 
-class PartNode(SameNode):
+class PartNode(SelectNode):
     """One of `count` equal parts of the last axis, counted from 0."""
 
     __slots__ = ("length",)

@@ -10,9 +10,13 @@ from abcparam.diagnostics.source import START, Span
 
 
 class SumNode(Node):
-    """`x + y`. `broadcast` is the size of the axes that each input lacks."""
+    """`x + y`. `broadcast` is the size of the axes that each input lacks.
 
-    __slots__ = ("broadcast",)
+    `shares` is the part of the value that each input is, the largest so far, where changes of the
+    gradient are followed input by input.
+    """
+
+    __slots__ = ("broadcast", "shares")
 
     def __init__(
         self,
@@ -23,13 +27,37 @@ class SumNode(Node):
     ) -> None:
         super().__init__(context, inputs, span)
         self.broadcast = tuple(broadcast)
+        self.shares: dict[Node, Size] | None = None
+
+    def weigh(self) -> bool:
+        """Takes the shares of its inputs; says whether one of them is less than all of it."""
+        one, whole, found = self.context.one, self.s, False
+        for x, share in (self.shares or {}).items():
+            part = x.s
+            largest = one if part >= whole else share | (part - whole)
+            assert self.shares is not None
+            self.shares[x] = largest
+            found = found or largest < one
+        return found
+
+    def back_aligned(self) -> Iterable[tuple[Node, Size]]:
+        """A gradient's change along the sum points along each of its terms as far as it is one."""
+        shares = self.shares or {}
+        for x, along in self.passed_back():
+            yield x, along + shares[x] if x in shares else along
+
+    def restart(self) -> None:
+        super().restart()
+        if self.shares is not None:
+            self.shares = dict.fromkeys(self.shares, self.context.zero)
 
     def aligned(self) -> Size:
         """A change that is the same all along an axis points nowhere in particular."""
         size = self.context.zero
         for lacking, x in zip(self.broadcast, self.inputs, strict=True):
-            if x.along.vectors:
-                size = size | (x.along - lacking.half())
+            along = x.along_to(self)
+            if along.vectors:
+                size = size | (along - lacking.half())
         return size
 
     def back_initial(self) -> Sequence[Size]:
@@ -55,6 +83,15 @@ class SameNode(Node):
 
     def aligned(self) -> Size:
         return self.passed_along()
+
+    def back_aligned(self) -> Iterable[tuple[Node, Size]]:
+        return self.passed_back()
+
+
+class SelectNode(SameNode):
+    """Some of the coordinates."""
+
+    __slots__ = ()
 
 
 class LargestNode(Node):
@@ -88,6 +125,9 @@ class ScaleNode(Node):
 
     def aligned(self) -> Size:
         return self.passed_along()
+
+    def back_aligned(self) -> Iterable[tuple[Node, Size]]:
+        return self.passed_back()
 
     def back_initial(self) -> Sequence[Size]:
         return (self.factor,)

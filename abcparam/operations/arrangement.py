@@ -11,7 +11,7 @@ from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import ONE, Polynomial, number
 from abcparam.calculus.node import Node, ZerosNode
 from abcparam.calculus.rows import PartNode
-from abcparam.calculus.structure import ConcatNode, MeanNode, SameNode
+from abcparam.calculus.structure import ConcatNode, MeanNode, SameNode, SelectNode
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Shape
@@ -75,6 +75,9 @@ class Select(Unchanged):
             raise call.refuse(rules.RankTooLow, needed=1, shape=show(x))
         return (x[1:],)
 
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        return (SelectNode(build.context, operands.nodes(), call.span),)
+
     def torch(self, use: Use) -> ScaledCode:
         x, at = use.value(0), use.length("at")
         return x.but(subscript(x.code, ELLIPSIS, at, *[Slice()] * (use.rank() - 1)))
@@ -131,7 +134,7 @@ class Split(Operation):
         x, count = operands.node(0), whole(call, "n")
         last = axis_of(call, call.shape(0), whole(call, "axis")) == len(call.shape(0)) - 1
         if not last:
-            return tuple(SameNode(build.context, (x,), call.span) for _ in range(count))
+            return tuple(SelectNode(build.context, (x,), call.span) for _ in range(count))
         return tuple(PartNode(build.context, x, i, count, call.span) for i in range(count))
 
     def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:

@@ -56,6 +56,7 @@ class Muon(OptimizerRule):
     axes = 2
     decoupled = True
     spectral = True
+    rotates = True
 
     def chosen(self, words: Mapping[str, str]) -> OptimizerRule:
         return VARIANTS.get(words["adjust"], self)

@@ -56,6 +56,7 @@ class Shampoo(OptimizerRule):
     axes = 2
     decoupled = True
     spectral = True
+    rotates = True
 
     def entry(self, parameter: Parameter, gamma: Size) -> Size:
         return -parameter.c

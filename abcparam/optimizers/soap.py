@@ -70,6 +70,7 @@ class Soap(Adam):
     torch = "SOAP"
     step = SOAP
     stacks = False  # it rotates matrices
+    rotates = True
     fused = False
     settings = {
         "betas": ("0.95", "0.95"),

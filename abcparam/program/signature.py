@@ -98,6 +98,7 @@ class OptimizerSignature:
     epsilon: ClassVar[bool] = False  # divides by a root plus `eps`
     stacks: ClassVar[bool] = False  # an entry of an update is lr times what its gradients make
     spectral: ClassVar[bool] = False  # the entry of an update is a spectral norm
+    rotates: ClassVar[bool] = False  # an update may enlarge small parts of its gradient
     axes: ClassVar[int | None] = None  # of the tensors that it takes; None: any number
     variant: ClassVar[str] = ""  # its word, where words make it another one than its namesake
     words: ClassVar[

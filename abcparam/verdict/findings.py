@@ -176,9 +176,13 @@ class _Reasons:
         x = node.inputs[0]
         bound = self.judgement.bounds.coherent[node]
         fields = {"name": node.parameter.tensor.path, "source": self.name(x), "bound": bound}
-        return rules.PassedInPart.at(
+        diagnostic = rules.PassedInPart.at(
             self._span(node), size=node.gains()[0] + x.d, help=self.help, **fields
         )
+        if not node.aligned_in_part:
+            return diagnostic
+        along = f"of that change ({x.d}) {x.along_to(node)} points along its rows"
+        return replace(diagnostic, notes=(along,))
 
     def _incomplete(self) -> list[Diagnostic]:
         still = [x for x in nonlinear_inputs(self.graph) if not moves_in_full(x)]

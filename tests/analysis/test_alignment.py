@@ -1,5 +1,7 @@
-"""A change that goes through finitely many numbers does not point along the readout: the law, and
-the slopes of the emitted models.
+"""Of a change, the part that points along what reads it: the law, and slopes of emitted models.
+
+It is all of it but where the change goes through finitely many numbers, and where the gradient that
+made it came through other readers.
 """
 
 from __future__ import annotations
@@ -81,3 +83,124 @@ def test_the_readout_does_not_see_it_in_full(text: str, run: Run, tmp_path: Path
 def test_training_all_of_it_does(text: str):
     report = abcparam.check(HEAD + text.replace("{ frozen }", "") + TAIL)
     assert report.verdict == "maximal-update"
+
+
+SIDE = """model Side
+dim width -> inf, base = 64
+dim pixels = 12
+dim codes = 3
+dim classes = 5
+hyper lr = 0.1
+tensor first : input  [width, pixels]  {{ a = 0, b = 0, c = {c} }}
+tensor main  : output [classes, width] {{ a = 1, b = 0, c = {c}{start} }}
+tensor side  : output [codes, width]   {{ a = 5/4, b = 0, c = 0, frozen }}
+forward(x : [pixels]) {{
+    h = first @ x
+    y = main @ tanh(h)
+    s = side @ h
+    return y, s
+}}
+optimizer {optimizer} {{ lr = lr }}
+loss cross_entropy(y) + cross_entropy(s)
+"""
+UNREAD = """
+tensor first   : input  [width, pixels]
+tensor encoder : output [codes, width]
+tensor decoder : input  [width, codes]
+tensor readout : output [classes, width]
+forward(x : [pixels]) {
+    h = first @ x
+    k = encoder @ tanh(h)
+    unread = h + decoder @ k
+    return readout @ gelu(h)
+}
+"""
+BESIDE = """model Beside
+dim width -> inf, base = 64
+dim pixels = 12
+dim codes = 3
+dim classes = 5
+hyper lr = 0.1
+tensor first   : input  [width, pixels]  { a = 0, b = 0, c = -1 }
+tensor encoder : output [codes, width]   { a = 1, b = 0, c = -1, frozen }
+tensor decoder : input  [width, codes]   { a = 0, b = 0, c = 0 }
+tensor readout : output [classes, width] { a = 1, b = 0, c = -1 }
+forward(x : [pixels]) {
+    h = first @ x
+    k = encoder @ tanh(h)
+    y = h + decoder @ k
+    return readout @ silu(y)
+}
+optimizer sgd { lr = lr }
+loss cross_entropy
+"""
+
+
+def changes_of(text: str) -> dict[str, str]:
+    return {node.name: str(node.d) for node in abcparam.check(text).graph.nodes}
+
+
+def side(optimizer: str, c: int, start: str = "") -> str:
+    return SIDE.format(optimizer=optimizer, c=c, start=start)
+
+
+@pytest.mark.parametrize(("optimizer", "c"), [("sgd", -1), ("adam", 0), ("adafactor", 0)])
+def test_a_change_points_along_a_reader_as_far_as_its_gradient_came_through_it(
+    optimizer: str, c: int
+):
+    """n^(-5/4) of n^-1 came through `side`: n^(-1/4) of the change is aligned over n."""
+    changes = changes_of(side(optimizer, c))
+    assert changes["h"] == "1" and changes["s"] == "width^(-1/2)"
+
+
+def test_so_it_is_in_the_emitted_model(run: Run, tmp_path: Path):
+    spec = tmp_path / "spec.param"
+    spec.write_text(side("sgd", -1), encoding="utf-8")
+    options = ("--widths", "128,256,512,1024", "--seeds", "6", "--format", "json", "--fresh")
+    found = json.loads(run("coord-check", spec, *options).out)
+    (row,) = [r for r in found["rows"] if (r["name"], r["quantity"]) == ("s", "change")]
+    assert row["agree"] and row["measured"] == pytest.approx(-0.5, abs=0.15)
+
+
+def test_a_change_is_made_by_the_gradient_of_its_own_step():
+    """Behind a main readout that starts at zero the first step's gradient is all from `side`."""
+    changes = changes_of(side("adam", 0, ", init = zeros"))
+    assert changes["s"] == "width^(-1/4)"
+
+
+def test_a_reader_without_a_gradient_is_met_at_random():
+    changes = changes_of(HEAD + UNREAD + TAIL)
+    assert changes["h"] == "1" and changes["k"] == "width^(-1/2)"
+
+
+def test_a_gradient_changes_along_a_term_as_far_as_it_is_of_the_sum():
+    """`decoder @ k` is n^(-1/2) of y, so that what the readout learns meets the decoder's columns
+    no better than at random, and h gets n^(-3/2) of its n^-1 through the bottleneck.
+    """
+    report = abcparam.check(BESIDE)
+    nodes = {node.name: node for node in report.graph.nodes}
+    assert str(nodes["k"].g) == "width^(-1/2)" and str(nodes["k"].d) == "width^(-1/2)"
+    (decoder,) = [t for t in report.judgement.tensors if t.path == "decoder"]
+    assert str(decoder.update) == "width^-2"
+
+
+SHARED = """
+tensor first   : input  [width, pixels]
+tensor inner   : hidden [width, width]
+tensor readout : output [classes, width] { frozen }
+forward(x : [pixels]) {
+    h = first @ x
+    early = readout @ h
+    late = readout @ (h + width^(1/2) * tanh(inner @ h))
+    return early, late
+}
+optimizer adam { lr = lr }
+loss cross_entropy(early) + cross_entropy(late)
+"""
+
+
+def test_it_is_all_of_the_change_where_it_cannot_be_told():
+    """Muon enlarges small parts of gradients; a readout that is used twice is learnt of twice."""
+    assert changes_of(side("muon", 0))["s"] == "width^(-1/4)"
+    early = {node.name: node for node in abcparam.check(HEAD + SHARED).graph.nodes}["early"]
+    assert str(early.d) == "1"
