@@ -9,16 +9,21 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from abcparam.algebra.record import Record, replace
-from abcparam.analysis.judge import Judgement, TensorLaw, tensor_laws
+from abcparam.analysis.judge import Judgement, TensorLaw, judgement_of, tensor_laws
 from abcparam.calculus.parameter import Parameter
+from abcparam.program.binding import bind
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
 from abcparam.symbolic.constraints import Some, SymbolCondition, negation
 from abcparam.symbolic.derive.derivation import Derivation, NeverStable, derive_cases
 from abcparam.symbolic.regions import Region, region_of, regions_of
 from abcparam.symbolic.sizes import SymbolicSize
-from abcparam.symbolic.solver import Premises
+from abcparam.symbolic.solver import Premises, UnprovedError
 from abcparam.symbolic.verdicts import Verdicts, verdicts_of
+
+
+class DeniedError(UnprovedError):
+    """Numbers deny a verdict at values of the symbols for which it was derived."""
 
 
 class Case(Record):
@@ -59,7 +64,11 @@ class Symbolic(Record):
 
 
 def judge_symbolic(program: Program) -> Symbolic:
-    """Laws, regions and verdict for symbolic exponents. Raises `UnprovedError`."""
+    """Laws, regions and verdict for symbolic exponents. Raises `UnprovedError`.
+
+    With symbols all of a change is taken to point along what reads it. Where numbers deny what that
+    makes of a region, at values of the symbols in it, nothing is claimed.
+    """
     symbols = program.symbols
     found = derive_cases(program, symbols)
     cases = tuple(_case(verdicts_of(case)) for case in found if isinstance(case, Derivation))
@@ -72,6 +81,10 @@ def judge_symbolic(program: Program) -> Symbolic:
         complete = False
     elif anything.proves(result.condition("complete")):
         complete = True
+    for claimed in VERDICTS:
+        values = result.example(claimed)
+        if values is not None and judgement_of(bind(program, values)).verdict != claimed:
+            raise DeniedError
     return replace(result, verdict=verdict, complete=complete)
 
 

@@ -120,3 +120,27 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "laws.tex").write_text(document, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "laws.tex"]
     assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 0
+
+
+GAIN = """model Gain
+dim width -> inf, base = 64
+dim pixels = 8
+dim classes = 3
+hyper lr = 0.05
+exponent t
+tensor first   : input  [width, pixels]  { a = 0, b = 0, c = 0, frozen }
+tensor gain    : scalar []               { a = 0, b = 0, c = 0, init = ones }
+tensor readout : output [classes, width] { a = 1 + t, b = 0, c = 0 }
+forward(x : [pixels]) {
+    return readout @ gelu(gain * tanh(first @ x))
+}
+optimizer lion { lr = lr }
+loss cross_entropy
+"""
+
+
+def test_nothing_is_claimed_that_numbers_deny():
+    """The gain's change does not point along the readout, which symbols do not follow."""
+    assert abcparam.check(GAIN, set={"t": 0}).verdict == "feature-learning"
+    with pytest.raises(abcparam.SpecError, match="P0703"):
+        abcparam.derive(GAIN)
