@@ -24,14 +24,16 @@ def train(graph: Graph) -> Laws:
     limit = 3 + sum(not p.tensor.frozen for p in graph.parameters)
     growing: tuple[Parameter, ...] = ()
     first: int | None = None
-    for count in range(1, limit + 1):
+    grew = 0  # rounds; others only turn changes further along what reads them
+    for count in range(1, 2 * limit + 1):
         turning = turns(graph)
         growing = step(graph)
         if not growing and not turning:
             return Laws(graph, count)
+        grew += bool(growing)
         if first is None and next(violations(graph), None) is not None:
             first = count
-        if first is not None and count >= max(PATIENCE, 2 * first):
+        if grew == limit or (first is not None and count >= max(PATIENCE, 2 * first)):
             break
     return Laws(graph, rerun(graph, first or count), growing)
 
