@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from abcparam.algebra.record import Record
 from abcparam.algebra.sizes import Size
 from abcparam.analysis.laws import Laws
-from abcparam.calculus.node import Node
+from abcparam.calculus.node import ChangeBounds, Node
 
 
 class Bounds(Record):
@@ -20,16 +20,16 @@ class Bounds(Record):
 def bound(laws: Laws) -> Bounds:
     """The bounds that the limits of a graph set, by its laws."""
     graph = laws.graph
-    coherent = dict.fromkeys(graph.nodes, graph.context.unbounded)
-    coherent |= dict.fromkeys(graph.outputs, graph.context.one)
-    random = dict(coherent)
+    one, unbounded = graph.context.one, graph.context.unbounded
+    found = dict.fromkeys(graph.nodes, ChangeBounds(unbounded, unbounded, unbounded))
+    found |= dict.fromkeys(graph.outputs, ChangeBounds(one, one, unbounded))
     for _ in graph.passes():
         for node in reversed(graph.nodes):
             for index, limit in node.limits():
                 x = node.inputs[index]
-                coherent[x] = coherent[x] & limit.bound
-                random[x] = random[x] & limit.bound
-            for x, first, second in node.bound_back(coherent[node], random[node]):
-                coherent[x] = coherent[x] & first
-                random[x] = random[x] & second
-    return Bounds(coherent, random)
+                here = ChangeBounds(limit.bound, limit.bound, unbounded)
+                found[x] = found[x].tightened(here)
+            for x, passed in node.bound_back(found[node]):
+                found[x] = found[x].tightened(passed)
+    coherent = {node: bounds.coherent for node, bounds in found.items()}
+    return Bounds(coherent, {node: bounds.random for node, bounds in found.items()})

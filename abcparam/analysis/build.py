@@ -14,7 +14,7 @@ from abcparam.analysis.graph import Graph
 from abcparam.calculus.linear import ValueNode
 from abcparam.calculus.node import Context, InputNode, Node
 from abcparam.calculus.parameter import Parameter
-from abcparam.calculus.stream import EnterNode, LeaveNode
+from abcparam.calculus.stream import EnterNode, GivenNode, LeaveNode
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules import exponents as rules
 from abcparam.operations.base import Build, Operands, operation_of
@@ -101,13 +101,16 @@ class Builder:
         node.placed = True
         parameter = node.parameter
         if self.inside is not None and parameter is not None:
-            shared = parameter.rho_copies < self.inside
-            node.repeated = self.inside if shared else None
+            node.repeated = self.inside if self._shared(parameter) else None
         if self.inside is not None:
             for x in node.inputs:
                 self.shapes.pop(x, None)
         self.nodes.append(node)
         return node
+
+    def _shared(self, parameter: Parameter) -> bool:
+        """Whether all copies of the infinite repeat at hand have the tensor in common."""
+        return self.inside is not None and parameter.rho_copies < self.inside
 
     def _affordable(self, body: Module, made: int, count: int) -> None:
         """Refuses copies that would make too large a graph, `made` nodes each."""
@@ -181,6 +184,8 @@ class Builder:
             if self.program.optimizers:
                 rule = self.program.optimizers[tensor.optimizer].rule
                 made.spectral, made.rotates = rule.spectral, rule.rotates
+            if self.inside is not None and made.is_random and not self._shared(made):
+                made.drawn = bit
             self.parameters[key] = made
         return self.parameters[key]
 
@@ -250,7 +255,9 @@ class Builder:
         enters = {name: EnterNode(self.context, names[name], rho) for name in body.carried}
         for name, enter in enters.items():
             enter.name, enter.span = f"{body.path}.{name}", body.span
-        given = {name: enters.get(name, names[name]) for name, _ in body.inputs}
+        given: dict[str, Node] = {}
+        for name, _ in body.inputs:
+            given[name] = enters[name] if name in enters else self.given(names[name], body, rho)
         first = len(self.nodes)
         for enter in enters.values():
             self.add(enter)
@@ -270,6 +277,12 @@ class Builder:
             self.streams.append(enter)
             leave = self.add(LeaveNode(self.context, enter, branches))
             names[name] = self.named(module, name, leave, copy)
+
+    def given(self, node: Node, body: Module, rho: Size) -> Node:
+        """A value from outside of an infinite repeat as its copies see it."""
+        seen = self.add(GivenNode(self.context, node, rho, body.span))
+        seen.name = node.name
+        return seen
 
     def _not_covered(self, body: Module, what: str, remedy: str) -> SpecError:
         diagnostic = rules.NotCovered.at(body.span, what=what, remedy=remedy)

@@ -12,6 +12,7 @@ from abcparam.analysis.laws import Laws
 from abcparam.analysis.limits import violations
 from abcparam.calculus.node import Context, Node
 from abcparam.calculus.parameter import Parameter
+from abcparam.calculus.stream import LeaveNode
 from abcparam.optimizers.base import rule_of
 from abcparam.program.model import Program
 
@@ -57,7 +58,7 @@ def start(graph: Graph) -> None:
     """Sizes at initialization, and the first gradients."""
     for _ in graph.passes():
         for node in graph.nodes:
-            node.s0 = node.initial()
+            node.begin()
     backward(graph)
 
 
@@ -88,7 +89,7 @@ def backward(graph: Graph) -> None:
     uneven = [merge for merge in graph.merges if merge.weigh()]
     for _ in graph.passes():
         for node in graph.nodes:
-            node.g0 = node.gc = node.gr = zero
+            node.g0 = node.gc = node.gr = node.gm = node.gn = zero
             node.galong = zero if uneven else None
         for node in graph.forks:
             node.through = dict.fromkeys(node.through or (), zero)
@@ -112,6 +113,10 @@ def _pass_back(node: Node) -> None:
     if node.galong is not None:
         for x, along in node.back_aligned():
             x.galong = along if x.galong is None else x.galong | along
+    if node.gm.vectors or node.gn.vectors or isinstance(node, LeaveNode):
+        for x, gm, gn in node.back_mean():
+            x.gm = x.gm | gm
+            x.gn = x.gn | gn
     parameter = node.parameter
     if parameter is not None:
         gradient = node.gradient() if node.repeated is None else node.gradient() + node.repeated

@@ -47,7 +47,9 @@ def steps_of(laws: Laws) -> tuple[ActivationTerms, ...]:
 
 
 def _step(program: Program, node: Node, gradients: tuple[Term, ...]) -> ActivationTerms:
-    initial = tuple(Term(x.s0, made_of(program, node, x)) for x in node.inputs)
+    initial = tuple(
+        Term(size, made_of(program, node, x, how)) for size, x, how in node.initial_sources()
+    )
     if isinstance(node, ValueNode):
         initial = (Term(node.s0, f"initial weights of {node.parameter.tensor.path}"),)
     return ActivationTerms(

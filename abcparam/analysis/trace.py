@@ -10,6 +10,8 @@ from typing import NamedTuple
 from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
+from abcparam.calculus.pointwise import PointwiseNode, SoftmaxNode
+from abcparam.calculus.structure import LargestNode
 from abcparam.optimizers.base import rule_of
 from abcparam.program.model import Program
 
@@ -113,18 +115,30 @@ def why_update(program: Program, parameter: Parameter) -> str:
 def why_initial(program: Program, node: Node) -> list[TraceStep]:
     """The path that made the size of an activation at initialization, outermost first."""
     steps: list[TraceStep] = []
-    while len(steps) < MOST_STEPS and node.inputs:
-        x = max(node.inputs, key=lambda n: n.s0)
+    seen: set[int] = set()
+    while len(steps) < MOST_STEPS and node.inputs and id(node) not in seen:
+        seen.add(id(node))
+        _, x, how = max(node.initial_sources(), key=lambda source: (source[0], source[1].m0))
         if node.name or node.s0 != x.s0:
-            steps.append(TraceStep(node, made_of(program, node, x)))
+            steps.append(TraceStep(node, made_of(program, node, x, how)))
         node = x
     return steps
 
 
-def made_of(program: Program, node: Node, x: Node) -> str:
+def source_of_mean(node: Node) -> Node:
+    """Where the mean of a value comes from: what is given to its copy, or what made it there."""
+    while node.draws.of and not isinstance(node, (PointwiseNode, SoftmaxNode, LargestNode)):
+        x = max(node.inputs, key=lambda n: n.m0)
+        if x.m0.is_zero:
+            break
+        node = x
+    return node
+
+
+def made_of(program: Program, node: Node, x: Node, how: str) -> str:
     source = label(program, x)
     if isinstance(node, LinearNode):
         over = f", summed over {node.rho_in}" if node.rho_in > x.context.one else ""
         weights = f"{node.parameter.tensor.path} ({node.parameter.sigma})"
         return f"{weights} applied to {source} ({x.s0}){over}"
-    return f"{source} ({x.s0}), {node.cause(0)}"
+    return f"{source} ({x.s0}), {how}"

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from abcparam.algebra.sizes import Size
+from abcparam.calculus.draws import of_product
 from abcparam.calculus.node import Context, Limit, Node, operand
+from abcparam.calculus.structure import stretched
 from abcparam.diagnostics.source import START, Span
 
 
@@ -35,6 +37,7 @@ class ProductNode(Node):
         self.contracted = contracted
         self.broadcast = broadcast
         self.centred = self.independent and (x.centred or y.centred)
+        self.draws = of_product(*stretched((x, y), broadcast))
 
     @property
     def independent(self) -> bool:
@@ -46,6 +49,13 @@ class ProductNode(Node):
         x, y = self.inputs
         return x.s0 + y.s0 + (self.contracted.half() if self.independent else self.contracted)
 
+    def mean(self) -> Size:
+        """The product of the means where no draw is in both factors."""
+        x, y = self.inputs
+        if self.independent or not x.draws.of & y.draws.of:
+            return x.m0 + y.m0 + (self.contracted.half() if self.independent else self.contracted)
+        return self.s0
+
     def _aligned(self) -> Size:
         return self.contracted.half() if self.context.alignment == "none" else self.contracted
 
@@ -53,6 +63,11 @@ class ProductNode(Node):
         x, y = self.inputs
         summed = self._aligned()
         return (y.s + summed, x.s + summed)
+
+    def mean_gains(self) -> Sequence[Size]:
+        x, y = self.inputs
+        summed = self._aligned()
+        return y.mean_size + summed, x.mean_size + summed
 
     def aligned(self) -> Size:
         """A factor that is the same all along an axis points where the other one does."""
@@ -73,6 +88,12 @@ class ProductNode(Node):
     def back_gains(self) -> Sequence[Size]:
         x, y = self.inputs
         return (y.s + self.broadcast[0], x.s + self.broadcast[1])
+
+    def back_means(self) -> tuple[Sequence[Size], Sequence[Size]]:
+        x, y = self.inputs
+        left, right = self.broadcast
+        initial = (y.m0 + left.half(), x.m0 + right.half())
+        return initial, (y.mean_size + left, x.mean_size + right)
 
     def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
         x, y = self.inputs

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from abcparam.algebra.sizes import Size
+from abcparam.calculus.draws import CONSTANT, ZERO, Draws, drawn, mapped, of_product
 from abcparam.calculus.node import NO_PARTS, Context, Limit, Node, operand
 from abcparam.calculus.parameter import Parameter
 from abcparam.diagnostics.source import START, Span
@@ -61,12 +62,38 @@ class LinearNode(Node):
         self.maps, self.comes_from_contraction = parameter.bit, parameter.contracts
         self.transposed = transposed
         self.parts = NO_PARTS
+        self.draws = self._draws(x.draws)
+
+    def _draws(self, x: Draws) -> Draws:
+        """Rows of a tensor that is drawn are alike, where nothing infinite lies beside them."""
+        if x.is_zero or self.parameter.starts_at_zero:
+            return ZERO
+        if not self.parameter.drawn:
+            return x._replace(alike=False)
+        if self.tied:
+            return of_product(drawn(self.parameter.drawn), x)._replace(alike=False)
+        found = mapped(self.parameter.drawn, x)
+        return found if self.shared == self.context.one else found._replace(alike=False)
 
     def initial(self) -> Size:
         x = self.inputs[0]
         if self.tied:
             return self._change_gain() + x.s0
         return self.parameter.sigma + self.rho_in.half() + x.s0
+
+    @property
+    def _scatters(self) -> bool:
+        """Whether what it gives has mean zero, whatever it is given."""
+        return bool(self.parameter.drawn) and not self.tied
+
+    def mean(self) -> Size:
+        x = self.inputs[0]
+        if self._scatters:
+            return self.context.zero
+        if self.parameter.drawn:
+            return self._along_gain() + x.s0
+        gain = self._change_gain() if self.tied else self._random_gain()
+        return gain + x.m0
 
     def _random_gain(self) -> Size:
         return self.parameter.sigma + self.rho_in.half()
@@ -86,6 +113,9 @@ class LinearNode(Node):
 
     def gains(self) -> Sequence[Size]:
         return (self._change_gain(),)
+
+    def mean_gains(self) -> Sequence[Size]:
+        return (self.context.zero,) if self._scatters else self.gains()
 
     def change(self) -> tuple[Size, Size]:
         (x,) = self.inputs
@@ -126,6 +156,10 @@ class LinearNode(Node):
 
     def back_gains(self) -> Sequence[Size]:
         return (self._back_change_gain(),)
+
+    def back_means(self) -> tuple[Sequence[Size], Sequence[Size]]:
+        none = (self.context.zero,)
+        return (none, none) if self._scatters else super().back_means()
 
     def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
         gain = update_gain(self.parameter, self.rho_out, self.rho_in, self.context.alignment)
@@ -191,13 +225,15 @@ class ValueNode(Node):
         super().__init__(context, (), span)
         self.parameter: Parameter = parameter
         self.lookup = lookup
-        self.centred = parameter.tensor.init.kind in {
-            "normal",
-            "uniform",
-            "orthogonal",
-            "zeros",
-        } and (lookup or len(parameter.tensor.axes) > 1)
+        zero_mean = parameter.is_random or parameter.tensor.init.kind == "zeros"
+        self.centred = zero_mean and (lookup or len(parameter.tensor.axes) > 1)
         self.maps, self.comes_from_contraction = parameter.bit, parameter.contracts
+        self.draws = self._draws()
+
+    def _draws(self) -> Draws:
+        if self.parameter.starts_at_zero:
+            return ZERO
+        return drawn(self.parameter.drawn) if self.parameter.is_random else CONSTANT
 
     def initial(self) -> Size:
         return self.parameter.sigma

@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from abcparam.algebra.sizes import Size
+from abcparam.calculus.draws import CONSTANT, GIVEN, Draws, of_sum
 from abcparam.calculus.parameter import Parameter
 from abcparam.diagnostics.source import START, Span
 
@@ -22,6 +23,18 @@ class Limit(NamedTuple):
 
     kind: str  # "operand", "pointwise", "softmax", "norm", "output"
     bound: Size
+
+
+class ChangeBounds(NamedTuple):
+    """Bounds on a change: on its coherent part, its random part and the mean of that."""
+
+    coherent: Size
+    random: Size
+    mean: Size
+
+    def tightened(self, other: ChangeBounds) -> ChangeBounds:
+        mean = self.mean & other.mean if other.mean.is_bound else self.mean
+        return ChangeBounds(self.coherent & other.coherent, self.random & other.random, mean)
 
 
 class Context(NamedTuple):
@@ -47,7 +60,10 @@ class Node:
     each of them and `toward` the part of its change, of all rounds, that points along that; they
     are None where all of `along` is taken to point along each reader. `g0`, `gc`, `gr` are sizes of
     the gradient and its change; `galong` is the part of that change that points along the value,
-    None where all of it does. `centred`: zero mean at init. `maps`: the tensors whose products it
+    None where all of it does. `m0`, `dm`, `gm`, `gn` are those of the means of `s0`, `dr`, `g0`,
+    `gr` over the weights that its copy of an infinite repeat draws, on which it depends as `draws`
+    says. `spread`: what of `s0` differs from coordinate to coordinate. `centred`: zero mean at
+    init. `maps`: the tensors whose products it
     last came from, a bit for each; `parts`: of those of which it holds some rows only, from where
     to where (all of them: 0 to 1).
     """
@@ -58,12 +74,17 @@ class Node:
         "comes_from_contraction",
         "context",
         "dc",
+        "dm",
         "dr",
+        "draws",
         "g0",
         "galong",
         "gc",
+        "gm",
+        "gn",
         "gr",
         "inputs",
+        "m0",
         "maps",
         "name",
         "parts",
@@ -71,6 +92,7 @@ class Node:
         "repeated",
         "s0",
         "span",
+        "spread",
         "through",
         "toward",
     )
@@ -88,8 +110,10 @@ class Node:
         self.through: dict[Node, Size] | None = None
         self.toward: dict[Node, Size] | None = None
         zero = context.zero
-        self.s0 = self.dc = self.dr = self.along = zero
-        self.g0 = self.gc = self.gr = zero
+        self.s0 = self.m0 = self.spread = zero
+        self.dc = self.dr = self.dm = self.along = zero
+        self.g0 = self.gc = self.gr = self.gm = self.gn = zero
+        self.draws: Draws = of_sum([x.draws for x in self.inputs])
         self.centred: bool = all(x.centred for x in self.inputs)
         self.maps = 0
         self.comes_from_contraction = False  # whether a map that makes it contracts
@@ -120,6 +144,11 @@ class Node:
         return self.s0 | self.dc | self.dr
 
     @property
+    def mean_size(self) -> Size:
+        """Size of what has a mean over the draws of its copy."""
+        return self.m0 | self.dc | self.dm
+
+    @property
     def gd(self) -> Size:
         return self.gc | self.gr
 
@@ -135,12 +164,36 @@ class Node:
             size = size | x.s0
         return size
 
+    def mean(self) -> Size:
+        """The mean at init over the draws of its copy, where it may be other than zero."""
+        size = self.context.zero
+        for x in self.inputs:
+            size = size | x.m0
+        return size
+
+    def differing(self) -> Size:
+        """What of its size at init differs between its coordinates. Default: all of it."""
+        return self.s0
+
+    def begin(self) -> None:
+        """Takes its sizes at initialization from those of its inputs."""
+        self.s0 = self.initial()
+        if not self.draws.of:
+            self.m0 = self.s0
+        elif not self.draws.cancels:
+            self.m0 = self.mean()
+        self.spread = self.differing()
+
     def gains(self) -> Sequence[Size]:
         """Per input: `d(self)` is at least this plus `d(input)`. Default: changes pass."""
         return [self.context.one] * len(self.inputs)
 
     def bound_gains(self) -> Sequence[Size]:
         """Per input: the larger of the gains through initial weights and through updates."""
+        return self.gains()
+
+    def mean_gains(self) -> Sequence[Size]:
+        """Per input: by how much a change grows whose mean over the draws is not zero."""
         return self.gains()
 
     def update(self) -> Size:
@@ -158,6 +211,10 @@ class Node:
     def back_gains(self) -> Sequence[Size]:
         """Per input: `gd(input)` is at least this plus `gd(self)`."""
         return self.back_initial()
+
+    def back_means(self) -> tuple[Sequence[Size], Sequence[Size]]:
+        """The same two for gradients whose mean over the draws is not zero."""
+        return self.back_initial(), self.back_gains()
 
     def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
         """(input, coherent, random): what changes of the backward map itself add to `g(self)`."""
@@ -181,6 +238,14 @@ class Node:
                 random = random | (gain + x.dr)
         return self.clamp(coherent), self.clamp(random)
 
+    def change_mean(self) -> Size:
+        """The mean of its random change over the draws of its copy."""
+        size = self.context.zero
+        for gain, x in zip(self.mean_gains(), self.inputs, strict=True):
+            if x.dm.vectors:
+                size = size | (gain + x.dm)
+        return self.clamp(size)
+
     def aligned(self) -> Size:
         """The part of its change that points along its gradient. Default: all of it."""
         return self.d
@@ -201,6 +266,7 @@ class Node:
     def move(self) -> None:
         """Takes the change of its inputs and of its own tensor."""
         self.dc, self.dr = self.change()
+        self.dm = self.change_mean() if self.dr.vectors else self.context.zero
         self.along = self.aligned() if self.context.follows else self.d
         if self.toward is not None:
             for reader, part in self._turning():
@@ -229,7 +295,7 @@ class Node:
     def restart(self) -> None:
         """Starts afresh: nothing has changed, no gradient has come."""
         zero = self.context.zero
-        self.dc = self.dr = self.along = zero
+        self.dc = self.dr = self.dm = self.along = zero
         if self.through is not None:
             self.through = dict.fromkeys(self.through, zero)
             self.toward = dict(self.through)
@@ -266,11 +332,28 @@ class Node:
         for index, coherent, random in self.back_changes():
             yield self.inputs[index], (coherent | random) + self.g
 
-    def bound_back(self, coherent: Size, random: Size) -> Iterable[tuple[Node, Size, Size]]:
-        """(input, coherent, random): what the bounds on its change say about its inputs."""
+    def back_mean(self) -> Iterable[tuple[Node, Size, Size]]:
+        """(input, gm, gn): what the means of its gradient contribute to those of its inputs."""
+        gm, gn = self.gm, self.gn
+        initial, gains = self.back_means()
+        for first, gain, x in zip(initial, gains, self.inputs, strict=True):
+            yield x, first + gm if gm.vectors else gm, gain + gn if gn.vectors else gn
+
+    def bound_back(self, bounds: ChangeBounds) -> Iterable[tuple[Node, ChangeBounds]]:
+        """(input, bounds): what the bounds on its change say about its inputs."""
+        coherent, random, mean = bounds
         for gain, x in zip(self.bound_gains(), self.inputs, strict=True):
             if gain.vectors:
-                yield x, coherent - gain, random - gain
+                yield x, ChangeBounds(coherent - gain, random - gain, self.context.unbounded)
+        if mean.is_bound:
+            nowhere = self.context.unbounded
+            for gain, x in zip(self.mean_gains(), self.inputs, strict=True):
+                if gain.vectors:
+                    yield x, ChangeBounds(nowhere, nowhere, mean - gain)
+
+    def initial_sources(self) -> list[tuple[Size, Node, str]]:
+        """(what it contributes to the size at init, where it comes from, how), for people."""
+        return [(x.s0, x, self.cause(0)) for x in self.inputs]
 
     def sources(self) -> list[tuple[Size, Node, str]]:
         """(what it contributes to the change, where it comes from, how), for people."""
@@ -312,6 +395,7 @@ class InputNode(Node):
         self.centred = False
         self.name = name
         self.maps = 0
+        self.draws = GIVEN
 
     def initial(self) -> Size:
         return self.context.one
@@ -319,6 +403,16 @@ class InputNode(Node):
     @property
     def title(self) -> str:
         return "source"
+
+
+class ConstantNode(InputNode):
+    """A number of Θ(1), the same at every coordinate."""
+
+    __slots__ = ()
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, "")
+        self.draws = CONSTANT
 
 
 class ZerosNode(Node):

@@ -12,22 +12,42 @@ from abcparam.diagnostics.source import START, Span
 class NormNode(Node):
     """`x / RMS(x)`. An input that starts at zero meets the epsilon: the identity below Θ(1)."""
 
-    __slots__ = ("operation",)
+    __slots__ = ("centres", "operation")
 
     def __init__(
         self, context: Context, x: Node, name: str, centres: bool, span: Span = START
     ) -> None:
         super().__init__(context, (x,), span)
         self.operation = name
+        self.centres = centres
         self.centred = centres or x.centred
 
     def initial(self) -> Size:
         return self.context.zero if self.inputs[0].s0.is_zero else self.context.one
 
+    def mean(self) -> Size:
+        """A mean that is the same at all coordinates is subtracted by a norm that centres."""
+        x = self.inputs[0]
+        if x.m0.is_zero or (self.centres and x.draws.alike):
+            return self.context.zero
+        return x.m0 - self._starts
+
+    @property
+    def _starts(self) -> Size:
+        """What it divides by at init."""
+        x = self.inputs[0]
+        return x.spread if self.centres else x.s0
+
+    @property
+    def _size(self) -> Size:
+        """What it divides by."""
+        x = self.inputs[0]
+        return x.s if self._starts is x.s0 else self._starts | x.d
+
     def _divided(self) -> Size:
         """What the forward pass subtracts from a change."""
         x = self.inputs[0]
-        return self.context.one if x.s0.is_zero else x.s
+        return self.context.one if x.s0.is_zero else self._size
 
     def gains(self) -> Sequence[Size]:
         return (-self._divided(),)
@@ -45,21 +65,22 @@ class NormNode(Node):
         return self.passed_back()
 
     def back_initial(self) -> Sequence[Size]:
-        return (self._back(self.inputs[0].s0),)
+        return (self._back(self._starts),)
 
     def back_gains(self) -> Sequence[Size]:
-        return (self._back(self.inputs[0].s),)
+        return (self._back(self._size),)
 
     def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
         x = self.inputs[0]
         if x.s.is_zero:
             return ()
-        back = self._back(x.s)
-        return ((0, x.dc - x.s + back, x.dr - x.s + back),)
+        size = self._size
+        back = self._back(size)
+        return ((0, x.dc - size + back, x.dr - size + back),)
 
     def limits(self) -> Iterable[tuple[int, Limit]]:
         x = self.inputs[0]
-        return ((0, Limit("norm", self.context.one if x.s0.is_zero else x.s0)),)
+        return ((0, Limit("norm", self.context.one if x.s0.is_zero else self._starts)),)
 
     @property
     def title(self) -> str:

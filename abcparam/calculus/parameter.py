@@ -12,7 +12,8 @@ class Parameter:
     `a` and `c` are exponents (the learning rate is `n^-c`), `sigma` the size of an entry of W at
     init, `rho_in` and `rho_out` those of fan-in and fan-out. `entry` is the size of an update of w,
     `u` of the one of W: per entry, or as a spectral norm where `spectral`. `rotates`: whether an
-    update may have more of a small part of the gradient than the gradient has.
+    update may have more of a small part of the gradient than the gradient has. `drawn`: its bit,
+    where each copy of an infinite repeat draws one of its own, else 0.
     """
 
     __slots__ = (
@@ -24,6 +25,7 @@ class Parameter:
         "copy",
         "d",
         "decay",
+        "drawn",
         "entry",
         "gamma",
         "rho_copies",
@@ -49,7 +51,17 @@ class Parameter:
         self.clip = sizes.get("clip")  # of the norm that gradients are clipped to
         self.sigma = zero if tensor.init.is_zero else -self.a - self.b
         self.spectral = self.rotates = False
+        self.drawn = 0
         self.entry = self.u = self.gamma = zero
+
+    @property
+    def starts_at_zero(self) -> bool:
+        return self.tensor.init.is_zero
+
+    @property
+    def is_random(self) -> bool:
+        """Whether its entries are drawn at init, with mean zero."""
+        return self.tensor.init.kind in {"normal", "uniform", "orthogonal"}
 
     @property
     def weights(self) -> Size:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from abcparam.algebra.sizes import Size
+from abcparam.calculus.draws import Draws
 from abcparam.calculus.node import Context, Limit, Node
 from abcparam.diagnostics.source import START, Span
 
@@ -37,6 +38,12 @@ class PointwiseNode(Node):
         super().__init__(context, (x,), span)
         self.shape = shape
         self.centred = x.centred and shape.odd
+        self.draws = x.draws if shape.odd else self._bent(x.draws)
+
+    def _bent(self, draws: Draws) -> Draws:
+        if draws.is_zero and self.shape.zero_at_zero:
+            return draws
+        return draws._replace(odd=0) if self.shape.degree == 2 else draws.bent()
 
     def initial(self) -> Size:
         size = self.inputs[0].s0
@@ -46,11 +53,19 @@ class PointwiseNode(Node):
             size = size | self.context.one
         return self.clamp(size)
 
+    def mean(self) -> Size:
+        return self.s0
+
     def clamp(self, change: Size) -> Size:
         return change & self.context.one if self.shape.bounded else change
 
     def gains(self) -> Sequence[Size]:
         return (self.inputs[0].s,) if self.shape.degree == 2 else (self.context.one,)
+
+    def change_mean(self) -> Size:
+        """Of an input that starts at zero the function is taken of the change itself."""
+        starts = self.inputs[0].s0.is_zero and not self.draws.cancels
+        return self.dr if starts else super().change_mean()
 
     def aligned(self) -> Size:
         return self.passed_along()
@@ -96,9 +111,13 @@ class SoftmaxNode(Node):
     def __init__(self, context: Context, x: Node, span: Span = START) -> None:
         super().__init__(context, (x,), span)
         self.centred = False
+        self.draws = x.draws.bent()
 
     def initial(self) -> Size:
         return self.context.one
+
+    def mean(self) -> Size:
+        return self.s0
 
     def clamp(self, change: Size) -> Size:
         return change & self.context.one

@@ -13,6 +13,7 @@ from abcparam.algebra.polynomials import Polynomial, number
 from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import NO_PARTS, Context, Node, Parts
 from abcparam.calculus.pointwise import PointwiseNode
+from abcparam.calculus.stream import GivenNode
 from abcparam.calculus.structure import ScaleNode, SelectNode, SumNode
 from abcparam.diagnostics.source import START, Span
 
@@ -60,7 +61,7 @@ def _rows_of(node: Node, known: dict[int, Rows]) -> Rows:
             return parameter.tensor.axes[-1].value, {parameter.bit: WHOLE}
         case PartNode(length=length):
             return length, node.parts if length is not None else NO_PARTS
-        case PointwiseNode() | ScaleNode():
+        case PointwiseNode() | ScaleNode() | GivenNode():
             return rows_of(node.inputs[0], known)
         case SumNode() if type(node) is SumNode:
             return _rows_of_sum(node, known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from abcparam.algebra.sizes import Size
+from abcparam.calculus.draws import Draws, of_sum
 from abcparam.calculus.node import Context, Node
 from abcparam.diagnostics.source import START, Span
 
@@ -28,6 +29,7 @@ class SumNode(Node):
         super().__init__(context, inputs, span)
         self.broadcast = tuple(broadcast)
         self.shares: dict[Node, Size] | None = None
+        self.draws = of_sum(stretched(inputs, broadcast))
 
     def weigh(self) -> bool:
         """Takes the shares of its inputs; says whether one of them is less than all of it."""
@@ -50,6 +52,9 @@ class SumNode(Node):
         super().restart()
         if self.shares is not None:
             self.shares = dict.fromkeys(self.shares, self.context.zero)
+
+    def differing(self) -> Size:
+        return largest_spread(self)
 
     def aligned(self) -> Size:
         """A change that is the same all along an axis points nowhere in particular."""
@@ -75,11 +80,24 @@ class ConcatNode(SumNode):
 
     __slots__ = ()
 
+    def __init__(
+        self,
+        context: Context,
+        inputs: Sequence[Node],
+        broadcast: Sequence[Size],
+        span: Span = START,
+    ) -> None:
+        super().__init__(context, inputs, broadcast, span)
+        self.draws = self.draws._replace(alike=False)
+
 
 class SameNode(Node):
     """What leaves sizes as they are: reshapes, slices, dropout, rotary positions, pooling."""
 
     __slots__ = ()
+
+    def differing(self) -> Size:
+        return largest_spread(self)
 
     def aligned(self) -> Size:
         return self.passed_along()
@@ -102,6 +120,10 @@ class LargestNode(Node):
     def __init__(self, context: Context, inputs: Sequence[Node], span: Span = START) -> None:
         super().__init__(context, inputs, span)
         self.centred = False
+        self.draws = self.draws.bent()
+
+    def mean(self) -> Size:
+        return self.s0
 
     def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
         x = self.inputs[0]
@@ -119,6 +141,13 @@ class ScaleNode(Node):
 
     def initial(self) -> Size:
         return self.factor + self.inputs[0].s0
+
+    def mean(self) -> Size:
+        return self.factor + self.inputs[0].m0
+
+    def differing(self) -> Size:
+        (x,) = self.inputs
+        return self.s0 if x.spread is x.s0 else self.factor + x.spread
 
     def gains(self) -> Sequence[Size]:
         return (self.factor,)
@@ -152,5 +181,28 @@ class MeanNode(Node):
         x = self.inputs[0]
         return x.s0 - self.rho.half() if x.centred else x.s0
 
+    def mean(self) -> Size:
+        x = self.inputs[0]
+        return x.m0 - self.rho.half() if x.centred and x.m0.vectors else x.m0
+
     def back_initial(self) -> Sequence[Size]:
         return (-self.rho,)
+
+
+def stretched(inputs: Sequence[Node], broadcast: Sequence[Size]) -> list[Draws]:
+    """The draws of inputs that are the same all along the axes that they lack."""
+    one = inputs[0].context.one
+    return [
+        x.draws._replace(alike=True) if not x.draws.alike and lacking > one else x.draws
+        for x, lacking in zip(inputs, broadcast, strict=True)
+    ]
+
+
+def largest_spread(node: Node) -> Size:
+    """What differs between coordinates of a value that has all its inputs' coordinates."""
+    if all(x.spread is x.s0 for x in node.inputs):
+        return node.s0
+    size = node.context.zero
+    for x in node.inputs:
+        size = size | x.spread
+    return size

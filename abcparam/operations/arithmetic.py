@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.bilinear import ProductNode
-from abcparam.calculus.node import InputNode, Node, ZerosNode
+from abcparam.calculus.node import ConstantNode, Node, ZerosNode
 from abcparam.calculus.structure import ScaleNode, SumNode
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Shape
@@ -122,7 +122,7 @@ class Offset(WithNumber):
         context, by, span = build.context, call.amount("by"), call.span
         constant: Node = ZerosNode(context, (), span)
         if by.terms:
-            constant = ScaleNode(context, InputNode(context, ""), build.rho(by), span)
+            constant = ScaleNode(context, ConstantNode(context), build.rho(by), span)
         return (SumNode(context, (operands.node(0), constant), [context.one] * 2, span),)
 
     def torch(self, use: Use) -> ScaledCode:

@@ -13,13 +13,16 @@ from abcparam.analysis.trace import (
     TraceStep,
     label,
     source_of_change,
+    source_of_mean,
     why_change,
     why_initial,
     why_update,
 )
 from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
+from abcparam.calculus.normalize import NormNode
 from abcparam.calculus.parameter import Parameter
+from abcparam.calculus.stream import EnterNode, LeaveNode
 from abcparam.diagnostics.diagnostic import Diagnostic, in_order
 from abcparam.diagnostics.rules import findings as rules
 from abcparam.diagnostics.source import START, Span
@@ -71,7 +74,7 @@ class _Reasons:
         expected = self.program.expected or ("maximal-update",)
         verdicts = [word for word in expected if word != "complete"] or ["maximal-update"]
         if self.judgement.verdict not in verdicts:
-            return found + self._unexpected(verdicts)
+            return found + self._means() + self._unexpected(verdicts)
         noted = [replace(d, severity="note") for d in found]
         return noted + (
             self._incomplete() if "complete" in expected and not self.judgement.complete else []
@@ -108,6 +111,33 @@ class _Reasons:
             help=self.help,
         )
         return replace(diagnostic, notes=_notes(self, steps[1:]))
+
+    def _means(self) -> list[Diagnostic]:
+        """What makes a residual stream large at init as it is of one kind in all copies."""
+        found: dict[Span, Diagnostic] = {}
+        for stream in self.graph.streams:
+            for branch in stream.branches:
+                size = stream.rho + branch.m0
+                large = size > self.graph.context.one and size >= stream.s0
+                if large and (not branch.draws.alike or self._is_read_as_it_is(stream)):
+                    source = source_of_mean(branch)
+                    found[source.span] = self._mean(source, stream.rho, size)
+        return list(found.values())
+
+    def _is_read_as_it_is(self, stream: EnterNode) -> bool:
+        """Whether something other than a norm that centres reads a stream."""
+        nodes = self.graph.nodes
+        whole = {id(n) for n in nodes if isinstance(n, LeaveNode) and n.enter is stream}
+        values = stream.stream | whole
+        readers = [
+            n for n in nodes if id(n) not in values and any(id(x) in values for x in n.inputs)
+        ]
+        centred = all(isinstance(n, NormNode) and n.centres for n in readers)
+        return not centred or any(id(output) in whole for output in self.graph.outputs)
+
+    def _mean(self, source: Node, copies: Size, size: Size) -> Diagnostic:
+        rule = rules.MeanAddsUp if source.draws.of else rules.SameInEveryCopy
+        return rule.at(self._span(source), name=self.name(source), copies=copies, size=size)
 
     def _unstable(self) -> list[Diagnostic]:
         found = [self._too_large(v) for v in _once(_causes(self.judgement.changes))]

@@ -167,7 +167,7 @@ tensor U : input [width, features] { a = 0, b = 0, c = 0 }
 tensor V : output [classes, width] { a = 1, b = 0, c = 0 }
 block Layer(x) {
     tensor A : hidden [width, width] { a = 0, b = 1/2, c = 1 }
-    return depth^(-1/2) * relu(A @ x)
+    return depth^(-1/2) * (A @ relu(x))
 }
 forward(x : [features]) {
     h = U @ x

@@ -159,6 +159,43 @@ class UnexpectedVerdict(DiagnosticRule):
     help = "correct the exponents or the expectation"
 
 
+class MeanAddsUp(DiagnosticRule):
+    """In a repeat over a growing dim, what a branch gives at initialization is not zero on average
+    over the weights of its copy. That mean is of one kind in all copies: L copies add up to L times
+    as much of it, where what is random adds up to L^(1/2) as much.
+
+    `relu` of a map's result is one such value, for it is never negative. A branch that ends with a
+    linear map, with a gate times a map of its own, or with an odd function such as `tanh` has mean
+    zero. arXiv 2310.02244 subtracts the mean for this reason.
+    """
+
+    code = "P0512"
+    summary = "a branch's mean adds up over the copies of a repeat over a growing dim"
+    message = (
+        "the mean of {name} over the weights of its copy adds up to {size} over {copies} copies"
+    )
+    label = "not zero on average"
+    help = (
+        "end the branch with a linear map of its own, subtract the mean over the width "
+        "(`layernorm`), or multiply the branch by 1 / {copies}"
+    )
+
+
+class SameInEveryCopy(DiagnosticRule):
+    """In a repeat over a growing dim, a branch adds a value that is the same in every copy: one
+    that comes from outside, or that only tensors shared by all copies make of the stream. L copies
+    add up to L times as much of it.
+    """
+
+    code = "P0513"
+    summary = (
+        "what is the same in every copy adds up over the copies of a repeat over a growing dim"
+    )
+    message = "{name} adds up to {size} over {copies} copies: it is the same in each"
+    label = "the same in every copy"
+    help = "let each copy read it through a linear map of its own, or multiply it by 1 / {copies}"
+
+
 class ConstantEpsilon(DiagnosticRule):
     """Adam divides by `sqrt(v) + eps`. A gradient that falls with the width sinks below a constant
     epsilon, and from there on the update shrinks with it.

@@ -203,10 +203,10 @@ class _CaseRun:
         """Sizes at initialization, each simplified by what the ones before have to be."""
         for _ in self.graph.passes()[1:]:  # sizes that go round in infinite repeats
             for node in self.graph.nodes:
-                node.s0 = node.initial()
+                node.begin()
         found: list[Requirement] = []
         for node in self.graph.nodes:
-            node.s0 = node.initial()
+            node.begin()
             found += [r for r in self._at_init(node) if self._assume(r)]
         for output in self.graph.outputs:
             required = Requirement(symbolic(output.s0), "<=", "outputs must be O(1)", output)
@@ -214,7 +214,7 @@ class _CaseRun:
                 found.append(required)
         self.premises.check()
         for node in self.graph.nodes:
-            node.s0 = node.initial()
+            node.begin()
         return found
 
     def _at_init(self, node: Node) -> list[Requirement]:
@@ -297,7 +297,7 @@ class _CaseRun:
                 for required in self._limits(node):
                     if self._changes_must(required):
                         self._simplify(required)
-                node.dc, node.dr = node.change()
+                node.move()
         for output in self.graph.outputs:
             reason = "outputs may change by Θ(1)"
             required = Requirement(symbolic(output.d), "<=", reason, output)

@@ -1,0 +1,288 @@
+"""What the copies of an infinite repeat add up to: what has mean zero over the weights that a copy
+draws adds up at random, a mean coherently; derived, and measured on plain PyTorch.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from fractions import Fraction
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import gelu, layer_norm, relu, silu
+
+from abcparam.analysis.judge import Judgement, judgement_of
+from abcparam.coordinate_check.check import coordinate_check
+from abcparam.coordinate_check.judging import DISAGREES
+from abcparam.coordinate_check.options import CheckOptions
+from abcparam.diagnostics.source import Source
+from abcparam.program.binding import bind
+from abcparam.program.vocabulary import VERDICTS
+from abcparam.symbolic.constraints import holds
+from abcparam.symbolic.judgement import judge_symbolic
+from abcparam.verdict.check import load
+
+SPEC = """model M
+dim width -> inf, base = 64
+dim depth -> inf after width, base = 4
+dim heads = 4
+dim features = 8
+dim classes = 8
+dim context = 4
+hyper lr = 0.003
+{head}
+parametrization {{
+    input  {{ a = 0, b = 0,   c = 0, c[depth] = {rate} }}
+    hidden {{ a = 0, b = 1/2, c = 1, c[depth] = {rate} }}
+    output {{ a = 1, b = 0,   c = 0 }}
+}}
+tensor enter   : input  [width, features] {starts}
+tensor readout : output [classes, width]
+{outside}
+block Branch(x, given) {{
+    {inside}
+    {lines}
+    return {branch}
+}}
+forward(x : [context, features]) {{
+    given = {given}
+    h = enter @ x
+    repeat depth as layers {{
+        h = h + (depth / base(depth))^({power}) * Branch({read}, given)
+    }}
+    return readout @ {end}
+}}
+optimizer adam {{ lr = lr, eps = 0 }}
+loss cross_entropy
+"""
+OUTSIDE = {
+    "given": "tensor aside : input [width, features] { c[depth] = 0 }",
+    "S": "tensor S : hidden [width, width]",
+    "shift": "tensor shift : input [width] { init = normal(1) }",
+}
+INSIDE = {
+    "A": "tensor A : hidden [width, width]",
+    "B": "tensor B : hidden [width, width]",
+    "packed": "tensor packed : hidden [2 * width, width]",
+    "qkv": "tensor qkv : hidden [3 * width, width]",
+    "own_shift": "tensor own_shift : input [width] { init = normal(1) }",
+    "ones": "tensor ones : input [width] { init = ones }",
+    "bias": "tensor bias : input [width]",
+}
+
+
+def spec(
+    branch: str,
+    read: str = "rmsnorm(h)",
+    end: str = "h",
+    power: str = "-1/2",
+    rate: str = "1/2",
+    lines: str = "",
+    head: str = "",
+    starts: str = "{ c[depth] = 0 }",
+) -> str:
+    """A residual stream of width and depth; only the tensors that the branch uses are declared."""
+    used = set(re.findall(r"\w+", f"{lines} {branch}"))
+    outside, inside = (
+        "\n    ".join(line for name, line in tensors.items() if name in used)
+        for tensors in (OUTSIDE, INSIDE)
+    )
+    given = "aside @ x" if "given" in used else "x"
+    return SPEC.format(**locals())
+
+
+def judged(branch: str, **settings: str) -> Judgement:
+    return judgement_of(load(Source(spec(branch, **settings))))
+
+
+def stream(branch: str, lines: str = "") -> str:
+    return str(judged(branch, lines=lines).laws.graph.activations["h"].s0)
+
+
+def rms(x: Tensor) -> Tensor:
+    return x / x.square().mean(-1, keepdim=True).sqrt()
+
+
+def centre(x: Tensor) -> Tensor:
+    return layer_norm(x, x.shape[-1:])
+
+
+Copy = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]  # of x, given, S and two own maps
+
+ZERO_MEAN: dict[str, Copy] = {
+    "A @ relu(x)": lambda x, g, s, a, b: relu(x) @ a,
+    "B @ relu(A @ x)": lambda x, g, s, a, b: relu(x @ a) @ b,
+    "A @ relu(S @ x)": lambda x, g, s, a, b: relu(x @ s) @ a,
+    "S @ tanh(A @ x)": lambda x, g, s, a, b: torch.tanh(x @ a) @ s,
+    "tanh(A @ x)": lambda x, g, s, a, b: torch.tanh(x @ a),
+    "silu(A @ x) * (B @ x)": lambda x, g, s, a, b: silu(x @ a) * (x @ b),
+    "(A @ x) * (B @ x)": lambda x, g, s, a, b: (x @ a) * (x @ b),
+    "layernorm(relu(A @ x))": lambda x, g, s, a, b: centre(relu(x @ a)),
+    "A @ given": lambda x, g, s, a, b: g @ a,
+    "given * (A @ x)": lambda x, g, s, a, b: g * (x @ a),
+    "A @ x + own_shift": lambda x, g, s, a, b: x @ a + torch.randn_like(g[:1]),
+}
+MEANS: dict[str, Copy] = {
+    "relu(A @ x)": lambda x, g, s, a, b: relu(x @ a),
+    "gelu(A @ x)": lambda x, g, s, a, b: gelu(x @ a),
+    "sigmoid(A @ x) * (A @ x)": lambda x, g, s, a, b: silu(x @ a),
+    "square(A @ x)": lambda x, g, s, a, b: (x @ a).square(),
+    "rmsnorm(relu(A @ x))": lambda x, g, s, a, b: rms(relu(x @ a)),
+    "relu(A @ given)": lambda x, g, s, a, b: relu(g @ a),
+    "A @ x + given": lambda x, g, s, a, b: x @ a + g,
+    "given * relu(A @ x)": lambda x, g, s, a, b: g * relu(x @ a),
+    "A.T @ relu(A @ x)": lambda x, g, s, a, b: relu(x @ a) @ a.T,
+    "S @ x": lambda x, g, s, a, b: x @ s,
+    "relu(S @ x)": lambda x, g, s, a, b: relu(x @ s),
+    "S @ relu(A @ x)": lambda x, g, s, a, b: relu(x @ a) @ s,
+    "tanh(x)": lambda x, g, s, a, b: torch.tanh(x),
+    "A @ x + shift": lambda x, g, s, a, b: x @ a + s[0] * len(s) ** 0.5,
+    "A @ x + ones": lambda x, g, s, a, b: x @ a + 1,
+}
+
+
+def measured(copy: Copy, width: int = 96, depths: tuple[int, int] = (16, 128)) -> float:
+    """The slope of the stream's size at initialization with depth."""
+    sizes = []
+    for depth in depths:
+        total = 0.0
+        for seed in range(4):
+            torch.manual_seed(seed)
+            draw = lambda: torch.randn(width, width) / width**0.5  # noqa: E731
+            given, h, shared = torch.randn(4, width), torch.randn(4, width), draw()
+            for _ in range(depth):
+                h = h + depth**-0.5 * copy(rms(h), given, shared, draw(), draw())
+            total += h.square().mean().item()
+        sizes.append(math.sqrt(total))
+    return math.log(sizes[1] / sizes[0]) / math.log(depths[1] / depths[0])
+
+
+@pytest.mark.parametrize("branch", ZERO_MEAN)
+def test_what_has_mean_zero_adds_up_at_random(branch: str):
+    assert stream(branch) == "1"
+    assert abs(measured(ZERO_MEAN[branch])) < 0.06
+
+
+@pytest.mark.parametrize("branch", MEANS)
+def test_a_mean_adds_up_coherently(branch: str):
+    assert stream(branch) == "depth^(1/2)"
+    assert 0.25 < measured(MEANS[branch]) < 0.55
+
+
+@pytest.mark.parametrize(
+    ("branch", "lines", "size"),
+    [
+        ("silu(gate) * up", "gate, up = split(packed @ x, 2)", "1"),
+        ("relu(gate) * relu(up)", "gate, up = split(packed @ x, 2)", "depth^(1/2)"),
+        (
+            "attention(q, k, v, heads = heads, scale = (width / heads)^-1)",
+            "q, k, v = split(qkv @ x, 3)",
+            "1",
+        ),
+        ("tanh(A @ x + bias)", "", "1"),
+        ("relu(A @ x + bias)", "", "depth^(1/2)"),
+        ("tanh(A @ x + ones)", "", "depth^(1/2)"),
+        ("tanh(A @ x + own_shift)", "", "1"),
+        ("tanh(layernorm(relu(A @ x)))", "", "depth^(1/2)"),
+        ("relu(A @ x) * (B @ x) + A @ x", "", "1"),
+        ("tanh(relu(A @ x) * (B @ x) + A @ x)", "", "depth^(1/2)"),
+        ("tanh((A @ x) * (B @ x))", "", "1"),
+        ("depth^(-1/2) * relu(A @ x)", "", "1"),
+        ("A @ x + depth^(-1/4) * relu(B @ x)", "", "depth^(1/4)"),
+    ],
+)
+def test_functions_of_what_is_drawn(branch: str, lines: str, size: str):
+    assert stream(branch, lines) == size
+
+
+# Verdicts
+
+
+def verdict(branch: str, **settings: str) -> str:
+    return judged(branch, **settings).verdict
+
+
+def test_a_function_that_is_not_odd_comes_last():
+    assert verdict("relu(A @ x)", read="h") == "unstable-at-init"
+    assert verdict("relu(A @ x)") == "unstable"
+    assert verdict("A @ relu(x)", read="h") == "maximal-update"
+    assert verdict("relu(A @ x)", read="h", power="-1", rate="0") == "maximal-update"
+
+
+def test_what_all_copies_share():
+    assert verdict("A @ tanh(x) + given", read="h") == "unstable-at-init"
+    assert verdict("S @ tanh(x)", read="h") == "unstable-at-init"
+    assert verdict("A @ tanh(x) + given", read="h", power="-1", rate="0") == "maximal-update"
+    assert verdict("A @ tanh(x) + B @ given", read="h") == "maximal-update"
+
+
+@pytest.mark.parametrize(
+    ("branch", "expected"),
+    [
+        ("S @ tanh(x)", "unstable"),
+        ("relu(A @ x)", "unstable"),
+        ("tanh(A @ x)", "maximal-update"),
+        ("A @ tanh(x)", "maximal-update"),
+    ],
+)
+def test_changes_of_a_stream_that_starts_at_zero(branch: str, expected: str):
+    """At the start all is zero: what is of one kind in all copies shows in the change alone."""
+    starts = "{ c[depth] = 0, init = zeros }"
+    assert verdict(branch, read="h", starts=starts) == expected
+
+
+def test_layer_norm_subtracts_a_mean_that_is_the_same_at_all_coordinates():
+    """Where only layer norms read the stream, it does no harm; a given value does."""
+    readers = {"read": "layernorm(h)", "end": "layernorm(h)"}
+    assert verdict("relu(A @ x)", **readers) == "maximal-update"
+    assert verdict("relu(A @ x)", read="rmsnorm(h)", end="rmsnorm(h)") == "kernel"
+    assert verdict("A @ x + given", **readers) == "feature-learning"
+
+
+@pytest.mark.parametrize(
+    ("branch", "settings", "expected"),
+    [
+        ("relu(A @ x)", {"read": "layernorm(h)", "end": "layernorm(h)"}, "maximal-update"),
+        ("A @ tanh(x) + B @ given", {"read": "h"}, "maximal-update"),
+        ("A @ tanh(x) + given", {"read": "h", "power": "-1", "rate": "0"}, "maximal-update"),
+        ("A @ tanh(x) + given", {"read": "h"}, "unstable-at-init"),
+    ],
+)
+def test_emitted_models_agree(branch: str, settings: dict[str, str], expected: str):
+    """Sizes, changes and gradients over depth, those of a given value included."""
+    program = load(Source(spec(branch, **settings)))
+    options = CheckOptions(widths=(4, 16, 64), seeds=3, steps=2, vary="depth")
+    found = coordinate_check(program, options)
+    assert found.report.verdict == expected
+    assert found.agree, found.verdict.of(DISAGREES)
+
+
+@pytest.mark.parametrize(
+    ("branch", "power", "size"),
+    [
+        ("given + A @ x", "-1", "width^-1"),
+        ("A @ given", "-1", "width^-1 * depth^(-1/2)"),
+        ("A @ given", "-1/2", "width^-1"),
+    ],
+)
+def test_gradients_of_a_given_value_add_up_over_the_copies(branch: str, power: str, size: str):
+    found = judged(branch, read="h", power=power, rate="0")
+    assert str(found.laws.graph.activations["given"].g0) == size
+
+
+# With symbols
+
+
+@pytest.mark.parametrize("branch", ["relu(A @ x)", "A @ x + given", "S @ x", "tanh(A @ x)"])
+@pytest.mark.parametrize("end", ["h", "layernorm(h)"])
+def test_derive_claims_what_check_finds(branch: str, end: str):
+    text = spec(branch, "layernorm(h)", end, rate="theta", head="exponent theta")
+    program = load(Source(text))
+    found = judge_symbolic(program)
+    for theta in (Fraction(-1, 2), Fraction(0), Fraction(1, 4), Fraction(1, 2), Fraction(1)):
+        values = {"theta": theta}
+        there = [v for v in VERDICTS if holds(found.condition(v), values, program.symbols)]
+        assert there == [judgement_of(bind(program, values)).verdict], theta
