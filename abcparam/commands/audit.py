@@ -10,7 +10,10 @@ from abcparam.commands.shared import Command, UsageError, coloured, print_diagno
 from abcparam.program.vocabulary import VERDICTS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from abcparam.imports.audit import Audit
+    from abcparam.imports.numbers import Sizes
 
 FACTORY = "FILE.py:FUNCTION or module:function: its whole-number defaults are sizes"
 
@@ -52,16 +55,31 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 
 def audited(options: argparse.Namespace, expect: str | None = None) -> Audit:
     """The audit of the model that the options name."""
-    from abcparam.imports.api import audit
+    from abcparam.imports.audit import audited as audit_of
 
-    return audit(
+    return audit_of(
         options.factory,
         grown(options.grow),
         options.optimizer,
         output=options.output,
         lr_key=options.lr_key,
         expect=expect,
+        watch=_watch,
     )
+
+
+def _watch(settings: Iterable[Sizes], count: int) -> Iterator[Sizes]:
+    """Settings as they are read, with a bar on a terminal."""
+    if not sys.stderr.isatty():
+        yield from settings
+        return
+    from tqdm import tqdm
+
+    with tqdm(settings, total=count, unit="model", leave=False) as bar:
+        for sizes in bar:
+            shown = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+            bar.set_postfix_str(shown, refresh=True)
+            yield sizes
 
 
 def grown(texts: list[str]) -> dict[str, tuple[int, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.imports.alike import Model, ReadingError, together
 from abcparam.imports.capture import trace
 from abcparam.imports.factory import Factory, find_factory, find_function, settings_of
+from abcparam.imports.held import objections
 from abcparam.imports.inits import Start, notes_of, starts_of
+from abcparam.imports.measured import SEEDS
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.program import program_of, source_of
 from abcparam.imports.rates import Rate, rates_of
 from abcparam.imports.reading import Read, read
 from abcparam.imports.remedy import Remedy, remedy_of
 from abcparam.imports.traced import Trace
+from abcparam.imports.unused import unused
 from abcparam.program.model import Program
 from abcparam.verdict.check import at_work, judged
 from abcparam.verdict.findings import reasons
@@ -69,6 +73,14 @@ class Audit(Record):
         }
 
 
+Watch = Callable[[Iterable[Sizes], int], Iterable[Sizes]]  # settings as they are read, and how many
+
+
+def unwatched(settings: Iterable[Sizes], count: int) -> Iterable[Sizes]:
+    """Settings that nobody sees read."""
+    return settings
+
+
 def audited(
     factory: str | Callable[..., Any],
     grow: Grow | Iterable[str],
@@ -77,34 +89,49 @@ def audited(
     output: str | None = None,
     lr_key: str | None = None,
     expect: str | None = None,
+    watch: Watch = unwatched,
 ) -> Audit:
     """Reads a model and judges it: `abcparam.audit`."""
     values = dict(grow) if isinstance(grow, Mapping) else dict.fromkeys(grow, ())
     found = find_factory(factory)
     function = find_function(optimizer) if isinstance(optimizer, str) else optimizer
     settings = settings_of(found, values)
-    traces = [trace(found.make(sizes), found.file) for sizes in settings]
-    names = frozenset(values)
-    source = source_of(_files(traces, found, {}), found.file)
-    try:
+    names, traces = frozenset(values), list[Trace]()
+    with _placed(found, traces):
+        for sizes in watch(settings, len(settings)):
+            others = (found.make(sizes, seed) for seed in range(1, SEEDS))
+            traces.append(trace(found.make(sizes), found.file, others))
         model, chosen = together(traces, settings, names)
         meaning = read(model, chosen[0], names, output)
-    except ReadingError as error:
-        raise SpecError(source, [error.diagnostic]) from None
     starts = starts_of(found, chosen, names)
     rates = rates_of(function, found, chosen, lr_key, names)
     source = source_of(_files(traces, found, starts), found.file)
+    wrong = objections(found, traces[0], model, chosen, names, starts, rates, output)
+    if wrong:
+        raise SpecError(source, wrong)
     with at_work():
         program = program_of(model, meaning, starts, rates, chosen[0], names, source, found.name)
         if expect is not None:
             program = replace(program, expected=(expect,))
         report = judged(program)
-        report = replace(report, diagnostics=(*_findings(report), *_notes(starts, found)))
+        notes = (*_notes(starts, found), *unused(program))
+        report = replace(report, diagnostics=(*_findings(report), *notes))
         remedy = remedy_of(report, meaning)
     grown = tuple(values)
     return Audit(
         found, chosen, grown, model, meaning, report, remedy, starts, rates, function, output
     )
+
+
+@contextmanager
+def _placed(factory: Factory, traces: Sequence[Trace]) -> Iterator[None]:
+    """What cannot be read is told with the lines of the user's files."""
+    try:
+        yield
+    except ReadingError as error:
+        span = error.diagnostic.span
+        files = _files(traces, factory, {}) | ({span.file: _text(span.file)} if span.file else {})
+        raise SpecError(source_of(files, factory.file), [error.diagnostic]) from None
 
 
 def _findings(report: Report) -> tuple[Diagnostic, ...]:
@@ -122,7 +149,7 @@ def _files(
     traces: Sequence[Trace], factory: Factory, starts: Mapping[str, Start]
 ) -> dict[str, str]:
     """The texts of the files that places are in."""
-    paths = {line.span.file for line in traces[0].lines} | {factory.file}
+    paths = {line.span.file for trace in traces[:1] for line in trace.lines} | {factory.file}
     paths |= {start.place[0] for start in starts.values() if start.place is not None}
     return {path: _text(path) for path in paths if path}
 

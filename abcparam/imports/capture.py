@@ -146,7 +146,7 @@ class _LineReader:
 
     def outputs(self) -> Iterator[tuple[str, Ref]]:
         (found,) = (n for n in self.exported.module.graph.nodes if n.op == "output")
-        values = [x for x in _pytree.tree_leaves(found.args) if isinstance(x, Node)]
+        values = _pytree.tree_leaves(found.args)
         names = _output_names(self.exported, len(values))
         for name, node in zip(names, values, strict=True):
             value = self.value(node) if node in self.run.depends else None

@@ -36,7 +36,7 @@ class Exported:
     def __init__(self, example: Example, training: bool = True) -> None:
         self.example = example
         self.model = model = example.model.train() if training else example.model
-        with quietly():
+        with quietly(), in_one_precision():
             self.program = torch.export.export(
                 model, tuple(example.args), dict(example.kwargs), strict=False
             )
@@ -75,6 +75,18 @@ def quietly() -> Iterator[None]:
             yield
         finally:
             logging.disable(disabled)
+
+
+@contextmanager
+def in_one_precision() -> Iterator[None]:
+    """Without autocast, which changes the precision of calls and nothing that a law is about."""
+    kind = torch.autocast
+    enter, leave = kind.__enter__, kind.__exit__
+    kind.__enter__, kind.__exit__ = lambda self: self, lambda self, *_: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        kind.__enter__, kind.__exit__ = enter, leave  # type: ignore[method-assign]
 
 
 def names_of(model: torch.nn.Module) -> Mapping[str, tuple[str, ...]]:

@@ -17,7 +17,7 @@ from torch.utils import _pytree
 from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import START, Span
-from abcparam.imports.exported import Exported, quietly
+from abcparam.imports.exported import Exported, in_one_precision, quietly
 from abcparam.imports.traced import Trace, Weight
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def findings(names: Iterable[str], trace: Trace) -> tuple[Diagnostic, ...]:
 
 def _gradients(model: torch.nn.Module, run: Callable[[], Any]) -> Mapping[str, Tensor]:
     """The gradients of one sum of the outputs, zero where there is none."""
-    with torch.random.fork_rng(devices=[]), torch.enable_grad(), quietly():
+    with torch.random.fork_rng(devices=[]), torch.enable_grad(), quietly(), in_one_precision():
         torch.manual_seed(0)
         outputs = [x for x in _pytree.tree_leaves(run()) if _counts(x)]
         trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
