@@ -29,10 +29,11 @@ def run(options: argparse.Namespace) -> int:
 
     found = audited(options)
     remedy = found.remedy
-    if remedy.verdict != "maximal-update":
+    if not remedy.reaches:
         print_diagnostics(found.report.diagnostics, found.program.source)
         print("\n".join(remedy_lines(found)), file=sys.stderr)
-        print(f"abcparam adapt: {remedy.verdict} at best; nothing is written", file=sys.stderr)
+        best = "held back" if remedy.verdict == "maximal-update" else remedy.verdict
+        print(f"abcparam adapt: {best} at best; nothing is written", file=sys.stderr)
         return 1
     if remedy.missing:
         print("\n".join(forward_lines(found)).strip("\n"), file=sys.stderr)

@@ -46,6 +46,8 @@ def adapt(found: Audit, /) -> str:
     """
     from abcparam.imports.adapter import adapter_of
 
-    if found.remedy.verdict != "maximal-update":
-        raise ValueError(f"this model is {found.remedy.verdict} at best: see `remedy`")
+    if not found.remedy.reaches:
+        raise ValueError(
+            "no initial scales and learning rates make it maximal-update: see `remedy`"
+        )
     return adapter_of(found, f"abcparam adapt {found.factory.file}:{found.factory.name}")

@@ -37,12 +37,25 @@ def remedy_lines(audit: Audit) -> list[str]:
     changes = [change for change in remedy.changes if any(change.key)]
     if audit.verdict == "maximal-update":
         return []
+    if remedy.verdict == "maximal-update" and not remedy.complete:
+        return _held_back(audit)
     if not changes and not remedy.missing:
         return ["nothing that initial scales and learning rates could change makes it better"]
     lines = [_title(remedy, audit.grow, base), ""]
     rows = [_row(alike, audit.grow) for alike in _alike(changes)]
     lines += [f"  {line}" for line in columns([HEADER, *rows])]
     lines += forward_lines(audit)
+    return lines
+
+
+def _held_back(audit: Audit) -> list[str]:
+    """What is in the way where stable rates hold back what comes before a norm."""
+    lines = ["initial scales and learning rates make it stable only as they hold parts of it back"]
+    for span in audit.remedy.narrow:
+        source = audit.program.source.holding(span)
+        text = source.lines[span.line - 1].strip() if span.file else ""
+        lines += ["", f"  {source.file}:{span.line}: {text}"]
+        lines += ["    normalizes as many numbers at every width: let them grow with it"]
     return lines
 
 

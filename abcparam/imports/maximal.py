@@ -121,13 +121,13 @@ def _uses(graph: Graph) -> dict[str, list[Node]]:
 
 def _scales(program: Program, graph: Graph) -> dict[str, DimPowers]:
     """The size of an entry of each tensor at init, as it should be."""
-    found, added = {}, _added(graph)
+    found, added, factors = {}, _added(graph), _Factors(graph)
     for path, nodes in _uses(graph).items():
         if program.tensors[path].init.kind in {"zeros", "ones"}:
             continue
         maps = [node for node in nodes if isinstance(node, LinearNode)]
         values = [node for node in nodes if isinstance(node, ValueNode)]
-        sizes = [] if values else [_scale(node) for node in maps]
+        sizes = [] if values else [_scale(node, factors) for node in maps]
         found[path] = powers(max(sizes)) if sizes else {}
         if not maps and all(id(node) in added for node in values):
             found[path] = powers(values[0].parameter.sigma & graph.context.one)
@@ -153,12 +153,44 @@ def _added(graph: Graph) -> set[int]:
     }
 
 
-def _scale(node: LinearNode) -> Size:
-    """A map has entries of n^(-1/2), one that reads out of n^-1."""
+def _scale(node: LinearNode, factors: _Factors) -> Size:
+    """A map has entries of n^(-1/2), one that reads out of n^-1, less what factors beside it do."""
     one = node.context.one
-    if node.rho_in > one and node.rho_out <= one:
-        return -node.rho_in
-    return -node.rho_in.half()
+    reads_out = node.rho_in > one and node.rho_out <= one
+    return (-node.rho_in if reads_out else -node.rho_in.half()) - factors.beside(node)
+
+
+class _Factors:
+    """The constant factors of the forward that stand right before or behind a map."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.one = graph.context.one
+        self.readers: dict[int, list[Node]] = {}
+        for node in graph.nodes:
+            for x in node.inputs:
+                self.readers.setdefault(id(x), []).append(node)
+
+    def beside(self, node: LinearNode) -> Size:
+        """Their product, where it is in what the map sums over."""
+        total = self.before(node.inputs[0]) + self.behind(node)
+        return total if set(powers(total)) <= set(powers(node.rho_in)) else self.one
+
+    def before(self, node: Node) -> Size:
+        match node:
+            case ScaleNode(factor=factor):
+                return factor + self.before(node.inputs[0])
+            case SameNode():
+                return self.before(node.inputs[0])
+        return self.one
+
+    def behind(self, node: Node) -> Size:
+        readers = self.readers.get(id(node), [])
+        match readers:
+            case [ScaleNode(factor=factor)]:
+                return factor + self.behind(readers[0])
+            case [SameNode()]:
+                return self.behind(readers[0])
+        return self.one
 
 
 # Factors
@@ -166,13 +198,15 @@ def _scale(node: LinearNode) -> Size:
 
 def _tied(graph: Graph, recorder: _Recorder) -> dict[int, DimPowers]:
     """Tables that are read out as well: their readout wants one over the width."""
-    found = {}
+    found, factors = {}, _Factors(graph)
     for nodes in _uses(graph).values():
         if not any(isinstance(node, ValueNode) for node in nodes):
             continue
         for node in nodes:
             if isinstance(node, LinearNode) and node.rho_in > node.context.one:
-                found[id(recorder.calls[id(node)])] = powers(-node.rho_in)
+                lacking = powers(-node.rho_in - factors.beside(node))
+                if lacking:
+                    found[id(recorder.calls[id(node)])] = lacking
     return found
 
 

@@ -12,7 +12,9 @@ from typing import Any
 
 from abcparam.algebra.record import Record, field
 from abcparam.algebra.sizes import numeric
+from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import Judgement, TensorLaw
+from abcparam.calculus.normalize import NormNode
 from abcparam.calculus.parameter import Parameter
 from abcparam.comparison.degrees import DimPowers
 from abcparam.comparison.fold import Kept, fold
@@ -65,19 +67,27 @@ class MissingFactor(Record):
 class Remedy(Record):
     """The program as it should be, its verdict, and what changes.
 
-    `laws` are those of every tensor as it should be: powers of sizes that an initial scale and a
-    learning rate follow.
+    Where it is maximal-update only as parts are held back, it is not `complete`: `narrow` are then
+    the places of norms behind a map to a length that does not grow, which leave no other way.
     """
 
     program: Program = field(repr=False)
     verdict: str | None
+    complete: bool
     changes: tuple[TensorChange, ...]
     missing: tuple[MissingFactor, ...]
+    narrow: tuple[Span, ...] = ()
+
+    @property
+    def reaches(self) -> bool:
+        """Whether it makes the model maximal-update, and holds nothing back."""
+        return self.verdict == "maximal-update" and self.complete
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON: the verdict that is reached, changes by tensor, factors that are missing."""
         return {
             "verdict": self.verdict,
+            "complete": self.complete,
             "changes": [change.to_dict() for change in self.changes if any(change.key)],
             "forward": [
                 {
@@ -99,7 +109,20 @@ def remedy_of(report: Report, read: Read) -> Remedy:
     names = _names(read)
     changes = tuple(_changes(report.judgement, after.judgement, names))
     missing = tuple(_missing(kept, dropped(kept.factor.call), read) for kept in folded.kept)
-    return Remedy(folded.program, after.verdict, changes, missing)
+    complete = bool(after.complete)
+    narrow = () if complete else tuple(_narrow(after.graph))
+    return Remedy(folded.program, after.verdict, complete, changes, missing, narrow)
+
+
+def _narrow(graph: Graph) -> Iterator[Span]:
+    """Norms of what is smaller than 1 at init: a map to few numbers made it, as a readout does."""
+    one, found = graph.context.one, set[Span]()
+    for node in graph.nodes:
+        if isinstance(node, NormNode) and node.span not in found:
+            size = node.inputs[0].s0
+            if size < one and not size.is_zero:
+                found.add(node.span)
+                yield node.span
 
 
 def _names(read: Read) -> dict[str, tuple[str, ...]]:

@@ -4,6 +4,7 @@ it, and judged as it is, under AdamW at one learning rate.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,9 +15,11 @@ from torch import nn
 
 from abcparam.imports.factory import Example
 from abcparam.imports.faithful import other_gradients
+from abcparam.imports.remedy import Remedy
 from tests.imports.models.diffusion import dit, unet
 from tests.imports.models.variants import by_heads, grouped, windowed
 from tests.imports.trial import refused, tried
+from tests.support.paths import ROOT
 
 transformers: Any = library  # whose types lack what configurations take
 VOCABULARY, HEAD, DEPTH = 53, 16, 2
@@ -28,6 +31,7 @@ class Case(NamedTuple):
 
     make: Callable[[int], tuple[Any, ...]]
     verdict: str = "unstable-at-init"
+    adapted: str = "maximal-update"  # or what is in the way
 
 
 def tokens() -> torch.Tensor:
@@ -191,31 +195,39 @@ def encoder(width: int) -> tuple[Any, ...]:
 
 
 EXPERTS = {"num_experts_per_tok": 2}
+
+
+def deepseek(rank: Any) -> Callable[[int], tuple[Any, ...]]:
+    """Multi-head latent attention with latents of this rank, experts behind a dense layer."""
+    return decoder(
+        "DeepseekV3",
+        **EXPERTS,
+        head_dim=8,
+        num_key_value_heads=lambda width: width // HEAD,
+        moe_intermediate_size=lambda width: width,
+        n_routed_experts=4,
+        n_group=2,
+        topk_group=1,
+        kv_lora_rank=rank,
+        q_lora_rank=rank,
+        qk_rope_head_dim=8,
+        qk_nope_head_dim=8,
+        v_head_dim=16,
+        first_k_dense_replace=1,
+    )
+
+
 ZOO = {
     "BERT": Case(bert),
     "CLIP": Case(clip, "unstable"),
     "ConvNeXt": Case(convnext),
     "DiT": Case(dit, "unstable"),
-    "DeepSeek-V3": Case(
-        decoder(
-            "DeepseekV3",
-            **EXPERTS,
-            head_dim=8,
-            num_key_value_heads=lambda width: width // HEAD,
-            moe_intermediate_size=lambda width: width,
-            n_routed_experts=4,
-            n_group=2,
-            topk_group=1,
-            kv_lora_rank=8,
-            q_lora_rank=8,
-            qk_rope_head_dim=8,
-            qk_nope_head_dim=8,
-            v_head_dim=16,
-            first_k_dense_replace=1,
-        )
-    ),
+    "DeepSeek-V3": Case(deepseek(rank=8), adapted="held back by a latent of fixed size"),
     "GPT-2": Case(gpt2),
-    "Gemma 3": Case(decoder("Gemma3Text", query_pre_attn_scalar=HEAD, sliding_window=4)),
+    "Gemma 3": Case(
+        decoder("Gemma3Text", query_pre_attn_scalar=HEAD, sliding_window=4),
+        adapted="with a factor at the readout",
+    ),
     "Granite": Case(decoder("Granite")),
     "Llama": Case(decoder("Llama")),
     "Mistral": Case(decoder("Mistral")),
@@ -249,6 +261,26 @@ def test_models_are_read_as_they_are_measured(name: str):
     trial = tried(lambda width: case.make(width), GROW, width=64)
     assert trial.apart == ()
     assert trial.verdict == case.verdict
+    assert adapted(trial.remedy) == case.adapted
+
+
+def adapted(remedy: Remedy) -> str:
+    """What the table of the documentation says of a remedy."""
+    if remedy.reaches:
+        return "with a factor at the readout" if remedy.missing else "maximal-update"
+    return "held back by a latent of fixed size" if remedy.narrow else str(remedy.verdict)
+
+
+def test_the_documentation_has_a_row_for_each_model():
+    text = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+?) \| ([\w-]+) \| (.+?) \|$", text, re.MULTILINE)
+    assert rows == [(name, case.verdict, case.adapted) for name, case in ZOO.items()]
+
+
+def test_latents_that_grow_hold_nothing_back():
+    model = deepseek(rank=lambda width: width // 4)
+    trial = tried(lambda width: model(width), {"width": (64, 128, 256)}, width=64)
+    assert adapted(trial.remedy) == "maximal-update"
 
 
 @pytest.mark.parametrize("name", ["Mixtral", "ResNet", "T5"])

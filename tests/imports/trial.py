@@ -26,6 +26,7 @@ from abcparam.imports.numbers import Sizes
 from abcparam.imports.program import program_of, source_of
 from abcparam.imports.rates import Rate, rates_of
 from abcparam.imports.reading import read
+from abcparam.imports.remedy import Remedy, remedy_of
 from abcparam.program.model import Program
 from abcparam.verdict.check import judged
 
@@ -63,6 +64,12 @@ class Trial(Record):
         found = judged(self.program(inline=True)).verdict
         assert found is not None
         return found
+
+    @property
+    def remedy(self) -> Remedy:
+        """What makes it maximal-update."""
+        meaning = read(self.model, self.settings[0], self.grow)
+        return remedy_of(judged(self.program(inline=True)), meaning)
 
     @property
     def graph(self) -> Graph:
