@@ -84,9 +84,9 @@ def _sizes(exported: Exported, example: Example) -> ValueSizes:
 
 
 def _parameters(model: torch.nn.Module) -> Iterator[TracedParameter]:
+    names = names_of(model)
     for name, parameter in model.named_parameters():
-        names = names_of(model)[name]
-        yield TracedParameter(names, tuple(parameter.shape), parameter.requires_grad)
+        yield TracedParameter(names[name], tuple(parameter.shape), parameter.requires_grad)
 
 
 class _LineReader:

@@ -209,8 +209,10 @@ def tensors_in(value: Any) -> list[torch.Tensor]:
 
 def _size(value: torch.Tensor) -> float:
     """The root mean square; of whole numbers none."""
-    is_real = value.is_floating_point() or value.is_complex()
-    return datum(value).size if is_real else nan
+    if not (value.is_floating_point() or value.is_complex()):
+        return nan
+    square = float(value.detach().abs().square().mean(dtype=torch.float64))
+    return square**0.5 if square < LARGE else datum(value).size
 
 
 def datum(value: torch.Tensor) -> Datum:
