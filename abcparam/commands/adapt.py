@@ -6,13 +6,20 @@ import argparse
 import sys
 
 from abcparam.commands.audit import audited, model_arguments
-from abcparam.commands.shared import Command, print_diagnostics
+from abcparam.commands.shared import Command, UsageError, named_values, print_diagnostics
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
     model_arguments(command)
     command.add_argument(
         "-o", "--output-file", metavar="OUT", default="-", help="where to (default: it is printed)"
+    )
+    command.add_argument(
+        "--base",
+        nargs="+",
+        action="extend",
+        metavar="NAME=N",
+        help="the size at which nothing changes (default: the first that the model is read at)",
     )
     command.add_argument(
         "--allow-forward",
@@ -42,13 +49,20 @@ def run(options: argparse.Namespace) -> int:
         if not (can_be_hooked(found) and options.allow_forward):
             print("abcparam adapt: nothing is written", file=sys.stderr)
             return 1
-    text = adapter_of(found, command_of(options))
+    try:
+        text = adapter_of(found, command_of(options), _base(options))
+    except ValueError as error:
+        raise UsageError(f"--base: {error}") from None
     if options.output_file == "-":
         print(text, end="")
     else:
         write_atomically(options.output_file, text)
         print(f"{found.factory.name}: maximal-update -> {options.output_file}", file=sys.stderr)
     return 0
+
+
+def _base(options: argparse.Namespace) -> dict[str, int]:
+    return {name: int(size) for name, size in named_values(options.base or [], "--base").items()}
 
 
 def command_of(options: argparse.Namespace) -> str:
@@ -58,6 +72,8 @@ def command_of(options: argparse.Namespace) -> str:
         parts.append(f"--optimizer {options.optimizer}")
     if options.lr_key:
         parts.append(f"--lr-key {options.lr_key}")
+    if options.base:
+        parts.append(f"--base {' '.join(options.base)}")
     if options.allow_forward:
         parts.append("--allow-forward")
     if options.output_file != "-":

@@ -8,11 +8,11 @@ from fractions import Fraction
 from math import sqrt
 
 from abcparam.algebra.polynomials import Polynomial
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import Record, replace
 from abcparam.emission.render import render
 from abcparam.imports.audit import Audit
 from abcparam.imports.inits import Start
-from abcparam.imports.numbers import Power
+from abcparam.imports.numbers import Power, Sizes
 from abcparam.imports.rates import Rate
 from abcparam.imports.remedy import MissingFactor, TensorChange
 from abcparam.python_code.layout import Text, paragraph, prose, trusted
@@ -44,11 +44,24 @@ class LawsView(Record):
     factors: tuple[Text, ...]
 
 
-def adapter_of(audit: Audit, command: str) -> str:
-    """The text of the adapter of a model; `command` is what writes it."""
+def adapter_of(audit: Audit, command: str, base_sizes: Sizes | None = None) -> str:
+    """The text of the adapter of a model; `command` is what writes it.
+
+    `base_sizes` are those at which nothing changes, by default the first that it was read at.
+    """
+    audit = at_base(audit, base_sizes or {})
     base = _base(audit)
     views = {"head": _head(audit, base, command), "laws": _laws(audit, base)}
     return render("adapt.py.jinja", views)
+
+
+def at_base(audit: Audit, sizes: Sizes) -> Audit:
+    """The audit with other sizes as its base. Raises `ValueError` for one that does not grow."""
+    for name in sizes:
+        if name not in audit.grow:
+            raise ValueError(f"the base is of what grows, {', '.join(audit.grow)}, not of {name}")
+    first, *others = audit.settings
+    return replace(audit, settings=({**first, **sizes}, *others))
 
 
 class _Base(Record):

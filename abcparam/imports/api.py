@@ -37,11 +37,12 @@ def audit(
     return audited(factory, names, optimizer, output=output, lr_key=lr_key, expect=expect)
 
 
-def adapt(found: Audit, /) -> str:
+def adapt(found: Audit, /, base: Mapping[str, int] | None = None) -> str:
     """The text of a module of torch alone that makes an audited model maximal-update.
 
     It has `init_`, `param_groups`, `make_optimizer` and `check_param_groups` for the model's own
-    class, as `abcparam adapt` writes it. Raises `ValueError` where no initial scales and learning
+    class, as `abcparam adapt` writes it. At the sizes of `base` nothing changes, by default the
+    first that the model was read at. Raises `ValueError` where no initial scales and learning
     rates make the model maximal-update.
     """
     from abcparam.imports.adapter import adapter_of
@@ -50,4 +51,4 @@ def adapt(found: Audit, /) -> str:
         raise ValueError(
             "no initial scales and learning rates make it maximal-update: see `remedy`"
         )
-    return adapter_of(found, f"abcparam adapt {found.factory.file}:{found.factory.name}")
+    return adapter_of(found, f"abcparam adapt {found.factory.file}:{found.factory.name}", base)

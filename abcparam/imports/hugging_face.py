@@ -24,6 +24,7 @@ HEADS = (
     "decoder_attention_heads",
 )
 KEYS = ("num_key_value_heads",)
+HEAD_SIZES = ("head_dim", "d_kv")
 INNER = (
     "intermediate_size",
     "moe_intermediate_size",
@@ -33,7 +34,8 @@ INNER = (
     "decoder_ffn_dim",
 )
 LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "encoder_layers", "decoder_layers")
-DEPTH, VOCAB = 2, 64
+EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
+DEPTH, VOCAB, HEAD, FEW = 2, 64, 16, 4
 BATCH, CONTEXT = 5, 7
 
 
@@ -78,25 +80,15 @@ def config_of(reference: str) -> ConfigReference:
 
 
 def sizes_of(config: Any) -> dict[str, int]:
-    """Sizes to read a model at: `width`, in heads of the config's size, `depth` and `vocab`."""
-    found = {"width": _smallest(config), "depth": DEPTH}
+    """Small sizes to read a model at: `width`, in heads of size `head`, `depth` and `vocab`."""
+    heads = _first(config, HEADS)
+    found = {"width": 64, "depth": DEPTH}
+    if heads is not None:
+        keys = _first(config, KEYS) or heads
+        found = {"width": HEAD * max(FEW, heads // keys * 2), "head": HEAD, "depth": DEPTH}
     if isinstance(getattr(config, "vocab_size", None), int):
         found["vocab"] = VOCAB
     return found
-
-
-def _smallest(config: Any) -> int:
-    """A few heads, with the config's number of queries to a key."""
-    heads = _first(config, HEADS)
-    if heads is None:
-        return 64
-    keys = _first(config, KEYS) or heads
-    return _head(config) * max(2, heads // keys * 2)
-
-
-def _head(config: Any) -> int:
-    width, heads = _first(config, WIDTHS) or 64, _first(config, HEADS) or 1
-    return int(getattr(config, "head_dim", None) or getattr(config, "d_kv", None) or width // heads)
 
 
 def _first(config: Any, names: tuple[str, ...]) -> int | None:
@@ -118,11 +110,10 @@ def made(config: Any, sizes: Mapping[str, int]) -> Any:
 
 
 def resized(config: Any, sizes: Mapping[str, int]) -> Any:
-    """A config of another width: heads stay as large, and what depends on the width follows."""
+    """A config of another width: there are as many heads as fit, and what depends on it follows."""
     small = copy.deepcopy(config)
     width, before = sizes["width"], _first(config, WIDTHS) or 64
-    head, heads = _head(config), _first(config, HEADS) or 1
-    count = max(1, width // head)
+    heads, count = _first(config, HEADS) or 1, max(1, width // sizes.get("head", width))
     for name, _ in _set(config, WIDTHS):
         setattr(small, name, width)
     for name, _ in _set(config, HEADS):
@@ -131,6 +122,10 @@ def resized(config: Any, sizes: Mapping[str, int]) -> Any:
         setattr(small, name, max(1, count * keys // heads))
     for name, inner in _set(config, INNER):
         setattr(small, name, max(1, width * inner // before))
+    for name, _ in _set(config, HEAD_SIZES):
+        setattr(small, name, sizes["head"])
+    for name, experts in _set(config, EXPERTS):
+        setattr(small, name, min(experts, max(FEW, getattr(config, "num_experts_per_tok", 1))))
     for name, _ in _set(config, LAYERS):
         setattr(small, name, sizes["depth"])
     if "vocab" in sizes:

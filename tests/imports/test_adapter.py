@@ -182,3 +182,15 @@ def test_the_command_writes_a_hook_only_where_it_may(
     assert not out.exists()
     assert main([*command, "--allow-forward"]) == 0
     assert "def scale_(" in out.read_text(encoding="utf-8")
+
+
+def test_another_base_than_the_first_size_read() -> None:
+    found = abcparam.audit(nanogpt.make, ["width"], adamw)
+    made = ModuleType("at_256")
+    exec(abcparam.adapt(found, base={"width": 256}), made.__dict__)
+    model = gpt(256)
+    before = copy.deepcopy(model.state_dict())
+    made.init_(model)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    with pytest.raises(ValueError, match="the base is of what grows, width, not of depth"):
+        abcparam.adapt(found, base={"depth": 4})

@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_llama_is_made_maximal_update_from_its_config(folder: Path) -> None:
     found = abcparam.audit(str(folder / "config.json"), {"width": (128, 256, 512)})
     assert found.verdict == "unstable-at-init"
-    assert found.settings[0] == {"width": 128, "depth": 2, "vocab": 64}
+    assert found.settings[0] == {"width": 128, "head": 16, "depth": 2, "vocab": 64}
     assert found.remedy.verdict == "maximal-update"
     assert not found.remedy.missing
     changes = {change.path: change for change in found.remedy.changes}
@@ -59,7 +59,7 @@ def test_its_adapter_fits_the_real_one(folder: Path) -> None:
 
 def test_what_follows_from_the_width_follows_it(folder: Path) -> None:
     config = transformers.AutoConfig.from_pretrained(folder)
-    small = resized(config, {"width": 512, "depth": 3, "vocab": 64})
+    small = resized(config, {"width": 512, "head": 32, "depth": 3, "vocab": 64})
     assert small.hidden_size == 512
     assert small.num_attention_heads == 16
     assert small.num_key_value_heads == 4
