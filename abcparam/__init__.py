@@ -24,11 +24,12 @@ from abcparam.pipeline import (
     interpolate,
     map,
     new,
+    prove,
     solutions,
     solve,
 )
 from abcparam.tuning.api import plan_transfer, sweep, transfer
-from abcparam.verdict.fix import Change
+from abcparam.verdict.changes import Change, ExponentChange, FactorChange
 from abcparam.verdict.report import FixResult, Report
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ __all__ = [
     "Diagnostic",
     "Difference",
     "Differences",
+    "ExponentChange",
+    "FactorChange",
     "Family",
     "FixResult",
     "Plane",
@@ -78,6 +81,7 @@ __all__ = [
     "map",
     "new",
     "plan_transfer",
+    "prove",
     "solutions",
     "solve",
     "sweep",

@@ -15,9 +15,10 @@ from abcparam.language.reader import read
 from abcparam.program.binding import bind, require_numbers, settable
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import GAUGES, GOALS, WINDOW
-from abcparam.verdict.check import at_work, judged, load, report
-from abcparam.verdict.fix import values_of
+from abcparam.verdict.changes import texts_of, values_of
+from abcparam.verdict.check import judged, load, proved, report
 from abcparam.verdict.report import FixResult, Report
+from abcparam.verdict.work import at_work
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,10 +127,10 @@ def gauged(program: Program, gauge: str) -> Program:
 def fix(
     source: str | Path | Source, /, *, set: GivenValues | None = None, **values: object
 ) -> FixResult:
-    """The spec made maximal-update by the smallest change, as `abcparam check --fix` does.
+    """The spec made maximal-update by a small change, as `abcparam check --fix` does.
 
-    The exponents that change are written into its text; no file is written. Comments and layout
-    stay.
+    The exponents and factors that change are written into its text; no file is written. Comments
+    and layout stay.
 
     Where nothing is changed, because the spec is maximal-update already or no change was found or
     could be written, `changes` are empty and `reason` says why. Values are as for `check`; they are
@@ -138,20 +139,32 @@ def fix(
     return fixed(to_source(source), given(set, values))
 
 
+def prove(
+    source: str | Path | Source, /, *, set: GivenValues | None = None, **values: object
+) -> Report:
+    """Checks a spec as `check` does, and proves its fix smallest, as `abcparam check --prove` does.
+
+    That is a search over the exponents that are written, which takes seconds. The report's `proof`
+    says what came of it; its `fix` is the one that is proved, or as `check` finds it.
+    """
+    return proved(report(load(to_source(source), given(set, values))))
+
+
 @at_work()
-def fixed(source: Source, values: Mapping[str, Fraction]) -> FixResult:
-    """The spec with the smallest change that makes it maximal-update, checked again."""
+def fixed(source: Source, values: Mapping[str, Fraction], prove: bool = False) -> FixResult:
+    """The spec with a small change that makes it maximal-update, checked again."""
     from abcparam.editing.exponents import UnwritableError, edited
 
     program = load(source, values)
     found = report(program)
+    found = proved(found) if prove else found
     if found.verdict == "maximal-update":
         return FixResult(source.text, (), found, "maximal-update already, nothing to fix")
     if not found.fix:
-        reason = "no change of exponents was found that makes it maximal-update"
+        reason = "no change of exponents or factors was found that makes it maximal-update"
         return FixResult(source.text, (), found, reason)
     try:
-        text = edited(program, values_of(found.fix))
+        text = edited(program, values_of(found.fix), texts_of(found.fix))
     except UnwritableError as error:
         return FixResult(source.text, (), found, f"the change cannot be written: {error}")
     again = report(load(replace(source, text=text), values))

@@ -115,7 +115,7 @@ def test_fix_where_there_is_nothing_to_fix():
     assert found.report.verdict == "maximal-update"
     hopeless = "assume alignment = none\n" + STANDARD
     assert abcparam.fix(hopeless).reason == (
-        "no change of exponents was found that makes it maximal-update"
+        "no change of exponents or factors was found that makes it maximal-update"
     )
     with pytest.raises(abcparam.SpecError):
         abcparam.fix("model M")

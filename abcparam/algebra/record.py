@@ -103,7 +103,8 @@ class Record:
         raise AttributeError(f"{type(self).__name__}.{name} cannot be deleted")
 
     def __replace__(self: T, **changes: Any) -> T:
-        return type(self)(**(self.__dict__ | changes))
+        fields = {name: self.__dict__[name] for name in self._fields}
+        return type(self)(**(fields | changes))
 
 
 def _field(cls: type[Record], name: str) -> Field:

@@ -19,7 +19,7 @@ from abcparam.commands.shared import (
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.source import Source
 from abcparam.language.reader import read
-from abcparam.verdict.check import load, report
+from abcparam.verdict.check import load, proved, report
 from abcparam.verdict.report import Report, invalid
 
 
@@ -27,7 +27,10 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("files", nargs="+", metavar="FILE", help="a spec; - is standard input")
     command.add_argument("--format", choices=["text", "json"], default="text")
     command.add_argument(
-        "--fix", action="store_true", help="write the smallest change into the file, then check it"
+        "--fix", action="store_true", help="write a small change into the file, then check it"
+    )
+    command.add_argument(
+        "--prove", action="store_true", help="search for the smallest change, and prove it to be"
     )
     set_argument(command)
 
@@ -37,8 +40,8 @@ def run(options: argparse.Namespace) -> int:
     values = values_of(options)
     if options.fix:
         for file in options.files:
-            _fix_one(file, values)
-    results = [_check_one(file, values) for file in options.files]
+            _fix_one(file, values, options.prove)
+    results = [_check_one(file, values, options.prove) for file in options.files]
     if options.format == "json":
         import json
 
@@ -49,31 +52,32 @@ def run(options: argparse.Namespace) -> int:
     return max(_status(r) for r in results)
 
 
-def _fix_one(file: str, values: Mapping[str, Fraction]) -> None:
-    """Writes the smallest change that makes a spec maximal-update into its file."""
+def _fix_one(file: str, values: Mapping[str, Fraction], prove: bool) -> None:
+    """Writes a small change that makes a spec maximal-update into its file."""
     from abcparam.pipeline import fixed
     from abcparam.storage.atomic import write_atomically
 
     if file == "-":
         raise UsageError("--fix needs files to write to")
     try:
-        found = fixed(read(file), values)
+        found = fixed(read(file), values, prove)
     except SpecError:
         return  # the check that follows says why
     if found.changes:
         write_atomically(file, found.text)
-    outcome = found.reason or ", ".join(map(str, found.changes))
+    outcome = found.reason or ", ".join(dict.fromkeys(map(str, found.changes)))
     print(f"{file}: {outcome}", file=sys.stderr)
 
 
 FileResult = Report | tuple[SpecError, dict[str, Any]]
 
 
-def _check_one(file: str, values: Mapping[str, Fraction]) -> FileResult:
+def _check_one(file: str, values: Mapping[str, Fraction], prove: bool) -> FileResult:
     source = Source("", file)
     try:
         source = read(file)
-        return report(load(source, values))
+        found = report(load(source, values))
+        return proved(found) if prove else found
     except SpecError as error:
         return error, invalid(source.file, error.diagnostics)
 

@@ -17,7 +17,7 @@ from abcparam.commands.shared import (
 from abcparam.language.reader import read
 from abcparam.pipeline import adapters_gauge, factors_folded, gauged
 from abcparam.program.vocabulary import GAUGES, VERDICTS
-from abcparam.verdict.check import explained, judged, load
+from abcparam.verdict.check import judged, load
 from abcparam.verdict.report import Report
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
             f"{source.file}: {found.verdict}, less than {options.require}: nothing written",
             file=sys.stderr,
         )
-        print_diagnostics(explained(found).diagnostics, source)
+        print_diagnostics(found.diagnostics, source)
         return 1
     target = _target(options, found)
     emitted, not_folded = found, None

@@ -11,7 +11,7 @@ from abcparam.commands.shared import (
 )
 from abcparam.language.reader import read
 from abcparam.pipeline import derive
-from abcparam.verdict.check import at_work
+from abcparam.verdict.work import at_work
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:

@@ -13,7 +13,8 @@ from abcparam.commands.shared import (
 )
 from abcparam.language.reader import read
 from abcparam.program.vocabulary import WINDOW
-from abcparam.verdict.check import at_work, load
+from abcparam.verdict.check import load
+from abcparam.verdict.work import at_work
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:

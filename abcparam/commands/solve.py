@@ -16,7 +16,7 @@ from abcparam.commands.shared import (
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.language.reader import read
 from abcparam.program.vocabulary import GOALS
-from abcparam.verdict.check import at_work
+from abcparam.verdict.work import at_work
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:

@@ -21,8 +21,9 @@ from abcparam.coordinate_check.plan import (
 )
 from abcparam.pipeline import emit_program
 from abcparam.program.model import Program
-from abcparam.verdict.check import at_work, judged
+from abcparam.verdict.check import judged
 from abcparam.verdict.report import Report
+from abcparam.verdict.work import at_work
 
 
 class CoordCheckResult(Record):

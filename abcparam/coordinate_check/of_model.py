@@ -41,7 +41,8 @@ from abcparam.imports.reading import read
 from abcparam.imports.trained import optimizers_of, scaled_
 from abcparam.program.expressions import Apply, Assign, Expression, Local, Return
 from abcparam.program.model import Module, Program
-from abcparam.verdict.check import at_work, judged
+from abcparam.verdict.check import judged
+from abcparam.verdict.work import at_work
 
 DOUBLINGS = 4  # widths, where none are given
 LEAST_CLASSES = 2  # that a target is drawn from

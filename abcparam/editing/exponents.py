@@ -28,14 +28,15 @@ ZERO = Affine(Fraction(0))
 INDENT = "    "
 
 Changes = Mapping[str, Affine]  # `b` or `c[depth]` -> what it becomes, 0 too
+Texts = Sequence[tuple[Span, str]]  # what takes the place of a stretch of the text
 
 
 class UnwritableError(ValueError):
     """A change that the text of a spec has no place for."""
 
 
-def edited(program: Program, values: Mapping[tuple[str, str], Affine]) -> str:
-    """The text of the spec with other exponents written into it.
+def edited(program: Program, values: Mapping[tuple[str, str], Affine], texts: Texts = ()) -> str:
+    """The text of the spec with other exponents written into it, and other texts at places.
 
     `values` are by tensor's path and key (`b`, `c[depth]`); all other exponents stay what the text
     says.
@@ -50,7 +51,7 @@ def edited(program: Program, values: Mapping[tuple[str, str], Affine]) -> str:
     plan = EditPlan(tensors, wanted, parametrization_of(spec) is not None)
     changed = [(p, key) for p, key in values if wanted[p].get(key) != before[p].get(key)]
     plan.change([(tensors[path], key) for path, key in changed])
-    return _checked(source, Writer(source.text).spec(spec, plan), wanted)
+    return _checked(source, Writer(source.text).spec(spec, plan, texts), wanted)
 
 
 def without_unknowns(program: Program, text: str) -> str:
@@ -200,10 +201,11 @@ class Writer:
     def __init__(self, text: str) -> None:
         self.page = Page(text)
 
-    def spec(self, spec: syntax.Spec, plan: EditPlan) -> str:
+    def spec(self, spec: syntax.Spec, plan: EditPlan, texts: Texts = ()) -> str:
         """The text with everything of the plan in it."""
         declared = parametrization_of(spec)
         edits = self.parametrization(declared, plan.roles) if declared else []
+        edits += [Edit(*self.page.ends(span), text) for span, text in texts]
         for declaration in _declarations(spec.declarations):
             edits += self.declaration(declaration, plan.own)
         return self.page.edited(edits)
@@ -336,6 +338,9 @@ class Page:
 
     def _offset(self, line: int, column: int) -> int:
         return self.lines[line - 1] + column - 1
+
+    def ends(self, span: Span) -> tuple[int, int]:
+        return self._offset(span.line, span.column), self._offset(span.end_line, span.end_column)
 
     def start(self, node: syntax.Node) -> int:
         return self._offset(node.span.line, node.span.column)

@@ -23,9 +23,10 @@ from abcparam.imports.remedy import Remedy, remedy_of
 from abcparam.imports.traced import Trace
 from abcparam.imports.unused import unused
 from abcparam.program.model import Program
-from abcparam.verdict.check import at_work, judged
+from abcparam.verdict.check import judged
 from abcparam.verdict.findings import reasons
 from abcparam.verdict.report import Report
+from abcparam.verdict.work import at_work
 
 Grow = Mapping[str, tuple[int, ...]]  # values of each size that grows; none: 1, 2, 4 times
 

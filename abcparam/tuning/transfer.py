@@ -24,7 +24,7 @@ from abcparam.tuning.sweep import SweepResult, sweep_source
 from abcparam.tuning.trials import in_json, require_sizes, trials_of
 from abcparam.tuning.workers.scheduler import StepProgress
 from abcparam.tuning.workers.trial_batch import data_of
-from abcparam.verdict.check import explained, judged, load
+from abcparam.verdict.check import judged, load
 from abcparam.verdict.report import Report
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def prepare(source: Source, request: TransferRequest) -> TransferPlan:
     program = load(source, request.target)
     require_no_unknowns(program)
     require_numbers(program)
-    found = explained(judged(program))
+    found = judged(program)
     if not found.reaches("maximal-update") and not request.anyway:
         verdict = found.verdict or "undecided"
         raise SpecError(source, [NotMaximal.at(START, verdict=verdict)])

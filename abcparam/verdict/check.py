@@ -1,11 +1,8 @@
-"""From a source to a report: load, judge, explain."""
+"""From a source to a report: load, judge; what there is to say comes when it is asked for."""
 
 from __future__ import annotations
 
-import gc
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from fractions import Fraction
 
 from abcparam.algebra.record import replace
@@ -15,28 +12,9 @@ from abcparam.language.parser import parse
 from abcparam.program.binding import bind, require_no_unknowns, require_numbers
 from abcparam.program.model import Program
 from abcparam.resolve.resolver import resolve
-from abcparam.verdict.findings import reasons
-from abcparam.verdict.fix import propose
+from abcparam.verdict.proof import prove
 from abcparam.verdict.report import Report
-
-FRAMES = 20_000  # enough for 64 levels of brackets in each of 32 levels of blocks
-
-
-@contextmanager
-def at_work() -> Iterator[None]:
-    """With room for deep specs, and without the garbage collector.
-
-    Whatever a phase makes is kept, and passes over it all cost time.
-    """
-    collecting, frames = gc.isenabled(), sys.getrecursionlimit()
-    gc.disable()
-    sys.setrecursionlimit(max(FRAMES, frames))
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(frames)
-        if collecting:
-            gc.enable()
+from abcparam.verdict.work import at_work
 
 
 @at_work()
@@ -47,24 +25,23 @@ def load(source: Source, values: Mapping[str, Fraction] | None = None) -> Progra
 
 @at_work()
 def judged(program: Program) -> Report:
-    """Laws and verdict of a program whose exponents are numbers; nothing is said about them yet."""
+    """Laws and verdict of a program whose exponents are numbers."""
     require_numbers(program)
-    return Report(judgement_of(program), ())
+    return Report(judgement_of(program))
 
 
 @at_work()
-def explained(found: Report) -> Report:
-    """The report with its reasons, and the smallest fix, which takes a search."""
-    fix = () if found.verdict == "maximal-update" else propose(found.judgement)
-    said = reasons(found.judgement, fix)
-    return replace(found, diagnostics=said, fix=fix)
+def proved(found: Report) -> Report:
+    """The report with the smallest fix proved, which takes a search; at once where none is."""
+    wrong = found.said is None and found.verdict != "maximal-update"
+    return replace(found, proof=prove(found.judgement)) if wrong else found
 
 
 def report(program: Program) -> Report:
     """Laws, verdict and reasons; in the symbols of its exponents, if they hold any."""
     require_no_unknowns(program)
     if not program.symbols:
-        return explained(judged(program))
+        return judged(program)
     from abcparam.verdict.symbolic_report import symbolic_report
 
     return symbolic_report(program)

@@ -29,9 +29,10 @@ from abcparam.diagnostics.source import START, Span
 from abcparam.optimizers.base import rule_of
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
-from abcparam.verdict.fix import Change
+from abcparam.verdict.changes import Change, shared_declaration
 from abcparam.verdict.identify import FIRST, described, identify
 from abcparam.verdict.magnitudes import evaluate, gradients_at_base
+from abcparam.verdict.proof import Proof
 
 MOST = 8  # findings of one kind
 
@@ -42,24 +43,35 @@ MUST = {
 }
 
 
-def reasons(judgement: Judgement, fix: Sequence[Change]) -> tuple[Diagnostic, ...]:
+def reasons(
+    judgement: Judgement, fix: Sequence[Change], proof: Proof | None = None
+) -> tuple[Diagnostic, ...]:
     """Everything to say about a judgement.
 
     Findings are errors where the verdict is not the expected one.
     """
-    found = _Reasons(judgement, fix)
+    found = _Reasons(judgement, _help(judgement.laws.program, fix, proof))
     return tuple(in_order([*found.findings(), *found.warnings(), *found.program.warnings]))
 
 
+def _help(program: Program, fix: Sequence[Change], proof: Proof | None) -> str:
+    """The way out: what to change, and what is proved of it."""
+    changes = ", ".join(dict.fromkeys(map(str, fix)))
+    shared = shared_declaration(program, fix)
+    text = f"this makes it maximal-update: {changes}" if fix else ""
+    if shared:
+        text = f"this would make it maximal-update: {changes}; but {shared}"
+    if proof is None:
+        return text
+    return f"{text} ({proof.outcome})" if text else proof.outcome
+
+
 class _Reasons:
-    def __init__(self, judgement: Judgement, fix: Sequence[Change]) -> None:
+    def __init__(self, judgement: Judgement, help: str) -> None:
         self.graph = judgement.laws.graph
         self.program = judgement.laws.program
         self.judgement = judgement
-        self.help = ""
-        if fix:
-            changes = ", ".join(map(str, fix))
-            self.help = f"the smallest change that makes it maximal-update: {changes}"
+        self.help = help
 
     def findings(self) -> list[Diagnostic]:
         by_verdict: dict[str, Callable[[], list[Diagnostic]]] = {

@@ -1,39 +1,38 @@
-"""The smallest change of exponents that makes a program maximal-update.
+"""A small change that makes a program maximal-update, found by looking and not by proof.
 
-It is checked before it is proposed. The search is `symbolic.solve.nearest`, on two copies of each
-finite repeat.
+What the exponents and factors are to be (`verdict.wanted`) is a first candidate; each learning rate
+is brought to its bound. Then changes are left out one by one, a role's or a tensor's together
+first, as long as what is left still makes the program maximal-update. Everything is judged as
+numbers, on few copies of each finite repeat, and the result once more on the whole model.
+
+No change makes a tensor lazy that was not: its update keeps the size of what it makes. The gauge is
+the spec's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from abcparam.algebra.exponents import Affine
-from abcparam.algebra.polynomials import number
-from abcparam.algebra.record import Record, replace
-from abcparam.analysis.build import build_graph
+from abcparam.algebra.record import replace
 from abcparam.analysis.judge import Judgement, judgement_of
-from abcparam.language import syntax
-from abcparam.program.amounts import Amount
-from abcparam.program.model import Module, Program
-from abcparam.program.tensors import with_exponent
+from abcparam.program.model import Program
+from abcparam.program.tensors import (
+    exponents_by_key,
+    with_exponents,
+)
+from abcparam.verdict.changes import Change, ExponentChange, FactorChange, applied
+from abcparam.verdict.factors import factor_change
+from abcparam.verdict.laziness import lazy_tensors, mended
+from abcparam.verdict.places import Places
+from abcparam.verdict.shortening import shortened
+from abcparam.verdict.wanted import KeyShifts, keys_of, powers_of, wanted
 
-MOST_NODES = 3000
-COPIES = 2
-
-
-class Change(Record):
-    """One exponent that changes: of a role, or of tensors by their names or path."""
-
-    owner: str
-    key: str  # `b` or `c[depth]`
-    before: Fraction
-    after: Fraction
-    paths: tuple[str, ...] = ()  # the tensors that it applies to
-
-    def __str__(self) -> str:
-        return f"`{self.owner}` {self.key} = {self.before} -> {self.after}"
+MOST_NODES = 30_000
+MOST_ROUNDS = 5
+BEST = "maximal-update"
+ZERO = Affine(Fraction(0))
 
 
 def propose(judgement: Judgement) -> tuple[Change, ...]:
@@ -41,59 +40,128 @@ def propose(judgement: Judgement) -> tuple[Change, ...]:
     program = judgement.laws.program
     if len(judgement.laws.graph.nodes) > MOST_NODES or program.alignment != "tensor-programs":
         return ()
-    from abcparam.symbolic.solve.nearest import smallest
-    from abcparam.symbolic.solver import UnprovedError
+    for copies in (1, 2):
+        changes = _Search(program, shortened(program, copies), judgement).run()
+        if changes and mended(judgement_of(applied(program, changes)), lazy_tensors(judgement)):
+            return changes
+    return ()
 
-    short = replace(program, root=_shortened(program.root, program))
-    try:
-        moves = smallest(short, _suspects(judgement), len(build_graph(short).nodes))
-    except UnprovedError:
+
+class _Search:
+    """The search on one shortened program."""
+
+    def __init__(self, program: Program, short: Program, judgement: Judgement) -> None:
+        self.program = program
+        self.short = short
+        self.lazy = lazy_tensors(judgement)
+        self.places = Places(program)
+
+    def run(self) -> tuple[Change, ...]:
+        for factors, scales in ((True, True), (False, True), (False, False)):
+            found = self._candidate(factors, scales)
+            if found is not None:
+                return tuple(self._merged(self._reduced(found)))
         return ()
-    changes = tuple(
-        Change(
-            move.place.paths[0] if len(move.place.paths) == 1 else move.place.owner,
-            move.place.key,
-            move.before,
-            move.after,
-            move.place.paths,
-        )
-        for move in moves
-    )
-    return changes if _reaches(program, changes) else ()
+
+    def _mends(self, changes: Iterable[Change]) -> bool:
+        return mended(judgement_of(applied(self.short, changes)), self.lazy)
+
+    # A candidate
+
+    def _candidate(self, factors: bool, scales: bool) -> list[Change] | None:
+        """Changes of everything that is not as it is wanted, each rate as large as its bound."""
+        ideal = wanted(self.short, factors, scales)
+        factored: list[Change] = []
+        for call, powers in ideal.factors:
+            change = factor_change(self.program, call, powers)
+            if change is None:
+                return None
+            if change not in factored:
+                factored.append(change)
+        shifts = {path: dict(keys) for path, keys in ideal.scales.items()}
+        for path, keys in ideal.rates.items():
+            shifts.setdefault(path, {}).update(keys)
+        base = applied(self.short, factored)
+        loose = replace(base, strict_epsilon=False)
+        for _ in range(MOST_ROUNDS):
+            found = judgement_of(_shifted(loose, shifts))
+            if found.verdict == BEST:
+                if base.strict_epsilon:
+                    self._epsilons(found, shifts)
+                changes = [*factored, *self.places.changes(shifts)]
+                strict = base.strict_epsilon  # then it is judged once more, with the changes
+                mends = self._mends(changes) if strict else mended(found, self.lazy)
+                return changes if changes and mends else None
+            if not self._faster(found, shifts):
+                return None
+        return None
+
+    def _faster(self, found: Judgement, shifts: KeyShifts) -> bool:
+        """Brings each learning rate closer to its bound; whether there was one to bring."""
+        moved = False
+        for law in found.tensors:
+            by = {} if law.slack is None else powers_of(law.slack)
+            for key, value in keys_of(self.short, law.parameter.tensor, "c", by).items():
+                keys = shifts.setdefault(law.path, {})
+                keys[key] = keys.get(key, Fraction(0)) - value
+                moved = True
+        return moved
+
+    def _epsilons(self, found: Judgement, shifts: KeyShifts) -> None:
+        """Epsilons that fall with their gradients."""
+        for law in found.tensors:
+            p = law.parameter
+            if p.has_epsilon and p.gamma.vectors and not p.tensor.frozen and p.gamma < -p.d:
+                by = powers_of(-p.gamma - p.d)
+                shifts.setdefault(law.path, {}).update(keys_of(self.short, p.tensor, "d", by))
+
+    # Fewer changes
+
+    def _merged(self, changes: list[Change]) -> list[Change]:
+        """Declarations as a whole, and roles in the place of their tensors, where that does too."""
+        for change in [c for c in changes if isinstance(c, ExponentChange)]:
+            whole = self.places.whole(change)
+            if whole != change:
+                changes = self._instead(changes, [change], whole)
+        for role, alike in self.places.alike(changes):
+            if len(alike) > 1:
+                changes = self._instead(changes, alike, role)
+        return changes
+
+    def _instead(
+        self, changes: list[Change], some: Sequence[Change], other: ExponentChange
+    ) -> list[Change]:
+        made = [other if c == some[0] else c for c in changes if c == some[0] or c not in some]
+        return made if self._mends(made) else changes
+
+    def _reduced(self, changes: list[Change]) -> list[Change]:
+        """Leaves out what need not change: of one place together, then one by one."""
+        for factor in [c for c in changes if isinstance(c, FactorChange)]:
+            changes = self._without(changes, [factor])
+        for place in dict.fromkeys(_place(c) for c in changes if isinstance(c, ExponentChange)):
+            together = [c for c in changes if isinstance(c, ExponentChange) and _place(c) == place]
+            if 1 < len(together) < len(changes):
+                changes = self._without(changes, together)
+        for change in list(changes):
+            if len(changes) > 1:
+                changes = self._without(changes, [change])
+        return changes
+
+    def _without(self, changes: list[Change], some: Sequence[Change]) -> list[Change]:
+        fewer = [change for change in changes if change not in some]
+        return fewer if fewer and self._mends(fewer) else changes
 
 
-def _suspects(judgement: Judgement) -> list[str]:
-    """Tensors that something is wrong with, by path."""
-    made_it = 0
-    for violation in judgement.at_init:
-        made_it |= violation.node.maps
-    found = [law.parameter for law in judgement.tensors if law.parameter.bit & made_it]
-    found += [node.parameter for node in judgement.partial]
-    found += [law.parameter for law in judgement.tensors if law.status in ("over", "under")]
-    return list(dict.fromkeys(parameter.tensor.path for parameter in found))
+def _place(change: ExponentChange) -> tuple[str, tuple[str, ...]]:
+    return change.owner, change.paths
 
 
-def _shortened(module: Module, program: Program) -> Module:
-    """The module with few copies of each finite repeat."""
-    children = tuple(_shortened(child, program) for child in module.children)
-    count = module.count
-    if count and not any(program.growth_of(name) for name in count.value.names):
-        few = min(COPIES, int(count.value.evaluate(program.base_values())))
-        count = Amount(syntax.Number(Fraction(few)), number(few))
-    return replace(module, children=children, count=count)
-
-
-def values_of(changes: Iterable[Change]) -> dict[tuple[str, str], Affine]:
-    """The changes as exponents by tensor path and key, for `edited`.
-
-    A narrower place comes after the wider one that it is part of.
-    """
-    widest = sorted(changes, key=lambda change: -len(change.paths))
-    return {(path, c.key): Affine(c.after) for c in widest for path in c.paths}
-
-
-def _reaches(program: Program, changes: Iterable[Change]) -> bool:
+def _shifted(program: Program, shifts: KeyShifts) -> Program:
+    """The program with exponents moved."""
     tensors = dict(program.tensors)
-    for (path, key), value in values_of(changes).items():
-        tensors[path] = with_exponent(tensors[path], key, value)
-    return judgement_of(replace(program, tensors=tensors)).verdict == "maximal-update"
+    for path, keys in shifts.items():
+        found = exponents_by_key(tensors[path])
+        for key, by in keys.items():
+            found[key] = found.get(key, ZERO) + Affine(by)
+        tensors[path] = with_exponents(tensors[path], found)
+    return replace(program, tensors=tensors)

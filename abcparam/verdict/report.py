@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import Record, field
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import Judgement
 from abcparam.analysis.laws import Laws
@@ -13,7 +14,11 @@ from abcparam.analysis.rows import tensor_row
 from abcparam.diagnostics.diagnostic import Diagnostic, in_order
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
-from abcparam.verdict.fix import Change
+from abcparam.verdict.changes import Change
+from abcparam.verdict.findings import reasons
+from abcparam.verdict.fix import propose
+from abcparam.verdict.proof import Proof
+from abcparam.verdict.work import at_work
 
 if TYPE_CHECKING:
     from abcparam.symbolic.regions import Region
@@ -22,15 +27,38 @@ if TYPE_CHECKING:
 class Report(Record):
     """What `abcparam check` found.
 
-    That is the `verdict`, `complete`, whether both are `as_expected`, and the `diagnostics`.
+    That is the `verdict`, `complete`, whether both are `as_expected`, and the `diagnostics`. These,
+    and the `fix`, are worked out when they are first asked for.
     """
 
     judgement: Judgement
-    diagnostics: tuple[Diagnostic, ...]
-    fix: tuple[Change, ...] = ()  # the smallest that makes it maximal-update, if one was found
+    said: tuple[Diagnostic, ...] | None = None  # where exponents are symbols: what there is to say
     regions: Mapping[str, Region] | None = (
         None  # where each verdict holds, if exponents are symbols
     )
+    proof: Proof | None = field(default=None, compare=False)  # of the smallest fix, if asked for
+
+    def __repr__(self) -> str:
+        words = [self.verdict or "depends on the symbols", *(["complete"] if self.complete else [])]
+        return f"Report({self.program.name}: {', '.join(words)})"
+
+    @cached_property
+    def fix(self) -> tuple[Change, ...]:
+        """What makes it maximal-update, if that was found: proved smallest, or else small."""
+        if self.said is not None or self.verdict == VERDICTS[-1]:
+            return ()
+        if self.proof is not None and self.proof.changes:
+            return self.proof.changes
+        with at_work():
+            return propose(self.judgement)
+
+    @cached_property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Everything to say about it, errors first."""
+        if self.said is not None:
+            return self.said
+        with at_work():
+            return reasons(self.judgement, self.fix, self.proof)
 
     @property
     def laws(self) -> Laws:

@@ -42,8 +42,8 @@ def _report(found: Symbolic) -> Report:
         return replace(there, judgement=judgement, regions=regions)
     case = found.cases[0]
     judgement = replace(case.judgement, verdict=found.verdict or "", complete=found.complete)
-    report = Report(judgement, (), (), regions)
-    return replace(report, diagnostics=_said(report, there, example, regions))
+    report = Report(judgement, (), regions)
+    return replace(report, said=_said(report, there, example, regions))
 
 
 def _example(found: Symbolic) -> dict[str, Fraction]:

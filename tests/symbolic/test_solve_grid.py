@@ -21,7 +21,8 @@ from abcparam.symbolic.constraints import holds
 from abcparam.symbolic.judgement import judge_symbolic
 from abcparam.symbolic.solve.solution import Solution, UnsolvableError, solve
 from abcparam.symbolic.symbols import named_unknowns
-from abcparam.verdict.check import at_work, load
+from abcparam.verdict.check import load
+from abcparam.verdict.work import at_work
 from tests.support.random_unknowns import judged_at, points, random_cases
 
 Values = dict[str, Fraction]

@@ -14,7 +14,7 @@ from itertools import product
 import pytest
 
 import abcparam
-from abcparam.verdict.fix import Change
+from abcparam.verdict.changes import Change, ExponentChange
 from tests.analysis.test_published import MUP
 from tests.analysis.test_transformers import spelled, transformer
 from tests.support.judging import judged, mlp_of
@@ -28,6 +28,7 @@ ROLES = ("input", "hidden", "output")
 def applied(text: str, changes: tuple[Change, ...]) -> str:
     """The spec with the changes written into it, by role or by tensor."""
     for change in changes:
+        assert isinstance(change, ExponentChange)
         name = change.owner.rpartition(".")[2]
         start = rf"^ *{name} " if name in ROLES else rf"^ *tensor {name} :.*?"
         key = f"{change.key} = {change.after}"
@@ -49,7 +50,7 @@ def assert_fixed(text: str, most: int) -> int:
     assert 1 <= len(report.fix) <= most, text
     found = abcparam.check(applied(text, report.fix))
     assert found.verdict == "maximal-update", (text, report.fix)
-    told = "the smallest change that makes it maximal-update: " + ", ".join(map(str, report.fix))
+    told = "this makes it maximal-update: " + ", ".join(map(str, report.fix))
     assert any(diagnostic.help == told for diagnostic in report.diagnostics), text
     return len(report.fix)
 
@@ -148,7 +149,9 @@ def test_no_shorter_way_and_no_smaller_move(cases: int, optimizer: str):
         found = abcparam.check(spec(broken))
         if found.verdict == "maximal-update":
             continue
-        least = abs(found.fix[0].after - found.fix[0].before) if len(found.fix) == 1 else 99
+        (first, *more) = found.fix
+        assert isinstance(first, ExponentChange)
+        least = 99 if more else abs(first.after - first.before)
         for (index, letter), quarters in product(places, range(-12, 13)):
             by = Fraction(quarters, 4)
             one = replace(layers[index], **{letter: getattr(layers[index], letter) + by})
@@ -201,3 +204,163 @@ def test_nothing_is_proposed_under_another_alignment():
     table[1][2] = "2"
     text = transformer(spelled(*map(" ".join, table)))
     assert not abcparam.check(f"{text}assume alignment = full\n").fix
+
+
+# As an expert would
+
+
+def proposed(text: str) -> list[str]:
+    """What is proposed; written into the text it makes the spec maximal-update."""
+    found = abcparam.fix(text)
+    assert found.report.verdict == "maximal-update", found.reason
+    return list(map(str, found.changes))
+
+
+def wrong(name: str) -> str:
+    return (EXAMPLES / "wrong" / f"{name}.param").read_text(encoding="utf-8")
+
+
+def test_the_scale_of_attention():
+    """1/d where heads grow (arXiv 2203.03466, Definition 4.1), and what else is in it stays."""
+    text = wrong("attention_scale")
+    assert proposed(text) == ["`scale = head^-1` (now `head^(-1/2)`)"]
+    assert "scale = attn_mult * head^-1, causal" in abcparam.fix(text).text
+    for before, after in {
+        "attn_mult": "attn_mult * head^-1",
+        "1": "head^-1",
+        "1 / sqrt(head)": "1 / head",
+        "attn_mult / head^(1/2)": "attn_mult / head",
+        "(width / base(width))^(-1/2)": "(width / base(width))^-1",
+    }.items():
+        other = abcparam.fix(text.replace("attn_mult * head^(-1/2)", before))
+        assert f"scale = {after}, causal" in other.text, other.text
+
+
+def test_epsilon_falls_with_the_gradients():
+    assert proposed(wrong("constant_epsilon")) == [
+        "`input` d = 0 -> 1",
+        "`readout` d = 0 -> 1",
+        "`hidden` d = 0 -> 1",
+    ]
+
+
+def test_a_tied_readout_is_divided_by_the_width():
+    text = wrong("tied_readout")
+    assert proposed(text) == ["`out_mult * base(width) / width` for the factor `out_mult`"]
+    plain = text.replace("out_mult * (embedding.T @ h)", "embedding.T @ h")
+    assert proposed(plain) == ["`base(width) / width * (embedding.T @ h)`"]
+
+
+def test_the_gauge_of_the_spec_is_kept():
+    text = (EXAMPLES / "gpt.param").read_text(encoding="utf-8")
+    text = text.replace("b = 1/2, c = 1 }", "b = 1/3, c = 2/3 }")
+    assert proposed(text) == ["`hidden` b = 1/3 -> 1/2", "`hidden` c = 2/3 -> 1"]
+    assert proposed(wrong("standard_parametrization")) == [
+        "`readout` b = 1/2 -> 1",
+        "`readout` c = 0 -> 1",
+        "`hidden` c = 0 -> 1",
+    ]
+
+
+def test_a_router_that_starts_as_a_hidden_map():
+    text = (EXAMPLES / "mixtral.param").read_text(encoding="utf-8")
+    text, count = re.subn(
+        r"(tensor router : output \[.*\]).*", r"\1 { a = 0, b = 1/2, c = 1 }", text
+    )
+    assert count == 1
+    assert proposed(text) == ["`layers.mixture.router` b = 1/2 -> 1"]
+
+
+GATE = """model M
+dim width -> inf, base = 64
+dim few = 64
+dim vocab = 100
+dim context = 16
+hyper lr = 1e-3
+parametrization mup
+tensor table : input [vocab, width]
+tensor gate_down : [few, width]
+tensor gate_up : [width, few]
+tensor hidden_map : [width, width]
+tensor readout : [vocab, width] { init = zeros }
+forward(tokens : index(vocab) [context]) {
+    n = rmsnorm(embed(table, tokens))
+    g = sigmoid(gate_up @ silu(gate_down @ n))
+    return readout @ rmsnorm(hidden_map @ n * g)
+}
+optimizer adam { lr = lr, eps = 1e-12 }
+loss cross_entropy
+"""
+
+
+def test_no_fix_makes_a_table_lazy():
+    """A gate through finitely many numbers: an embedding whose update vanishes would mend it."""
+    for change in abcparam.check(GATE).fix:
+        assert "table" not in str(change)
+
+
+def test_the_rate_of_a_table_rises_under_muon():
+    text = """model M
+dim width -> inf, base = 64
+dim vocab = 100
+dim context = 8
+hyper lr = 0.02
+parametrization {
+  input { a = 0, b = 0, c = 0 }
+  hidden { a = 0, b = 1/2, c = 0 }
+  output { a = 0, b = 1, c = 0 }
+}
+tensor table : input [vocab, width]
+tensor W1, W2 : hidden [width, width]
+tensor readout : output [vocab, width]
+forward(tokens : index(vocab) [context]) {
+    x = embed(table, tokens)
+    x = x + W2 @ gelu(W1 @ layernorm(x))
+    return readout @ layernorm(x)
+}
+optimizer muon { lr = lr, weight_decay = 0, adjust = spectral }
+loss cross_entropy
+"""
+    assert proposed(text) == ["`table` c = 0 -> -1"]
+
+
+TWO_RATES = DEEP.replace("tensor A", "tensor A, B").replace("relu(A @ x)", "(B @ relu(A @ x))")
+
+
+def test_one_change_of_a_role_does_for_its_tensors():
+    exponents = "hidden [width, width] { a = 0, b = 1/2, c = 1 }"
+    roles = ["input { a = 0, b = 0, c = 0 }", exponents.replace("[width, width] ", "")]
+    text = TWO_RATES.replace(exponents, "hidden [width, width]").replace(
+        "tensor U", f"parametrization {{\n    {roles[0]}\n    {roles[1]}\n}}\ntensor U"
+    )
+    assert proposed(text) == ["`hidden` c[depth] = 0 -> 1/2"]
+
+
+def test_a_declaration_for_two_places_that_differ():
+    """One gain serves the layers and the end, and only in the layers is its rate to fall."""
+    text = DEEP.replace("tensor A :", "tensor A : ").replace("A @ x", "A @ Norm(x)")
+    text = text.replace("return V @ h", "return V @ Norm(h)")
+    norm = "block Norm(x) {\n    tensor gain : input [width] { a = 0, b = 0, c = 0, init = ones }\n"
+    text = text.replace("block Layer", f"{norm}    return rmsnorm(x, gain = gain)\n}}\nblock Layer")
+    found = abcparam.fix(text)
+    assert not found.changes and "are declared in one place" in str(found.reason)
+    help = abcparam.check(text).diagnostics[0].help
+    assert "`gain` is declared once" in help and "apart" in help
+
+
+def test_a_proof():
+    mlp = mlp_of("adam", 1, *MUP["table 3", "adam"])  # type: ignore[arg-type]
+    layers = list(mlp.layers)
+    layers[1] = replace(layers[1], c=layers[1].c + 1)
+    text = spec(replace(mlp, layers=tuple(layers)))
+    found = abcparam.prove(text)
+    assert found.proof is not None and found.fix == found.proof.changes
+    assert list(map(str, found.fix)) == proposed(text)
+    assert "(proved smallest: " in found.diagnostics[0].help
+
+
+def test_what_cannot_be_proved_is_said():
+    found = abcparam.prove(GATE)
+    assert found.proof is not None and not found.proof.changes
+    assert found.proof.outcome.endswith("makes `table` lazy")
+    assert found.proof.outcome in found.diagnostics[0].help

@@ -1,0 +1,153 @@
+"""Changes of a spec that could be proposed: of exponents, and of constant factors of its code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+
+from abcparam.algebra.exponents import Affine
+from abcparam.algebra.polynomials import ONE, Polynomial, atom
+from abcparam.algebra.record import Record, replace
+from abcparam.diagnostics.source import Span
+from abcparam.language import syntax
+from abcparam.operations.arithmetic import Factor
+from abcparam.program.amounts import Amount
+from abcparam.program.expressions import Apply, Assign, Expression, Invoke, Return, Statement
+from abcparam.program.model import Module, Program
+from abcparam.program.tensors import exponents_by_key, with_exponent
+
+FACTOR = Factor()
+ZERO = Affine(Fraction(0))
+
+Powers = tuple[tuple[str, Fraction], ...]  # of growing dims
+
+
+class Change(Record):
+    """One change of a spec, as a text says it."""
+
+
+class ExponentChange(Change):
+    """One exponent that changes: of a role, or of tensors by their names or path."""
+
+    owner: str
+    key: str  # `b` or `c[depth]`
+    before: Fraction
+    after: Fraction
+    paths: tuple[str, ...] = ()  # the tensors that it applies to
+
+    def __str__(self) -> str:
+        if self.after == self.before:  # apart from a change of its role
+            return f"`{self.owner}` {self.key} = {self.before} still"
+        return f"`{self.owner}` {self.key} = {self.before} -> {self.after}"
+
+
+class FactorChange(Change):
+    """A constant factor of the code that changes: a setting, or what a value is multiplied by.
+
+    At `span` stands what `after` takes the place of; `before` is empty where there is nothing yet.
+    """
+
+    name: str  # of the setting, empty for a factor of a value
+    before: str
+    after: str
+    span: Span
+    place: Span  # of the operation that has the factor, or is to have one
+    setting: str  # of the operation; empty where it is to be multiplied
+    powers: Powers  # what the factor is multiplied by
+
+    def __str__(self) -> str:
+        if self.name:
+            return f"`{self.name} = {self.after}` (now `{self.before}`)"
+        if self.setting:
+            return f"`{self.after}` for the factor `{self.before}`"
+        return f"`{self.after}`"
+
+
+def values_of(changes: Iterable[Change]) -> dict[tuple[str, str], Affine]:
+    """The changes of exponents by tensor path and key, for `edited`.
+
+    A narrower place comes after the wider one that it is part of.
+    """
+    found = [change for change in changes if isinstance(change, ExponentChange)]
+    widest = sorted(found, key=lambda change: -len(change.paths))
+    return {(path, c.key): Affine(c.after) for c in widest for path in c.paths}
+
+
+def texts_of(changes: Iterable[Change]) -> tuple[tuple[Span, str], ...]:
+    """The changes of factors as new texts of places, for `edited`."""
+    return tuple((c.span, c.after) for c in changes if isinstance(c, FactorChange))
+
+
+def applied(program: Program, changes: Iterable[Change]) -> Program:
+    """The program with the changes."""
+    changes = tuple(changes)
+    tensors = dict(program.tensors)
+    for (path, key), value in values_of(changes).items():
+        tensors[path] = with_exponent(tensors[path], key, value)
+    factors = {c.place: c for c in changes if isinstance(c, FactorChange)}
+    root = _with_factors(program.root, factors) if factors else program.root
+    return replace(program, tensors=tensors, root=root)
+
+
+def shared_declaration(program: Program, changes: Iterable[Change]) -> str:
+    """Why the changes cannot be written: one declaration serves places that are to differ.
+
+    Empty where each can.
+    """
+    values = values_of(changes)
+    for path, key in values:
+        tensor = program.tensors[path]
+        for other in program.tensors.values():
+            found = values.get((other.path, key), exponents_by_key(other).get(key, ZERO))
+            if other.span == tensor.span and found != values[path, key]:
+                return (
+                    f"`{tensor.name}` is declared once, line {tensor.span.line}, for `{path}` and "
+                    f"`{other.path}`, where `{key}` has to be {values[path, key]} and {found}: "
+                    f"declare them apart"
+                )
+    return ""
+
+
+def _with_factors(module: Module, factors: Mapping[Span, FactorChange]) -> Module:
+    def value(found: Expression) -> Expression:
+        if not isinstance(found, (Apply, Invoke)):
+            return found
+        operands = tuple(None if o is None else value(o) for o in found.operands)
+        made = replace(found, operands=operands)
+        change = factors.get(found.span)
+        return _with_factor(made, change) if change and isinstance(made, Apply) else made
+
+    return replace(
+        module,
+        body=tuple(_statement(statement, value) for statement in module.body),
+        children=tuple(_with_factors(child, factors) for child in module.children),
+    )
+
+
+def _statement(found: Statement, value: Callable[[Expression], Expression]) -> Statement:
+    match found:
+        case Assign(targets=targets, value=inner):
+            return Assign(targets, value(inner))
+        case Return(values=values):
+            return Return(tuple(map(value, values)))
+    return found
+
+
+def _with_factor(call: Apply, change: FactorChange) -> Expression:
+    by = _product(change.powers)
+    if not change.setting:
+        settings = {"by": Amount(syntax.Name(change.after), by)}
+        shapes = call.shapes
+        return Apply(FACTOR, (call,), settings, shapes, span=call.span)
+    setting = call.settings.get(change.setting)
+    if not isinstance(setting, Amount):
+        return call
+    found = Amount(setting.written, setting.value * by)
+    return replace(call, settings={**call.settings, change.setting: found})
+
+
+def _product(powers: Powers) -> Polynomial:
+    product = ONE
+    for name, exponent in powers:
+        product = product * atom(name).power(exponent)
+    return product

@@ -1,0 +1,180 @@
+"""Constant factors of a spec's code as it would be written with another power of a growing dim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from abcparam.algebra.polynomials import leading_growth
+from abcparam.algebra.sizes import power
+from abcparam.diagnostics.source import START, Span
+from abcparam.language import syntax
+from abcparam.language.printer import written
+from abcparam.program.amounts import Amount
+from abcparam.program.expressions import Apply
+from abcparam.program.model import Program
+from abcparam.verdict.changes import FactorChange
+from abcparam.verdict.wanted import DimPowers
+
+
+def factor_change(program: Program, call: Apply, powers: DimPowers) -> FactorChange | None:
+    """The change by which the result of a call is multiplied by powers of growing dims.
+
+    It is one of its own factor, or of the one that its result has, or else a new factor. None where
+    what is written has no place in the text.
+    """
+    names = tuple(powers.items())
+    setting = next(iter(getattr(call.operation, "factors", ())), "")
+    place = call if setting else _scaling(program, call)
+    if place is None:
+        return _inserted(program, call, powers)
+    setting = setting or "by"
+    amount = place.settings[setting]
+    if not isinstance(amount, Amount) or amount.written.span == START:
+        return None
+    span, after = _rewritten(program, amount.written, powers, place)
+    name = setting if place is call else ""
+    return FactorChange(name, _text(program, span), after, span, place.span, setting, names)
+
+
+def _scaling(program: Program, call: Apply) -> Apply | None:
+    """The product with a constant that a call's result goes into, as it is written."""
+    for found in program.expressions():
+        if isinstance(found, Apply) and found.operation.name == "scale":
+            inner = found.operands[0]
+            written_at = found.settings["by"]
+            if inner is not None and inner.span == call.span and isinstance(written_at, Amount):
+                return found if written_at.written.span != START else None
+    return None
+
+
+def _inserted(program: Program, call: Apply, powers: DimPowers) -> FactorChange | None:
+    span, text = call.span, _text(program, call.span)
+    if not text:
+        return None
+    before = program.source.lines[span.line - 1][: span.column - 1].rstrip()
+    after = f"{_ratio(powers)} * ({text})"
+    after = f"({after})" if before.endswith(("*", "/", "@")) else after
+    return FactorChange("", "", after, span, span, "", tuple(powers.items()))
+
+
+def _text(program: Program, span: Span) -> str:
+    """What stands at a place, empty where that is not within a line."""
+    lines = program.source.lines
+    if span == START or span.end_line != span.line or span.line > len(lines):
+        return ""
+    return lines[span.line - 1][span.column - 1 : span.end_column - 1]
+
+
+def _ratio(powers: DimPowers) -> str:
+    """`base(width) / width`: a power of the ratio to base."""
+    if list(powers.values()) == [Fraction(-1)]:
+        (name,) = powers
+        return f"base({name}) / {name}"
+    return " * ".join(power(f"({name} / base({name}))", e) for name, e in powers.items())
+
+
+def _rewritten(
+    program: Program, value: syntax.Expression, powers: DimPowers, call: Apply
+) -> tuple[Span, str]:
+    """What is replaced in a factor, and by what: a power in it, or all of it."""
+    for part, sign in _parts(value, 1):
+        base, exponent = _power(part)
+        growth = _growth(program, base)
+        share = _share(powers, growth)
+        if share is not None:
+            new = exponent + sign * share
+            return part.span, power(_atom(base), new) if new else "1"
+    text = _text(program, value.span) or written(value)
+    more = _of_head(program, powers, call) or _ratio(powers)
+    if text == "1":
+        return value.span, more
+    loose = isinstance(value, syntax.Binary) and value.op in "+-"
+    return value.span, f"({text}) * {more}" if loose else f"{text} * {more}"
+
+
+def _of_head(program: Program, powers: DimPowers, call: Apply) -> str | None:
+    """The power of a head's size, where it is attention's scale and that has a name."""
+    heads, query = call.settings.get("heads"), call.operands[0] if call.operands else None
+    if not isinstance(heads, Amount) or query is None:
+        return None
+    size = query.shapes[0][-1] / heads.value
+    share = _share(powers, leading_growth(size, program.growth_of, program.growth_order))
+    names = [d.name for d in program.dims.values() if d.derived and d.value == size]
+    names += [name for name in program.dims if str(size) == name]
+    return power(names[0], share) if names and share is not None else None
+
+
+def _share(powers: DimPowers, growth: DimPowers) -> Fraction | None:
+    """What power of the one growth the other is."""
+    if set(powers) != set(growth):
+        return None
+    shares = {powers[name] / growth[name] for name in powers}
+    return shares.pop() if len(shares) == 1 else None
+
+
+def _parts(value: syntax.Expression, sign: int) -> Iterator[tuple[syntax.Expression, int]]:
+    """The factors of a product, with -1 for those that divide."""
+    match value:
+        case syntax.Binary(op="*", left=left, right=right):
+            yield from _parts(left, sign)
+            yield from _parts(right, sign)
+        case syntax.Binary(op="/", left=left, right=right) if _ratio_to_base(value) is None:
+            yield from _parts(left, sign)
+            yield from _parts(right, -sign)
+        case syntax.Negative(operand=operand):
+            yield from _parts(operand, sign)
+        case _:
+            yield value, sign
+
+
+def _power(value: syntax.Expression) -> tuple[syntax.Expression, Fraction]:
+    match value:
+        case syntax.Binary(op="^", left=left, right=right):
+            exponent = _number(right)
+            if exponent is not None:
+                return left, exponent
+        case syntax.Call(function=syntax.Name(id="sqrt"), arguments=(argument,)):
+            return argument.value, Fraction(1, 2)
+    return value, Fraction(1)
+
+
+def _number(value: syntax.Expression) -> Fraction | None:
+    match value:
+        case syntax.Number(value=found):
+            return found
+        case syntax.Negative(operand=operand):
+            inner = _number(operand)
+            return None if inner is None else -inner
+        case syntax.Binary(op="/", left=left, right=right):
+            above, below = _number(left), _number(right)
+            return None if above is None or not below else above / below
+    return None
+
+
+def _growth(program: Program, base: syntax.Expression) -> DimPowers:
+    name = base.id if isinstance(base, syntax.Name) else _ratio_to_base(base)
+    dim = program.dims.get(name or "")
+    if dim is None:
+        return {}
+    return leading_growth(dim.value, program.growth_of, program.growth_order)
+
+
+def _ratio_to_base(value: syntax.Expression) -> str | None:
+    """The dim of `width / base(width)`."""
+    match value:
+        case syntax.Binary(
+            op="/",
+            left=syntax.Name(id=name),
+            right=syntax.Call(
+                function=syntax.Name(id="base"),
+                arguments=(syntax.Argument(value=syntax.Name(id=other)),),
+            ),
+        ) if name == other:
+            return name
+    return None
+
+
+def _atom(base: syntax.Expression) -> str:
+    text = written(base)
+    return text if isinstance(base, syntax.Name) else f"({text})"

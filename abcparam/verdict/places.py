@@ -1,0 +1,191 @@
+"""Where exponents are written, and shifts of them as the fewest changes of these places.
+
+A place is a role, for all tensors that take an exponent from it, or a name that is declared. Shifts
+that are the same training (a gauge) are spelled as the one that moves the fewest exponents, in the
+gauge that a tensor is in where that is as short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+
+from abcparam.algebra.exponents import Affine
+from abcparam.algebra.record import replace
+from abcparam.diagnostics.source import Span
+from abcparam.program.model import Program
+from abcparam.program.tensors import Tensor, exponents_by_key, key_of, letter_and_dim
+from abcparam.verdict.changes import Change, ExponentChange
+from abcparam.verdict.wanted import KeyShifts
+
+ZERO = Affine(Fraction(0))
+HALVES = (Fraction(0), Fraction(1, 2), Fraction(1))
+USUAL = {"a": HALVES, "b": HALVES}  # in the literature; a `c` may be anything
+
+
+class Places:
+    """Where exponents are written: at roles, and at the names of declarations."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.by_role = any(
+            t.places.keys() & set("abc") - t.spans.keys() for t in program.tensors.values()
+        )
+
+    def changes(self, shifts: KeyShifts) -> list[ExponentChange]:
+        """KeyShifts as changes of places, in the gauge in which the fewest exponents change."""
+        moved = self._in_gauge(shifts)
+        found: list[ExponentChange] = []
+        for key in dict.fromkeys(key for keys in moved.values() for key in keys):
+            left = {path: keys[key] for path, keys in moved.items() if keys.get(key)}
+            if self.by_role:
+                found += self._roles(key, left)
+            found += self._declarations(key, left)
+        order = {path: index for index, path in enumerate(self.program.tensors)}
+        return sorted(found, key=lambda change: (order[change.paths[0]], change.key))
+
+    def _roles(self, key: str, left: dict[str, Fraction]) -> Iterator[ExponentChange]:
+        """Changes of roles of which all tensors that matter move alike; they leave `left`."""
+        takers: dict[str, list[Tensor]] = {}
+        for tensor in self.program.tensors.values():
+            if tensor.role is not None and key not in tensor.spans:
+                takers.setdefault(tensor.role, []).append(tensor)
+        for role, tensors in takers.items():
+            by = {left.get(t.path) for t in tensors if not _idle(t, key)}
+            shift = by.pop() if len(by) == 1 else None
+            if shift is not None:
+                yield self._change(role, key, tensors, shift)
+                for tensor in tensors:
+                    left.pop(tensor.path, None)
+
+    def _declarations(self, key: str, left: Mapping[str, Fraction]) -> Iterator[ExponentChange]:
+        """Changes of declarations: of all their names where these move alike, else of each."""
+        declared: dict[Span, list[Tensor]] = {}
+        for path in left:
+            tensor = self.program.tensors[path]
+            declared.setdefault(tensor.spans.get(key, tensor.span), []).append(tensor)
+        for tensors in declared.values():
+            alike: dict[Fraction, list[Tensor]] = {}
+            for tensor in tensors:
+                alike.setdefault(left[tensor.path], []).append(tensor)
+            for shift, same in alike.items():
+                names = ", ".join(dict.fromkeys(tensor.name for tensor in same))
+                yield self._change(names, key, same, shift)
+
+    def _change(
+        self, owner: str, key: str, tensors: Sequence[Tensor], by: Fraction
+    ) -> ExponentChange:
+        paths = tuple(tensor.path for tensor in tensors)
+        before = exponents_by_key(tensors[0]).get(key, ZERO).constant
+        return ExponentChange(
+            paths[0] if len(paths) == 1 else owner, key, before, before + by, paths
+        )
+
+    def whole(self, change: ExponentChange) -> ExponentChange:
+        """The change of all that is declared where its tensors are."""
+        spans = {self.program.tensors[path].span for path in change.paths}
+        paths = tuple(p for p, tensor in self.program.tensors.items() if tensor.span in spans)
+        if len(paths) <= len(change.paths):
+            return change
+        return replace(change, owner=self.program.tensors[paths[0]].name, paths=paths)
+
+    def alike(self, changes: Iterable[Change]) -> list[tuple[ExponentChange, list[Change]]]:
+        """Changes of tensors that take an exponent from one role, and as one of the role."""
+        found: dict[tuple[str | None, str, Fraction], list[Change]] = {}
+        for change in changes:
+            if isinstance(change, ExponentChange) and self.by_role:
+                tensor = self.program.tensors[change.paths[0]]
+                if change.key not in tensor.spans:
+                    kind = tensor.role, change.key, change.after
+                    found.setdefault(kind, []).append(change)
+        return [
+            (self._of_role(str(role), key, after), alike)
+            for (role, key, after), alike in found.items()
+        ]
+
+    def _of_role(self, role: str, key: str, after: Fraction) -> ExponentChange:
+        tensors = self.program.tensors.values()
+        takers = [t for t in tensors if t.role == role and key not in t.spans]
+        before = exponents_by_key(takers[0]).get(key, ZERO).constant
+        return self._change(role, key, takers, after - before)
+
+    # Gauges
+
+    def _in_gauge(self, shifts: KeyShifts) -> KeyShifts:
+        """KeyShifts that are the same training, with as few exponents moved as can be."""
+        options = {
+            p: list(self._options(p, keys)) for p, keys in shifts.items() if any(keys.values())
+        }
+        liked: dict[tuple[str | None, str], int] = {}
+        for path, found in options.items():
+            for option in found:
+                kind = self._kind(path, option)
+                liked[kind] = liked.get(kind, 0) + 1
+        return {path: self._most_liked(path, found, liked) for path, found in options.items()}
+
+    def _most_liked(
+        self,
+        path: str,
+        options: Sequence[dict[str, Fraction]],
+        liked: Mapping[tuple[str | None, str], int],
+    ) -> dict[str, Fraction]:
+        """The one that most tensors of its role could have too."""
+        return max(options, key=lambda option: liked[self._kind(path, option)])
+
+    def _kind(self, path: str, option: Mapping[str, Fraction]) -> tuple[str | None, str]:
+        """A shift of a tensor, as others of its role may have it too."""
+        text = " ".join(f"{key}{value}" for key, value in sorted(option.items()))
+        return self.program.tensors[path].role, text
+
+    def _options(self, path: str, keys: Mapping[str, Fraction]) -> list[dict[str, Fraction]]:
+        """The shortest equal shifts, those that move least first, of these the spec's own gauge."""
+        tensor = self.program.tensors[path]
+        by_dim: dict[str, dict[str, Fraction]] = {}
+        for key, value in keys.items():
+            letter, dim = letter_and_dim(key)
+            by_dim.setdefault(dim, {})[letter] = value
+        found: list[dict[str, Fraction]] = [{}]
+        for dim, letters in by_dim.items():
+            equal = self._equal(tensor, dim, letters)
+            found = [
+                {**option, **{key_of(letter, dim): value for letter, value in more.items()}}
+                for option in found
+                for more in equal
+            ]
+        return found
+
+    def _equal(
+        self, tensor: Tensor, dim: str, letters: Mapping[str, Fraction]
+    ) -> list[dict[str, Fraction]]:
+        shift = self.program.shift_of(tensor)
+        moves = {Fraction(0)} | {-value / shift[letter] for letter, value in letters.items()}
+        options = []
+        for by in sorted(moves, key=lambda move: (abs(move), move)):
+            option = {
+                letter: letters.get(letter, Fraction(0)) + by * shift[letter] for letter in "abcd"
+            }
+            idle = {letter for letter in "abcd" if _idle(tensor, key_of(letter, dim))}
+            if not self.program.strict_epsilon:
+                idle.add("d")
+            options.append({k: v for k, v in option.items() if v and k not in idle})
+        fewest = min(map(len, options))
+        short = [option for option in options if len(option) == fewest]
+        written = exponents_by_key(tensor)
+
+        def cost(option: Mapping[str, Fraction]) -> tuple[int, Fraction]:
+            after = {x: written.get(key_of(x, dim), ZERO).constant + v for x, v in option.items()}
+            unusual = sum(x in USUAL and value not in USUAL[x] for x, value in after.items())
+            total = sum(map(abs, option.values()), Fraction(0))
+            return (unusual, Fraction(0)) if fewest > 1 else (0, total)
+
+        return sorted(short, key=cost)
+
+
+def _idle(tensor: Tensor, key: str) -> bool:
+    """Whether nothing depends on an exponent: zeros have no scale, what is frozen no rate."""
+    letter = key[0]
+    return (
+        (letter == "b" and tensor.init.is_zero)
+        or (letter in "cd" and tensor.frozen)
+        or (tensor.own is None and key == letter)
+    )
