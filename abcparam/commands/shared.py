@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from abcparam.algebra.record import replace
 from abcparam.diagnostics.diagnostic import Diagnostic, render
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import exact
@@ -62,9 +63,12 @@ def set_argument(command: argparse.ArgumentParser) -> None:
 
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic], source: Source) -> None:
-    """Each on standard error, an empty line behind it."""
+    """Each on standard error, an empty line behind it; help that several share stands once."""
+    given: set[str] = set()
     for diagnostic in diagnostics:
-        print(render(diagnostic, source, coloured(sys.stderr)) + "\n", file=sys.stderr)
+        shown = replace(diagnostic, help="") if diagnostic.help in given else diagnostic
+        given.add(diagnostic.help)
+        print(render(shown, source, coloured(sys.stderr)) + "\n", file=sys.stderr)
 
 
 def count_argument(command: argparse.ArgumentParser, name: str, default: int, about: str) -> None:

@@ -136,9 +136,10 @@ def render(diagnostic: Diagnostic, source: Source, colour: bool = False) -> str:
     source = source.holding(span)
     head = f"{start}{diagnostic.severity}[{diagnostic.code}]{end}: {bold}{diagnostic.message}{end}"
     margin = " " * len(str(span.line))
-    out = [head, f"{margin}--> {source.file}:{span.line}:{span.column}"]
+    whole = span == START  # about the file as a whole, or an option
+    out = [head, f"{margin}--> {source.file}{'' if whole else f':{span.line}:{span.column}'}"]
     lines = source.lines
-    if 1 <= span.line <= len(lines):
+    if not whole and 1 <= span.line <= len(lines):
         out += _quote(lines[span.line - 1].expandtabs(1), diagnostic, margin, start, end)
     out += [f"{margin} = note: {note}" for note in diagnostic.notes]
     if diagnostic.help:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from math import log10
 
 from abcparam.algebra.record import replace
@@ -12,7 +13,6 @@ from abcparam.analysis.limits import Violation
 from abcparam.analysis.trace import (
     TraceStep,
     label,
-    source_of_change,
     source_of_mean,
     why_change,
     why_initial,
@@ -29,6 +29,7 @@ from abcparam.diagnostics.source import START, Span
 from abcparam.optimizers.base import rule_of
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
+from abcparam.verdict.causes import causes, causes_at_init, suffering
 from abcparam.verdict.changes import Change, shared_declaration
 from abcparam.verdict.identify import FIRST, described, identify
 from abcparam.verdict.magnitudes import evaluate, gradients_at_base
@@ -44,13 +45,14 @@ MUST = {
 
 
 def reasons(
-    judgement: Judgement, fix: Sequence[Change], proof: Proof | None = None
+    judgement: Judgement, fix: Sequence[Change] | None, proof: Proof | None = None
 ) -> tuple[Diagnostic, ...]:
-    """Everything to say about a judgement.
+    """Everything to say about a judgement; no `fix` where none was looked for.
 
     Findings are errors where the verdict is not the expected one.
     """
-    found = _Reasons(judgement, _help(judgement.laws.program, fix, proof))
+    help = _help(judgement.laws.program, fix or (), proof)
+    found = _Reasons(judgement, help, fix is not None)
     return tuple(in_order([*found.findings(), *found.warnings(), *found.program.warnings]))
 
 
@@ -67,11 +69,12 @@ def _help(program: Program, fix: Sequence[Change], proof: Proof | None) -> str:
 
 
 class _Reasons:
-    def __init__(self, judgement: Judgement, help: str) -> None:
+    def __init__(self, judgement: Judgement, help: str, searched: bool) -> None:
         self.graph = judgement.laws.graph
         self.program = judgement.laws.program
         self.judgement = judgement
         self.help = help
+        self.searched = searched
 
     def findings(self) -> list[Diagnostic]:
         by_verdict: dict[str, Callable[[], list[Diagnostic]]] = {
@@ -110,7 +113,20 @@ class _Reasons:
     # Findings
 
     def _at_init(self) -> list[Diagnostic]:
-        return [self._wrong_at_init(v) for v in _once(self.judgement.at_init)]
+        violations = _once(causes_at_init(self.judgement.at_init))
+        return self._with_suffering([self._wrong_at_init(v) for v in violations])
+
+    def _with_suffering(self, found: list[Diagnostic]) -> list[Diagnostic]:
+        """The first with a note on the tensors that are over only because of these findings."""
+        names = [f"`{law.path}`" for law in suffering(self.judgement)]
+        if not names or not found:
+            return found
+        more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+        what = "1 tensor is over" if len(names) == 1 else f"{len(names)} tensors are over"
+        why = "this" if len(found) == 1 else f"what these {len(found)} findings say"
+        note = f"{what} only because of {why}: {', '.join(names[:MOST])}{more}"
+        first, *others = in_order(found)
+        return [replace(first, notes=(*first.notes, note)), *others]
 
     def _wrong_at_init(self, violation: Violation) -> Diagnostic:
         steps = why_initial(self.program, violation.node)
@@ -152,23 +168,24 @@ class _Reasons:
         return rule.at(self._span(source), name=self.name(source), copies=copies, size=size)
 
     def _unstable(self) -> list[Diagnostic]:
-        found = [self._too_large(v) for v in _once(_causes(self.judgement.changes))]
+        found = [self._too_large(v) for v in _once(causes(self.judgement.changes))]
         growing = {p.tensor.path: p for p in self.judgement.laws.growing}
         if growing:
             first = next(iter(growing.values()))
             names = ", ".join(f"`{path}`" for path in list(growing)[:MOST])
             found.append(rules.GrowsForEver.at(first.tensor.span, tensors=names, help=self.help))
-        return found
+        return self._with_suffering(found)
 
     def _too_large(self, violation: Violation) -> Diagnostic:
         steps = why_change(self.program, violation.node)
+        node, bound = violation.node, violation.limit.bound
         diagnostic = rules.ChangeTooLarge.at(
-            self._span(violation.node),
-            name=self.name(violation.node),
-            size=violation.node.d,
+            self._span(node),
+            name=self.name(node),
+            change=_change(node),
             path=steps[0].text if steps else "",
-            bound=violation.limit.bound,
-            help=self.help,
+            bound=bound,
+            help=self.help or (_way_out(violation) if self.searched else ""),
         )
         return replace(diagnostic, notes=_notes(self, steps[1:]))
 
@@ -382,21 +399,31 @@ def _once(violations: Iterable[Violation]) -> list[Violation]:
     ][:MOST]
 
 
-def _causes(violations: Sequence[Violation]) -> list[Violation]:
-    """Violations without those that only pass on another one."""
-    exceeding = {id(v.node) for v in violations}
-    return [v for v in violations if not _inherited(v.node, exceeding)] or list(violations[:1])
+def _change(node: Node) -> str:
+    """How an activation changes, in words."""
+    one = node.context.one
+    if node.d > one:
+        return f"grows like {node.d}"
+    if node.d == one:
+        return f"is of size {node.s0} and changes by as much as 1"
+    return f"is of size {node.s0} and changes by {node.d}"
 
 
-def _inherited(node: Node, exceeding: set[int]) -> bool:
-    source = None if node.update() >= node.d else source_of_change(node)
-    while source is not None:
-        x = source[0]
-        if id(x) in exceeding:
-            return True
-        source = None if x.update() >= x.d else source_of_change(x)
-    return False
+def _way_out(violation: Violation) -> str:
+    """What to do where no change of exponents or factors was found."""
+    if violation.limit.kind == "norm" and violation.node.comes_from_contraction:
+        return (
+            "no change was found that makes it maximal-update: a norm brings what a map from the "
+            "width to finitely many numbers makes to size 1, and its change with it; start the map "
+            "at zero (`init = zeros`), or leave the norm out"
+        )
+    return "no change of exponents or factors was found that makes it maximal-update"
 
 
 def _notes(found: _Reasons, steps: Sequence[TraceStep]) -> tuple[str, ...]:
-    return tuple(f"{found.name(step.node)} ({step.node.d}): {step.text}" for step in steps[:MOST])
+    """A line for each step; one that repeats, copy by copy, stands once."""
+    texts = [f"{found.name(step.node)} ({step.node.d}): {step.text}" for step in steps[:MOST]]
+    return tuple(
+        f"{text} ({count} times)" if count > 1 else text
+        for text, count in ((text, len(list(same))) for text, same in groupby(texts))
+    )

@@ -7,9 +7,17 @@ from collections.abc import Mapping, Sequence
 from abcparam.analysis.judge import TensorLaw
 from abcparam.analysis.rows import shape_text
 from abcparam.presentation.table import BOLD, END, GREEN, RED, YELLOW, columns
+from abcparam.verdict.causes import suffering
 from abcparam.verdict.report import Report
 
-STATUS_COLOURS = {"maximal": GREEN, "under": YELLOW, "over": RED, "frozen": ""}
+SUFFERS = "suffers"
+STATUS_COLOURS = {"maximal": GREEN, "under": YELLOW, "over": RED, SUFFERS: YELLOW, "frozen": ""}
+SLACK = "slack: the power of a growing dim by which the update of a tensor may still grow"
+LEGEND = {
+    "under": "under: it could learn faster; its update vanishes beside what it may be",
+    "over": "over: it learns too fast, by the slack",
+    SUFFERS: "suffers: it is over only because of what is wrong elsewhere",
+}
 HEADER = ("tensor", "role", "shape", "a", "b", "c", "W·x at init", "ΔW·x", "slack", "status")
 
 
@@ -21,7 +29,9 @@ def render_report(report: Report, colour: bool = False) -> str:
     program = report.program
     head = f"{program.name} ({program.source.file})"
     parts = [f"{BOLD}{head}{END}" if colour else head, ""]
-    parts += _table([_row(report, law) for law in report.judgement.tensors], HEADER, colour)
+    only = {law.path for law in suffering(report.judgement)} if report.verdict else set()
+    rows = [_row(report, law, law.path in only) for law in report.judgement.tensors]
+    parts += [*_table(rows, HEADER, colour), *_legend(rows)]
     activations = [(n, str(x.s0), str(x.d)) for n, x in report.graph.activations.items()]
     outputs = zip(program.outputs, report.graph.outputs, strict=True)
     activations += [
@@ -45,7 +55,15 @@ def _regions(report: Report) -> list[str]:
     return lines
 
 
-def _row(report: Report, law: TensorLaw) -> tuple[str, ...]:
+def _legend(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """What the words of the table mean, where not all is as it should be."""
+    statuses = {row[-1] for row in rows}
+    lines = [line for status, line in LEGEND.items() if status in statuses]
+    return ["", SLACK, *lines] if lines else []
+
+
+def _row(report: Report, law: TensorLaw, suffers: bool) -> tuple[str, ...]:
+    slack = "-" if law.slack is None else _exponent(law.slack.exponents())
     parameter = law.parameter
     tensor = parameter.tensor
     return (
@@ -55,8 +73,8 @@ def _row(report: Report, law: TensorLaw) -> tuple[str, ...]:
         *(_exponent(getattr(parameter, letter).exponents()) for letter in "abc"),
         str(law.at_init),
         str(law.update),
-        "-" if law.slack is None else _exponent(law.slack.exponents()),
-        law.status or "depends",
+        f"({slack})" if suffers else slack,
+        SUFFERS if suffers else law.status or "depends",
     )
 
 

@@ -65,7 +65,7 @@ def _plain(found: Symbolic, verdict: str, values: dict[str, Fraction]) -> dict[s
 def _at(program: Program, values: dict[str, Fraction]) -> Report:
     """The report at these values of the symbols."""
     judgement = judgement_of(bind(program, values))
-    return Report(judgement, reasons(judgement, ()))
+    return Report(judgement, reasons(judgement, None))
 
 
 def _said(

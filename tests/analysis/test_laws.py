@@ -243,7 +243,7 @@ def laws(program: Program) -> dict[str, Any]:
     """
     checked = judged(program)
     said = reasons(checked.judgement, ())
-    found = replace(checked, diagnostics=said).to_dict()
+    found = replace(checked, said=said).to_dict()
     found["diagnostics"] = [d for d in found["diagnostics"] if d["code"] != "P0606"]
     for tensor in found["tensors"]:
         del tensor["role"]

@@ -40,7 +40,7 @@ class ChangeTooLarge(DiagnosticRule):
         "training changes an activation by more than it can bear (`unstable`); the notes "
         "trace the path"
     )
-    message = "{name} grows like {size}: {path}"
+    message = "{name} {change}: {path}"
     label = "may change by {bound} at most"
     help = "{help}"
 

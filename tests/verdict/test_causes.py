@@ -1,0 +1,120 @@
+"""Findings say what breaks a bound by itself; what only suffers from it is one note."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import abcparam
+from abcparam.diagnostics.diagnostic import SpecError, render
+from abcparam.verdict.causes import suffering
+from abcparam.verdict.report_text import render_report
+from tests.support.paths import EXAMPLES
+from tests.support.running import Run
+
+WRONG = EXAMPLES / "wrong"
+
+
+def over(report: abcparam.Report) -> set[str]:
+    """The tensors that are over by themselves."""
+    suffer = {law.path for law in suffering(report.judgement)}
+    return {law.path for law in report.judgement.tensors if law.status == "over"} - suffer
+
+
+def test_of_a_standard_gpt_six_maps_and_the_readout_are_over_by_themselves():
+    report = abcparam.check(WRONG / "standard_parametrization.param")
+    suffer = [law.path for law in suffering(report.judgement)]
+    assert suffer == ["token_embedding", "position_embedding"]
+    assert len(over(report)) == 7
+    (note,) = report.diagnostics[0].notes
+    assert note.startswith("2 tensors are over only because of what these 6 findings say: ")
+
+
+def test_of_attention_no_tensor_is_to_blame():
+    report = abcparam.check(WRONG / "attention_scale.param")
+    assert not over(report)
+    assert report.diagnostics[0].notes[-1].startswith("14 tensors are over only because of this: ")
+
+
+def test_a_router_is_to_blame_for_what_it_passes_on():
+    text = (EXAMPLES / "mixtral.param").read_text(encoding="utf-8")
+    hidden = r"\1 { a = 0, b = 1/2, c = 1 }"
+    report = abcparam.check(re.sub(r"(tensor router : output \[.*\]).*", hidden, text))
+    assert over(report) == {"layers.mixture.router"}
+
+
+def test_the_table_says_who_suffers_and_what_its_words_mean():
+    report = abcparam.check(WRONG / "standard_parametrization.param")
+    text = render_report(report)
+    assert re.search(r"^token_embedding .* \(-26\)  suffers$", text, re.M)
+    assert text.count("\nslack: ") == text.count("\nsuffers: ") == text.count("\nover: ") == 1
+    assert "\nslack: " not in render_report(abcparam.check(EXAMPLES / "gpt.param"))
+    statuses = {row["status"] for row in report.to_dict()["tensors"]}
+    assert statuses == {"over"}  # JSON says as before what each is
+
+
+def test_help_that_findings_share_stands_once(run: Run):
+    said = run("check", WRONG / "standard_parametrization.param").err
+    assert said.count("error[P0502]") == 6
+    assert said.count("this makes it maximal-update") == 1
+
+
+def test_a_step_that_repeats_is_folded():
+    notes = abcparam.check(WRONG / "tied_readout.param").diagnostics[0].notes
+    assert [note for note in notes if note.endswith("(7 times)")]
+    assert len(set(notes)) == len(notes)
+
+
+NORM = """model M
+dim width -> inf, base = 64
+dim few = 16
+hyper lr = 1e-3
+parametrization mup
+tensor first : input [width, few]
+tensor down : output [few, width]
+tensor readout : [few, few] { c = 0 }
+forward(x : [few]) {
+    h = relu(first @ x)
+    return readout @ rmsnorm(down @ h)
+}
+optimizer adam { lr = lr, eps = 1e-12 }
+loss mse
+"""
+
+
+def test_a_change_that_does_not_grow_is_told_in_words():
+    found = abcparam.check(NORM).diagnostics[0]
+    assert "is of size width^(-1/2) and changes by as much as 1" in found.message
+    assert "grows like 1" not in found.message
+    assert found.label == "may change by width^(-1/2) at most"
+    assert "start the map at zero" in found.help
+
+
+def test_causes_at_initialization():
+    """An input that starts too large, and all that is made of it."""
+    text = NORM.replace("rmsnorm(down @ h)", "tanh(down @ tanh(h))")
+    found = abcparam.check(text.replace("[width, few]", "[width, few] { a = -1 }", 1))
+    assert found.verdict == "unstable-at-init"
+    assert [d.code for d in found.diagnostics].count("P0501") == 1
+
+
+def test_a_message_about_no_line_points_at_none(tmp_path: Path):
+    with pytest.raises(SpecError) as raised:
+        abcparam.check("model M\n", set={"width": 4})
+    (first, *_) = raised.value.diagnostics
+    text = render(first, raised.value.source)
+    assert "|" not in text and re.search(r"--> \S*$", text.splitlines()[1])
+
+
+def test_a_thousand_verdicts_look_for_no_fix(monkeypatch: pytest.MonkeyPatch):
+    def no_search(*_: object) -> object:
+        raise AssertionError("nobody asked for a fix")
+
+    monkeypatch.setattr("abcparam.verdict.report.propose", no_search)
+    found = abcparam.check(WRONG / "attention_scale.param")
+    assert found.verdict == "unstable" and not found.as_expected
+    assert repr(found) == "Report(Transformer: unstable)"
+    with pytest.raises(AssertionError, match="nobody asked"):
+        print(found.diagnostics)
