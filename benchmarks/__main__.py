@@ -14,6 +14,8 @@ from benchmarks.measure import Comparison, Options, SkippedError, table, write
 Benchmark = Callable[[Options], list[Comparison]]
 BENCHMARKS = {
     "check": ("startup", "check", "a cold `abcparam check` beside `import sympy`"),
+    "wrong": ("startup", "wrong", "a cold `abcparam check` of wrong specs beside `import sympy`"),
+    "random-wrong": ("startup", "random_wrong", "the same of 500 random wrong specs"),
     "compile": ("startup", "compile_", "a cold `abcparam compile` beside `import torch`"),
     "examples": ("startup", "examples", "the same of every example"),
     "tensors": ("tensors", "per_tensor", "cost per tensor of 20,000 tensors beside 200"),

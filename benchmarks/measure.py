@@ -112,15 +112,15 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def run_process(command: Sequence[str]) -> None:
+def run_process(command: Sequence[str], status: int = 0) -> None:
     """Run a program to its end from the repository's root, discarding what it prints. It may write
-    bytecode, so that the next run finds it.
+    bytecode, so that the next run finds it. `status` is the exit status that it should have.
     """
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment
     )
-    if done.returncode:
+    if done.returncode != status:
         tail = (done.stderr or done.stdout).strip()[-500:]
         raise SkippedError(f"`{' '.join(command)}` exited with {done.returncode}: {tail}")
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 from benchmarks.measure import ROOT, Comparison, Options, alternate, compare, run_process, seconds
+from benchmarks.wrong_specs import wrong_specs
 
 SPEC = "examples/gpt.param"
 
@@ -23,20 +25,52 @@ def examples(options: Options) -> list[Comparison]:
     ]
 
 
+def wrong(options: Options) -> list[Comparison]:
+    """`abcparam check` of every wrong example, its fix included, beside `import sympy`."""
+    return [
+        beside_import(["check", str(file.relative_to(ROOT))], "sympy", 0.7, options, status=1)
+        for file in sorted((ROOT / "examples" / "wrong").glob("*.param"))
+    ]
+
+
+def random_wrong(options: Options) -> list[Comparison]:
+    """`abcparam check` of random wrong specs beside `import sympy`: 95 in 100 of them, and all."""
+    count, pairs = 50 if options.quick else 500, []
+    theirs = [sys.executable, "-c", "import sympy"]
+    with tempfile.TemporaryDirectory() as folder:
+        for number, text in enumerate(wrong_specs(count)):
+            file = Path(folder) / f"{number}.param"
+            file.write_text(text, encoding="utf-8")
+            ours = [*command(), "check", str(file)]
+            pairs += alternate(
+                lambda ours=ours: seconds(lambda: run_process(ours, 1)),  # type: ignore[misc]
+                lambda: seconds(lambda: run_process(theirs)),
+                1,
+            )
+    pairs.sort(key=lambda pair: pair[0] / pair[1])
+    labels = ("abcparam check", "import sympy")
+    late = pairs[len(pairs) * 95 // 100]
+    return [
+        compare(f"{count} random wrong specs, median", labels, pairs, None),
+        compare(f"{count} random wrong specs, 95th percentile", labels, [late], 1.0),
+        compare(f"{count} random wrong specs, the slowest", labels, [pairs[-1]], 3.0),
+    ]
+
+
 def compile_(options: Options) -> list[Comparison]:
     """`abcparam compile` beside `import torch`."""
     return [beside_import(["compile", SPEC, "-o", "-"], "torch", 0.25, options)]
 
 
 def beside_import(
-    arguments: list[str], library: str, target: float, options: Options
+    arguments: list[str], library: str, target: float, options: Options, status: int = 0
 ) -> Comparison:
     ours = [*command(), *arguments]
     theirs = [sys.executable, "-c", f"import {library}"]
-    for program in (ours, theirs):
-        run_process(program)  # once unmeasured, so that bytecode is written and files are cached
+    run_process(ours, status)  # once unmeasured, so that bytecode is written and files are cached
+    run_process(theirs)
     pairs = alternate(
-        lambda: seconds(lambda: run_process(ours)),
+        lambda: seconds(lambda: run_process(ours, status)),
         lambda: seconds(lambda: run_process(theirs)),
         options.rounds(15),
     )

@@ -115,7 +115,7 @@ def _with_factors(module: Module, factors: Mapping[Span, FactorChange]) -> Modul
         operands = tuple(None if o is None else value(o) for o in found.operands)
         made = replace(found, operands=operands)
         change = factors.get(found.span)
-        return _with_factor(made, change) if change and isinstance(made, Apply) else made
+        return _with_factor(made, change) if change else made
 
     return replace(
         module,
@@ -133,14 +133,14 @@ def _statement(found: Statement, value: Callable[[Expression], Expression]) -> S
     return found
 
 
-def _with_factor(call: Apply, change: FactorChange) -> Expression:
+def _with_factor(call: Apply | Invoke, change: FactorChange) -> Expression:
     by = _product(change.powers)
     if not change.setting:
         settings = {"by": Amount(syntax.Name(change.after), by)}
         shapes = call.shapes
         return Apply(FACTOR, (call,), settings, shapes, span=call.span)
-    setting = call.settings.get(change.setting)
-    if not isinstance(setting, Amount):
+    setting = call.settings.get(change.setting) if isinstance(call, Apply) else None
+    if not isinstance(call, Apply) or not isinstance(setting, Amount):
         return call
     found = Amount(setting.written, setting.value * by)
     return replace(call, settings={**call.settings, change.setting: found})

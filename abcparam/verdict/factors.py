@@ -11,33 +11,33 @@ from abcparam.diagnostics.source import START, Span
 from abcparam.language import syntax
 from abcparam.language.printer import written
 from abcparam.program.amounts import Amount
-from abcparam.program.expressions import Apply
+from abcparam.program.expressions import Apply, Invoke
 from abcparam.program.model import Program
 from abcparam.verdict.changes import FactorChange
 from abcparam.verdict.wanted import DimPowers
 
 
-def factor_change(program: Program, call: Apply, powers: DimPowers) -> FactorChange | None:
+def factor_change(program: Program, call: Apply | Invoke, powers: DimPowers) -> FactorChange | None:
     """The change by which the result of a call is multiplied by powers of growing dims.
 
     It is one of its own factor, or of the one that its result has, or else a new factor. None where
     what is written has no place in the text.
     """
     names = tuple(powers.items())
-    setting = next(iter(getattr(call.operation, "factors", ())), "")
-    place = call if setting else _scaling(program, call)
+    own = next(iter(call.operation.factors), "") if isinstance(call, Apply) else ""
+    place = call if own and isinstance(call, Apply) else _scaling(program, call)
     if place is None:
         return _inserted(program, call, powers)
-    setting = setting or "by"
+    setting = own or "by"
     amount = place.settings[setting]
     if not isinstance(amount, Amount) or amount.written.span == START:
         return None
     span, after = _rewritten(program, amount.written, powers, place)
-    name = setting if place is call else ""
+    name = own if own != "by" else ""
     return FactorChange(name, _text(program, span), after, span, place.span, setting, names)
 
 
-def _scaling(program: Program, call: Apply) -> Apply | None:
+def _scaling(program: Program, call: Apply | Invoke) -> Apply | None:
     """The product with a constant that a call's result goes into, as it is written."""
     for found in program.expressions():
         if isinstance(found, Apply) and found.operation.name == "scale":
@@ -48,12 +48,12 @@ def _scaling(program: Program, call: Apply) -> Apply | None:
     return None
 
 
-def _inserted(program: Program, call: Apply, powers: DimPowers) -> FactorChange | None:
+def _inserted(program: Program, call: Apply | Invoke, powers: DimPowers) -> FactorChange | None:
     span, text = call.span, _text(program, call.span)
     if not text:
         return None
     before = program.source.lines[span.line - 1][: span.column - 1].rstrip()
-    after = f"{_ratio(powers)} * ({text})"
+    after = f"{_ratio(powers)} * {text if isinstance(call, Invoke) else f'({text})'}"
     after = f"({after})" if before.endswith(("*", "/", "@")) else after
     return FactorChange("", "", after, span, span, "", tuple(powers.items()))
 

@@ -18,8 +18,11 @@ from abcparam.program.tensors import Tensor, exponents_by_key, key_of, letter_an
 from abcparam.verdict.changes import Change, ExponentChange
 from abcparam.verdict.wanted import KeyShifts
 
+Shift = Mapping[str, Fraction]  # by key
+
 ZERO = Affine(Fraction(0))
 HALVES = (Fraction(0), Fraction(1, 2), Fraction(1))
+NOT_MOVED: tuple[dict[str, Fraction], ...] = ({},)
 USUAL = {"a": HALVES, "b": HALVES}  # in the literature; a `c` may be anything
 
 
@@ -111,40 +114,49 @@ class Places:
 
     # Gauges
 
-    def _in_gauge(self, shifts: KeyShifts) -> KeyShifts:
-        """KeyShifts that are the same training, with as few exponents moved as can be."""
-        options = {
-            p: list(self._options(p, keys)) for p, keys in shifts.items() if any(keys.values())
-        }
-        liked: dict[tuple[str | None, str], int] = {}
-        for path, found in options.items():
-            for option in found:
-                kind = self._kind(path, option)
-                liked[kind] = liked.get(kind, 0) + 1
-        return {path: self._most_liked(path, found, liked) for path, found in options.items()}
+    def _in_gauge(self, shifts: KeyShifts) -> dict[str, Shift]:
+        """Equal shifts with as few changes as can be, those of a role counted once."""
+        moved = {path: keys for path, keys in shifts.items() if any(keys.values())}
+        options = {path: self._options(path, keys) for path, keys in moved.items()}
+        if not self.by_role:
+            return {path: found[0] for path, found in options.items()}
+        chosen: dict[str, Shift] = {}
+        for role in dict.fromkeys(self.program.tensors[path].role for path in options):
+            takers = [t for t in self.program.tensors.values() if t.role == role]
+            shared = self._shared(takers, options)
+            for tensor in takers:
+                if tensor.path in options:
+                    chosen[tensor.path] = _nearest(tensor, options[tensor.path], shared)
+        return chosen
 
-    def _most_liked(
-        self,
-        path: str,
-        options: Sequence[dict[str, Fraction]],
-        liked: Mapping[tuple[str | None, str], int],
-    ) -> dict[str, Fraction]:
-        """The one that most tensors of its role could have too."""
-        return max(options, key=lambda option: liked[self._kind(path, option)])
+    def _shared(self, takers: Sequence[Tensor], options: Mapping[str, Sequence[Shift]]) -> Shift:
+        """What a role should move by, so that the fewest changes are left for its tensors."""
+        declared = {tensor.span: tensor for tensor in takers}.values()
+        tried: dict[tuple[tuple[str, Fraction], ...], Shift] = {(): {}}
+        for tensor in declared:
+            for option in options.get(tensor.path, ()):
+                own = {k: v for k, v in option.items() if k not in tensor.spans}
+                tried.setdefault(tuple(sorted(own.items())), own)
 
-    def _kind(self, path: str, option: Mapping[str, Fraction]) -> tuple[str | None, str]:
-        """A shift of a tensor, as others of its role may have it too."""
-        text = " ".join(f"{key}{value}" for key, value in sorted(option.items()))
-        return self.program.tensors[path].role, text
+        def changes(shared: Shift) -> tuple[int, int]:
+            total, unusual = len(shared), 0
+            for tensor in declared:
+                option = _nearest(tensor, options.get(tensor.path, NOT_MOVED), shared)
+                more, missing = _apart(tensor, option, shared)
+                total += more + missing * len(takers)
+                unusual = max(unusual, _unusual(tensor, option))
+            return total, unusual
 
-    def _options(self, path: str, keys: Mapping[str, Fraction]) -> list[dict[str, Fraction]]:
-        """The shortest equal shifts, those that move least first, of these the spec's own gauge."""
+        return min(tried.values(), key=changes)
+
+    def _options(self, path: str, keys: Shift) -> list[Shift]:
+        """Equal shifts, the shortest first, of these the spec's own gauge or what moves least."""
         tensor = self.program.tensors[path]
         by_dim: dict[str, dict[str, Fraction]] = {}
         for key, value in keys.items():
             letter, dim = letter_and_dim(key)
             by_dim.setdefault(dim, {})[letter] = value
-        found: list[dict[str, Fraction]] = [{}]
+        found: list[Shift] = [{}]
         for dim, letters in by_dim.items():
             equal = self._equal(tensor, dim, letters)
             found = [
@@ -152,13 +164,11 @@ class Places:
                 for option in found
                 for more in equal
             ]
-        return found
+        return sorted(found, key=len)
 
-    def _equal(
-        self, tensor: Tensor, dim: str, letters: Mapping[str, Fraction]
-    ) -> list[dict[str, Fraction]]:
+    def _equal(self, tensor: Tensor, dim: str, letters: Mapping[str, Fraction]) -> list[Shift]:
         shift = self.program.shift_of(tensor)
-        moves = {Fraction(0)} | {-value / shift[letter] for letter, value in letters.items()}
+        moves = {Fraction(0)} | {-v / shift[k] for k, v in letters.items() if shift[k]}
         options = []
         for by in sorted(moves, key=lambda move: (abs(move), move)):
             option = {
@@ -168,17 +178,36 @@ class Places:
             if not self.program.strict_epsilon:
                 idle.add("d")
             options.append({k: v for k, v in option.items() if v and k not in idle})
-        fewest = min(map(len, options))
-        short = [option for option in options if len(option) == fewest]
-        written = exponents_by_key(tensor)
 
-        def cost(option: Mapping[str, Fraction]) -> tuple[int, Fraction]:
-            after = {x: written.get(key_of(x, dim), ZERO).constant + v for x, v in option.items()}
-            unusual = sum(x in USUAL and value not in USUAL[x] for x, value in after.items())
+        def cost(option: Shift) -> tuple[int, int, Fraction]:
             total = sum(map(abs, option.values()), Fraction(0))
-            return (unusual, Fraction(0)) if fewest > 1 else (0, total)
+            keys = {key_of(letter, dim): value for letter, value in option.items()}
+            if len(option) == 1:
+                return 1, 0, total
+            return len(option), _unusual(tensor, keys), Fraction(0)
 
-        return sorted(short, key=cost)
+        return sorted(options, key=cost)
+
+
+def _nearest(tensor: Tensor, options: Sequence[Shift], shared: Shift) -> Shift:
+    """The option of a tensor with the fewest changes beside its role's."""
+    return min(options, key=lambda option: _apart(tensor, option, shared))
+
+
+def _unusual(tensor: Tensor, option: Shift) -> int:
+    """How many exponents come to be what they are not in the literature."""
+    written = exponents_by_key(tensor)
+    after = {key: written.get(key, ZERO).constant + by for key, by in option.items()}
+    return sum(key in USUAL and value not in USUAL[key] for key, value in after.items())
+
+
+def _apart(tensor: Tensor, option: Shift, shared: Shift) -> tuple[int, int]:
+    """How many changes a tensor needs beside its role's, and how many of these it does not want."""
+    more = sum(key in tensor.spans or shared.get(key) != value for key, value in option.items())
+    missing = sum(
+        key not in tensor.spans and not _idle(tensor, key) and key not in option for key in shared
+    )
+    return more + missing, missing
 
 
 def _idle(tensor: Tensor, key: str) -> bool:

@@ -20,9 +20,10 @@ from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.pointwise import PointwiseNode, SoftmaxNode
+from abcparam.calculus.stream import EnterNode
 from abcparam.calculus.structure import SameNode, ScaleNode, SumNode
 from abcparam.optimizers.base import rule_of
-from abcparam.program.expressions import Apply
+from abcparam.program.expressions import Apply, Invoke
 from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor, key_of
 
@@ -35,7 +36,7 @@ class Wanted(NamedTuple):
 
     scales: KeyShifts
     rates: KeyShifts
-    factors: tuple[tuple[Apply, DimPowers], ...]
+    factors: tuple[tuple[Apply | Invoke, DimPowers], ...]
 
 
 class _Recorder(Builder):
@@ -82,7 +83,7 @@ class _Wanting:
         self.lacking: dict[int, Size] = {}  # by node, the factor that is wanted behind it
 
     def run(self, factors: bool, scales: bool) -> Wanted:
-        found = {id(node): size for node, size in self._factors()} if factors else {}
+        found = dict(self._factors()) if factors else {}
         shifts: tuple[KeyShifts, KeyShifts] = ({}, {})
         for path, nodes in self.uses.items():
             tensor = self.graph.program.tensors[path]
@@ -92,8 +93,7 @@ class _Wanting:
                 self._shift(shifts[0], tensor, "b", parameter.sigma - sigma)
             if not tensor.frozen:
                 self._shift(shifts[1], tensor, "c", self._rate(parameter, nodes))
-        calls = tuple((self.calls[node], powers_of(size)) for node, size in found.items())
-        return Wanted(*shifts, calls)
+        return Wanted(*shifts, tuple((call, powers_of(size)) for call, size in found.values()))
 
     def _shift(self, shifts: KeyShifts, tensor: Tensor, letter: str, by: Size) -> None:
         keys = keys_of(self.graph.program, tensor, letter, powers_of(by))
@@ -168,10 +168,31 @@ class _Wanting:
         own = powers_of(p.rho_in | p.rho_out) if (p.rho_in | p.rho_out).vectors else {}
         return size.space.size({n: e for n, e in powers_of(size).items() if n in own})
 
-    def _factors(self) -> Iterator[tuple[Node, Size]]:
+    def _factors(self) -> Iterator[tuple[int, tuple[Apply | Invoke, Size]]]:
         for node, size in (*self._tied(), *self._logits()):
             self.lacking[id(node)] = size
-            yield node, size
+            yield id(node), (self.calls[id(node)], size)
+        for stream in self.graph.streams:
+            for node in self.graph.nodes:
+                if isinstance(node, SumNode) and id(node) in stream.stream:
+                    yield from self._branch(stream, node)
+
+    def _branch(
+        self, stream: EnterNode, node: SumNode
+    ) -> Iterator[tuple[int, tuple[Apply | Invoke, Size]]]:
+        """A branch of an infinite residual stream wants one over the root of the depth.
+
+        Or one over the depth, where it is to be complete (arXiv 2310.02244, arXiv 2505.01618).
+        """
+        operands = self.calls[id(node)].operands
+        for x, written in zip(node.inputs, operands, strict=True):
+            if x in stream.branches and isinstance(written, (Apply, Invoke)):
+                found = self._before_product(x)
+                now = {n: p for n, p in powers_of(found).items() if n in powers_of(stream.rho)}
+                usual = (-stream.rho.half(), -stream.rho)
+                if now not in [powers_of(size) for size in usual]:
+                    complete = "complete" in self.graph.program.expected
+                    yield id(x), (written, usual[complete] - found.space.size(now))
 
     def _tied(self) -> Iterator[tuple[LinearNode, Size]]:
         """Tables that are read out as well: their readout wants one over the width."""
@@ -212,7 +233,7 @@ class _Wanting:
                 return factor + self._before_product(node.inputs[0])
             case SameNode() | SumNode():
                 sizes = (self._before_product(x) for x in node.inputs)
-                return max(sizes, key=lambda size: numeric(size).key)
+                return max(sizes, key=lambda size: numeric(size).key, default=self.one)
         return self.one
 
 

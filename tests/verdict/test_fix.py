@@ -14,11 +14,15 @@ from itertools import product
 import pytest
 
 import abcparam
+from abcparam.analysis.judge import judgement_of
 from abcparam.verdict.changes import Change, ExponentChange
+from abcparam.verdict.changes import applied as program_with
+from abcparam.verdict.laziness import lazy_tensors, mended
+from benchmarks.wrong_specs import wrong_specs
 from tests.analysis.test_published import MUP
 from tests.analysis.test_transformers import spelled, transformer
 from tests.support.judging import judged, mlp_of
-from tests.support.paths import EXAMPLES
+from tests.support.paths import EXAMPLES, SPECS
 from tests.support.random_mlps import GRID, regauge, spec
 
 SHIFTS = [Fraction(k, 4) for k in (-4, -2, -1, 1, 2, 4)]
@@ -364,3 +368,39 @@ def test_what_cannot_be_proved_is_said():
     assert found.proof is not None and not found.proof.changes
     assert found.proof.outcome.endswith("makes `table` lazy")
     assert found.proof.outcome in found.diagnostics[0].help
+
+
+@pytest.mark.parametrize(("seed", "count"), [(1, 40), pytest.param(2, 400, marks=pytest.mark.slow)])
+def test_random_wrong_specs(seed: int, count: int):
+    """Published architectures with exponents moved and usual slips: each is mended by a change that
+    can be written, of which nothing can be left out, and which makes nothing lazy.
+    """
+    for text in wrong_specs(count, seed):
+        found = abcparam.fix(text)
+        assert found.changes and found.report.verdict == "maximal-update", (found.reason, text)
+        before = abcparam.check(text)
+        assert lazy_tensors(found.report.judgement) <= lazy_tensors(before.judgement)
+        for left_out in found.changes if len(found.changes) > 1 else ():
+            others = [change for change in found.changes if change != left_out]
+            assert not mended(
+                judgement_of(program_with(before.program, others)), lazy_tensors(before.judgement)
+            ), (left_out, text)
+
+
+GPT_DEPTH = (SPECS / "gpt_depth.param").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("written", ["", "(depth / base(depth))^(-1/4) * "])
+def test_branches_of_an_infinite_stream(written: str):
+    """1/L where the spec is to be complete (arXiv 2505.01618), 1/sqrt(L) where it is not, with
+    learning rates that fall as that (arXiv 2310.02244).
+    """
+    text = GPT_DEPTH.replace("(depth / base(depth))^-1 * ", written)
+    ratio = "(depth / base(depth))"
+    found = abcparam.fix(text)
+    assert found.report.as_expected, found.changes
+    assert not any(isinstance(change, ExponentChange) for change in found.changes)
+    assert found.text.count(f"{ratio}^-1 * " if written else "base(depth) / depth * ") == 2
+    found = abcparam.fix(text.replace(", complete", ""))
+    assert "`hidden` c[depth] = 0 -> 1/2" in map(str, found.changes)
+    assert found.text.count(f"{ratio}^(-1/2) * ") == 2
