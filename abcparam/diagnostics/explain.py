@@ -16,19 +16,21 @@ def codes() -> dict[str, type[DiagnosticRule]]:
 
 def story(code: str) -> str | None:
     """`P0301 (error): message`, and what it means; None for an unknown code."""
-    rule = codes().get(code.upper())
+    rule = codes().get(f"P{code.upper().removeprefix('P').zfill(4)}")
     if rule is None:
         return None
     from inspect import cleandoc
 
-    message = rule.message.replace("{{", "{").replace("}}", "}")
+    told = getattr(rule, "summary", rule.message)  # a finding's message is mostly what is filled in
+    message = told.replace("{{", "{").replace("}}", "}")
     return f"{rule.code} ({rule.severity}): {message}\n\n{cleandoc(rule.__doc__ or '')}"
 
 
 def explain(code: str, /) -> str:
     """The story behind a diagnostic, as `abcparam explain CODE` prints it.
 
-    It is `P0301 (error): …`, and what that means. `code` is a diagnostic's `code`, in any case.
+    It is `P0301 (error): …`, and what that means. `code` is a diagnostic's `code`, in any case; 301
+    does too.
     Raises `ValueError` where none has it.
     """
     text = story(code)

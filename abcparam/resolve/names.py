@@ -394,7 +394,10 @@ class _Names:
                 for n in scope.known()
                 if (scope.find(n) or Entry("", START)).kind in {"block", "instance"}
             ]
-            suggestion = did_you_mean(name, known)
+            found = scope.find(name)
+            is_tensor = found is not None and found.kind == "tensor"
+            called = rules.UnknownFunction.tensor.format(name=name)
+            suggestion = called if is_tensor else did_you_mean(name, known)
             self.report(rules.UnknownFunction, call.function.span, name=name, suggestion=suggestion)
 
     def _instance(self, call: syntax.Call, block: syntax.Block, scope: Scope) -> None:

@@ -227,9 +227,13 @@ class _Tensor:
         words = {True: "infinite", False: "finite"}
         role = self.declaration.role
         assert role is not None
+        remedy = RoleContradictsShape.grow
+        if geometry.actual == "hidden":
+            remedy = RoleContradictsShape.keep
         self.report(
             RoleContradictsShape.at(
                 role.span,
+                remedy=remedy.format(actual=geometry.actual),
                 name=self.name.id,
                 declared=declared,
                 actual=geometry.actual,

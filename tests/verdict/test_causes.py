@@ -118,3 +118,14 @@ def test_a_thousand_verdicts_look_for_no_fix(monkeypatch: pytest.MonkeyPatch):
     assert repr(found) == "Report(Transformer: unstable)"
     with pytest.raises(AssertionError, match="nobody asked"):
         print(found.diagnostics)
+
+
+def test_messages_that_newcomers_meet():
+    called = NORM.replace("relu(first @ x)", "relu(first(x))")
+    with pytest.raises(SpecError, match="`first` is a tensor: apply it as `first @ x`"):
+        abcparam.check(called)
+    endless = NORM.replace("dim few = 16", "dim few -> inf, base = 16")
+    with pytest.raises(SpecError, match="vocabularies, classes and sequences stay finite"):
+        abcparam.check(endless)
+    assert abcparam.explain("502") == abcparam.explain("p502") == abcparam.explain("P0502")
+    assert "{" not in abcparam.explain("P0502").partition("\n")[0]

@@ -30,6 +30,7 @@ class UnknownFunction(DiagnosticRule):
         "operations are listed in docs/language.md; a block is declared with `block NAME(x) {{ … "
         "}}`.{suggestion}"
     )
+    tensor = " `{name}` is a tensor: apply it as `{name} @ x`"  # the suggestion where it is one
 
 
 class DeclaredTwice(DiagnosticRule):

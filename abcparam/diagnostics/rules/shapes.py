@@ -121,9 +121,14 @@ class RoleContradictsShape(DiagnosticRule):
     code = "P0307"
     message = "`{name}` is declared `{declared}`, but its shape {shape} makes it `{actual}`"
     label = "fan-in `{fan_in}` is {in_grows}, fan-out `{fan_out}` is {out_grows}"
-    help = (
+    help = "{remedy}"
+    grow = (
         "declare it `{actual}`, leave the role out, or make the axis grow with a dim that "
         "goes to infinity"
+    )
+    keep = (  # where both fans grow: a dim that should not
+        "vocabularies, classes and sequences stay finite: give that dim a number, `dim NAME = "
+        "512`, or declare it `{actual}`"
     )
 
 
