@@ -116,7 +116,7 @@ def audited(
             program = replace(program, expected=(expect,))
         report = judged(program)
         notes = (*_notes(starts, found), *unused(program))
-        report = replace(report, diagnostics=(*_findings(report), *notes))
+        report = replace(report, said=(*_findings(report), *notes))
         remedy = remedy_of(report, meaning)
     grown = tuple(values)
     return Audit(
@@ -137,7 +137,7 @@ def _placed(factory: Factory, traces: Sequence[Trace]) -> Iterator[None]:
 
 def _findings(report: Report) -> tuple[Diagnostic, ...]:
     """The findings, without a help that is about specs: the remedy says what to change."""
-    return tuple(replace(found, help="") for found in reasons(report.judgement, ()))
+    return tuple(replace(found, help="") for found in reasons(report.judgement, None))
 
 
 def _notes(starts: Mapping[str, Start], factory: Factory) -> Iterator[Diagnostic]:

@@ -14,10 +14,12 @@ from abcparam.program.amounts import Amount
 from abcparam.program.expressions import Apply, Invoke
 from abcparam.program.model import Program
 from abcparam.verdict.changes import FactorChange
-from abcparam.verdict.wanted import DimPowers
+from abcparam.verdict.wanted import PowersByDim
 
 
-def factor_change(program: Program, call: Apply | Invoke, powers: DimPowers) -> FactorChange | None:
+def factor_change(
+    program: Program, call: Apply | Invoke, powers: PowersByDim
+) -> FactorChange | None:
     """The change by which the result of a call is multiplied by powers of growing dims.
 
     It is one of its own factor, or of the one that its result has, or else a new factor. None where
@@ -48,7 +50,7 @@ def _scaling(program: Program, call: Apply | Invoke) -> Apply | None:
     return None
 
 
-def _inserted(program: Program, call: Apply | Invoke, powers: DimPowers) -> FactorChange | None:
+def _inserted(program: Program, call: Apply | Invoke, powers: PowersByDim) -> FactorChange | None:
     span, text = call.span, _text(program, call.span)
     if not text:
         return None
@@ -66,7 +68,7 @@ def _text(program: Program, span: Span) -> str:
     return lines[span.line - 1][span.column - 1 : span.end_column - 1]
 
 
-def _ratio(powers: DimPowers) -> str:
+def _ratio(powers: PowersByDim) -> str:
     """`base(width) / width`: a power of the ratio to base."""
     if list(powers.values()) == [Fraction(-1)]:
         (name,) = powers
@@ -75,7 +77,7 @@ def _ratio(powers: DimPowers) -> str:
 
 
 def _rewritten(
-    program: Program, value: syntax.Expression, powers: DimPowers, call: Apply
+    program: Program, value: syntax.Expression, powers: PowersByDim, call: Apply
 ) -> tuple[Span, str]:
     """What is replaced in a factor, and by what: a power in it, or all of it."""
     for part, sign in _parts(value, 1):
@@ -93,7 +95,7 @@ def _rewritten(
     return value.span, f"({text}) * {more}" if loose else f"{text} * {more}"
 
 
-def _of_head(program: Program, powers: DimPowers, call: Apply) -> str | None:
+def _of_head(program: Program, powers: PowersByDim, call: Apply) -> str | None:
     """The power of a head's size, where it is attention's scale and that has a name."""
     heads, query = call.settings.get("heads"), call.operands[0] if call.operands else None
     if not isinstance(heads, Amount) or query is None:
@@ -105,7 +107,7 @@ def _of_head(program: Program, powers: DimPowers, call: Apply) -> str | None:
     return power(names[0], share) if names and share is not None else None
 
 
-def _share(powers: DimPowers, growth: DimPowers) -> Fraction | None:
+def _share(powers: PowersByDim, growth: PowersByDim) -> Fraction | None:
     """What power of the one growth the other is."""
     if set(powers) != set(growth):
         return None
@@ -152,7 +154,7 @@ def _number(value: syntax.Expression) -> Fraction | None:
     return None
 
 
-def _growth(program: Program, base: syntax.Expression) -> DimPowers:
+def _growth(program: Program, base: syntax.Expression) -> PowersByDim:
     name = base.id if isinstance(base, syntax.Name) else _ratio_to_base(base)
     dim = program.dims.get(name or "")
     if dim is None:

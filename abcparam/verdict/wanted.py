@@ -15,6 +15,7 @@ from abcparam.algebra.polynomials import leading_growth
 from abcparam.algebra.sizes import Size, numeric
 from abcparam.analysis.build import Builder, space_of
 from abcparam.analysis.graph import Graph
+from abcparam.analysis.rounds import start
 from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import Node
@@ -27,19 +28,19 @@ from abcparam.program.expressions import Apply, Invoke
 from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor, key_of
 
-DimPowers = Mapping[str, Fraction]
+PowersByDim = Mapping[str, Fraction]
 KeyShifts = dict[str, dict[str, Fraction]]  # by tensor's path and key, by how much exponents change
 
 
-class Wanted(NamedTuple):
+class WantedChanges(NamedTuple):
     """What is to change: exponents by path and key, and factors of calls."""
 
     scales: KeyShifts
     rates: KeyShifts
-    factors: tuple[tuple[Apply | Invoke, DimPowers], ...]
+    factors: tuple[tuple[Apply | Invoke, PowersByDim], ...]
 
 
-class _Recorder(Builder):
+class _CallRecorder(Builder):
     """Builds a graph and remembers the call that each node is of."""
 
     def __init__(self, program: Program) -> None:
@@ -54,9 +55,9 @@ class _Recorder(Builder):
         return results
 
 
-def wanted(program: Program, factors: bool = True, scales: bool = True) -> Wanted:
+def wanted(program: Program, factors: bool = True, scales: bool = True) -> WantedChanges:
     """What the exponents and factors of a program are to be; both only where asked for."""
-    recorder = _Recorder(program)
+    recorder = _CallRecorder(program)
     return _Wanting(recorder.run(), recorder.calls).run(factors, scales)
 
 
@@ -82,7 +83,7 @@ class _Wanting:
                 self.uses.setdefault(node.parameter.tensor.path, []).append(node)
         self.lacking: dict[int, Size] = {}  # by node, the factor that is wanted behind it
 
-    def run(self, factors: bool, scales: bool) -> Wanted:
+    def run(self, factors: bool, scales: bool) -> WantedChanges:
         found = dict(self._factors()) if factors else {}
         shifts: tuple[KeyShifts, KeyShifts] = ({}, {})
         for path, nodes in self.uses.items():
@@ -93,7 +94,9 @@ class _Wanting:
                 self._shift(shifts[0], tensor, "b", parameter.sigma - sigma)
             if not tensor.frozen:
                 self._shift(shifts[1], tensor, "c", self._rate(parameter, nodes))
-        return Wanted(*shifts, tuple((call, powers_of(size)) for call, size in found.values()))
+        return WantedChanges(
+            *shifts, tuple((call, powers_of(size)) for call, size in found.values())
+        )
 
     def _shift(self, shifts: KeyShifts, tensor: Tensor, letter: str, by: Size) -> None:
         keys = keys_of(self.graph.program, tensor, letter, powers_of(by))
@@ -172,6 +175,8 @@ class _Wanting:
         for node, size in (*self._tied(), *self._logits()):
             self.lacking[id(node)] = size
             yield id(node), (self.calls[id(node)], size)
+        if self.graph.streams:
+            start(self.graph)
         for stream in self.graph.streams:
             for node in self.graph.nodes:
                 if isinstance(node, SumNode) and id(node) in stream.stream:
@@ -189,10 +194,13 @@ class _Wanting:
             if x in stream.branches and isinstance(written, (Apply, Invoke)):
                 found = self._before_product(x)
                 now = {n: p for n, p in powers_of(found).items() if n in powers_of(stream.rho)}
-                usual = (-stream.rho.half(), -stream.rho)
+                usual = [-stream.rho.half(), -stream.rho]
+                mean = stream.rho + x.m0 - found.space.size(now)
+                if mean.vectors and mean + usual[0] > self.one:  # it would add up over the copies
+                    usual = usual[1:]
                 if now not in [powers_of(size) for size in usual]:
-                    complete = "complete" in self.graph.program.expected
-                    yield id(x), (written, usual[complete] - found.space.size(now))
+                    size = usual[-1 if "complete" in self.graph.program.expected else 0]
+                    yield id(x), (written, size - found.space.size(now))
 
     def _tied(self) -> Iterator[tuple[LinearNode, Size]]:
         """Tables that are read out as well: their readout wants one over the width."""
@@ -238,7 +246,7 @@ class _Wanting:
 
 
 def keys_of(
-    program: Program, tensor: Tensor, letter: str, powers: DimPowers
+    program: Program, tensor: Tensor, letter: str, powers: PowersByDim
 ) -> dict[str, Fraction]:
     """A power of the growth dims as exponents of a tensor: its own width's, then other dims'."""
     own: dict[str, Fraction] = {}

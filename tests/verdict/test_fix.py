@@ -328,7 +328,7 @@ loss cross_entropy
     assert proposed(text) == ["`table` c = 0 -> -1"]
 
 
-TWO_RATES = DEEP.replace("tensor A", "tensor A, B").replace("relu(A @ x)", "(B @ relu(A @ x))")
+TWO_RATES = DEEP.replace("tensor A", "tensor A, B").replace("A @ relu(x)", "B @ relu(A @ x)")
 
 
 def test_one_change_of_a_role_does_for_its_tensors():
@@ -342,7 +342,7 @@ def test_one_change_of_a_role_does_for_its_tensors():
 
 def test_a_declaration_for_two_places_that_differ():
     """One gain serves the layers and the end, and only in the layers is its rate to fall."""
-    text = DEEP.replace("tensor A :", "tensor A : ").replace("A @ x", "A @ Norm(x)")
+    text = DEEP.replace("tensor A :", "tensor A : ").replace("A @ relu(x)", "A @ relu(Norm(x))")
     text = text.replace("return V @ h", "return V @ Norm(h)")
     norm = "block Norm(x) {\n    tensor gain : input [width] { a = 0, b = 0, c = 0, init = ones }\n"
     text = text.replace("block Layer", f"{norm}    return rmsnorm(x, gain = gain)\n}}\nblock Layer")
