@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from abcparam.comparison.plane import Plane
     from abcparam.coordinate_check.check import CoordCheckResult
     from abcparam.coordinate_check.options import CheckOptions
-    from abcparam.imports.audit import Audit
+    from abcparam.imports.result import Audit
     from abcparam.symbolic.derive.derived import Derived
     from abcparam.symbolic.solve.complete import Completed
     from abcparam.tuning.options import SweepOptions
@@ -90,7 +90,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 LATER = {  # results whose modules are imported when they are first asked for
-    "Audit": "abcparam.imports.audit",
+    "Audit": "abcparam.imports.result",
     "CheckOptions": "abcparam.coordinate_check.options",
     "Completed": "abcparam.symbolic.solve.complete",
     "CoordCheckResult": "abcparam.coordinate_check.check",

@@ -12,8 +12,8 @@ from abcparam.program.vocabulary import VERDICTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from abcparam.imports.audit import Audit
     from abcparam.imports.numbers import Sizes
+    from abcparam.imports.result import Audit
 
 FACTORY = "FILE.py:FUNCTION or module:function: its whole-number defaults are sizes"
 

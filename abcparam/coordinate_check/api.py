@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from abcparam.coordinate_check.check import CoordCheckResult
     from abcparam.coordinate_check.measure.runs import RunProgress
     from abcparam.coordinate_check.options import CheckOptions
-    from abcparam.imports.audit import Audit
+    from abcparam.imports.result import Audit
 
 
 def coord_check(

@@ -30,7 +30,6 @@ from abcparam.coordinate_check.measure.runs import RunKey, RunProgress, silent
 from abcparam.coordinate_check.options import CheckOptions
 from abcparam.coordinate_check.plan import WidthPlan, given_widths, varied_dims
 from abcparam.imports.alike import renamed_outline
-from abcparam.imports.audit import Audit
 from abcparam.imports.capture import trace_of
 from abcparam.imports.exported import Exported, Observer
 from abcparam.imports.numbers import Sizes
@@ -38,6 +37,7 @@ from abcparam.imports.operations import PART, REARRANGE, STRETCH
 from abcparam.imports.outline import lines_of
 from abcparam.imports.program import program_of
 from abcparam.imports.reading import read
+from abcparam.imports.result import Audit
 from abcparam.imports.trained import optimizers_of, scaled_
 from abcparam.program.expressions import Apply, Assign, Expression, Local, Return
 from abcparam.program.model import Module, Program

@@ -10,11 +10,11 @@ from math import sqrt
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import Record, replace
 from abcparam.emission.render import render
-from abcparam.imports.audit import Audit
 from abcparam.imports.inits import Start
 from abcparam.imports.numbers import Power, Sizes
 from abcparam.imports.rates import Rate
 from abcparam.imports.remedy import MissingFactor, TensorChange
+from abcparam.imports.result import Audit
 from abcparam.python_code.layout import Text, paragraph, prose, trusted
 
 BESIDE = {"lr", "weight_decay", "eps"}

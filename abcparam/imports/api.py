@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from abcparam.imports.audit import Audit
+    from abcparam.imports.result import Audit
 
 
 def audit(

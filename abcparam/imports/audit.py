@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from abcparam.algebra.record import Record, field, replace
+from abcparam.algebra.record import replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
-from abcparam.imports.alike import Model, ReadingError, together
+from abcparam.imports.alike import ReadingError, together
 from abcparam.imports.capture import trace
 from abcparam.imports.factory import Factory, find_factory, find_function, settings_of
 from abcparam.imports.held import objections
@@ -17,61 +17,18 @@ from abcparam.imports.inits import Start, notes_of, starts_of
 from abcparam.imports.measured import SEEDS
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.program import program_of, source_of
-from abcparam.imports.rates import Rate, rates_of
-from abcparam.imports.reading import Read, read
-from abcparam.imports.remedy import Remedy, remedy_of
+from abcparam.imports.rates import rates_of
+from abcparam.imports.reading import read
+from abcparam.imports.remedy import remedy_of
+from abcparam.imports.result import Audit
 from abcparam.imports.traced import Trace
 from abcparam.imports.unused import unused
-from abcparam.program.model import Program
 from abcparam.verdict.check import judged
 from abcparam.verdict.findings import reasons
 from abcparam.verdict.report import Report
 from abcparam.verdict.work import at_work
 
 Grow = Mapping[str, tuple[int, ...]]  # values of each size that grows; none: 1, 2, 4 times
-
-
-class Audit(Record):
-    """What was found of a model as it is.
-
-    `settings` are the sizes that it was read at, the first is the base. `remedy` says what makes
-    it maximal-update.
-    """
-
-    factory: Factory
-    settings: tuple[Sizes, ...]
-    grow: tuple[str, ...]
-    model: Model = field(repr=False)
-    read: Read = field(repr=False)
-    report: Report = field(repr=False)
-    remedy: Remedy = field(repr=False)
-    starts: Mapping[str, Start] = field(repr=False)
-    rates: Mapping[str, Rate] = field(repr=False)
-    optimizer: Callable[..., Any] | None = field(default=None, repr=False)
-    output: str | None = None
-
-    @property
-    def verdict(self) -> str | None:
-        return self.report.verdict
-
-    @property
-    def program(self) -> Program:
-        return self.report.program
-
-    @property
-    def as_expected(self) -> bool:
-        return self.report.as_expected
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON of `abcparam audit --format json`: that of a check, and what to change."""
-        return {
-            **self.report.to_dict(),
-            "factory": f"{self.factory.file}:{self.factory.name}",
-            "settings": [dict(sizes) for sizes in self.settings],
-            "grow": list(self.grow),
-            "starts": {path: str(x.scale or x.kind) for path, x in self.starts.items()},
-            "remedy": self.remedy.to_dict(),
-        }
 
 
 Watch = Callable[[Iterable[Sizes], int], Iterable[Sizes]]  # settings as they are read, and how many

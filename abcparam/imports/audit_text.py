@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from abcparam.imports.audit import Audit
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.remedy import Remedy, TensorChange
+from abcparam.imports.result import Audit
 from abcparam.presentation.table import columns
 from abcparam.verdict.report_text import render_report
 

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from abcparam.comparison.degrees import DimPowers
-from abcparam.imports.audit import Audit
 from abcparam.imports.factory import called_with
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.rates import DEFAULT_LR, Rate
 from abcparam.imports.remedy import TensorChange
+from abcparam.imports.result import Audit
 from abcparam.optimizers import optimizers
 
 Optimizers = list[torch.optim.Optimizer]
