@@ -43,10 +43,11 @@ def trace(example: Example, file: str, others: Iterable[Example] = ()) -> Trace:
     `ReadingError` where it cannot be traced.
     """
     try:
-        exported = Exported(example)
+        return trace_of(Exported(example), others)
+    except ReadingError:
+        raise
     except Exception as error:
         raise ReadingError(_untraceable(error)) from error
-    return trace_of(exported, others)
 
 
 def trace_of(exported: Exported, others: Iterable[Example] = ()) -> Trace:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
 from abcparam.algebra.record import Record, field
@@ -16,6 +17,7 @@ from abcparam.diagnostics.rules.imports import (
     DoesNotGrow,
     NoFactory,
     NoFunction,
+    NoGrowth,
     NoSuchSize,
     NotAModel,
 )
@@ -173,8 +175,9 @@ def settings_of(factory: Factory, grow: Mapping[str, tuple[int, ...]]) -> list[d
 
     Raises `SpecError` where the factory has no such size, where it raises, or does not grow.
     """
-    for name in grow:
+    for name, values in grow.items():
         _known(factory, name)
+        _growing(factory, name, values)
     trials = _Trials(factory)
     starts = {name: values[0] for name, values in grow.items() if values}
     base = {**factory.defaults, **starts}
@@ -198,6 +201,14 @@ def _known(factory: Factory, name: str) -> None:
         near = did_you_mean(name, known)
         rule = NoSuchSize.at(span, **fields, first=next(iter(known)), suggestion=near)
         raise SpecError(source, [rule])
+
+
+def _growing(factory: Factory, name: str, values: tuple[int, ...]) -> None:
+    """Values of what grows are positive, and none is there twice."""
+    if values and (min(values) < 1 or len(set(values)) < len(values)):
+        source, span = definition(factory.function, factory.file)
+        given = ",".join(map(str, values))
+        raise SpecError(source, [NoGrowth.at(span, size=name, given=given)])
 
 
 class _Trials:
@@ -296,6 +307,7 @@ def outline(example: Example) -> object:
     """
     modules = [(n, type(m).__qualname__, _held(m)) for n, m in example.model.named_modules()]
     tensors = [*example.model.named_parameters(), *example.model.named_buffers()]
+    tensors = [(n, t) for n, t in tensors if not is_lazy(t)]
     inputs = tree_leaves((example.args, example.kwargs))
     return modules, [(n, tuple(t.shape)) for n, t in tensors], [_plain(x, LEVELS) for x in inputs]
 

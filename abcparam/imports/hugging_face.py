@@ -65,7 +65,7 @@ def config_of(reference: str) -> ConfigReference:
         import transformers
     except ImportError:
         raise refuse("it needs transformers: pip install transformers") from None
-    if reference.isidentifier():
+    if reference.isidentifier() and not os.path.isdir(reference):
         found = getattr(transformers, reference, None)
         if found is None:
             raise refuse("transformers has no class of this name")

@@ -44,7 +44,7 @@ def program_of(
         if path in tensors or parameter not in starts:
             continue
         index = _optimizer(optimizers, rates[parameter], path)
-        trained = weights.trained and path in used
+        trained = weights.trained and path in used and rates[parameter].lr.coefficient != 0
         tensor = _tensor(read, parameter, weights.shape, grow)
         tensors[path] = replace(
             _trained(tensor, starts[parameter], rates[parameter], trained),
@@ -98,10 +98,15 @@ def _optimizer(found: dict[tuple[object, ...], Optimizer], rate: Rate, path: str
     """The index of the optimizer that a parameter has."""
     key = (rate.rule, *sorted(rate.options.items()))
     if key not in found:
+        rule = rules_by_name()[rate.rule]
+        words = {
+            name: str(rate.options.get(name, allowed[0])) for name, allowed in rule.words.items()
+        }
         settings: dict[str, Setting] = {"lr": amount(_constant(rate.lr))}
         for name, value in rate.options.items():
-            settings[name] = _setting(value)
-        found[key] = Optimizer(rules_by_name()[rate.rule], (path,), settings)
+            if name not in words:
+                settings[name] = _setting(value)
+        found[key] = Optimizer(rule.chosen(words), (path,), settings)
     return list(found).index(key)
 
 
@@ -165,7 +170,7 @@ def _trained(tensor: Tensor, start: Start, rate: Rate, trained: bool) -> Tensor:
         tensor,
         exponents=exponents,
         init=Init(start.kind if start.kind != "measured" else "normal", argument),
-        lr=amount(_constant(rate.lr)),
+        lr=amount(_constant(rate.lr) if trained else ONE),
         weight_decay=amount(_polynomial(rate.weight_decay)),
         epsilon=None if rate.eps is None else amount(_polynomial(rate.eps)),
         frozen=not trained,

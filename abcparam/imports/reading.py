@@ -9,7 +9,7 @@ from typing import NamedTuple
 from abcparam.algebra.polynomials import number
 from abcparam.algebra.record import replace
 from abcparam.diagnostics.rules import imports as rules
-from abcparam.diagnostics.source import Span
+from abcparam.diagnostics.source import START, Span
 from abcparam.imports.alike import Model, Part, ReadingError, Repeated, TracedStep
 from abcparam.imports.aten import laws
 from abcparam.imports.aten.losses import LOSSES
@@ -184,13 +184,17 @@ def _output(
         if step is not None and step.target in LOSSES:
             inner = step.arguments[0]
             assert isinstance(inner, Ref)
-            return inner, name, LOSSES[step.target]
+            return (
+                inner,
+                "logits" if LOSSES[step.target] == "cross_entropy" else name,
+                LOSSES[step.target],
+            )
     name = next((n for n in ("logits", "output") if n in by_name), model.outputs[0][0])
-    return by_name[name], name, "cross_entropy"
+    return by_name[name], f"output {name}" if name.isdigit() else name, "cross_entropy"
 
 
 def _first_span(model: Model) -> Span:
-    return next(_steps(model.parts)).span
+    return next((step.span for step in _steps(model.parts)), START)
 
 
 class _Level:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import pytest
+import torch
 
 import abcparam
+from abcparam.imports.audit_text import render_audit
 from tests.imports.models import MODELS
 
 HALF = Fraction(1, 2)
@@ -103,3 +107,76 @@ def test_two_sizes_grow() -> None:
     assert changes["down.weight"].lr == {"inner": Fraction(-1)}
     assert changes["out.weight"].init == {"width": -HALF}
     assert found.remedy.verdict == "maximal-update"
+
+
+class Layers(torch.nn.Module):
+    """A perceptron whose first hidden layer may be frozen."""
+
+    def __init__(self, width: int, frozen: bool = False) -> None:
+        super().__init__()
+        self.up = torch.nn.Linear(20, width)
+        self.inner = torch.nn.Linear(width, width)
+        self.out = torch.nn.Linear(width, 10)
+        self.inner.weight.requires_grad_(not frozen)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(torch.relu(self.inner(torch.relu(self.up(x)))))
+
+
+def build(width: int = 32) -> tuple[Any, Any]:
+    return Layers(width), (torch.randn(5, 20),)
+
+
+def status(found: abcparam.Audit) -> dict[str, str | None]:
+    assert render_audit(found)
+    return {law.path: law.status for law in found.report.judgement.tensors}
+
+
+def test_what_is_not_trained_is_frozen() -> None:
+    def frozen(width: int = 32) -> tuple[Any, Any]:
+        return Layers(width, frozen=True), (torch.randn(5, 20),)
+
+    def slow(model: Layers) -> torch.optim.Optimizer:
+        rest = [p for p in model.parameters() if p is not model.inner.weight]
+        still = {"params": [model.inner.weight], "lr": 0.0}
+        return torch.optim.AdamW([{"params": rest}, still], lr=1e-3)
+
+    assert status(abcparam.audit(frozen, ["width"]))["inner.weight"] == "frozen"
+    found = abcparam.audit(build, ["width"], slow)
+    assert status(found)["inner.weight"] == "frozen"
+    assert found.remedy.reaches
+
+
+def test_two_optimizers() -> None:
+    def both(model: Layers) -> list[torch.optim.Optimizer]:
+        hidden = [model.inner.weight]
+        rest = [p for p in model.parameters() if p is not model.inner.weight]
+        return [torch.optim.Muon(hidden, lr=0.02), torch.optim.AdamW(rest, lr=1e-3)]
+
+    found = abcparam.audit(build, ["width"], both)
+    assert [optimizer.rule.name for optimizer in found.program.optimizers] == ["adamw", "muon"]
+    assert found.remedy.reaches
+
+
+@pytest.mark.parametrize("grow", [(64, 64), (0, 64), (64, 128, 64)])
+def test_what_does_not_grow_is_refused(grow: tuple[int, ...]) -> None:
+    with pytest.raises(abcparam.SpecError, match="P1025"):
+        abcparam.audit(build, {"width": grow})
+
+
+def no_parameters(width: int = 32) -> tuple[Any, Any]:
+    return torch.nn.ReLU(), (torch.randn(5, width),)
+
+
+def another_precision(width: int = 32) -> tuple[Any, Any]:
+    return Layers(width).bfloat16(), (torch.randn(5, 20),)
+
+
+def unmade(width: int = 32) -> tuple[Any, Any]:
+    return torch.nn.LazyLinear(width), (torch.randn(5, 20),)
+
+
+@pytest.mark.parametrize("make", [no_parameters, another_precision, unmade])
+def test_what_cannot_be_read_is_told(make: Callable[..., Any]) -> None:
+    with pytest.raises(abcparam.SpecError, match="P10"):
+        abcparam.audit(make, ["width"])

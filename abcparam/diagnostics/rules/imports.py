@@ -275,3 +275,14 @@ class OtherGradient(DiagnosticRule):
     message = "the gradient of `{name}` is not that of what was traced"
     label = "it is used here"
     help = "judge the model without what changes its gradient"
+
+
+class NoGrowth(DiagnosticRule):
+    """What grows is looked at where it is of different sizes, and sizes are positive.
+
+    The first of them is the base; three, each twice the one before, tell most.
+    """
+
+    code = "P1025"
+    message = "`{size}` is to grow, which {given} does not show"
+    help = "give it different positive sizes, `--grow {size}=64,128,256`, or none"
