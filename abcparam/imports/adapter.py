@@ -18,6 +18,7 @@ from abcparam.imports.result import Audit
 from abcparam.python_code.layout import Text, paragraph, prose, trusted
 
 BESIDE = {"lr", "weight_decay", "eps"}
+WIDTH = 88  # of a line
 
 
 class AdaptAdaptAdaptHeadView(Record):
@@ -225,13 +226,13 @@ def _number(power: Fraction) -> str:
 def _entry(path: str, fields: Mapping[str, str]) -> list[Text]:
     inside = ", ".join(f"{name}={value}" for name, value in fields.items())
     line = f"    {json.dumps(path)}: Law({inside}),"
-    if len(line) <= 88:
+    if len(line) <= WIDTH:
         return [trusted(line)]
-    return [
-        trusted(f"    {json.dumps(path)}: Law("),
-        trusted(f"        {inside}"),
-        trusted("    ),"),
-    ]
+    head = trusted(f"    {json.dumps(path)}: Law(")
+    if len(inside) + 8 <= WIDTH:
+        return [head, trusted(f"        {inside}"), trusted("    ),")]
+    lines = [trusted(f"        {name}={value},") for name, value in fields.items()]
+    return [head, *lines, trusted("    ),")]
 
 
 def _shown(audit: Audit, first: Mapping[str, str]) -> Iterator[Text]:

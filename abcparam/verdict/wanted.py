@@ -23,6 +23,7 @@ from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.pointwise import PointwiseNode, SoftmaxNode
 from abcparam.calculus.stream import EnterNode
 from abcparam.calculus.structure import SameNode, ScaleNode, SumNode
+from abcparam.operations.arithmetic import Add
 from abcparam.optimizers.base import rule_of
 from abcparam.program.expressions import Apply, Invoke
 from abcparam.program.model import Program
@@ -189,8 +190,10 @@ class _Wanting:
 
         Or one over the depth, where it is to be complete (arXiv 2310.02244, arXiv 2505.01618).
         """
-        operands = self.calls[id(node)].operands
-        for x, written in zip(node.inputs, operands, strict=True):
+        call = self.calls[id(node)]
+        if not isinstance(call.operation, Add):
+            return  # the sum inside another operation: a norm's bias
+        for x, written in zip(node.inputs, call.operands, strict=True):
             if x in stream.branches and isinstance(written, (Apply, Invoke)):
                 found = self._before_product(x)
                 now = {n: p for n, p in powers_of(found).items() if n in powers_of(stream.rho)}

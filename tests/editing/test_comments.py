@@ -19,6 +19,8 @@ from abcparam.diagnostics.source import Source
 from abcparam.editing.exponents import UnwritableError, edited, without_unknowns
 from abcparam.editing.insertion import inserted
 from abcparam.editing.parametrization import in_form
+from abcparam.imports.capture import trace
+from abcparam.imports.titles import titles_of
 from abcparam.language import syntax
 from abcparam.language.parser import comments, parse, pieces
 from abcparam.language.reader import read, refuse_characters
@@ -316,12 +318,13 @@ def test_a_loss_with_an_asterisk_in_a_comment_has_no_weight():
 
 def test_only_the_scanner_has_a_regular_expression_for_specs():
     """What others match is no text of a spec: names of blocks, Python's names, characters that do
-    not show, ids in SVG.
+    not show, ids in SVG, and of a user's model tracebacks and assignments.
     """
     users = {
         str(path)
         for path in PACKAGE.rglob("*.py")
         if "import re\n" in path.read_text(encoding="utf-8")
     }
-    allowed = (Scanner, snake_case, identifier, refuse_characters, write_picture)
+    specs = (Scanner, snake_case, identifier, refuse_characters, write_picture)
+    allowed = (*specs, trace, titles_of)
     assert users == {inspect.getsourcefile(item) for item in allowed}

@@ -75,7 +75,7 @@ def test_it_trains(name: str, tmp_path: Path):
 
 WRONG = {  # the code that says why, and what it names
     "attention_scale": ("P0502", "layers.attention.query"),
-    "tied_readout": ("P0501", "`embedding` a = 0 -> 1"),
+    "tied_readout": ("P0501", "`out_mult * base(width) / width` for the factor `out_mult`"),
     "standard_parametrization": ("P0502", "the update of readout (1)"),
     "readout_scaled_thrice": ("P0504", "the update of readout (width^-1)"),
     "constant_epsilon": ("P0504", "the update of readout (width^-2)"),
