@@ -4,6 +4,7 @@ ranks have found the same.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Iterator
@@ -118,6 +119,7 @@ def main() -> None:
         said["differ"] = [d.code for d in error.diagnostics]
     if dist.get_rank() == 0:
         json.dump(said, sys.stdout)
+    gc.collect()  # what still holds the group would outlive it
     dist.destroy_process_group()
 
 

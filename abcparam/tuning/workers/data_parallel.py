@@ -6,6 +6,7 @@ the gradients, so every optimizer makes the update that one process makes of the
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
@@ -71,6 +72,8 @@ class DataParallel(SingleProcess):
             raise SpecError.about("--data-parallel", RanksDiffer)
 
     def close(self) -> None:
+        """Ends the group, once no wrapped module holds on to it: its threads would outlive it."""
+        gc.collect()
         if self.ours:
             dist.destroy_process_group()
 
