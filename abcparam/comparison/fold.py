@@ -9,7 +9,7 @@ other tensors, and of these the last that are used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 from abcparam.algebra.elimination import LinearEquation
@@ -32,7 +32,7 @@ from abcparam.language import syntax
 from abcparam.language.printer import written
 from abcparam.operations.base import operation_of
 from abcparam.program.amounts import Amount
-from abcparam.program.expressions import Apply, Assign, Expression, Invoke, Return, Statement
+from abcparam.program.expressions import Apply, Expression, with_operands, with_values
 from abcparam.program.model import Module, Program
 from abcparam.program.tensors import OWN, Tensor
 from abcparam.resolve.amounts import Amounts
@@ -246,44 +246,26 @@ class _Rewriting:
         return replace(
             module,
             children=tuple(self.module(child) for child in module.children),
-            body=tuple(self.statement(statement) for statement in module.body),
+            body=tuple(with_values(statement, self.value) for statement in module.body),
         )
 
-    def statement(self, statement: Statement) -> Statement:
-        match statement:
-            case Assign(value=value):
-                return replace(statement, value=self.value(value))
-            case Return(values=values):
-                return replace(statement, values=self.values(values))
-            case _:
-                return statement
-
-    def values(self, values: Iterable[Expression]) -> tuple[Expression, ...]:
-        return tuple(self.value(value) for value in values)
-
     def value(self, value: Expression) -> Expression:
-        match value:
-            case Invoke(operands=operands):
-                return replace(value, operands=self.values(operands))
-            case Apply(operands=operands):
-                given = tuple(self.value(o) if o is not None else None for o in operands)
-                return self.without(value, given)
-            case _:
-                return value
+        made = with_operands(value, self.value)
+        return self.without(made, id(value)) if isinstance(made, Apply) else made
 
-    def without(self, call: Apply, operands: tuple[Expression | None, ...]) -> Expression:
-        """A use of an operation without what is left out of its factors; none where that is all."""
+    def without(self, call: Apply, use: int) -> Expression:
+        """A call without what is left out of the factors of a use; none where that is all."""
         settings = dict(call.settings)
         for name in call.operation.factors:
-            amount, powers = settings[name], self.left_out.get((id(call), name))
+            amount, powers = settings[name], self.left_out.get((use, name))
             if isinstance(amount, Amount) and powers:
                 left = _without(self.program, amount, powers)
                 if call.operation.multiple and left.value.constant == 1:
-                    (only,) = operands
+                    (only,) = call.operands
                     assert only is not None
                     return only
                 settings[name] = left
-        return replace(call, operands=operands, settings=settings)
+        return replace(call, settings=settings)
 
 
 def _without(program: Program, amount: Amount, powers: DimPowers) -> Amount:

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from abcparam.algebra.record import replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.imports.alike import ReadingError, together
-from abcparam.imports.capture import trace
+from abcparam.imports.capture import exported_of, trace_of
+from abcparam.imports.exported import Exported
 from abcparam.imports.factory import Factory, find_factory, find_function, settings_of
 from abcparam.imports.held import objections
 from abcparam.imports.inits import Start, notes_of, starts_of
 from abcparam.imports.measured import SEEDS
 from abcparam.imports.numbers import Sizes
-from abcparam.imports.program import program_of, source_of
+from abcparam.imports.program import program_of
 from abcparam.imports.rates import rates_of
 from abcparam.imports.reading import read
 from abcparam.imports.remedy import remedy_of
 from abcparam.imports.result import Audit
 from abcparam.imports.traced import Trace
 from abcparam.imports.unused import unused
+from abcparam.imports.user_code import sources_of
 from abcparam.verdict.check import judged
 from abcparam.verdict.findings import reasons
 from abcparam.verdict.report import Report
@@ -55,16 +56,20 @@ def audited(
     function = find_function(optimizer) if isinstance(optimizer, str) else optimizer
     settings = settings_of(found, values)
     names, traces = frozenset(values), list[Trace]()
+    first: Exported | None = None
     with _placed(found, traces):
         for sizes in watch(settings, len(settings)):
+            exported = exported_of(found.make(sizes))
             others = (found.make(sizes, seed) for seed in range(1, SEEDS))
-            traces.append(trace(found.make(sizes), found.file, others))
+            traces.append(trace_of(exported, others))
+            first = first or exported
         model, chosen = together(traces, settings, names)
         meaning = read(model, chosen[0], names, output)
     starts = starts_of(found, chosen, names)
     rates = rates_of(function, found, chosen, lr_key, names)
-    source = source_of(_files(traces, found, starts), found.file)
-    wrong = objections(found, traces[0], model, chosen, names, starts, rates, output)
+    source = sources_of(_files(traces, starts), found.file)
+    assert first is not None
+    wrong = objections(first, traces[0], model, chosen, names, starts, rates, output)
     if wrong:
         raise SpecError(source, wrong)
     with at_work():
@@ -87,9 +92,8 @@ def _placed(factory: Factory, traces: Sequence[Trace]) -> Iterator[None]:
     try:
         yield
     except ReadingError as error:
-        span = error.diagnostic.span
-        files = _files(traces, factory, {}) | ({span.file: _text(span.file)} if span.file else {})
-        raise SpecError(source_of(files, factory.file), [error.diagnostic]) from None
+        files = {*_files(traces, {}), error.diagnostic.span.file or factory.file}
+        raise SpecError(sources_of(files, factory.file), [error.diagnostic]) from None
 
 
 def _findings(report: Report) -> tuple[Diagnostic, ...]:
@@ -103,17 +107,8 @@ def _notes(starts: Mapping[str, Start], factory: Factory) -> Iterator[Diagnostic
         yield replace(note, span=replace(note.span, file=source.file))
 
 
-def _files(
-    traces: Sequence[Trace], factory: Factory, starts: Mapping[str, Start]
-) -> dict[str, str]:
-    """The texts of the files that places are in."""
-    paths = {line.span.file for trace in traces[:1] for line in trace.lines} | {factory.file}
+def _files(traces: Sequence[Trace], starts: Mapping[str, Start]) -> set[str]:
+    """The files that places are in."""
+    paths = {line.span.file for trace in traces[:1] for line in trace.lines}
     paths |= {start.place[0] for start in starts.values() if start.place is not None}
-    return {path: _text(path) for path in paths if path}
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError:
-        return ""
+    return {path for path in paths if path}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from linecache import getline
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,13 @@ import torch
 from torch.fx import Node
 from torch.utils import _pytree
 
-from abcparam.diagnostics.diagnostic import Diagnostic
+from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import START, Span
 from abcparam.imports.alike import ReadingError
 from abcparam.imports.exported import Exported, Run, SizesRun, names_of, values_of
 from abcparam.imports.traced import Line, Ref, Trace, TracedArgument, TracedParameter, Weight
+from abcparam.imports.user_code import whole_line
 
 if TYPE_CHECKING:
     from abcparam.imports.factory import Example
@@ -36,24 +37,25 @@ HERE = str(Path(__file__).parent.parent)
 CHECKS = ("aten._assert", "aten.sym_", "aten._check")
 
 
-def trace(example: Example, file: str, others: Iterable[Example] = ()) -> Trace:
-    """The operations of a model that depend on its parameters; spans are in `file` where they can.
+def trace(example: Example, others: Iterable[Example] = ()) -> Trace:
+    """The operations of a model that depend on its parameters; see `trace_of`."""
+    return trace_of(exported_of(example), others)
 
-    `others` are the same, drawn by other seeds: the sizes of values are over all of them. Raises
-    `ReadingError` where it cannot be traced.
-    """
-    try:
-        return trace_of(Exported(example), others)
-    except ReadingError:
-        raise
-    except Exception as error:
-        raise ReadingError(_untraceable(error)) from error
+
+def exported_of(example: Example) -> Exported:
+    """A model as `torch.export` gives it. Raises `ReadingError` where it cannot be traced."""
+    with _told():
+        return Exported(example)
 
 
 def trace_of(exported: Exported, others: Iterable[Example] = ()) -> Trace:
-    """The operations of an exported model that depend on its parameters."""
+    """The operations of an exported model that depend on its parameters.
+
+    `others` are the same, drawn by other seeds: the sizes of values are over all of them. Raises
+    `ReadingError` where it cannot be read.
+    """
     run = Run(exported)
-    with torch.no_grad():
+    with _told(), torch.no_grad():
         run.run(*exported.inputs())
         sizes = [run.sizes, *(_sizes(exported, other) for other in others)]
     hidden = run.hidden_change()
@@ -63,6 +65,17 @@ def trace_of(exported: Exported, others: Iterable[Example] = ()) -> Trace:
     reader = _LineReader(exported, run, sizes)
     lines = [reader.line(n) for n in exported.module.graph.nodes if reader.is_line(n)]
     return Trace(tuple(lines), tuple(reader.outputs()), tuple(_parameters(exported.model)))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What torch raises is told at the user's line."""
+    try:
+        yield
+    except SpecError:
+        raise
+    except Exception as error:
+        raise ReadingError(_untraceable(error)) from error
 
 
 def _untraceable(error: Exception) -> Diagnostic:
@@ -197,10 +210,3 @@ def _stack(node: Node) -> str:
             module = getattr(node.graph.owning_module, str(argument.target))
             inside += getattr(module, "graph", node.graph).nodes
     return next((x.meta["stack_trace"] for x in inside if x.meta.get("stack_trace")), "")
-
-
-def whole_line(file: str, line: int) -> Span:
-    """A line of a file, without its indentation."""
-    text = getline(file, line).rstrip()
-    start = len(text) - len(text.lstrip()) + 1
-    return Span(line, start, line, len(text) + 1, file)

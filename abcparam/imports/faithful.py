@@ -21,16 +21,15 @@ from abcparam.imports.exported import Exported, in_one_precision, quietly
 from abcparam.imports.traced import Trace, Weight
 
 if TYPE_CHECKING:
-    from abcparam.imports.factory import Example
+    pass
 
 TOLERANCE = 1e-3  # of the root mean square of a gradient: float32, and sums in another order
 TINY = 1e-6  # of the largest gradient: no more than rounding
 
 
-def other_gradients(example: Example) -> tuple[str, ...]:
+def other_gradients(exported: Exported) -> tuple[str, ...]:
     """The parameters whose gradient is not that of the graph, by their first names."""
-    exported = Exported(example)
-    inputs = exported.inputs(example)
+    example, inputs = exported.example, exported.inputs()
     model = example.model.train()
     own = _gradients(model, lambda: model(*example.args, **example.kwargs))
     traced = _gradients(model, lambda: Interpreter(exported.module).run(*inputs))

@@ -7,30 +7,26 @@ heads that grow), the factor is written into the program, as one that is wanted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import replace
-from abcparam.algebra.sizes import Size, numeric
-from abcparam.analysis.build import Builder, space_of
-from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import judgement_of
-from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import Node
-from abcparam.calculus.pointwise import PointwiseNode, SoftmaxNode
-from abcparam.calculus.structure import SameNode, ScaleNode, SumNode
+from abcparam.calculus.structure import SameNode, SumNode
 from abcparam.comparison.degrees import DimPowers
 from abcparam.imports.operations import HEADS
 from abcparam.imports.seen import amount, power
 from abcparam.operations.arithmetic import Factor
 from abcparam.program.amounts import Amount
-from abcparam.program.expressions import Apply, Assign, Expression, Invoke, Return, Statement
+from abcparam.program.expressions import Apply, Expression, with_operands, with_values
 from abcparam.program.model import Module, Program
 from abcparam.program.signature import is_vector
 from abcparam.program.tensors import Tensor
+from abcparam.verdict.forward_factors import CallRecorder, ForwardFactors, largest, powers_of
 
 WANTED = Factor()  # a factor that the model's forward has not
 MOST_ROUNDS = 6
@@ -47,43 +43,37 @@ class Wanted(NamedTuple):
     lacking: Mapping[int, DimPowers]  # by the id of a call of `program`
 
 
-class _Recorder(Builder):
-    """Builds a graph and remembers the call that each node is of."""
-
-    def __init__(self, program: Program) -> None:
-        super().__init__(program, space_of(program))
-        self.calls: dict[int, Apply] = {}
-
-    def apply(self, call: Apply, *rest: object) -> tuple[Node, ...]:
-        first = len(self.nodes)
-        results = super().apply(call, *rest)  # type: ignore[arg-type]
-        for node in self.nodes[first:]:
-            self.calls.setdefault(id(node), call)
-        return results
-
-
 def wanted(program: Program) -> Wanted:
     """The program in the maximal update parametrization."""
-    recorder = _Recorder(program)
-    graph = recorder.run()
-    factors = {**_tied(graph, recorder), **_logits(graph, recorder)}
-    scales = _scales(program, graph)
-    tensors = {
-        path: replace(t, exponents={**t.exponents, "a": {}, "b": _exponents(scales[path])})
-        if path in scales
-        else t
-        for path, t in program.tensors.items()
-    }
-    tensors = {
-        path: tensor if tensor.frozen else _at_rates(tensor, graph, path)
-        for path, tensor in tensors.items()
+    recorder = CallRecorder(program)
+    found = ForwardFactors(recorder.run(), recorder.calls)
+    behind = {
+        id(recorder.calls[id(node)]): powers_of(size)
+        for node, size in (*found.tied(), *found.logits())
     }
     lacking: dict[int, DimPowers] = {}
-    root = _with_factors(program.root, factors, lacking)
-    made = replace(program, tensors=tensors, root=root)
+    made = replace(
+        program,
+        tensors=_with_exponents(program, found),
+        root=_with_factors(program.root, behind, lacking),
+    )
     settled = _settled(made)
     kept = {path: _decaying(settled, tensor) for path, tensor in settled.tensors.items()}
     return Wanted(replace(settled, tensors=kept), lacking)
+
+
+def _with_exponents(program: Program, factors: ForwardFactors) -> dict[str, Tensor]:
+    """Tensors with the initial scales that they should have, and the rates of Adam."""
+    added, found = _added(factors), dict(program.tensors)
+    for path, nodes in factors.uses.items():
+        tensor = found[path]
+        exponents = dict(tensor.exponents)
+        if tensor.init.kind not in {"zeros", "ones"}:
+            exponents |= {"a": {}, "b": _exponents(_scale(nodes, factors, added))}
+        if not tensor.frozen:
+            exponents["c"] = _exponents(_rate(nodes))
+        found[path] = replace(tensor, exponents=exponents)
+    return found
 
 
 def _decaying(program: Program, tensor: Tensor) -> Tensor:
@@ -98,11 +88,6 @@ def _decaying(program: Program, tensor: Tensor) -> Tensor:
     return replace(tensor, weight_decay=amount(decay.value * power(by)))
 
 
-def powers(size: Size) -> DimPowers:
-    """The powers of the growth dims in a size."""
-    return {name: p for name, p in numeric(size).exponents().items() if p}
-
-
 def _exponents(of: DimPowers) -> dict[str, Affine]:
     """A size as the exponents of a tensor: `n^-b`."""
     return {name: Affine(-p) for name, p in of.items()}
@@ -111,140 +96,46 @@ def _exponents(of: DimPowers) -> dict[str, Affine]:
 # Initial scales
 
 
-def _uses(graph: Graph) -> dict[str, list[Node]]:
-    found: dict[str, list[Node]] = {}
-    for node in graph.nodes:
-        if node.parameter is not None:
-            found.setdefault(node.parameter.tensor.path, []).append(node)
-    return found
+def _scale(
+    nodes: Sequence[LinearNode | ValueNode], factors: ForwardFactors, added: set[int]
+) -> DimPowers:
+    """The size of an entry at init, from its uses: as a value where it is one, else the largest."""
+    maps = [node for node in nodes if isinstance(node, LinearNode)]
+    if len(maps) == len(nodes):
+        return powers_of(largest(factors.of_map(node) for node in maps))
+    if not maps and all(id(node) in added for node in nodes):
+        return powers_of(nodes[0].parameter.sigma & factors.one)
+    return {}
 
 
-def _scales(program: Program, graph: Graph) -> dict[str, DimPowers]:
-    """The size of an entry of each tensor at init, as it should be."""
-    found, added, factors = {}, _added(graph), _Factors(graph)
-    for path, nodes in _uses(graph).items():
-        if program.tensors[path].init.kind in {"zeros", "ones"}:
-            continue
-        maps = [node for node in nodes if isinstance(node, LinearNode)]
-        values = [node for node in nodes if isinstance(node, ValueNode)]
-        sizes = [] if values else [_scale(node, factors) for node in maps]
-        found[path] = powers(max(sizes)) if sizes else {}
-        if not maps and all(id(node) in added for node in values):
-            found[path] = powers(values[0].parameter.sigma & graph.context.one)
-    return found
+def _rate(nodes: Sequence[LinearNode | ValueNode]) -> DimPowers:
+    """Where the search for a learning rate starts: that of Adam."""
+    maps = [node for node in nodes if isinstance(node, LinearNode)]
+    if len(maps) < len(nodes):
+        return {}
+    return powers_of(largest(-node.rho_in for node in maps))
 
 
-def _added(graph: Graph) -> set[int]:
-    """The nodes that are added to others and used in no other way: biases may start small."""
-    used: dict[int, list[Node]] = {}
-    for node in graph.nodes:
-        for x in node.inputs:
-            used.setdefault(id(x), []).append(node)
+def _added(factors: ForwardFactors) -> set[int]:
+    """The vectors that are added to others and used in no other way: biases may start small."""
 
     def is_added(node: Node) -> bool:
-        uses = used.get(id(node), [])
-        return bool(uses) and all(
-            is_added(use) if isinstance(use, SameNode) else type(use) is SumNode for use in uses
+        users = factors.users.get(id(node), [])
+        return bool(users) and all(
+            is_added(user) if isinstance(user, SameNode) else type(user) is SumNode
+            for user in users
         )
 
-    vectors = (n for n in graph.nodes if isinstance(n, ValueNode) and not n.lookup)
+    values = (node for nodes in factors.uses.values() for node in nodes)
     return {
-        id(node) for node in vectors if is_vector(node.parameter.tensor.shape) and is_added(node)
+        id(node)
+        for node in values
+        if isinstance(node, ValueNode) and not node.lookup
+        if is_vector(node.parameter.tensor.shape) and is_added(node)
     }
 
 
-def _scale(node: LinearNode, factors: _Factors) -> Size:
-    """A map has entries of n^(-1/2), one that reads out of n^-1, less what factors beside it do."""
-    one = node.context.one
-    reads_out = node.rho_in > one and node.rho_out <= one
-    return (-node.rho_in if reads_out else -node.rho_in.half()) - factors.beside(node)
-
-
-class _Factors:
-    """The constant factors of the forward that stand right before or behind a map."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.one = graph.context.one
-        self.readers: dict[int, list[Node]] = {}
-        for node in graph.nodes:
-            for x in node.inputs:
-                self.readers.setdefault(id(x), []).append(node)
-
-    def beside(self, node: LinearNode) -> Size:
-        """Their product, where it is in what the map sums over."""
-        total = self.before(node.inputs[0]) + self.behind(node)
-        return total if set(powers(total)) <= set(powers(node.rho_in)) else self.one
-
-    def before(self, node: Node) -> Size:
-        match node:
-            case ScaleNode(factor=factor):
-                return factor + self.before(node.inputs[0])
-            case SameNode():
-                return self.before(node.inputs[0])
-        return self.one
-
-    def behind(self, node: Node) -> Size:
-        readers = self.readers.get(id(node), [])
-        match readers:
-            case [ScaleNode(factor=factor)]:
-                return factor + self.behind(readers[0])
-            case [SameNode()]:
-                return self.behind(readers[0])
-        return self.one
-
-
 # Factors
-
-
-def _tied(graph: Graph, recorder: _Recorder) -> dict[int, DimPowers]:
-    """Tables that are read out as well: their readout wants one over the width."""
-    found, factors = {}, _Factors(graph)
-    for nodes in _uses(graph).values():
-        if not any(isinstance(node, ValueNode) for node in nodes):
-            continue
-        for node in nodes:
-            if isinstance(node, LinearNode) and node.rho_in > node.context.one:
-                lacking = powers(-node.rho_in - factors.beside(node))
-                if lacking:
-                    found[id(recorder.calls[id(node)])] = lacking
-    return found
-
-
-def _logits(graph: Graph, recorder: _Recorder) -> dict[int, DimPowers]:
-    """Attention's logits over heads that grow want one over the size of a head."""
-    found: dict[int, DimPowers] = {}
-    for node in graph.nodes:
-        if not isinstance(node, SoftmaxNode):
-            continue
-        for product_, scale in _products(node.inputs[0], node.context.one):
-            total = scale + _before(product_.inputs[0]) + _before(product_.inputs[1])
-            lacking = powers(-product_.contracted - total)
-            if lacking:
-                found[id(recorder.calls[id(product_)])] = lacking
-    return found
-
-
-def _products(node: Node, scale: Size) -> Iterator[tuple[ProductNode, Size]]:
-    """The inner products that a value is a sum of, and the factors behind them."""
-    match node:
-        case ScaleNode(factor=factor):
-            yield from _products(node.inputs[0], scale + factor)
-        case ProductNode() if node.contracted > node.context.one:
-            yield node, scale
-        case SumNode() | SameNode() | PointwiseNode():
-            for x in node.inputs:
-                yield from _products(x, scale)
-
-
-def _before(node: Node) -> Size:
-    """The constant factors of a query or key, back to the map that made it."""
-    one = node.context.one
-    match node:
-        case ScaleNode(factor=factor):
-            return factor + _before(node.inputs[0])
-        case SameNode() | SumNode():
-            return max((_before(x) for x in node.inputs), default=one)
-    return one
 
 
 def _with_factors(
@@ -253,26 +144,12 @@ def _with_factors(
     """The module with factors behind some of its calls; they are entered in `lacking`."""
 
     def value(found: Expression) -> Expression:
-        if not isinstance(found, (Apply, Invoke)):
-            return found
-        operands = tuple(None if o is None else value(o) for o in found.operands)
-        made = replace(found, operands=operands)
-        by = factors.get(id(found))
-        if by is None or not isinstance(made, Apply):
-            return made
-        return _scaled(made, by, lacking)
-
-    def statement(found: Statement) -> Statement:
-        match found:
-            case Assign(targets=targets, value=inner):
-                return Assign(targets, value(inner))
-            case Return(values=values):
-                return Return(tuple(map(value, values)))
-        return found
+        made, by = with_operands(found, value), factors.get(id(found))
+        return made if by is None or not isinstance(made, Apply) else _scaled(made, by, lacking)
 
     return replace(
         module,
-        body=tuple(map(statement, module.body)),
+        body=tuple(with_values(statement, value) for statement in module.body),
         children=tuple(_with_factors(child, factors, lacking) for child in module.children),
     )
 
@@ -293,26 +170,14 @@ def _scaled(call: Apply, by: DimPowers, lacking: dict[int, DimPowers]) -> Expres
 # Learning rates
 
 
-def _at_rates(tensor: Tensor, graph: Graph, path: str) -> Tensor:
-    """Where the search for a learning rate starts: that of Adam."""
-    nodes = [node for node in graph.nodes if isinstance(node, LinearNode)]
-    maps = [node for node in nodes if node.parameter.tensor.path == path]
-    looked_up = any(
-        isinstance(node, ValueNode) and node.parameter.tensor.path == path for node in graph.nodes
-    )
-    size = max((-node.rho_in for node in maps), default=graph.context.one)
-    by = {} if looked_up else powers(size)
-    return replace(tensor, exponents={**tensor.exponents, "c": _exponents(by)})
-
-
 def _settled(program: Program) -> Program:
     """The program with every learning rate as large as its bound, round by round."""
     for _ in range(MOST_ROUNDS):
         found = judgement_of(program)
         slack = {
-            law.path: powers(law.slack)
+            law.path: powers_of(law.slack)
             for law in found.tensors
-            if law.slack is not None and powers(law.slack)
+            if law.slack is not None and powers_of(law.slack)
         }
         if not slack:
             return program

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import combinations
 from math import comb, isclose, isfinite, log, log2, pow, prod, sqrt
 
-from abcparam.algebra.polynomials import Monomial, Polynomial, number
+from abcparam.algebra.polynomials import Monomial, Polynomial, atom, number, product
 from abcparam.algebra.record import Record
 
 Sizes = Mapping[str, int]  # what a factory is called with: size by name
@@ -35,6 +35,12 @@ class Power(Record):
         """Its value at a setting."""
         factors = (pow(sizes[name], power) for name, power in self.powers.items())
         return self.coefficient * prod(factors)
+
+    @property
+    def polynomial(self) -> Polynomial:
+        """It as a formula, its coefficient as it is written."""
+        factors = (atom(name).power(p) for name, p in self.powers.items())
+        return number(Fraction(repr(self.coefficient))) * product(factors)
 
     def inverse(self) -> Power:
         """One over it, which must not be zero."""

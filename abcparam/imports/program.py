@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
-from pathlib import Path
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import ONE, Polynomial, atom, number, product
 from abcparam.algebra.record import replace
 from abcparam.diagnostics.source import START, Source, Span
 from abcparam.imports.alike import Model
-from abcparam.imports.capture import whole_line
 from abcparam.imports.inits import Start
 from abcparam.imports.numbers import Power, Sizes
 from abcparam.imports.rates import Rate
 from abcparam.imports.reading import Read
 from abcparam.imports.seen import amount
+from abcparam.imports.unused import used_tensors
+from abcparam.imports.user_code import whole_line
 from abcparam.optimizers import optimizers as rules_by_name
 from abcparam.program.amounts import Setting, Shape
 from abcparam.program.dims import Dim
-from abcparam.program.expressions import TensorRef
-from abcparam.program.model import Module, Optimizer, Program
+from abcparam.program.model import Optimizer, Program
 from abcparam.program.tensors import Init, Tensor
+from abcparam.resolve.training import setting_of
 
 
 def program_of(
@@ -36,7 +36,7 @@ def program_of(
     name: str,
 ) -> Program:
     """The program: `sizes` are those at base, those of `grow` go to infinity."""
-    used = set(_used(read.root))
+    used = used_tensors(read.root)
     optimizers: dict[tuple[object, ...], Optimizer] = {}
     tensors: dict[str, Tensor] = {}
     for parameter, weights in model.weights.items():
@@ -69,14 +69,6 @@ def program_of(
     )
 
 
-def _used(root: Module) -> Iterator[str]:
-    """The tensors that a value depends on; no gradient reaches another one."""
-    for module in root.walk():
-        for value in module.expressions():
-            if isinstance(value, TensorRef):
-                yield value.tensor
-
-
 def _place(place: tuple[str, int] | None) -> Span:
     """The line that makes a parameter start as it does."""
     return START if place is None else whole_line(*place)
@@ -105,17 +97,9 @@ def _optimizer(found: dict[tuple[object, ...], Optimizer], rate: Rate, path: str
         settings: dict[str, Setting] = {"lr": amount(_constant(rate.lr))}
         for name, value in rate.options.items():
             if name not in words:
-                settings[name] = _setting(value)
+                settings[name] = setting_of(value)
         found[key] = Optimizer(rule.chosen(words), (path,), settings)
     return list(found).index(key)
-
-
-def _setting(value: object) -> Setting:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, (tuple, list)):
-        return tuple(amount(number(Fraction(str(x)))) for x in value)
-    return amount(number(Fraction(str(value))))
 
 
 def _tensor(read: Read, parameter: str, shape: Shape, grow: frozenset[str]) -> Tensor:
@@ -171,8 +155,8 @@ def _trained(tensor: Tensor, start: Start, rate: Rate, trained: bool) -> Tensor:
         exponents=exponents,
         init=Init(start.kind if start.kind != "measured" else "normal", argument),
         lr=amount(_constant(rate.lr) if trained else ONE),
-        weight_decay=amount(_polynomial(rate.weight_decay)),
-        epsilon=None if rate.eps is None else amount(_polynomial(rate.eps)),
+        weight_decay=amount(rate.weight_decay.polynomial),
+        epsilon=None if rate.eps is None else amount(rate.eps.polynomial),
         frozen=not trained,
     )
 
@@ -183,21 +167,3 @@ def _exponents(power: Power) -> dict[str, Affine]:
 
 def _constant(power: Power) -> Polynomial:
     return number(Fraction(repr(power.coefficient)))
-
-
-def _polynomial(power: Power) -> Polynomial:
-    return _constant(power) * product(atom(n).power(p) for n, p in power.powers.items())
-
-
-def source_of(files: Mapping[str, str], main: str) -> Source:
-    """The files that places are in; `main` is that of the factory."""
-    others = {file: Source(text, _shown(file)) for file, text in files.items()}
-    return Source(files.get(main, ""), _shown(main), None, others)
-
-
-def _shown(file: str) -> str:
-    """A path as a user has it: from the folder at hand where it lies below."""
-    try:
-        return str(Path(file).relative_to(Path.cwd()))
-    except ValueError:
-        return file

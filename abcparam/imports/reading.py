@@ -20,15 +20,16 @@ from abcparam.imports.titles import titled, titles_of
 from abcparam.imports.traced import Ref
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import (
-    Apply,
     Assign,
     Expression,
-    Invoke,
     Local,
     Repeat,
     Return,
     Statement,
     TensorRef,
+    parts_of,
+    with_operands,
+    with_values,
 )
 from abcparam.program.model import Input, Loss, Module
 
@@ -264,7 +265,7 @@ class _Level:
             local(start): name for (start, _), name in zip(part.carried, carried, strict=True)
         }
         shapes = self._shapes(part)
-        renamed = [_with_names(statement, starts) for statement in statements]
+        renamed = [with_values(s, lambda value: _renamed(value, starts)) for s in statements]
         values = tuple(
             Local(starts.get(local(end), local(end)), (shape,))
             for end, shape in zip(ends, shapes, strict=True)
@@ -309,30 +310,14 @@ def _functional(target: str) -> str:
 
 
 def _locals(value: Expression) -> Iterator[str]:
-    match value:
-        case Local(name=name):
-            yield name
-        case Apply(operands=operands) | Invoke(operands=operands):
-            for operand in operands:
-                if operand is not None:
-                    yield from _locals(operand)
-
-
-def _with_names(statement: Statement, names: Mapping[str, str]) -> Statement:
-    """A statement with some of its locals called otherwise."""
-    if isinstance(statement, Assign):
-        return Assign(statement.targets, _renamed(statement.value, names))
-    return statement
+    return (part.name for part in parts_of(value) if isinstance(part, Local))
 
 
 def _renamed(value: Expression, names: Mapping[str, str]) -> Expression:
-    match value:
-        case Local(name=name) if name in names:
-            return replace(value, name=names[name])
-        case Apply(operands=operands):
-            made = tuple(None if o is None else _renamed(o, names) for o in operands)
-            return replace(value, operands=made)
-    return value
+    """A value with some of its locals called otherwise."""
+    if isinstance(value, Local):
+        return replace(value, name=names.get(value.name, value.name))
+    return with_operands(value, lambda operand: _renamed(operand, names))
 
 
 def _inlined(statements: Sequence[Statement], kept: set[str]) -> tuple[Statement, ...]:
@@ -366,10 +351,6 @@ def _inlined(statements: Sequence[Statement], kept: set[str]) -> tuple[Statement
 
 
 def _filled(value: Expression, pending: dict[str, Expression]) -> Expression:
-    match value:
-        case Local(name=name) if name in pending:
-            return pending.pop(name)
-        case Apply(operands=operands):
-            made = tuple(None if o is None else _filled(o, pending) for o in operands)
-            return replace(value, operands=made)
-    return value
+    if isinstance(value, Local) and value.name in pending:
+        return pending.pop(value.name)
+    return with_operands(value, lambda operand: _filled(operand, pending))

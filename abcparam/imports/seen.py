@@ -14,11 +14,11 @@ from abcparam.imports.alike import KnownData, Numbers, Operand, ReadingError, Tr
 from abcparam.imports.numbers import Power, Sizes, polynomial_of
 from abcparam.imports.operations import PACKED, PART, REARRANGE, STRETCH
 from abcparam.imports.traced import Ref, Weight
-from abcparam.language import syntax
 from abcparam.operations import operations
 from abcparam.program.amounts import Amount, Setting, Shape
 from abcparam.program.expressions import Apply, Expression, Local, TensorRef
 from abcparam.program.signature import Signature
+from abcparam.resolve.amounts import expression_of
 
 CASTS = frozenset(
     {
@@ -336,7 +336,7 @@ class Seen:
 
     def scaled(self, x: Expression, by: Power) -> Expression:
         """A value times a number that may be a power of sizes."""
-        factor = number(Fraction(by.coefficient)) * power(by.powers)
+        factor = by.polynomial
         return self.apply("scale", (x,), {"by": amount(factor)}, x.shapes[0])
 
     def part(self, x: Expression, start: Fraction, end: Fraction, shape: Shape) -> Expression:
@@ -423,23 +423,9 @@ def defaults(operation: Signature) -> dict[str, Setting]:
 
 def amount(value: Polynomial) -> Amount:
     """A formula as a spec holds it."""
-    return Amount(expression(value), value)
+    return Amount(expression_of(value), value)
 
 
 def power(powers: Mapping[str, Fraction]) -> Polynomial:
     """A product of powers of sizes."""
     return product(atom(name).power(exponent) for name, exponent in powers.items())
-
-
-def expression(value: Polynomial) -> syntax.Expression:
-    """A formula as an expression of the language."""
-    found: syntax.Expression | None = None
-    for monomial, coefficient in value.terms:
-        term: syntax.Expression = syntax.Number(coefficient)
-        for index, (base, exponent) in enumerate(monomial):
-            factor: syntax.Expression = syntax.Name(str(base))
-            if exponent != 1:
-                factor = syntax.Binary("^", factor, syntax.Number(exponent))
-            term = factor if not index and coefficient == 1 else syntax.Binary("*", term, factor)
-        found = term if found is None else syntax.Binary("+", found, term)
-    return found or syntax.Number(Fraction(0))

@@ -8,7 +8,15 @@ from linecache import getline
 
 from abcparam.algebra.record import replace
 from abcparam.imports.alike import TracedStep
-from abcparam.program.expressions import Apply, Assign, Expression, Local, Repeat, Return, Statement
+from abcparam.program.expressions import (
+    Assign,
+    Expression,
+    Local,
+    Repeat,
+    Statement,
+    with_operands,
+    with_values,
+)
 from abcparam.program.model import Module
 
 ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*)\s*[-+*/@]?=[^=]")
@@ -80,22 +88,17 @@ def titled(module: Module, names: Mapping[str, str]) -> Module:
         return names.get(found, found)
 
     def value(found: Expression) -> Expression:
-        match found:
-            case Local(name=old):
-                return replace(found, name=name(old))
-            case Apply(operands=operands):
-                made = tuple(None if o is None else value(o) for o in operands)
-                return replace(found, operands=made)
-        return found
+        if isinstance(found, Local):
+            return replace(found, name=name(found.name))
+        return with_operands(found, value)
 
     def statement(found: Statement) -> Statement:
         match found:
-            case Assign(targets=targets, value=inner):
-                return Assign(tuple(map(name, targets)), value(inner))
+            case Assign(targets=targets):
+                found = replace(found, targets=tuple(map(name, targets)))
             case Repeat(instance=instance, carried=carried):
                 return Repeat(instance, tuple(map(name, carried)))
-            case Return(values=values):
-                return Return(tuple(map(value, values)))
+        return with_values(found, value)
 
     return replace(
         module,

@@ -5,11 +5,17 @@ from __future__ import annotations
 from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.program.expressions import TensorRef
-from abcparam.program.model import Program
+from abcparam.program.model import Module, Program
+
+
+def used_tensors(root: Module) -> set[str]:
+    """The tensors that a value depends on; no gradient reaches another one."""
+    values = (value for module in root.walk() for value in module.expressions())
+    return {value.tensor for value in values if isinstance(value, TensorRef)}
 
 
 def unused(program: Program) -> tuple[Diagnostic, ...]:
     """A note about each tensor that no output depends on."""
-    used = {x.tensor for x in program.expressions() if isinstance(x, TensorRef)}
+    used = used_tensors(program.root)
     tensors = program.tensors.values()
     return tuple(rules.Unused.at(t.span, name=t.path) for t in tensors if t.path not in used)

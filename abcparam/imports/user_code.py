@@ -10,13 +10,13 @@ import linecache
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import Record, replace
 from abcparam.diagnostics.diagnostic import DiagnosticRule, SpecError, did_you_mean
 from abcparam.diagnostics.rules.imports import FactoryRaises
 from abcparam.diagnostics.source import START, Source, Span
@@ -217,5 +217,25 @@ def line_at(place: tuple[str, int] | None, file: str) -> tuple[Source, Span]:
     source = source_of(place[0] if place else file)
     if place is None or not 1 <= place[1] <= len(source.lines):
         return source, START
-    text = source.lines[place[1] - 1].rstrip()
-    return source, Span(place[1], len(text) - len(text.lstrip()) + 1, place[1], len(text) + 1)
+    return source, replace(whole_line(*place), file="")
+
+
+def whole_line(file: str, line: int) -> Span:
+    """A line of a file, without its indentation."""
+    text = linecache.getline(file, line).rstrip()
+    start = len(text) - len(text.lstrip()) + 1
+    return Span(line, start, line, len(text) + 1, file)
+
+
+def sources_of(files: Iterable[str], main: str) -> Source:
+    """The files that places are in; `main` is that of the factory."""
+    others = {file: replace(source_of(file), file=_shown(file)) for file in (*files, main)}
+    return replace(others[main], others=others)
+
+
+def _shown(file: str) -> str:
+    """A path as a user has it: from the folder at hand where it lies below."""
+    try:
+        return str(Path(file).relative_to(Path.cwd()))
+    except ValueError:
+        return file

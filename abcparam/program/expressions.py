@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
-from abcparam.algebra.record import Record, field
+from abcparam.algebra.record import Record, field, replace
 from abcparam.diagnostics.source import START, Span
 from abcparam.program.amounts import Setting, Shape
 from abcparam.program.tensors import Tensor
@@ -58,6 +58,8 @@ class Invoke(Record):
 
 
 Expression = Local | TensorRef | Apply | Invoke
+AnyExpression = TypeVar("AnyExpression", bound=Expression)
+ExpressionChange = Callable[[Expression], Expression]
 
 
 class Assign(Record):
@@ -103,6 +105,27 @@ def values_of(statement: Statement) -> tuple[Expression, ...]:
             return values
         case Repeat():
             return ()
+
+
+def with_operands(value: AnyExpression, change: ExpressionChange) -> AnyExpression:
+    """A value that is computed from changed operands."""
+    match value:
+        case Apply(operands=operands):
+            return replace(value, operands=tuple(o if o is None else change(o) for o in operands))
+        case Invoke(operands=called):
+            return replace(value, operands=tuple(map(change, called)))
+    return value
+
+
+def with_values(statement: Statement, change: ExpressionChange) -> Statement:
+    """A statement whose values are changed; the place of a repeat has none."""
+    match statement:
+        case Assign(value=value):
+            return replace(statement, value=change(value))
+        case Return(values=values):
+            return replace(statement, values=tuple(map(change, values)))
+        case Repeat():
+            return statement
 
 
 def parts_of(value: Expression) -> Iterator[Expression]:

@@ -102,8 +102,7 @@ class Amounts:
         dims = [dim.name for dim in self.dims.values() if dim.value == value]
         if dims:
             return syntax.Name(dims[0])
-        terms = [_term(monomial, coefficient) for monomial, coefficient in value.terms]
-        return _joined("+", terms) if terms else syntax.Number(Fraction(0))
+        return expression_of(value)
 
     def _binary(
         self, op: str, left: syntax.Expression, right: syntax.Expression, what: str
@@ -137,6 +136,12 @@ class Amounts:
         if name == "base" and count == 1:
             return at_base(values[0], self.dims)
         raise NotStaticError(rules.NotANumber.at(call.span, what=what, wanted=self.wanted))
+
+
+def expression_of(value: Polynomial) -> syntax.Expression:
+    """An expression for a polynomial."""
+    terms = [_term(monomial, coefficient) for monomial, coefficient in value.terms]
+    return _joined("+", terms) if terms else syntax.Number(Fraction(0))
 
 
 def _term(monomial: Monomial, coefficient: Fraction) -> syntax.Expression:

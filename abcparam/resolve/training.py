@@ -30,7 +30,7 @@ def resolve_optimizers(world: Globals, spec: syntax.Spec) -> tuple[Optimizer, ..
 
 def _optimizer(world: Globals, declared: syntax.Optimizer) -> Optimizer:
     rule = optimizers()[declared.name.id]
-    settings = {name: _default(default) for name, default in rule.settings.items()}
+    settings = {name: setting_of(default) for name, default in rule.settings.items()}
     words = {key: allowed[0] for key, allowed in rule.words.items()}
     for setting in declared.settings:
         if setting.key in words:
@@ -89,7 +89,8 @@ def _flag(setting: syntax.Setting) -> bool:
     raise NotStaticError(_not(setting, "true or false"))
 
 
-def _default(default: object) -> Setting:
+def setting_of(default: object) -> Setting:
+    """A setting of an optimizer, from a flag, a number or a tuple of them."""
     if isinstance(default, bool):
         return default
     if isinstance(default, tuple):

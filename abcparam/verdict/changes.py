@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from abcparam.algebra.exponents import Affine
@@ -12,7 +12,7 @@ from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
 from abcparam.operations.arithmetic import Factor
 from abcparam.program.amounts import Amount
-from abcparam.program.expressions import Apply, Assign, Expression, Invoke, Return, Statement
+from abcparam.program.expressions import Apply, Expression, Invoke, with_operands, with_values
 from abcparam.program.model import Module, Program
 from abcparam.program.tensors import exponents_by_key, with_exponent
 
@@ -110,27 +110,15 @@ def shared_declaration(program: Program, changes: Iterable[Change]) -> str:
 
 def _with_factors(module: Module, factors: Mapping[Span, FactorChange]) -> Module:
     def value(found: Expression) -> Expression:
-        if not isinstance(found, (Apply, Invoke)):
-            return found
-        operands = tuple(None if o is None else value(o) for o in found.operands)
-        made = replace(found, operands=operands)
+        made = with_operands(found, value)
         change = factors.get(found.span)
-        return _with_factor(made, change) if change else made
+        return _with_factor(made, change) if change and isinstance(made, (Apply, Invoke)) else made
 
     return replace(
         module,
-        body=tuple(_statement(statement, value) for statement in module.body),
+        body=tuple(with_values(statement, value) for statement in module.body),
         children=tuple(_with_factors(child, factors) for child in module.children),
     )
-
-
-def _statement(found: Statement, value: Callable[[Expression], Expression]) -> Statement:
-    match found:
-        case Assign(targets=targets, value=inner):
-            return Assign(targets, value(inner))
-        case Return(values=values):
-            return Return(tuple(map(value, values)))
-    return found
 
 
 def _with_factor(call: Apply | Invoke, change: FactorChange) -> Expression:

@@ -24,10 +24,11 @@ from abcparam.program.tensors import (
 )
 from abcparam.verdict.changes import Change, ExponentChange, FactorChange, applied
 from abcparam.verdict.factors import factor_change
+from abcparam.verdict.forward_factors import powers_of
 from abcparam.verdict.laziness import lazy_tensors, mended
 from abcparam.verdict.places import Places
 from abcparam.verdict.shortening import shortened
-from abcparam.verdict.wanted import KeyShifts, keys_of, powers_of, wanted
+from abcparam.verdict.wanted import KeyShifts, keys_of, wanted
 
 MOST_NODES = 30_000
 MOST_ROUNDS = 5

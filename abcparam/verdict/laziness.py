@@ -5,7 +5,7 @@ from __future__ import annotations
 from abcparam.algebra.sizes import Size, numeric
 from abcparam.analysis.judge import Judgement
 from abcparam.program.vocabulary import VERDICTS
-from abcparam.verdict.wanted import powers_of
+from abcparam.verdict.forward_factors import powers_of
 
 
 def mended(found: Judgement, lazy: frozenset[str]) -> bool:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from abcparam.imports.capture import trace
+from abcparam.imports.exported import Exported
 from abcparam.imports.factory import Example
 from abcparam.imports.faithful import findings, other_gradients
 from abcparam.imports.unused import unused
@@ -44,9 +45,9 @@ def example(function: Any) -> Example:
 
 def test_a_backward_pass_of_ones_own_is_found():
     model = example(Straight.apply)
-    names = other_gradients(model)
+    names = other_gradients(Exported(model))
     assert names == ("first.weight", "first.bias")
-    said = findings(names, trace(model, __file__))
+    said = findings(names, trace(model))
     assert [found.code for found in said] == ["P1015"] * 2
     assert "`first.weight`" in said[0].message
 
@@ -57,12 +58,13 @@ def test_a_hook_on_a_gradient_is_found():
             x.register_hook(lambda gradient: gradient / 2)
         return x.relu()
 
-    assert other_gradients(example(halved)) == ("first.weight", "first.bias")
+    assert other_gradients(Exported(example(halved))) == ("first.weight", "first.bias")
 
 
 def test_others_are_faithful():
-    assert other_gradients(example(torch.relu)) == ()
-    assert other_gradients(example(nn.Sequential(nn.BatchNorm1d(32), nn.Dropout(0.5)))) == ()
+    assert other_gradients(Exported(example(torch.relu))) == ()
+    drawn = nn.Sequential(nn.BatchNorm1d(32), nn.Dropout(0.5))
+    assert other_gradients(Exported(example(drawn))) == ()
 
 
 def test_parameters_that_no_output_depends_on():

@@ -14,7 +14,7 @@ from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import replace
 from abcparam.imports.alike import Repeated, TracedStep
 from abcparam.imports.aten import laws
-from abcparam.imports.capture import trace
+from abcparam.imports.capture import exported_of, trace_of
 from abcparam.imports.held import objections
 from abcparam.imports.measured import Disagreement, Magnitudes, disagreements
 from abcparam.imports.numbers import Power
@@ -118,11 +118,12 @@ def test_a_wrong_law_is_found(trial: Trial, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_what_is_held_against_a_model(trial: Trial):
-    given = trace(trial.factory.make(trial.settings[0]), __file__), trial.model, trial.settings
-    assert objections(trial.factory, *given, trial.grow, trial.starts, trial.rates) == ()
+    exported = exported_of(trial.factory.make(trial.settings[0]))
+    given = trace_of(exported), trial.model, trial.settings
+    assert objections(exported, *given, trial.grow, trial.starts, trial.rates) == ()
     misread = replace(trial.starts["h.0.map.weight"], scale=Power(0.1, {"width": Fraction(-1)}))
     starts = {**trial.starts, "h.0.map.weight": misread}
-    (found,) = objections(trial.factory, *given, trial.grow, starts, trial.rates)
+    (found,) = objections(exported, *given, trial.grow, starts, trial.rates)
     assert (found.code, found.span.file) == ("P1014", __file__)
 
 

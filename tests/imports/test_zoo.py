@@ -13,6 +13,7 @@ import torch
 import transformers as library
 from torch import nn
 
+from abcparam.imports.exported import Exported
 from abcparam.imports.factory import Example
 from abcparam.imports.faithful import other_gradients
 from abcparam.imports.remedy import Remedy
@@ -286,7 +287,7 @@ def test_latents_that_grow_hold_nothing_back():
 @pytest.mark.parametrize("name", ["Mixtral", "ResNet", "T5"])
 def test_gradients_of_what_is_traced_are_those_of_the_model(name: str):
     model, args, *rest = ZOO[name].make(64)
-    assert other_gradients(Example(model, args, *rest or ({},))) == ()
+    assert other_gradients(Exported(Example(model, args, *rest or ({},)))) == ()
 
 
 def mamba2(width: int) -> tuple[Any, ...]:

@@ -17,13 +17,14 @@ from abcparam.analysis.build import build_graph
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.rounds import start
 from abcparam.diagnostics.diagnostic import Diagnostic
+from abcparam.diagnostics.source import Source
 from abcparam.imports.alike import Model, ReadingError, together
 from abcparam.imports.capture import trace
 from abcparam.imports.factory import Factory, settings_of
 from abcparam.imports.inits import Start, starts_of
 from abcparam.imports.measured import SEEDS, Disagreement, disagreements
 from abcparam.imports.numbers import Sizes
-from abcparam.imports.program import program_of, source_of
+from abcparam.imports.program import program_of
 from abcparam.imports.rates import Rate, rates_of
 from abcparam.imports.reading import read
 from abcparam.imports.remedy import Remedy, remedy_of
@@ -48,7 +49,7 @@ class Trial(Record):
     def program(self, inline: bool = False) -> Program:
         """Its program, every value with its name."""
         meaning = read(self.model, self.settings[0], self.grow, inline=inline, entitled=inline)
-        source = source_of({}, "model.py")
+        source = Source("", "model.py")
         base = self.settings[0]
         return program_of(
             self.model, meaning, self.starts, self.rates, base, self.grow, source, "model"
@@ -135,7 +136,7 @@ def traced(make: Callable[..., Any], grow: Grow, sizes: Mapping[str, int]) -> Tr
     factory = Factory(make, __file__, "make", {**dict.fromkeys(names, 32), **sizes})
     settings = settings_of(factory, grow)
     traces = [
-        trace(factory.make(s), factory.file, [factory.make(s, seed) for seed in range(1, SEEDS)])
+        trace(factory.make(s), [factory.make(s, seed) for seed in range(1, SEEDS)])
         for s in settings
     ]
     return Traced(factory, *together(traces, settings, frozenset(grow)))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
-from abcparam.algebra.polynomials import number, product
+from abcparam.algebra.polynomials import product
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import KnownData, Numbers, Operand
 from abcparam.imports.aten.norms import normalized_by_hand
 from abcparam.imports.aten.signs import is_positive
 from abcparam.imports.numbers import Power
 from abcparam.imports.operations import QUOTIENT
-from abcparam.imports.seen import Law, Seen, amount, power
+from abcparam.imports.seen import Law, Seen, amount
 from abcparam.program.expressions import Expression
 
 
@@ -62,7 +60,7 @@ def _hides(operand: Operand) -> bool:
 def _offset(see: Seen, x: Expression, by: Power) -> Expression:
     if not by.coefficient:
         return x
-    value = number(Fraction(by.coefficient)) * power(by.powers)
+    value = by.polynomial
     return see.apply("offset", (x,), {"by": amount(value)})
 
 

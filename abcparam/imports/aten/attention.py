@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from abcparam.algebra.polynomials import number
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import KnownData, Numbers
 from abcparam.imports.operations import HEADS
-from abcparam.imports.seen import Law, Seen, amount, power
+from abcparam.imports.seen import Law, Seen, amount
 from abcparam.program.expressions import Expression
 
 
@@ -18,7 +17,7 @@ def scaled_dot_product(see: Seen) -> Expression:
     if isinstance(scale, Numbers):
         found = see.scalar(scale)
         assert found is not None
-        by = number(Fraction(found.coefficient)) * power(found.powers)
+        by = found.polynomial
     else:
         by = see.shape(q)[-1].power(Fraction(-1, 2))
     bias = None if mask is None or isinstance(mask, KnownData) else see.value(mask)

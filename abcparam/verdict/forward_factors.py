@@ -1,0 +1,144 @@
+"""The constant factors of a forward, and those that the maximal update parametrization wants.
+
+Attention over heads that grow wants one over the size of a head, a readout that is tied to a table
+that is looked up one over the width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+
+from abcparam.algebra.sizes import Size, numeric
+from abcparam.analysis.build import Builder, space_of
+from abcparam.analysis.graph import Graph
+from abcparam.calculus.bilinear import ProductNode
+from abcparam.calculus.linear import LinearNode, ValueNode
+from abcparam.calculus.node import Node
+from abcparam.calculus.pointwise import PointwiseNode, SoftmaxNode
+from abcparam.calculus.structure import SameNode, ScaleNode, SumNode
+from abcparam.program.expressions import Apply
+from abcparam.program.model import Program
+
+
+class CallRecorder(Builder):
+    """Builds a graph and remembers the call that each node is of."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(program, space_of(program))
+        self.calls: dict[int, Apply] = {}
+
+    def apply(self, call: Apply, *rest: object) -> tuple[Node, ...]:
+        first = len(self.nodes)
+        results = super().apply(call, *rest)  # type: ignore[arg-type]
+        for node in self.nodes[first:]:
+            self.calls.setdefault(id(node), call)
+        return results
+
+
+def powers_of(size: Size) -> dict[str, Fraction]:
+    """The powers of the growth dims in a size, those that are not 0; none of exact zero."""
+    if not size.vectors:
+        return {}
+    return {name: p for name, p in numeric(size).exponents().items() if p}
+
+
+def largest(sizes: Iterable[Size], default: Size | None = None) -> Size:
+    """The largest size; the default where there is none, which must then be given."""
+    found = max(sizes, key=lambda size: numeric(size).key, default=default)
+    assert found is not None
+    return found
+
+
+class ForwardFactors:
+    """The factors of a graph, and the uses of its tensors; `calls` are those of its nodes."""
+
+    def __init__(self, graph: Graph, calls: Mapping[int, Apply]) -> None:
+        self.graph = graph
+        self.calls = calls
+        self.one = graph.context.one
+        self.users: dict[int, list[Node]] = {}
+        for node in graph.nodes:
+            for x in node.inputs:
+                self.users.setdefault(id(x), []).append(node)
+        self.uses: dict[str, list[LinearNode | ValueNode]] = {}
+        for node in graph.nodes:
+            if isinstance(node, (LinearNode, ValueNode)):
+                self.uses.setdefault(node.parameter.tensor.path, []).append(node)
+        self.lacking: dict[int, Size] = {}  # by node, the factor that is wanted behind it
+
+    def of_map(self, node: LinearNode) -> Size:
+        """A map has entries of n^(-1/2), one that reads out of n^-1."""
+        reads_out = node.rho_in > self.one and node.rho_out <= self.one
+        size = node.rho_in if reads_out else node.rho_in.half()
+        return -size - self.around(node)
+
+    def around(self, node: LinearNode) -> Size:
+        """The constant factors behind a map and before it, of the dims that it sums over."""
+        return self.behind(node) + self.own(self.before(node.inputs[0]), node)
+
+    def behind(self, node: LinearNode | ValueNode) -> Size:
+        total = self.lacking.get(id(node), self.one)
+        users = self.users.get(id(node), [])
+        while len(users) == 1 and isinstance(users[0], (ScaleNode, SameNode, SumNode)):
+            user = users[0]
+            if isinstance(user, ScaleNode):
+                total = total + user.factor
+            users = self.users.get(id(user), [])
+        return self.own(total, node)
+
+    def before(self, node: Node) -> Size:
+        """Where it comes from a map or tensor, that one's scale makes up for them."""
+        total = self.one
+        while isinstance(node, (ScaleNode, SameNode)):
+            if isinstance(node, ScaleNode):
+                total = total + node.factor
+            node = node.inputs[0]
+        return self.one if isinstance(node, (LinearNode, ValueNode, SumNode)) else total
+
+    def own(self, size: Size, node: LinearNode | ValueNode) -> Size:
+        """The part of a size in the dims of a tensor's own axes."""
+        p = node.parameter
+        own = powers_of(p.rho_in | p.rho_out) if (p.rho_in | p.rho_out).vectors else {}
+        return size.space.size({n: e for n, e in powers_of(size).items() if n in own})
+
+    def tied(self) -> Iterator[tuple[LinearNode, Size]]:
+        """Tables that are read out as well: their readout wants one over the width."""
+        for nodes in self.uses.values():
+            if any(isinstance(node, ValueNode) for node in nodes):
+                for node in nodes:
+                    if isinstance(node, LinearNode) and node.rho_in > self.one:
+                        size = -node.rho_in - self.around(node)
+                        if powers_of(size):
+                            yield node, size
+
+    def logits(self) -> Iterator[tuple[ProductNode, Size]]:
+        """Attention's logits over heads that grow want one over the size of a head."""
+        for node in self.graph.nodes:
+            if isinstance(node, SoftmaxNode):
+                for product, scale in self.products(node.inputs[0], self.one):
+                    x, y = product.inputs
+                    total = scale + self.before_product(x) + self.before_product(y)
+                    lacking = -product.contracted - total
+                    if powers_of(lacking):
+                        yield product, lacking
+
+    def products(self, node: Node, scale: Size) -> Iterator[tuple[ProductNode, Size]]:
+        """The inner products that a value is a sum of, and the factors behind them."""
+        match node:
+            case ScaleNode(factor=factor):
+                yield from self.products(node.inputs[0], scale + factor)
+            case ProductNode() if node.contracted > self.one:
+                yield node, scale
+            case SumNode() | SameNode() | PointwiseNode():
+                for x in node.inputs:
+                    yield from self.products(x, scale)
+
+    def before_product(self, node: Node) -> Size:
+        """The constant factors of a query or key, back to the map that made it."""
+        match node:
+            case ScaleNode(factor=factor):
+                return factor + self.before_product(node.inputs[0])
+            case SameNode() | SumNode():
+                return largest((self.before_product(x) for x in node.inputs), self.one)
+        return self.one
