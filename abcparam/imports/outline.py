@@ -62,7 +62,7 @@ def _outline(lines: Sequence[Line], depth: int, wanted: set[str]) -> tuple[Item,
             items += _outline(group, depth + 1, behind) if deeper else group
             index += 1
             continue
-        run = _run(groups[index:], _used_after(lines, groups[index:], wanted))
+        run = _run(groups[index:], _used_after(groups[index:], wanted))
         if len(run) > 1:
             items.append(_loop(place, run, depth))
         else:
@@ -111,9 +111,7 @@ def _run(
 
 
 def _used_after(
-    lines: Sequence[Line],
-    groups: Sequence[tuple[LayerPlace | None, tuple[Line, ...]]],
-    wanted: set[str],
+    groups: Sequence[tuple[LayerPlace | None, tuple[Line, ...]]], wanted: set[str]
 ) -> list[set[str]]:
     """For each group, the values that are used behind it."""
     found: list[set[str]] = [set(wanted)]

@@ -104,7 +104,8 @@ def _optimizer(found: dict[tuple[object, ...], Optimizer], rate: Rate, path: str
 
 def _tensor(read: Read, parameter: str, shape: Shape, grow: frozenset[str]) -> Tensor:
     """Its shape and fans, by how it is used."""
-    fan_in, fan_out = read.names.fans.get(parameter, _fans(shape, grow))
+    values = (ONE, product(shape))  # what is no map sums over nothing
+    fan_in, fan_out = read.names.fans.get(parameter, values)
     own = next((fan for fan in (fan_in, fan_out) if fan.names & grow), None)
     return Tensor(
         path=parameter,
@@ -124,11 +125,6 @@ def _tensor(read: Read, parameter: str, shape: Shape, grow: frozenset[str]) -> T
         frozen=False,
         optimizer=0,
     )
-
-
-def _fans(shape: Shape, grow: frozenset[str]) -> tuple[Polynomial, Polynomial]:
-    """Of what is no map: nothing is summed over."""
-    return ONE, product(shape)
 
 
 def _role(fan_in: Polynomial, fan_out: Polynomial, grow: frozenset[str]) -> str:

@@ -76,11 +76,6 @@ class Matrix(NamedTuple):
     order: tuple[int, ...] | None
     part: tuple[Fraction, Fraction] = WHOLE
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether it is the parameter itself, but for the order of its axes."""
-        return self.order is not None
-
 
 class SharedNames:
     """What all laws of a program share: its values, its tensors, how its maps are stored."""

@@ -16,7 +16,7 @@ from abcparam.program.expressions import Expression
 def layers(see: Seen) -> tuple[Expression, ...]:
     """`lstm`, `gru`, `rnn_tanh`, `rnn_relu`: layer by layer, each in its directions."""
     operation = _operation(see)
-    weights, states = _items(see, see.get(2)), _items(see, see.get(1))
+    weights, states = _items(see.get(2)), _items(see.get(1))
     directions = 2 if see.get(7) is True else 1
     each = 4 if see.get(3) is True else 2
     if len(weights) != see.whole(4) * directions * each:
@@ -28,7 +28,7 @@ def layers(see: Seen) -> tuple[Expression, ...]:
         for direction in range(directions):
             start = (number * directions + direction) * each
             given = _given(see, weights[start : start + each])
-            operands = (x, *_states(see, operation, states), *given)
+            operands = (x, *_states(see, states), *given)
             made.append(see.apply(operation, operands))
             if operation.name == "lstm":
                 cell = see.apply(operation, operands, {"cell": True}, see.step.shapes[-1])
@@ -41,7 +41,7 @@ def cell(see: Seen) -> Expression | tuple[Expression, ...]:
     """`lstm_cell`, `gru_cell`, `rnn_tanh_cell`: one step, of which two are taken here."""
     operation = _operation(see)
     given = _given(see, [see.get(i) for i in range(2, 6)])
-    states = _states(see, operation, _items(see, see.get(1)))
+    states = _states(see, _items(see.get(1)))
     operands = (see.value(see.get(0)), *states, *given)
     made = see.apply(operation, operands)
     if operation.name != "lstm":
@@ -54,13 +54,11 @@ def _operation(see: Seen) -> Recurrent:
     return LAYERS[name]
 
 
-def _items(see: Seen, value: Operand) -> Sequence[Operand]:
+def _items(value: Operand) -> Sequence[Operand]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _states(
-    see: Seen, operation: Recurrent, states: Sequence[Operand]
-) -> tuple[Expression | None, Expression | None]:
+def _states(see: Seen, states: Sequence[Operand]) -> tuple[Expression | None, Expression | None]:
     """What a layer starts from; at rest where that is zero."""
     found = [None if _is_zero(state) else see.value(state) for state in states[:2]]
     first, second = (*found, None)[:2]
