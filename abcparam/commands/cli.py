@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from abcparam.commands.registry import commands
 from abcparam.commands.shared import UsageError, print_diagnostics
-from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.diagnostic import SpecError, did_you_mean
 
 OUR_BUG = 101
 
@@ -22,7 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = _parser()
+    if suggestion := _no_command(arguments):
+        parser.error(suggestion)
+    options = parser.parse_args(arguments)
     try:
         status = _guarded(options)
         sys.stdout.flush()
@@ -32,6 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def _no_command(arguments: Sequence[str]) -> str:
+    """What to say of a first word that is no command, but nearly one, or a file."""
+    word = next((text for text in arguments if not text.startswith("-")), "")
+    if not word or word in commands():
+        return ""
+    if word.endswith(".param") or os.path.isfile(word):
+        rest = " ".join(["check", *arguments])
+        return f"{word!r} is no command. Did you mean `abcparam {rest}`?"
+    meant = did_you_mean(word, commands())
+    return f"{word!r} is no command.{meant}" if meant else ""
 
 
 def _guarded(options: argparse.Namespace) -> int:

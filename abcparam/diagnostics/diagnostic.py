@@ -120,7 +120,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     import difflib
 
     near = [other for other in known if abs(len(other) - len(name)) < 8][:MOST_KNOWN]
-    close = difflib.get_close_matches(name, near, n=1, cutoff=0.6)
+    alike = [other for other in near if other.lower() == name.lower()]
+    close = alike or difflib.get_close_matches(name, near, n=1, cutoff=0.6)
     return f" Did you mean `{close[0]}`?" if close else ""
 
 

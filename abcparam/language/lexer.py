@@ -72,6 +72,7 @@ class Layout:
         self.suspect: int | None = None
         self.hanging = 0
         self.stopped = False
+        self.python: Diagnostic | None = None  # of the last statement that is none of a spec
         self.run()
 
     def run(self) -> None:
@@ -114,7 +115,10 @@ class Layout:
         if type != "NAME" or lexical_errors.is_allowed(text):
             self.emit(type, raw)
         else:
-            self.refuse(raw, lexical_errors.refuse_name(raw, self._starts_statement(position)))
+            starts, following = self._starts_statement(position), self.pieces[position + 1]
+            diagnostic = lexical_errors.refuse_name(raw, starts, following)
+            self.python = diagnostic if starts else self.python
+            self.refuse(raw, diagnostic)
 
     def _starts_statement(self, position: int) -> bool:
         """Whether a word starts a statement, other than by being assigned."""
@@ -298,7 +302,9 @@ class Layout:
         if not self._match(raw):
             opener = PAIRS[raw.text]
             self.unclosed_groups()
-            self.refuse(raw, rules.StrayBracket.at(raw.span, bracket=raw.text, opener=opener))
+            stray = rules.StrayBracket.at(raw.span, bracket=raw.text, opener=opener)
+            of_body = raw.kind == "RBRACE" and self.python  # whose `{` is missing
+            self.refuse(raw, of_body or stray)
             return
         if raw.kind == "RBRACE":
             self._suspect(raw)

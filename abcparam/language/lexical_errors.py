@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import keyword
+from fractions import Fraction
 
 from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.diagnostics.rules import syntax as rules
+from abcparam.diagnostics.source import Span
 from abcparam.language.scanner import STATEMENTS, Raw
 
 MAXIMUM_NAME = 64
@@ -36,7 +38,7 @@ def is_allowed(name: str) -> bool:
     return len(name) <= MAXIMUM_NAME and not keyword.iskeyword(name)
 
 
-def refuse_name(raw: Raw, starts_statement: bool) -> Diagnostic:
+def refuse_name(raw: Raw, starts_statement: bool, following: Raw) -> Diagnostic:
     text = raw.text
     if len(text) > MAXIMUM_NAME:
         return rules.LongName.at(raw.span, length=len(text), limit=MAXIMUM_NAME)
@@ -45,6 +47,8 @@ def refuse_name(raw: Raw, starts_statement: bool) -> Diagnostic:
     if text in STATEMENTS:
         return rules.MisplacedStatement.at(raw.span, word=text)
     help = PYTHON.get(text, "a line is a declaration, an assignment, `repeat` or `return`")
+    if (text, following.text) == ("def", "forward"):
+        help = rules.PythonStatement.forward
     return rules.PythonStatement.at(raw.span, word=text, help=help)
 
 
@@ -69,7 +73,18 @@ def _is_small(exponent: str) -> bool:
 
 
 def refuse_number(raw: Raw) -> Diagnostic:
-    return rules.LongNumber.at(raw.span, digits=MAXIMUM_DIGITS, exponent=MAXIMUM_EXPONENT)
+    return too_long(raw.span, "this number")
+
+
+def too_long(span: Span, number: str) -> Diagnostic:
+    fields = {"digits": MAXIMUM_DIGITS, "exponent": MAXIMUM_EXPONENT}
+    return rules.LongNumber.at(span, number=number, **fields)
+
+
+def is_out_of_range(value: Fraction) -> bool:
+    """Whether a value is beyond the powers of ten that are written."""
+    limit = Fraction(10) ** (MAXIMUM_EXPONENT + 1)
+    return abs(value) >= limit or 0 < abs(value) * limit < 10
 
 
 def is_large(number: str) -> bool:

@@ -6,11 +6,13 @@ import os
 import re
 import sys
 
-from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
+from abcparam.diagnostics.diagnostic import Diagnostic, SpecError, did_you_mean
 from abcparam.diagnostics.rules import syntax as rules
 from abcparam.diagnostics.source import Source, Span
 
 MAXIMUM_SIZE = 16 * 2**20
+ENDING = ".param"
+MOST_FILES = 1000  # of a folder, to look for a similar name in
 REFUSED = re.compile(
     "[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]|\r(?!\n)"
 )
@@ -23,8 +25,20 @@ def read(path: str | os.PathLike[str]) -> Source:
     try:
         data = _bytes(name)
     except (OSError, ValueError) as error:
-        raise SpecError.about(name, rules.Unreadable, reason=_reason(error)) from None
+        fields = {"reason": _reason(error), "suggestion": _similar(name, folder or ".")}
+        raise SpecError.about(name, rules.Unreadable, **fields) from None
     return _decode(data, name, folder)
+
+
+def _similar(name: str, folder: str) -> str:
+    """` Did you mean …?` for a spec of such a name in the folder, where there is one."""
+    try:
+        specs = [n for n in os.listdir(folder)[:MOST_FILES] if n.endswith(ENDING)]
+    except (OSError, ValueError):
+        return ""
+    known = [os.path.join(os.path.dirname(name), spec) for spec in sorted(specs)]
+    whole = name + ENDING
+    return f" Did you mean `{whole}`?" if whole in known else did_you_mean(name, known)
 
 
 def _bytes(name: str) -> bytes:

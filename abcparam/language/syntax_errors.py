@@ -7,12 +7,12 @@ neighbors. The first that answers is heard; `_unexpected` always does.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from abcparam.diagnostics.diagnostic import Diagnostic, did_you_mean
 from abcparam.diagnostics.rules import syntax as rules
-from abcparam.diagnostics.source import Span
+from abcparam.language import torch_forms
 from abcparam.language.scanner import BODIES, DECLARATIONS, OPERANDS, OPERATORS, STATEMENTS, Token
+from abcparam.language.text_place import TextPlace
 
 VALUES = frozenset(["NAME", "NUMBER", "LPAR", "MINUS", "QMARK", "STRING"])
 POSTFIX = frozenset(["DOT", "LPAR", "LSQB"])
@@ -68,46 +68,6 @@ NAMES = {
     "AT": "`@`",
     "CARET": "`^`",
 }
-
-
-class TextPlace(NamedTuple):
-    """A token that cannot be: what could, and where in its statement it stands."""
-
-    accepted: frozenset[str]
-    tokens: list[Token]
-    number: int
-    start: int
-
-    @property
-    def token(self) -> Token:
-        return self.tokens[self.number]
-
-    @property
-    def before(self) -> Token:
-        return self.tokens[max(self.number - 1, 0)]
-
-    @property
-    def next(self) -> Token:
-        return self.tokens[min(self.number + 1, len(self.tokens) - 1)]
-
-    @property
-    def head(self) -> Token:
-        return self.tokens[self.start]
-
-    @property
-    def shown(self) -> Token:
-        """The token to point at: the bracket where its statement ends before one."""
-        closing = self.token.type == "_END" and self.next.type == "RBRACE" and self.next.text
-        return self.next if closing else self.token
-
-    @property
-    def span(self) -> Span:
-        return self.shown.span
-
-    @property
-    def in_braces(self) -> bool:
-        """Whether the token is in a list in braces."""
-        return self.token.depth > self.head.depth and "_END" in self.accepted
 
 
 def explain(accepted: frozenset[str], tokens: list[Token], index: int, start: int) -> Diagnostic:
@@ -189,8 +149,18 @@ def _misplaced_declaration(place: TextPlace) -> Diagnostic | None:
 def _not_a_statement(place: TextPlace) -> Diagnostic | None:
     inside = place.head.type == "NAME" and place.head.depth > 0 and place.number == place.start + 1
     if inside and place.token.type not in VALUES - {"LPAR", "MINUS"} | {"COLON"}:
-        return rules.NotAStatement.at(place.span)
+        help = rules.NotAStatement.forms
+        if _is_last(place):
+            value = torch_forms.text_of(torch_forms.statement(place))
+            help = rules.NotAStatement.result.format(value=value)
+        return rules.NotAStatement.at(place.span, help=help)
     return None
+
+
+def _is_last(place: TextPlace) -> bool:
+    """Whether a `}` follows a statement."""
+    following = place.tokens[place.start + len(torch_forms.statement(place)) :]
+    return [token.type for token in following[:2]] == ["_END", "RBRACE"]
 
 
 def _missing_equals(place: TextPlace) -> Diagnostic | None:
@@ -215,8 +185,18 @@ def _missing_shape(place: TextPlace) -> Diagnostic | None:
         and "LSQB" in place.accepted
         and place.token.type in ("LPAR", "_END", "LBRACE", "RPAR", "COMMA")
     ):
-        return rules.MissingShape.at(place.span)
+        return rules.MissingShape.at(place.span, help=_shape_help(place))
     return None
+
+
+def _shape_help(place: TextPlace) -> str:
+    """What axes are, of an input of indices after `index(classes)` too."""
+    given = place.tokens[place.start : place.number]
+    colon = max((n for n, token in enumerate(given) if token.type == "COLON"), default=0)
+    if [token.type for token in given[colon + 1 : colon + 2]] != ["_INDEX"]:
+        return rules.MissingShape.axes
+    classes = torch_forms.text_of(given[colon + 1 :])
+    return rules.MissingShape.of_indices.format(name=given[colon - 1].text, classes=classes)
 
 
 def _missing_braces(place: TextPlace) -> Diagnostic | None:
@@ -240,6 +220,10 @@ def _missing_separator(place: TextPlace) -> Diagnostic | None:
     if place.token.type not in OPERANDS or place.before.type not in OPERANDS | {"RBRACE"}:
         return None
     fields = {"before": place.before.text, "after": place.token.text}
+    applied = place.before.text in torch_forms.tensors_declared(place.tokens)
+    if applied and place.accepted & OPERATORS:
+        help = rules.MissingSeparator.applied.format(**fields)
+        return rules.MissingSeparator.at(place.span, separator="`@`", help=help, **fields)
     if "COMMA" in place.accepted and (place.token.depth > place.head.depth):
         help = "separate them with a comma, or with an operator if they belong together"
         return rules.MissingSeparator.at(place.span, separator="`,`", help=help, **fields)
@@ -262,6 +246,7 @@ def _unexpected(place: TextPlace) -> Diagnostic:
 
 RECOGNIZERS: tuple[Callable[[TextPlace], Diagnostic | None], ...] = (
     _foreign_operator,
+    *torch_forms.RECOGNIZERS,
     _bare_point,
     _misplaced_text,
     _power,

@@ -16,7 +16,7 @@ from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import Apply
-from abcparam.program.signature import REQUIRED, Call, axis_of, show
+from abcparam.program.signature import REQUIRED, Call, RefusedError, axis_of, show
 from abcparam.python_code.nodes import ELLIPSIS, Slice, call, method, own, subscript
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Concat(Operation):
             if len(shape) != len(first) or any(
                 x != y for i, (x, y) in enumerate(zip(shape, first, strict=True)) if i != where
             ):
-                raise call.refuse(rules.ShapesDiffer, left=show(first), right=show(shape))
+                raise _not_joined(call, first, shape, axis)
             total = shape[where] if total is None else total + shape[where]
         assert total is not None
         return ((*first[:where], total, *first[where + 1 :]),)
@@ -176,6 +176,27 @@ class Concat(Operation):
 
     def torch(self, use: Use) -> ScaledCode:
         return use.result(call("torch.cat", use.batch(), dim=use.axis()))
+
+
+def _not_joined(call: Call, left: Shape, right: Shape, axis: int) -> RefusedError:
+    """What is said of shapes that cannot be joined."""
+    help = rules.NotJoined.others
+    if len(left) != len(right):
+        short, long = sorted((left, right), key=len)
+        padded = show((*[ONE] * (len(long) - len(short)), *short))
+        help = rules.NotJoined.ranks.format(
+            one=show(short),
+            other=show(long),
+            few=_axes(len(short)),
+            many=len(long),
+            as_many=padded,
+        )
+    fields = {"left": show(left), "right": show(right), "axis": axis}
+    return call.refuse(rules.NotJoined, help=help, **fields)
+
+
+def _axes(count: int) -> str:
+    return f"{count} axis" if count == 1 else f"{count} axes"
 
 
 class ZerosOf(Operation):

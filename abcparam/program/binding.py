@@ -12,6 +12,7 @@ from abcparam.diagnostics.rules import exponents as rules
 from abcparam.diagnostics.rules import names as name_rules
 from abcparam.diagnostics.source import START
 from abcparam.language import syntax
+from abcparam.language.lexical_errors import is_out_of_range, too_long
 from abcparam.program.dims import Dim, Hyper
 from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor, exponents_by_key, with_exponents
@@ -107,6 +108,8 @@ def _refuse(program: Program, name: str, value: Fraction) -> Diagnostic | None:
             "known": ", ".join(known),
         }
         return name_rules.UnknownWord.at(START, suggestion=did_you_mean(name, known), **fields)
+    if is_out_of_range(value):
+        return too_long(START, f"the value of `{name}`")
     if dim is not None and (value.denominator != 1 or value < 1):
         remedy = f"give it a size: `--set {name}=256`"
         fields = {

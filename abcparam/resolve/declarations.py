@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from abcparam.algebra.polynomials import Polynomial, atom, growth
-from abcparam.diagnostics.diagnostic import Collector
+from abcparam.algebra.polynomials import Polynomial, atom, growth, leading_growth
+from abcparam.diagnostics.diagnostic import Collector, Diagnostic
 from abcparam.diagnostics.rules import exponents as rules
 from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
 from abcparam.program.dims import Dim, Hyper
+from abcparam.program.tensors import key_of
 from abcparam.resolve.amounts import Amounts, NotStaticError
 from abcparam.resolve.names import bounds
 
@@ -153,10 +154,22 @@ class _Dims:
         if (at_base.denominator != 1 or at_base < 1) and not unbased:
             grows = any(self.done[n].infinite for n in value.names)
             what = f"the dim `{name}`" + (" at base" if grows else "")
-            remedy = "choose sizes that divide evenly, or round: `round_up(8 * width / 3, 256)`"
+            remedy = self._evenly(value, at_base)
             self._not_positive(declaration.span, what, at_base, "a positive whole number", remedy)
         grows = any(v for g in growth(value, self._growth_of) for v in g.values())
         return Dim(name, value, declaration.value, infinite=grows, derived=True, span=span)
+
+    def _evenly(self, value: Polynomial, at_base: Fraction) -> str:
+        """Of which sizes a dim is whole: of multiples, where it is a dim that grows, divided."""
+        growing = [d for d in map(self.done.get, value.names) if d and d.growing and d.base]
+        if len(growing) == 1 and len(value.terms) == 1 and at_base > 0:
+            (dim,) = growing
+            assert dim.base is not None
+            step = (at_base / dim.base).denominator
+            if leading_growth(value, self._growth_of) == {dim.name: 1}:
+                near = max(round(Fraction(dim.base, step)), 1) * step
+                return rules.NotPositive.multiple.format(dim=dim.name, step=step, near=near)
+        return rules.NotPositive.divide
 
     def _growth_of(self, name: str) -> Mapping[str, Fraction]:
         return {name: Fraction(1)} if self.done[name].infinite else {}
@@ -170,7 +183,7 @@ def resolve_hypers(
     for declaration in spec.declarations:
         if isinstance(declaration, syntax.Hyper):
             name = declaration.name.id
-            value = _hyper_value(declaration, done, collector)
+            value = _hyper_value(declaration, dims, done, collector)
             _check_range(declaration, done, collector)
             done[name] = Hyper(name, value, declaration.range, declaration.name.span)
     return done
@@ -196,10 +209,41 @@ def _check_range(
         collector.add(rules.NotANumber.at(given.span, what=what, wanted=wanted))
 
 
+def _dim_in_hyper(
+    declaration: syntax.Hyper, dims: Mapping[str, Dim], done: Mapping[str, Hyper], name: str
+) -> Diagnostic:
+    """What is said of a hyper that is stated by a dim: of exponents, where that grows."""
+    help = rules.DimInHyper.finite.format(dim=name)
+    growing = {dim.name for dim in dims.values() if dim.growing}
+    try:
+        value = Amounts(dims, done, {}).polynomial(declaration.value)
+    except NotStaticError as error:
+        return error.diagnostic
+    powers = leading_growth(value, lambda n: {n: Fraction(1)} if n in growing else {})
+    if powers:
+        letters = {
+            letter: ", ".join(
+                f"{letter if len(powers) == 1 else key_of(letter, dim)} = {-power}"
+                for dim, power in powers.items()
+            )
+            for letter in "abc"
+        }
+        help = rules.DimInHyper.grows.format(dim=" and ".join(f"`{d}`" for d in powers), **letters)
+    fields = {"name": declaration.name.id, "dim": name}
+    return rules.DimInHyper.at(declaration.value.span, help=help, **fields)
+
+
 def _hyper_value(
-    declaration: syntax.Hyper, done: Mapping[str, Hyper], collector: Collector
+    declaration: syntax.Hyper,
+    dims: Mapping[str, Dim],
+    done: Mapping[str, Hyper],
+    collector: Collector,
 ) -> Fraction:
     what = f"the hyper `{declaration.name.id}`"
+    stated_by = next((n for n in syntax.names_in(declaration.value) if n in dims), None)
+    if stated_by is not None:
+        collector.add(_dim_in_hyper(declaration, dims, done, stated_by))
+        return Fraction(1)
     try:
         value = Amounts({}, done, {}).polynomial(declaration.value, what)
         return value.evaluate({h.name: h.value for h in done.values()})

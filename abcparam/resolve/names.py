@@ -15,6 +15,7 @@ from abcparam.language import syntax
 from abcparam.language.printer import written
 from abcparam.operations import operations
 from abcparam.program.reserved_names import owner
+from abcparam.resolve.suggestions import declared_as
 from abcparam.resolve.uses import Uses
 
 AMOUNT_FUNCTIONS = {"round_up": 2, "base": 1, "sqrt": 1}
@@ -44,6 +45,11 @@ class Scope:
         found = self.entries.get(name)
         return found or (self.outer.find(name) if self.outer else None)
 
+    def node(self, name: str) -> syntax.Node | None:
+        """What a name is declared by."""
+        found = self.find(name)
+        return found.node if found else None
+
     def known(self) -> list[str]:
         return [*self.entries, *(self.outer.known() if self.outer else [])]
 
@@ -71,6 +77,7 @@ class _Names:
         self.blocks = {d.name.id: d for d in spec.declarations if isinstance(d, syntax.Block)}
         self.calls: dict[str, dict[str, None]] = {}  # the names that each block calls
         self.uses = Uses()
+        self.in_body = False
 
     def report(self, rule: type[DiagnosticRule], span: Span, **fields: object) -> None:
         self.collector.add(rule.at(span, **fields))
@@ -228,7 +235,9 @@ class _Names:
         returns = [s for s in body if isinstance(s, syntax.Return)]
         if len(returns) != 1 or not isinstance(body[-1], syntax.Return):
             self.report(rules.NoReturn, returns[-1].span if returns else span, what=what)
+        self.in_body = True
         self._statements(body, scope)
+        self.in_body = False
 
     def _statements(self, body: Sequence[syntax.Statement], scope: Scope) -> None:
         for statement in body:
@@ -280,17 +289,21 @@ class _Names:
     def _expression(self, value: syntax.Expression | None, scope: Scope) -> None:
         self.uses.name(self._declaration(value, scope))
         match value:
-            case syntax.Name(id=name):
-                if name not in {"true", "false"} and scope.find(name) is None:
-                    suggestion = did_you_mean(name, scope.known())
-                    self.report(rules.UnknownName, value.span, name=name, suggestion=suggestion)
+            case syntax.Name():
+                self._known(value, scope)
             case syntax.Attribute():
                 self._attribute(value, scope)
             case syntax.Negative(operand=operand):
                 self._expression(operand, scope)
             case syntax.Binary(left=left, right=right):
                 self._power_then_quotient(value)
-                self._expressions([left, right], scope)
+                for operand in (left, right):
+                    if isinstance(operand, syntax.Name):
+                        self.uses.name(self._declaration(operand, scope))
+                        as_tensor = declared_as(value, operand, scope.node) if self.in_body else ""
+                        self._known(operand, scope, as_tensor)
+                    else:
+                        self._expression(operand, scope)
                 self._used(value.op, (syntax.Argument(left), syntax.Argument(right)), scope)
             case syntax.Index(value=inner, index=index):
                 self._expressions([inner, index], scope)
@@ -300,6 +313,11 @@ class _Names:
                 self._call(value, scope)
             case _:
                 pass
+
+    def _known(self, name: syntax.Name, scope: Scope, declaration: str = "") -> None:
+        if name.id not in {"true", "false"} and scope.find(name.id) is None:
+            fields = {"suggestion": did_you_mean(name.id, scope.known()), "name": name.id}
+            self.report(rules.UnknownName, name.span, declaration=declaration, **fields)
 
     def _power_then_quotient(self, value: syntax.Binary) -> None:
         """Warns of `x^-1/2`, which is `(x^-1)/2`, where `x^(-1/2)` may be meant."""
@@ -388,16 +406,20 @@ class _Names:
                     rules_of_exponents.NotCovered, call.function.span, what=what, remedy=remedy
                 )
                 return
+            found = scope.find(name)
+            if found is not None and found.kind == "tensor":
+                operand = call.arguments[0].value if call.arguments else syntax.Name("x")
+                applied = written(syntax.Binary("@", call.function, operand))
+                span = call.function.span
+                self.report(rules.TensorCalled, span, name=name, applied=applied)
+                return
             known = [o.name for o in operations().values() if not o.hidden]
             known += [
                 n
                 for n in scope.known()
                 if (scope.find(n) or Entry("", START)).kind in {"block", "instance"}
             ]
-            found = scope.find(name)
-            is_tensor = found is not None and found.kind == "tensor"
-            called = rules.UnknownFunction.tensor.format(name=name)
-            suggestion = called if is_tensor else did_you_mean(name, known)
+            suggestion = did_you_mean(name, known)
             self.report(rules.UnknownFunction, call.function.span, name=name, suggestion=suggestion)
 
     def _instance(self, call: syntax.Call, block: syntax.Block, scope: Scope) -> None:

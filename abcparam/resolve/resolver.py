@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from abcparam.algebra.polynomials import ONE
-from abcparam.diagnostics.diagnostic import Collector
+from abcparam.algebra.polynomials import ONE, Polynomial
+from abcparam.diagnostics.diagnostic import Collector, Diagnostic
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.diagnostics.source import Source
 from abcparam.language import syntax
 from abcparam.program.amounts import Amount
-from abcparam.program.expressions import Return
+from abcparam.program.expressions import Apply, Expression, Local, Return
 from abcparam.program.model import Input, Module, Program
 from abcparam.program.signature import show
 from abcparam.resolve.amounts import NotStaticError
 from abcparam.resolve.bodies import Body
 from abcparam.resolve.declarations import resolve_dims, resolve_hypers
 from abcparam.resolve.keywords import check_words
+from abcparam.resolve.limits import limits_are_wrong
 from abcparam.resolve.names import check_names
 from abcparam.resolve.parametrizations import resolve_parametrization
 from abcparam.resolve.tensors import Globals
@@ -26,6 +27,7 @@ from abcparam.resolve.training import (
     resolve_optimizers,
 )
 from abcparam.resolve.uses import Uses, starts_of
+from abcparam.resolve.values import map_multiplied, multiplied_map
 from abcparam.resolve.world import LocalName, World
 
 
@@ -39,6 +41,8 @@ def resolve(spec: syntax.Spec, source: Source) -> Program:
     check_words(spec, collector)
     collector.check()
     world = World(_globals(spec, collector, uses), _blocks(spec))
+    if limits_are_wrong(spec, world.globals):
+        collector.check()
     program = _program(spec, source, world)
     collector.check()
     return program
@@ -134,8 +138,18 @@ def _grown(world: World, given: object) -> None:
     for value in given.values if isinstance(given, Return) else ():
         for axis in value.shapes[0]:
             if world.globals.grows(axis):
-                fields = {"shape": show(value.shapes[0]), "axis": axis}
-                world.report(rules.OutputGrows.at(value.span, **fields))
+                world.report(_output_grows(value, axis))
+
+
+def _output_grows(value: Expression, axis: Polynomial) -> Diagnostic:
+    """What is said of an output with an axis that grows: of a readout that does not map, that."""
+    if isinstance(value, Apply) and value.operation.name == "*":
+        left, right = value.operands
+        found = multiplied_map(left, right) if left is not None and right is not None else None
+        if found is not None:
+            operand = syntax.Name(found[1].name if isinstance(found[1], Local) else "x")
+            return map_multiplied(*found, operand, value.span)
+    return rules.OutputGrows.at(value.span, shape=show(value.shapes[0]), axis=axis)
 
 
 def _outputs(forward: syntax.Forward) -> tuple[str, ...]:

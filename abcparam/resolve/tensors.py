@@ -14,6 +14,7 @@ from abcparam.diagnostics.rules import shapes as shape_rules
 from abcparam.diagnostics.rules.shapes import RoleContradictsShape
 from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
+from abcparam.language.printer import written
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.dims import Dim, Hyper, order_of
 from abcparam.program.lengths import at_base
@@ -23,6 +24,14 @@ from abcparam.resolve.amounts import Amounts, NotStaticError, Statics
 from abcparam.resolve.names import INITS
 from abcparam.resolve.parametrizations import Parametrization, by_key
 from abcparam.resolve.uses import Uses
+
+GROWS = {  # whether fan-in and fan-out go to infinity
+    "scalar": (False, False),
+    "input": (False, True),
+    "output": (True, False),
+    "hidden": (True, True),
+}
+ROLE_OF = {grows: role for role, grows in GROWS.items()}
 
 Exponents = dict[str, dict[str, Affine]]
 INHERITED = Amount(syntax.Name("lr"), ONE)  # a learning rate still to be taken from the optimizer
@@ -39,6 +48,7 @@ class Globals(Record):
     uses: Uses
     inferred: set[str] = field(default_factory=set)  # paths of tensors whose role is left out
     broken: set[str] = field(default_factory=set)  # paths of tensors with an error in their shape
+    contradicted: dict[str, Span] = field(default_factory=dict)  # lengths that roles contradict
 
     def amounts(self, statics: Statics) -> Amounts:
         return Amounts(self.dims, self.hypers, statics)
@@ -214,27 +224,27 @@ class _Tensor:
         return Geometry(True, product(shape[:-1]), shape[-1], "input")
 
     def _fans(self, fan_in: Polynomial, fan_out: Polynomial) -> Geometry:
-        names = {
-            (False, False): "scalar",
-            (False, True): "input",
-            (True, False): "output",
-            (True, True): "hidden",
-        }
-        actual = names[self.world.grows(fan_in), self.world.grows(fan_out)]
+        actual = ROLE_OF[self.world.grows(fan_in), self.world.grows(fan_out)]
         return Geometry(False, fan_in, fan_out, actual)
 
     def _contradiction(self, shape: Shape, declared: str, geometry: Geometry) -> None:
-        words = {True: "infinite", False: "finite"}
+        self.world.broken.add(self.path)
         role = self.declaration.role
         assert role is not None
-        remedy = RoleContradictsShape.grow
-        if geometry.actual == "hidden":
-            remedy = RoleContradictsShape.keep
+        cause, remedy = self._remedy(declared, geometry)
+        told = self.world.contradicted.setdefault(cause, role.span) if cause else role.span
+        if told != role.span:
+            return  # the same dim is at fault: one mistake
+        words = {True: "infinite", False: "finite"}
+        names = [f"`{name.id}`" for name in self.declaration.names]
+        several = len(names) > 1
         self.report(
             RoleContradictsShape.at(
                 role.span,
-                remedy=remedy.format(actual=geometry.actual),
-                name=self.name.id,
+                remedy=remedy,
+                names=f"{', '.join(names)} {'are' if several else 'is'}",
+                whose="their" if several else "its",
+                which="them" if several else "it",
                 declared=declared,
                 actual=geometry.actual,
                 shape=show(shape),
@@ -244,6 +254,26 @@ class _Tensor:
                 out_grows=words[self.world.grows(geometry.fan_out)],
             )
         )
+
+    def _remedy(self, declared: str, geometry: Geometry) -> tuple[str, str]:
+        """The length that is at fault where it must be one, and what to do."""
+        dims, fans = self.world.dims, [geometry.fan_in, geometry.fan_out]
+        index = 0 if self.world.grows(fans[0]) != GROWS[declared][0] else 1
+        fault, other = fans[index], fans[1 - index]
+        fields = {"actual": geometry.actual}
+        dim = dims.get(str(fault))
+        if self.world.grows(fault):
+            if dim is None or dim.derived or dim.name in other.names:
+                return "", RoleContradictsShape.declare.format(**fields)
+            keep = RoleContradictsShape.keep.format(dim=dim.name, size=dim.base or 512)
+            return dim.name, keep
+        factors = sorted(fault.names)
+        if len(factors) == 2 and all(name in dims for name in factors):
+            second, first = factors
+            grows = next(d.name for d in dims.values() if d.growing)
+            fields |= {"factors": "` and `".join(factors), "factor": first, "other": second}
+            return str(fault), RoleContradictsShape.follow.format(grows=grows, **fields)
+        return "", RoleContradictsShape.grow.format(**fields)
 
     def _own(self, geometry: Geometry) -> Polynomial | None:
         if self.world.grows(geometry.fan_in):
@@ -330,7 +360,14 @@ class _Tensor:
         return Init(kind, amount)
 
     def _bad_init(self, setting: syntax.Setting) -> Init:
-        self.report(rules.BadInit.at(setting.span, name=self._owner("init")))
+        help = rules.BadInit.forms
+        value = setting.value
+        kind = value.function.id if isinstance(value, syntax.Call) else ""
+        if kind in rules.BadInit.alone and isinstance(value, syntax.Call) and value.arguments[1:]:
+            fields = {"what": rules.BadInit.alone[kind], "kind": kind}
+            last = written(value.arguments[-1].value)
+            help = rules.BadInit.moments.format(value=last, **fields)
+        self.report(rules.BadInit.at(setting.span, name=self._owner("init"), help=help))
         return Init("zeros")
 
     def _default_init(self, axes: tuple[Amount, ...], geometry: Geometry) -> Init:

@@ -11,6 +11,7 @@ from abcparam.diagnostics.rules import exponents as rules
 from abcparam.diagnostics.rules import shapes as shape_rules
 from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
+from abcparam.language.printer import written
 from abcparam.operations import operations
 from abcparam.program.amounts import Amount, Setting
 from abcparam.program.expressions import Apply, Expression, Local, TensorRef, map_shape
@@ -99,11 +100,19 @@ class ValueElaborator:
         fields = {"operation": operation, "operand": operand, "wanted": wanted, "found": found}
         return InvalidStatementError(shape_rules.NotATensor.at(value.span, **fields))
 
-    def _matrix(self, operation: str, operand: str, value: syntax.Expression) -> TensorRef:
+    def _matrix(
+        self,
+        operation: str,
+        operand: str,
+        value: syntax.Expression,
+        product: syntax.Binary | None = None,
+    ) -> TensorRef:
         if self.static(value):
             raise self.not_a_tensor(operation, operand, value, "a number")
         weight = self.value(value)
         if not isinstance(weight, TensorRef):
+            if product is not None and not self.static(product.right):
+                raise self._turned(weight, product)
             raise self.not_a_tensor(operation, operand, value)
         if len(weight.shapes[0]) != 2:
             found = f"a tensor of shape {show(weight.shapes[0])}"
@@ -127,8 +136,23 @@ class ValueElaborator:
             fields = {"index": at.value, "axis": shape[0], "length": length}
             raise InvalidStatementError(shape_rules.IndexOutOfRange.at(value.index.span, **fields))
 
+    def _turned(self, left: Expression, value: syntax.Binary) -> InvalidStatementError:
+        """What is said of `@` with no tensor on its left."""
+        try:
+            right = self.value(value.right)
+        except InvalidStatementError:  # `.T` of a value
+            right = None
+        if not isinstance(right, TensorRef) or len(right.shapes[0]) != 2:
+            return InvalidStatementError(shape_rules.ValuesMultiplied.at(value.span))
+        shape = right.shapes[0][::-1] if right.transposed else right.shapes[0]
+        last = left.shapes[0][-1:]
+        name = right.name if last != shape[:1] or last == shape[1:] else f"{right.name}.T"
+        fields = {"name": right.name, "shape": show(shape), "applied": _applied(name, value.left)}
+        rule = shape_rules.TensorOnTheRight
+        return InvalidStatementError(rule.at(value.right.span, **fields))
+
     def _matmul(self, value: syntax.Binary) -> Expression:
-        weight = self._matrix("@", "its left side", value.left)
+        weight = self._matrix("@", "its left side", value.left, value)
         x = self.operand("@", value.right)
         self._read_from_table(weight, x, value)
         return self.apply("@", (weight, x), {"transposed": weight.transposed}, value)
@@ -184,7 +208,17 @@ class ValueElaborator:
             )
             raise InvalidStatementError(rules.NotCovered.at(value.span, what=what, remedy=remedy))
         operands = (self.operand(value.op, value.left), self.operand(value.op, value.right))
+        if value.op == "*":
+            self._not_a_map(value, *operands)
         return self.apply(value.op, operands, {}, value)
+
+    def _not_a_map(self, value: syntax.Binary, left: Expression, right: Expression) -> None:
+        """Refuses a hidden matrix times a value that it could be applied to."""
+        grows = self.body.world.globals.grows
+        found = multiplied_map(left, right)
+        if found is not None and all(map(grows, found[0].shapes[0])):
+            operand = value.right if found[0] is left else value.left
+            raise InvalidStatementError(map_multiplied(*found, operand, value.span))
 
     def _scale(
         self, factor: syntax.Expression, operand: syntax.Expression, place: syntax.Expression
@@ -233,6 +267,30 @@ class ValueElaborator:
         return InvalidStatementError(
             shape_rules.NotAnIndex.at(span, operation=operation.name, name=name, **words)
         )
+
+
+def multiplied_map(left: Expression, right: Expression) -> tuple[TensorRef, Expression] | None:
+    """The matrix of a product entry by entry, and the value of fewer axes that it could map."""
+    for tensor, other in ((left, right), (right, left)):
+        if isinstance(tensor, TensorRef) and not isinstance(other, TensorRef):
+            shape, value = tensor.shapes[0], other.shapes[0]
+            if len(shape) == 2 and len(value) == 1 and value[0] == shape[1]:
+                return tensor, other
+    return None
+
+
+def map_multiplied(
+    tensor: TensorRef, other: Expression, operand: syntax.Expression, span: Span
+) -> Diagnostic:
+    """What is said of a map that stands in a product of entries."""
+    shape, value = show(tensor.shapes[0]), show(other.shapes[0])
+    fields = {"name": tensor.name, "shape": shape, "other": value, "result": shape}
+    applied = _applied(tensor.name, operand)
+    return shape_rules.MapMultiplied.at(span, applied=applied, **fields)
+
+
+def _applied(name: str, operand: syntax.Expression) -> str:
+    return written(syntax.Binary("@", syntax.Name(name), operand))
 
 
 def wrong_count(span: Span, wanted: str, given: int) -> Diagnostic:

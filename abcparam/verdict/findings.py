@@ -334,7 +334,11 @@ class _Reasons:
         span = found[0].tensor.span
         if size > self.graph.context.one:
             return rules.DecayGrows.at(span, remedy=f"… / ({_powers(size)})", **fields)
-        return rules.DecayVanishes.at(span, remedy=f"… * {_powers(-size)}", **fields)
+        rule, decay = rules.DecayVanishes, found[0].decay
+        help = rule.keeps.format(remedy=f"… * {_powers(-size)}")
+        if decay > self.graph.context.one:
+            help = rule.partly.format(decay=decay, remedy=_powers(-size))
+        return rule.at(span, help=help, **fields)
 
     def _joins(
         self, optimizer: str, pull: Size, gradient: Size, found: list[Parameter]

@@ -364,6 +364,17 @@ def test_the_gradient_reaches_epsilon_where_the_warning_says(dim, eps, lowest, h
     assert eps / 3 < measured < 3 * eps
 
 
+def test_decay_that_grows_as_a_root_of_the_width_is_told_so():
+    """arXiv 2510.15262 lets decay grow as the root: the product falls, which is what it means."""
+    text = DEPTH.read_text(encoding="utf-8")
+    rooted = swapped(text, "wd * width / base(width)", "wd * (width / base(width))^(1/2)")
+    (said,) = (d for d in warned(rooted) if d.code == "P0603" and "query" in d.message)
+    assert "lr * weight_decay = width^(-1/2)" in said.message
+    assert "weight_decay grows like width^(1/2)" in said.help
+    assert "`(width / base(width))^(1/2)` more keeps their product" in said.help
+    assert "2510.19093" in said.help and "2510.15262" in said.help
+
+
 def test_independent_decay(tmp_path):
     """torch's AdamW decays by lr * weight_decay: with `wd / lr`, and the width beside it, by wd."""
     text = SINKING.replace(

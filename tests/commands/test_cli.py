@@ -332,6 +332,26 @@ def test_usage_errors_exit_2(run: Run, arguments: list[str]):
     assert "usage: abcparam" in done.err
 
 
+def test_what_was_meant_is_told(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.param").write_text(MLP.read_text(encoding="utf-8"), encoding="utf-8")
+    assert "Did you mean `abcparam check mine.param --fix`?" in run("mine.param", "--fix").err
+    assert "Did you mean `check`?" in run("chekc", "mine.param").err
+    for name in ("mine", "main.param"):
+        done = run("check", name)
+        assert done.status == 2
+        assert "Did you mean `mine.param`?" in done.err
+    assert "Did you mean" not in run("check", "none.txt").err
+
+
+@pytest.mark.parametrize("value", ["1e400", "1e-150", "-1e100"])
+def test_values_are_as_large_as_in_a_file(run: Run, value: str):
+    done = run("check", MLP, "--set", f"lr={value}")
+    assert done.status == 2
+    assert "error[P0107]: the value of `lr` is too long" in done.err
+    assert run("check", MLP, "--set", "lr=1e-99").status != 2
+
+
 # Our own bugs, pipes, colour, imports
 
 

@@ -241,6 +241,50 @@ def test_what_follows_from_an_error_is_not_told():
         assert places(changed(pair)) == expected
 
 
+HEADS = """model Small
+dim width -> inf, base = 256
+dim head = 64
+dim heads = width / head
+dim vocab = 100
+dim context = 16
+parametrization mup
+tensor embedding : input [vocab, width]
+tensor query : hidden [heads * head, width]
+tensor key, value : hidden [heads * head, width]
+tensor project : hidden [width, heads * head]
+tensor readout : output [vocab, width]
+forward(tokens : index(vocab) [context]) {
+    x = embed(embedding, tokens)
+    y = attention(query @ x, key @ x, value @ x, heads = heads, scale = head^-1)
+    return readout @ (x + project @ y)
+}
+optimizer adam { lr = 0.1 }
+loss cross_entropy
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("dim heads = width / head", "dim heads = 4", [("P0307", "hidden")]),
+        ("dim width -> inf, base = 256", "dim width = 256", [("P0322", "width")]),
+        ("dim vocab = 100", "dim vocab -> inf, base = 100", [("P0323", "vocab")]),
+        ("dim context = 16", "dim context -> inf", [("P0323", "context")]),
+        ("base = 256", "base = 250", [("P0408", "dim heads = width / head")]),
+    ],
+)
+def test_one_mistake_is_one_error(old: str, new: str, expected: list[tuple[str, str]]):
+    assert places(HEADS) == [("P0602", "embedding")]
+    assert places(HEADS.replace(old, new)) == expected
+
+
+def test_a_base_that_is_no_multiple_is_told_the_nearest():
+    (uneven,) = diagnostics(HEADS.replace("base = 256", "base = 250"))
+    assert uneven.help == "`width` has to be a multiple of 64: `base = 256`"
+    (uneven,) = diagnostics(HEADS.replace("base = 256", "base = 8"))
+    assert uneven.help == "`width` has to be a multiple of 64: `base = 64`"
+
+
 def main() -> None:
     for path in SPECS:
         path.with_suffix(".txt").write_text(said(path), encoding="utf-8", newline="\n")

@@ -85,6 +85,29 @@ class NotANumber(DiagnosticRule):
     help = "use numbers, dims, hypers and + - * / ^"
 
 
+class DimInHyper(DiagnosticRule):
+    """A hyper is stated by a dim. Hypers are numbers, which stay as they are while dims grow.
+
+        hyper lr = 1e-3 / width             wrong
+        hyper lr = 1e-3                     right, and `c = 1` of the tensors or roles
+        hyper std = 0.02 / depth            wrong for a finite depth too
+        init = normal(0.02 / depth)         right, where it is used
+
+    How rates, scales and multipliers fall with a dim that goes to infinity is said by exponents: a
+    learning rate is `lr * (width / base(width))^-c`.
+    """
+
+    code = "P0418"
+    message = "the hyper `{name}` is stated by the dim `{dim}`: hypers are numbers"
+    label = "a dim"
+    help = "{help}"
+    grows = (
+        "what scales with {dim} is said by exponents of tensors or roles: `{c}` for a learning "
+        "rate, `{b}` for an initial scale, `{a}` for a multiplier"
+    )
+    finite = "write the number, or `{dim}` where the hyper is used"
+
+
 class NotPositive(DiagnosticRule):
     """A dim, its base or its rate must be positive, a dim and its base whole."""
 
@@ -92,6 +115,8 @@ class NotPositive(DiagnosticRule):
     message = "{what} is {value}, not {wanted}"
     label = "not {wanted}"
     help = "{remedy}"
+    divide = "choose sizes that divide evenly, or round: `round_up(8 * width / 3, 256)`"
+    multiple = "`{dim}` has to be a multiple of {step}: `base = {near}`"
 
 
 class CyclicDims(DiagnosticRule):
@@ -114,10 +139,13 @@ class BadInit(DiagnosticRule):
         "ones or constant(x)"
     )
     label = "not an init"
-    help = (
+    help = "{help}"
+    forms = (
         "for example `init = normal(0.02)`; the default is normal(1/sqrt(fan_in)), zeros for "
         "vectors"
     )
+    moments = "the mean is 0, and `{kind}` takes {what} alone: `{kind}({value})`"
+    alone = {"normal": "the standard deviation", "uniform": "the bound"}
 
 
 class NoOptimizer(DiagnosticRule):

@@ -221,6 +221,10 @@ class DecayVanishes(DiagnosticRule):
     limit.
 
     `weight_decay` proportional to n^c keeps the product: `weight_decay = wd * width / base(width)`.
+    With it the relative change of weights in a step stays the same once they balance decay against
+    updates (arXiv 2510.19093). To keep the gain of sublayers in that balance, decay as a root of
+    the width was found best, with which the product falls (arXiv 2510.15262): then this warning
+    says what is meant.
     """
 
     code = "P0603"
@@ -231,7 +235,13 @@ class DecayVanishes(DiagnosticRule):
         "large width"
     )
     label = "does not survive the limit"
-    help = "let weight_decay grow as the learning rate falls: `weight_decay = {remedy}`"
+    help = "{help}"
+    keeps = "let weight_decay grow as the learning rate falls: `weight_decay = {remedy}`"
+    partly = (
+        "weight_decay grows like {decay}, and the learning rate falls faster: `{remedy}` more "
+        "keeps their product (arXiv 2510.19093 argues for that); a root of the width is meant to "
+        "keep the gain of sublayers over a long run (arXiv 2510.15262)"
+    )
 
 
 class DecayGrows(DiagnosticRule):

@@ -17,7 +17,9 @@ class UnknownName(DiagnosticRule):
     code = "P0201"
     message = "unknown name `{name}`"
     label = "not declared"
-    help = "declare it before it is used.{suggestion}"
+    help = "declare it before it is used{declaration}.{suggestion}"
+    applied = ": `tensor {name} : ROLE [out, in]`"
+    added = ": `tensor {name} : {role}[{axis}]`"
 
 
 class UnknownFunction(DiagnosticRule):
@@ -27,10 +29,9 @@ class UnknownFunction(DiagnosticRule):
     message = "unknown operation or block `{name}`"
     label = "neither an operation nor a block"
     help = (
-        "operations are listed in docs/language.md; a block is declared with `block NAME(x) {{ … "
-        "}}`.{suggestion}"
+        "`abcparam explain operations` lists operations; a block is declared with `block NAME(x) "
+        "{{ … }}`.{suggestion}"
     )
-    tensor = " `{name}` is a tensor: apply it as `{name} @ x`"  # the suggestion where it is one
 
 
 class DeclaredTwice(DiagnosticRule):
@@ -152,6 +153,22 @@ class UnknownWord(DiagnosticRule):
     message = "`{name}` is not {what}"
     label = "unknown"
     help = "known: {known}.{suggestion}"
+
+
+class TensorCalled(DiagnosticRule):
+    """A tensor is called as a function. `@` applies it.
+
+        h = second(h)           wrong
+        h = second @ h          right
+
+    Matrices are applied to the last axis of a value, which their in axis is summed over with:
+    `second @ h` of `second : [out, in]` and `h : [context, in]` is `[context, out]`.
+    """
+
+    code = "P0215"
+    message = "`{name}` is a tensor, not an operation or a block"
+    label = "cannot be called"
+    help = "apply it by `@`: `{applied}`"
 
 
 class ImportFailed(DiagnosticRule):

@@ -119,17 +119,22 @@ class RoleContradictsShape(DiagnosticRule):
     """
 
     code = "P0307"
-    message = "`{name}` is declared `{declared}`, but its shape {shape} makes it `{actual}`"
+    message = "{names} declared `{declared}`, but {whose} shape {shape} makes {which} `{actual}`"
     label = "fan-in `{fan_in}` is {in_grows}, fan-out `{fan_out}` is {out_grows}"
     help = "{remedy}"
     grow = (
         "declare it `{actual}`, leave the role out, or make the axis grow with a dim that "
         "goes to infinity"
     )
-    keep = (  # where both fans grow: a dim that should not
-        "vocabularies, classes and sequences stay finite: give that dim a number, `dim NAME = "
-        "512`, or declare it `{actual}`"
+    follow = (  # where the axis that should grow is a product, such as of heads
+        "declare it `{actual}`, leave the role out, or let one of `{factors}` follow a dim that "
+        "goes to infinity, such as `dim {factor} = {grows} / {other}`"
     )
+    keep = (  # where both fans grow: a dim that should not
+        "vocabularies, classes and sequences stay finite, for the theory has no law for their "
+        "growth: `dim {dim} = {size}`"
+    )
+    declare = "declare it `{actual}`, or leave the role out"
 
 
 class NotATensor(DiagnosticRule):
@@ -315,6 +320,108 @@ class RoleNeeded(DiagnosticRule):
     )
     label = "contracts the other axis than that of a table"
     help = "declare it `input` and write `{table} @ …`, or give it the role of the map, `output`"
+
+
+class NothingGrows(DiagnosticRule):
+    """Roles are declared, and no dim goes to infinity.
+
+        dim width = 256                     wrong, where width is what will grow
+        dim width -> inf, base = 256        right
+
+    Roles say which of fan-in and fan-out grow, and exponents how things scale with that. The base
+    is the size at which hyperparameters are stated.
+    """
+
+    code = "P0322"
+    message = "no dim goes to infinity, so that no tensor can be `{role}`"
+    label = "finite"
+    help = "say what grows: `dim {dim} -> inf, base = {size}`"
+
+
+class CountGrows(DiagnosticRule):
+    """A vocabulary or a sequence goes to infinity.
+
+        dim vocab -> inf, base = 512        wrong
+        dim vocab = 50304                   right
+
+    The limit is one of widths (and of depths): how a loss over ever more classes, or attention over
+    ever longer sequences, behaves is another theory, which is not covered. Rates for a vocabulary
+    that grows are in arXiv 2506.15025.
+    """
+
+    code = "P0323"
+    message = "`{dim}` goes to infinity, and is {what}: there is no law for its growth"
+    label = "counts {counted}"
+    help = "keep it finite: `dim {dim} = {size}`"
+    classes = ("the number of classes of an input of indices", "classes")
+    positions = ("the length of an input of indices", "positions")
+
+
+class MapMultiplied(DiagnosticRule):
+    """A tensor that is a map stands in a product of entries with the value that it should map.
+
+        h = relu(second * h)    wrong: entries of [width, width] times those of [width]
+        h = relu(second @ h)    right
+
+    `*` multiplies entry by entry, axes aligned at the last one, as in PyTorch.
+    """
+
+    code = "P0324"
+    message = "`*` of the tensor `{name}` {shape} and a value of shape {other} is entry by entry"
+    label = "of shape {result}"
+    help = "did you mean `{applied}`?"
+
+
+class TensorOnTheRight(DiagnosticRule):
+    """`@` has its tensor on the right. It is written as in mathematics: the tensor, then the value.
+
+    h = h @ second          wrong, as rows of PyTorch are multiplied
+    h = second @ h          right: sums over the in axis of [out, in]
+    h = second.T @ h        sums over the out axis
+    """
+
+    code = "P0325"
+    message = "`@`: the tensor `{name}` stands on the right of the value that it is applied to"
+    label = "of shape {shape}"
+    help = "the tensor stands on the left: `{applied}`"
+
+
+class ValuesMultiplied(DiagnosticRule):
+    """`@` of two values: it applies a tensor of the model, and neither side is one.
+
+    Products of values are those of `attention`, and `*`, entry by entry. What a loss multiplies,
+    such as the similarities of a contrastive one, is no part of the model: the emitted module does
+    not hold the loss, and its sizes follow from the outputs.
+
+        return u @ v.T                                  wrong
+        return u, v                                     right, with
+        loss cross_entropy(u) + cross_entropy(v)
+    """
+
+    code = "P0326"
+    message = "`@` of two values: one side must be a tensor of the model"
+    label = "neither is a tensor"
+    help = (
+        "values are multiplied by `attention(q, k, v, …)`, or by `*`, entry by entry; a product "
+        "that only the loss takes is no part of the model: return both of its factors"
+    )
+
+
+class NotJoined(DiagnosticRule):
+    """Values are joined that differ in another axis than the one along which they are joined, or in
+    how many axes they have.
+
+        tensor token : [width]
+        concat(token, x, axis = 0)          wrong where x is [context, width]
+        tensor token : [1, width]           right: the same axes, one of them joined
+    """
+
+    code = "P0327"
+    message = "`{operation}` of shapes {left} and {right} along axis {axis}"
+    label = "these shapes do not join"
+    help = "{help}"
+    others = "all axes but the joined one must be the same formula"
+    ranks = "{one} has {few} where {other} has {many}: declare it `{as_many}`"
 
 
 class MapStoredAsTable(DiagnosticRule):

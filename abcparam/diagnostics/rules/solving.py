@@ -16,18 +16,16 @@ class NoSolution(DiagnosticRule):
     """
 
     code = "P0701"
-    message = "no exponents make it {goal} with `{key}` of `{owner}` at {value}{with_these}"
-    label = "cannot be so"
-    help = "write `?` for one of them, and `abcparam solve` finds it"
-
-
-class AlsoFixed(DiagnosticRule):
-    """Another one of the exponents that cannot hold together (P0701)."""
-
-    code = "P0702"
-    message = "`{key}` of `{owner}` is {value}"
-    label = "nor this with it"
-    help = "any one of them can stay"
+    message = "no exponents make it {goal} as long as {written}"
+    label = "{label}"
+    help = "{help}"
+    one = ("this rules it out", "write `?` here, and `abcparam solve` finds it")
+    several = (
+        "one of {count} that rule it out together",
+        "write `?` for any one of these, and `abcparam solve` finds it",
+    )
+    place = "`{key}` of `{owner}` is {value}"
+    absent = "`{key}` of `{owner}` is not written, and so 0"
 
 
 class GaveUp(DiagnosticRule):

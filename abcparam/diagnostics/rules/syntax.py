@@ -97,7 +97,7 @@ class LongNumber(DiagnosticRule):
     """
 
     code = "P0107"
-    message = "this number is too long"
+    message = "{number} is too long"
     label = "more than {digits} digits, or a power of ten beyond {exponent}"
     help = "write at most {digits} digits, and powers of ten from -{exponent} to {exponent}"
 
@@ -153,6 +153,9 @@ class PythonStatement(DiagnosticRule):
     message = "`{word}` starts a statement of Python, not of a spec"
     label = "not part of the language"
     help = "{help}"
+    forward = (
+        "write `forward(x : [pixels]) { … }`, with the axes of each input, and the body in braces"
+    )
 
 
 class UnclosedText(DiagnosticRule):
@@ -243,7 +246,9 @@ class NotAStatement(DiagnosticRule):
     code = "P0118"
     message = "this is not a statement"
     label = "expected `=`"
-    help = "a line of a body is `name = value`, `return value`, `repeat`, or `tensor`"
+    help = "{help}"
+    forms = "a line of a body is `name = value`, `return value`, `repeat`, or `tensor`"
+    result = "what a body gives stands after `return`: `return {value}`"
 
 
 class MissingEquals(DiagnosticRule):
@@ -286,7 +291,12 @@ class MissingShape(DiagnosticRule):
     code = "P0121"
     message = "the shape is missing"
     label = "expected `[`"
-    help = "write the axes in square brackets, the output axis first: `[width, pixels]`"
+    help = "{help}"
+    axes = "write the axes in square brackets, the output axis first: `[width, pixels]`"
+    of_indices = (
+        "one index an example is `{name} : {classes} []`, a sequence of them `{name} : {classes} "
+        "[length]`"
+    )
 
 
 class MissingBraces(DiagnosticRule):
@@ -302,6 +312,7 @@ class MissingBraces(DiagnosticRule):
     message = "{what} in braces"
     label = "expected `{{`"
     help = "{help}"
+    of_optimizers = "write `optimizer {name} {braces}`"
 
 
 class MissingSeparator(DiagnosticRule):
@@ -315,6 +326,7 @@ class MissingSeparator(DiagnosticRule):
     message = "{separator} is missing between `{before}` and `{after}`"
     label = "expected {separator}"
     help = "{help}"
+    applied = "`{before}` is a tensor: apply it as `{before} @ {after}`"
 
 
 class ChainedPower(DiagnosticRule):
@@ -417,12 +429,40 @@ class Unfinished(DiagnosticRule):
     )
 
 
+class TorchModule(DiagnosticRule):
+    """A module of PyTorch is made. A spec declares tensors, and operations apply them.
+
+    fc = nn.Linear(width, width)            wrong
+    tensor fc : hidden [width, width]       right, and `fc @ x` where it is used
+    """
+
+    code = "P0131"
+    message = "`{path}` makes a module of PyTorch"
+    label = "not part of a spec"
+    help = "{help}"
+    declared = "declare its tensor: {form}"
+    called = "operations are called where they are used, such as `{function}(x)`, on tensors"
+
+
+class CalledByPath(DiagnosticRule):
+    """An operation is called by its name alone.
+
+    h = F.relu(x)           wrong
+    h = relu(x)             right
+    """
+
+    code = "P0132"
+    message = "`{path}` is called by a path"
+    label = "operations, blocks and instances have one name"
+    help = "write `{name}(…)`; `abcparam explain operations` lists what there is"
+
+
 class Unreadable(DiagnosticRule):
     """The file cannot be read: it is missing, a folder, or not yours to read."""
 
     code = "P0141"
     message = "cannot read the file: {reason}"
-    help = "check the path; `-` is standard input"
+    help = "check the path; `-` is standard input.{suggestion}"
 
 
 class FileTooLarge(DiagnosticRule):

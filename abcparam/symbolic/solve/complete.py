@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from abcparam.algebra.exponents import Affine
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import Record, replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.rules import solving as rules
 from abcparam.diagnostics.rules.exponents import MissingExponent
@@ -134,15 +134,14 @@ def _contradiction(program: Program, goal: str, found: UnsolvableError) -> list[
     if not found.places:
         why = "; ".join(found.reasons) or "whatever the exponents are"
         return [rules.NoExponents.at(program.output_span, goal=goal, why=why)]
-    others = len(found.places) - 1
-    with_these = f" together with the {others} below" if others else ""
-    diagnostics = []
-    for index, place in enumerate(found.places):
-        fields = {"owner": place.owner, "key": place.key, "value": _value(program, place)}
-        rule = rules.NoSolution if index == 0 else rules.AlsoFixed
-        span = _span(program, place)
-        diagnostics.append(rule.at(span, goal=goal, with_these=with_these, **fields))
-    return diagnostics
+    rule, count = rules.NoSolution, len(found.places)
+    label, help = rule.several if count > 1 else rule.one
+    texts = [_written(program, place) for place in found.places]
+    spans = [_span(program, place) for place in found.places]
+    written = f"{', '.join(texts[:-1])} and {texts[-1]}" if texts[1:] else texts[0]
+    fields = {"label": label.format(count=count), "help": help, "written": written}
+    notes = [f"line {s.line}: {text}" for s, text in zip(spans, texts, strict=True)][1:]
+    return [replace(rule.at(spans[0], goal=goal, **fields), notes=tuple(notes))]
 
 
 def _span(program: Program, place: ExponentPlace) -> Span:
@@ -150,9 +149,11 @@ def _span(program: Program, place: ExponentPlace) -> Span:
     return tensor.places.get(place.key, tensor.span)
 
 
-def _value(program: Program, place: ExponentPlace) -> str:
+def _written(program: Program, place: ExponentPlace) -> str:
+    """What a spec says of an exponent."""
     value = exponents_by_key(program.tensors[place.paths[0]]).get(place.key)
-    return str(value) if value is not None else "0, for it is not written,"
+    form = rules.NoSolution.absent if value is None else rules.NoSolution.place
+    return form.format(key=place.key, owner=place.owner, value=value)
 
 
 def is_unsolvable(error: SpecError) -> bool:
