@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from abcparam.coordinate_check.api import coord_check
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
-from abcparam.diagnostics.explain import explain
 from abcparam.imports.api import adapt, audit
 from abcparam.pipeline import (
     check,
     compile,
     derive,
     diff,
+    explain,
     fix,
     format,
     interpolate,

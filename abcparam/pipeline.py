@@ -183,6 +183,21 @@ def format(source: str | Path | Source, /) -> str:
     return format_source(to_source(source))
 
 
+def explain(word: str, /) -> str:
+    """What a word means, or the story behind a diagnostic, as `abcparam explain` prints it.
+
+    A word is an operation, an optimizer, a setting, a role, a declaration or one of a report's:
+    what it means, how it is written, its law, an example. A diagnostic has a code, in any case;
+    301 does too. Raises `ValueError` where there is none.
+    """
+    from abcparam.reference.explain import answer, unanswered
+
+    text = answer(word)
+    if text is None:
+        raise ValueError(unanswered(word))
+    return text
+
+
 def new(example: str = "gpt", /) -> str:
     """The text of an example to start from, as `abcparam new` copies it: `gpt`, `llama` and so on.
 

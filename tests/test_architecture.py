@@ -33,7 +33,7 @@ FLOORS = (
     ("symbolic",),
     ("verdict",),
     ("comparison",),
-    ("imports",),
+    ("imports", "reference"),
     ("pipeline",),
     ("coordinate_check", "tuning"),
     ("",),

@@ -1,4 +1,4 @@
-"""`abcparam explain`: the story behind a diagnostic."""
+"""`abcparam explain`: what a word means, or the story behind a diagnostic."""
 
 from __future__ import annotations
 
@@ -9,25 +9,22 @@ from abcparam.commands.shared import Command, UsageError
 
 def _arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "code", metavar="CODE", help="a diagnostic's code, such as P0301; `all` lists them"
+        "word",
+        metavar="WORD",
+        help="a diagnostic's code, such as P0301, or an operation, optimizer, setting, role, or "
+        "word of a report; `all` lists the codes, `operations`, `optimizers` and `words` the rest",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """The story behind a diagnostic."""
-    from abcparam.diagnostics.explain import codes, story
+    """What a word means, or the story behind a diagnostic."""
+    from abcparam.pipeline import explain
 
-    if options.code.lower() == "all":
-        for code, rule in codes().items():
-            print(f"{code}  {(rule.__doc__ or '').strip().splitlines()[0]}")
-        return 0
-    text = story(options.code)
-    if text is None:
-        raise UsageError(
-            f"no diagnostic has the code {options.code!r}; `abcparam explain all` lists them"
-        )
-    print(text)
+    try:
+        print(explain(options.word))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     return 0
 
 
-COMMAND = Command("explain", "the story behind a diagnostic", _arguments, run)
+COMMAND = Command("explain", "what a word or a diagnostic means", _arguments, run)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from abcparam.diagnostics import rules
 from abcparam.diagnostics.diagnostic import DiagnosticRule
 from abcparam.discovery import modules_of
+
+FIELD = re.compile(r"(?<!\{)\{\w+\}(?!\})")  # of a message: what is filled in
 
 
 def codes() -> dict[str, type[DiagnosticRule]]:
@@ -22,18 +26,5 @@ def story(code: str) -> str | None:
     from inspect import cleandoc
 
     told = getattr(rule, "summary", rule.message)  # a finding's message is mostly what is filled in
-    message = told.replace("{{", "{").replace("}}", "}")
+    message = FIELD.sub("…", told).replace("{{", "{").replace("}}", "}")
     return f"{rule.code} ({rule.severity}): {message}\n\n{cleandoc(rule.__doc__ or '')}"
-
-
-def explain(code: str, /) -> str:
-    """The story behind a diagnostic, as `abcparam explain CODE` prints it.
-
-    It is `P0301 (error): …`, and what that means. `code` is a diagnostic's `code`, in any case; 301
-    does too.
-    Raises `ValueError` where none has it.
-    """
-    text = story(code)
-    if text is None:
-        raise ValueError(f"no diagnostic has the code {code!r}")
-    return text

@@ -38,6 +38,7 @@ class Elementwise(Operation):
 
 class Add(Elementwise):
     name = "+"
+    example = "x + Attention(x)"
     written = ("x + y",)
     law = "the larger"
     source = "arXiv 2006.14548 (Tensor Programs II), linear combinations"
@@ -59,11 +60,13 @@ class Add(Elementwise):
 
 class Subtract(Add):
     name = "-"
+    example = "x - mean(x, axis = -1)"
     written = ("x - y",)
 
 
 class Multiply(Elementwise):
     name = "*"
+    example = "silu(gate @ x) * (up @ x)"
     written = ("x * y",)
     law = "`s0` adds; `d = max(d(x) + s(y), s(x) + d(y))`"
     source = "arXiv 2203.03466, appendix J"
@@ -92,6 +95,7 @@ class WithNumber(Operation):
 
 class Factor(WithNumber):
     name = "scale"
+    example = "base(width) / width * (table.T @ x)"
     written = ("k * x", "x / k", "-x")
     law = "`k`'s exponent is added everywhere"
     source = "arXiv 2203.03466, section 3"
@@ -113,6 +117,7 @@ class Factor(WithNumber):
 
 class Offset(WithNumber):
     name = "offset"
+    example = "(1 + gate) * x"
     written = ("x + k", "x - k", "k - x")
     law = "that of a sum: `k` at init, no change"
     source = Add.source

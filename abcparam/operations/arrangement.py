@@ -50,6 +50,7 @@ class Dropout(Unchanged):
     """`x[*] -> y[*]`, each coordinate kept with probability 1 - p and divided by it."""
 
     name = "dropout"
+    example = "dropout(x, 0.1)"
     settings = {"p": REQUIRED}
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
@@ -65,6 +66,7 @@ class Select(Unchanged):
     """`x[n *] -> y[*]`: the i-th of the first declared axis; `i` may be a repeat's number."""
 
     name = "index"
+    example = "x[0]"
     written = ("x[i]",)
     settings = {"at": REQUIRED}
     hidden = True
@@ -119,6 +121,7 @@ class Split(Operation):
     """`x[* (n i)] -> n times y[* i]`."""
 
     name = "split"
+    example = "split(packed @ x, 3)"
     law = "unchanged; parts of one map's result are as independent as those of several maps"
     settings = {"n": REQUIRED, "axis": -1}
     source = "reindexing: each coordinate is one of the input's"
@@ -148,6 +151,7 @@ class Concat(Operation):
     """`x[* i], y[* j] -> z[* (i + j)]` along an axis; equal but for that."""
 
     name = "concat"
+    example = "concat(token, x, axis = 0)"
     law = "the largest"
     many = True
     settings = {"axis": -1}
@@ -203,6 +207,7 @@ class ZerosOf(Operation):
     """`-> y[n …]`."""
 
     name = "zeros"
+    example = "zeros(width)"
     written = ("zeros(n, …)",)
     law = "exactly zero"
     values = ()
@@ -230,6 +235,7 @@ class Mean(Operation):
     """`x[* i] -> y[*]`: the mean over one axis, or over a tuple of axes."""
 
     name = "mean"
+    example = "mean(x, axis = 0)"
     law = "`s0`, less `ρ/2` if `x` is centred; `d`"
     settings = {"axis": REQUIRED}
     source = "arXiv 2006.14548: the law of large numbers"

@@ -53,6 +53,7 @@ class Attention(Operation):
         "`scale + ρd + …`; output: the values'"
     )
     source = "arXiv 2203.03466, Definition 4.1 (1/d)"
+    example = "attention(query @ x, key @ x, value @ x, heads = heads, scale = head^-1)"
     values = ("q", "k", "v", "bias", "mask")
     optional = frozenset({"bias", "mask"})
     starts = {"bias": "zeros"}

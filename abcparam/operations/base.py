@@ -76,6 +76,7 @@ class Operation(Signature):
     source: ClassVar[str] = ""  # where its law is from
     law: str  # `graph` as docs/language.md writes it
     written: ClassVar[tuple[str, ...]] = ()  # how a spec has it, where not as a call by its name
+    example: str = ""  # one use of it; where none is given, a call with its operands
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         """The operation as nodes of the calculus."""

@@ -104,6 +104,7 @@ class BatchNorm(ChannelNorm):
     """
 
     name = "batchnorm"
+    example = "batchnorm(conv2d(kernel, x, padding = 1), gain, bias)"
     settings = {"eps": EPS}
     source = "arXiv 2011.14522, section 10: a channel's own scale divides out"
     state = True
@@ -127,6 +128,7 @@ class GroupNorm(ChannelNorm):
     """
 
     name = "groupnorm"
+    example = "groupnorm(x, groups = 32, gain = gain, bias = bias)"
     settings = {"groups": REQUIRED, "eps": EPS}
     order = ("x", "groups", "gain", "bias", "eps")
     source = "arXiv 1803.08494; sizes as arXiv 2203.03466, appendix B.1"

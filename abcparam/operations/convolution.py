@@ -70,6 +70,7 @@ class Convolution(Operation):
 
     def __init__(self, space: int) -> None:
         self.name = f"conv{space}d"
+        self.example = f"conv{space}d(kernel, x, padding = 1)"
         self.space = space
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:

@@ -23,6 +23,7 @@ class Embed(Operation):
     """`table[i o], n[*] -> y[* o]`."""
 
     name = "embed"
+    example = "embed(table, tokens)"
     law = "`s0 = σ`, `d = u`: nothing is summed"
     source = "arXiv 2203.03466, appendix B (input weights)"
     values = ("table", "indices")

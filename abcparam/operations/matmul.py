@@ -26,6 +26,7 @@ class MatMul(Operation):
     """
 
     name = "@"
+    example = "readout @ relu(first @ x)"
     written = ("W @ x", "W.T @ x")
     law = (
         "`s0 = σ + ρi/2 + s0(x)`; `d ≥ σ + max(ρi/2, ρi - ρo/2) + d(x)` and `u + ρi + s(x)`; tied "

@@ -53,6 +53,7 @@ class Mixture(Operation):
     """
 
     name = "mixture"
+    example = "mixture(router @ x, Expert(x), top = 2)"
     law = "softmax of the logits, times the experts' outputs"
     source = "arXiv 1701.06538; finitely many experts: a softmax and a product that is summed"
     values = ("logits", "expert")

@@ -46,6 +46,7 @@ class Normalization(Operation):
 
     def __init__(self, name: str, centres: bool) -> None:
         self.name = name
+        self.example = f"{name}(x, gain = gain)"
         self.centres = centres
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:

@@ -36,6 +36,7 @@ class Pooling(Unchanged):
 
     def __init__(self, short: str) -> None:
         self.name = f"{short}pool"
+        self.example = f"{short}pool(x, size = 2)"
         self.short = short
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
@@ -75,6 +76,7 @@ class Unfold(Unchanged):
     """`image[c rows columns] -> y[(r s) (c size size)]`: square patches, row by row."""
 
     name = "unfold"
+    example = "patch_in @ unfold(image, size = 4)"
     values = ("image",)
     settings = {"size": REQUIRED}
 

@@ -80,6 +80,7 @@ class Rope(Unchanged):
     """
 
     name = "rope"
+    example = "rope(query @ x, heads = heads)"
     settings = {"heads": 1, "theta": 10000}
     source = "arXiv 2104.09864: rotations, which keep sizes"
 
@@ -113,6 +114,7 @@ class RelativeBias(Operation):
     """
 
     name = "relative_bias"
+    example = "relative_bias(table, length = context)"
     law = "a lookup: `s0 = σ`, `d = u`"
     source = "arXiv 1910.10683, section 2.1; a lookup: nothing is summed"
     values = ("table",)
@@ -155,6 +157,7 @@ class Alibi(Operation):
     """
 
     name = "alibi"
+    example = "alibi(heads, length = context)"
     law = "a constant of Θ(1)"
     source = "arXiv 2108.12409, section 3: a constant"
     values = ()

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from abcparam.storage.atomic import write_atomically
-from docs.tables import findings, operations, optimizers, parametrizations
+from docs.tables import findings, operations, optimizers, parametrizations, words
 from docs.tables.markdown import Table
 
 TABLES = {
@@ -18,6 +18,9 @@ TABLES = {
     "laws of optimizers": optimizers.laws,
     "parametrizations": parametrizations.table,
     "findings": findings.table,
+    "roles": words.roles,
+    "keys": words.keys,
+    "exponents": words.exponents,
 }
 FOLDER = Path(__file__).resolve().parents[1]
 PLACE = re.compile(r"<!-- table: (.*?) -->\n(.*?)<!-- end -->", re.DOTALL)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abcparam.algebra.record import Record
 from abcparam.optimizers import optimizers
 from abcparam.optimizers.base import OptimizerRule
+from abcparam.reference.optimizers import forms as forms_of
+from abcparam.reference.optimizers import in_words, settings
 from docs.tables.markdown import Table, code
 
 
@@ -24,7 +26,7 @@ class Form(Record):
 def table() -> Table:
     """A row for each name: what a spec may say, and the law in words."""
     head = ("name", "settings (defaults)", "gauge", "size of an update's entry")
-    rows = ((code(r.name), _settings(r), str(r.gauge), _in_words(r)) for r in _rules())
+    rows = ((code(r.name), settings(r), str(r.gauge), _in_words(r)) for r in _rules())
     return Table(head, tuple(rows))
 
 
@@ -45,10 +47,7 @@ def _rules() -> list[OptimizerRule]:
 
 
 def _forms(rule: OptimizerRule) -> list[Form]:
-    found = [Form(rule)]
-    for key, (_, *others) in rule.words.items():
-        found += [Form(rule.chosen({key: word}), (f"{key} = {word}",)) for word in others]
-    return found
+    return [Form(*found) for found in forms_of(rule)]
 
 
 def _law(form: Form) -> tuple[str, ...]:
@@ -57,23 +56,5 @@ def _law(form: Form) -> tuple[str, ...]:
     return code(rule.name, *form.words), size, code(rule.law), str(rule.gauge), rule.source
 
 
-def _settings(rule: OptimizerRule) -> str:
-    parts = [code("lr")]
-    for name, default in rule.settings.items():
-        parts.append(f"{code(name)} {_default(default)} {rule.remarks.get(name, '')}".strip())
-        if name == "weight_decay" and rule.decoupled:
-            parts.append("decoupled")
-    words = (f"{code(key)} ({code(*words)})" for key, words in rule.words.items())
-    return "; ".join([", ".join(parts), *words])
-
-
-def _default(default: object) -> str:
-    return f"({', '.join(default) if isinstance(default, tuple) else str(default).lower()})"
-
-
 def _in_words(rule: OptimizerRule) -> str:
-    """The law; where words choose one, each with its word."""
-    found = [form.rule.in_words or code(form.rule.law) for form in _forms(rule)]
-    for words in rule.words.values():
-        found = [f"{law} ({code(word)})" for law, word in zip(found, words, strict=True)]
-    return ("as a spectral norm " if rule.spectral else "") + "; ".join(found)
+    return ("as a spectral norm " if rule.spectral else "") + in_words(rule)

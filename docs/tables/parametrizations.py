@@ -6,16 +6,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from abcparam.language.parser import comments
-from abcparam.language.printer import written
-from abcparam.language.reader import read
-from abcparam.language.syntax import Parametrization, Role
+from abcparam.language.syntax import Parametrization
+from abcparam.reference.parametrizations import about
+from abcparam.reference.parametrizations import exponents as exponents_of
 from abcparam.resolve.parametrizations import fits, shipped
 from docs.diagrams.specs import laws, mlp
 from docs.tables.markdown import Table, code
 from docs.tables.optimizers import Form, forms
 
-LETTERS = ("a", "b", "c")
 ROLES = ("input", "hidden", "output")
 OPTIMIZER = re.compile(r"^optimizer .*$", re.MULTILINE)
 
@@ -32,22 +30,17 @@ def _rows(path: str) -> Iterator[tuple[str, ...]]:
     for offered in shipped()[path]:
         roles = {role.role.id: role for role in offered.roles}
         served = [form for form in forms() if fits(offered, form.rule.form)]
-        exponents = (_exponents(roles[role]) for role in ROLES)
+        exponents = (exponents_of(roles[role]) for role in ROLES)
         yield first, _whom(offered, served), *exponents, _verdicts(name, served)
         first = ""
 
 
 def _about(path: str) -> str:
     """What the file's second comment says: `The standard parametrization: PyTorch's …`."""
-    text = comments(read(path))[1].text
-    found = re.fullmatch(r"# The (.*) parametrization(.*)\.", text)
+    text = about(path)
+    found = re.fullmatch(r"The (.*) parametrization(.*)\.", text)
     assert found is not None, text
     return found[1] + found[2]
-
-
-def _exponents(role: Role) -> str:
-    values = {setting.key: setting.value for setting in role.settings if setting.value}
-    return ", ".join(written(values[letter]).replace(" ", "") for letter in LETTERS)
 
 
 def _whom(offered: Parametrization, served: list[Form]) -> str:

@@ -16,6 +16,9 @@ class WrongSizeAtInit(DiagnosticRule):
     linear.
 
     A hidden matrix wants `a + b = 1/2`, an input tensor `a + b = 0`, a readout `a + b >= 1/2`.
+
+        tensor second : hidden [width, width] { b = 0, … }      wrong: `second @ h` ~ width^(1/2)
+        tensor second : hidden [width, width] { b = 1/2, … }    right: ~ 1
     """
 
     code = "P0501"
@@ -33,6 +36,9 @@ class ChangeTooLarge(DiagnosticRule):
     of a norm by no more than its initial size; an operand of a map or product by no more than Θ(1)
     or its initial size. The message names the term that made the change, the notes the path that it
     took.
+
+        hidden { a = 0, b = 1/2, c = 0 }    wrong under Adam: `second @ h` changes by width
+        hidden { a = 0, b = 1/2, c = 1 }    right: its learning rate is lr / width
     """
 
     code = "P0502"
@@ -48,6 +54,9 @@ class ChangeTooLarge(DiagnosticRule):
 class GrowsForEver(DiagnosticRule):
     """The sizes of updates do not settle: each step's are larger, by a power of the width, than
     those of the step before. The tensors named feed each other's gradients.
+
+        tensor first : input [width, pixels] { c = -3, … }      wrong under SGD
+        tensor first : input [width, pixels] { c = -1, … }      right
     """
 
     code = "P0503"
@@ -61,6 +70,9 @@ class NothingMoves(DiagnosticRule):
     """The verdict is `trivial`: it is stable, and no output moves as the width goes to infinity.
 
     Learning rates are too small by a power of the width.
+
+        input { a = 0, b = 0, c = 2 }, output { a = 1, b = 0, c = 2 }       wrong under Adam
+        input { a = 0, b = 0, c = 0 }, output { a = 1, b = 0, c = 0 }       right
     """
 
     code = "P0504"
@@ -75,6 +87,9 @@ class FeaturesDoNotMove(DiagnosticRule):
 
     In the limit the model is a linear one in fixed features (lazy training, the neural tangent
     kernel). Features are the infinite inputs of the maps that produce outputs.
+
+        input { a = 0, b = 0, c = 1 }       wrong under Adam: `relu(first @ x)` stays as it is
+        input { a = 0, b = 0, c = 0 }       right
     """
 
     code = "P0505"
@@ -90,6 +105,9 @@ class Slack(DiagnosticRule):
 
     Slack is the bound on the change of what the tensor produces, less what its own update
     contributes to it.
+
+        output { a = 1, b = 0, c = 1/2 }    wrong under Adam: the readout's update vanishes
+        output { a = 1, b = 0, c = 0 }      right
     """
 
     code = "P0506"
@@ -116,6 +134,10 @@ class PassedInPart(DiagnosticRule):
 
     With `a + b > 1` a readout's initial weights are too small to let the features' change reach the
     output (its update does). Zero initialization is sound; a small one is neither.
+
+        output { a = 1, b = 1/2, c = 0 }                  wrong
+        output { a = 1, b = 0, c = 0 }                    right
+        output { a = 1, b = 0, c = 0, init = zeros }      right
     """
 
     code = "P0508"
@@ -135,6 +157,9 @@ class NotComplete(DiagnosticRule):
     """The spec expects `complete`: every nonlinearity's and softmax's input moved by its own size
     by the tensors of its own block. Residual branches that are scaled down as L^(-1/2) are lazy
     inside.
+
+        x = x + (depth / base(depth))^(-1/2) * Branch(x)    lazy inside
+        x = x + (depth / base(depth))^-1 * Branch(x)        complete
     """
 
     code = "P0509"
@@ -202,6 +227,9 @@ class ConstantEpsilon(DiagnosticRule):
 
     The verdict ignores epsilon unless the spec says `assume epsilon = strict`. Let epsilon fall
     with the gradient, exponent `d`, or keep it far below any gradient.
+
+        hidden { a = 0, b = 1/2, c = 1 }            eps is constant
+        hidden { a = 0, b = 1/2, c = 1, d = 1 }     eps / width
     """
 
     code = "P0602"

@@ -166,9 +166,9 @@ class TensorCalled(DiagnosticRule):
     """
 
     code = "P0215"
-    message = "`{name}` is a tensor, not an operation or a block"
-    label = "cannot be called"
-    help = "apply it by `@`: `{applied}`"
+    message = "`{name}` is called, and is no operation or block"
+    label = "a tensor"
+    help = "`{name}` is a tensor: apply it as `{applied}`"
 
 
 class ImportFailed(DiagnosticRule):
