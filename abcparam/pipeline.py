@@ -132,6 +132,8 @@ def fix(
     The exponents and factors that change are written into its text; no file is written. Comments
     and layout stay.
 
+    `comments` are those of the text that the changes may have made false.
+
     Where nothing is changed, because the spec is maximal-update already or no change was found or
     could be written, `changes` are empty and `reason` says why. Values are as for `check`; they are
     not written into the text. Raises as `check` does.
@@ -153,12 +155,13 @@ def prove(
 @at_work()
 def fixed(source: Source, values: Mapping[str, Fraction], prove: bool = False) -> FixResult:
     """The spec with a small change that makes it maximal-update, checked again."""
+    from abcparam.editing.comments import doubtful_comments
     from abcparam.editing.exponents import UnwritableError, edited
 
     program = load(source, values)
     found = report(program)
     found = proved(found) if prove else found
-    if found.verdict == "maximal-update":
+    if found.verdict == "maximal-update" and not found.fix:
         return FixResult(source.text, (), found, "maximal-update already, nothing to fix")
     if not found.fix:
         reason = "no change of exponents or factors was found that makes it maximal-update"
@@ -170,7 +173,7 @@ def fixed(source: Source, values: Mapping[str, Fraction], prove: bool = False) -
     again = report(load(replace(source, text=text), values))
     if again.verdict != "maximal-update":
         raise RuntimeError("the fixed spec was not judged maximal-update")
-    return FixResult(text, found.fix, again)
+    return FixResult(text, found.fix, again, comments=doubtful_comments(source.text, text))
 
 
 def format(source: str | Path | Source, /) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 
 from abcparam.diagnostics.diagnostic import did_you_mean
 from abcparam.diagnostics.explain import codes, story
+from abcparam.operations import operations as all_operations
+from abcparam.optimizers import optimizers as all_optimizers
 from abcparam.reference import operations, optimizers, parametrizations, words
 from abcparam.reference.entry import GlossaryEntry
 
@@ -51,13 +53,13 @@ def _owners(word: str) -> list[str]:
     """The operations and optimizers that have a setting of this name, with its default."""
     found = [
         f"  `{argument}` of `{operation.name}`"
-        for operation in operations.operations().values()
+        for operation in all_operations().values()
         for argument in operations.arguments(operation)
         if argument.partition(" ")[0] == word and not operation.hidden
     ]
     found += [
         f"  {setting} of the optimizer `{name}`"
-        for name, rule in optimizers.optimizers().items()
+        for name, rule in all_optimizers().items()
         if (setting := optimizers.setting(rule, word))
     ]
     return found

@@ -1,9 +1,10 @@
-"""Changes of a spec that could be proposed: of exponents, and of constant factors of its code."""
+"""Changes of a spec that could be proposed: of exponents, factors of its code, settings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from typing import Any
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import ONE, Polynomial, atom
@@ -14,7 +15,7 @@ from abcparam.operations.arithmetic import Factor
 from abcparam.program.amounts import Amount
 from abcparam.program.expressions import Apply, Expression, Invoke, with_operands, with_values
 from abcparam.program.model import Module, Program
-from abcparam.program.tensors import exponents_by_key, with_exponent
+from abcparam.program.tensors import Init, Tensor, exponents_by_key, with_exponent
 
 FACTOR = Factor()
 ZERO = Affine(Fraction(0))
@@ -24,6 +25,10 @@ Powers = tuple[tuple[str, Fraction], ...]  # of growing dims
 
 class Change(Record):
     """One change of a spec, as a text says it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The change as in the JSON of `abcparam check --all-fixes`."""
+        return {"text": str(self)}
 
 
 class ExponentChange(Change):
@@ -39,6 +44,15 @@ class ExponentChange(Change):
         if self.after == self.before:  # apart from a change of its role
             return f"`{self.owner}` {self.key} = {self.before} still"
         return f"`{self.owner}` {self.key} = {self.before} -> {self.after}"
+
+    def to_dict(self) -> dict[str, Any]:
+        exponent = {"owner": self.owner, "key": self.key, "tensors": list(self.paths)}
+        return {
+            **super().to_dict(),
+            **exponent,
+            "before": str(self.before),
+            "after": str(self.after),
+        }
 
 
 class FactorChange(Change):
@@ -62,6 +76,44 @@ class FactorChange(Change):
             return f"`{self.after}` for the factor `{self.before}`"
         return f"`{self.after}`"
 
+    def to_dict(self) -> dict[str, Any]:
+        written = {"before": self.before, "after": self.after, "span": self.span.to_dict()}
+        return {**super().to_dict(), **written}
+
+
+class SettingChange(Change):
+    """A setting of tensors that changes: at what they start, or how fast they decay."""
+
+    owner: str
+    key: str
+    before: str
+    after: str
+    paths: tuple[str, ...]
+    spans: tuple[tuple[Span, str], ...]  # what takes the place of which stretch of the text
+    powers: Powers = ()  # what the setting is multiplied by, where it is a number
+
+    def __str__(self) -> str:
+        now = f" (now `{self.before}`)" if self.before else ""
+        return f"`{self.owner}` {self.key} = {self.after}{now}"
+
+    def to_dict(self) -> dict[str, Any]:
+        setting = {"owner": self.owner, "key": self.key, "tensors": list(self.paths)}
+        return {**super().to_dict(), **setting, "before": self.before, "after": self.after}
+
+
+class Fix(Record):
+    """Changes that make a spec maximal-update, and what sets them apart from others."""
+
+    changes: tuple[Change, ...]
+    why: str
+
+    def __str__(self) -> str:
+        return f"{', '.join(dict.fromkeys(map(str, self.changes)))} ({self.why})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fix as in the JSON of `abcparam check --all-fixes`."""
+        return {"why": self.why, "changes": [change.to_dict() for change in self.changes]}
+
 
 def values_of(changes: Iterable[Change]) -> dict[tuple[str, str], Affine]:
     """The changes of exponents by tensor path and key, for `edited`.
@@ -75,7 +127,10 @@ def values_of(changes: Iterable[Change]) -> dict[tuple[str, str], Affine]:
 
 def texts_of(changes: Iterable[Change]) -> tuple[tuple[Span, str], ...]:
     """The changes of factors as new texts of places, for `edited`."""
-    return tuple((c.span, c.after) for c in changes if isinstance(c, FactorChange))
+    changes = tuple(changes)
+    factors = ((c.span, c.after) for c in changes if isinstance(c, FactorChange))
+    settings = (edit for c in changes if isinstance(c, SettingChange) for edit in c.spans)
+    return (*factors, *settings)
 
 
 def applied(program: Program, changes: Iterable[Change]) -> Program:
@@ -84,9 +139,22 @@ def applied(program: Program, changes: Iterable[Change]) -> Program:
     tensors = dict(program.tensors)
     for (path, key), value in values_of(changes).items():
         tensors[path] = with_exponent(tensors[path], key, value)
+    for setting in (c for c in changes if isinstance(c, SettingChange)):
+        for path in setting.paths:
+            tensors[path] = _with_setting(tensors[path], setting)
     factors = {c.place: c for c in changes if isinstance(c, FactorChange)}
     root = _with_factors(program.root, factors) if factors else program.root
     return replace(program, tensors=tensors, root=root)
+
+
+def _with_setting(tensor: Tensor, change: SettingChange) -> Tensor:
+    if change.key == "init":
+        return replace(tensor, init=Init(change.after))
+    decay = tensor.weight_decay
+    assert decay is not None
+    return replace(
+        tensor, weight_decay=Amount(decay.written, decay.value * _product(change.powers))
+    )
 
 
 def shared_declaration(program: Program, changes: Iterable[Change]) -> str:

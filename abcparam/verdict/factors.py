@@ -36,7 +36,20 @@ def factor_change(
         return None
     span, after = _rewritten(program, amount.written, powers, place)
     name = own if own != "by" else ""
-    return FactorChange(name, _text(program, span), after, span, place.span, setting, names)
+    return FactorChange(name, text_at(program, span), after, span, place.span, setting, names)
+
+
+def decay_texts(
+    program: Program, written_at: syntax.Expression, powers: PowersByDim
+) -> tuple[Span, str, str] | None:
+    """Where weight decay is written, as it is, and times powers of growing dims."""
+    before = text_at(program, written_at.span)
+    if not before:
+        return None
+    span, after = _rewritten(program, written_at, powers, None)
+    start = span.column - written_at.span.column
+    end = span.end_column - written_at.span.column
+    return written_at.span, before, before[:start] + after + before[end:]
 
 
 def _scaling(program: Program, call: Apply | Invoke) -> Apply | None:
@@ -51,7 +64,7 @@ def _scaling(program: Program, call: Apply | Invoke) -> Apply | None:
 
 
 def _inserted(program: Program, call: Apply | Invoke, powers: PowersByDim) -> FactorChange | None:
-    span, text = call.span, _text(program, call.span)
+    span, text = call.span, text_at(program, call.span)
     if not text:
         return None
     before = program.source.lines[span.line - 1][: span.column - 1].rstrip()
@@ -60,7 +73,7 @@ def _inserted(program: Program, call: Apply | Invoke, powers: PowersByDim) -> Fa
     return FactorChange("", "", after, span, span, "", tuple(powers.items()))
 
 
-def _text(program: Program, span: Span) -> str:
+def text_at(program: Program, span: Span) -> str:
     """What stands at a place, empty where that is not within a line."""
     lines = program.source.lines
     if span == START or span.end_line != span.line or span.line > len(lines):
@@ -77,7 +90,7 @@ def _ratio(powers: PowersByDim) -> str:
 
 
 def _rewritten(
-    program: Program, value: syntax.Expression, powers: PowersByDim, call: Apply
+    program: Program, value: syntax.Expression, powers: PowersByDim, call: Apply | None
 ) -> tuple[Span, str]:
     """What is replaced in a factor, and by what: a power in it, or all of it."""
     for part, sign in _parts(value, 1):
@@ -87,8 +100,8 @@ def _rewritten(
         if share is not None:
             new = exponent + sign * share
             return part.span, power(_atom(base), new) if new else "1"
-    text = _text(program, value.span) or written(value)
-    more = _of_head(program, powers, call) or _ratio(powers)
+    text = text_at(program, value.span) or written(value)
+    more = (_of_head(program, powers, call) if call else None) or _ratio(powers)
     if text == "1":
         return value.span, more
     loose = isinstance(value, syntax.Binary) and value.op in "+-"

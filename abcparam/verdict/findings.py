@@ -30,13 +30,18 @@ from abcparam.optimizers.base import rule_of
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
 from abcparam.verdict.causes import causes, causes_at_init, suffering
-from abcparam.verdict.changes import Change, shared_declaration
+from abcparam.verdict.changes import Change, SettingChange, shared_declaration
 from abcparam.verdict.identify import FIRST, described, identify
 from abcparam.verdict.magnitudes import evaluate, gradients_at_base
 from abcparam.verdict.proof import Proof
 
 MOST = 8  # findings of one kind
 
+START_AT_ZERO = (
+    "no exponents do: a map from the width to finitely many numbers makes width^(-1/2) of its "
+    "input at first, and 1 once it has learnt; start the map at zero, or leave out the norm or "
+    "nonlinearity behind it"
+)
 MUST = {
     "pointwise": "the input of a nonlinearity must be Θ(1), or exactly zero",
     "softmax": "softmax logits must be O(1)",
@@ -61,6 +66,8 @@ def _help(program: Program, fix: Sequence[Change], proof: Proof | None) -> str:
     changes = ", ".join(dict.fromkeys(map(str, fix)))
     shared = shared_declaration(program, fix)
     text = f"this makes it maximal-update: {changes}" if fix else ""
+    if any(isinstance(change, SettingChange) and change.key == "init" for change in fix):
+        text = f"{text}; {START_AT_ZERO}"
     if shared:
         text = f"this would make it maximal-update: {changes}; but {shared}"
     if proof is None:

@@ -11,7 +11,7 @@ the spec's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from abcparam.algebra.exponents import Affine
@@ -22,18 +22,29 @@ from abcparam.program.tensors import (
     exponents_by_key,
     with_exponents,
 )
-from abcparam.verdict.changes import Change, ExponentChange, FactorChange, applied
+from abcparam.verdict.changes import Change, ExponentChange, FactorChange, Fix, applied
 from abcparam.verdict.factors import factor_change
 from abcparam.verdict.forward_factors import powers_of
 from abcparam.verdict.laziness import lazy_tensors, mended
 from abcparam.verdict.places import Places
+from abcparam.verdict.settings import moved_decay, started_at_zero
 from abcparam.verdict.shortening import shortened
 from abcparam.verdict.wanted import KeyShifts, keys_of, wanted
 
 MOST_NODES = 30_000
 MOST_ROUNDS = 5
 BEST = "maximal-update"
+MOST_ALTERNATIVES = 2
+USUAL_MULTIPLIERS = {"output": Fraction(1)}  # `a` by role in the shipped `mup`, else 0
+IN_USUAL_GAUGE = "in the gauge of `mup`, which is the same training"
+KINDS = {  # factors, scales, complete branches -> what sets such a change apart
+    (True, True, False): "the code's factors as published",
+    (True, True, True): "branches as they are for `complete`",
+    (False, True, False): "exponents alone, the code stays",
+    (False, False, False): "learning rates alone",
+}
 ZERO = Affine(Fraction(0))
+MINUS = Fraction(-1)
 
 
 def propose(judgement: Judgement) -> tuple[Change, ...]:
@@ -43,9 +54,56 @@ def propose(judgement: Judgement) -> tuple[Change, ...]:
         return ()
     for copies in (1, 2):
         changes = _Search(program, shortened(program, copies), judgement).run()
-        if changes and mended(judgement_of(applied(program, changes)), lazy_tensors(judgement)):
-            return changes
-    return ()
+        found = judgement_of(applied(program, changes)) if changes else judgement
+        if changes and mended(found, lazy_tensors(judgement)):
+            return (*changes, *moved_decay(found))
+    return started_at_zero(judgement)
+
+
+def alternatives(judgement: Judgement, proposed: tuple[Change, ...]) -> tuple[Fix, ...]:
+    """Other changes that do it, where experts differ; each is judged on the whole model.
+
+    They leave the code alone, or move learning rates alone, or make branches complete, or write
+    what is proposed in the gauge of the shipped `mup`.
+    """
+    program, lazy = judgement.laws.program, lazy_tensors(judgement)
+    if not proposed or len(judgement.laws.graph.nodes) > MOST_NODES:
+        return ()
+    search = _Search(program, shortened(program, 1), judgement)
+    found: dict[tuple[Change, ...], Fix] = {}
+    known = {frozenset(map(str, proposed))}
+    for changes, why in (*search.every(), *_in_usual_gauge(search.places, program, proposed)):
+        spelling = frozenset(map(str, changes))
+        if len(found) < MOST_ALTERNATIVES and changes and spelling not in known:
+            known.add(spelling)
+            if mended(judgement_of(applied(program, changes)), lazy):
+                found[changes] = Fix(changes, why)
+    return tuple(found.values())
+
+
+def _in_usual_gauge(
+    places: Places, program: Program, proposed: Iterable[Change]
+) -> Iterator[tuple[tuple[Change, ...], str]]:
+    """What is proposed with the multipliers of the shipped `mup`: 1 of readouts, 0 elsewhere."""
+    others = [change for change in proposed if not isinstance(change, ExponentChange)]
+    changed = {p for c in proposed if isinstance(c, ExponentChange) for p in c.paths}
+    after = applied(program, proposed).tensors
+    shifts: dict[str, dict[str, Fraction]] = {}
+    for path in changed:
+        tensor, letters = after[path], program.shift_of(after[path])
+        now, before = exponents_by_key(tensor), exponents_by_key(program.tensors[path])
+        theta = USUAL_MULTIPLIERS.get(tensor.role or "", ZERO.constant) - now["a"].constant
+        keys = {**now, **before}
+        moved = {k: (now.get(k, ZERO) + before.get(k, ZERO) * MINUS).constant for k in keys}
+        for letter in "abcd" if program.strict_epsilon else "abc":
+            moved[letter] = moved.get(letter, ZERO.constant) + theta * letters[letter]
+        idle = {"b"} if tensor.init.is_zero else set[str]()
+        shifts[path] = {key: by for key, by in moved.items() if by and key not in idle}
+    if shifts:
+        yield (
+            (*others, *places.spelled(shifts)),
+            "in the gauge of `mup`, which is the same training",
+        )
 
 
 class _Search:
@@ -64,14 +122,23 @@ class _Search:
                 return tuple(self._merged(self._reduced(found)))
         return ()
 
+    def every(self) -> Iterator[tuple[tuple[Change, ...], str]]:
+        """Changes of each kind that do it, with what sets them apart."""
+        for (factors, scales, complete), why in KINDS.items():
+            found = self._candidate(factors, scales, complete)
+            if found is not None:
+                yield tuple(self._merged(self._reduced(found))), why
+
     def _mends(self, changes: Iterable[Change]) -> bool:
         return mended(judgement_of(applied(self.short, changes)), self.lazy)
 
     # A candidate
 
-    def _candidate(self, factors: bool, scales: bool) -> list[Change] | None:
+    def _candidate(
+        self, factors: bool, scales: bool, complete: bool = False
+    ) -> list[Change] | None:
         """Changes of everything that is not as it is wanted, each rate as large as its bound."""
-        ideal = wanted(self.short, factors, scales)
+        ideal = wanted(self.short, factors, scales, complete)
         factored: list[Change] = []
         for call, powers in ideal.factors:
             change = factor_change(self.program, call, powers)

@@ -37,7 +37,10 @@ class Places:
 
     def changes(self, shifts: KeyShifts) -> list[ExponentChange]:
         """KeyShifts as changes of places, in the gauge in which the fewest exponents change."""
-        moved = self._in_gauge(shifts)
+        return self.spelled(self._in_gauge(shifts))
+
+    def spelled(self, moved: Mapping[str, Shift]) -> list[ExponentChange]:
+        """Shifts by tensor as changes of places, in the gauge that they are in."""
         found: list[ExponentChange] = []
         for key in dict.fromkeys(key for keys in moved.values() for key in keys):
             left = {path: keys[key] for path, keys in moved.items() if keys.get(key)}

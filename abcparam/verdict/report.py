@@ -12,12 +12,14 @@ from abcparam.analysis.judge import Judgement
 from abcparam.analysis.laws import Laws
 from abcparam.analysis.rows import tensor_row
 from abcparam.diagnostics.diagnostic import Diagnostic, in_order
+from abcparam.editing.comments import CommentLine
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
-from abcparam.verdict.changes import Change
+from abcparam.verdict.changes import Change, Fix
 from abcparam.verdict.findings import reasons
-from abcparam.verdict.fix import propose
+from abcparam.verdict.fix import alternatives, propose
 from abcparam.verdict.proof import Proof
+from abcparam.verdict.settings import moved_decay
 from abcparam.verdict.work import at_work
 
 if TYPE_CHECKING:
@@ -45,12 +47,22 @@ class Report(Record):
     @cached_property
     def fix(self) -> tuple[Change, ...]:
         """What makes it maximal-update, if that was found: proved smallest, or else small."""
-        if self.said is not None or self.verdict == VERDICTS[-1]:
+        if self.said is not None:
             return ()
+        if self.verdict == VERDICTS[-1]:
+            return moved_decay(self.judgement)
         if self.proof is not None and self.proof.changes:
             return self.proof.changes
         with at_work():
             return propose(self.judgement)
+
+    @cached_property
+    def fixes(self) -> tuple[Fix, ...]:
+        """What is proposed, then up to two others, where experts differ; none where none is."""
+        if not self.fix:
+            return ()
+        with at_work():
+            return (Fix(self.fix, "proposed"), *alternatives(self.judgement, self.fix))
 
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -97,8 +109,11 @@ class Report(Record):
         """Whether the verdict is this one or better."""
         return self.verdict is not None and VERDICTS.index(self.verdict) >= VERDICTS.index(verdict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON of `abcparam check --format json`; exponents are exact texts by growth dim."""
+    def to_dict(self, all_fixes: bool = False) -> dict[str, Any]:
+        """The JSON of `abcparam check --format json`; exponents are exact texts by growth dim.
+
+        With `all_fixes` it has the `fixes` too, as with `--all-fixes`.
+        """
         outputs = self.graph.outputs
         zero = self.graph.context.zero
         at_init, change = zero, zero
@@ -120,6 +135,7 @@ class Report(Record):
             "output": {"at_init": at_init.to_dict(), "change": change.to_dict()},
             **self._regions(),
             "diagnostics": [d.to_dict() for d in in_order(self.diagnostics)],
+            **({"fixes": [found.to_dict() for found in self.fixes]} if all_fixes else {}),
         }
 
     def _regions(self) -> dict[str, Any]:
@@ -139,6 +155,15 @@ class FixResult(Record):
     changes: tuple[Change, ...]
     report: Report
     reason: str | None = None
+    comments: tuple[CommentLine, ...] = ()  # of the text, which the changes may have made false
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `abcparam check --fix --format json` says of it."""
+        return {
+            "changes": [change.to_dict() for change in self.changes],
+            "reason": self.reason,
+            "doubtful_comments": [comment.to_dict() for comment in self.comments],
+        }
 
 
 def invalid(file: str, diagnostics: list[Diagnostic]) -> dict[str, Any]:

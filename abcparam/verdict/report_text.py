@@ -42,6 +42,13 @@ def render_report(report: Report, colour: bool = False) -> str:
     return "\n".join([*parts, *_regions(report), "", _verdict(report, colour), ""])
 
 
+def fix_lines(report: Report) -> list[str]:
+    """The changes that would make it maximal-update, the proposed one first."""
+    found = [f"  {number}. {fix}" for number, fix in enumerate(report.fixes, 1)]
+    none = "nothing to fix" if report.reaches("maximal-update") else "no fix was found"
+    return ["fixes, each judged on the whole model:", *found] if found else [none]
+
+
 def _regions(report: Report) -> list[str]:
     """Where each verdict holds, if that depends on symbols."""
     if report.regions is None or report.verdict is not None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from abcparam.algebra.polynomials import leading_growth
 from abcparam.algebra.sizes import Size
+from abcparam.analysis.graph import Graph
 from abcparam.analysis.rounds import start
 from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.parameter import Parameter
@@ -37,13 +38,22 @@ class WantedChanges(NamedTuple):
     factors: tuple[tuple[Apply | Invoke, PowersByDim], ...]
 
 
-def wanted(program: Program, factors: bool = True, scales: bool = True) -> WantedChanges:
-    """What the exponents and factors of a program are to be; both only where asked for."""
+def wanted(
+    program: Program, factors: bool = True, scales: bool = True, complete: bool = False
+) -> WantedChanges:
+    """What the exponents and factors of a program are to be; both only where asked for.
+
+    Branches are as those of a `complete` model where that is asked for.
+    """
     recorder = CallRecorder(program)
-    return _Wanting(recorder.run(), recorder.calls).run(factors, scales)
+    return _Wanting(recorder.run(), recorder.calls, complete).run(factors, scales)
 
 
 class _Wanting(ForwardFactors):
+    def __init__(self, graph: Graph, calls: Mapping[int, Apply], complete: bool) -> None:
+        super().__init__(graph, calls)
+        self.complete = complete
+
     def run(self, factors: bool, scales: bool) -> WantedChanges:
         found = dict(self._factors()) if factors else {}
         shifts: tuple[KeyShifts, KeyShifts] = ({}, {})
@@ -126,6 +136,8 @@ class _Wanting(ForwardFactors):
                 mean = stream.rho + x.m0 - found.space.size(now)
                 if mean.vectors and mean + usual[0] > self.one:  # it would add up over the copies
                     usual = usual[1:]
+                if self.complete:
+                    usual = usual[-1:]
                 if now not in [powers_of(size) for size in usual]:
                     size = usual[-1 if "complete" in self.graph.program.expected else 0]
                     yield id(x), (written, size - found.space.size(now))

@@ -1,0 +1,122 @@
+"""Settings of tensors that are to change: at what maps start, how fast weights decay.
+
+Where no exponents do, a map from a width to finitely many numbers can start at zero: what a norm or
+a nonlinearity makes of it is then learnt. Weight decay whose written power of a width makes it
+wipe weights out, or points the wrong way, is moved; one that is constant is what many want, and is
+warned of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from abcparam.algebra.sizes import Size
+from abcparam.analysis.judge import Judgement, judgement_of
+from abcparam.diagnostics.source import START, Span
+from abcparam.language import syntax
+from abcparam.language.parser import parse
+from abcparam.optimizers.base import rule_of
+from abcparam.program.model import Program
+from abcparam.program.tensors import Tensor
+from abcparam.verdict.changes import Change, SettingChange, applied
+from abcparam.verdict.factors import decay_texts, text_at
+from abcparam.verdict.forward_factors import powers_of
+from abcparam.verdict.laziness import lazy_tensors, mended
+
+ZEROS = "zeros"
+MOST_TRIED = 8  # maps that could start at zero
+
+
+def started_at_zero(judgement: Judgement) -> tuple[Change, ...]:
+    """Maps that contract what is too small, or too large beside it, started at zero; or none."""
+    program, lazy = judgement.laws.program, lazy_tensors(judgement)
+    found = list(_contracting(judgement))[:MOST_TRIED]
+    tried: list[tuple[Change, ...]] = [(change,) for change in found]
+    if len(found) > 1:
+        tried.append(tuple(found))
+    for changes in tried:
+        if mended(judgement_of(applied(program, changes)), lazy):
+            return changes
+    return ()
+
+
+def _contracting(judgement: Judgement) -> Iterator[SettingChange]:
+    """A change for each declaration of maps to finitely many numbers."""
+    program = judgement.laws.program
+    one = judgement.laws.graph.context.one
+    declared: dict[Span, list[str]] = {}
+    for law in judgement.tensors:
+        p = law.parameter
+        contracts = p.rho_in > one and p.rho_out <= one
+        if contracts and not p.tensor.frozen and not p.tensor.init.is_zero:
+            declared.setdefault(p.tensor.span, []).append(law.path)
+    for declaration in _declarations(parse(program.source).declarations):
+        names = [declared[name.span] for name in declaration.names if name.span in declared]
+        if names and len(names) == len(declaration.names):
+            change = _zeroed(program, declaration, [path for paths in names for path in paths])
+            if change is not None:
+                yield change
+
+
+def _zeroed(program: Program, declaration: syntax.Tensor, paths: list[str]) -> SettingChange | None:
+    owner = ", ".join(name.id for name in declaration.names)
+    init = next((s for s in declaration.settings if s.key == "init"), None)
+    first = init or next(iter(declaration.settings), None)
+    span = first.span if first else declaration.span
+    text = text_at(program, span)
+    if not text:
+        return None
+    written = f"init = {ZEROS}"
+    if init is None:
+        written = f"{written}, {text}" if first else f"{text} {{ {written} }}"
+    before = text.partition("=")[2].strip() if init else ""
+    return SettingChange(owner, "init", before, ZEROS, tuple(paths), ((span, written),))
+
+
+def moved_decay(judgement: Judgement) -> tuple[Change, ...]:
+    """Weight decay with the power of the width that keeps `lr * weight_decay`, where it is wrong.
+
+    That is where the product grows, or where decay is written to fall though the product vanishes.
+    """
+    program = judgement.laws.program
+    one = judgement.laws.graph.context.one
+    written: dict[Span, list[tuple[Tensor, Size]]] = {}
+    wrong: set[Span] = set()
+    for law in judgement.tensors:
+        p, decay = law.parameter, law.parameter.tensor.weight_decay
+        rule = rule_of(program, p)
+        if decay is None or p.tensor.frozen or not p.has_decay or not rule.adds_decay:
+            continue
+        size, span = rule.decays(p), decay.written.span
+        written.setdefault(span, []).append((p.tensor, size))
+        if p.decay != one and (size > one or (size < one and p.decay < one)):
+            wrong.add(span)
+    found = []
+    for span, tensors in written.items():
+        if span in wrong and span != START and len({size for _, size in tensors}) == 1:
+            change = _decay(program, [tensor for tensor, _ in tensors], -tensors[0][1])
+            found += [change] if change else []
+    return tuple(found)
+
+
+def _decay(program: Program, tensors: list[Tensor], by: Size) -> SettingChange | None:
+    decay = tensors[0].weight_decay
+    assert decay is not None
+    powers = powers_of(by)
+    texts = decay_texts(program, decay.written, powers)
+    if texts is None:
+        return None
+    span, before, after = texts
+    paths = tuple(tensor.path for tensor in tensors)
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    edits = ((span, after),)
+    owner = f"{paths[0]}{more}"
+    return SettingChange(owner, "weight_decay", before, after, paths, edits, tuple(powers.items()))
+
+
+def _declarations(nodes: tuple[syntax.Node, ...]) -> Iterator[syntax.Tensor]:
+    for node in nodes:
+        if isinstance(node, syntax.Tensor):
+            yield node
+        elif isinstance(node, (syntax.Block, syntax.Forward, syntax.Repeat)):
+            yield from _declarations(node.body)
