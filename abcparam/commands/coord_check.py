@@ -144,7 +144,8 @@ def _draw(checked: CoordCheckResult, asked: CheckOptions, options: argparse.Name
     if options.against:
         source = checked.report.program.source
         try:
-            found.append(against(source, options.against, values_of(options), asked, _progress))
+            values, widths = values_of(options), checked.widths
+            found.append(against(source, options.against, values, asked, widths, _progress))
         except UnwritableError as error:
             raise UsageError(str(error)) from None
     if options.plot:

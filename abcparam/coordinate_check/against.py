@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
+from abcparam.algebra.record import replace
 from abcparam.coordinate_check.check import CoordCheckResult, coordinate_check
 from abcparam.coordinate_check.measure.runs import RunProgress
 from abcparam.coordinate_check.options import CheckOptions
@@ -18,10 +19,12 @@ def against(
     form: str,
     values: Mapping[str, Fraction],
     options: CheckOptions,
+    widths: Sequence[int],
     progress: RunProgress | None = None,
 ) -> CoordCheckResult:
-    """The check of the spec with `parametrization FORM` in place of its own.
+    """The check of the spec with `parametrization FORM` in place of its own, at these widths.
 
     What its tensors say for themselves stays. Raises `UnwritableError`.
     """
-    return coordinate_check(load(in_form(source, form), values), options, progress)
+    same = replace(options, widths=tuple(widths))
+    return coordinate_check(load(in_form(source, form), values), same, progress)

@@ -119,7 +119,7 @@ def _draw(
     from abcparam.storage.atomic import write_atomically
 
     form, folder, file = wanted
-    checks = [found, against(source, form, values, options)] if form else [found]
+    checks = [found, against(source, form, values, options, found.widths)] if form else [found]
     if folder:
         plot(checks, Path(folder))
     if file:

@@ -41,6 +41,12 @@ class CoordCheckResult(Record):
         return self.verdict.agree
 
     @property
+    def varied(self) -> str:
+        """The dim that is varied."""
+        growing = [dim for dim in self.report.program.dims.values() if dim.growing]
+        return self.vary or min(growing, key=lambda dim: dim.group).name
+
+    @property
     def widths(self) -> list[int]:
         return list(self.plan.dims)
 

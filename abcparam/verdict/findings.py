@@ -145,7 +145,7 @@ class _Reasons:
             path=steps[0].text if steps else "",
             help=self.help,
         )
-        return replace(diagnostic, notes=_notes(self, steps[1:]))
+        return replace(diagnostic, notes=_notes(self, steps[1:], at_init=True))
 
     def _means(self) -> list[Diagnostic]:
         """What makes a residual stream large at init as it is of one kind in all copies."""
@@ -431,9 +431,16 @@ def _way_out(violation: Violation) -> str:
     return "no change of exponents or factors was found that makes it maximal-update"
 
 
-def _notes(found: _Reasons, steps: Sequence[TraceStep]) -> tuple[str, ...]:
-    """A line for each step; one that repeats, copy by copy, stands once."""
-    texts = [f"{found.name(step.node)} ({step.node.d}): {step.text}" for step in steps[:MOST]]
+def _notes(found: _Reasons, steps: Sequence[TraceStep], at_init: bool = False) -> tuple[str, ...]:
+    """A line for each step, with the size at initialization or the change.
+
+    One that repeats, copy by copy, stands once.
+    """
+    sizes = (step.node.s0 if at_init else step.node.d for step in steps[:MOST])
+    texts = [
+        f"{found.name(step.node)} ({size}): {step.text}"
+        for step, size in zip(steps, sizes, strict=False)
+    ]
     return tuple(
         f"{text} ({count} times)" if count > 1 else text
         for text, count in ((text, len(list(same))) for text, same in groupby(texts))

@@ -21,6 +21,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import abcparam
 from abcparam.algebra.record import replace
 from abcparam.coordinate_check.affording import afforded
 from abcparam.coordinate_check.check import CoordCheckResult, coordinate_check
@@ -554,6 +555,19 @@ def test_figures_are_written(run: Run, tmp_path: Path):
     assert run("coord-check", MLP, "--widths", "16,32,64", "--against", "sp").status == 2
 
 
+def test_figures_say_what_is_varied_what_is_unresolved_and_what_has_no_law(tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    text = (SPECS / "rnn.param").read_text(encoding="utf-8").replace("width", "n_embd")
+    options = {"widths": (16, 32, 64), "seeds": 1, "steps": 2}
+    abcparam.coord_check(text, against="sp", plot=tmp_path, **options)
+    change = (tmp_path / "change.svg").read_text(encoding="utf-8")
+    assert change.count("<!-- n_embd (dashed: derived slope) -->") >= 1
+    assert "<!-- no law, as it is unstable: h, t.h -->" in change
+    assert any("(unresolved)" in path.read_text() for path in tmp_path.glob("*.svg"))
+    for width in options["widths"]:
+        assert change.count(f"<!-- {width} -->") == 2  # the same under each panel
+
+
 class Parts(HTMLParser):
     """What a page refers to, its ids, and its text."""
 
@@ -593,6 +607,7 @@ def test_a_page_stands_alone(run: Run, tmp_path: Path):
     assert parts.tags.count("svg") == 4
     assert text in parts.text
     assert "class MLP(nn.Module):" in parts.text
+    assert "change: of its difference to that after the steps" in parts.text
     assert "MLP: maximal-update" in parts.text
 
 

@@ -374,6 +374,15 @@ def test_figures_and_a_page(run: Run, tmp_path: Path):
     assert page.count("<svg") == 1
 
 
+def test_a_run_that_nearly_diverges_leaves_the_others_visible():
+    from abcparam.tuning.output.plots import _top
+
+    calm = [(1e-3, 2.3), (1e-2, 1.4), (1e-1, 1.9), (1.0, 369.0)]
+    assert 2.3 < _top([calm, calm[:3]]) < 10
+    assert _top([calm[:3]]) > 2.3
+    assert _top([]) == float("inf")
+
+
 # Data
 
 

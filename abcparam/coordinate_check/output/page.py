@@ -9,7 +9,7 @@ from abcparam.analysis.rows import tensor_row
 from abcparam.coordinate_check.check import CoordCheckResult
 from abcparam.coordinate_check.judging import AGREES, DISAGREES
 from abcparam.coordinate_check.output.plots import figures
-from abcparam.coordinate_check.output.text import cells, result
+from abcparam.coordinate_check.output.text import WORDS, cells, result
 from abcparam.pipeline import emit_program
 from abcparam.presentation.figures import drawn, inline
 from abcparam.presentation.pages import framed
@@ -25,6 +25,7 @@ def page(checks: Iterable[CoordCheckResult]) -> str:
         "title": escape(f"{program.name}: {checked.report.verdict}"),
         "outcome": AGREES if checked.agree else DISAGREES,
         "result": escape(result(checked)),
+        "words": escape(WORDS),
         "setting": escape(f"{program.source.file}, {checked.sizes}"),
         "notes": "\n".join(f"<li>{escape(note)}</li>" for note in checked.notes),
         "rows": "\n".join(_row(cells(row), row.outcome) for row in checked.verdict.rows),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from abcparam.coordinate_check.check import CoordCheckResult
-from abcparam.coordinate_check.judging import CheckedRow
+from abcparam.coordinate_check.judging import UNRESOLVED, CheckedRow
 from abcparam.presentation.figures import new_figure, write_picture
 
 QUANTITIES = {
@@ -17,6 +17,8 @@ QUANTITIES = {
     "update": "ΔW·x",
     "gradient": "gradient at initialization",
 }
+
+MOST_NAMES = 4  # in a picture
 
 
 def plot(checks: Iterable[CoordCheckResult], folder: Path) -> list[Path]:
@@ -39,19 +41,23 @@ def figures(found: list[CoordCheckResult]) -> Iterator[tuple[str, Any]]:
         if any(rows):
             figure = new_figure(6.5 * len(found) + 2, 4.5)
             axes = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
+            names = list(dict.fromkeys(row.name for drawn in rows for row in drawn))
             for axis, checked, drawn in zip(axes, found, rows, strict=True):
-                _draw(axis, drawn, checked.vary or "width")
+                _draw(axis, drawn, checked.varied)
+                _say_missing(axis, checked, [n for n in names if n not in [r.name for r in drawn]])
                 axis.set_title(f"{checked.report.program.source.file}: {title}")
             yield quantity, figure
 
 
 def _rows(checked: CoordCheckResult, quantity: str) -> list[CheckedRow]:
-    """Rows that have a line: not exactly zero, no earlier copies of a repeat."""
+    """Rows that were measured: not exactly zero, no earlier copies of a repeat."""
     return [
         row
         for row in checked.verdict.rows
         if row.quantity == quantity
-        and row.slope is not None
+        and row.points
+        and all(size > 0 for _, size in row.points)
+        and row.law.exponent is not None
         and not any(part.isdigit() for part in row.name.split("."))
     ]
 
@@ -61,7 +67,12 @@ def _draw(axis: Any, rows: list[CheckedRow], varied: str) -> None:
         widths = sorted({width for width, _ in row.points})
         sizes = [_mean(row, width) for width in widths]
         colour, marker = f"C{number % 10}", "osv^D"[number // 10 % 5]
-        axis.plot(widths, sizes, color=colour, marker=marker, markersize=4, label=row.name)
+        style = {"color": colour, "marker": marker, "markersize": 4}
+        if row.outcome == UNRESOLVED:
+            faint = {"alpha": 0.5, "linestyle": ":", "markerfacecolor": "none"}
+            axis.plot(widths, sizes, **style, **faint, label=f"{row.name} ({UNRESOLVED})")
+            continue
+        axis.plot(widths, sizes, **style, label=row.name)
         assert row.law.exponent is not None
         exponent = float(row.law.exponent)
         derived = [sizes[-1] * (width / widths[-1]) ** exponent for width in widths]
@@ -72,7 +83,15 @@ def _draw(axis: Any, rows: list[CheckedRow], varied: str) -> None:
     axis.set_xticks(at, [f"{width:.0f}" for width in at])
     axis.set_xticks([], minor=True)
     if rows:
-        axis.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
+        axis.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _say_missing(axis: Any, checked: CoordCheckResult, names: list[str]) -> None:
+    """What another check has a line for, and this one has no law of."""
+    if names:
+        several = f"{', '.join(names[:MOST_NAMES])}{' …' if len(names) > MOST_NAMES else ''}"
+        text = f"no law, as it is {checked.report.verdict}: {several}"
+        axis.set_xlabel(f"{axis.get_xlabel()}\n{text}")
 
 
 def _mean(row: CheckedRow, width: float) -> float:

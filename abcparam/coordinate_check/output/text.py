@@ -10,6 +10,11 @@ from abcparam.coordinate_check.judging import AGREES, CROSSOVER, DISAGREES, UNRE
 from abcparam.presentation.table import BOLD, END, GREEN, RED, YELLOW, columns
 
 HEADER = ("name", "quantity", "derived", "measured", "error", "")
+WORDS = (
+    "at_init: the RMS of a value at initialization; change: of its difference to that after the "
+    "steps; update: of what the change of a tensor alone makes of its input, ΔW·x; gradient: of "
+    "the loss gradient at initialization"
+)
 TINTS = {AGREES: GREEN, CROSSOVER: GREEN, DISAGREES: RED, UNRESOLVED: YELLOW}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from abcparam.tuning.choices import TRAINING
 from abcparam.tuning.output.text import cell_name
 from abcparam.tuning.space import Axis
 from abcparam.tuning.sweep import Cell, SweepResult
+
+TIMES_MEDIAN = 2  # of the largest median of a curve
 
 
 def plot(swept: SweepResult, folder: Path) -> list[Path]:
@@ -38,20 +40,32 @@ def figures(swept: SweepResult) -> Iterator[tuple[str, Any]]:
 
 def _draw(place: Any, swept: SweepResult, form: str, axis: Axis) -> None:
     cells = [cell for cell in swept.cells if cell.form == form]
+    curves = {cell: _curve(swept, cell, axis.name) for cell in cells}
+    top = _top([curve for curve in curves.values() if curve])
     for number, cell in enumerate(cells):
-        curve = _curve(swept, cell, axis.name)
+        curve = [(value, min(loss, top)) for value, loss in curves[cell]]
         if curve:
             colour = f"C{number % 10}"
             label = cell_name(cell).removeprefix(form).strip() or "loss"
             place.plot(*zip(*curve, strict=True), color=colour, marker=".", label=label)
             least = min(curve, key=lambda point: point[1])
             place.plot(*least, color=colour, marker="*", markersize=12)
+            for value in (value for value, loss in curves[cell] if loss > top):
+                place.plot(value, top, color=colour, marker="^", markersize=8)
     values = [value for value in axis.grid if not isinstance(value, str)]
     if axis.log or (values and min(values) > 0 and max(values) >= 10 * min(values)):
         place.set_xscale("log")
-    place.set(xlabel=axis.name, ylabel="loss" if swept.by == TRAINING else "held-out loss")
+    loss = "loss" if swept.by == TRAINING else "held-out loss"
+    clipped = any(found > top for curve in curves.values() for _, found in curve)
+    place.set(xlabel=axis.name, ylabel=f"{loss} (▲: above {top:.3g})" if clipped else loss)
     if cells:
         place.legend(fontsize="small")
+
+
+def _top(curves: Sequence[Sequence[tuple[float | str, float]]]) -> float:
+    """Up to where losses are drawn: a run that nearly diverged leaves the others visible."""
+    medians = [sorted(loss for _, loss in curve)[len(curve) // 2] for curve in curves]
+    return TIMES_MEDIAN * max(medians) if medians and max(medians) > 0 else math.inf
 
 
 def _curve(swept: SweepResult, cell: Cell, name: str) -> list[tuple[float | str, float]]:
