@@ -109,6 +109,40 @@ class ProductNode(Node):
         return f"times {other.name or other.title} ({other.s}){over}"
 
 
+class AttendedNode(ProductNode):
+    """Attention's sum of values, weighted by the softmax of its logits.
+
+    `query` and `key` are what the logits are made of, `causal`: whether a query sees no later keys.
+    """
+
+    __slots__ = ("causal", "key", "query")
+
+    def __init__(
+        self,
+        weights: Node,
+        qkv: Sequence[Node],
+        broadcast: tuple[Size, Size],
+        causal: bool,
+        span: Span = START,
+    ) -> None:
+        self.query, self.key, values = qkv
+        self.causal = causal
+        super().__init__(weights.context, weights, values, weights.context.one, broadcast, span)
+
+
+class MixedNode(ProductNode):
+    """The sum of what experts give, weighted by the softmax of the `top` logits of a router."""
+
+    __slots__ = ("top",)
+
+    def __init__(
+        self, weights: Node, expert: Node, lacking: Size, top: Size, span: Span = START
+    ) -> None:
+        self.top = top
+        context = weights.context
+        super().__init__(context, weights, expert, context.one, (lacking, context.one), span)
+
+
 class QuotientNode(Node):
     """`z = x / y` where y is positive and nowhere far below its size; it may lack axes of x.
 

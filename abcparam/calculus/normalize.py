@@ -10,16 +10,26 @@ from abcparam.diagnostics.source import START, Span
 
 
 class NormNode(Node):
-    """`x / RMS(x)`. An input that starts at zero meets the epsilon: the identity below Θ(1)."""
+    """`x / RMS(x)`. An input that starts at zero meets the epsilon: the identity below Θ(1).
 
-    __slots__ = ("centres", "operation")
+    `over_places`: whether each feature is over its own RMS at all places.
+    """
+
+    __slots__ = ("centres", "operation", "over_places")
 
     def __init__(
-        self, context: Context, x: Node, name: str, centres: bool, span: Span = START
+        self,
+        context: Context,
+        x: Node,
+        name: str,
+        centres: bool,
+        span: Span = START,
+        over_places: bool = False,
     ) -> None:
         super().__init__(context, (x,), span)
         self.operation = name
         self.centres = centres
+        self.over_places = over_places
         self.centred = centres or x.centred
 
     def initial(self) -> Size:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from abcparam.algebra.sizes import Size
@@ -15,7 +15,7 @@ class FunctionTraits(NamedTuple):
     """What a law needs to know of a function.
 
     Is it bounded? Is phi(0) = 0? Is phi'(0) = 0? Is it odd? Is phi(k x) = k^degree phi(x), for
-    every k > 0?
+    every k > 0? `value` is phi itself, where its values are known.
     """
 
     name: str
@@ -25,6 +25,7 @@ class FunctionTraits(NamedTuple):
     odd: bool = False
     degree: int = 1
     homogeneous: bool = False
+    value: Callable[[float], float] | None = None
 
 
 class PointwiseNode(Node):

@@ -113,12 +113,22 @@ class SelectNode(SameNode):
 
 
 class LargestNode(Node):
-    """The largest of finitely many coordinates: which of them it is may change."""
+    """The largest of finitely many coordinates: which of them it is may change.
 
-    __slots__ = ()
+    `window` is how many, as a size.
+    """
 
-    def __init__(self, context: Context, inputs: Sequence[Node], span: Span = START) -> None:
+    __slots__ = ("window",)
+
+    def __init__(
+        self,
+        context: Context,
+        inputs: Sequence[Node],
+        span: Span = START,
+        window: Size | None = None,
+    ) -> None:
         super().__init__(context, inputs, span)
+        self.window = context.one if window is None else window
         self.centred = False
         self.draws = self.draws.bent()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import ONE, Polynomial
 from abcparam.algebra.sizes import Size
-from abcparam.calculus.bilinear import ProductNode
+from abcparam.calculus.bilinear import AttendedNode, ProductNode
 from abcparam.calculus.node import Node
 from abcparam.calculus.pointwise import SoftmaxNode
 from abcparam.calculus.structure import ScaleNode, SumNode
@@ -80,7 +80,8 @@ class Attention(Operation):
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         heads, groups = call.amount("heads"), call.amount("kv_heads")
         head, value = build.rho(call.shape(0)[-1] / heads), build.rho(call.shape(2)[-1] / groups)
-        sizes = Heads(head, value, build.rho(heads / groups), build.rho(call.amount("scale")))
+        group, scale = build.rho(heads / groups), build.rho(call.amount("scale"))
+        sizes = Heads(head, value, group, scale, call.flag("causal"))
         bias, lacking = operands.optional(3), build.context.one
         if bias is not None:
             lacking = build.lacking(call.shape(3), (heads, call.shape(0)[-2], call.shape(1)[-2]))
@@ -132,6 +133,7 @@ class Heads(NamedTuple):
     value: Size
     group: Size
     scale: Size
+    causal: bool = False
 
 
 def attended(
@@ -139,7 +141,7 @@ def attended(
 ) -> tuple[Node, ...]:
     """The law of attention; `lacking` is the size of the axes that the bias lacks."""
     context, one = build.context, build.context.one
-    q, k, v = qkv
+    q, k, _ = qkv
     dot = ProductNode(context, q, k, sizes.key, (one, sizes.group), span)
     logits: Node = ScaleNode(context, dot, sizes.scale, span)
     if bias is not None:
@@ -147,7 +149,7 @@ def attended(
     dot.name = "query times key"
     logits.name = "attention logits"
     weights = SoftmaxNode(context, logits, span)
-    return (ProductNode(context, weights, v, one, (sizes.value, sizes.group), span),)
+    return (AttendedNode(weights, qkv, (sizes.value, sizes.group), sizes.causal, span),)
 
 
 def per_head(call: Call, name: str, length: Polynomial, count: Polynomial) -> Polynomial:

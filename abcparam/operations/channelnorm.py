@@ -56,7 +56,8 @@ class ChannelNorm(Operation):
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         context, one = build.context, build.context.one
-        y: Node = NormNode(context, operands.node(0), self.name, False, call.span)
+        x = operands.node(0)
+        y: Node = NormNode(context, x, self.name, False, call.span, over_places=self.state)
         gain, bias = operands.optional(1), operands.optional(2)
         if gain is not None:
             y = ProductNode(context, y, gain, one, (one, one), call.span)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import Polynomial
-from abcparam.calculus.bilinear import ProductNode
+from abcparam.calculus.bilinear import MixedNode
 from abcparam.calculus.node import Node
 from abcparam.calculus.pointwise import SoftmaxNode
 from abcparam.diagnostics.rules import shapes as rules
@@ -72,11 +72,11 @@ class Mixture(Operation):
         return (call.shape(1),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        context, one = build.context, build.context.one
         logits, expert = operands.node(0), operands.node(1)
-        weights = SoftmaxNode(context, logits, call.span)
+        weights = SoftmaxNode(build.context, logits, call.span)
         lacking = build.length(call.shape(1)[len(call.shape(0)) - 1 :])
-        return (ProductNode(context, weights, expert, one, (lacking, one), call.span),)
+        top = build.rho(call.amount("top"))
+        return (MixedNode(weights, expert, lacking, top, call.span),)
 
     def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
         of.still(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -60,13 +61,35 @@ def _passes(traits: law.FunctionTraits) -> Iterator[str]:
         yield "no gradient passes at an exact zero"
 
 
+def _sigmoid(x: float) -> float:
+    return (1 + math.tanh(x / 2)) / 2
+
+
+def _gelu(x: float) -> float:
+    return x * (1 + math.erf(x / math.sqrt(2))) / 2
+
+
+def _gelu_tanh(x: float) -> float:
+    return x * _sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * x**3))
+
+
+def _softplus(x: float) -> float:
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
 OPERATIONS = (
-    Pointwise(law.FunctionTraits("relu", flat_at_zero=True, homogeneous=True)),
-    Pointwise(law.FunctionTraits("gelu")),
-    Pointwise(law.FunctionTraits("gelu_tanh")),
-    Pointwise(law.FunctionTraits("silu")),
-    Pointwise(law.FunctionTraits("tanh", bounded=True, odd=True)),
-    Pointwise(law.FunctionTraits("sigmoid", bounded=True, zero_at_zero=False)),
-    Pointwise(law.FunctionTraits("softplus", zero_at_zero=False)),
-    Pointwise(law.FunctionTraits("square", flat_at_zero=True, degree=2, homogeneous=True)),
+    Pointwise(
+        law.FunctionTraits("relu", flat_at_zero=True, homogeneous=True, value=lambda x: max(x, 0.0))
+    ),
+    Pointwise(law.FunctionTraits("gelu", value=_gelu)),
+    Pointwise(law.FunctionTraits("gelu_tanh", value=_gelu_tanh)),
+    Pointwise(law.FunctionTraits("silu", value=lambda x: x * _sigmoid(x))),
+    Pointwise(law.FunctionTraits("tanh", bounded=True, odd=True, value=math.tanh)),
+    Pointwise(law.FunctionTraits("sigmoid", bounded=True, zero_at_zero=False, value=_sigmoid)),
+    Pointwise(law.FunctionTraits("softplus", zero_at_zero=False, value=_softplus)),
+    Pointwise(
+        law.FunctionTraits(
+            "square", flat_at_zero=True, degree=2, homogeneous=True, value=lambda x: x * x
+        )
+    ),
 )

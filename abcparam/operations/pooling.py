@@ -69,7 +69,8 @@ class MaxPool(Pooling):
     source = "arXiv 2006.14548 (Tensor Programs II), a nonlinearity of finitely many coordinates"
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return (LargestNode(build.context, operands.nodes(), call.span),)
+        window = build.length((call.amount("size"),) * (len(call.shape(0)) - 1))
+        return (LargestNode(build.context, operands.nodes(), call.span, window),)
 
 
 class Unfold(Unchanged):

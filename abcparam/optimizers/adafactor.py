@@ -30,5 +30,8 @@ class Adafactor(OptimizerRule):
         weights = parameter.weights
         return -parameter.c if weights.is_zero else weights - parameter.c
 
+    def first(self, lr: float, gradient: float, fans: tuple[float, float]) -> float:
+        return 1e-3 * lr
+
 
 OPTIMIZERS = (Adafactor(),)

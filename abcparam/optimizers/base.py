@@ -70,6 +70,13 @@ class OptimizerRule(OptimizerSignature):
         """Size of an entry of an update of w, from the size of its gradient `gamma` (not zero)."""
         raise NotImplementedError
 
+    def first(self, lr: float, gradient: float, fans: tuple[float, float]) -> float:
+        """The RMS of the first update of w where it starts at exact zero.
+
+        `gradient` is that of its gradient, `fans` are fan-in and fan-out.
+        """
+        return lr * gradient if self.gauge == 2 else lr
+
     def beside(self, parameter: Parameter) -> Size:
         """Size of what coupled weight decay is added to: the gradient."""
         return parameter.gamma

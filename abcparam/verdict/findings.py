@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from math import log10
 
 from abcparam.algebra.record import replace
 from abcparam.algebra.sizes import Size, numeric
@@ -31,8 +30,8 @@ from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
 from abcparam.verdict.causes import causes, causes_at_init, suffering
 from abcparam.verdict.changes import Change, SettingChange, shared_declaration
+from abcparam.verdict.epsilon import lagging
 from abcparam.verdict.identify import FIRST, described, identify
-from abcparam.verdict.magnitudes import evaluate, gradients_at_base
 from abcparam.verdict.proof import Proof
 
 MOST = 8  # findings of one kind
@@ -286,37 +285,7 @@ class _Reasons:
     def _epsilon(self) -> list[Diagnostic]:
         if self.program.strict_epsilon or self.judgement.verdict.startswith("unstable"):
             return []
-        behind: dict[tuple[Size, Size], list[Parameter]] = {}
-        for law in self.judgement.tensors:
-            p = law.parameter
-            rule = rule_of(self.program, p)
-            if (
-                rule.epsilon
-                and not p.tensor.frozen
-                and p.has_epsilon
-                and -p.d > p.gamma
-                and p.gamma.vectors
-            ):
-                behind.setdefault((p.d, p.gamma), []).append(p)
-        gradients = gradients_at_base(self.program) if behind else {}
-        return [
-            self._lags(d, gamma, found, gradients.get(found[0].tensor.path, 1.0))
-            for (d, gamma), found in behind.items()
-        ]
-
-    def _lags(self, d: Size, gamma: Size, found: list[Parameter], gradient: float) -> Diagnostic:
-        first = found[0].tensor
-        also = f" (and of {len(found) - 1} more)" if len(found) > 1 else ""
-        eps = "is constant" if d == d.space.one else f"is of size {-d}"
-        fields = {
-            "name": first.path,
-            "eps": eps,
-            "gradient": gamma,
-            "also": also,
-            "d": _settings_of("d", -gamma, found[0].rho_in | found[0].rho_out),
-        }
-        where = _crossing(self.program, found[0], -d - gamma, gradient)
-        return rules.ConstantEpsilon.at(first.span, where=where, **fields)
+        return lagging(self.program, [law.parameter for law in self.judgement.tensors])
 
     def _decay(self) -> list[Diagnostic]:
         one = self.graph.context.one
@@ -368,39 +337,6 @@ def _powers(size: Size) -> str:
         for n, v in numeric(size).exponents().items()
         if v
     )
-
-
-def _crossing(program: Program, parameter: Parameter, gap: Size, gradient: float) -> str:
-    """Where a gradient of this size at base reaches epsilon, along each dim with which it sinks."""
-    epsilon = parameter.tensor.epsilon
-    assert epsilon is not None
-    value = evaluate(epsilon.value, program.base_values())
-    if value <= 0:
-        return "the update shrinks once the gradient is below it"
-    ratio = gradient / value
-    if ratio <= 1:
-        return f"it is about {gradient:.0e} at base, below it already"
-    places = [
-        f"{name} {_power(program.dims[name].base or 1, ratio, 1 / float(exponent))}"
-        for name, exponent in numeric(gap).exponents().items()
-        if exponent > 0
-    ]
-    return f"about {gradient:.0e} at base, it meets it at {' or '.join(places)}"
-
-
-def _power(base: int, ratio: float, exponent: float) -> str:
-    digits = log10(base) + exponent * log10(ratio)
-    return f"{10**digits:.0e}" if digits < 300 else "inf"
-
-
-def _settings_of(letter: str, size: Size, own: Size) -> str:
-    """`d = 1`, and `d[depth] = 1` for a dim that is not the tensor's width."""
-    widths = {name for name, power in numeric(own).exponents().items() if power}
-    parts = []
-    for name, value in numeric(size).exponents().items():
-        if value:
-            parts.append(f"{letter} = {value}" if name in widths else f"{letter}[{name}] = {value}")
-    return ", ".join(parts) or f"{letter} = 0"
 
 
 def _once(violations: Iterable[Violation]) -> list[Violation]:

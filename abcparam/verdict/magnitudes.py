@@ -1,119 +1,238 @@
-"""Gradients at base as numbers, by the same laws: every length counts with its value there.
+"""Gradients at base as numbers: every length counts with its value there, in the same graph.
 
-A size is then a power of two and not of a growth dim, and the maximum stands for a sum, so that a
-number is right up to a small factor. It is that of one example at the start of training.
+A number is right up to a factor of three. It is that of a few examples at the start of training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from fractions import Fraction
-from math import log2, prod
+from math import log2, prod, sqrt
 
-from abcparam.algebra.polynomials import ONE, Opaque, Polynomial, growth
+from abcparam.algebra.polynomials import Opaque, Polynomial
 from abcparam.algebra.sizes import NumericSpace, Size, numeric
 from abcparam.analysis.build import Builder
-from abcparam.analysis.rounds import start
-from abcparam.calculus.node import Node
+from abcparam.analysis.graph import Graph
+from abcparam.calculus.bilinear import ProductNode
+from abcparam.calculus.node import InputNode, Node
 from abcparam.calculus.parameter import Parameter
-from abcparam.program.amounts import Amount
-from abcparam.program.expressions import Return
+from abcparam.calculus.pointwise import PointwiseNode
+from abcparam.calculus.structure import LargestNode, ScaleNode, SumNode
+from abcparam.optimizers.base import rule_of
+from abcparam.program.amounts import Shape
+from abcparam.program.expressions import Apply, Invoke
 from abcparam.program.model import Module, Program
 from abcparam.program.tensors import Tensor
+from abcparam.verdict.flows import Backflow, alignment, backward, gradient, joined
+from abcparam.verdict.moments import AtBase, Moments, TensorMoments, forward
 
 TWO = "two"  # the only dim
-FINE = 64  # powers of two are whole multiples of 1/64
+FINE = 4096  # powers of two are whole multiples of 1/4096
+STEPS = 3  # that tensors in series that start at zero may need
 
 
-def gradients_at_base(program: Program) -> dict[str, float]:
-    """Of each tensor the RMS of its gradient's entries for one example.
+def gradients_at_base(program: Program, batch: int = 1) -> dict[str, float]:
+    """Of each tensor the RMS of its gradient's entries for so many examples.
 
-    It is that of the first of several copies, and 1 at most: a backward pass that explodes is no
-    guide. What starts at zero counts as after a step of Adam's size, the learning rate. Empty where
-    some number is out of range.
+    It is that of the first of several copies. Where a tensor starts at zero, what lies behind it
+    has a gradient once that has been updated. Empty where some number is out of range.
     """
     try:
-        return _gradients(program)
-    except (ArithmeticError, TypeError, ValueError):
+        return _Gradients(program, batch).found()
+    except (ArithmeticError, AssertionError, TypeError, ValueError):
         return {}
 
 
-def _gradients(program: Program) -> dict[str, float]:
-    graph = _AtBase(program).run()
-    start(graph)
-    error = _error(program)
-    found: dict[str, float] = {}
-    for parameter in graph.parameters:
-        if parameter.gamma.vectors:
-            size = error * 2.0 ** float(numeric(parameter.gamma).exponents()[TWO])
-            found.setdefault(parameter.tensor.path, min(size, 1.0))
+class _Gradients:
+    """The first gradients of a program's tensors that are not zero."""
+
+    def __init__(self, program: Program, batch: int) -> None:
+        self.program = program
+        self.batch = batch
+        self.builder = _AtBase(program)
+        self.graph: Graph = self.builder.run()
+        self.weights = {p: self._weights(p) for p in self.graph.parameters}
+        self.seen = Counter(p.tensor.path for p in self.graph.parameters)  # copies in the graph
+
+    def found(self) -> dict[str, float]:
+        first: dict[Parameter, float] = {}
+        for step in range(1, STEPS + 1):
+            for parameter, (square, aligned) in self._pass().items():
+                if square and not first.get(parameter):
+                    first[parameter] = sqrt(square)
+                    self._step(parameter, first[parameter], aligned, step)
+            if len(first) == len(self.graph.parameters):
+                break
+        named: dict[str, float] = {}
+        for parameter in self.graph.parameters:
+            named.setdefault(parameter.tensor.path, first.get(parameter, 0.0))
+        return named
+
+    def _weights(self, parameter: Parameter) -> TensorMoments:
+        tensor, values = parameter.tensor, self.builder.values
+        mult = self._multiplier(parameter)
+        axes = [evaluate(axis, values) for axis in tensor.shape]
+        deviation = mult * _deviation(tensor, values)
+        return TensorMoments(deviation**2, prod(axes), axes[0] if axes else 1.0)
+
+    def _step(self, parameter: Parameter, gradient: float, aligned: float, step: int) -> None:
+        """What starts at zero is no longer after a step.
+
+        An optimizer that divides a gradient by its own size averages over those before, too, which
+        were zero.
+        """
+        weights = self.weights[parameter]
+        if weights.square or parameter.tensor.frozen:
+            return
+        tensor, values = parameter.tensor, self.builder.values
+        fans = evaluate(tensor.fan_in, values), evaluate(tensor.fan_out, values)
+        lr = evaluate(tensor.lr.value, values)
+        rule = rule_of(self.program, parameter)
+        first = rule.first(lr, gradient, fans) / (sqrt(step) if rule.gauge == 1 else 1.0)
+        mult = self._multiplier(parameter)
+        self.weights[parameter] = weights._replace(square=(mult * first) ** 2, aligned=aligned)
+
+    def _pass(self) -> dict[Parameter, tuple[float, float]]:
+        """The mean square of each tensor's gradient, and how much of it a place's part is."""
+        at = self._at_base()
+        for node in self.graph.nodes:
+            at.values[node] = forward(node, at, self.builder.volumes.get(node))
+        flows: dict[Node, Backflow] = {}
+        for loss in self.program.losses:
+            output = self.graph.outputs[loss.output]
+            joined([(output, self._error(loss.kind, at.values[output]))], flows)
+        found = dict.fromkeys(self.graph.parameters, (0.0, 0.0))
+        for node in reversed(self.graph.nodes):
+            flow = flows.get(node)
+            if flow is None or not flow.square:
+                continue
+            if node.parameter is not None:
+                times = self.batch * self._multiplier(node.parameter) ** 2
+                times *= self._share(node.parameter)
+                square, aligned = found[node.parameter]
+                square += times * gradient(node, at, flow)
+                aligned = max(aligned, alignment(node, at, flow) / self.batch)
+                found[node.parameter] = square, aligned
+            joined(backward(node, at, flow), flows)
+        return found
+
+    def _at_base(self) -> AtBase:
+        number = self.builder.number
+        chosen = _chosen(self.graph, number)
+        lasts = self._lasts()
+        return AtBase(_ends(self.graph), chosen, {}, self.weights, lasts, self.batch, number)
+
+    def _share(self, parameter: Parameter) -> float:
+        """The part of the examples that a copy sees, where one stands for several."""
+        tensor = parameter.tensor
+        copies = prod(evaluate(count.value, self.builder.values) for count in tensor.copies)
+        return self.seen[tensor.path] / copies
+
+    def _lasts(self) -> dict[str, float]:
+        found = {}
+        for given in self.program.inputs:
+            axes = [evaluate(axis.value, self.builder.values) for axis in given.axes]
+            found[given.name] = axes[-1] if axes else 1.0
+        return found
+
+    def _multiplier(self, parameter: Parameter) -> float:
+        mult = parameter.tensor.mult
+        return evaluate(mult.value, self.builder.values) if mult else 1.0
+
+    def _error(self, kind: str, output: Moments) -> Backflow:
+        """The loss gradient, of a mean over all places of all examples.
+
+        With cross-entropy one class of all is off by about 1.
+        """
+        if kind == "cross_entropy":
+            classes = max(output.features, 2.0)
+            return Backflow((1 - 1 / classes) / classes / (self.batch * output.places) ** 2)
+        return Backflow(4 * (1 + output.square) / (self.batch * output.volume) ** 2)
+
+
+def _ends(graph: Graph) -> set[Node]:
+    """The outputs, and what is added up to them."""
+    found = set(graph.outputs)
+    for node in reversed(graph.nodes):
+        if node in found and isinstance(node, (SumNode, ScaleNode)):
+            found.update(node.inputs)
     return found
 
 
-def _error(program: Program) -> float:
-    """The RMS of the loss gradient.
-
-    With cross-entropy one class of all is off by about 1. As the mean over positions averages what
-    a weight gets from each, it is times the root of their number.
-    """
-    given = next(s for s in program.root.body if isinstance(s, Return))
-    values, sizes = program.base_values(), []
-    for loss in program.losses:
-        *positions, classes = given.values[loss.output].shapes[0] or (ONE,)
-        length = evaluate(classes, values) if loss.kind == "cross_entropy" else 1.0
-        count = prod(evaluate(axis, values) for axis in positions)
-        sizes.append((length * count) ** -0.5)
-    return float(max(sizes))
+def _chosen(graph: Graph, number: Callable[[Size], float]) -> dict[Node, float]:
+    """What is read by its largest entries alone, out of so many; functions keep which these are."""
+    found: dict[Node, float] = {}
+    for node in reversed(graph.nodes):
+        if isinstance(node, LargestNode):
+            found[node.inputs[0]] = number(node.window)
+        elif node in found and isinstance(node, (PointwiseNode, SumNode, ProductNode)):
+            found.setdefault(node.inputs[0], found[node])
+    return found
 
 
 class _AtBase(Builder):
-    """Builds the graph with numbers for sizes."""
+    """Builds the graph with numbers for sizes, of every copy of every repeat."""
 
     def __init__(self, program: Program) -> None:
         super().__init__(program, NumericSpace({TWO: (0, Fraction(1))}))
+        self.context = self.context._replace(follows=False)
+        self.build = self.build._replace(context=self.context)
         self.values = program.base_values()
+        self.volumes: dict[Node, float] = {}
+        self.tokens = 1.0  # that a block sees side by side
+
+    def add(self, node: Node) -> Node:
+        for given in self.program.inputs:
+            if isinstance(node, InputNode) and node.name == given.name:
+                self.volumes[node] = prod(evaluate(x.value, self.values) for x in given.axes)
+        return super().add(node)
+
+    def number(self, size: Size) -> float:
+        """What a size stands for."""
+        if not size.vectors:
+            return 0.0
+        found = float(2.0 ** float(numeric(size).exponents()[TWO]))
+        whole = float(round(found))
+        return whole if abs(found - whole) < found / FINE else found
 
     def _rho(self, length: Polynomial) -> Size:
-        """A length that grows counts with its value; a sequence, or a window, as one."""
-        return self._value(length) if self.grows(length) else self.context.one
-
-    def _value(self, length: Polynomial) -> Size:
-        return self._power(abs(evaluate(length, self.values)))
-
-    def _power(self, value: float) -> Size:
+        value = abs(evaluate(length, self.values))
         if not value:
             return self.context.zero
         return self.space.size({TWO: Fraction(round(log2(value) * FINE), FINE)})
 
     def grows(self, length: Polynomial) -> bool:
-        return bool(any(growth(length, self.program.growth_of, self.program.growth_order)))
+        return False
 
-    def parameter(self, path: str, copy: tuple[int, ...]) -> Parameter:
-        made = super().parameter(path, copy)
-        made.sigma = -made.a - made.b
+    def apply(
+        self, call: Apply, module: Module, names: Mapping[str, Node], copy: tuple[int, ...]
+    ) -> tuple[Node, ...]:
+        made = super().apply(call, module, names, copy)
+        for node, shape in zip(made, call.shapes, strict=True):
+            self.volumes[node] = self.tokens * self._count(shape)
         return made
 
-    def stream(
-        self, module: Module, body: Module, names: dict[str, Node], copy: tuple[int, ...], _: Size
-    ) -> None:
-        """Branches of a residual stream add up to about one of them, by their factors."""
-        super().stream(module, body, names, copy, self.context.one)
+    def invoke(
+        self, call: Invoke, module: Module, names: Mapping[str, Node], copy: tuple[int, ...]
+    ) -> tuple[Node, ...]:
+        """A block that sees one token of several is followed for all of them."""
+        before, target = self.tokens, self.program.called(call, module)
+        for (_, shape), operand in zip(target.inputs, call.operands, strict=True):
+            if target.count is not None:
+                given = self._count(operand.shapes[0])
+                self.tokens = max(self.tokens, before * given / self._count(shape))
+        made = super().invoke(call, module, names, copy)
+        self.tokens = before
+        return made
+
+    def _count(self, shape: Shape) -> float:
+        return prod(evaluate(axis, self.values) for axis in shape)
 
     def _tensor_sizes(self, tensor: Tensor) -> dict[str, Size]:
-        def value(amount: Amount | None) -> Size:
-            return self._value(amount.value) if amount else self.context.one
-
-        one = self.context.one
-        return {
-            "a": one - value(tensor.mult),
-            "b": one - self._power(_deviation(tensor, self.values)),
-            "c": one,
-            "d": one,
-            "decay": one,
-            "rho_in": self._value(tensor.fan_in),
-            "rho_out": self._value(tensor.fan_out),
-            "rho_copies": one,
-        }
+        sizes = dict.fromkeys(("a", "b", "c", "d", "decay", "rho_copies"), self.context.one)
+        sizes["rho_in"], sizes["rho_out"] = self._rho(tensor.fan_in), self._rho(tensor.fan_out)
+        return sizes
 
 
 def evaluate(value: Polynomial, values: Mapping[str, Fraction]) -> float:
@@ -145,6 +264,6 @@ def _deviation(tensor: Tensor, values: Mapping[str, Fraction]) -> float:
             longer = max(evaluate(x, values) for x in (tensor.fan_in, tensor.fan_out))
             return float(abs(given) / longer**0.5)
         case "zeros":
-            return evaluate(tensor.lr.value, values)
+            return 0.0
         case _:
             return abs(given)

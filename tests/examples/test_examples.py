@@ -101,7 +101,7 @@ def test_a_constant_epsilon_is_named_as_the_reason():
     assert "gradient width^-1 over epsilon 1" in found.label
     lenient = abcparam.check(text.replace("assume epsilon = strict\n", ""))
     (warning,) = (d for d in lenient.diagnostics if d.code == "P0602")
-    assert lenient.verdict == "maximal-update" and "token_embedding" in warning.message
+    assert lenient.verdict == "maximal-update" and "layers.attention.query" in warning.message
 
 
 # Solved and derived, at two layers: laws do not depend on a finite depth

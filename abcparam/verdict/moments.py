@@ -1,0 +1,338 @@
+"""Values at init as numbers: mean squares, and what different places share.
+
+A value has entries at places (positions of a sequence, pixels, of one example) and features (what
+maps contract). Kept are the mean of an entry's square and that of the product of a feature at two
+different places. Weights are taken as random with respect to what they meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+from functools import cache, singledispatch
+from math import exp, log, log1p, pi, sqrt
+from typing import NamedTuple
+
+from abcparam.algebra.sizes import Size
+from abcparam.calculus.bilinear import AttendedNode, MixedNode, ProductNode, QuotientNode
+from abcparam.calculus.linear import LinearNode, ValueNode
+from abcparam.calculus.node import InputNode, Node
+from abcparam.calculus.normalize import NormNode
+from abcparam.calculus.parameter import Parameter
+from abcparam.calculus.pointwise import FunctionTraits, PointwiseNode, SoftmaxNode
+from abcparam.calculus.structure import (
+    ConcatNode,
+    LargestNode,
+    MeanNode,
+    ScaleNode,
+    SelectNode,
+    SumNode,
+)
+
+GRID = [(i + 0.5) / 4 for i in range(-20, 20)]
+ALONG = 2 / pi  # the squared correlation of a normal number and its sign
+
+
+class Moments(NamedTuple):
+    """Of a value: the mean square of its entries, what two places share of it, its axes.
+
+    `first` is by how much the mean square at the first place is above the mean, `mean` the mean of
+    all entries.
+    """
+
+    square: float
+    shared: float
+    places: float
+    features: float
+    first: float = 1.0
+    mean: float = 0.0
+
+    @property
+    def others(self) -> float:
+        """The same of the other places."""
+        return (self.places - self.first) / (self.places - 1) if self.places > 1 else 1.0
+
+    @property
+    def own(self) -> float:
+        """What differs from place to place."""
+        return max(self.square - self.shared, 0.0)
+
+    @property
+    def alike(self) -> float:
+        """The part that two places share."""
+        return self.shared / self.square if self.square else 0.0
+
+    @property
+    def volume(self) -> float:
+        return self.places * self.features
+
+    @property
+    def over_places(self) -> float:
+        """What all of its places share, each with itself too."""
+        return self.shared + (self.square - self.shared) / self.places
+
+
+class TensorMoments(NamedTuple):
+    """A tensor: the mean square of an entry of W, how many there are, in how many rows.
+
+    `aligned`: by how much a place's outer product of gradient and input is W, for what a step made.
+    """
+
+    square: float
+    entries: float
+    rows: float
+    aligned: float = 0.0
+
+
+class AtBase(NamedTuple):
+    """What laws may ask of a graph at base."""
+
+    ends: Set[Node]  # whose gradient is the loss's
+    chosen: Mapping[Node, float]  # of how many entries of a value the largest alone are read
+    values: dict[Node, Moments]
+    weights: dict[Parameter, TensorMoments]
+    lasts: Mapping[str, float]  # the last axis of each input
+    batch: int
+    number: Callable[[Size], float]  # that a size stands for
+
+
+# Forward
+
+
+@singledispatch
+def forward(node: Node, at: AtBase, volume: float | None) -> Moments:
+    """What a node gives, from what it is given; `volume` is the number of entries, if known."""
+    if not node.inputs:
+        return Moments(0.0, 0.0, 1.0, volume or 1.0)
+    x = max((at.values[x] for x in node.inputs), key=lambda x: x.volume)
+    return x._replace(**_axes(x, volume))
+
+
+def _axes(x: Moments, volume: float | None) -> dict[str, float]:
+    if volume is None or volume == x.volume:
+        return {}
+    features = min(x.features, volume)
+    return {"features": features, "places": volume / features}
+
+
+@forward.register
+def _(node: InputNode, at: AtBase, volume: float | None) -> Moments:
+    features = at.lasts.get(node.name, 1.0)
+    return Moments(1.0, 0.0, (volume or features) / features, features)
+
+
+@forward.register
+def _(node: LinearNode, at: AtBase, volume: float | None) -> Moments:
+    x = at.values[node.inputs[0]]
+    weights, fan_in = at.weights[node.parameter], at.number(node.rho_in)
+    weight = weights.square * (1 + fan_in * ALONG * weights.aligned)
+    features = weights.entries / fan_in
+    places = volume / features if volume else x.places
+    return Moments(weight * fan_in * x.square, weight * fan_in * x.shared, places, features)
+
+
+@forward.register
+def _(node: ValueNode, at: AtBase, volume: float | None) -> Moments:
+    square, count, rows, _ = at.weights[node.parameter]
+    if node.lookup:
+        features = count / rows
+        return Moments(square, square / rows, (volume or features) / features, features)
+    features = min(at.number(node.parameter.rho_in | node.parameter.rho_out), count)
+    mean = sqrt(square) if node.parameter.tensor.init.kind in {"ones", "constant"} else 0.0
+    return Moments(square, mean**2, count / features, features, 1.0, mean)
+
+
+@forward.register
+def _(node: SumNode, at: AtBase, volume: float | None) -> Moments:
+    xs = [at.values[x] for x in node.inputs]
+    places, features = max(x.places for x in xs), max(x.features for x in xs)
+    if volume and volume > places * features:
+        places = volume / features
+    mean = sum(x.mean for x in xs)
+    both = mean**2 - sum(x.mean**2 for x in xs)
+    square = sum(x.square for x in xs) + both
+    shared = sum(stretched(x, places) for x in xs) + both
+    first = 1 + sum(x.square * (x.first - 1) for x in xs if x.places == places) / (square or 1.0)
+    return Moments(square, shared, places, features, first, mean)
+
+
+def stretched(x: Moments, places: float) -> float:
+    """What two places share of a value that is the same in several."""
+    return x.over_places if x.places < places else x.shared
+
+
+@forward.register
+def _(node: ConcatNode, at: AtBase, volume: float | None) -> Moments:
+    xs = [at.values[x] for x in node.inputs]
+    total = sum(x.volume for x in xs)
+    places, features = max(x.places for x in xs), max(x.features for x in xs)
+    if all(x.features == features for x in xs):
+        places = total / features
+    else:
+        features = total / places
+    square = sum(x.square * x.volume for x in xs) / total
+    shared = sum(x.shared * (x.places / places) ** 2 * x.features / features for x in xs)
+    first = xs[0].square / square if square and xs[0].places == 1 < places else 1.0
+    return Moments(square, shared, places, features, first)
+
+
+@forward.register
+def _(node: ScaleNode, at: AtBase, volume: float | None) -> Moments:
+    x, factor = at.values[node.inputs[0]], at.number(node.factor) ** 2
+    square, shared = x.square * factor, x.shared * factor
+    return x._replace(square=square, shared=shared, mean=x.mean * sqrt(factor))
+
+
+@forward.register
+def _(node: SelectNode, at: AtBase, volume: float | None) -> Moments:
+    x = at.values[node.inputs[0]]
+    if volume is None or volume >= x.volume:
+        return x
+    places = x.places * volume / x.volume
+    if places >= 1 and (volume / x.features).is_integer() and x.places > 1:
+        return x._replace(places=volume / x.features)
+    return x._replace(features=volume / x.places)
+
+
+@forward.register
+def _(node: MeanNode, at: AtBase, volume: float | None) -> Moments:
+    x, count = at.values[node.inputs[0]], at.number(node.rho)
+    if count <= x.places:
+        places = x.places / count
+        return Moments(x.shared + x.own / count, x.shared, places, x.features, 1.0, x.mean)
+    return Moments(x.square / count, x.shared / count, x.places, x.features / count)
+
+
+@forward.register
+def _(node: LargestNode, at: AtBase, volume: float | None) -> Moments:
+    x, count = at.values[node.inputs[0]], max(at.number(node.window), 1.0)
+    mean = sqrt(max(x.shared, 0.0)) + sqrt(x.own) * largest(count)
+    places = (volume or x.volume) / x.features
+    return Moments(mean**2 + x.own / (1 + log(count)), mean**2, places, x.features, 1.0, mean)
+
+
+def largest(count: float) -> float:
+    """The mean of the largest of so many normal numbers, to a tenth."""
+    return 0.68 * sqrt(2 * log(count))
+
+
+@forward.register
+def _(node: PointwiseNode, at: AtBase, volume: float | None) -> Moments:
+    x = at.values[node.inputs[0]]
+    square, shared = bent(node.shape, 0, x)
+    return x._replace(square=square, shared=shared, mean=averages(node.shape, 0, *normal(x))[1])
+
+
+def bent(shape: FunctionTraits, order: int, x: Moments) -> tuple[float, float]:
+    """The moments of a function of what is normal, or of its derivative."""
+    whole, mean, slope = averages(shape, order, *normal(x))
+    varied = x.square - x.mean**2
+    alike = max((x.shared - x.mean**2) / varied, -1.0) if varied > 0 else 1.0
+    return whole, mean**2 + slope**2 * alike + (whole - mean**2 - slope**2) * alike * abs(alike)
+
+
+def normal(x: Moments) -> tuple[float, float]:
+    """Its standard deviation, and its mean over that, in steps of a hundredth."""
+    deviation = sqrt(max(x.square - x.mean**2, 1e-40))
+    return round(log(deviation), 2), round(x.mean / deviation, 2)
+
+
+@cache
+def averages(
+    shape: FunctionTraits, order: int, logarithm: float, mean: float
+) -> tuple[float, float, float]:
+    """Of a function of a normal number, or of its derivative: mean square, mean, mean slope."""
+    phi, scale = shape.value or (lambda x: x), exp(logarithm)
+    weights = [exp(-z * z / 2) / (4 * sqrt(2 * pi)) for z in GRID]
+    step = 1e-3 * scale
+    points = [scale * (z + mean) for z in GRID]
+    if order:
+        found = [(phi(x + step) - phi(x - step)) / (2 * step) for x in points]
+    else:
+        found = [phi(x) for x in points]
+    square, average, slope = (
+        sum(w * f**p * z**k for w, f, z in zip(weights, found, GRID, strict=True))
+        for p, k in ((2, 0), (1, 0), (1, 1))
+    )
+    return square, average, slope
+
+
+@forward.register
+def _(node: NormNode, at: AtBase, volume: float | None) -> Moments:
+    x = at.values[node.inputs[0]]
+    if not x.square:
+        return x
+    if node.over_places:
+        return x._replace(square=1.0, shared=0.0, first=1.0, mean=0.0)
+    mean = 0.0 if node.centres else x.mean / sqrt(x.square)
+    return x._replace(square=1.0, shared=x.alike, first=1.0, mean=mean)
+
+
+@forward.register
+def _(node: SoftmaxNode, at: AtBase, volume: float | None) -> Moments:
+    x = at.values[node.inputs[0]]
+    square = min(exp(x.square) / x.features, 1.0) / x.features
+    return Moments(square, square * x.alike, x.places, x.features)
+
+
+@forward.register
+def _(node: ProductNode, at: AtBase, volume: float | None) -> Moments:
+    x, y = (at.values[x] for x in node.inputs)
+    count = at.number(node.contracted)
+    if count > 1:
+        return Moments(x.square * y.square * count, x.square * y.shared * count, y.places, 1.0)
+    places, features = max(x.places, y.places), max(x.features, y.features)
+    shared = stretched(x, places) * stretched(y, places)
+    return Moments(
+        x.square * y.square, shared, places, features, x.first * y.first, x.mean * y.mean
+    )
+
+
+@forward.register
+def _(node: QuotientNode, at: AtBase, volume: float | None) -> Moments:
+    x, y = (at.values[x] for x in node.inputs)
+    under = y.square or 1.0
+    return x._replace(square=x.square / under, shared=x.shared / under)
+
+
+class Attended(NamedTuple):
+    """How attention weighs keys, averaged over queries.
+
+    The sum of its squared weights; that of the products of two queries' weights; the mean square of
+    what all queries give a key; the first without what all keys share; the mean square of what two
+    keys are given together, over the first of them.
+    """
+
+    squares: float
+    products: float
+    given: float
+    varied: float
+    pairs: float
+
+
+def attended(node: AttendedNode, at: AtBase) -> Attended:
+    """Of queries that see all keys or those before them."""
+    logits = at.values[node.inputs[0].inputs[0]]
+    keys = at.values[node.key].places
+    sharp = exp(min(logits.own, 50.0))
+    if node.causal:
+        few = sharp / keys
+        squares = few * log1p(1 / few)
+        varied, pairs = squares - 1 / (1 + 1 / few), 2 * log(keys) / keys**2
+        return Attended(squares, min(2 / keys, 1.0), 2.0, max(varied, 0.1 / keys), pairs)
+    squares = 1 / (1 + (keys - 1) / sharp)
+    return Attended(squares, 1 / keys, 1.0, squares * (1 - squares), 1 / keys**2)
+
+
+@forward.register
+def _(node: AttendedNode, at: AtBase, volume: float | None) -> Moments:
+    v, query = at.values[node.inputs[1]], at.values[node.query]
+    weights = attended(node, at)
+    square, shared = (v.shared + v.own * w for w in (weights.squares, weights.products))
+    features = volume / query.places if volume else query.features
+    return Moments(square, shared, query.places, features)
+
+
+@forward.register
+def _(node: MixedNode, at: AtBase, volume: float | None) -> Moments:
+    y, top = at.values[node.inputs[1]], at.number(node.top)
+    return y._replace(square=y.square / top, shared=y.shared / top)

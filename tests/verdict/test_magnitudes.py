@@ -1,0 +1,164 @@
+"""The estimate of gradients at base beside those of emitted models."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+
+import pytest
+import torch
+
+import abcparam
+from abcparam.data.batch import loss_of
+from abcparam.data.random import Random
+from abcparam.diagnostics.source import Source
+from abcparam.emission.execute import executed
+from abcparam.language.parser import parse
+from abcparam.program.model import Program
+from abcparam.resolve.resolver import resolve
+from abcparam.verdict.magnitudes import gradients_at_base
+from tests.support.paths import EXAMPLES
+
+NAMES = sorted(path.stem for path in EXAMPLES.glob("*.param"))
+SMALL = {
+    "depth": 2,
+    "vocab": 1000,
+    "context": 32,
+    "source": 32,
+    "target": 32,
+}
+LARGE = {"depth": 12, "vocab": 50304}
+OWN: dict[str, dict[str, int]] = {
+    "wide_resnet": {"depth": 4},
+    "vit": {"rows": 64, "columns": 64},
+    "mixtral": {"context": 16},
+}
+HEAVY = {"mixtral", "resnet50", "t5", "llama", "qwen3"}
+FACTOR = 3.0
+BEHIND_SMALL_BATCHES = {  # norms over 49 places, nearby ones alike: each passes a little less
+    ("resnet50", "stem"): 6.0,
+    ("resnet50", "stem_norm.gain"): 6.0,
+    ("resnet50", "stem_norm.shift"): 6.0,
+}
+STEPS = 3  # until what lies behind tensors that start at zero has a gradient
+
+
+def with_dims(text: str, dims: dict[str, int]) -> str:
+    for name, value in dims.items():
+        text = re.sub(rf"(?m)^(dim {name}\s*=\s*)\d+", rf"\g<1>{value}", text)
+    return text
+
+
+def program_of(text: str) -> Program:
+    source = Source(text)
+    return resolve(parse(source), source)
+
+
+def measured(program: Program, text: str, batch: int, seeds: int = 3) -> dict[str, float]:
+    """The RMS of each tensor's gradient, of the first copy, from the first step that has one."""
+    names = executed(abcparam.compile(text), stays=True)
+    squares: dict[str, float] = defaultdict(float)
+    for seed in range(seeds):
+        torch.manual_seed(seed)
+        config = names["Config"]()
+        model = names[program.name](config)
+        made = names["make_optimizer"](model)
+        optimizers = made if isinstance(made, (list, tuple)) else [made]
+        data = next(Random().batches(program, config, batch, seed)).to("cpu", torch.float32)
+        found: dict[str, float] = {}
+        for _ in range(STEPS):
+            model.zero_grad()
+            outputs = model(*data.inputs)
+            outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+            loss_of(program, outputs, data.targets).backward()
+            for name, parameter in model.named_parameters():
+                gradient = parameter.grad
+                if not found.get(name) and gradient is not None:
+                    found[name] = float(gradient.double().square().mean())
+            if all(found.values()):
+                break
+            for optimizer in optimizers:
+                optimizer.step()
+        for name, square in found.items():
+            squares[name] += square / seeds
+    first: dict[str, float] = {}
+    for name, square in squares.items():
+        path = ".".join(x for x in name.split(".") if not x.isdigit())
+        path = path if path in program.tensors else path.rpartition(".")[0]
+        first.setdefault(path, square**0.5)
+    return first
+
+
+def outside(text: str, batch: int) -> dict[str, tuple[float, float]]:
+    """The tensors whose estimate is not within a factor of three, with both numbers.
+
+    A gradient that is zero up to rounding has to be known as zero: that of what all logits share.
+    """
+    program = program_of(text)
+    estimates = gradients_at_base(program, batch)
+    real = measured(program, text, batch)
+    largest = max(real.values())
+    wrong = {}
+    for path, value in real.items():
+        estimate = estimates[path]
+        factor = BEHIND_SMALL_BATCHES.get((program.name.lower(), path), FACTOR)
+        near = value / factor < estimate < factor * value
+        vanishes = value < 1e-5 * largest and estimate == 0
+        if not (near or vanishes):
+            wrong[path] = (estimate, value)
+    return wrong
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in HEAVY else ()) for n in NAMES]
+)
+@pytest.mark.parametrize("batch", [1, 8])
+def test_gradients_of_every_example_are_as_estimated(name: str, batch: int):
+    text = (EXAMPLES / f"{name}.param").read_text(encoding="utf-8")
+    assert not outside(with_dims(text, SMALL | OWN.get(name, {})), batch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_of_deep_examples_of_many_words_are_as_estimated(name: str, batch: int):
+    text = (EXAMPLES / f"{name}.param").read_text(encoding="utf-8")
+    assert not outside(with_dims(text, SMALL | LARGE | OWN.get(name, {})), batch)
+
+
+WORDS = """model Words
+dim width -> inf, base = 64
+dim vocab = VOCAB
+dim context = 64
+hyper lr = 1e-3
+parametrization mup
+tensor table   : input  [vocab, width]
+tensor hidden  : hidden [width, width]
+tensor readout : output [vocab, width]
+forward(tokens : index(vocab) [context]) {
+    x = layernorm(embed(table, tokens))
+    return readout @ layernorm(x + hidden @ relu(x))
+}
+optimizer adam { lr = lr, eps = EPS }
+loss cross_entropy
+"""
+
+
+def test_the_estimate_falls_with_the_vocabulary_as_the_gradient_does():
+    """A table's rows are as many as the vocabulary, and few are looked up."""
+    found = []
+    for vocab in (100, 2000, 50304):
+        text = WORDS.replace("VOCAB", str(vocab)).replace("EPS", "1e-12")
+        program = program_of(text)
+        found.append(gradients_at_base(program)["table"])
+        assert not outside(text, 1)
+    assert found[0] > 3 * found[1] > 9 * found[2]
+
+
+def test_a_width_that_nobody_has_is_no_matter_of_a_warning():
+    def warned(eps: str) -> list[str]:
+        text = WORDS.replace("VOCAB", "2000").replace("EPS", eps)
+        return [d.message for d in abcparam.check(text).diagnostics if d.code == "P0602"]
+
+    assert not warned("1e-12")
+    assert warned("1e-5") and all(" it meets it at width " in x for x in warned("1e-5"))
