@@ -89,8 +89,10 @@ class NormNode(Node):
         return ((0, x.dc - size + back, x.dr - size + back),)
 
     def limits(self) -> Iterable[tuple[int, Limit]]:
-        x = self.inputs[0]
-        return ((0, Limit("norm", self.context.one if x.s0.is_zero else self._starts)),)
+        """What a map contracts may start below Θ(1): in the limit its first change is all of it."""
+        x, one = self.inputs[0], self.context.one
+        starts = one if x.s0.is_zero else self._starts
+        return ((0, Limit("norm", starts | one if x.comes_from_contraction else starts)),)
 
     @property
     def title(self) -> str:

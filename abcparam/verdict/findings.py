@@ -41,6 +41,7 @@ START_AT_ZERO = (
     "input at first, and 1 once it has learnt; start the map at zero, or leave out the norm or "
     "nonlinearity behind it"
 )
+NO_WAY_OUT = "no change of exponents or factors was found that makes it maximal-update"
 MUST = {
     "pointwise": "the input of a nonlinearity must be Θ(1), or exactly zero",
     "softmax": "softmax logits must be O(1)",
@@ -191,7 +192,7 @@ class _Reasons:
             change=_change(node),
             path=steps[0].text if steps else "",
             bound=bound,
-            help=self.help or (_way_out(violation) if self.searched else ""),
+            help=self.help or (NO_WAY_OUT if self.searched else ""),
         )
         return replace(diagnostic, notes=_notes(self, steps[1:]))
 
@@ -354,17 +355,6 @@ def _change(node: Node) -> str:
     if node.d == one:
         return f"is of size {node.s0} and changes by as much as 1"
     return f"is of size {node.s0} and changes by {node.d}"
-
-
-def _way_out(violation: Violation) -> str:
-    """What to do where no change of exponents or factors was found."""
-    if violation.limit.kind == "norm" and violation.node.comes_from_contraction:
-        return (
-            "no change was found that makes it maximal-update: a norm brings what a map from the "
-            "width to finitely many numbers makes to size 1, and its change with it; start the map "
-            "at zero (`init = zeros`), or leave the norm out"
-        )
-    return "no change of exponents or factors was found that makes it maximal-update"
 
 
 def _notes(found: _Reasons, steps: Sequence[TraceStep], at_init: bool = False) -> tuple[str, ...]:

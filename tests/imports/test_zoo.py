@@ -223,7 +223,7 @@ ZOO = {
     "CLIP": Case(clip, "unstable"),
     "ConvNeXt": Case(convnext),
     "DiT": Case(dit, "unstable"),
-    "DeepSeek-V3": Case(deepseek(rank=8), adapted="held back by a latent of fixed size"),
+    "DeepSeek-V3": Case(deepseek(rank=8)),
     "GPT-2": Case(gpt2),
     "Gemma 3": Case(
         decoder("Gemma3Text", query_pre_attn_scalar=HEAD, sliding_window=4),

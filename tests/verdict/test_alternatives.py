@@ -100,7 +100,9 @@ def test_text_and_json(run: Run):
     ],
 )
 def test_a_contraction_behind_a_norm_starts_at_zero(down: str, fixed: str):
-    text = NORM.replace("output [few, width]\n", down)
+    """Under SGD, whose first update sees the gradient that the norm divides by width^(-1/2)."""
+    text = NORM.replace("adam { lr = lr, eps = 1e-12 }", "sgd { lr = lr }")
+    text = text.replace("output [few, width]\n", down)
     found = abcparam.fix(text)
     (change,) = found.changes
     assert (change.key, change.paths) == ("init", ("down",))  # type: ignore[attr-defined]

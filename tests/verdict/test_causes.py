@@ -82,14 +82,22 @@ forward(x : [few]) {
 optimizer adam { lr = lr, eps = 1e-12 }
 loss mse
 """
+WIDE = (
+    NORM.replace("[few, width]", "[width, width] { a = 1/2, b = 1/2, c = 1/2 }")
+    .replace("down : output", "down : hidden")
+    .replace("readout : [few, few] { c = 0 }", "readout : output [few, width]")
+)
 
 
 def test_a_change_that_does_not_grow_is_told_in_words():
-    found = abcparam.check(NORM).diagnostics[0]
+    found = abcparam.check(WIDE).diagnostics[0]
     assert "is of size width^(-1/2) and changes by as much as 1" in found.message
     assert "grows like 1" not in found.message
     assert found.label == "may change by width^(-1/2) at most"
-    assert "start the map at zero" in found.help
+
+
+def test_what_a_map_contracts_may_start_below_its_change():
+    assert abcparam.check(NORM).verdict == "maximal-update"
 
 
 def test_causes_at_initialization():
