@@ -53,7 +53,6 @@ DOORS = {  # the one module that imports a library, or the folders of those that
     "sympy": ["symbolic/expressions.py"],
     "torch": ["coordinate_check/", "data/", "imports/", "tuning/", "commands/shared.py"],
     "transformers": ["imports/hugging_face.py"],
-    "z3": ["symbolic/solver.py"],
 }
 
 

@@ -1,20 +1,17 @@
 """What is assumed of the symbols, and what follows from it.
 
-It is the one door to z3, which is exact over the rationals. Every claim is universal ("this form is
-never negative where the premises hold"), so the premises themselves are checked first:
-contradictory ones prove anything. Every example is held against the conditions by our own
-evaluation before it is returned, and is kept: most claims that do not hold fail at an example that
-is known already, and the solver need not be asked.
+Questions are decided by `decision`, exactly. Every claim is universal ("this form is never negative
+where the premises hold"), so the premises themselves are checked first: contradictory ones prove
+anything. Every example is held against the conditions before it is returned, and is kept: most
+claims that do not hold fail at an example that is known already, and nothing need be searched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
-from functools import lru_cache
-from typing import Any
 
-from abcparam.algebra.sizes import Number
 from abcparam.symbolic.constraints import (
     AffineRow,
     All,
@@ -30,9 +27,11 @@ from abcparam.symbolic.constraints import (
     point_of,
     subtract,
 )
+from abcparam.symbolic.decision.conditions import Conditions, least
+from abcparam.symbolic.decision.search import TimeOutError
 
-TIMEOUT_MS = 20_000
-MOST_SETS = 50  # that are tried where several are equally small
+TIMEOUT_S = 20
+MOST_POINTS = 24  # that are remembered
 
 
 class UnprovedError(Exception):
@@ -47,12 +46,13 @@ class ContradictionError(Exception):
         self.labels = labels
 
 
-@lru_cache(maxsize=1)
-def z3() -> Any:
-    """The solver's module, loaded when the first question is asked."""
-    import z3 as module
-
-    return module
+@contextmanager
+def _in_time() -> Iterator[None]:
+    """What takes too long is neither proved nor denied."""
+    try:
+        yield
+    except TimeOutError:
+        raise UnprovedError from None
 
 
 class Premises:
@@ -68,10 +68,7 @@ class Premises:
         self._hulls: dict[tuple[Form, ...], bool] = {}
         self._reaching: list[frozenset[Form]] = []  # of each, one is at least 0
         self._points: list[SymbolPoint] = []  # where the premises hold
-        self._atoms: dict[LinearConstraint, Any] = {}
-        self._parts: dict[tuple[int, Number], Any] = {}
-        self._solver: Any = None
-        self._variables: list[Any] | None = None
+        self._decided: Conditions | None = None
 
     @property
     def assumed(self) -> tuple[int, int]:
@@ -80,50 +77,14 @@ class Premises:
 
     # Building
 
-    def variables(self) -> list[Any]:
-        if self._variables is None:
-            self._variables = [z3().Real(name) for name in self.symbols]
-        return self._variables
-
-    def formula(self, condition: SymbolCondition) -> Any:
-        """A condition as the solver reads it."""
-        match condition:
-            case LinearConstraint():
-                if condition not in self._atoms:
-                    self._atoms[condition] = self._atom(*condition)
-                return self._atoms[condition]
-            case All(parts):
-                return z3().And([self.formula(part) for part in parts])
-            case Some(parts):
-                return z3().Or([self.formula(part) for part in parts])
-
-    def _atom(self, row: AffineRow, relation: str) -> Any:
-        term = self._term(row)
-        return term >= 0 if relation == ">=" else term > 0 if relation == ">" else term == 0
-
-    def _term(self, row: AffineRow) -> Any:
-        parts = [self._part(index, coefficient) for index, coefficient in enumerate(row)]
-        return z3().Sum([part for part in parts if part is not None])
-
-    def _part(self, index: int, coefficient: Number) -> Any:
-        """A symbol's part of a term, made once; None where there is none."""
-        if index and not coefficient:
-            return None
-        if (index, coefficient) not in self._parts:
-            value = z3().RealVal(str(Fraction(coefficient)))
-            self._parts[index, coefficient] = (
-                value * self.variables()[index - 1] if index else value
-            )
-        return self._parts[index, coefficient]
-
     def assume(self, condition: SymbolCondition, label: int = -1) -> None:
         """Adds a premise. `check` says whether they can all hold."""
         self.conditions.append((label, condition))
         self._known = {form: True for form, known in self._known.items() if known}
         self._hulls = {question: True for question, known in self._hulls.items() if known}
         self._points = [point for point in self._points if holds_at(condition, point)]
-        if self._solver is not None:
-            self._solver.add(self.formula(condition))
+        if self._decided is not None:
+            self._decided.premise(condition)
 
     def assume_equation(self, form: Form, label: int = -1) -> None:
         """Adds `form = 0`, and eliminates a symbol by it."""
@@ -220,104 +181,61 @@ class Premises:
         values = self._ask(condition)
         return None if values is None else dict(zip(self.symbols, values, strict=True))
 
-    def _checked(self, model: Any, condition: SymbolCondition) -> list[Fraction]:
-        """The values of a model, held against all that it is a model of."""
-        found = []
-        for variable in self.variables():
-            value = model.eval(variable, model_completion=True)
-            found.append(Fraction(value.numerator_as_long(), value.denominator_as_long()))
-        point = point_of(found)
+    def _ask(self, condition: SymbolCondition) -> list[Fraction] | None:
+        """Values under which the premises and the condition hold, or None."""
+        with _in_time():
+            found = self._conditions().example(condition)
+        return None if found is None else self._checked(found, condition)
+
+    def _checked(self, values: list[Fraction], condition: SymbolCondition) -> list[Fraction]:
+        """The values, held against all that they are an example of."""
+        point = point_of(values)
         for stated in (*(c for _, c in self.conditions), condition):
             if not holds_at(stated, point):
                 raise UnprovedError
-        self._points.append(point)
-        return found
+        self._points.insert(0, point)
+        del self._points[MOST_POINTS:]
+        return values
 
-    def _ask(self, condition: SymbolCondition) -> list[Fraction] | None:
-        """Values under which the premises and the condition hold, or None."""
-        solver = self._started()
-        solver.push()
-        solver.add(self.formula(condition))
-        try:
-            return self._checked(solver.model(), condition) if self._is_sat(solver) else None
-        finally:
-            solver.pop()
-
-    def _started(self) -> Any:
-        if self._solver is None:
-            self._solver = z3().Solver()
-            self._solver.set("timeout", TIMEOUT_MS)
-            self._solver.add([self.formula(condition) for _, condition in self.conditions])
-        return self._solver
+    def _conditions(self) -> Conditions:
+        if self._decided is None:
+            self._decided = Conditions(len(self.symbols), TIMEOUT_S)
+            for _, condition in self.conditions:
+                self._decided.premise(condition)
+        return self._decided
 
     def fewest(self, pins: Sequence[SymbolCondition]) -> Iterator[tuple[int, ...]]:
         """The smallest sets of pins, by index, without which the others can hold."""
-        solver = self._started()
-        given_up = [z3().Not(self.formula(pin)) for pin in pins]
-        solver.push()
-        size = self._least(solver, given_up)
-        if size is not None:
-            solver.add(z3().AtMost(*given_up, size))
-            for _ in range(MOST_SETS):
-                if not self._is_sat(solver):
-                    break
-                model = solver.model()
-                found = [i for i, x in enumerate(given_up) if z3().is_true(model.eval(x, True))]
-                yield tuple(found)
-                solver.add(z3().Not(z3().And([given_up[i] for i in found])))
-        solver.pop()
-
-    def _least(self, solver: Any, given_up: Sequence[Any]) -> int | None:
-        for size in range(len(given_up) + 1):
-            solver.push()
-            solver.add(z3().AtMost(*given_up, size))
-            possible = self._is_sat(solver)
-            solver.pop()
-            if possible:
-                return size
-        return None
+        with _in_time():
+            yield from self._conditions().fewest(pins)
 
     def nearest(self, moves: Sequence[AffineRow], changed: Collection[int]) -> dict[str, Fraction]:
         """Values under which the premises hold and only the moves at these indices are not zero.
 
         Their sum is the least there is, where there is a least one.
         """
-        optimizer = z3().Optimize()
-        optimizer.set("timeout", TIMEOUT_MS)
         kept = [LinearConstraint(row, "=") for i, row in enumerate(moves) if i not in changed]
         stated = [*(condition for _, condition in self.conditions), *kept]
-        optimizer.add([self.formula(condition) for condition in stated])
-        terms = [self._term(moves[i]) for i in changed]
-        optimizer.minimize(z3().Sum([z3().If(term >= 0, term, -term) for term in terms]))
-        if not self._is_sat(optimizer):
+        with _in_time():
+            values = least(len(self.symbols), stated, [moves[i] for i in changed], TIMEOUT_S)
+        if values is None:
             raise UnprovedError
-        values = self._checked(optimizer.model(), All(tuple(kept)))
-        return dict(zip(self.symbols, values, strict=True))
-
-    def _is_sat(self, solver: Any) -> bool:
-        answer = solver.check()
-        if answer == z3().unknown:
-            raise UnprovedError
-        return bool(answer == z3().sat)
+        return dict(zip(self.symbols, self._checked(values, All(tuple(kept))), strict=True))
 
     def check(self) -> None:
         """Raises `ContradictionError`, with a smallest set of labels, unless all premises hold."""
-        if self._started().check() != z3().sat:
+        with _in_time():
+            possible = self._conditions().example() is not None
+        if not possible:
             raise ContradictionError(self.core(self.conditions))
 
-    def core(self, conditions: Iterable[tuple[int, SymbolCondition]]) -> tuple[int, ...]:
+    def core(self, conditions: Sequence[tuple[int, SymbolCondition]]) -> tuple[int, ...]:
         """Labels of conditions that cannot hold together, none of which can be left out."""
-        solver = z3().Solver()
-        solver.set("timeout", TIMEOUT_MS)
-        solver.set("core.minimize", True)
-        names = {}
-        for index, (label, condition) in enumerate(conditions):
-            name = z3().Bool(f"condition{index}")
-            names[str(name)] = label
-            solver.assert_and_track(self.formula(condition), name)
-        if solver.check() != z3().unsat:
+        with _in_time():
+            found = Conditions(len(self.symbols), TIMEOUT_S).core([c for _, c in conditions])
+        if found is None:
             raise UnprovedError
-        return tuple(dict.fromkeys(names[str(name)] for name in solver.unsat_core()))
+        return tuple(dict.fromkeys(conditions[index][0] for index in found))
 
 
 def _substitute(row: AffineRow, index: int, value: AffineRow) -> AffineRow:

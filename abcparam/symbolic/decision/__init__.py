@@ -1,0 +1,1 @@
+"""Whether linear conditions can hold together: clause learning over an exact simplex."""
