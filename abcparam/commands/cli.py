@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from abcparam.commands.registry import commands
 from abcparam.commands.shared import UsageError, print_diagnostics
 from abcparam.diagnostics.diagnostic import SpecError, did_you_mean
+from abcparam.diagnostics.rules.tuning import NotInstalled
 
 OUR_BUG = 101
+OF_TRAINING = ("torch", "tqdm")  # libraries that the extra `torch` installs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,9 +53,8 @@ def _no_command(arguments: Sequence[str]) -> str:
 
 
 def _guarded(options: argparse.Namespace) -> int:
-    run: Callable[[argparse.Namespace], int] = options.run
     try:
-        return run(options)
+        return _ran(options)
     except SpecError as error:
         print_diagnostics(error.diagnostics, error.source)
         return 2
@@ -69,6 +70,18 @@ def _guarded(options: argparse.Namespace) -> int:
         say("This is a bug in abcparam, not in your spec. Please report it with the spec that")
         say("caused it; `abcparam --debug …` prints where it happened.")
         return OUR_BUG
+
+
+def _ran(options: argparse.Namespace) -> int:
+    """What a command returns, where what it needs is installed."""
+    try:
+        return int(options.run(options))
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package not in OF_TRAINING:
+            raise
+        fields = {"what": options.command, "package": package, "install": "abcparam[torch]"}
+        raise SpecError.about(options.command, NotInstalled, problem=error, **fields) from None
 
 
 def say(text: str) -> None:

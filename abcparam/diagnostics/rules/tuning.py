@@ -140,7 +140,11 @@ class NoHeldOut(DiagnosticRule):
 
 
 class NotInstalled(DiagnosticRule):
-    """Something that is asked for needs a package that is no part of a plain installation."""
+    """Something that is asked for needs a package that is no part of a plain installation.
+
+    `check`, `compile`, `fmt`, `solve`, `derive`, `diff` and `map` need none; what trains, or reads
+    a model of yours, needs torch (`pip install 'abcparam[torch]'`).
+    """
 
     code = "P0813"
     message = "{what} needs {package}: {problem}"
