@@ -22,6 +22,7 @@ BENCHMARKS = {
     "layers": ("layers", "per_layer", "cost per layer of 1,000 layers beside 125"),
     "derive": ("symbols", "derive", "a cold `abcparam derive` beside `import sympy`; depth"),
     "solve": ("symbols", "solve", "a cold `abcparam solve` beside `import sympy`; depth"),
+    "symbols": ("symbols", "examples", "the same of every example"),
     "decisions": ("decisions", "decisions", "questions about exponents beside z3"),
     "sweep": ("sweeps", "together", "64 trials trained together beside one by one"),
     "step": ("steps", "beside_handwritten", "a training step beside hand-written PyTorch"),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import process_time
 from typing import Any
+from unittest.mock import patch
 
 import z3
 
@@ -80,12 +81,9 @@ def recorded(arguments: Sequence[str]) -> Log:
             self.steps.append(("ask", condition))
             return super().example(condition)
 
-    solver.Conditions, before = Recorded, solver.Conditions  # type: ignore[misc]
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.chdir(ROOT):
-            cli.main(list(arguments))
-    finally:
-        solver.Conditions = before  # type: ignore[misc]
+    quiet = contextlib.redirect_stdout(io.StringIO())
+    with patch.object(solver, "Conditions", Recorded), quiet, contextlib.chdir(ROOT):
+        cli.main(list(arguments))
     return log
 
 

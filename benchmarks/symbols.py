@@ -15,7 +15,8 @@ from benchmarks.startup import SPEC, command
 
 ROLES = "\n    ".join(f"{role} {{ a = ?, b = ?, c = ? }}" for role in ("input", "hidden", "output"))
 UNKNOWN = f"parametrization {{\n    {ROLES}\n}}\n"
-PARAMETRIZATION = re.compile(r"^parametrization (\{.*?\n\}|.*?$)\n", re.M | re.S)
+PARAMETRIZATION = re.compile(r"^parametrization ([^\n{]*\{.*?\n\}|.*?$)\n", re.M | re.S)
+OPTIMIZER = re.compile(r"^optimizer [^\n]*\{[^}\n]*\n(?:[ \t][^\n]*\n)*\}|^optimizer [^\n]*", re.M)
 EXPONENT = re.compile(r"\b([abc](?:\[\w+\])?) = -?[\d/]+")
 SPECS = (
     *("examples/gpt", "examples/mlp", "tests/specs/bert", "tests/specs/gpt_depth"),
@@ -46,6 +47,21 @@ def solve(options: Options) -> list[Comparison]:
         return [*found, *_depths("solve", deep, options)]
 
 
+def examples(options: Options) -> list[Comparison]:
+    """`derive --all` of every example, and `solve` of it without exponents."""
+    files = sorted((ROOT / "examples").glob("*.param"))
+    found = [
+        _beside_sympy(f"derive {file.stem}", ["derive", "--all", str(file)], 2, options)
+        for file in files
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        for file in files:
+            spec = Path(folder) / file.name
+            spec.write_text(unknown(file.read_text(encoding="utf-8"), "adam"), encoding="utf-8")
+            found.append(_beside_sympy(f"solve {file.stem}", ["solve", str(spec)], 2, options))
+    return found
+
+
 def _without_exponents(folder: Path) -> Iterator[Path]:
     for name in SPECS:
         text = (ROOT / f"{name}.param").read_text(encoding="utf-8")
@@ -60,7 +76,7 @@ def unknown(text: str, optimizer: str) -> str:
     """The spec with `?` for every exponent of a role, or of a tensor where there are no roles."""
     text, roles = PARAMETRIZATION.subn(UNKNOWN, text)
     text = text if roles else EXPONENT.sub(r"\1 = ?", text)
-    return re.sub(r"^optimizer .*", f"optimizer {optimizer} {{ lr = lr }}", text, flags=re.M)
+    return OPTIMIZER.sub(f"optimizer {optimizer} {{ lr = lr }}", text)
 
 
 def _beside_sympy(

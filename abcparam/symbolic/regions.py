@@ -278,13 +278,14 @@ def _alternative(premises: Premises, alternative: Alternative) -> Alternative | 
 
 def _tightened(premises: Premises, kept: Sequence[LinearConstraint]) -> Alternative:
     """`x <= 0` as `x = 0` where the premises, or the alternative itself, say `x >= 0`."""
-    within = Premises(premises.symbols)
-    for condition in (*(c for _, c in premises.conditions), *kept):
-        within.assume(condition)
-    equal = [
-        lowest_terms(LinearConstraint(x.row, "=")) if _is_equality(within, x) else x for x in kept
-    ]
-    return tuple(dict.fromkeys(equal))
+    found = []
+    for x in kept:
+        at_most = LinearConstraint(opposite(x.row), ">=")
+        if x.relation == ">=" and premises.proves(_implies(kept, at_most)):
+            found.append(lowest_terms(LinearConstraint(x.row, "=")))
+        else:
+            found.append(x)
+    return tuple(dict.fromkeys(found))
 
 
 def _implies(left: Iterable[LinearConstraint], right: LinearConstraint) -> SymbolCondition:

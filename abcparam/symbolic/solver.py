@@ -66,7 +66,7 @@ class Premises:
         self._eliminations = 0
         self._known: dict[Form, bool] = {}
         self._hulls: dict[tuple[Form, ...], bool] = {}
-        self._reaching: list[frozenset[Form]] = []  # of each, one is at least 0
+        self._reaching: dict[Form, list[frozenset[Form]]] = {}  # of each, one is at least 0
         self._points: list[SymbolPoint] = []  # where the premises hold
         self._decided: Conditions | None = None
 
@@ -111,7 +111,7 @@ class Premises:
         for other, value in self.pivots.items():
             if value[index]:
                 self.pivots[other] = _substitute(value, index, solved)
-        self._known, self._hulls, self._reaching = {}, {}, []
+        self._known, self._hulls, self._reaching = {}, {}, {}
         self._eliminations += 1
 
     def reduce_row(self, row: AffineRow) -> AffineRow:
@@ -152,13 +152,14 @@ class Premises:
 
         Layers ask it of the same forms, or of more than are known to.
         """
-        if any(fewer <= forms for fewer in self._reaching):
+        known = (fewer for form in forms for fewer in self._reaching.get(form, ()))
+        if any(map(forms.issuperset, known)):
             return True
         ordered = sorted(forms)
         level = (0,) * len(ordered[0])
         reached = self.proves(self.order.at_most((level,), ordered))
         if reached:
-            self._reaching.append(forms)
+            self._reaching.setdefault(ordered[0], []).append(forms)
         return reached
 
     def proves(self, condition: SymbolCondition) -> bool:
