@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from abcparam.coordinate_check.api import coord_check
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
-from abcparam.imports.api import adapt, audit
+from abcparam.imports.api import adapt, audit, import_model
 from abcparam.pipeline import (
     check,
     compile,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from abcparam.comparison.plane import Plane
     from abcparam.coordinate_check.check import CoordCheckResult
     from abcparam.coordinate_check.options import CheckOptions
-    from abcparam.imports.result import Audit
+    from abcparam.imports.result import Audit, ImportedModel
     from abcparam.symbolic.derive.derived import Derived
     from abcparam.symbolic.solve.complete import Completed
     from abcparam.tuning.options import SweepOptions
@@ -59,6 +59,7 @@ __all__ = [
     "FactorChange",
     "Family",
     "FixResult",
+    "ImportedModel",
     "Plane",
     "Report",
     "SpecError",
@@ -77,6 +78,7 @@ __all__ = [
     "explain",
     "fix",
     "format",
+    "import_model",
     "interpolate",
     "map",
     "new",
@@ -98,6 +100,7 @@ LATER = {  # results whose modules are imported when they are first asked for
     "Difference": "abcparam.comparison.difference",
     "Differences": "abcparam.comparison.difference",
     "Family": "abcparam.comparison.family",
+    "ImportedModel": "abcparam.imports.result",
     "Plane": "abcparam.comparison.plane",
     "SweepOptions": "abcparam.tuning.options",
     "SweepResult": "abcparam.tuning.sweep",

@@ -30,6 +30,7 @@ class KnownData(Record):
     integer: bool
     size: Power | None
     constant: Power | None
+    node: str = field(default="", compare=False)  # at the first setting
 
 
 class Numbers(Record):
@@ -62,6 +63,7 @@ class TracedStep(Record):
     modules: tuple[str, ...]
     span: Span = field(default=START, compare=False)
     sizes: tuple[tuple[float, ...], ...] = ()  # of each result: its RMS at each setting
+    node: str = field(default="", compare=False)  # at the first setting
 
 
 class Repeated(Record):
@@ -171,6 +173,7 @@ class _Uniter:
             first.modules,
             first.span,
             tuple(zip(*(line.sizes for line in lines), strict=True)),
+            first.node,
         )
 
     def operands(
@@ -205,6 +208,7 @@ class _Uniter:
             items[0].integer,
             self.size([x.size for x in items]),
             power_of(constants, self.settings) if len(constants) == len(items) else None,
+            items[0].node,
         )
 
     def size(self, values: Sequence[float]) -> Power | None:

@@ -1,4 +1,4 @@
-"""`abcparam.audit` and `abcparam.adapt`: what the commands do, from Python."""
+"""`abcparam.audit`, `adapt` and `import_model`: what the commands do, from Python."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from abcparam.imports.result import Audit
+    from abcparam.imports.result import Audit, ImportedModel
 
 
 def audit(
@@ -52,3 +52,23 @@ def adapt(found: Audit, /, base: Mapping[str, int] | None = None) -> str:
             "no initial scales and learning rates make it maximal-update: see `remedy`"
         )
     return adapter_of(found, f"abcparam adapt {found.factory.file}:{found.factory.name}", base)
+
+
+def import_model(
+    factory: str | Callable[..., Any],
+    /,
+    grow: Iterable[str] | Mapping[str, tuple[int, ...]],
+    optimizer: str | Callable[..., Any] | None = None,
+    *,
+    output: str | None = None,
+    lr_key: str | None = None,
+) -> ImportedModel:
+    """Reads a PyTorch model of your own and writes it as a spec, as `abcparam import` does.
+
+    Arguments are those of `audit`. The text is compiled, given the model's weights and run beside
+    it before it is given: outputs and gradients are the same. Raises `SpecError` where they are
+    not, and where a call has no spelling in the language, at its line. Needs torch.
+    """
+    from abcparam.imports.text.importing import imported
+
+    return imported(audit(factory, grow, optimizer, output=output, lr_key=lr_key))

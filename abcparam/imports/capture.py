@@ -18,12 +18,21 @@ import torch
 from torch.fx import Node
 from torch.utils import _pytree
 
+from abcparam.algebra.record import replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import START, Span
 from abcparam.imports.alike import ReadingError
 from abcparam.imports.exported import Exported, Run, SizesRun, names_of, values_of
-from abcparam.imports.traced import Line, Ref, Trace, TracedArgument, TracedParameter, Weight
+from abcparam.imports.traced import (
+    Datum,
+    Line,
+    Ref,
+    Trace,
+    TracedArgument,
+    TracedParameter,
+    Weight,
+)
 from abcparam.imports.user_code import whole_line
 
 if TYPE_CHECKING:
@@ -154,6 +163,8 @@ class _LineReader:
                 return Ref(found.name, index)
             return Ref(node.name)
         data = self.run.data[node]
+        if isinstance(data, Datum):
+            return replace(data, node=node.name)
         if isinstance(data, list):
             return tuple(data)
         return type(data).__name__ if isinstance(data, torch.nn.Module) else data

@@ -1,4 +1,4 @@
-"""What an audit gives; imports nothing that reads a model."""
+"""What an audit and an import give; imports nothing that reads a model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from abcparam.algebra.record import Record, field
 
 if TYPE_CHECKING:
+    from abcparam.diagnostics.diagnostic import Diagnostic
     from abcparam.imports.alike import Model
     from abcparam.imports.factory import Factory
     from abcparam.imports.inits import Start
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from abcparam.imports.rates import Rate
     from abcparam.imports.reading import Read
     from abcparam.imports.remedy import Remedy
+    from abcparam.imports.text.proof import Compared, TextWeight
     from abcparam.program.model import Program
     from abcparam.verdict.report import Report
 
@@ -60,3 +62,22 @@ class Audit(Record):
             "starts": {path: str(x.scale or x.kind) for path, x in self.starts.items()},
             "remedy": self.remedy.to_dict(),
         }
+
+
+class ImportedModel(Record):
+    """A model as a spec: its `text`, and the `report` of that.
+
+    `weights` says which parameter each tensor of the text is, `compared` by how much the two differ
+    at each setting that they were run at, `notes` what is worth knowing.
+    """
+
+    text: str
+    audit: Audit = field(repr=False)
+    report: Report = field(repr=False)
+    weights: Mapping[str, TextWeight] = field(repr=False)
+    compared: tuple[Compared, ...] = field(repr=False)
+    notes: tuple[Diagnostic, ...] = field(repr=False)
+
+    @property
+    def verdict(self) -> str | None:
+        return self.report.verdict

@@ -38,6 +38,7 @@ class Datum(Record):
     integer: bool
     size: float
     constant: float | None = None
+    node: str = field(default="", compare=False)  # its name in the graph that was traced
 
 
 TracedArgument = (

@@ -30,8 +30,9 @@ def _text(value: syntax.Expression, outer: int) -> str:
             return _wrapped(f"-{_text(operand, 3)}", 3, outer)
         case syntax.Binary():
             return _binary(value, outer)
-        case syntax.Call(function=function, arguments=arguments):
-            return f"{function.id}({', '.join(_argument(a) for a in arguments)})"
+        case syntax.Call(function=function, arguments=arguments, alias=alias):
+            call = f"{function.id}({', '.join(_argument(a) for a in arguments)})"
+            return call if alias is None else f"{call} as {alias.id}"
         case syntax.Tuple(items=items):
             return f"({', '.join(_text(item, 0) for item in items)})"
 

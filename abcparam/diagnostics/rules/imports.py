@@ -286,3 +286,44 @@ class NoGrowth(DiagnosticRule):
     code = "P1025"
     message = "`{size}` is to grow, which {given} does not show"
     help = "give it different positive sizes, `--grow {size}=64,128,256`, or none"
+
+
+class NoSpelling(DiagnosticRule):
+    """The text of a model is made of the language's own operations, and of nothing else.
+
+    A call that is none of them, however it is put together with its neighbours, has no spelling.
+    The model is judged and adapted as it is all the same: `abcparam audit` and `abcparam adapt`
+    need no text.
+    """
+
+    code = "P1013"
+    message = "`{operation}` has no spelling in the language: {what}"
+    label = "here"
+    help = (
+        "write it with what docs/language.md lists, or stay with `abcparam audit` and `abcparam "
+        "adapt`, which need no text"
+    )
+
+
+class OtherValues(DiagnosticRule):
+    """The text of a model is compiled, given the model's weights, and run beside it, at two
+    settings: outputs and gradients have to be the same, to 1e-10 in double precision where all of
+    the model computes in it, and to 1e-5 in single precision. They are not, so no text is written.
+    """
+
+    code = "P1012"
+    message = "the text computes something else than the model at {sizes}: {what} differs by {by}"
+    label = "here"
+    help = "this is a fault of `abcparam import`; `audit` and `adapt` do not depend on it"
+
+
+class OtherRow(DiagnosticRule):
+    """A row of a table that stands for padding gets no gradient in the model (`padding_idx`). The
+    language has no such rows: the text trains it like any other. Nothing else depends on it unless
+    padding is read, or the table is tied to a readout.
+    """
+
+    code = "P1016"
+    severity = "note"
+    message = "row {row} of `{name}` is for padding: the model does not train it, the text does"
+    help = "leave out `padding_idx` if the two have to train alike on padded texts"

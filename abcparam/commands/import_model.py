@@ -1,0 +1,39 @@
+"""`abcparam import`: a PyTorch model of the user's own as a spec."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from abcparam.commands.audit import audited, model_arguments
+from abcparam.commands.shared import Command, print_diagnostics
+
+
+def _arguments(command: argparse.ArgumentParser) -> None:
+    model_arguments(command)
+    command.add_argument(
+        "-o", "--output-file", metavar="OUT", default="-", help="where to (default: it is printed)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the spec once it is proved; 0 done, 2 where the model cannot be read or written."""
+    from abcparam.imports.text.importing import imported
+    from abcparam.imports.text.proof import summary
+    from abcparam.storage.atomic import write_atomically
+
+    found = imported(audited(options))
+    print_diagnostics(found.notes, found.audit.program.source)
+    if options.output_file == "-":
+        print(found.text, end="")
+    else:
+        write_atomically(options.output_file, found.text)
+    where = "standard output" if options.output_file == "-" else options.output_file
+    proof = summary(found.compared)
+    print(f"{found.report.program.name}: {found.verdict}; {proof} -> {where}", file=sys.stderr)
+    return 0
+
+
+COMMAND = Command(
+    "import", "write a PyTorch model of your own as a spec, with proof", _arguments, run
+)

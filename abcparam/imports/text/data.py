@@ -1,0 +1,143 @@
+"""What a model is called with, and the numbers that it computes from nothing: their values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.export.graph_signature import InputKind
+from torch.fx import Node
+
+from abcparam.imports.exported import Exported, Observer
+
+FEW = 3  # calls between an input and what is made of it
+MOVES = tuple(
+    (
+        "to. _to_copy view. reshape. unsqueeze. squeeze. contiguous. flatten. type_as. alias. "
+        "clone. slice. detach"
+    ).split()
+)
+SMALL = 1e-4  # beside the largest entry
+
+
+class _Everything:
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+class ModelValues:
+    """The values of all nodes of a traced model, of its example."""
+
+    def __init__(self, exported: Exported) -> None:
+        self.nodes: dict[str, Node] = {n.name: n for n in exported.module.graph.nodes}
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            self.values: dict[str, Any] = Observer(exported, _Everything()).values()
+        specs = exported.program.graph_signature.input_specs
+        placeholders = [n for n in exported.module.graph.nodes if n.op == "placeholder"]
+        given = [
+            node.name
+            for node, spec in zip(placeholders, specs, strict=True)
+            if spec.kind is InputKind.USER_INPUT
+        ]
+        self.leaves = {name: leaf for leaf, name in enumerate(given)}
+
+    def tensor(self, node: str) -> Tensor | None:
+        found = self.values.get(node)
+        return found if isinstance(found, Tensor) else None
+
+    def leaf_of(self, node: str) -> int | None:
+        """The input that a value is, but for views and casts."""
+        found: Node | None = self.nodes.get(node)
+        while found is not None and found.name not in self.leaves:
+            name = str(found.target).removeprefix("aten.")
+            if found.op != "call_function" or not name.startswith(MOVES):
+                return None
+            first = found.args[0] if found.args else None
+            found = first if isinstance(first, Node) else None
+        if found is None or not self._same(found.name, node):
+            return None
+        return self.leaves[found.name]
+
+    def _same(self, node: str, other: str) -> bool:
+        x, y = self.tensor(node), self.tensor(other)
+        if x is None or y is None or x.numel() != y.numel():
+            return False
+        return bool((x.flatten().double() == y.flatten().double()).all())
+
+    def leaf_shape(self, leaf: int) -> tuple[int, ...]:
+        name = next(n for n, index in self.leaves.items() if index == leaf)
+        found = self.tensor(name)
+        assert found is not None
+        return tuple(found.shape)
+
+    def is_whole(self, leaf: int) -> bool:
+        """Whether an input holds whole numbers."""
+        name = next(n for n, index in self.leaves.items() if index == leaf)
+        found = self.tensor(name)
+        return found is not None and not found.is_floating_point()
+
+    def leaf_name(self, leaf: int) -> str:
+        return str(next(n for n, index in self.leaves.items() if index == leaf))
+
+    def counts(self, node: str) -> bool:
+        """Whether whole numbers are 0, 1, 2, … along the last axis, the same along the others."""
+        found = self.tensor(node)
+        if found is None or not found.dim():
+            return False
+        return bool((found == torch.arange(found.shape[-1])).all())
+
+    def constant(self, node: str) -> int | None:
+        """The whole number that all entries are."""
+        found = self.tensor(node)
+        if found is None or not found.numel() or found.is_floating_point():
+            return None
+        first = int(found.flatten()[0])
+        return first if bool((found == first).all()) else None
+
+    def keeps(self, node: str, hides: bool = False) -> str:
+        """What a mask keeps: `all`, what is not behind (`causal`), or `some`.
+
+        It is one of truths, which say what is hidden where it `hides`, or one that is added.
+        """
+        found = self.tensor(node)
+        if found is None or found.dim() < 2:
+            return "some"
+        if found.dtype is torch.bool:
+            kept = ~found if hides else found
+        elif found.is_floating_point():
+            kept = found > -1e4
+            if bool((found[kept].abs() > SMALL).any()):
+                return "some"
+        else:
+            return "some"
+        if bool(kept.all()):
+            return "all"
+        rows, columns = kept.shape[-2:]
+        below = torch.ones(rows, columns, dtype=torch.bool).tril()
+        return "causal" if rows == columns and bool((kept == below).all()) else "some"
+
+    def turning(self, start: str, end: str, place: int) -> float | None:
+        """The `theta` of the rotation by positions that leads from one value to another.
+
+        Positions are along the axis `place`, halves of vectors along the last one. None where it
+        is no such rotation.
+        """
+        x, y = self.tensor(start), self.tensor(end)
+        if x is None or y is None or x.shape != y.shape or x.shape[-1] % 2 or x.shape[place] < 2:
+            return None
+        x, y = (z.detach().double().movedim(place, -2) for z in (x, y))
+        half = x.shape[-1] // 2
+        one, other = (torch.complex(z[..., :half], z[..., half:]) for z in (x, y))
+        angles = (other / one)[..., 1, :].reshape(-1, half)[0].angle()
+        if half < 2:
+            theta = 10000.0
+        elif float(angles[1]) <= 0:
+            return None
+        else:
+            theta = float(f"{float(angles[1]) ** -half:.3g}")
+        steps = torch.arange(half, dtype=torch.float64) / half
+        places = torch.arange(x.shape[-2], dtype=torch.float64)
+        turned = one * torch.polar(torch.ones(()).double(), places[:, None] / theta**steps)
+        close = (turned - other).abs().max() <= SMALL * other.abs().max()
+        return theta if bool(close) else None

@@ -1,0 +1,171 @@
+"""A user's own model as a text of the language, with the proof that it is the same model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
+from abcparam.diagnostics.rules import imports as rules
+from abcparam.diagnostics.source import START, Source, Span
+from abcparam.imports.alike import Numbers, ReadingError
+from abcparam.imports.capture import exported_of
+from abcparam.imports.numbers import Sizes
+from abcparam.imports.reading import Read, read
+from abcparam.imports.result import Audit, ImportedModel
+from abcparam.imports.text.data import ModelValues
+from abcparam.imports.text.declarations import ReadTensor, training_of
+from abcparam.imports.text.formulas import Formulas
+from abcparam.imports.text.layout import Lengths
+from abcparam.imports.text.printing import TextPrinter, text_paths
+from abcparam.imports.text.proof import (
+    Compared,
+    TextModel,
+    TextWeight,
+    compared,
+    first_numbers,
+    output_place,
+    starred,
+)
+from abcparam.imports.text.steps import HANDLERS
+from abcparam.imports.text.structure import TextScope, structured
+from abcparam.imports.text.values import WrittenBody
+from abcparam.imports.text.writer import TextWriter
+from abcparam.program.expressions import Local, Return
+from abcparam.verdict.check import judged, load
+
+RESERVED = {"lr", "init_std"}
+
+
+def imported(audit: Audit) -> ImportedModel:
+    """The text of a model that was read, once it is proved.
+
+    Raises `SpecError` where a call has no spelling, or where the two compute different values.
+    """
+    try:
+        return _Importer(audit).imported()
+    except ReadingError as error:
+        raise SpecError(audit.program.source, [error.diagnostic]) from None
+
+
+class _Importer:
+    def __init__(self, audit: Audit) -> None:
+        self.audit = audit
+        grow = frozenset(audit.grow)
+        self.read: Read = read(
+            audit.model, audit.settings[0], grow, audit.output, inline=False, entitled=False
+        )
+        self.exported = exported_of(audit.factory.make(audit.settings[0]))
+        self.sizes: Sizes = audit.settings[0]
+        result = self.read.root.body[-1]
+        assert isinstance(result, Return) and isinstance(result.values[0], Local)
+        name = result.values[0].name
+        self.last = next(s for s in self.read.names.steps.values() if s.name == name)
+        self.output = output_place(self.exported, self.last.node)
+
+    def imported(self) -> ImportedModel:
+        audit = self.audit
+        formulas = Formulas()
+        formulas.taken |= {*self.sizes, *RESERVED}
+        writer = TextWriter(
+            self.read,
+            audit.program.tensors,
+            Lengths(audit.settings),
+            formulas,
+            ModelValues(self.exported),
+            HANDLERS,
+        )
+        body = writer.body()
+        copies = {path: len(t.copies) for path, t in audit.program.tensors.items()}
+        taken = {*self.sizes, *RESERVED, *formulas.named_dims()}
+        root = structured(body, taken, copies, self.class_of)
+        text = self.text(body, root, formulas)
+        weights = self.weights(body, root)
+        report = judged(load(Source(text, "model.param")))
+        model = TextModel(report.program, weights, [x.leaf for x in body.inputs], self.output)
+        results = tuple(self.proved(model))
+        notes = tuple(self.notes(weights))
+        return ImportedModel(text, audit, report, weights, results, notes)
+
+    # The text
+
+    def text(self, body: WrittenBody, root: TextScope, formulas: Formulas) -> str:
+        audit = self.audit
+        trained = {}
+        for parameter, (path, _) in self.read.paths.items():
+            if path in body.tensors and path not in trained and parameter in audit.starts:
+                tensor = audit.program.tensors[path]
+                trained[path] = ReadTensor(tensor, audit.starts[parameter], audit.rates[parameter])
+        order = [path for scope in root.walk() for path in scope.tensors]
+        training = training_of(trained, self.sizes, frozenset(audit.grow), order)
+        name = self.class_of("")
+        comment = f"{name}, read from {audit.factory.file}:{audit.factory.name}"
+        printer = TextPrinter(root, body.inputs, body.tensors, training)
+        (loss,) = audit.program.losses
+        return printer.text(comment, name, self.sizes, formulas.named_dims(), audit.grow, loss.kind)
+
+    def class_of(self, module: str) -> str:
+        """The name of a module's class, as one of the language."""
+        made = self.exported.model.get_submodule(module)
+        name = re.sub(r"\W", "", type(made).__name__)
+        return name if re.match("[A-Za-z]", name) else "Model"
+
+    # The proof
+
+    def weights(self, body: WrittenBody, root: TextScope) -> dict[str, TextWeight]:
+        found = {}
+        padding = dict(self.padded())
+        for path, name in text_paths(root).items():
+            used = body.tensors[path]
+            first = first_numbers(path, used.parameter)
+            found[name] = TextWeight(starred(path), first, used.turned, padding.get(used.parameter))
+        return found
+
+    def padded(self) -> list[tuple[str, int]]:
+        """Rows that stand for padding, by the table's parameter."""
+        found = []
+        for step in self.read.names.steps.values():
+            if step.target == "aten.embedding.default" and len(step.arguments) > 2:
+                table, row = step.arguments[0], step.arguments[2]
+                if isinstance(row, Numbers) and row.first >= 0:
+                    found.append((getattr(table, "name", ""), int(row.first)))
+        return found
+
+    def notes(self, weights: Mapping[str, TextWeight]) -> list[Diagnostic]:
+        return [
+            rules.OtherRow.at(self.place(weight.parameter), row=weight.padding, name=path)
+            for path, weight in weights.items()
+            if weight.padding is not None
+        ]
+
+    def proved(self, model: TextModel) -> list[Compared]:
+        """The text beside the model: at the first setting and at the last one."""
+        found = []
+        for sizes in dict.fromkeys((0, len(self.audit.settings) - 1)):
+            for double in (False, True):
+                at = self.audit.settings[sizes]
+                result = compared(model, self.audit.factory, at, double)
+                if result.wrong is not None:
+                    raise ReadingError(self.differs(model, result, *result.wrong))
+                found.append(result)
+        return found
+
+    def differs(self, model: TextModel, result: Compared, name: str, by: float) -> Diagnostic:
+        sizes = ", ".join(f"{n} = {s}" for n, s in result.sizes.items())
+        if not name:
+            span = self.last.span
+            return rules.OtherValues.at(span, sizes=sizes, what="the output", by=f"{by:.1e}")
+        path = ".".join(p for p in name.split(".") if not p.isdigit())
+        weight = model.weights.get(path) or model.weights[path.removesuffix(".weight")]
+        what = f"the gradient of `{weight.parameter}`"
+        span = self.place(weight.parameter)
+        return rules.OtherValues.at(span, sizes=sizes, what=what, by=f"{by:.1e}")
+
+    def place(self, parameter: str) -> Span:
+        """The line that first takes a parameter."""
+        pattern = re.compile(re.escape(parameter).replace(r"\*", r"\d+"))
+        for step in self.read.names.steps.values():
+            for operand in step.arguments:
+                if pattern.fullmatch(getattr(operand, "name", "")):
+                    return step.span
+        return START

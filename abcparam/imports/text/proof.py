@@ -1,0 +1,271 @@
+"""The proof of a text: what is compiled from it computes what the model does, with its weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import Interpreter
+from torch.utils import _pytree
+
+from abcparam.algebra.record import Record
+from abcparam.emission.emit import emit
+from abcparam.emission.execute import executed
+from abcparam.imports.exported import Exported, in_one_precision, quietly
+from abcparam.imports.factory import Example, Factory
+from abcparam.imports.numbers import Sizes
+from abcparam.program.model import Program
+
+SINGLE, DOUBLE = 1e-5, 1e-10
+SMALL = 1e-2  # of the largest gradient: what is smaller is held to that
+SHORT = (torch.float32, torch.float16, torch.bfloat16)
+
+
+class TextWeight(Record):
+    """Which parameter of the model a tensor of the text is; `turned`: stored (in, out) there.
+
+    `parameter` has a star for each number of a layer, with the number of the first one in `first`.
+    """
+
+    parameter: str
+    first: tuple[int, ...]
+    turned: bool
+    padding: int | None = None
+
+
+class Compared(Record):
+    """By how much a text differs from the model, at most: outputs and gradients."""
+
+    sizes: Sizes
+    outputs: float
+    gradients: Mapping[str, float]  # by the text's parameters
+    tolerance: float
+
+    @property
+    def gradient(self) -> float:
+        return max(self.gradients.values(), default=0.0)
+
+    @property
+    def wrong(self) -> tuple[str, float] | None:
+        """What differs too much: a parameter's gradient, or nothing by name for the outputs."""
+        if not self.outputs <= self.tolerance:
+            return "", self.outputs
+        for name, by in self.gradients.items():
+            if not by <= self.tolerance:
+                return name, by
+        return None
+
+
+class OutputPlace(Record):
+    """Which output of a model the text computes, or what the loss that it gives is of."""
+
+    index: int
+    of_loss: bool
+
+    def node(self, exported: Exported) -> torch.fx.Node:
+        """Its node in a graph of the model."""
+        found = _outputs(exported)[self.index]
+        first = found.args[0] if self.of_loss else found
+        assert isinstance(first, torch.fx.Node)
+        return first
+
+
+def output_place(exported: Exported, name: str) -> OutputPlace:
+    """Where the node of this name stands among the outputs."""
+    places = (OutputPlace(i, of_loss) for of_loss in (False, True) for i in _places(exported))
+    return next(place for place in places if _is_node(place, exported, name))
+
+
+def _is_node(place: OutputPlace, exported: Exported, name: str) -> bool:
+    outputs = _outputs(exported)[place.index]
+    if place.of_loss and not (outputs.args and isinstance(outputs.args[0], torch.fx.Node)):
+        return False
+    return place.node(exported).name == name
+
+
+def _places(exported: Exported) -> range:
+    return range(len(_outputs(exported)))
+
+
+def _outputs(exported: Exported) -> list[torch.fx.Node]:
+    (found,) = (n for n in exported.module.graph.nodes if n.op == "output")
+    return [x for x in _pytree.tree_leaves(found.args) if isinstance(x, torch.fx.Node)]
+
+
+class TextModel:
+    """The module that is compiled from a text, for the weights of a model."""
+
+    def __init__(
+        self,
+        program: Program,
+        weights: Mapping[str, TextWeight],
+        leaves: Sequence[int],
+        output: OutputPlace,
+    ) -> None:
+        self.program = program
+        self.names = executed(emit(program))
+        self.weights = weights
+        self.leaves = leaves
+        self.output = output
+
+    def made(self, sizes: Sizes) -> nn.Module:
+        """The module at the sizes that it has."""
+        known = {n: s for n, s in sizes.items() if n in self.program.dims}
+        given = {n: s for n, s in known.items() if not self.program.dims[n].derived}
+        model: nn.Module = self.names[self.program.name](self.names["Config"](**given))
+        return model
+
+    def parameters(self, model: nn.Module) -> Iterator[tuple[str, nn.Parameter, str, TextWeight]]:
+        """Each parameter of the text's module, with the one of the model that it is."""
+        for name, parameter in model.named_parameters():
+            numbers = [int(part) for part in name.split(".") if part.isdigit()]
+            path = ".".join(part for part in name.split(".") if not part.isdigit())
+            weight = self.weights.get(path) or self.weights[path.removesuffix(".weight")]
+            own = weight.parameter
+            for number, first in zip(numbers, weight.first, strict=False):
+                own = own.replace("*", str(number + first), 1)
+            yield name, parameter, own, weight
+
+
+def compared(text: TextModel, factory: Factory, sizes: Sizes, double: bool) -> Compared:
+    """The text beside the model, at a setting."""
+    with _precision(torch.float64 if double else torch.float32):
+        example = factory.make(sizes)
+        if double:
+            example = _double(example)
+        exported = Exported(_without_dropout(example), training=False)
+        other = text.made(sizes)
+        other = other.double() if double else other
+    other.train(example.model.training)
+    _load(text, example.model, other)
+    return _compared(text, exported, other, sizes, double)
+
+
+def _compared(
+    text: TextModel, exported: Exported, other: nn.Module, sizes: Sizes, double: bool
+) -> Compared:
+    inputs = exported.inputs()
+    example = exported.example
+    leaves = _pytree.tree_leaves((tuple(example.args), dict(example.kwargs)))
+    given = [leaves[leaf] for leaf in text.leaves]
+    model = exported.example.model
+    wanted = _Output(exported, text.output.node(exported).name)
+
+    def own() -> Tensor:
+        with torch.enable_grad(), quietly(), in_one_precision():
+            wanted.run(*inputs)
+        return wanted.value
+
+    out, gradients = _run(own, dict(model.named_parameters(remove_duplicate=False)))
+    names = {name: parameter for name, parameter, _, _ in text.parameters(other)}
+    found, others = _run(lambda: other(*given), names)
+    largest = max((float(g.abs().max()) for g in gradients.values() if g.numel()), default=0.0)
+    apart = {}
+    for name, _, parameter, weight in text.parameters(other):
+        one = _as_in_text(gradients[parameter], weight, others[name].shape)
+        two = others[name]
+        if weight.padding is not None:
+            one, two = one.clone(), two.clone()
+            one[weight.padding] = two[weight.padding] = 0
+        scale = max(float(one.abs().max()), SMALL * largest) or 1.0
+        apart[name] = float((one - two).abs().max()) / scale
+    scale = float(out.detach().abs().max()) or 1.0
+    by = float((out - found).detach().abs().max()) / scale if out.shape == found.shape else 1.0
+    short = not double or any(
+        x.dtype in SHORT
+        for node in exported.module.graph.nodes
+        for x in _pytree.tree_leaves(node.meta.get("val"))
+        if isinstance(x, Tensor)
+    )
+    return Compared(sizes, by, apart, SINGLE if short else DOUBLE)
+
+
+class _Output(Interpreter):
+    """Runs a graph, and keeps one of its values."""
+
+    def __init__(self, exported: Exported, node: str) -> None:
+        super().__init__(exported.module)
+        self.node = node
+        self.value: Tensor
+
+    def run_node(self, n: torch.fx.Node) -> Any:
+        made = super().run_node(n)
+        if n.name == self.node:
+            self.value = made
+        return made
+
+
+def _run(
+    forward: Callable[[], Tensor], parameters: Mapping[str, nn.Parameter]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """What a model computes, and the gradients of one sum of that."""
+    trained = {name: p for name, p in parameters.items() if p.requires_grad}
+    with torch.enable_grad():
+        out = forward()
+        generator = torch.Generator().manual_seed(1)
+        factors = torch.randn(out.shape, generator=generator, dtype=torch.float64).to(out.dtype)
+        total = (out * factors).sum()
+        found = torch.autograd.grad(total, list(trained.values()), materialize_grads=True)
+    gradients = dict(zip(trained, found, strict=True))
+    return out, {n: gradients.get(n, torch.zeros_like(p)) for n, p in parameters.items()}
+
+
+def _load(text: TextModel, model: nn.Module, other: nn.Module) -> None:
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    with torch.no_grad():
+        for _, mine, own, weight in text.parameters(other):
+            mine.copy_(_as_in_text(parameters[own], weight, mine.shape))
+            mine.requires_grad_(parameters[own].requires_grad)
+
+
+def _as_in_text(value: Tensor, weight: TextWeight, shape: torch.Size) -> Tensor:
+    return (value.T if weight.turned else value).reshape(shape)
+
+
+def _without_dropout(example: Example) -> Example:
+    """The model as it is trained, but not at random."""
+    chances = [m.p for m in example.model.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
+    example.model.train(not any(chances))
+    return example
+
+
+def _double(example: Example) -> Example:
+    def longer(value: Any) -> Any:
+        return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
+
+    args, kwargs = _pytree.tree_map(longer, (example.args, example.kwargs))
+    return Example(example.model.double(), args, kwargs)
+
+
+@contextmanager
+def _precision(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def first_numbers(path: str, parameter: str) -> tuple[int, ...]:
+    """The numbers that stand where a path has stars: of the first layer."""
+    found = []
+    for part, own in zip(path.split("."), parameter.split("."), strict=True):
+        if part != own and re.fullmatch(r"\*|\d+-\d+", part):
+            found.append(int(own))
+    return tuple(found)
+
+
+def starred(path: str) -> str:
+    """A path with a star for what are numbers of layers."""
+    return ".".join("*" if re.fullmatch(r"\d+-\d+", part) else part for part in path.split("."))
+
+
+def summary(results: Sequence[Compared]) -> str:
+    """What the proof found: `outputs and gradients equal to 2e-15`."""
+    worst = max(max(x.outputs, x.gradient) for x in results if x.tolerance == results[-1].tolerance)
+    return f"outputs and gradients are the model's to {max(worst, 1e-16):.0e}"

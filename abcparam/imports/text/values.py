@@ -1,0 +1,78 @@
+"""What the values of a model are while its text is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from abcparam.algebra.polynomials import ONE, Polynomial
+from abcparam.algebra.record import Record, field
+from abcparam.diagnostics.diagnostic import Diagnostic
+from abcparam.imports.text.layout import Laid
+from abcparam.language import syntax
+
+
+class AttentionLogits(Record):
+    """Scaled dot products of queries and keys, before or behind their softmax."""
+
+    query: Laid
+    key: Laid
+    scale: Polynomial = ONE
+    causal: bool = False
+    are_chances: bool = False
+
+
+class Unspelled(Record):
+    """A value that the language has no words for, and why."""
+
+    reason: Diagnostic
+
+
+WrittenValue = Laid | AttentionLogits | Unspelled
+
+
+class WrittenLine(Record):
+    """An assignment of the text, in names of its own, and the modules of the model it is of."""
+
+    targets: tuple[str, ...]
+    value: syntax.Expression
+    modules: tuple[str, ...] = ()
+    titles: tuple[str, ...] = field(default=(), compare=False)  # what the user's code calls them
+
+
+class WrittenLoop(Record):
+    """Lines that are repeated; names of `carried` go through the copies."""
+
+    path: str
+    count: syntax.Expression
+    carried: tuple[str, ...]
+    body: tuple[WrittenPart, ...]
+    modules: tuple[str, ...] = ()
+
+
+WrittenPart = WrittenLine | WrittenLoop
+
+
+class TextInput(Record):
+    """An input of the text: which of the leaves that the model is called with, and its axes."""
+
+    name: str
+    leaf: int
+    index: Polynomial | None
+    axes: tuple[syntax.Expression, ...]
+
+
+class UsedTensor(Record):
+    """A tensor as the text uses it: the parameter, its axes, whether they are turned."""
+
+    parameter: str
+    axes: tuple[syntax.Expression, ...]
+    turned: bool
+
+
+class WrittenBody(Record):
+    """All that a text computes, and what it computes it from."""
+
+    parts: tuple[WrittenPart, ...]
+    result: str
+    inputs: tuple[TextInput, ...]
+    tensors: Mapping[str, UsedTensor]  # by their paths in the program

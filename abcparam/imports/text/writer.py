@@ -1,0 +1,650 @@
+"""From what was read of a model to expressions of the language.
+
+Calls become the language's own operations where these compute the same; what only moves coordinates
+about needs no text as long as the language has them together where it needs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from abcparam.algebra.polynomials import ONE, Polynomial, number
+from abcparam.algebra.record import replace
+from abcparam.diagnostics.rules import imports as rules
+from abcparam.diagnostics.source import Span
+from abcparam.imports.alike import KnownData, Operand, ReadingError, TracedStep
+from abcparam.imports.reading import Read
+from abcparam.imports.seen import CASTS, Seen, local
+from abcparam.imports.text.formulas import Formulas
+from abcparam.imports.text.layout import (
+    FactorAxis,
+    Laid,
+    Lengths,
+    combined,
+    stretched,
+    viewed,
+)
+from abcparam.imports.text.names import title_of
+from abcparam.imports.text.structure import changed
+from abcparam.imports.text.values import (
+    AttentionLogits,
+    TextInput,
+    Unspelled,
+    UsedTensor,
+    WrittenBody,
+    WrittenLine,
+    WrittenLoop,
+    WrittenPart,
+    WrittenValue,
+)
+from abcparam.imports.traced import Ref
+from abcparam.language import syntax
+from abcparam.operations import operations
+from abcparam.operations.pointwise import Pointwise
+from abcparam.program.amounts import Amount
+from abcparam.program.expressions import (
+    Apply,
+    Assign,
+    Expression,
+    Local,
+    Repeat,
+    Return,
+    TensorRef,
+)
+from abcparam.program.model import Module
+from abcparam.program.tensors import Tensor
+
+if TYPE_CHECKING:
+    from abcparam.imports.text.data import ModelValues
+
+StepHandler = Callable[["TextWriter", Seen, int], WrittenValue]
+
+LEVELS = 10  # of calls that are looked through for where a rotation starts
+EPSILON = Fraction(1, 100000)  # of norms, where none is said
+TURNING = frozenset(
+    "add sub mul neg cat stack slice split chunk unbind select unsqueeze squeeze view reshape "
+    "_unsafe_view transpose expand flatten index rsub movedim permute".split()
+)
+
+
+class TextWriter:
+    """Writes the body of a program that was read with a name for every value."""
+
+    def __init__(
+        self,
+        read: Read,
+        tensors: Mapping[str, Tensor],
+        lengths: Lengths,
+        formulas: Formulas,
+        values: ModelValues,
+        handlers: Mapping[str, StepHandler],
+    ) -> None:
+        self.read = read
+        self.names = read.names
+        self.tensors = tensors
+        self.lengths = lengths
+        self.formulas = formulas
+        self.model = values
+        self.handlers = handlers
+        self.meaning: Expression
+        self.paths = {path: name for name, (path, _) in reversed(list(read.paths.items()))}
+        self.values: dict[str, WrittenValue] = {}
+        self.inputs: dict[int, TextInput] = {}
+        self.input_axes: dict[int, tuple[FactorAxis, ...]] = {}
+        self.used: dict[str, UsedTensor] = {}
+        self.flipped = flipped_tensors(read)
+        self.parts: list[WrittenPart] = []
+        self.splits: dict[tuple[str, int, int], tuple[str, ...]] = {}
+        self.starts: dict[str, str] = {}  # what goes into a repeat, by the name that it carries
+        self.step: Seen | None = None
+        self.data: list[KnownData] = []
+
+    def body(self) -> WrittenBody:
+        """The whole text. Raises `ReadingError` at what has no spelling."""
+        (result,) = self.statements(self.read.root)
+        if isinstance(result, AttentionLogits):
+            result = self.unspelled(self.last_span(), "attention", "logits that are an output")
+        if isinstance(result, Unspelled):
+            raise ReadingError(result.reason)
+        name = self.bound("result", result)
+        assert isinstance(name.code, syntax.Name)
+        inputs = tuple(self.inputs[leaf] for leaf in sorted(self.inputs))
+        return renamed(
+            WrittenBody(tuple(self.parts), name.code.id, inputs, self.used), self.formulas.renamed
+        )
+
+    def last_span(self) -> Span:
+        assert self.step is not None
+        return self.step.step.span
+
+    # Statements
+
+    def statements(self, module: Module) -> tuple[WrittenValue, ...]:
+        for statement in module.body:
+            match statement:
+                case Assign(targets=(target,), value=value):
+                    if isinstance(value, Local) and target.endswith("'"):
+                        self.starts[target] = value.name
+                    self.assign(target, value)
+                case Repeat(instance=instance):
+                    self.loop(module.child(instance))
+                case Return(values=values):
+                    return tuple(self.expression(value) for value in values)
+        return ()
+
+    def assign(self, target: str, value: Expression) -> None:
+        step, result = self.step_of(target)
+        if step is None:
+            self.values[target] = self.expression(value)
+            return
+        self.step = see = Seen(step, self.names)
+        self.data = [x for x in _operands(step) if isinstance(x, KnownData)]
+        made = self.value_of_step(see, result, value)
+        if isinstance(made, Unspelled):
+            made = self.turned_by_place(see, result) or made
+        if isinstance(made, Laid):
+            made = self.bound(target, made)
+        self.values[target] = made
+
+    def step_of(self, target: str) -> tuple[TracedStep | None, int]:
+        name, _, result = target.partition("_")
+        return self.names.steps.get(name), int(result) if result.isdigit() else 0
+
+    def value_of_step(self, see: Seen, result: int, value: Expression) -> WrittenValue:
+        self.meaning = value
+        name = see.step.target.removeprefix("aten.").partition(".")[0].removesuffix("_")
+        handler = self.handlers.get(name)
+        return self.by_law() if handler is None else handler(self, see, result)
+
+    def by_law(self) -> WrittenValue:
+        """The call at hand as its law has it."""
+        return self.expression(self.meaning)
+
+    def bound(self, target: str, value: Laid) -> Laid:
+        """A value by the name that it is given in a line of the text."""
+        if isinstance(value.code, syntax.Name):
+            return value
+        step = self.step.step if self.step else None
+        title = title_of(step) if step else ""
+        modules = step.modules if step else ()
+        self.parts.append(WrittenLine((target,), value.code, modules, (title,)))
+        return replace(value, code=syntax.Name(target))
+
+    def loop(self, child: Module) -> None:
+        """A repeat: what it carries keeps its layout."""
+        starts: dict[str, Laid] = {}
+        before, outer = dict(self.values), self.parts
+        for name in child.carried:
+            start = self.values[name]
+            if not isinstance(start, Laid):
+                self.values[name] = self.no_carry(start)
+                continue
+            carry = f"{name}#"
+            outer.append(WrittenLine((carry,), start.code, (), ("x",)))
+            starts[name] = replace(start, code=syntax.Name(carry))
+        self.values |= starts
+        self.values |= {self.starts[name]: self.values[name] for name in child.carried}
+        self.parts, splits = [], self.splits
+        self.splits = {}
+        ends = self.statements(child)
+        for name, end in zip(child.carried, ends, strict=True):
+            if name in starts:
+                self.end(f"{name}#", starts, name, end)
+        body, self.parts, self.splits = tuple(self.parts), outer, splits
+        assert child.count is not None
+        count = self.formulas.named("depth", child.count.value)
+        if isinstance(count, syntax.Number):
+            count = syntax.Name(self.formulas.dim("depth", child.count.value))
+        carried = tuple(f"{name}#" for name in starts)
+        outer.append(WrittenLoop(child.block, count, carried, body))
+        self.values = {**before, **{n: self.values[n] for n in child.carried}}
+
+    def end(self, carry: str, starts: dict[str, Laid], name: str, end: WrittenValue) -> None:
+        start = starts[name]
+        same = isinstance(end, Laid) and combined(start, end, self.lengths) is not None
+        if isinstance(end, Laid) and same and len(start.text) == len(end.text):
+            title = self.parts[-1].titles if isinstance(self.parts[-1], WrittenLine) else ("x",)
+            self.parts.append(WrittenLine((carry,), end.code, (), title[:1]))
+            self.values[name] = start
+        else:
+            self.values[name] = self.no_carry(end)
+
+    def no_carry(self, value: WrittenValue) -> Unspelled:
+        if isinstance(value, Unspelled):
+            return value
+        return self.unspelled(
+            self.last_span(), "repeat", "a value that changes from layer to layer"
+        )
+
+    # Expressions
+
+    def expression(self, value: Expression) -> WrittenValue:
+        match value:
+            case Local(name=name):
+                return self.values[name] if name in self.values else self.datum(name)
+            case TensorRef():
+                return self.tensor(value)
+            case Apply():
+                return self.applied(value)
+        raise TypeError(value)
+
+    def unspelled(self, span: Span, operation: str, what: str) -> Unspelled:
+        return Unspelled(rules.NoSpelling.at(span, operation=operation, what=what))
+
+    def refused(self, what: str) -> Unspelled:
+        """The call at hand has no spelling."""
+        assert self.step is not None
+        return self.unspelled(self.step.step.span, self.step.step.target, what)
+
+    def applied(self, value: Apply) -> WrittenValue:
+        name = value.operation.name
+        operation = value.operation
+        if name == "@":
+            return self.map(value)
+        if name == "embed":
+            return self.lookup(value)
+        given = [None if x is None else self.expression(x) for x in value.operands]
+        wrong = next((x for x in given if isinstance(x, Unspelled)), None)
+        if wrong is not None:
+            return wrong
+        if isinstance(given[0], AttentionLogits):
+            return self.of_logits(value, given[0])
+        laid = [x if isinstance(x, Laid) else None for x in given]
+        x = laid[0]
+        if any(isinstance(y, AttentionLogits) for y in given) or x is None:
+            return self.refused("attention that is put together in another way")
+        if isinstance(operation, Pointwise):
+            return self.pointwise(operation, x)
+        match name, laid:
+            case ("+" | "-" | "*", [_, Laid() as y]):
+                return self.two(name, x, y)
+            case "scale", _:
+                return replace(x, code=self.scaled(x.code, _amount(value, "by")))
+            case "offset", _:
+                return replace(x, code=self.offset(x.code, _amount(value, "by")))
+            case ("rmsnorm" | "layernorm", [_, gain, bias]):
+                return self.norm(value, x, gain, bias)
+            case "mean", _:
+                return self.mean(value, x)
+            case "softmax", _:
+                return self.softmax(x)
+        return self.refused("it computes what none of its operations does")
+
+    # Data and tensors
+
+    def datum(self, name: str) -> WrittenValue:
+        """What depends on no parameter: an input, or numbers that the model makes."""
+        for index, data in enumerate(self.data):
+            if self.names.datum(data) == name:
+                del self.data[index]
+                return self.known(data)
+        return self.refused("numbers that the model computes by itself")
+
+    def known(self, data: KnownData) -> WrittenValue:
+        leaf = self.model.leaf_of(data.node)
+        if leaf is None:
+            return self.refused("numbers that the model computes by itself")
+        laid = self.input(leaf)
+        made = viewed(laid, data.shape, self.lengths)
+        return made or self.refused("an input whose axes are taken apart")
+
+    def input(self, leaf: int) -> Laid:
+        """An input of the model; its first axis is the batch."""
+        shape = self.model.leaf_shape(leaf)
+        if leaf not in self.inputs:
+            axes = (self.lengths.axis(number(shape[0]), "batch"),)
+            rest = [self.formulas_of_input(leaf, n) for n in shape[1:]]
+            self.input_axes[leaf] = (*axes, *(self.lengths.axis(length) for length, _ in rest))
+            index = None
+            if self.model.is_whole(leaf):
+                index = number(2)
+            name = input_name(self.model.leaf_name(leaf), self.inputs.values())
+            self.inputs[leaf] = TextInput(name, leaf, index, tuple(x for _, x in rest))
+        graph = self.input_axes[leaf]
+        return Laid(syntax.Name(self.inputs[leaf].name), graph[1:], graph)
+
+    def formulas_of_input(self, leaf: int, length: int) -> tuple[Polynomial, syntax.Expression]:
+        """An axis of an input: a size of the model where it is one, a dim where it is a place."""
+        value = number(length)
+        if self.model.is_whole(leaf):
+            return value, self.formulas.place(value)
+        return value, self.formulas.written(value)
+
+    def tensor(self, value: TensorRef, axes: Sequence[syntax.Expression] = ()) -> Laid:
+        """A tensor as a value; a first axis of one is that of the batch."""
+        shape = value.shapes[0]
+        graph = self.lengths.axes(shape)
+        kept = shape[1:] if len(shape) > 1 and self.lengths.is_one(shape[0]) else shape
+        text = graph[len(shape) - len(kept) :]
+        written = tuple(axes) or tuple(map(self.formulas.written, kept))
+        self.use(value.tensor, written, turned=False)
+        return Laid(syntax.Name(f"@{value.tensor}"), text, graph)
+
+    def use(self, path: str, axes: tuple[syntax.Expression, ...], turned: bool) -> None:
+        found = UsedTensor(self.paths[path], axes, turned)
+        known = self.used.get(path)
+        if known is None or known.axes == axes:
+            self.used[path] = found
+
+    def map(self, value: Apply) -> WrittenValue:
+        """`W @ x`, over the last axis of x."""
+        weight, given = value.operands
+        assert isinstance(weight, TensorRef) and given is not None
+        x = self.expression(given)
+        if isinstance(x, Unspelled):
+            return x
+        if not isinstance(x, Laid) or not x.text or x.text[-1] != x.graph[-1]:
+            return self.refused("a map of what is not the last axis")
+        shape, flip = weight.shapes[0], weight.tensor in self.flipped
+        axes = tuple(map(self.formulas.written, shape[::-1] if flip else shape))
+        self.use(weight.tensor, axes, flip)
+        first = self.contracts_first(value)
+        made = self.lengths.axis(shape[1] if first else shape[0])
+        name: syntax.Expression = syntax.Name(f"@{weight.tensor}")
+        is_table = self.is_looked_up(weight.tensor)
+        if (first and not flip) != is_table:
+            name = syntax.Attribute(name, "T")
+        code = syntax.Binary("@", name, x.code)
+        return Laid(code, (*x.text[:-1], made), (*x.graph[:-1], made))
+
+    def contracts_first(self, value: Apply) -> bool:
+        """Whether a map sums over the first axis of its tensor, as that is stored."""
+        weight = value.operands[0]
+        assert isinstance(weight, TensorRef)
+        return (value.settings["transposed"] is True) != (self.paths[weight.tensor] in self.tables)
+
+    @property
+    def tables(self) -> set[str]:
+        return self.names.tables
+
+    def is_looked_up(self, path: str) -> bool:
+        return self.paths[path] in self.names.tables and path not in self.flipped
+
+    def lookup(self, value: Apply) -> WrittenValue:
+        """`embed(table, indices)`, a table of positions, or one row of a table."""
+        table = value.operands[0]
+        assert isinstance(table, TensorRef)
+        data = next((x for x in self.data if x.integer), None)
+        if data is None:
+            return self.refused("indices that are computed from parameters")
+        rows, *row = table.shapes[0]
+        tail = self.lengths.axes(row)
+        if self.model.leaf_of(data.node) is not None:
+            indices = self.known(data)
+            if not isinstance(indices, Laid):
+                return indices
+            self.named_rows(data, rows)
+            self.use(table.tensor, tuple(map(self.formulas.written, table.shapes[0])), False)
+            arguments = (syntax.Argument(syntax.Name(f"@{table.tensor}")), _argument(indices.code))
+            code = syntax.Call(syntax.Name("embed"), arguments)
+            return Laid(code, (*indices.text, *tail), (*indices.graph, *tail))
+        if self.model.counts(data.node):
+            return self.places(table, data, tail)
+        which = self.model.constant(data.node)
+        if which is None:
+            return self.refused("a table that is looked up by numbers of the model's own")
+        self.use(table.tensor, tuple(map(self.formulas.written, table.shapes[0])), False)
+        at = syntax.Number(Fraction(which))
+        return Laid(
+            syntax.Index(syntax.Name(f"@{table.tensor}"), at),
+            tail,
+            (*stretched(Laid(at, (), ()), data.shape, self.lengths).graph, *tail),
+        )
+
+    def named_rows(self, data: KnownData, rows: Polynomial) -> None:
+        """An input of indices has as many classes as the table that it is looked up in has rows."""
+        leaf = self.model.leaf_of(data.node)
+        assert leaf is not None
+        self.inputs[leaf] = replace(self.inputs[leaf], index=rows)
+
+    def places(
+        self, table: TensorRef, data: KnownData, tail: tuple[FactorAxis, ...]
+    ) -> WrittenValue:
+        """A table of positions: it is cut to what the input is long."""
+        rows, *row = table.shapes[0]
+        *outer, length = data.shape
+        place = self.lengths.axis(length)
+        name = self.formulas.longest(length, rows)
+        axes = (name, *map(self.formulas.written, row))
+        laid = self.tensor(table, axes)
+        graph = stretched(Laid(laid.code, (), ()), tuple(outer), self.lengths).graph
+        return Laid(laid.code, (place, *tail), (*graph, place, *tail))
+
+    # Operations
+
+    def two(self, operator: str, x: Laid, y: Laid) -> WrittenValue:
+        if operator == "*":
+            for normed, gain in ((x, y), (y, x)):
+                found = self.with_gain(normed, gain)
+                if found is not None:
+                    return found
+        layout = combined(x, y, self.lengths)
+        if layout is None:
+            return self.refused("values whose axes the language has in another order")
+        return replace(layout, code=syntax.Binary(operator, x.code, y.code))
+
+    def pointwise(self, operation: Pointwise, x: Laid) -> WrittenValue:
+        if operations().get(operation.name) is not operation:
+            return self.refused("a function of one value that is none of its own")
+        return replace(x, code=_call(operation.name, x.code))
+
+    def scaled(self, code: syntax.Expression, by: Polynomial) -> syntax.Expression:
+        if by.constant == 1:
+            return code
+        if by.constant == -1:
+            return syntax.Negative(code)
+        under = (ONE / by).constant if len(by.terms) == 1 else None
+        if under is not None and under.denominator == 1 and under > 1:
+            return syntax.Binary("/", code, syntax.Number(under))
+        return syntax.Binary("*", self.formulas.written(by), code)
+
+    def offset(self, code: syntax.Expression, by: Polynomial) -> syntax.Expression:
+        return syntax.Binary("+", self.formulas.written(by), code)
+
+    def norm(self, value: Apply, x: Laid, gain: Laid | None, bias: Laid | None) -> WrittenValue:
+        """A norm over the last axis, or over its part in each head."""
+        wanted = x.graph[-1]
+        if not x.text or x.text[-1][len(x.text[-1]) - len(wanted) :] != wanted:
+            return self.refused("a norm over what is not the last axis")
+        heads = x.text[-1][: len(x.text[-1]) - len(wanted)]
+        arguments = [_argument(x.code)]
+        for name, operand in (("gain", gain), ("bias", bias)):
+            if operand is not None:
+                arguments.append(_argument(operand.code, name))
+        epsilon = _amount(value, "eps")
+        if epsilon.constant != EPSILON:
+            arguments.append(_argument(self.formulas.written(epsilon), "eps"))
+        if heads:
+            arguments.append(_argument(self.heads(self.lengths.length(heads)), "heads"))
+        call = syntax.Call(syntax.Name(value.operation.name), tuple(arguments))
+        return replace(x, code=call)
+
+    def with_gain(self, normed: Laid, gain: Laid) -> Laid | None:
+        """A norm with the gain that it is multiplied by."""
+        call = self.definition(normed.code)
+        if not isinstance(call, syntax.Call) or call.function.id not in {"rmsnorm", "layernorm"}:
+            return None
+        if gain.batched or len(gain.text) != 1 or any(a.name == "gain" for a in call.arguments):
+            return None
+        if len(normed.graph[-1]) != 1 or not self.lengths.alike(gain.text[0], normed.graph[-1]):
+            return None
+        if any(gain.graph[:-1]):
+            return None
+        first, *rest = call.arguments
+        arguments = (first, _argument(gain.code, "gain"), *rest)
+        return replace(normed, code=replace(call, arguments=arguments))
+
+    def definition(self, code: syntax.Expression) -> syntax.Expression:
+        """What a name stands for, in the lines at hand."""
+        for part in reversed(self.parts):
+            if isinstance(part, WrittenLine) and code == syntax.Name(part.targets[0]):
+                return part.value if len(part.targets) == 1 else code
+        return code
+
+    def mean(self, value: Apply, x: Laid) -> WrittenValue:
+        axes = value.settings["axis"]
+        assert isinstance(axes, tuple) and self.step is not None
+        taken = [x.graph[int(axis.value.constant or 0)] for axis in axes]
+        taken = [axis for axis in taken if axis]
+        if any(axis not in x.text for axis in taken):
+            return self.refused("a mean over a part of an axis")
+        places = [x.text.index(axis) - len(x.text) for axis in taken]
+        text = tuple(axis for axis in x.text if axis not in taken)
+        numbers = [syntax.Number(Fraction(place)) for place in places]
+        signed = [syntax.Negative(syntax.Number(abs(n.value))) for n in numbers]
+        along: syntax.Expression = signed[0] if len(signed) == 1 else syntax.Tuple(tuple(signed))
+        kept = len(self.step.result) == len(x.graph)
+        reduced = {int(axis.value.constant or 0) for axis in axes}
+        graph = tuple(
+            () if i in reduced else axis
+            for i, axis in enumerate(x.graph)
+            if kept or i not in reduced
+        )
+        return Laid(_call("mean", x.code, axis=along), text, graph)
+
+    def softmax(self, x: Laid) -> WrittenValue:
+        assert self.step is not None
+        axis = self.step.whole(1, "dim")
+        if not x.text or x.graph[axis] != x.text[-1] or "log" in self.step.step.target:
+            return self.refused("a softmax over what is not the last axis")
+        return replace(x, code=_call("softmax", x.code))
+
+    def of_logits(self, value: Apply, logits: AttentionLogits) -> WrittenValue:
+        """What is made of logits: they are scaled, or turned into chances."""
+        if value.operation.name == "scale" and not logits.are_chances:
+            return replace(logits, scale=logits.scale * _amount(value, "by"))
+        if value.operation.name == "softmax" and not logits.are_chances:
+            return replace(logits, are_chances=True)
+        return self.refused("attention that is put together in another way")
+
+    def heads(self, count: Polynomial, name: str = "heads") -> syntax.Expression:
+        found = self.formulas.named(name, count)
+        if isinstance(found, syntax.Name) and name == "kv_heads":
+            self.formulas.rename(found.id, name)
+        return found
+
+    # Idioms
+
+    def turned_by_place(self, see: Seen, result: int) -> Laid | None:
+        """`rope(x)`, where that is what a value is, however it was computed."""
+        name = see.step.target.removeprefix("aten.").partition(".")[0].removesuffix("_")
+        if name not in {"add", "cat", "sub", "flatten", "view", "reshape"} or result:
+            return None
+        for ref, step in self._behind(see.step):
+            x = self.values.get(local(ref))
+            if not isinstance(x, Laid) or step is None or len(x.text) < 2:
+                continue
+            found = self._rotation(see.step, x, step)
+            if found is not None:
+                return found
+        return None
+
+    def _rotation(self, end: TracedStep, x: Laid, start: TracedStep) -> Laid | None:
+        head, place = x.graph[-1], x.text[-2]
+        trailing = x.text[-1][len(x.text[-1]) - len(head) :]
+        if trailing != head or place not in x.graph or len(end.shapes[0]) != len(x.graph):
+            return None
+        theta = self.model.turning(start.node, end.node, x.graph.index(place))
+        if theta is None:
+            return None
+        heads = x.text[-1][: len(x.text[-1]) - len(head)]
+        named: dict[str, syntax.Expression] = {}
+        if heads:
+            named["heads"] = self.heads(self.lengths.length(heads))
+        if theta != 10000:
+            named["theta"] = syntax.Number(Fraction(repr(theta)))
+        return replace(x, code=_call("rope", x.code, **named))
+
+    def _behind(self, step: TracedStep) -> Iterator[tuple[Ref, TracedStep | None]]:
+        """What a value is computed from, through what a rotation may be made of, nearest first."""
+        level, seen = [step], set[str]()
+        for _ in range(LEVELS):
+            following = []
+            for one in level:
+                for ref in _refs(one.arguments):
+                    inner = self.names.steps.get(ref.name)
+                    if inner is None or local(ref) in seen:
+                        continue
+                    seen.add(local(ref))
+                    yield ref, inner
+                    name = inner.target.removeprefix("aten.").partition(".")[0].removesuffix("_")
+                    if name in TURNING or inner.target in CASTS:
+                        following.append(inner)
+            level = following
+
+
+def renamed(body: WrittenBody, names: Mapping[str, str]) -> WrittenBody:
+    """The body with other names of dims."""
+
+    def value(found: syntax.Expression) -> syntax.Expression:
+        return changed(found, lambda x: syntax.Name(names.get(x.id, x.id)))
+
+    def part(found: WrittenPart) -> WrittenPart:
+        if isinstance(found, WrittenLine):
+            return replace(found, value=value(found.value))
+        return replace(found, count=value(found.count), body=tuple(map(part, found.body)))
+
+    tensors = {
+        path: replace(used, axes=tuple(map(value, used.axes)))
+        for path, used in body.tensors.items()
+    }
+    return replace(body, parts=tuple(map(part, body.parts)), tensors=tensors)
+
+
+def flipped_tensors(read: Read) -> set[str]:
+    """Tensors that are stored (in, out) and never looked up: the text has them (out, in)."""
+    found: set[str] = set()
+    others: set[str] = set()
+    by_path = {path: name for name, (path, _) in reversed(list(read.paths.items()))}
+    for module in read.root.walk():
+        for value in module.expressions():
+            if not isinstance(value, Apply):
+                continue
+            for operand in value.operands:
+                if isinstance(operand, TensorRef):
+                    table = by_path[operand.tensor] in read.names.tables
+                    is_map = value.operation.name == "@"
+                    first = is_map and (value.settings["transposed"] is True) != table
+                    (found if first else others).add(operand.tensor)
+    return found - others
+
+
+def input_name(node: str, others: Iterable[TextInput]) -> str:
+    """What an input is called: as the model's own forward calls it."""
+    name = node.strip("_")
+    taken = {x.name for x in others}
+    return name if name not in taken else f"{name}{len(taken) + 1}"
+
+
+def _operands(step: TracedStep) -> Iterator[Operand]:
+    for value in (*step.arguments, *step.keywords.values()):
+        yield from _flat(value)
+
+
+def _flat(value: Operand) -> Iterator[Operand]:
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _flat(item)
+    else:
+        yield value
+
+
+def _refs(values: Sequence[Operand]) -> Iterator[Ref]:
+    return (x for value in values for x in _flat(value) if isinstance(x, Ref))
+
+
+def _amount(value: Apply, name: str) -> Polynomial:
+    found = value.settings[name]
+    assert isinstance(found, Amount)
+    return found.value
+
+
+def _argument(value: syntax.Expression, name: str | None = None) -> syntax.Argument:
+    return syntax.Argument(value, name)
+
+
+def _call(name: str, *values: syntax.Expression, **named: syntax.Expression) -> syntax.Call:
+    arguments = [*(_argument(x) for x in values), *(_argument(x, n) for n, x in named.items())]
+    return syntax.Call(syntax.Name(name), tuple(arguments))

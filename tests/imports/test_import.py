@@ -1,0 +1,247 @@
+"""A model in PyTorch is written as a spec, which is proved to be the same model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import abcparam
+from abcparam.commands.cli import main
+from abcparam.imports.result import ImportedModel
+from abcparam.imports.text.printing import TextPrinter
+from tests.imports.models import MODELS
+
+
+def is_proved(found: ImportedModel) -> bool:
+    """Whether it is the same at two settings, in both precisions, and judged the same."""
+    settings = [tuple(x.sizes.items()) for x in found.compared]
+    assert len(settings) == 4 and len(set(settings)) == 2
+    assert found.verdict == found.audit.verdict
+    assert abcparam.format(found.text) == found.text
+    return all(x.wrong is None for x in found.compared)
+
+
+@pytest.fixture(scope="module")
+def nanogpt() -> ImportedModel:
+    return abcparam.import_model(f"{MODELS}/nanogpt.py:make", ["width"])
+
+
+def test_a_perceptron() -> None:
+    found = abcparam.import_model(
+        f"{MODELS}/perceptron.py:scaled", ["width"], f"{MODELS}/perceptron.py:groups"
+    )
+    assert is_proved(found)
+    assert found.verdict == "maximal-update"
+    assert "hidden { a = 0, b = 1/2, c = 1 }" in found.text
+    assert "output { a = 0, b = 1,   c = 1 }" in found.text
+    body = found.text.partition("forward")[2]
+    assert body.startswith(
+        dedent("""\
+        (x : [20]) {
+            return out @ relu(inner @ relu(up @ x + up_bias) + inner_bias) + out_bias
+        }
+    """)
+    )
+    assert "optimizer adam {" in found.text
+
+
+def test_two_sizes_grow() -> None:
+    found = abcparam.import_model(f"{MODELS}/perceptron.py:wide", ["width", "inner"])
+    assert is_proved(found)
+    assert "b[inner] = 1/2" in found.text
+
+
+def test_a_gpt(nanogpt: ImportedModel) -> None:
+    assert is_proved(nanogpt)
+    assert nanogpt.compared[-1].tolerance == 1e-10
+    for line in (
+        "dim width   -> inf, base = 64",
+        "dim heads   = width / head",
+        "init = normal(0.02 * (2 * depth)^(-1/2))",
+        "q, k, v = split(c_attn @ x + c_attn_bias, 3)",
+        "y = attention(q, k, v, heads = heads, scale = head^(-1/2), causal = true)",
+        "repeat depth as h {",
+        "x = x + MLP(layernorm(x, gain = ln_2, bias = ln_2_bias))",
+        "return wte.T @ layernorm(x, gain = ln_f, bias = ln_f_bias)",
+    ):
+        assert line in nanogpt.text
+
+
+def test_tied_tensors_are_one(nanogpt: ImportedModel) -> None:
+    assert nanogpt.weights["wte"].parameter == "transformer.wte.weight"
+    assert len(re.findall(r"^tensor wte ", nanogpt.text, re.MULTILINE)) == 1
+    assert "lm_head" not in nanogpt.text
+
+
+def test_each_tensor_is_a_parameter(nanogpt: ImportedModel) -> None:
+    assert nanogpt.weights["h.attn.c_proj"].parameter == "transformer.h.*.attn.c_proj.weight"
+    assert len(nanogpt.weights) == len(nanogpt.report.program.tensors) == 16
+
+
+def test_what_is_written_is_compiled_and_mended(nanogpt: ImportedModel) -> None:
+    assert "class GPT(nn.Module)" in abcparam.compile(nanogpt.text, width=128)
+    assert abcparam.fix(nanogpt.text).report.verdict == "maximal-update"
+
+
+def test_heads_that_grow() -> None:
+    found = abcparam.import_model(f"{MODELS}/nanogpt.py:few_heads", ["width"])
+    assert is_proved(found)
+    assert "heads = 4, scale = 2 * width^(-1/2)" in found.text
+
+
+class Attention(nn.Module):
+    """Attention that is spelled out, as it was before there was a call for it."""
+
+    def __init__(self, width: int, p: float = 0.0) -> None:
+        super().__init__()
+        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width, bias=False)
+        self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
+        self.drop, self.attention_drop = nn.Dropout(p), nn.Dropout(0.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        b, t, n = x.shape
+        q, k, v = (f(x).view(b, t, n // 16, 16).transpose(1, 2) for f in self.maps)
+        weights = q @ k.transpose(-2, -1) * 16**-0.5
+        hidden = torch.ones(t, t, dtype=torch.bool).triu(1)
+        weights = weights.masked_fill(hidden, float("-inf")).softmax(-1)
+        y = (self.attention_drop(weights) @ v).transpose(1, 2).reshape(b, t, n)
+        return self.drop(self.out(y))
+
+    @property
+    def maps(self) -> tuple[nn.Module, ...]:
+        return self.query, self.key, self.value
+
+
+class Net(nn.Module):
+    """Something between a table and a readout."""
+
+    def __init__(self, width: int, inner: Callable[[int], nn.Module]) -> None:
+        super().__init__()
+        self.table = nn.Embedding(30, width)
+        self.inner = inner(width)
+        self.readout = nn.Linear(width, 30)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.table(tokens)
+        return self.readout(x + self.inner(x))
+
+
+def net(inner: Callable[[int], nn.Module]) -> Callable[..., Any]:
+    def build(width: int = 32) -> tuple[nn.Module, Any]:
+        return Net(width, inner), (torch.randint(30, (5, 7)),)
+
+    return build
+
+
+def test_attention_that_is_spelled_out() -> None:
+    found = abcparam.import_model(net(Attention), ["width"])
+    assert is_proved(found)
+    assert "heads = heads, scale = 1/4, causal = true)" in found.text.replace("0.25", "1/4")
+
+
+def test_dropout_is_written() -> None:
+    found = abcparam.import_model(net(lambda width: Attention(width, 0.1)), ["width"])
+    assert is_proved(found)
+    assert "dropout(" in found.text and ", 0.1)" in found.text
+
+
+class Gated(nn.Module):
+    """A norm by hand, a gate, and a function that the language lacks, if it is to have one."""
+
+    def __init__(self, width: int, function: Callable[..., torch.Tensor]) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(width))
+        self.gate, self.up = (nn.Linear(width, 2 * width, bias=False) for _ in range(2))
+        self.down = nn.Linear(2 * width, width, bias=False)
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.gain * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6))
+        return self.down(self.function(self.gate(x)) * self.up(x))
+
+
+def test_a_function_is_known_by_what_it_computes() -> None:
+    found = abcparam.import_model(
+        net(lambda width: Gated(width, lambda x: x * torch.sigmoid(x))), ["width"]
+    )
+    assert is_proved(found)
+    assert "rmsnorm(x, gain = gain, eps = 1e-6)" in found.text.replace("0.000001", "1e-6")
+    assert "silu(gate @ " in found.text
+
+
+@pytest.mark.parametrize(
+    ("function", "what"),
+    [
+        (nn.functional.mish, "`aten.mish.default` has no spelling in the language: a function"),
+        (lambda x: torch.roll(x, 1, -1), "`aten.roll.default` has no spelling in the language"),
+    ],
+)
+def test_what_has_no_spelling_is_refused_at_its_line(function: Any, what: str) -> None:
+    with pytest.raises(abcparam.SpecError) as caught:
+        abcparam.import_model(net(lambda width: Gated(width, function)), ["width"])
+    (found,) = caught.value.diagnostics
+    assert found.code == "P1013"
+    assert what in found.message
+    assert found.span.file == __file__
+
+
+def test_a_text_that_computes_something_else_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = TextPrinter.text
+
+    def wrong(self: TextPrinter, *given: Any) -> str:
+        return made(self, *given).replace("relu(up", "tanh(up")
+
+    monkeypatch.setattr(TextPrinter, "text", wrong)
+    with pytest.raises(abcparam.SpecError) as caught:
+        abcparam.import_model(f"{MODELS}/perceptron.py:scaled", ["width"])
+    (found,) = caught.value.diagnostics
+    assert found.code == "P1012"
+    assert "the output differs by" in found.message
+    assert found.span.file.endswith("perceptron.py")
+
+
+def test_the_command_writes_a_spec(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    factory = f"{MODELS}/perceptron.py:scaled"
+    assert main(["import", factory, "--grow", "width"]) == 0
+    text, said = capsys.readouterr()
+    assert "Scaled: unstable; outputs and gradients are the model's to" in said
+    target = tmp_path / "model.param"
+    assert main(["import", factory, "--grow", "width", "-o", str(target)]) == 0
+    assert target.read_text() == text
+    assert main(["check", str(target)]) == 1
+    assert "verdict: unstable" in capsys.readouterr().out
+
+
+def test_no_file_where_there_is_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "model.py"
+    model.write_text(
+        dedent("""\
+            import torch
+            from torch import nn
+
+
+            class Model(nn.Module):
+                def __init__(self, width):
+                    super().__init__()
+                    self.up, self.out = nn.Linear(20, width), nn.Linear(width, 10)
+
+                def forward(self, x):
+                    return self.out(nn.functional.mish(self.up(x)))
+
+
+            def build(width=32):
+                return Model(width), (torch.randn(5, 20),)
+            """)
+    )
+    target = tmp_path / "model.param"
+    target.write_text("kept")
+    assert main(["import", f"{model}:build", "--grow", "width", "-o", str(target)]) == 2
+    assert target.read_text() == "kept"
+    assert "model.py:11:9" in capsys.readouterr().err
