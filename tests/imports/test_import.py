@@ -245,3 +245,76 @@ def test_no_file_where_there_is_no_text(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["import", f"{model}:build", "--grow", "width", "-o", str(target)]) == 2
     assert target.read_text() == "kept"
     assert "model.py:11:9" in capsys.readouterr().err
+
+
+class Image(nn.Module):
+    """Convolutions, norms over channels, pooling."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(width)
+        self.conv = nn.Conv2d(width, width, 3, padding=1, groups=4, bias=False)
+        self.groups = nn.GroupNorm(4, width)
+        self.pool = nn.MaxPool2d(2)
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.norm(self.stem(image)))
+        x = self.pool(x + self.groups(self.conv(x)))
+        return self.head(x.mean((-2, -1)))
+
+
+def test_convolutions() -> None:
+    def build(width: int = 16) -> tuple[nn.Module, Any]:
+        return Image(width), (torch.randn(5, 3, 16, 16),)
+
+    found = abcparam.import_model(build, ["width"])
+    assert is_proved(found)
+    assert "conv2d(stem, image, stride = 2, padding = 1) + stem_bias" in found.text
+    assert "conv2d(conv, x, padding = 1, groups = 4)" in found.text.replace("h,", "x,")
+
+
+class Parts(nn.Module):
+    """Parts of different lengths that are equal parts all the same, and a soft cap."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.packed = nn.Linear(width, 2 * width, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        width = x.shape[-1]
+        a, b, c = self.packed(x).split([width, width // 2, width // 2], dim=-1)
+        return 5 * torch.tanh(a / 5) + torch.cat([b, torch.relu(c) ** 2], dim=-1)
+
+
+def test_parts_and_functions_call_by_call() -> None:
+    found = abcparam.import_model(net(Parts), ["width"])
+    assert is_proved(found)
+    assert "square(relu(" in found.text and "5 * tanh(" in found.text
+
+
+class Thirds(Parts):
+    """Parts that are none of equal ones."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        width = x.shape[-1]
+        a, b = self.packed(x).split([width + width // 2, width // 2], dim=-1)
+        return a[..., :width] + torch.cat([b, b], dim=-1)
+
+
+def test_parts_that_are_none_of_equal_ones_are_refused() -> None:
+    with pytest.raises(abcparam.SpecError, match=r"P1013.*`split` makes equal ones"):
+        abcparam.import_model(net(Thirds), ["width"])
+
+
+def test_padding_is_told() -> None:
+    def build(width: int = 32) -> tuple[nn.Module, Any]:
+        model = Net(width, lambda n: nn.Linear(n, n))
+        model.table = nn.Embedding(30, width, padding_idx=0)
+        return model, (torch.randint(30, (5, 7)),)
+
+    found = abcparam.import_model(build, ["width"])
+    assert is_proved(found)
+    assert [note.code for note in found.notes] == ["P1016"]
+    assert "row 0 of `table` is for padding" in found.notes[0].message

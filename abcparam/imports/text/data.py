@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ MOVES = tuple(
         "clone. slice. detach"
     ).split()
 )
+MOST_THETA = 40.0  # its logarithm
 SMALL = 1e-4  # beside the largest entry
 
 
@@ -132,10 +134,9 @@ class ModelValues:
         angles = (other / one)[..., 1, :].reshape(-1, half)[0].angle()
         if half < 2:
             theta = 10000.0
-        elif float(angles[1]) <= 0:
-            return None
         else:
-            theta = float(f"{float(angles[1]) ** -half:.3g}")
+            power = -half * math.log(max(float(angles[1]), SMALL**4))
+            theta = float(f"{math.exp(power):.3g}") if 0 < power < MOST_THETA else 1.0
         steps = torch.arange(half, dtype=torch.float64) / half
         places = torch.arange(x.shape[-2], dtype=torch.float64)
         turned = one * torch.polar(torch.ones(()).double(), places[:, None] / theta**steps)

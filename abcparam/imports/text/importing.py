@@ -16,6 +16,7 @@ from abcparam.imports.result import Audit, ImportedModel
 from abcparam.imports.text.data import ModelValues
 from abcparam.imports.text.declarations import ReadTensor, training_of
 from abcparam.imports.text.formulas import Formulas
+from abcparam.imports.text.idioms import IDIOMS
 from abcparam.imports.text.layout import Lengths
 from abcparam.imports.text.printing import TextPrinter, text_paths
 from abcparam.imports.text.proof import (
@@ -33,6 +34,7 @@ from abcparam.imports.text.values import WrittenBody
 from abcparam.imports.text.writer import TextWriter
 from abcparam.program.expressions import Local, Return
 from abcparam.verdict.check import judged, load
+from abcparam.verdict.report import Report
 
 RESERVED = {"lr", "init_std"}
 
@@ -74,6 +76,7 @@ class _Importer:
             formulas,
             ModelValues(self.exported),
             HANDLERS,
+            IDIOMS,
         )
         body = writer.body()
         copies = {path: len(t.copies) for path, t in audit.program.tensors.items()}
@@ -81,7 +84,7 @@ class _Importer:
         root = structured(body, taken, copies, self.class_of)
         text = self.text(body, root, formulas)
         weights = self.weights(body, root)
-        report = judged(load(Source(text, "model.param")))
+        report = self.judged(text)
         model = TextModel(report.program, weights, [x.leaf for x in body.inputs], self.output)
         results = tuple(self.proved(model))
         notes = tuple(self.notes(weights))
@@ -111,6 +114,15 @@ class _Importer:
         return name if re.match("[A-Za-z]", name) else "Model"
 
     # The proof
+
+    def judged(self, text: str) -> Report:
+        """The report of the text, which the language may refuse as a whole."""
+        try:
+            return judged(load(Source(text, "model.param")))
+        except SpecError as error:
+            what = f"its text would be refused, {error.diagnostics[0].message}"
+            found = rules.NoSpelling.at(self.last.span, operation=self.class_of(""), what=what)
+            raise ReadingError(found) from error
 
     def weights(self, body: WrittenBody, root: TextScope) -> dict[str, TextWeight]:
         found = {}

@@ -71,9 +71,10 @@ class Lengths:
         return all((x / y).denominator == 1 for x, y in pairs)
 
     def whole(self, length: Polynomial) -> int | None:
-        """A number that is the same everywhere; None where it is none."""
+        """A whole number that is the same everywhere; None where it is none."""
         values = set(self.values(length))
-        return int(next(iter(values))) if len(values) == 1 else None
+        value = values.pop()
+        return None if values or value.denominator != 1 else int(value)
 
     # Axes
 

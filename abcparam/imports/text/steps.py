@@ -16,6 +16,7 @@ from abcparam.imports.text.layout import (
     turned,
     viewed,
 )
+from abcparam.imports.text.space import SPACE
 from abcparam.imports.text.values import (
     AttentionLogits,
     Unspelled,
@@ -133,9 +134,28 @@ def cut(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
         return x
     axis = see.whole(2, "dim") % len(x.graph)
     lengths = [shape[axis] for shape in see.step.shapes]
-    if not all(writer.lengths.same(lengths[0], length) for length in lengths):
+    before = [writer.lengths.values(length) for length in lengths[:result]]
+    starts = tuple(map(sum, zip(*before, strict=True))) if before else None
+    return one_of_equal(writer, x, axis, lengths[result], starts)
+
+
+def one_of_equal(
+    writer: TextWriter,
+    x: Laid,
+    axis: int,
+    length: Polynomial,
+    starts: Sequence[Fraction | int] | None,
+) -> WrittenValue:
+    """A part of an axis that begins at `starts`, at each setting: one of equal ones."""
+    lengths = writer.lengths.values(length)
+    if not all(lengths):
+        return writer.refused("a part of no length")
+    count = writer.lengths.whole(writer.lengths.length(x.graph[axis]) / length)
+    places = {Fraction(a) / n for a, n in zip(starts or [0] * len(lengths), lengths, strict=True)}
+    place = places.pop()
+    if count is None or places or place.denominator != 1:
         return writer.refused("parts of different lengths: `split` makes equal ones")
-    return part(writer, x, axis, number(len(lengths)), result, keep=True)
+    return part(writer, x, axis, number(count), int(place), keep=True)
 
 
 def unbound(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
@@ -180,20 +200,12 @@ def sliced(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
     if isinstance(x, AttentionLogits):
         return writer.refused("attention that is put together in another way")
     start = see.get(2, "start")
-    if any(n == 0 for n in writer.lengths.values(length)):
-        return writer.refused("a part of no length")
-    count = writer.lengths.whole(whole / length)
-    if count is None or not isinstance(start, Numbers):
-        return writer.refused("a part that is none of equal ones")
-    begins = [
-        Fraction(int(a if a >= 0 else a + n)) / m
-        for a, n, m in zip(
-            start.values, writer.lengths.values(whole), writer.lengths.values(length), strict=True
-        )
-    ]
-    if len(set(begins)) > 1 or begins[0].denominator != 1:
-        return writer.refused("a part that is none of equal ones")
-    return part(writer, x, axis, number(count), int(begins[0]), keep=True)
+    if not isinstance(start, Numbers):
+        return one_of_equal(writer, x, axis, length, None)
+    pairs = zip(start.values, writer.lengths.values(whole), strict=True)
+    return one_of_equal(
+        writer, x, axis, length, [int(a) if a >= 0 else int(a) + n for a, n in pairs]
+    )
 
 
 def part(
@@ -416,6 +428,7 @@ def filled(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
 
 
 HANDLERS: Mapping[str, StepHandler] = {
+    **SPACE,
     **dict.fromkeys(
         ("to", "type_as", "contiguous", "clone", "alias", "float", "_to_copy", "positive"), same
     ),

@@ -325,7 +325,7 @@ class _TextNames:
             used = {*self.taken, *self.inputs, *taken[id(self.root)], *around}
             if scope.label:
                 home = taken[id(scope.outer)] if scope.outer else own
-                scope.label = _free([scope.label], used | home)
+                scope.label = free([scope.label], used | home)
                 home.add(scope.label)
                 used.add(scope.label)
             scope.tensors = {
@@ -337,7 +337,7 @@ class _TextNames:
             scope.items = [self._renamed(scope, item) for item in scope.items]
 
     def _tensor(self, parameter: str, used: set[str], own: set[str]) -> str:
-        name = _free(tensor_names(parameter), used | own)
+        name = free(tensor_names(parameter), used | own)
         own.add(name)
         return name
 
@@ -372,7 +372,7 @@ class _TextNames:
             names |= {name: name for name in self.inputs}
         held: dict[str, str] = {}
         for index, name in enumerate(scope.inputs):
-            names[name] = _free(
+            names[name] = free(
                 ["xyzuvwabc"[index : index + 1] or "x"], self._fixed() | held.keys(), True
             )
             held[names[name]] = name
@@ -391,7 +391,7 @@ class _TextNames:
                 busy = {n for n, v in held.items() if last.get(v, -1) > index}
                 wanted = [*_streams(item.value, names), *filter(_legal, (title, "h"))]
                 known = self._fixed() | busy | forbidden | self.inputs_of(scope)
-                names[target] = _free(wanted, known, True)
+                names[target] = free(wanted, known, True)
                 held[names[target]] = target
         scope.names = names
 
@@ -456,26 +456,26 @@ def tensor_names(parameter: str) -> list[str]:
         name = "_".join(kept)
         if re.match(r"[A-Za-z]", name):
             found.append(name)
-    return found or ["weight"]
+    return found or [parameter.rpartition(".")[2]]
 
 
 def _legal(name: str) -> bool:
     return bool(re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,40}", name)) and not keyword.iskeyword(name)
 
 
-def _free(wanted: Sequence[str], taken: Iterable[str], local: bool = False) -> str:
+def free(wanted: Sequence[str], taken: Iterable[str], local: bool = False) -> str:
     """The first name that nobody has, else with a number; locals are no operations."""
     known = {*taken, *(operations() if local else ())}
 
-    def is_free(name: str) -> bool:
+    def isfree(name: str) -> bool:
         reserved = owner(name) or owner(name, attribute=True) or owner(name, local=True)
         return name not in known and _legal(name) and not reserved
 
     for name in wanted:
-        if is_free(name):
+        if isfree(name):
             return name
     base = wanted[0] if _legal(f"{wanted[0]}2") else "h"
-    return next(n for n in (f"{base}{number}" for number in count(2)) if is_free(n))
+    return next(n for n in (f"{base}{number}" for number in count(2)) if isfree(n))
 
 
 # Values in values

@@ -16,7 +16,7 @@ from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import Span
 from abcparam.imports.alike import KnownData, Operand, ReadingError, TracedStep
 from abcparam.imports.reading import Read
-from abcparam.imports.seen import CASTS, Seen, local
+from abcparam.imports.seen import Seen
 from abcparam.imports.text.formulas import Formulas
 from abcparam.imports.text.layout import (
     FactorAxis,
@@ -27,7 +27,7 @@ from abcparam.imports.text.layout import (
     viewed,
 )
 from abcparam.imports.text.names import title_of
-from abcparam.imports.text.structure import changed
+from abcparam.imports.text.structure import changed, free
 from abcparam.imports.text.values import (
     AttentionLogits,
     TextInput,
@@ -39,7 +39,6 @@ from abcparam.imports.text.values import (
     WrittenPart,
     WrittenValue,
 )
-from abcparam.imports.traced import Ref
 from abcparam.language import syntax
 from abcparam.operations import operations
 from abcparam.operations.pointwise import Pointwise
@@ -60,13 +59,9 @@ if TYPE_CHECKING:
     from abcparam.imports.text.data import ModelValues
 
 StepHandler = Callable[["TextWriter", Seen, int], WrittenValue]
+Idiom = Callable[["TextWriter", Seen, int], Laid | None]
 
-LEVELS = 10  # of calls that are looked through for where a rotation starts
 EPSILON = Fraction(1, 100000)  # of norms, where none is said
-TURNING = frozenset(
-    "add sub mul neg cat stack slice split chunk unbind select unsqueeze squeeze view reshape "
-    "_unsafe_view transpose expand flatten index rsub movedim permute".split()
-)
 
 
 class TextWriter:
@@ -80,6 +75,7 @@ class TextWriter:
         formulas: Formulas,
         values: ModelValues,
         handlers: Mapping[str, StepHandler],
+        idioms: Sequence[Idiom],
     ) -> None:
         self.read = read
         self.names = read.names
@@ -88,6 +84,7 @@ class TextWriter:
         self.formulas = formulas
         self.model = values
         self.handlers = handlers
+        self.idioms = idioms
         self.meaning: Expression
         self.paths = {path: name for name, (path, _) in reversed(list(read.paths.items()))}
         self.values: dict[str, WrittenValue] = {}
@@ -143,7 +140,8 @@ class TextWriter:
         self.data = [x for x in _operands(step) if isinstance(x, KnownData)]
         made = self.value_of_step(see, result, value)
         if isinstance(made, Unspelled):
-            made = self.turned_by_place(see, result) or made
+            found = (idiom(self, see, result) for idiom in self.idioms)
+            made = next((x for x in found if x is not None), made)
         if isinstance(made, Laid):
             made = self.bound(target, made)
         self.values[target] = made
@@ -266,6 +264,8 @@ class TextWriter:
                 return replace(x, code=self.offset(x.code, _amount(value, "by")))
             case ("rmsnorm" | "layernorm", [_, gain, bias]):
                 return self.norm(value, x, gain, bias)
+            case ("batchnorm" | "groupnorm", [_, gain, bias]):
+                return self.channel_norm(value, x, gain, bias)
             case "mean", _:
                 return self.mean(value, x)
             case "softmax", _:
@@ -335,6 +335,7 @@ class TextWriter:
         x = self.expression(given)
         if isinstance(x, Unspelled):
             return x
+        x = in_order(x) if isinstance(x, Laid) else x
         if not isinstance(x, Laid) or not x.text or x.text[-1] != x.graph[-1]:
             return self.refused("a map of what is not the last axis")
         shape, flip = weight.shapes[0], weight.tensor in self.flipped
@@ -406,11 +407,21 @@ class TextWriter:
         rows, *row = table.shapes[0]
         *outer, length = data.shape
         place = self.lengths.axis(length)
-        name = self.formulas.longest(length, rows)
+        name = self.formulas.written(rows)
+        if self.is_place(length):
+            name = self.formulas.longest(length, rows)
+        elif not self.lengths.same(length, rows):
+            return self.refused("a table of positions for more of them than there are")
         axes = (name, *map(self.formulas.written, row))
         laid = self.tensor(table, axes)
         graph = stretched(Laid(laid.code, (), ()), tuple(outer), self.lengths).graph
         return Laid(laid.code, (place, *tail), (*graph, place, *tail))
+
+    def is_place(self, length: Polynomial) -> bool:
+        """Whether an input of indices is as long."""
+        count = self.lengths.whole(length)
+        leaves = [leaf for leaf in self.model.leaves.values() if self.model.is_whole(leaf)]
+        return any(count in self.model.leaf_shape(leaf)[1:] for leaf in leaves)
 
     # Operations
 
@@ -422,13 +433,16 @@ class TextWriter:
                     return found
         layout = combined(x, y, self.lengths)
         if layout is None:
+            x, y = in_order(x), in_order(y)
+            layout = combined(x, y, self.lengths)
+        if layout is None:
             return self.refused("values whose axes the language has in another order")
         return replace(layout, code=syntax.Binary(operator, x.code, y.code))
 
     def pointwise(self, operation: Pointwise, x: Laid) -> WrittenValue:
         if operations().get(operation.name) is not operation:
             return self.refused("a function of one value that is none of its own")
-        return replace(x, code=_call(operation.name, x.code))
+        return replace(x, code=call_of(operation.name, x.code))
 
     def scaled(self, code: syntax.Expression, by: Polynomial) -> syntax.Expression:
         if by.constant == 1:
@@ -445,6 +459,7 @@ class TextWriter:
 
     def norm(self, value: Apply, x: Laid, gain: Laid | None, bias: Laid | None) -> WrittenValue:
         """A norm over the last axis, or over its part in each head."""
+        x = in_order(x)
         wanted = x.graph[-1]
         if not x.text or x.text[-1][len(x.text[-1]) - len(wanted) :] != wanted:
             return self.refused("a norm over what is not the last axis")
@@ -458,6 +473,24 @@ class TextWriter:
             arguments.append(_argument(self.formulas.written(epsilon), "eps"))
         if heads:
             arguments.append(_argument(self.heads(self.lengths.length(heads)), "heads"))
+        call = syntax.Call(syntax.Name(value.operation.name), tuple(arguments))
+        return replace(x, code=call)
+
+    def channel_norm(
+        self, value: Apply, x: Laid, gain: Laid | None, bias: Laid | None
+    ) -> WrittenValue:
+        """A norm whose channels are the first axis."""
+        if x.text != x.graph[1:]:
+            return self.refused("a norm over channels that are not the first axis")
+        arguments = [_argument(x.code)]
+        if value.operation.name == "groupnorm":
+            arguments.append(_argument(self.formulas.written(_amount(value, "groups")), "groups"))
+        for name, operand in (("gain", gain), ("bias", bias)):
+            if operand is not None:
+                arguments.append(_argument(operand.code, name))
+        epsilon = _amount(value, "eps")
+        if epsilon.constant != EPSILON:
+            arguments.append(_argument(self.formulas.written(epsilon), "eps"))
         call = syntax.Call(syntax.Name(value.operation.name), tuple(arguments))
         return replace(x, code=call)
 
@@ -502,14 +535,14 @@ class TextWriter:
             for i, axis in enumerate(x.graph)
             if kept or i not in reduced
         )
-        return Laid(_call("mean", x.code, axis=along), text, graph)
+        return Laid(call_of("mean", x.code, axis=along), text, graph)
 
     def softmax(self, x: Laid) -> WrittenValue:
         assert self.step is not None
         axis = self.step.whole(1, "dim")
         if not x.text or x.graph[axis] != x.text[-1] or "log" in self.step.step.target:
             return self.refused("a softmax over what is not the last axis")
-        return replace(x, code=_call("softmax", x.code))
+        return replace(x, code=call_of("softmax", x.code))
 
     def of_logits(self, value: Apply, logits: AttentionLogits) -> WrittenValue:
         """What is made of logits: they are scaled, or turned into chances."""
@@ -525,54 +558,13 @@ class TextWriter:
             self.formulas.rename(found.id, name)
         return found
 
-    # Idioms
 
-    def turned_by_place(self, see: Seen, result: int) -> Laid | None:
-        """`rope(x)`, where that is what a value is, however it was computed."""
-        name = see.step.target.removeprefix("aten.").partition(".")[0].removesuffix("_")
-        if name not in {"add", "cat", "sub", "flatten", "view", "reshape"} or result:
-            return None
-        for ref, step in self._behind(see.step):
-            x = self.values.get(local(ref))
-            if not isinstance(x, Laid) or step is None or len(x.text) < 2:
-                continue
-            found = self._rotation(see.step, x, step)
-            if found is not None:
-                return found
-        return None
-
-    def _rotation(self, end: TracedStep, x: Laid, start: TracedStep) -> Laid | None:
-        head, place = x.graph[-1], x.text[-2]
-        trailing = x.text[-1][len(x.text[-1]) - len(head) :]
-        if trailing != head or place not in x.graph or len(end.shapes[0]) != len(x.graph):
-            return None
-        theta = self.model.turning(start.node, end.node, x.graph.index(place))
-        if theta is None:
-            return None
-        heads = x.text[-1][: len(x.text[-1]) - len(head)]
-        named: dict[str, syntax.Expression] = {}
-        if heads:
-            named["heads"] = self.heads(self.lengths.length(heads))
-        if theta != 10000:
-            named["theta"] = syntax.Number(Fraction(repr(theta)))
-        return replace(x, code=_call("rope", x.code, **named))
-
-    def _behind(self, step: TracedStep) -> Iterator[tuple[Ref, TracedStep | None]]:
-        """What a value is computed from, through what a rotation may be made of, nearest first."""
-        level, seen = [step], set[str]()
-        for _ in range(LEVELS):
-            following = []
-            for one in level:
-                for ref in _refs(one.arguments):
-                    inner = self.names.steps.get(ref.name)
-                    if inner is None or local(ref) in seen:
-                        continue
-                    seen.add(local(ref))
-                    yield ref, inner
-                    name = inner.target.removeprefix("aten.").partition(".")[0].removesuffix("_")
-                    if name in TURNING or inner.target in CASTS:
-                        following.append(inner)
-            level = following
+def in_order(x: Laid) -> Laid:
+    """A value whose last two axes are the other way round in the language, turned there too."""
+    if len(x.text) < 2 or x.text[-2:] != (x.graph[-1], x.graph[-2]) or x.text[-2] == x.text[-1]:
+        return x
+    text = (*x.text[:-2], x.text[-1], x.text[-2])
+    return replace(x, code=call_of("transpose", x.code), text=text)
 
 
 def renamed(body: WrittenBody, names: Mapping[str, str]) -> WrittenBody:
@@ -613,26 +605,20 @@ def flipped_tensors(read: Read) -> set[str]:
 
 def input_name(node: str, others: Iterable[TextInput]) -> str:
     """What an input is called: as the model's own forward calls it."""
-    name = node.strip("_")
-    taken = {x.name for x in others}
-    return name if name not in taken else f"{name}{len(taken) + 1}"
+    return free([node.strip("_"), "x"], {x.name for x in others}, local=True)
 
 
 def _operands(step: TracedStep) -> Iterator[Operand]:
     for value in (*step.arguments, *step.keywords.values()):
-        yield from _flat(value)
+        yield from flat(value)
 
 
-def _flat(value: Operand) -> Iterator[Operand]:
+def flat(value: Operand) -> Iterator[Operand]:
     if isinstance(value, tuple):
         for item in value:
-            yield from _flat(item)
+            yield from flat(item)
     else:
         yield value
-
-
-def _refs(values: Sequence[Operand]) -> Iterator[Ref]:
-    return (x for value in values for x in _flat(value) if isinstance(x, Ref))
 
 
 def _amount(value: Apply, name: str) -> Polynomial:
@@ -645,6 +631,6 @@ def _argument(value: syntax.Expression, name: str | None = None) -> syntax.Argum
     return syntax.Argument(value, name)
 
 
-def _call(name: str, *values: syntax.Expression, **named: syntax.Expression) -> syntax.Call:
+def call_of(name: str, *values: syntax.Expression, **named: syntax.Expression) -> syntax.Call:
     arguments = [*(_argument(x) for x in values), *(_argument(x, n) for n, x in named.items())]
     return syntax.Call(syntax.Name(name), tuple(arguments))
