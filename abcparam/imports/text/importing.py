@@ -71,7 +71,6 @@ class _Importer:
         formulas.taken |= {*self.sizes, *RESERVED}
         writer = TextWriter(
             self.read,
-            audit.program.tensors,
             Lengths(audit.settings),
             formulas,
             ModelValues(self.exported),

@@ -6,33 +6,28 @@ about needs no text as long as the language has them together where it needs the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from abcparam.algebra.polynomials import ONE, Polynomial, number
+from abcparam.algebra.polynomials import ONE, Polynomial
 from abcparam.algebra.record import replace
-from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import Span
 from abcparam.imports.alike import KnownData, Operand, ReadingError, TracedStep
 from abcparam.imports.reading import Read
 from abcparam.imports.seen import Seen
 from abcparam.imports.text.formulas import Formulas
 from abcparam.imports.text.layout import (
-    FactorAxis,
     Laid,
     Lengths,
     combined,
-    stretched,
-    viewed,
 )
 from abcparam.imports.text.names import title_of
-from abcparam.imports.text.structure import changed, free
+from abcparam.imports.text.sources import TextSources
+from abcparam.imports.text.structure import changed
 from abcparam.imports.text.values import (
     AttentionLogits,
-    TextInput,
     Unspelled,
-    UsedTensor,
     WrittenBody,
     WrittenLine,
     WrittenLoop,
@@ -53,7 +48,6 @@ from abcparam.program.expressions import (
     TensorRef,
 )
 from abcparam.program.model import Module
-from abcparam.program.tensors import Tensor
 
 if TYPE_CHECKING:
     from abcparam.imports.text.data import ModelValues
@@ -64,39 +58,27 @@ Idiom = Callable[["TextWriter", Seen, int], Laid | None]
 EPSILON = Fraction(1, 100000)  # of norms, where none is said
 
 
-class TextWriter:
+class TextWriter(TextSources):
     """Writes the body of a program that was read with a name for every value."""
 
     def __init__(
         self,
         read: Read,
-        tensors: Mapping[str, Tensor],
         lengths: Lengths,
         formulas: Formulas,
         values: ModelValues,
         handlers: Mapping[str, StepHandler],
         idioms: Sequence[Idiom],
     ) -> None:
-        self.read = read
-        self.names = read.names
-        self.tensors = tensors
-        self.lengths = lengths
-        self.formulas = formulas
-        self.model = values
+        super().__init__(read, lengths, formulas, values)
         self.handlers = handlers
         self.idioms = idioms
-        self.meaning: Expression
-        self.paths = {path: name for name, (path, _) in reversed(list(read.paths.items()))}
+        self.meaning: Expression  # of the call at hand, by its law
         self.values: dict[str, WrittenValue] = {}
-        self.inputs: dict[int, TextInput] = {}
-        self.input_axes: dict[int, tuple[FactorAxis, ...]] = {}
-        self.used: dict[str, UsedTensor] = {}
         self.flipped = flipped_tensors(read)
         self.parts: list[WrittenPart] = []
         self.splits: dict[tuple[str, int, int], tuple[str, ...]] = {}
         self.starts: dict[str, str] = {}  # what goes into a repeat, by the name that it carries
-        self.step: Seen | None = None
-        self.data: list[KnownData] = []
 
     def body(self) -> WrittenBody:
         """The whole text. Raises `ReadingError` at what has no spelling."""
@@ -228,14 +210,6 @@ class TextWriter:
                 return self.applied(value)
         raise TypeError(value)
 
-    def unspelled(self, span: Span, operation: str, what: str) -> Unspelled:
-        return Unspelled(rules.NoSpelling.at(span, operation=operation, what=what))
-
-    def refused(self, what: str) -> Unspelled:
-        """The call at hand has no spelling."""
-        assert self.step is not None
-        return self.unspelled(self.step.step.span, self.step.step.target, what)
-
     def applied(self, value: Apply) -> WrittenValue:
         name = value.operation.name
         operation = value.operation
@@ -272,62 +246,6 @@ class TextWriter:
                 return self.softmax(x)
         return self.refused("it computes what none of its operations does")
 
-    # Data and tensors
-
-    def datum(self, name: str) -> WrittenValue:
-        """What depends on no parameter: an input, or numbers that the model makes."""
-        for index, data in enumerate(self.data):
-            if self.names.datum(data) == name:
-                del self.data[index]
-                return self.known(data)
-        return self.refused("numbers that the model computes by itself")
-
-    def known(self, data: KnownData) -> WrittenValue:
-        leaf = self.model.leaf_of(data.node)
-        if leaf is None:
-            return self.refused("numbers that the model computes by itself")
-        laid = self.input(leaf)
-        made = viewed(laid, data.shape, self.lengths)
-        return made or self.refused("an input whose axes are taken apart")
-
-    def input(self, leaf: int) -> Laid:
-        """An input of the model; its first axis is the batch."""
-        shape = self.model.leaf_shape(leaf)
-        if leaf not in self.inputs:
-            axes = (self.lengths.axis(number(shape[0]), "batch"),)
-            rest = [self.formulas_of_input(leaf, n) for n in shape[1:]]
-            self.input_axes[leaf] = (*axes, *(self.lengths.axis(length) for length, _ in rest))
-            index = None
-            if self.model.is_whole(leaf):
-                index = number(2)
-            name = input_name(self.model.leaf_name(leaf), self.inputs.values())
-            self.inputs[leaf] = TextInput(name, leaf, index, tuple(x for _, x in rest))
-        graph = self.input_axes[leaf]
-        return Laid(syntax.Name(self.inputs[leaf].name), graph[1:], graph)
-
-    def formulas_of_input(self, leaf: int, length: int) -> tuple[Polynomial, syntax.Expression]:
-        """An axis of an input: a size of the model where it is one, a dim where it is a place."""
-        value = number(length)
-        if self.model.is_whole(leaf):
-            return value, self.formulas.place(value)
-        return value, self.formulas.written(value)
-
-    def tensor(self, value: TensorRef, axes: Sequence[syntax.Expression] = ()) -> Laid:
-        """A tensor as a value; a first axis of one is that of the batch."""
-        shape = value.shapes[0]
-        graph = self.lengths.axes(shape)
-        kept = shape[1:] if len(shape) > 1 and self.lengths.is_one(shape[0]) else shape
-        text = graph[len(shape) - len(kept) :]
-        written = tuple(axes) or tuple(map(self.formulas.written, kept))
-        self.use(value.tensor, written, turned=False)
-        return Laid(syntax.Name(f"@{value.tensor}"), text, graph)
-
-    def use(self, path: str, axes: tuple[syntax.Expression, ...], turned: bool) -> None:
-        found = UsedTensor(self.paths[path], axes, turned)
-        known = self.used.get(path)
-        if known is None or known.axes == axes:
-            self.used[path] = found
-
     def map(self, value: Apply) -> WrittenValue:
         """`W @ x`, over the last axis of x."""
         weight, given = value.operands
@@ -362,66 +280,6 @@ class TextWriter:
 
     def is_looked_up(self, path: str) -> bool:
         return self.paths[path] in self.names.tables and path not in self.flipped
-
-    def lookup(self, value: Apply) -> WrittenValue:
-        """`embed(table, indices)`, a table of positions, or one row of a table."""
-        table = value.operands[0]
-        assert isinstance(table, TensorRef)
-        data = next((x for x in self.data if x.integer), None)
-        if data is None:
-            return self.refused("indices that are computed from parameters")
-        rows, *row = table.shapes[0]
-        tail = self.lengths.axes(row)
-        if self.model.leaf_of(data.node) is not None:
-            indices = self.known(data)
-            if not isinstance(indices, Laid):
-                return indices
-            self.named_rows(data, rows)
-            self.use(table.tensor, tuple(map(self.formulas.written, table.shapes[0])), False)
-            arguments = (syntax.Argument(syntax.Name(f"@{table.tensor}")), _argument(indices.code))
-            code = syntax.Call(syntax.Name("embed"), arguments)
-            return Laid(code, (*indices.text, *tail), (*indices.graph, *tail))
-        if self.model.counts(data.node):
-            return self.places(table, data, tail)
-        which = self.model.constant(data.node)
-        if which is None:
-            return self.refused("a table that is looked up by numbers of the model's own")
-        self.use(table.tensor, tuple(map(self.formulas.written, table.shapes[0])), False)
-        at = syntax.Number(Fraction(which))
-        return Laid(
-            syntax.Index(syntax.Name(f"@{table.tensor}"), at),
-            tail,
-            (*stretched(Laid(at, (), ()), data.shape, self.lengths).graph, *tail),
-        )
-
-    def named_rows(self, data: KnownData, rows: Polynomial) -> None:
-        """An input of indices has as many classes as the table that it is looked up in has rows."""
-        leaf = self.model.leaf_of(data.node)
-        assert leaf is not None
-        self.inputs[leaf] = replace(self.inputs[leaf], index=rows)
-
-    def places(
-        self, table: TensorRef, data: KnownData, tail: tuple[FactorAxis, ...]
-    ) -> WrittenValue:
-        """A table of positions: it is cut to what the input is long."""
-        rows, *row = table.shapes[0]
-        *outer, length = data.shape
-        place = self.lengths.axis(length)
-        name = self.formulas.written(rows)
-        if self.is_place(length):
-            name = self.formulas.longest(length, rows)
-        elif not self.lengths.same(length, rows):
-            return self.refused("a table of positions for more of them than there are")
-        axes = (name, *map(self.formulas.written, row))
-        laid = self.tensor(table, axes)
-        graph = stretched(Laid(laid.code, (), ()), tuple(outer), self.lengths).graph
-        return Laid(laid.code, (place, *tail), (*graph, place, *tail))
-
-    def is_place(self, length: Polynomial) -> bool:
-        """Whether an input of indices is as long."""
-        count = self.lengths.whole(length)
-        leaves = [leaf for leaf in self.model.leaves.values() if self.model.is_whole(leaf)]
-        return any(count in self.model.leaf_shape(leaf)[1:] for leaf in leaves)
 
     # Operations
 
@@ -601,11 +459,6 @@ def flipped_tensors(read: Read) -> set[str]:
                     first = is_map and (value.settings["transposed"] is True) != table
                     (found if first else others).add(operand.tensor)
     return found - others
-
-
-def input_name(node: str, others: Iterable[TextInput]) -> str:
-    """What an input is called: as the model's own forward calls it."""
-    return free([node.strip("_"), "x"], {x.name for x in others}, local=True)
 
 
 def _operands(step: TracedStep) -> Iterator[Operand]:
