@@ -37,6 +37,7 @@ BENCHMARKS = {
         "beside_mup",
         "a coordinate check beside microsoft/mup's get_coord_data",
     ),
+    "reading": ("own_models", "reading", "reading a model beside the exports that this takes"),
     "mup": ("steps", "beside_mup", "a training step beside microsoft/mup"),
 }
 

@@ -8,20 +8,19 @@ from typing import Any
 
 from abcparam.algebra.record import replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
-from abcparam.imports.alike import ReadingError, together
-from abcparam.imports.capture import exported_of, trace_of
-from abcparam.imports.exported import Exported
-from abcparam.imports.factory import Factory, find_factory, find_function, settings_of
+from abcparam.imports.alike import ReadingError
+from abcparam.imports.factory import Factory, find_factory, find_function
 from abcparam.imports.held import objections
 from abcparam.imports.inits import Start, notes_of, starts_of
-from abcparam.imports.measured import SEEDS
-from abcparam.imports.numbers import Sizes
+from abcparam.imports.made_models import MadeModels
 from abcparam.imports.program import program_of
 from abcparam.imports.rates import rates_of
 from abcparam.imports.reading import read
 from abcparam.imports.remedy import remedy_of
 from abcparam.imports.result import Audit
+from abcparam.imports.settings import settings_of
 from abcparam.imports.traced import Trace
+from abcparam.imports.traces import Traces, Watch, unwatched
 from abcparam.imports.unused import unused
 from abcparam.imports.user_code import sources_of
 from abcparam.verdict.check import judged
@@ -30,14 +29,6 @@ from abcparam.verdict.report import Report
 from abcparam.verdict.work import at_work
 
 Grow = Mapping[str, tuple[int, ...]]  # values of each size that grows; none: 1, 2, 4 times
-
-
-Watch = Callable[[Iterable[Sizes], int], Iterable[Sizes]]  # settings as they are read, and how many
-
-
-def unwatched(settings: Iterable[Sizes], count: int) -> Iterable[Sizes]:
-    """Settings that nobody sees read."""
-    return settings
 
 
 def audited(
@@ -52,24 +43,19 @@ def audited(
 ) -> Audit:
     """Reads a model and judges it: `abcparam.audit`."""
     values = dict(grow) if isinstance(grow, Mapping) else dict.fromkeys(grow, ())
-    found = find_factory(factory)
+    names, models = frozenset(values), MadeModels(find_factory(factory))
+    found = models.factory
     function = find_function(optimizer) if isinstance(optimizer, str) else optimizer
-    settings = settings_of(found, values)
-    names, traces = frozenset(values), list[Trace]()
-    first: Exported | None = None
-    with _placed(found, traces):
-        for sizes in watch(settings, len(settings)):
-            exported = exported_of(found.make(sizes))
-            others = (found.make(sizes, seed) for seed in range(1, SEEDS))
-            traces.append(trace_of(exported, others))
-            first = first or exported
-        model, chosen = together(traces, settings, names)
+    settings = settings_of(models, values)
+    reader = Traces(models)
+    with _placed(found, reader.traces):
+        model, chosen = reader.together(settings, names, watch)
         meaning = read(model, chosen[0], names, output)
-    starts = starts_of(found, chosen, names)
-    rates = rates_of(function, found, chosen, lr_key, names)
-    source = sources_of(_files(traces, starts), found.file)
-    assert first is not None
-    wrong = objections(first, traces[0], model, chosen, names, starts, rates, output)
+    starts = starts_of(models, chosen, names)
+    rates = rates_of(function, models, chosen, lr_key, names)
+    source = sources_of(_files(reader.traces, starts), found.file)
+    assert reader.first is not None
+    wrong = objections(*reader.first, model, chosen, names, starts, rates, output)
     if wrong:
         raise SpecError(source, wrong)
     with at_work():

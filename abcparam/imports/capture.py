@@ -23,7 +23,15 @@ from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import START, Span
 from abcparam.imports.alike import ReadingError
-from abcparam.imports.exported import Exported, Run, SizesRun, names_of, values_of
+from abcparam.imports.exported import (
+    DataRun,
+    Exported,
+    NeedsValuesError,
+    Run,
+    SizesRun,
+    names_of,
+    values_of,
+)
 from abcparam.imports.traced import (
     Datum,
     Line,
@@ -71,6 +79,21 @@ def trace_of(exported: Exported, others: Iterable[Example] = ()) -> Trace:
     if hidden is not None:
         what = "a change in place of what is used under another name behind it"
         raise ReadingError(rules.NoLaw.at(place(hidden), operation=_target(hidden), what=what))
+    return _trace(exported, run, sizes)
+
+
+def trace_without_values(exported: Exported) -> Trace:
+    """The operations of an exported model whose weights have no values; nothing is measured.
+
+    Raises `NeedsValuesError` where it has to be run.
+    """
+    run = DataRun(exported, filled=False)
+    with _told(), torch.no_grad():
+        run.run(*exported.inputs())
+    return _trace(exported, run, [run.sizes])
+
+
+def _trace(exported: Exported, run: DataRun, sizes: Sequence[ValueSizes]) -> Trace:
     reader = _LineReader(exported, run, sizes)
     lines = [reader.line(n) for n in exported.module.graph.nodes if reader.is_line(n)]
     return Trace(tuple(lines), tuple(reader.outputs()), tuple(_parameters(exported.model)))
@@ -81,7 +104,7 @@ def _told() -> Iterator[None]:
     """What torch raises is told at the user's line."""
     try:
         yield
-    except SpecError:
+    except (SpecError, NeedsValuesError):
         raise
     except Exception as error:
         raise ReadingError(_untraceable(error)) from error
@@ -115,7 +138,7 @@ def _parameters(model: torch.nn.Module) -> Iterator[TracedParameter]:
 class _LineReader:
     """Turns nodes into lines."""
 
-    def __init__(self, exported: Exported, run: Run, sizes: Sequence[ValueSizes]) -> None:
+    def __init__(self, exported: Exported, run: DataRun, sizes: Sequence[ValueSizes]) -> None:
         self.exported = exported
         self.run = run
         self.all_sizes = sizes

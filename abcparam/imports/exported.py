@@ -11,6 +11,7 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.export.graph_signature import InputKind
 from torch.fx import Interpreter, Node
 from torch.utils import _pytree
@@ -132,27 +133,65 @@ class Observer(Interpreter):
         return self.seen
 
 
-class Run(SizesRun):
-    """Runs the model, and sees what depends on its parameters.
+class DataRun(SizesRun):
+    """Runs the model, and sees what depends on its parameters. `data` are the values that do not.
 
-    `data` are the values that do not, `storages` where each value lies in memory.
+    Where weights have no values, nothing that depends on them is computed. Raises
+    `NeedsValuesError` where data are made of such values.
     """
 
-    def __init__(self, exported: Exported) -> None:
+    def __init__(self, exported: Exported, filled: bool) -> None:
         super().__init__(exported)
-        self.garbage_collect_values = False
+        self.filled = filled
         self.weights = exported.weights
         self.depends: set[Node] = set()
+        self.unknown: set[Node] = set()  # whole numbers that are made of what depends
         self.data: dict[Node, Any] = {}
-        self.storages: dict[Node, frozenset[int]] = {}
 
     def run_node(self, n: Node) -> Any:
         is_weight = n.op == "placeholder" and n.name in self.weights
         if is_weight or (any(x in self.depends for x in n.all_input_nodes) and not _is_data(n)):
             self.depends.add(n)
-        made = super().run_node(n)
+        made = super().run_node(n) if self.filled else self.without_values(n)
         if n not in self.depends:
             self.data[n] = _pytree.tree_map_only(torch.Tensor, datum, made)
+        return made
+
+    def without_values(self, n: Node) -> Any:
+        """What a node gives where what depends on weights has no values, but shapes."""
+        if n not in self.depends:
+            if not any(x in self.depends or x in self.unknown for x in n.all_input_nodes):
+                return super().run_node(n)
+            if _is_made_of_shapes(n):
+                args, kwargs = _pytree.tree_map_only(
+                    FakeTensor, _like, self.fetch_args_kwargs_from_env(n)
+                )
+                return self.call_function(n.target, args, kwargs)
+            if not _is_data(n):
+                raise NeedsValuesError
+            self.unknown.add(n)
+        self.sizes[n] = (nan,) * len(values_of(n))
+        return Interpreter.run_node(self, n) if n.op == "placeholder" else n.meta.get("val")
+
+
+class NeedsValuesError(Exception):
+    """A model has to be run to be read."""
+
+
+def _like(value: FakeTensor) -> torch.Tensor:
+    return torch.empty(value.shape, dtype=value.dtype)
+
+
+class Run(DataRun):
+    """Runs a model with values. `storages` are where each value lies in memory."""
+
+    def __init__(self, exported: Exported) -> None:
+        super().__init__(exported, filled=True)
+        self.garbage_collect_values = False
+        self.storages: dict[Node, frozenset[int]] = {}
+
+    def run_node(self, n: Node) -> Any:
+        made = super().run_node(n)
         self.storages[n] = frozenset(map(_storage, tensors_in(made)))
         return made
 
@@ -190,10 +229,14 @@ def _storage(value: torch.Tensor) -> int:
 
 def _is_data(node: Node) -> bool:
     """Whether no gradient passes a result: it holds whole numbers, or is made of a shape alone."""
-    values, name = values_of(node), str(node.target).removeprefix("aten.").partition(".")[0]
-    if name in MADE_OF_SHAPES:
+    values = values_of(node)
+    if _is_made_of_shapes(node):
         return True
     return bool(values) and not any(v.is_floating_point() or v.is_complex() for v in values)
+
+
+def _is_made_of_shapes(node: Node) -> bool:
+    return str(node.target).removeprefix("aten.").partition(".")[0] in MADE_OF_SHAPES
 
 
 def values_of(node: Node) -> list[torch.Tensor]:

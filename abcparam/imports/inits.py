@@ -10,18 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import NamedTuple
-
-import torch
-from torch import Tensor, nn
 
 from abcparam.algebra.record import Record, replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.rules.imports import MeasuredStart, NeverWritten, NoPower
 from abcparam.diagnostics.source import Source
-from abcparam.imports.drawn import Drawn, constant, unknown
+from abcparam.imports.drawn import Drawn, constant
 from abcparam.imports.factory import Factory, written
 from abcparam.imports.leading import growing_of, power_for, shown
+from abcparam.imports.made_models import MadeModels, SeenStart, model_made
 from abcparam.imports.numbers import (
     Power,
     Sizes,
@@ -30,12 +27,10 @@ from abcparam.imports.numbers import (
     varying,
 )
 from abcparam.imports.user_code import line_at
-from abcparam.imports.writes import Place, Write, recorded
+from abcparam.imports.writes import Place
 
 SEEDS = 4  # of what is measured
 CLOSE = 0.05  # a slope to the exponent that it is rounded to, but for chance
-SIGMAS = 7.0  # of a mean square, within which a parameter is what was read
-ROUNDING = 0.02  # of short floats
 MOST_SHOWN = 3
 PLAIN = {constant(0.0): "zeros", constant(1.0): "ones"}
 
@@ -55,7 +50,7 @@ class Start(Record):
 
 
 def starts_of(
-    factory: Factory, settings: Sequence[Sizes], growing: Iterable[str] | None = None
+    models: MadeModels, settings: Sequence[Sizes], growing: Iterable[str] | None = None
 ) -> dict[str, Start]:
     """How each parameter at the first setting starts; one that has two names is there twice.
 
@@ -63,64 +58,23 @@ def starts_of(
     a scale is a sum, the term that grows fastest with them counts. Raises `SpecError` where a scale
     is no power of the sizes.
     """
-    looked = [_look(factory, sizes) for sizes in settings]
+    looked = _looked(models, settings)
     grow = frozenset(growing_of(settings) if growing is None else growing)
-    reader = _Reader(factory, settings, looked, grow)
+    reader = _Reader(models.factory, settings, looked, grow)
     return {name: reader.start(name) for name in looked[0]}
 
 
-class SeenStart(NamedTuple):
-    """A parameter at one setting: what wrote it, and the root mean square of its values."""
-
-    write: Write
-    rms: float
-
-
-def _look(factory: Factory, sizes: Sizes, seed: int = 0) -> dict[str, SeenStart]:
-    """Each parameter at one setting."""
-    with recorded() as writes:
-        model = factory.make(sizes, seed).model
-    found: dict[str, SeenStart] = {}
-    for name, parameter in parameters_of(model):
-        values = parameter.detach()
-        values = torch.view_as_real(values) if values.is_complex() else values
-        found[name] = SeenStart(_checked(writes.read(parameter), values), _rms(values))
-    return found
-
-
-def parameters_of(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """All names of all parameters, both names of tied ones."""
-    return list(model.named_parameters(remove_duplicate=False))
-
-
-def _checked(write: Write, values: Tensor) -> Write:
-    """What was written, held to the values: not all that writes is an operation of PyTorch.
-
-    What has the same value everywhere is a constant, whatever made it.
-    """
-    if not values.numel():
-        return Write(constant(0.0), write.place)
-    if write.drawn.known and not _has_values(write.drawn, values):
-        write = Write(unknown("something else"), write.place)
-    if write.drawn.known or write.drawn.family == "empty":
-        return write
-    first = float(values.flatten()[0])
-    return Write(constant(first), write.place) if bool((values == first).all()) else write
-
-
-def _has_values(drawn: Drawn, values: Tensor) -> bool:
-    """Whether the mean square of values is that of a distribution, but for rows of zeros."""
-    inner = values[values != 0]
-    if drawn == constant(0.0) or not inner.numel():
-        return not inner.numel() and drawn.mean == 0
-    variance = drawn.spread**2 / (3 if drawn.family == "uniform" else 1)
-    found = float(inner.double().square().mean()) / (variance + drawn.mean**2)
-    chance = 0.0 if drawn.is_constant else SIGMAS * math.sqrt(2 / inner.numel())
-    return abs(found - 1) <= ROUNDING + chance
-
-
-def _rms(values: Tensor) -> float:
-    return float(values.double().square().mean().sqrt()) if values.numel() else 0.0
+def _looked(models: MadeModels, settings: Sequence[Sizes]) -> list[Mapping[str, SeenStart]]:
+    """Parameters at all settings, with values where it takes them to tell what was written."""
+    found = [models.at(sizes) for sizes in settings]
+    first = next((i for i, x in enumerate(found) if x.filled), 0)
+    told = all(x.write.drawn.known for made in found for x in made.starts.values())
+    return [
+        x.starts
+        if x.filled or (told and i != first)
+        else model_made(models.factory, settings[i]).starts
+        for i, x in enumerate(found)
+    ]
 
 
 class _Reader:
@@ -197,7 +151,9 @@ class _Reader:
         """Parameters at all settings, for each seed; made when they are first asked for."""
         if not self.more:
             seeds = range(1, SEEDS)
-            others = [[_look(self.factory, s, seed) for s in self.settings] for seed in seeds]
+            others = [
+                [model_made(self.factory, s, seed).starts for s in self.settings] for seed in seeds
+            ]
             self.more = [self.looked, *others]
         return self.more
 

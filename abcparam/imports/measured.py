@@ -72,15 +72,17 @@ def disagreements(
 
     The program is that of `reading.read(..., inline=False,
     entitled=False)`, where every value has the name of its step;
-    `settings` are those of `alike.together`. Traces are to be of `SEEDS` examples each.
+    `settings` are those of `alike.together`. Traces are to be of `SEEDS` examples each; those
+    whose sizes are not numbers are left out.
     """
     results = {local(ref): found for ref, found in _results(model.parts)}
-    beside = [_beside(program, sizes, i, results) for i, sizes in enumerate(settings)]
-    ends = list(_ends(settings, grow))
+    measured = sorted({i for x in results.values() for i in x.measured})
+    beside = {i: _beside(program, settings[i], i, results) for i in measured}
+    ends = list(_ends(settings, grow, measured))
     found = (
-        _disagreement(name, result, [values[name] for values in beside], settings, ends)
+        _disagreement(name, result, {i: x[name] for i, x in beside.items()}, settings, ends)
         for name, result in results.items()
-        if name in beside[0]
+        if all(name in x for x in beside.values())
     )
     return tuple(x for x in found if x is not None)
 
@@ -92,6 +94,11 @@ class _Result(NamedTuple):
     shape: Shape
     sizes: tuple[float, ...]  # its RMS at each setting
 
+    @property
+    def measured(self) -> list[int]:
+        """The settings at which it was measured."""
+        return [i for i, size in enumerate(self.sizes) if not isnan(size)]
+
 
 def _results(parts: Sequence[Part]) -> Iterator[tuple[Ref, _Result]]:
     """What all calls give that has a size; of layers that repeat, those of the first."""
@@ -101,8 +108,9 @@ def _results(parts: Sequence[Part]) -> Iterator[tuple[Ref, _Result]]:
         else:
             for index, sizes in enumerate(part.sizes):
                 shape = part.shapes[index]
-                if all(length.terms for length in shape) and not any(map(isnan, sizes)):
-                    yield Ref(part.name, index), _Result(part, shape, sizes)
+                found = _Result(part, shape, sizes)
+                if all(length.terms for length in shape) and found.measured:
+                    yield Ref(part.name, index), found
 
 
 class _Ends(NamedTuple):
@@ -113,12 +121,14 @@ class _Ends(NamedTuple):
     large: int
 
 
-def _ends(settings: Sequence[Sizes], grow: frozenset[str]) -> Iterator[tuple[_Ends, ...]]:
+def _ends(
+    settings: Sequence[Sizes], grow: frozenset[str], measured: Sequence[int]
+) -> Iterator[tuple[_Ends, ...]]:
     """For each size that grows, and all others as they are: the largest change, and the last."""
     for name in sorted(grow):
         chains: dict[tuple[tuple[str, int], ...], list[int]] = {}
-        for index, sizes in enumerate(settings):
-            rest = tuple((n, x) for n, x in sizes.items() if n != name)
+        for index in measured:
+            rest = tuple((n, x) for n, x in settings[index].items() if n != name)
             chains.setdefault(rest, []).append(index)
         for chain in chains.values():
             if len(chain) > 1:
@@ -145,7 +155,7 @@ class _Growth(NamedTuple):
 def _disagreement(
     name: str,
     result: _Result,
-    values: Sequence[_Beside],
+    values: Mapping[int, _Beside],
     settings: Sequence[Sizes],
     chains: Sequence[tuple[_Ends, ...]],
 ) -> Disagreement | None:
@@ -164,7 +174,7 @@ def _disagreement(
 
 
 def _growth(
-    ends: _Ends, result: _Result, values: Sequence[_Beside], settings: Sequence[Sizes]
+    ends: _Ends, result: _Result, values: Mapping[int, _Beside], settings: Sequence[Sizes]
 ) -> _Growth:
     """How a value grows between two settings."""
     small, large = values[ends.small], values[ends.large]

@@ -17,9 +17,9 @@ from torch.optim import Optimizer as TorchOptimizer
 from abcparam.algebra.record import Record
 from abcparam.diagnostics.diagnostic import DiagnosticRule, SpecError
 from abcparam.diagnostics.rules.imports import NoPower, NotOneGroup, NoUpdateLaw, UnreadKey
-from abcparam.imports.factory import Factory, called_with, written
-from abcparam.imports.inits import parameters_of
+from abcparam.imports.factory import called_with, written
 from abcparam.imports.leading import growing_of, power_for, shown
+from abcparam.imports.made_models import MadeModels, parameters_of
 from abcparam.imports.numbers import Power, Sizes
 from abcparam.imports.user_code import definition, running
 from abcparam.optimizers import optimizers
@@ -49,7 +49,7 @@ class Rate(Record):
 
 def rates_of(
     function: Callable[..., Any] | None,
-    factory: Factory,
+    models: MadeModels,
     settings: Sequence[Sizes],
     lr_key: str | None = None,
     growing: Iterable[str] | None = None,
@@ -64,7 +64,7 @@ def rates_of(
     holds a parameter not at all or twice; and where a rate is no power of the sizes.
     """
     grow = frozenset(growing_of(settings) if growing is None else growing)
-    reader = _Groups(function, factory, lr_key)
+    reader = _Groups(function, models, lr_key)
     looked = [reader.look(sizes) for sizes in settings]
     return {name: reader.rate(name, settings, looked, grow) for name in looked[0]}
 
@@ -83,10 +83,11 @@ class _Groups:
     """Reads the groups of the user's optimizers."""
 
     def __init__(
-        self, function: Callable[..., Any] | None, factory: Factory, lr_key: str | None
+        self, function: Callable[..., Any] | None, models: MadeModels, lr_key: str | None
     ) -> None:
         self.function = function
-        self.factory = factory
+        self.models = models
+        self.factory = factory = models.factory
         self.lr_key = lr_key
         self.source, self.span = definition(function or factory.function, factory.file)
 
@@ -95,7 +96,7 @@ class _Groups:
 
     def look(self, sizes: Sizes) -> dict[str, GroupAt]:
         """What trains each parameter at one setting."""
-        model = self.factory.make(sizes).model
+        model = self.models.without_values(sizes).example.model
         held: dict[int, list[GroupAt]] = {}
         for optimizer in self.optimizers(model, sizes):
             rule, more = self.rule(optimizer)

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.imports.factory import settings_of
 from abcparam.imports.inits import Start, notes_of, starts_of
+from abcparam.imports.made_models import MadeModels
+from abcparam.imports.settings import settings_of
 from tests.imports.conftest import Write
 
 HEAD = """
@@ -34,7 +35,9 @@ def starts(write: Write):
 
     def starts(lines: str, grow: str = "width") -> dict[str, Start]:
         factory = write(HEAD + indent(lines, "        "), "Net")
-        return starts_of(factory, settings_of(factory, dict.fromkeys(grow.split(), ())))
+        return starts_of(
+            MadeModels(factory), settings_of(MadeModels(factory), dict.fromkeys(grow.split(), ()))
+        )
 
     return starts
 
@@ -87,7 +90,7 @@ def test_layers_of_pytorch(starts, layer: str, expected: dict[str, tuple[object,
 
 @pytest.mark.parametrize("layer", ["LayerNorm", "BatchNorm1d", "BatchNorm2d", "InstanceNorm1d"])
 def test_norms(starts, layer: str):
-    affine = ", affine=True" if layer.startswith("Instance") else ""
+    affine = ", affine=True" if layer.startswith("MadeModel") else ""
     found = starts(f"self.norm = nn.{layer}(width{affine})")
     assert found["norm.weight"].kind == "ones"
     assert found["norm.bias"].kind == "zeros"
@@ -212,7 +215,7 @@ def build(width=64, depth=2, vocab=96):
 def test_nanogpt(write: Write):
     factory = write(NANOGPT)
     for grow in ({"width": ()}, {"width": (), "depth": ()}):
-        found = starts_of(factory, settings_of(factory, grow))
+        found = starts_of(MadeModels(factory), settings_of(MadeModels(factory), grow))
         assert list(found) == [
             "wte.weight",
             "h.0.c_attn.weight",
@@ -235,7 +238,7 @@ def test_nanogpt(write: Write):
 
 def test_the_line_that_writes(write: Write):
     factory = write(NANOGPT)
-    found = starts_of(factory, settings_of(factory, {"width": ()}))
+    found = starts_of(MadeModels(factory), settings_of(MadeModels(factory), {"width": ()}))
     lines = NANOGPT.splitlines()
     wanted = {
         "wte.weight": "torch.nn.init.normal_(module.weight, mean=0.0, std=0.02)",
@@ -391,7 +394,7 @@ def test_notes(write: Write):
     factory = write(
         HEAD + "        self.w = nn.ParameterList(torch.eye(width) for _ in '12')\n", "Net"
     )
-    found = starts_of(factory, settings_of(factory, {"width": ()}))
+    found = starts_of(MadeModels(factory), settings_of(MadeModels(factory), {"width": ()}))
     ((source, note),) = notes_of(found, factory.file)
     assert (note.code, note.severity) == ("P1008", "note")
     assert note.message == "the start of `w.0`: measured, as `eye` wrote it"

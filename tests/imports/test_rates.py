@@ -11,9 +11,11 @@ from textwrap import dedent
 import pytest
 
 from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.imports.factory import find_function, settings_of
+from abcparam.imports.factory import find_function
+from abcparam.imports.made_models import MadeModels
 from abcparam.imports.numbers import Power
 from abcparam.imports.rates import Rate, rates_of
+from abcparam.imports.settings import settings_of
 from tests.imports.conftest import Write
 
 MODEL = """
@@ -50,13 +52,13 @@ def rates(write: Write, tmp_path: Path) -> Read:
 
     def rates(text: str | None, lr_key: str | None = None, grow: str = "width") -> dict[str, Rate]:
         factory = write(MODEL)
-        settings = settings_of(factory, dict.fromkeys(grow.split(), ()))
+        settings = settings_of(MadeModels(factory), dict.fromkeys(grow.split(), ()))
         function = None
         if text is not None:
             header = "import math\nimport torch\nfrom torch.optim import *\n\n"
             (tmp_path / "train.py").write_text(header + dedent(text))
             function = find_function(f"{tmp_path / 'train.py'}:optimizer")
-        return rates_of(function, factory, settings, lr_key)
+        return rates_of(function, MadeModels(factory), settings, lr_key)
 
     return rates
 
@@ -111,8 +113,8 @@ def test_optimizers_of_pytorch(
 
 def test_an_optimizer_is_named_by_its_class(write: Write):
     factory = write(MODEL)
-    settings = settings_of(factory, {"width": ()})
-    found = rates_of(find_function("torch.optim:RMSprop"), factory, settings)
+    settings = settings_of(MadeModels(factory), {"width": ()})
+    found = rates_of(find_function("torch.optim:RMSprop"), MadeModels(factory), settings)
     assert found["table.weight"].rule == "rmsprop"
     assert found["table.weight"].lr == power(0.01)
 
@@ -253,7 +255,9 @@ def test_groups_of_microsofts_mup(write: Write):
             return mup.MuAdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
     """)
     optimizer = find_function(f"{factory.file}:optimizer")
-    found = rates_of(optimizer, factory, settings_of(factory, {"width": ()}))
+    found = rates_of(
+        optimizer, MadeModels(factory), settings_of(MadeModels(factory), {"width": ()})
+    )
     assert found["2.weight"].lr == power(1e-3 * 32, width=-1)
     assert found["2.weight"].weight_decay == power(0.1 / 32, width=1)
     for name in ("0.weight", "0.bias", "2.bias", "4.weight", "4.bias"):

@@ -18,16 +18,18 @@ from abcparam.analysis.graph import Graph
 from abcparam.analysis.rounds import start
 from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.diagnostics.source import Source
-from abcparam.imports.alike import Model, ReadingError, together
-from abcparam.imports.capture import trace
-from abcparam.imports.factory import Factory, settings_of
+from abcparam.imports.alike import Model, ReadingError
+from abcparam.imports.factory import Factory
 from abcparam.imports.inits import Start, starts_of
+from abcparam.imports.made_models import MadeModels
 from abcparam.imports.measured import SEEDS, Disagreement, disagreements
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.program import program_of
 from abcparam.imports.rates import Rate, rates_of
 from abcparam.imports.reading import read
 from abcparam.imports.remedy import Remedy, remedy_of
+from abcparam.imports.settings import settings_of
+from abcparam.imports.traces import Traces
 from abcparam.program.model import Program
 from abcparam.verdict.check import judged
 
@@ -134,20 +136,18 @@ def traced(make: Callable[..., Any], grow: Grow, sizes: Mapping[str, int]) -> Tr
     """Traces what `make` makes; its parameters are sizes, all 32 that are not given."""
     names = [name for name in signature(make).parameters if name not in sizes]
     factory = Factory(make, __file__, "make", {**dict.fromkeys(names, 32), **sizes})
-    settings = settings_of(factory, grow)
-    traces = [
-        trace(factory.make(s), [factory.make(s, seed) for seed in range(1, SEEDS)])
-        for s in settings
-    ]
-    return Traced(factory, *together(traces, settings, frozenset(grow)))
+    models = MadeModels(factory)
+    settings = settings_of(models, grow)
+    return Traced(factory, *Traces(models).together(settings, frozenset(grow)))
 
 
 def tried(make: Callable[..., Any], grow: Grow = GROW, **sizes: int) -> Trial:
     """Reads what `make` makes, as `traced` does."""
     factory, model, settings = traced(make, grow, sizes)
     names = frozenset(grow)
-    starts = starts_of(factory, settings, names)
-    rates = rates_of(None, factory, settings, None, names)
+    models = MadeModels(factory)
+    starts = starts_of(models, settings, names)
+    rates = rates_of(None, models, settings, None, names)
     return Trial(factory, model, settings, names, starts, rates)
 
 

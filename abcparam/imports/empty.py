@@ -1,0 +1,73 @@
+"""Models whose weights are memory that was asked for and not written: large ones cost shapes alone.
+
+What lies outside of parameters (buffers, inputs) is as the factory makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from abcparam.imports.writes import RESHAPED
+
+SMALL = 2**10  # entries of a parameter that is written
+
+
+class EmptyWeights(TorchDispatchMode):
+    """While it is entered, nothing is written to parameters, from when modules register them."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.held: dict[int, StorageWeakRef] = {}  # no other storage takes their place meanwhile
+
+    def register(self, module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        """Takes note of a parameter that a module registers."""
+        if not isinstance(parameter, Tensor) or is_lazy(parameter):
+            return
+        if parameter.layout is torch.strided and parameter.numel() >= SMALL:
+            self.held[_address(parameter)] = StorageWeakRef(parameter.untyped_storage())
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if self.held and _writes_first(func) and _address(args[0]) in self.held:
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def _writes_first(func: Any) -> bool:
+    """Whether an operation changes the entries of its first argument."""
+    schema = func._schema
+    name = str(schema.name).partition("::")[2]
+    alias = schema.arguments[0].alias_info if schema.arguments else None
+    if alias is None or not alias.is_write or name in (*RESHAPED, "resize_"):
+        return False
+    return str(schema.arguments[0].type.kind()) == "TensorType"
+
+
+def _address(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+@contextmanager
+def empty_weights() -> Iterator[None]:
+    """Models made meanwhile have weights without values, but for the smallest."""
+    mode = EmptyWeights()
+    hook = register_module_parameter_registration_hook(mode.register)
+    try:
+        with mode:
+            yield
+    finally:
+        hook.remove()
