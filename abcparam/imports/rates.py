@@ -96,7 +96,7 @@ class _Groups:
 
     def look(self, sizes: Sizes) -> dict[str, GroupAt]:
         """What trains each parameter at one setting."""
-        model = self.models.without_values(sizes).example.model
+        model = self.models.at(sizes).example.model
         held: dict[int, list[GroupAt]] = {}
         for optimizer in self.optimizers(model, sizes):
             rule, more = self.rule(optimizer)

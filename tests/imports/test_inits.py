@@ -90,7 +90,7 @@ def test_layers_of_pytorch(starts, layer: str, expected: dict[str, tuple[object,
 
 @pytest.mark.parametrize("layer", ["LayerNorm", "BatchNorm1d", "BatchNorm2d", "InstanceNorm1d"])
 def test_norms(starts, layer: str):
-    affine = ", affine=True" if layer.startswith("MadeModel") else ""
+    affine = ", affine=True" if layer.startswith("Instance") else ""
     found = starts(f"self.norm = nn.{layer}(width{affine})")
     assert found["norm.weight"].kind == "ones"
     assert found["norm.bias"].kind == "zeros"

@@ -10,6 +10,7 @@ from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import START, Source, Span
 from abcparam.imports.alike import Numbers, ReadingError
 from abcparam.imports.capture import exported_of
+from abcparam.imports.made_models import MadeModels
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.reading import Read, read
 from abcparam.imports.result import Audit, ImportedModel
@@ -48,6 +49,15 @@ def imported(audit: Audit) -> ImportedModel:
         return _Importer(audit).imported()
     except ReadingError as error:
         raise SpecError(audit.program.source, [error.diagnostic]) from None
+
+
+def proof_settings(audit: Audit) -> list[Sizes]:
+    """The first setting and the last; the smallest and the largest small model, if some are not."""
+    models, settings = MadeModels(audit.factory), list(audit.settings)
+    small = [sizes for sizes in settings if models.is_small(sizes)]
+    if 1 < len(small) < len(settings):
+        settings = sorted(small, key=lambda sizes: models.without_values(sizes).entries)
+    return settings[:1] + settings[1:][-1:]
 
 
 class _Importer:
@@ -150,11 +160,10 @@ class _Importer:
         ]
 
     def proved(self, model: TextModel) -> list[Compared]:
-        """The text beside the model: at the first setting and at the last one."""
+        """The text beside the model, at two settings and in two precisions."""
         found = []
-        for sizes in dict.fromkeys((0, len(self.audit.settings) - 1)):
+        for at in proof_settings(self.audit):
             for double in (False, True):
-                at = self.audit.settings[sizes]
                 result = compared(model, self.audit.factory, at, double)
                 if result.wrong is not None:
                     raise ReadingError(self.differs(model, result, *result.wrong))
