@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from abcparam.comparison.family import Family
     from abcparam.comparison.plane import Plane
     from abcparam.emission.views.factors import FactorReasons
+    from abcparam.imports.result import Audit
     from abcparam.symbolic.derive.derived import Derived
     from abcparam.symbolic.solve.complete import Completed
 
@@ -286,9 +287,10 @@ def compared(a: Program, b: Program) -> Differences:
 
 
 def diff(
-    a: str | Path | Source,
-    b: str | Path | Source,
+    a: str | Path | Source | Audit,
+    b: str | Path | Source | Audit,
     /,
+    adapted: bool = False,
     *,
     set: GivenValues | None = None,
     **values: object,
@@ -296,12 +298,22 @@ def diff(
     """Whether two specs are the same parametrization, as `abcparam diff` says.
 
     `same` is `exactly`, `asymptotically` or `no`. Each takes the values, as for `check`, that it
-    has a name for.
+    has a name for. An `Audit` is a model of the user's own, as it is or `adapted`: of it the laws
+    are compared, not the constants and finite sizes, so that it is never `exactly`.
 
     Raises `SpecError` if one is invalid, neither has a name that is given a value, or there are
     symbols on which the answer depends; and as `check` does.
     """
-    return compared(*_both(a, b, given(set, values)))
+    from pathlib import Path
+
+    known = (str, Path, Source)
+    if isinstance(a, known) and isinstance(b, known):
+        return compared(*_both(a, b, given(set, values)))
+    from abcparam.imports.comparing import compared_with
+
+    bound = given(set, values)
+    first, second = (load(to_source(x), bound) if isinstance(x, known) else x for x in (a, b))
+    return compared_with(first, second, adapted)
 
 
 @at_work()

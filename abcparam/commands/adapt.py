@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from abcparam.commands.audit import audited, model_arguments
+from abcparam.commands.audit import audited, growth_of, model_arguments
 from abcparam.commands.shared import Command, UsageError, named_values, print_diagnostics
 
 
@@ -67,11 +67,7 @@ def _base(options: argparse.Namespace) -> dict[str, int]:
 
 def command_of(options: argparse.Namespace) -> str:
     """The command as it was given."""
-    parts = ["abcparam adapt", options.factory, *(f"--grow {g}" for g in options.grow)]
-    if options.optimizer:
-        parts.append(f"--optimizer {options.optimizer}")
-    if options.lr_key:
-        parts.append(f"--lr-key {options.lr_key}")
+    parts = ["abcparam adapt", options.factory, *growth_of(options)]
     if options.base:
         parts.append(f"--base {' '.join(options.base)}")
     if options.allow_forward:

@@ -47,6 +47,15 @@ def growth_arguments(command: argparse.ArgumentParser, required: bool = False) -
     )
 
 
+def growth_of(options: argparse.Namespace) -> Iterator[str]:
+    """These arguments as they were given."""
+    yield from (f"--grow {text}" for text in options.grow)
+    if options.optimizer:
+        yield f"--optimizer {options.optimizer}"
+    if options.lr_key:
+        yield f"--lr-key {options.lr_key}"
+
+
 def _arguments(command: argparse.ArgumentParser) -> None:
     model_arguments(command)
     command.add_argument("--format", choices=["text", "json"], default="text")

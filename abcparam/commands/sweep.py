@@ -10,8 +10,13 @@ from abcparam.commands.shared import (
     Command,
     values_of,
 )
-from abcparam.commands.training_options import keeping, options_of, progress, shared_arguments
-from abcparam.language.reader import read
+from abcparam.commands.training_options import (
+    keeping,
+    options_of,
+    progress,
+    shared_arguments,
+    tunable_of,
+)
 from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.workers.ranks import rank
 
@@ -37,15 +42,15 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Trains every combination; 0 done, 2 invalid."""
-    from abcparam.tuning.sweep import sweep_source
+    from abcparam.tuning.sweep import swept
 
-    asked = options_of(options, options.trials)
+    asked, tunable = options_of(options, options.trials), tunable_of(options)
     with keeping(asked):
-        swept = sweep_source(read(options.file), values_of(options), asked, progress)
+        found = swept(tunable, values_of(options), asked, progress)
     if rank():
         return 0
-    _print(swept, options.format)
-    _draw(swept, options)
+    _print(found, options.format)
+    _draw(found, options)
     return 0
 
 

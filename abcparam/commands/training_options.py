@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
+from abcparam.commands.audit import grown, growth_arguments, growth_of
 from abcparam.commands.shared import (
     DEFAULT,
     UsageError,
@@ -17,18 +19,30 @@ from abcparam.commands.shared import (
     device_of,
     set_argument,
 )
+from abcparam.language.reader import read
 from abcparam.tuning.choices import LOSSES, RANDOM, SAMPLERS
 from abcparam.tuning.options import AS_WRITTEN, SweepOptions
 from abcparam.tuning.schedules import SCHEDULES
 from abcparam.tuning.workers.ranks import own_device, rank, world_size
 
+if TYPE_CHECKING:
+    from abcparam.tuning.tunable import Tunable
+
+OF_SPECS = {  # options that do not go with a model of the user's own, and what does
+    "parametrization": "a model of your own is trained as it is, or --adapted",
+    "ray": "a cluster does not have the code of your model; torchrun shares the trials",
+}
 KNOWN_SCHEDULES = f"{', '.join(SCHEDULES)}; :0.1 warms up over a tenth"
 
 
 def shared_arguments(command: argparse.ArgumentParser) -> None:
     """Of what is searched, and how it is trained."""
     add, count = command.add_argument, partial(count_argument, command)
-    add("file", metavar="FILE", help="a spec; - is standard input")
+    add(
+        "file",
+        metavar="FILE",
+        help="a spec; - is standard input; with --grow a FACTORY, as `audit`",
+    )
     add(
         "--over",
         nargs="+",
@@ -64,7 +78,30 @@ def shared_arguments(command: argparse.ArgumentParser) -> None:
     count("--together", SweepOptions.together, "trials at once")
     add("--resume", metavar="FOLDER", help="keep finished runs there (default: a cache folder)")
     add("--fresh", action="store_true", help="train everything anew, and keep nothing")
+    growth_arguments(command)
+    add("--adapted", action="store_true", help="a model of --grow as its adapter would have it")
     set_argument(command)
+
+
+def tunable_of(options: argparse.Namespace) -> Tunable:
+    """The spec that is named, or with `--grow` the model."""
+    from abcparam.tuning.tunable import TunableSpec
+
+    if not options.grow:
+        for name in ("optimizer", "lr_key", "adapted"):
+            if getattr(options, name):
+                option = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{option} is for a model of your own: say what grows, --grow")
+        return TunableSpec(read(options.file))
+    for name, instead in OF_SPECS.items():
+        if getattr(options, name, None):
+            raise UsageError(f"--{name} is for specs: {instead}")
+    from abcparam.imports.api import audit
+    from abcparam.tuning.own_model import OwnModel
+
+    found = audit(options.file, grown(options.grow), options.optimizer, lr_key=options.lr_key)
+    command = " ".join(["abcparam transfer", options.file, *growth_of(options), "--adapted"])
+    return OwnModel(found, options.adapted, command)
 
 
 @contextmanager

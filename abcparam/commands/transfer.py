@@ -15,8 +15,13 @@ from abcparam.commands.shared import (
     named_values,
     values_of,
 )
-from abcparam.commands.training_options import keeping, options_of, progress, shared_arguments
-from abcparam.language.reader import read
+from abcparam.commands.training_options import (
+    keeping,
+    options_of,
+    progress,
+    shared_arguments,
+    tunable_of,
+)
 from abcparam.tuning.options import SEARCHED
 from abcparam.tuning.workers.ranks import rank
 
@@ -40,7 +45,12 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     add("--target-steps", type=int, metavar="N", help="of the target's training, for its cost")
     add("--target-batch", type=int, metavar="N", help="likewise")
     add("--hparams", default="hparams.json", metavar="FILE", help="default: %(default)s")
-    add("-o", "--output", metavar="OUT", help="the target's module (default: beside the spec)")
+    add(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="the target's module, or the adapter (default: beside FILE)",
+    )
     add("--force", action="store_true", help="overwrite a file that abcparam did not write")
     add("--anyway", action="store_true", help="although the spec is not maximal-update")
     add("--estimate", action="store_true", help="say what it would cost, and stop")
@@ -51,16 +61,15 @@ def run(options: argparse.Namespace) -> int:
     """Tunes a proxy, writes its hyperparameters and the target with them; 0 done, 2 invalid."""
     from abcparam.tuning.output.text import cost_lines
     from abcparam.tuning.transfer import TransferRequest, finish, prepare, proxy_values
-    from abcparam.verdict.check import load
 
     if options.trials < 1:
         raise UsageError("--trials takes a positive whole number")
     asked = options_of(options, options.trials)
-    source, target = read(options.file), values_of(options)
-    proxy = proxy_values(load(source), target, named_values(options.proxy, "--proxy"))
+    tunable, target = tunable_of(options), values_of(options)
+    proxy = proxy_values(tunable, target, named_values(options.proxy, "--proxy"))
     steps, batch = options.target_steps or asked.steps, options.target_batch or asked.batch
     request = TransferRequest(target, proxy, asked, steps, batch, options.anyway, options.results)
-    plan = prepare(source, request)
+    plan = prepare(tunable, request)
     for line in cost_lines(plan) if not rank() else ():
         print(line, file=sys.stderr)
     if options.estimate:
@@ -79,9 +88,9 @@ def _write(found: TransferResult, options: argparse.Namespace) -> None:
     from abcparam.storage.atomic import write_atomically, write_generated
 
     text = json.dumps(found.to_dict(), indent=2) + "\n"
-    beside = "target.py" if options.file == "-" else os.path.splitext(options.file)[0] + ".py"
-    output = options.output or beside
-    write_generated(output, found.code, options.force)
+    output = _output(options) if found.code else ""
+    if output:
+        write_generated(output, found.code, options.force)
     write_atomically(options.hparams, text)
     if options.format == "json":
         print(text, end="")
@@ -92,7 +101,22 @@ def _write(found: TransferResult, options: argparse.Namespace) -> None:
         print(f"schedule = {found.schedule}")
     print(f"loss {found.loss:.4f} of the proxy -> {options.hparams}")
     program = found.plan.report.program
-    print(f"{program.name}: {found.plan.report.verdict} -> {output}")
+    print(f"{program.name}: {found.plan.report.verdict}{f' -> {output}' if output else ''}")
+
+
+def _output(options: argparse.Namespace) -> str:
+    """Where the target's module is written, or the adapter of a model."""
+    if options.output:
+        return str(options.output)
+    if options.grow:
+        return f"{_stem(options.file)}_mup.py"
+    return "target.py" if options.file == "-" else f"{os.path.splitext(options.file)[0]}.py"
+
+
+def _stem(factory: str) -> str:
+    """`model` of `model.py:build`, of `package.model:build` and of `model/config.json`."""
+    where = factory.rpartition(":")[0] or factory
+    return os.path.splitext(where)[0] if where.endswith((".py", ".json")) else where.split(".")[-1]
 
 
 COMMAND = Command("transfer", "tune a small model, compile a large one with it", _arguments, run)

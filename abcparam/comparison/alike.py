@@ -30,16 +30,18 @@ def folded_alike(a: Program, b: Program, pairs: Iterable[Pair]) -> FoldedProgram
     there is no such form of both.
     """
     between: dict[str, DimPowers] = {}
+    together: dict[str, DimPowers] = {}
+    first, second = fold(a), fold(b)
     for pair in pairs:
         theta = pair.fold()
         if theta is None:
             return None
         between |= {pair.path: theta} if theta else {}
-    first, second = fold(a), fold(b)
+        whole = _sum(theta, second.theta.get(pair.other, {}))
+        if together.setdefault(pair.path, whole) != whole:
+            return None
     if not (between or first.left_out or second.left_out):
         return None
-    paths = dict.fromkeys([*between, *second.theta])
-    together = {x: _sum(between.get(x, {}), second.theta.get(x, {})) for x in paths}
     if not first.degrees.hold(together, first.left_out):
         return None
     return FoldedPrograms((moved(first.degrees, together, first.left_out), second.program), between)

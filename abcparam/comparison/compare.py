@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
+from abcparam.algebra.polynomials import leading_growth
 from abcparam.algebra.sizes import NumericSize, Size, numeric
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import Judgement, TensorLaw, judgement_of
@@ -24,8 +25,9 @@ from abcparam.comparison.difference import (
     ProgramVerdict,
 )
 from abcparam.comparison.factors import Factors, grows
-from abcparam.comparison.forward import Numbering, read_forward
+from abcparam.comparison.forward import Forward, Numbering, read_forward
 from abcparam.comparison.gauge import Pair
+from abcparam.comparison.names import MatchedTensors
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
@@ -46,30 +48,48 @@ def compare(a: Program, b: Program) -> Differences:
     return _Comparison(a, b).run()
 
 
+def compare_laws(a: Program, b: Program, match: MatchedTensors) -> Differences:
+    """How the laws of two programs differ, of which one was read from a model.
+
+    They are the same asymptotically or not: neither how values are computed nor finite sizes and
+    constants are compared. Raises `SpecError` as `compare` does.
+    """
+    return _Comparison(a, b, match).run()
+
+
 class _Comparison:
-    def __init__(self, a: Program, b: Program) -> None:
-        self.programs = a, b
+    def __init__(self, a: Program, b: Program, match: MatchedTensors | None = None) -> None:
+        self.programs, self.read = (a, b), match is not None
+        self.match = match or MatchedTensors.by_path(a, b)
         self.a, self.b = Factors(a), Factors(b)
+
+    @cached_property
+    def forward(self) -> tuple[Forward, Forward]:
         numbering = Numbering()
-        self.forward = read_forward(self.a, numbering), read_forward(self.b, numbering)
+        return read_forward(self.a, numbering), read_forward(self.b, numbering)
+
+    def _of(self, a: Program, b: Program) -> _Comparison:
+        """That of other forms of the same programs."""
+        return _Comparison(a, b, self.match if self.read else None)
 
     def run(self) -> Differences:
         structure = tuple(self._structure())
         if structure:
             return self._found(NO, *self._judged(), laws=structure)
-        reasons = tuple(self._reasons())
-        if not reasons:
+        reasons = () if self.read else tuple(self._reasons())
+        if not reasons and not self.read:
             gauge = {pair.path: pair.gauge() for pair in self.pairs}
             return self._found(EXACTLY, *self._judged(), gauge=gauge)
         alike = folded_alike(*self.programs, self.pairs)
-        folded = _Comparison(*alike.programs) if alike else None
-        if alike and folded and not any(folded._reasons()):
+        folded = self._of(*alike.programs) if alike else None
+        if alike and folded and not self.read and not any(folded._reasons()):
             gauge = {pair.path: pair.gauge(alike.shifts(pair.path)) for pair in folded.pairs}
             return self._found(EXACTLY, *self._judged(), gauge=gauge)
         a, b = map(_judgement, self.programs)
         laws = tuple(self._laws(a, b))
         if laws and folded and not any(folded._laws(*map(_judgement, folded.programs))):
-            return self._found(ASYMPTOTICALLY, a, b, reasons=tuple(folded._reasons()))
+            reasons = () if self.read else tuple(folded._reasons())
+            return self._found(ASYMPTOTICALLY, a, b, reasons=reasons)
         if laws:
             laws = *self._assumptions(), *laws
         return self._found(NO if laws else ASYMPTOTICALLY, a, b, laws=laws, reasons=reasons)
@@ -92,7 +112,7 @@ class _Comparison:
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        return [Pair(self.a, self.b, path) for path in self.programs[0].tensors]
+        return [Pair(self.a, self.b, *paths) for paths in self.match.pairs]
 
     def _reasons(self) -> Iterator[Difference]:
         """Why they are not the same at every width."""
@@ -109,12 +129,19 @@ class _Comparison:
         if a.keys() != b.keys():
             yield from self._dims()
             return
-        tensors = [program.tensors for program in self.programs]
-        for path in dict.fromkeys([*tensors[0], *tensors[1]]):
-            if path not in tensors[0] or path not in tensors[1]:
-                yield Difference(path, "tensor", *(self._shape(i, path) for i in (0, 1)))
-            elif self._axes(self.a, tensors[0][path]) != self._axes(self.b, tensors[1][path]):
-                yield Difference(path, "shape", *(self._shape(i, path) for i in (0, 1)))
+        first, second = (program.tensors for program in self.programs)
+        for path in first:
+            others = self.match.of(path)
+            if not others:
+                yield Difference(path, "tensor", self._shape(0, path), None)
+            for other in others:
+                if self._axes(self.a, first[path]) != self._axes(self.b, second[other]):
+                    shapes = self._shape(0, path), self._shape(1, other)
+                    yield Difference(path, "shape", *shapes)
+        matched = {other for _, other in self.match.pairs}
+        for path in second:
+            if path not in matched:
+                yield Difference(path, "tensor", None, self._shape(1, path))
 
     def _dims(self) -> Iterator[Difference]:
         a, b = map(_dims, self.programs)
@@ -123,8 +150,12 @@ class _Comparison:
                 yield Difference(name, "dim", a.get(name), b.get(name))
 
     def _axes(self, side: Factors, tensor: Tensor) -> tuple[object, ...]:
-        lengths = [axis.value for axis in (*tensor.axes, *tensor.copies)]
-        return tensor.table, *(side.known(length) for length in lengths), len(tensor.axes)
+        axes = [side.known(axis.value) for axis in tensor.axes]
+        if self.read:
+            of = side.program.growth_of
+            return tensor.table, *(leading_growth(length, of) for length in axes)
+        copies = (side.known(count.value) for count in tensor.copies)
+        return tensor.table, *axes, *copies, len(tensor.axes)
 
     def _shape(self, index: int, path: str) -> str | None:
         """`12 × [vocab, width]`: copies, axes, and whether it is stored as a table."""
@@ -181,9 +212,9 @@ class _Comparison:
             x, y = (getattr(found, key) for found in (a, b))
             if x != y:
                 yield Difference(self.programs[0].name, key, x, y)
-        others = {law.path: law for law in b.tensors}
-        for law in a.tensors:
-            yield from self._tensor(law, others[law.path])
+        mine, others = ({law.path: law for law in found.tensors} for found in (a, b))
+        for path, other in self.match.pairs:
+            yield from self._tensor(mine[path], others[other])
         yield from self._activations(a.laws.graph, b.laws.graph)
 
     def _tensor(self, x: TensorLaw, y: TensorLaw) -> Iterator[Difference]:
@@ -195,8 +226,8 @@ class _Comparison:
 
     def _activations(self, a: Graph, b: Graph) -> Iterator[Difference]:
         """Named values, all of them if the forward passes differ; then the outputs."""
-        same = self.forward[0].outputs == self.forward[1].outputs
-        for name in dict.fromkeys([*a.activations, *b.activations]):
+        same = self.read or self.forward[0].outputs == self.forward[1].outputs
+        for name in () if self.read else dict.fromkeys([*a.activations, *b.activations]):
             x, y = a.activations.get(name), b.activations.get(name)
             if x is not None and y is not None:
                 yield from _sizes(name, "at_init", x.s0, y.s0)
@@ -208,7 +239,7 @@ class _Comparison:
             yield Difference("output", "outputs", str(len(a.outputs)), str(len(b.outputs)))
             return
         for name, x, y in zip(self.programs[0].outputs, a.outputs, b.outputs, strict=True):
-            if name not in a.activations or name not in b.activations:
+            if self.read or name not in a.activations or name not in b.activations:
                 yield from _sizes(name, "at_init", x.s0, y.s0)
                 yield from _sizes(name, "change", x.d, y.d)
 

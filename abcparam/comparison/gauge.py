@@ -105,12 +105,12 @@ def rate_of(gauge: int) -> Quantity:
 
 
 class Pair:
-    """A tensor of A and the one of B with the same path."""
+    """A tensor of A, at `path`, and the one of B that it is compared with."""
 
-    def __init__(self, a: Factors, b: Factors, path: str) -> None:
+    def __init__(self, a: Factors, b: Factors, path: str, other: str) -> None:
         self.sides = a, b
-        self.tensors = a.program.tensors[path], b.program.tensors[path]
-        self.path = path
+        self.tensors = a.program.tensors[path], b.program.tensors[other]
+        self.path, self.other = path, other
         self.x, self.y = (
             scales_of(side, tensor) for side, tensor in zip(self.sides, self.tensors, strict=True)
         )

@@ -21,6 +21,7 @@ HEADLINES = {
     ASYMPTOTICALLY: ("the same in the limit only", YELLOW),
     NO: ("different", RED),
 }
+IN_THE_LIMIT = "the same in the limit"  # where no more is compared
 LABELS = {"at_init": "at init", "update": "ΔW·x", "weight_decay": "weight decay"}
 OF_THE_WHOLE = ("verdict", "complete")
 
@@ -28,6 +29,8 @@ OF_THE_WHOLE = ("verdict", "complete")
 def render_differences(found: Differences, colour: bool = False) -> str:
     """The answer, a table of tensors or of differences, and the verdicts."""
     headline, tint = HEADLINES[found.same]
+    if found.same == ASYMPTOTICALLY and not found.reasons:
+        headline = IN_THE_LIMIT
     if any(gauge.text for gauge in found.gauge.values()):
         headline += ", in another gauge"
     parts = [f"{BOLD}{tint}{headline}{END}" if colour else headline, ""]

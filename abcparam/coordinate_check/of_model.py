@@ -38,7 +38,7 @@ from abcparam.imports.outline import lines_of
 from abcparam.imports.program import program_of
 from abcparam.imports.reading import read
 from abcparam.imports.result import Audit
-from abcparam.imports.trained import optimizers_of, scaled_
+from abcparam.imports.trained import optimizers_of, scaled_, undecayed
 from abcparam.program.expressions import Apply, Assign, Expression, Local, Return
 from abcparam.program.model import Module, Program
 from abcparam.verdict.check import judged
@@ -160,7 +160,7 @@ class _ModelRun:
         model = undisturbed(example.model.double())
         if adapted:
             scaled_(audit, model, sizes)
-        self.optimizers = optimizers_of(audit, model, sizes, adapted)
+        self.optimizers = undecayed(optimizers_of(audit, model, sizes, adapted))
         exported = Exported(example._replace(model=model), training=False)
         outline, _ = renamed_outline(trace_of(exported))
         nodes = {line.name: line.node for line in lines_of(outline)}

@@ -15,6 +15,7 @@ from abcparam.imports.numbers import Power, Sizes
 from abcparam.imports.rates import Rate
 from abcparam.imports.remedy import MissingFactor, TensorChange
 from abcparam.imports.result import Audit
+from abcparam.imports.trained import BaseRates, base_rates, rates_of_trained
 from abcparam.python_code.layout import Text, paragraph, prose, trusted
 
 BESIDE = {"lr", "weight_decay", "eps"}
@@ -45,14 +46,26 @@ class LawsView(Record):
     factors: tuple[Text, ...]
 
 
-def adapter_of(audit: Audit, command: str, base_sizes: Sizes | None = None) -> str:
+def adapter_of(
+    audit: Audit,
+    command: str,
+    base_sizes: Sizes | None = None,
+    lr: float | None = None,
+    weight_decay: float | None = None,
+) -> str:
     """The text of the adapter of a model; `command` is what writes it.
 
-    `base_sizes` are those at which nothing changes, by default the first that it was read at.
+    `base_sizes` are those at which nothing changes, by default the first that it was read at. `lr`
+    and `weight_decay` are what it takes at base, by default those of the optimizer.
     """
     audit = at_base(audit, base_sizes or {})
-    base = _base(audit)
-    views = {"head": _head(audit, base, command), "laws": _laws(audit, base)}
+    base = base_rates(audit)
+    taken = replace(
+        base,
+        lr=base.lr if lr is None else lr,
+        decay=base.decay if weight_decay is None else weight_decay,
+    )
+    views = {"head": _head(audit, taken, command), "laws": _laws(audit, base)}
     return render("adapt.py.jinja", views)
 
 
@@ -65,32 +78,9 @@ def at_base(audit: Audit, sizes: Sizes) -> Audit:
     return replace(audit, settings=({**first, **sizes}, *others))
 
 
-class _Base(Record):
-    """The values at base that all groups share, from which each differs by a factor."""
-
-    lr: float
-    decay: float
-    eps: float
-
-
-def _base(audit: Audit) -> _Base:
-    sizes = audit.settings[0]
-    rates = [rate for path, rate in _trained(audit)]
-    lr = max(rate.lr.at(sizes) for rate in rates)
-    decay = max(rate.weight_decay.at(sizes) for rate in rates)
-    eps = max((rate.eps.at(sizes) for rate in rates if rate.eps is not None), default=0.0)
-    return _Base(lr, decay, eps)
-
-
-def _trained(audit: Audit) -> Iterator[tuple[str, Rate]]:
-    for parameter, weights in audit.model.weights.items():
-        if weights.trained:
-            yield parameter, audit.rates[parameter]
-
-
-def _head(audit: Audit, base: _Base, command: str) -> AdaptAdaptAdaptHeadView:
+def _head(audit: Audit, base: BaseRates, command: str) -> AdaptAdaptAdaptHeadView:
     sizes = {name: audit.settings[0][name] for name in audit.grow}
-    rules = {rate.rule: rate for _, rate in _trained(audit)}
+    rules = {rate.rule: rate for _, rate in rates_of_trained(audit)}
     alone = next(iter(rules.values())) if len(rules) == 1 else None
     return AdaptAdaptAdaptHeadView(
         title=prose(f"The maximal update parametrization of {audit.factory.name}."),
@@ -142,7 +132,7 @@ def _forward(missing: Sequence[MissingFactor], audit: Audit) -> Iterator[Text]:
         yield from paragraph(f"{factor} at line {found.span.line} of {source.file}")
 
 
-def _laws(audit: Audit, base: _Base) -> LawsView:
+def _laws(audit: Audit, base: BaseRates) -> LawsView:
     changes = {change.path: change for change in audit.remedy.changes}
     entries: list[Text] = []
     first: dict[str, str] = {}
@@ -176,7 +166,7 @@ def _general(path: str) -> str:
 
 
 def _fields(
-    change: TensorChange, start: Start, rate: Rate, base: _Base, audit: Audit
+    change: TensorChange, start: Start, rate: Rate, base: BaseRates, audit: Audit
 ) -> dict[str, str]:
     sizes = audit.settings[0]
     fields = {"init": _powers(change.init), "lr": _powers(change.lr)}

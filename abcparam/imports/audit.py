@@ -68,7 +68,18 @@ def audited(
         remedy = remedy_of(report, meaning)
     grown = tuple(values)
     return Audit(
-        found, chosen, grown, model, meaning, report, remedy, starts, rates, function, output
+        found,
+        chosen,
+        grown,
+        model,
+        meaning,
+        report,
+        remedy,
+        starts,
+        rates,
+        function,
+        output,
+        lr_key,
     )
 
 

@@ -69,6 +69,13 @@ def rates_of(
     return {name: reader.rate(name, settings, looked, grow) for name in looked[0]}
 
 
+def optimizers_made(
+    function: Callable[..., Any] | None, factory: Factory, model: nn.Module, sizes: Sizes
+) -> list[TorchOptimizer]:
+    """What a user's function makes of a model; AdamW without one. Raises `SpecError`."""
+    return _Groups(function, factory, None).optimizers(model, sizes)
+
+
 class GroupAt(NamedTuple):
     """What a group says of its parameters, at one setting."""
 

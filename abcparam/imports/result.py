@@ -39,6 +39,7 @@ class Audit(Record):
     rates: Mapping[str, Rate] = field(repr=False)
     optimizer: Callable[..., Any] | None = field(default=None, repr=False)
     output: str | None = None
+    lr_key: str | None = None
 
     @property
     def verdict(self) -> str | None:

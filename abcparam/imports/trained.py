@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import prod
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from abcparam.algebra.record import Record
 from abcparam.comparison.degrees import DimPowers
-from abcparam.imports.factory import called_with
 from abcparam.imports.numbers import Sizes
-from abcparam.imports.rates import DEFAULT_LR, Rate
+from abcparam.imports.rates import Rate, optimizers_made
 from abcparam.imports.remedy import TensorChange
 from abcparam.imports.result import Audit
 from abcparam.optimizers import optimizers
@@ -28,20 +29,56 @@ def scaled_(audit: Audit, model: nn.Module, sizes: Sizes) -> None:
                 parameter.mul_(times(changes[name].init, ratios))
 
 
-def optimizers_of(audit: Audit, model: nn.Module, sizes: Sizes, adapted: bool) -> Optimizers:
-    """What trains a model, without weight decay."""
-    found = _adapted(audit, model, sizes) if adapted else _own(audit, model, sizes)
-    for optimizer in found:
-        for group in optimizer.param_groups:
-            group["weight_decay"] = 0.0
+class BaseRates(Record):
+    """The values at base that all groups share, from which each differs by a factor."""
+
+    lr: float
+    decay: float
+    eps: float
+
+
+def base_rates(audit: Audit) -> BaseRates:
+    """The largest of all groups at base."""
+    sizes = audit.settings[0]
+    rates = [rate for _, rate in rates_of_trained(audit)]
+    lr = max(rate.lr.at(sizes) for rate in rates)
+    decay = max(rate.weight_decay.at(sizes) for rate in rates)
+    eps = max((rate.eps.at(sizes) for rate in rates if rate.eps is not None), default=0.0)
+    return BaseRates(lr, decay, eps)
+
+
+def rates_of_trained(audit: Audit) -> Iterator[tuple[str, Rate]]:
+    """How each parameter that is trained is trained."""
+    for parameter, weights in audit.model.weights.items():
+        if weights.trained:
+            yield parameter, audit.rates[parameter]
+
+
+def undecayed(found: Optimizers) -> Optimizers:
+    """The same without weight decay."""
+    for group in groups_in(found):
+        group["weight_decay"] = 0.0
     return found
 
 
+def groups_in(found: Optimizers) -> Iterator[dict[str, Any]]:
+    """The groups of several optimizers."""
+    for optimizer in found:
+        yield from optimizer.param_groups
+
+
+def optimizers_of(audit: Audit, model: nn.Module, sizes: Sizes, adapted: bool) -> Optimizers:
+    """What trains a model: its own optimizers, or those of its adapter."""
+    return _adapted(audit, model, sizes) if adapted else _own(audit, model, sizes)
+
+
 def _own(audit: Audit, model: nn.Module, sizes: Sizes) -> Optimizers:
-    if audit.optimizer is None:
-        return [torch.optim.AdamW(model.parameters(), lr=DEFAULT_LR)]
-    made = called_with(audit.optimizer, sizes, model)
-    return list(made) if isinstance(made, (list, tuple)) else [made]
+    """With the learning rates that a training loop makes of their groups."""
+    found = optimizers_made(audit.optimizer, audit.factory, model, sizes)
+    for group in groups_in(found):
+        rate = group.get("initial_lr", group["lr"])
+        group["lr"] = rate * group.get(audit.lr_key, 1.0) if audit.lr_key else rate
+    return found
 
 
 def _adapted(audit: Audit, model: nn.Module, sizes: Sizes) -> Optimizers:
@@ -63,11 +100,28 @@ def _groups(
         rate: Rate = audit.rates[name]
         change = changes.get(name)
         lr, eps = rate.lr.at(base), None if rate.eps is None else rate.eps.at(base)
+        decay = rate.weight_decay.at(base)
         if change is not None:
-            lr *= times(change.lr, ratios)
+            lr, decay = lr * times(change.lr, ratios), decay * times(change.decay, ratios)
             eps = None if eps is None else eps * times(change.eps, ratios)
-        group: dict[str, object] = {"params": [parameter], "lr": lr, **rate.options}
+        group: dict[str, object] = {"params": [parameter], "lr": lr, "weight_decay": decay}
+        group |= rate.options
         yield rate.rule, group if eps is None else {**group, "eps": eps}
+
+
+def hooked_(audit: Audit, model: nn.Module, sizes: Sizes) -> None:
+    """Gives the forward the factors that nothing else makes up for, as the adapter does."""
+    ratios = ratios_of(audit, sizes)
+    for missing in audit.remedy.missing:
+        factor = times(missing.powers, ratios)
+        model.get_submodule(missing.module).register_forward_hook(_times(factor))
+
+
+def _times(factor: float) -> Callable[..., Tensor]:
+    def times_factor(module: nn.Module, given: Any, output: Tensor) -> Tensor:
+        return output * factor
+
+    return times_factor
 
 
 def changes_by_parameter(audit: Audit) -> dict[str, TensorChange]:

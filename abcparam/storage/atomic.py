@@ -9,6 +9,7 @@ from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules import files as rules
 
 MARK = "emitted by abcparam from"
+COMMANDS = ("\nabcparam adapt ", "\nabcparam transfer ")  # in an adapter of a user's model
 
 
 def write_atomically(path: str, content: str | bytes) -> None:
@@ -61,9 +62,10 @@ def write_generated(path: str, text: str, force: bool = False) -> None:
 def _ours(path: str) -> bool:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return MARK in file.read(2000)
+            head = file.read(2000)
     except OSError:
         return False
+    return any(mark in head for mark in (MARK, *COMMANDS))
 
 
 def _cannot(path: str, error: OSError) -> SpecError:

@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import GivenValues, asked, exact_values, given, to_source
-from abcparam.verdict.check import load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from abcparam.imports.result import Audit
     from abcparam.tuning.options import SweepOptions
     from abcparam.tuning.sweep import SweepResult
     from abcparam.tuning.transfer import TransferPlan, TransferResult
+    from abcparam.tuning.tunable import Tunable
 
 
 def sweep(
-    source: str | Path | Source,
+    source: str | Path | Source | Audit,
     /,
     over: Iterable[str] = (),
     *,
+    adapted: bool = False,
     data: str | Callable[..., Any] | None = None,
     plot: str | Path | None = None,
     html: str | Path | None = None,
@@ -29,6 +31,9 @@ def sweep(
     **options: Any,
 ) -> SweepResult:
     """Trains the emitted model over ranges of its hypers and sizes, as `abcparam sweep` does.
+
+    Of an `Audit` the user's own model is trained, by its own optimizer, or as it is `adapted`. Its
+    hypers are `lr` and `weight_decay`, as they are at base.
 
     `over` has `NAME=VALUES` as on the command line: `lr=log:1e-4:1e-1`, `width=64,128` (default:
     the ranges that the spec declares). `data` is a name or a function (default: a synthetic task),
@@ -43,10 +48,10 @@ def sweep(
     Raises `SpecError` if the spec or a range is invalid or the data do not fit, `TypeError` for an
     option that is none, `ValueError` for a count or a value that is none.
     """
-    from abcparam.tuning.sweep import sweep_source
+    from abcparam.tuning.sweep import swept
 
     wanted = _options("sweep", over, data, options)
-    found = sweep_source(to_source(source), given(set, {}), wanted)
+    found = swept(_tunable(source, adapted), given(set, {}), wanted)
     if plot:
         from pathlib import Path
 
@@ -62,7 +67,7 @@ def sweep(
 
 
 def transfer(
-    source: str | Path | Source,
+    source: str | Path | Source | Audit,
     /,
     target: GivenValues | None = None,
     proxy: GivenValues | None = None,
@@ -72,8 +77,9 @@ def transfer(
     """Tunes the spec at the sizes of `proxy` and compiles it at those of `target`.
 
     As `abcparam transfer` does; the result has the `hypers` that were best, and the target's `code`
-    with them. Arguments and errors are those of `plan_transfer`; a `SpecError` also where every
-    trial diverged. Imports torch.
+    with them: of an `Audit` that is `adapted`, its adapter; of one as it is, none. Arguments and
+    errors are those of `plan_transfer`; a `SpecError` also where every trial diverged. Imports
+    torch.
     """
     from abcparam.tuning.transfer import finish
 
@@ -81,12 +87,13 @@ def transfer(
 
 
 def plan_transfer(
-    source: str | Path | Source,
+    source: str | Path | Source | Audit,
     /,
     target: GivenValues | None = None,
     proxy: GivenValues | None = None,
     over: Iterable[str] = (),
     *,
+    adapted: bool = False,
     data: str | Callable[..., Any] | None = None,
     anyway: bool = False,
     results: str | Path | None = None,
@@ -103,15 +110,15 @@ def plan_transfer(
     target's, with growing dims at base). `results` is the JSON file of a sweep, in place of a
     search. `target_steps` and `target_batch` say how long the target will be trained; `anyway`
     lets a spec pass that is not maximal-update. The rest is as for `sweep`, with 32 `trials` at
-    random. Imports torch.
+    random. Of an `Audit` the user's own model is tuned, as it is or `adapted`. Imports torch.
 
     Raises `SpecError` also where the spec is not maximal-update, or a size is missing.
     """
     from abcparam.tuning.options import SEARCHED
     from abcparam.tuning.transfer import TransferRequest, prepare, proxy_values
 
-    written, large = to_source(source), given(set, target or {})
-    small = proxy_values(load(written), large, exact_values(proxy or {}))
+    tunable, large = _tunable(source, adapted), given(set, target or {})
+    small = proxy_values(tunable, large, exact_values(proxy or {}))
     wanted = _options("transfer", over, data, {"trials": SEARCHED, **options})
     request = TransferRequest(
         large,
@@ -122,7 +129,20 @@ def plan_transfer(
         anyway,
         str(results) if results is not None else None,
     )
-    return prepare(written, request)
+    return prepare(tunable, request)
+
+
+def _tunable(source: str | Path | Source | Audit, adapted: bool) -> Tunable:
+    """A spec, or a model of the user's own as an audit has read it."""
+    from pathlib import Path
+
+    from abcparam.tuning.tunable import TunableSpec
+
+    if isinstance(source, (str, Path, Source)):
+        return TunableSpec(to_source(source))
+    from abcparam.tuning.own_model import OwnModel
+
+    return OwnModel(source, adapted)
 
 
 def _options(

@@ -10,8 +10,6 @@ from typing import Any
 
 from abcparam.algebra.record import Record
 from abcparam.diagnostics.source import Source
-from abcparam.program.binding import require_no_unknowns, require_numbers
-from abcparam.program.fingerprint import mark_of
 from abcparam.program.model import Program
 from abcparam.tuning.choices import HELD_OUT, RANDOM
 from abcparam.tuning.options import SweepOptions
@@ -20,14 +18,13 @@ from abcparam.tuning.trials import (
     Trial,
     TrialResult,
     numbers,
-    programs_of,
     split,
     trials_of,
 )
+from abcparam.tuning.tunable import Tunable, TunableSpec
 from abcparam.tuning.workers.ranks import require_equal_shards, require_ranks
 from abcparam.tuning.workers.scheduler import StepProgress, Work
 from abcparam.tuning.workers.trial_batch import data_of
-from abcparam.verdict.check import load
 
 Hypers = tuple[tuple[str, AxisValue], ...]
 
@@ -77,6 +74,7 @@ class SweepResult(Record):
     """What a sweep found. `notes`: what a reader has to know about how."""
 
     program: Program
+    mark: str
     verdicts: Mapping[str, str]
     axes: tuple[Axis, ...]
     results: tuple[TrialResult, ...]
@@ -136,7 +134,7 @@ class SweepResult(Record):
             "schema": 1,
             "file": self.program.source.file,
             "model": self.program.name,
-            "fingerprint": mark_of(self.program),
+            "fingerprint": self.mark,
             "verdicts": {form or "as written": v for form, v in self.verdicts.items()},
             "data": self.data,
             "chosen_by": self.by,
@@ -173,28 +171,39 @@ def sweep_source(
     options: SweepOptions,
     progress: StepProgress | None = None,
 ) -> SweepResult:
+    """A sweep of a spec."""
+    return swept(TunableSpec(source), values, options, progress)
+
+
+def swept(
+    tunable: Tunable,
+    values: Mapping[str, Fraction],
+    options: SweepOptions,
+    progress: StepProgress | None = None,
+) -> SweepResult:
     """Trains every trial that is not on disk yet. Raises `SpecError`."""
     if options.data_parallel:
         require_ranks(options.ray)
-    program = load(source, values)
-    require_no_unknowns(program)
-    require_numbers(program)
+    program = tunable.program(values)
     axes = axes_of(program, options.over)
     trials = trials_of(program, axes, options)
-    reports = programs_of(source, values, options.forms)
+    judged = tunable.recipes(values, options.forms)
+    recipes = {form: found.recipe for form, found in judged.items()}
     if options.data_parallel:
-        programs = [report.program for report in reports.values()]
+        programs = [recipe.program for recipe in recipes.values()]
         require_equal_shards(programs, sorted({trial.batch for trial in trials}))
-    with closing(Work(program, reports, options, progress)) as work:
+    with closing(Work(program, recipes, options, progress)) as work:
         results = tuple(work.on_all_ranks(lambda: _found(program, axes, trials, options, work)))
-    verdicts = {form: report.verdict or "" for form, report in reports.items()}
+    verdicts = {form: found.verdict for form, found in judged.items()}
     data = data_of(options).name
     notes = (
+        *tunable.notes,
         *_notes(results, data, options),
         *(f"trained one by one: {why}" for why in work.one_by_one),
     )
     return SweepResult(
         program,
+        tunable.mark(program),
         verdicts,
         tuple(axes),
         results,

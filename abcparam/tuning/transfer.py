@@ -9,28 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 from abcparam.algebra.record import Record
 from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.diagnostics.rules.tuning import NothingConverged, NotMaximal, OtherSpec
-from abcparam.diagnostics.source import START, Source
+from abcparam.diagnostics.rules.tuning import NothingConverged, OtherSpec
+from abcparam.diagnostics.source import START
 from abcparam.language import syntax
-from abcparam.pipeline import emit_program
-from abcparam.program.binding import bind, require_no_unknowns, require_numbers
 from abcparam.program.expressions import Apply
-from abcparam.program.fingerprint import mark_of
 from abcparam.program.model import Program
 from abcparam.tuning.choices import HELD_OUT
-from abcparam.tuning.options import SweepOptions
+from abcparam.tuning.options import AS_WRITTEN, SweepOptions
 from abcparam.tuning.space import axes_of
-from abcparam.tuning.sweep import SweepResult, sweep_source
+from abcparam.tuning.sweep import SweepResult
+from abcparam.tuning.sweep import swept as sweep_of
 from abcparam.tuning.trials import in_json, require_sizes, trials_of
+from abcparam.tuning.tunable import ExactValues, Tunable
 from abcparam.tuning.workers.scheduler import StepProgress
 from abcparam.tuning.workers.trial_batch import data_of
-from abcparam.verdict.check import judged, load
 from abcparam.verdict.report import Report
 
 if TYPE_CHECKING:
     from abcparam.tuning.train.cost import Cost
 
-ExactValues = Mapping[str, Fraction]
 WARNED = ("P0602", "P0603", "P0604")  # warnings of a check: what depends on the width after all
 
 
@@ -67,7 +64,7 @@ class Costs(Record):
 class TransferPlan(Record):
     """Judged and estimated, not yet tuned."""
 
-    source: Source
+    tunable: Tunable
     request: TransferRequest
     report: Report  # of the target
     costs: Costs
@@ -82,7 +79,7 @@ class TransferResult(Record):
     schedule: str
     loss: float
     swept: SweepResult | None
-    code: str
+    code: str  # empty where the target is a model of the user's own, as it is
 
     def to_dict(self) -> dict[str, Any]:
         """What `hparams.json` holds."""
@@ -92,7 +89,7 @@ class TransferResult(Record):
             "schema": 1,
             "file": report.program.source.file,
             "model": report.program.name,
-            "fingerprint": mark_of(report.program),
+            "fingerprint": self.plan.tunable.mark(report.program),
             "verdict": report.verdict,
             "hypers": _in_json(self.hypers),
             "loss": self.loss,
@@ -110,46 +107,47 @@ class TransferResult(Record):
         }
 
 
-def prepare(source: Source, request: TransferRequest) -> TransferPlan:
-    """Judges the spec and estimates the cost.
+def prepare(tunable: Tunable, request: TransferRequest) -> TransferPlan:
+    """Judges what is tuned and estimates the cost.
 
-    Raises `SpecError`, also where the spec is not maximal-update, unless it shall be done `anyway`.
+    Raises `SpecError`, also where it is not maximal-update, unless it shall be done `anyway`.
     """
-    program = load(source, request.target)
-    require_no_unknowns(program)
-    require_numbers(program)
-    found = judged(program)
+    program = tunable.program(request.target)
+    found = tunable.report(program)
     if not found.reaches("maximal-update") and not request.anyway:
         verdict = found.verdict or "undecided"
-        raise SpecError(source, [NotMaximal.at(START, verdict=verdict)])
+        raise SpecError(tunable.source, [tunable.not_maximal.at(START, verdict=verdict)])
     require_sizes(program)
-    costs = _costs(source, program, request)
-    return TransferPlan(source, request, found, costs, tuple(_warnings(found, request)))
+    costs = _costs(tunable, request)
+    return TransferPlan(
+        tunable, request, found, costs, tuple(_warnings(tunable.kind, found, request))
+    )
 
 
 def finish(plan: TransferPlan, progress: StepProgress | None = None) -> TransferResult:
     """Tunes the proxy, unless there are results already, and compiles the target."""
-    request, source = plan.request, plan.source
+    request, tunable = plan.request, plan.tunable
     swept = None
     if request.results is not None:
-        hypers, schedule, loss = _read(plan.report.program, request.results)
+        mark = tunable.mark(plan.report.program)
+        hypers, schedule, loss = _read(mark, request.results)
     else:
-        swept = sweep_source(source, request.proxy, request.options, progress)
+        swept = sweep_of(tunable, request.proxy, request.options, progress)
         if not swept.best:
-            raise SpecError(source, [NothingConverged.at(START, count=len(swept.results))])
+            raise SpecError(tunable.source, [NothingConverged.at(START, count=len(swept.results))])
         best = min(swept.best, key=lambda b: b.loss)
         hypers, loss = best.hypers, best.loss
         schedule = best.schedule or request.options.schedule
-    report = judged(bind(load(source, request.target), hypers))
-    return TransferResult(plan, hypers, schedule, loss, swept, emit_program(report))
+    code = tunable.written(request.target, hypers)
+    return TransferResult(plan, hypers, schedule, loss, swept, code)
 
 
-def _read(program: Program, path: str) -> tuple[dict[str, Fraction], str, float]:
+def _read(mark: str, path: str) -> tuple[dict[str, Fraction], str, float]:
     """The best hypers of a sweep's JSON, which must be of this spec."""
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
-        if found["fingerprint"] != mark_of(program):
+        if found["fingerprint"] != mark:
             raise _other(path, "the spec, or what it imports, has changed")
         mine = [b for b in found["best"] if b["parametrization"] is None]
         score = _score(found["chosen_by"])
@@ -177,31 +175,36 @@ def _in_json(values: ExactValues) -> dict[str, float | str]:
 # Cost
 
 
-def _costs(source: Source, target: Program, request: TransferRequest) -> Costs:
-    proxy, options = load(source, request.proxy), request.options
-    trial = _cost(proxy, options, options.steps, options.batch)
+def _costs(tunable: Tunable, request: TransferRequest) -> Costs:
+    options = request.options
+    trial = _cost(tunable, request.proxy, options, options.steps, options.batch)
     count = 0
     if request.results is None:
+        proxy = tunable.program(request.proxy)
         count = len(trials_of(proxy, axes_of(proxy, options.over), options))
-    return Costs(trial, count, _cost(target, options, request.steps, request.batch))
+    target = _cost(tunable, request.target, options, request.steps, request.batch)
+    return Costs(trial, count, target)
 
 
-def _cost(program: Program, options: SweepOptions, steps: int, batch: int) -> Cost:
+def _cost(
+    tunable: Tunable, values: ExactValues, options: SweepOptions, steps: int, batch: int
+) -> Cost:
     from abcparam.tuning.train.cost import cost_of
-    from abcparam.tuning.train.training import job_of
+    from abcparam.tuning.train.training import Job
 
-    code = emit_program(judged(program))
-    job = job_of(program, code, data_of(options), steps=steps, batch=batch)
+    (found,) = tunable.recipes(values, [AS_WRITTEN]).values()
+    recipe = found.recipe
+    job = Job(recipe.program, recipe.builder(False), data_of(options), steps=steps, batch=batch)
     return cost_of(job, {})
 
 
 # What does not transfer
 
 
-def _warnings(found: Report, request: TransferRequest) -> Iterator[str]:
+def _warnings(kind: str, found: Report, request: TransferRequest) -> Iterator[str]:
     program, options = found.program, request.options
     if found.verdict != "maximal-update":
-        yield f"the spec is {found.verdict}: the best values move with the width"
+        yield f"the {kind} is {found.verdict}: the best values move with the width"
     tuned = (
         {axis.name for axis in axes_of(program, options.over)} if request.results is None else set()
     )
@@ -244,7 +247,6 @@ def _regularising(program: Program) -> set[str]:
     return {name for found in written for name in syntax.names_in(found)} & program.hypers.keys()
 
 
-def proxy_values(program: Program, target: ExactValues, proxy: ExactValues) -> dict[str, Fraction]:
+def proxy_values(tunable: Tunable, target: ExactValues, proxy: ExactValues) -> dict[str, Fraction]:
     """The proxy's values: those of the target, growing dims at base, then its own."""
-    bases = {dim.name: Fraction(dim.base) for dim in program.growing if dim.base is not None}
-    return {**target, **bases, **proxy}
+    return {**target, **tunable.bases(), **proxy}

@@ -259,3 +259,28 @@ class OutputsDiffer(DiagnosticRule):
     code = "P0823"
     message = "the outputs of `{module}` are of shape {found}, the spec's of {wanted}"
     help = "return what the spec returns: a tensor, or a tuple of them"
+
+
+class NotMaximalModel(DiagnosticRule):
+    """Hyperparameters found on a small model serve a large one only under a maximal update
+    parametrization. Of this model, trained as it is, the calculus says otherwise.
+
+    `abcparam audit` says why. With `--adapted` the model is initialized and trained as its adapter
+    says, and the adapter is written with what was found.
+    """
+
+    code = "P0824"
+    message = "nothing is transferred: the model as it is is {verdict}, not maximal-update"
+    help = "`--adapted` tunes it as `abcparam adapt` would have it; `--anyway` as it is"
+
+
+class NotAdaptable(DiagnosticRule):
+    """No initial scales, learning rates and factors of modules make the model maximal-update, so
+    there is no adapter that it could be trained by.
+
+    `abcparam adapt` says what is in the way.
+    """
+
+    code = "P0825"
+    message = "`{name}` cannot be adapted without a change of its code"
+    help = "`abcparam adapt` says what is in the way; without `--adapted` it is trained as it is"

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from abcparam.algebra.record import Record
-from abcparam.data.batch import Batch, loss_of, tuple_of
-from abcparam.tuning.train.training import REAL, Job
+from abcparam.data.batch import Batch
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.tuning.train.training import REAL, Job, LossModule
 
 
 class Cost(Record):
@@ -34,13 +35,12 @@ class Cost(Record):
 def cost_of(job: Job, values: Mapping[str, Fraction]) -> Cost:
     """The cost of one run in single precision, optimizer and activations included."""
     config = job.config(values)
-    with torch.device("meta"):
-        model = job.code[job.program.name](config).train()
-    batch = next(job.data.batches(job.program, config, job.batch, 0)).to("meta", REAL)
+    model = _on_meta(job, config)
+    batch = next(job.batches(config, 0)).to("meta", REAL)
     parameters = [p for p in model.parameters() if p.requires_grad]
     count = sum(p.numel() for p in model.parameters())
     try:
-        flops, kept = _step(job, model, batch)
+        flops, kept = _step(LossModule(job, model, config), batch)
         state = _state(job, model, parameters)
         exact = True
     except (RuntimeError, NotImplementedError, TypeError, ValueError):
@@ -50,9 +50,18 @@ def cost_of(job: Job, values: Mapping[str, Fraction]) -> Cost:
     return Cost(count, flops * job.steps, 4 * (count + trained) + state + kept, exact)
 
 
-def _step(job: Job, model: nn.Module, batch: Batch) -> tuple[float, int]:
+def _on_meta(job: Job, config: Any) -> nn.Module:
+    """A model without values; one that cannot be made so is made with them."""
+    try:
+        with torch.device("meta"):
+            return job.builder.model(config).train()
+    except SpecError:
+        return job.builder.model(config).train().to("meta")
+
+
+def _step(measured: LossModule, batch: Batch) -> tuple[float, int]:
     """Operations of a forward and a backward pass, and the bytes kept between them."""
-    own = {p.data_ptr() if p.device.type != "meta" else id(p) for p in model.parameters()}
+    own = {p.data_ptr() if p.device.type != "meta" else id(p) for p in measured.parameters()}
     kept: dict[int, int] = {}
 
     def pack(value: Tensor) -> Tensor:
@@ -64,8 +73,7 @@ def _step(job: Job, model: nn.Module, batch: Batch) -> tuple[float, int]:
     alive: list[Tensor] = []
     counter = FlopCounterMode(display=False)
     with counter, torch.autograd.graph.saved_tensors_hooks(pack, lambda value: value):
-        loss = loss_of(job.program, tuple_of(model(*batch.inputs)), batch.targets)
-        torch.autograd.backward(loss)
+        torch.autograd.backward(measured(*batch))
     return float(counter.get_total_flops()), sum(kept.values())
 
 

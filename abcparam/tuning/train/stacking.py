@@ -77,6 +77,8 @@ def train(
 
 
 def _require_stackable(job: Job) -> None:
+    if job.builder.alone:
+        raise UnstackableError(job.builder.alone)
     for optimizer in optimizers_used(job.program).values():
         if not optimizer.rule.stacks:
             raise UnstackableError(f"updates of {optimizer.rule.name} are not entry by entry")

@@ -11,13 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from abcparam.algebra.record import Record
-from abcparam.data.batch import Batch, Data, loss_of, tuple_of
-from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.diagnostics.rules.tuning import SizesDoNotFit
-from abcparam.diagnostics.source import START
-from abcparam.emission.execute import executed
+from abcparam.data.batch import Batch, Data, refuse, tuple_of
+from abcparam.data.named import Given
 from abcparam.program.model import Program
 from abcparam.tuning.schedules import CONSTANT, schedule_named
+from abcparam.tuning.train.builders import EmittedBuilder, ModelBuilder
 from abcparam.tuning.trials import OnStep, silent
 from abcparam.tuning.workers.data_parallel import SingleProcess
 
@@ -47,7 +45,7 @@ class Job(Record):
     """What trials have in common that may be trained together."""
 
     program: Program
-    code: Mapping[str, Any]  # the names of the emitted module
+    builder: ModelBuilder
     data: Data
     steps: int
     batch: int
@@ -56,14 +54,8 @@ class Job(Record):
     processes: SingleProcess = SingleProcess()
 
     def config(self, values: Mapping[str, Fraction]) -> Any:
-        """The `Config` of a trial; raises `SpecError` where it refuses the values."""
-        dims = self.program.dims
-        given = {n: int(v) if n in dims else float(v) for n, v in values.items()}
-        try:
-            return self.code["Config"](**given)
-        except ValueError as error:
-            refused = SizesDoNotFit.at(START, problem=error)
-            raise SpecError(self.program.source, [refused]) from None
+        """The config of a trial; raises `SpecError` where the values are refused."""
+        return self.builder.config(values)
 
     def model(self, values: Mapping[str, Fraction], seed: int) -> nn.Module:
         """A new model in training, the same for the same seed."""
@@ -71,20 +63,25 @@ class Job(Record):
 
     def model_of(self, config: Any, seed: int) -> nn.Module:
         torch.manual_seed(seed)
-        model = self.code[self.program.name](config)
-        assert isinstance(model, nn.Module)
-        return model.train()
+        return self.builder.model(config).train()
 
     def optimizers(self, model: nn.Module) -> list[torch.optim.Optimizer]:
-        made = self.code["make_optimizer"](model)
-        return made if isinstance(made, list) else [made]
+        return self.builder.optimizers(model)
 
     def batches(self, config: Any, seed: int) -> Any:
-        return self.data.batches(self.program, config, self.batch, seed)
+        return self.data.batches(self.task(config), config, self.batch, seed)
+
+    def task(self, config: Any) -> Program:
+        """What the data have to fit; raises `SpecError` where they do not."""
+        found = self.builder.task(config)
+        if not found.losses and not isinstance(self.data, Given):
+            wanted = "all that it is called with: its output is its loss, so targets are inputs"
+            raise refuse(found, self.data.name, wanted)
+        return found
 
     def held_out(self, config: Any) -> Iterable[Batch] | None:
         """By larger batches than in training, as there is no backward pass."""
-        found = self.data.held_out(self.program, config, 4 * self.batch)
+        found = self.data.held_out(self.task(config), config, 4 * self.batch)
         return None if found is None else map(self.placed, self.processes.shard_batches(found))
 
     def placed(self, batch: Batch) -> Batch:
@@ -92,19 +89,20 @@ class Job(Record):
 
 
 class LossModule(nn.Module):
-    """The spec's loss of a model's outputs: all that a gradient is of."""
+    """The loss of a model's outputs: all that a gradient is of."""
 
-    def __init__(self, program: Program, model: Any) -> None:
+    def __init__(self, job: Job, model: Any, config: Any) -> None:
         super().__init__()
-        self.program, self.model = program, model
+        self.loss, self.task, self.model = job.builder.loss, job.task(config), model
 
     def forward(self, inputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> Tensor:
-        return loss_of(self.program, tuple_of(self.model(*inputs)), targets)
+        return self.loss(self.task, tuple_of(self.model(*inputs)), targets)
 
 
 def job_of(program: Program, code: str, data: Data, **setting: Any) -> Job:
-    names = executed(code, stays=setting.get("compiled", False))
-    return Job(program, names, data, **setting)
+    """Of a spec's emitted code."""
+    builder = EmittedBuilder(program, code, stays=setting.get("compiled", False))
+    return Job(program, builder, data, **setting)
 
 
 def train_alone(job: Job, run: TrialRun, on_step: OnStep = silent) -> Trained:
@@ -113,10 +111,10 @@ def train_alone(job: Job, run: TrialRun, on_step: OnStep = silent) -> Trained:
     optimizers = job.optimizers(model)
     peaks = [(group, group["lr"]) for made in optimizers for group in made.param_groups]
     factor = schedule_named(run.schedule, job.steps)
-    measured = job.processes.wrap(
-        LossModule(job.program, torch.compile(model) if job.compiled else model)
-    )
     config = job.config(run.values)
+    measured = job.processes.wrap(
+        LossModule(job, torch.compile(model) if job.compiled else model, config)
+    )
     batches = job.batches(config, run.seed)
     losses: LossCurve = []
     for step in range(job.steps):
@@ -141,7 +139,7 @@ def _update(optimizers: Iterable[torch.optim.Optimizer], loss: Tensor) -> None:
 
 
 def _held_out(job: Job, model: nn.Module, config: Any) -> float | None:
-    measured = LossModule(job.program, model)
+    measured = LossModule(job, model, config)
 
     def losses(batch: Batch) -> Tensor:
         return measured(*batch).view(1)  # type: ignore[no-any-return]

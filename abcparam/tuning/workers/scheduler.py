@@ -10,7 +10,6 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abcparam.pipeline import emit_program
 from abcparam.program.model import Program
 from abcparam.storage.locks import WorkLocks
 from abcparam.storage.run_cache import RunCache, code_of
@@ -18,10 +17,10 @@ from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.trials import OnStep, Trial, TrialResult, alike, silent
 from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, data_of, train_trials
 from abcparam.tuning.workers.worker import data_parallel_of, worker_of
-from abcparam.verdict.report import Report
 
 if TYPE_CHECKING:
     from abcparam.tuning.output.tensorboard import TensorBoardWriter
+    from abcparam.tuning.tunable import Recipe
 
 PACKAGE = Path(__file__).parents[2]
 CODE = [PACKAGE / "tuning", PACKAGE / "data"]  # what a finished trial depends on
@@ -32,19 +31,18 @@ StoredLosses = tuple[tuple[float, ...], float | None]  # at each step, and on he
 
 
 class Work:
-    """Trials of one spec; several processes that keep them in one folder share them."""
+    """Trials of one program; several processes that keep them in one folder share them."""
 
     def __init__(
         self,
         program: Program,
-        reports: Mapping[str, Report],
+        recipes: Mapping[str, Recipe],
         options: SweepOptions,
         progress: StepProgress | None = None,
     ) -> None:
-        self.program, self.reports, self.options = program, reports, options
+        self.program, self.recipes, self.options = program, recipes, options
         self.progress = progress or (lambda steps: nullcontext(silent))
-        self.codes = {form: emit_program(report) for form, report in reports.items()}
-        self.stores = {form: ResultStore(code, options) for form, code in self.codes.items()}
+        self.stores = {form: ResultStore(recipe, options) for form, recipe in recipes.items()}
         self.parallel = data_parallel_of(
             options, sorted(store.name for store in self.stores.values())
         )
@@ -117,8 +115,7 @@ class Work:
         return self._batch(chosen)
 
     def _batch(self, trials: tuple[Trial, ...]) -> TrialBatch:
-        form = trials[0].form
-        return TrialBatch(self.reports[form].program, self.codes[form], trials, self.options)
+        return TrialBatch(self.recipes[trials[0].form], trials, self.options)
 
     def _name(self, trial: Trial) -> str:
         return f"{self.stores[trial.form].name} {trial.key}"
@@ -150,12 +147,14 @@ def _tensorboard_writer(options: SweepOptions) -> TensorBoardWriter | None:
 
 
 class ResultStore:
-    """Finished trials of one code, by their keys."""
+    """Finished trials of one recipe, by their keys."""
 
-    def __init__(self, code: str, options: SweepOptions) -> None:
+    def __init__(self, recipe: Recipe, options: SweepOptions) -> None:
         engine = code_of(CODE)
         data = data_of(options).identity
-        self.cache = RunCache(options.folder, engine, code, data, options.device, options.compiled)
+        self.cache = RunCache(
+            options.folder, engine, recipe.identity, data, options.device, options.compiled
+        )
         self.name = self.cache.name
         self.seen: set[str] = set()
         self.results: dict[str, StoredLosses] = {}

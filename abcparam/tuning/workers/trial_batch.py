@@ -9,21 +9,20 @@ from abcparam.algebra.record import Record
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import NoHeldOut
 from abcparam.diagnostics.source import START
-from abcparam.program.model import Program
 from abcparam.tuning.choices import HELD_OUT
 from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.trials import OnStep, Trial, TrialResult, silent
 
 if TYPE_CHECKING:
     from abcparam.data.batch import Data
+    from abcparam.tuning.tunable import Recipe
     from abcparam.tuning.workers.data_parallel import DataParallel
 
 
 class TrialBatch(Record):
     """Trials that can be trained together, and what they need."""
 
-    program: Program
-    code: str
+    recipe: Recipe
     trials: tuple[Trial, ...]
     options: SweepOptions
 
@@ -47,7 +46,7 @@ def train_trials(
 ) -> TrialBatchResult:
     """Trains it. Raises `SpecError` where the data do not fit."""
     from abcparam.tuning.train.stacking import train
-    from abcparam.tuning.train.training import TrialRun, job_of
+    from abcparam.tuning.train.training import Job, TrialRun
     from abcparam.tuning.workers.data_parallel import SingleProcess
 
     first, options = batch.trials[0], batch.options
@@ -55,10 +54,11 @@ def train_trials(
     processes = parallel or SingleProcess()
     data = data_of(options)
     setting |= {"steps": first.steps, "batch": first.batch, "processes": processes}
-    job = job_of(batch.program, batch.code, data, **setting)
+    builder = batch.recipe.builder(options.compiled)
+    job = Job(batch.recipe.program, builder, data, **setting)
     if options.by == HELD_OUT and job.held_out(job.config(dict(first.values))) is None:
         error = NoHeldOut.at(START, data=data.name)
-        raise SpecError(batch.program.source, [error])
+        raise SpecError(batch.recipe.program.source, [error])
     why: list[str] = []
     runs = [TrialRun(dict(trial.values), trial.seed, trial.schedule) for trial in batch.trials]
     trained = zip(batch.trials, train(job, runs, on_step, why.append), strict=True)

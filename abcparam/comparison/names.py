@@ -1,0 +1,62 @@
+"""Which tensors of two programs are the same, by the names that parameters have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from abcparam.algebra.record import Record
+from abcparam.program.model import Program
+
+TensorNames = Mapping[str, Iterable[str]]  # all that a tensor is called, by its path
+
+
+class MatchedTensors(Record):
+    """Paths of A and of B that are the same tensor; one may stand for several of the other."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def by_path(cls, a: Program, b: Program) -> MatchedTensors:
+        """Those of the same path."""
+        return cls(tuple((path, path) for path in a.tensors if path in b.tensors))
+
+    def of(self, path: str) -> list[str]:
+        """Those of B, for one of A."""
+        return [other for mine, other in self.pairs if mine == path]
+
+
+def matched(a: Program, b: Program, names: TensorNames) -> MatchedTensors:
+    """By paths, but for numbers of layers, and `.weight` at the end.
+
+    A tensor that stands for layers is matched with that of each of them.
+    """
+    return MatchedTensors(tuple(_matched(a, b, names)))
+
+
+def _matched(a: Program, b: Program, names: TensorNames) -> Iterator[tuple[str, str]]:
+    theirs: dict[str, list[str]] = {}
+    for path in b.tensors:
+        for name in _plain(path, names):
+            theirs.setdefault(name, []).append(path)
+    for path in a.tensors:
+        if path in b.tensors:
+            yield path, path
+            continue
+        for name in _plain(path, names):
+            if name in theirs:
+                yield from ((path, other) for other in theirs[name])
+                break
+
+
+def _plain(path: str, names: TensorNames) -> list[str]:
+    """What a tensor is called, without numbers of copies and PyTorch's `.weight` at its end."""
+    found = []
+    for name in (path, *names.get(path, ())):
+        parts = [part for part in name.split(".") if not _is_number(part)]
+        found.append(".".join(parts[:-1] if parts[-1:] == ["weight"] and parts[1:] else parts))
+    return list(dict.fromkeys(found))
+
+
+def _is_number(part: str) -> bool:
+    """`*`, `3`, or `1-3`."""
+    return part == "*" or part.replace("-", "").isdigit()

@@ -1,0 +1,97 @@
+"""Models of one's own that are tuned, data for them, and what trains them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Perceptron(nn.Module):
+    """PyTorch's defaults, beside a mask that it is called with."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(20, width)
+        self.second = nn.Linear(width, width)
+        self.readout = nn.Linear(width, 10, bias=False)
+
+    def forward(self, x: Tensor, kept: Tensor) -> Tensor:
+        h = torch.relu(self.first(x * kept))
+        return self.readout(torch.relu(self.second(h)))
+
+
+def build(width: int = 32) -> Any:
+    return Perceptron(width), (torch.randn(6, 20),), {"kept": torch.ones(6, 20, dtype=torch.bool)}
+
+
+def sgd(model: nn.Module) -> torch.optim.Optimizer:
+    """The rate of the last group is twice that of the others."""
+    *others, last = model.parameters()
+    return torch.optim.SGD([{"params": others}, {"params": [last], "lr": 0.02}], lr=0.01)
+
+
+def scaled(model: Perceptron, width: int) -> torch.optim.Optimizer:
+    """A training loop multiplies each rate by `lr_scale`."""
+    slow = [model.second.weight]
+    fast = [p for p in model.parameters() if p is not model.second.weight]
+    groups = [{"params": fast, "lr_scale": 1.0}, {"params": slow, "lr_scale": 32 / width}]
+    return torch.optim.Adam(groups, lr=1e-3)
+
+
+class OwnLoss(Perceptron):
+    """It computes its loss itself."""
+
+    def forward(self, x: Tensor, classes: Tensor) -> Any:  # type: ignore[override]
+        found = super().forward(x, torch.ones_like(x))
+        return found, nn.functional.cross_entropy(found, classes)
+
+
+def own_loss(width: int = 32) -> Any:
+    return OwnLoss(width), (torch.randn(6, 20), torch.randint(10, (6,)))
+
+
+def examples(config: Any, size: int, seed: int) -> Iterator[tuple[Any, Any]]:
+    """Classes by the largest of ten numbers; `config` has the sizes and rates of the trial."""
+    assert config.width in (32, 64) and config.lr > 0
+    draw = torch.Generator().manual_seed(seed)
+    while True:
+        x = torch.randn(size, 20, generator=draw)
+        yield x, x[:, :10].argmax(-1)
+
+
+def with_classes(config: Any, size: int, seed: int) -> Iterator[tuple[Any, Any]]:
+    for x, classes in examples(config, size, seed):
+        yield (x, classes), ()
+
+
+class Short(nn.Module):
+    """A language model that takes eight tokens at most."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.tokens, self.places = nn.Embedding(30, width), nn.Embedding(8, width)
+        self.readout = nn.Linear(width, 30)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        count = tokens.shape[1]
+        if count > 8:
+            raise ValueError(f"{count} tokens are too many")
+        x = self.tokens(tokens) + self.places(torch.arange(count, device=tokens.device))
+        return self.readout(x).flatten(0, 1)
+
+
+def short(width: int = 32) -> Any:
+    return Short(width), (torch.randint(30, (5, 7)),)
+
+
+def long_texts(config: Any, size: int, seed: int) -> Iterator[tuple[Any, Any]]:
+    while True:
+        yield torch.randint(30, (size, 9)), torch.randint(30, (size, 9))
+
+
+def alone(width: int = 32) -> Any:
+    """One example, which stands for itself."""
+    return Perceptron(width), (torch.randn(20), torch.ones(20))

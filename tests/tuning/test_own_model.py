@@ -1,0 +1,215 @@
+"""Sweeps and transfers of a model of the user's own: by its optimizer, and adapted."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import abcparam
+from abcparam.data.synthetic import Synthetic
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.tuning.own_model import OwnModel
+from abcparam.tuning.train.training import Job, TrialRun, train_alone
+from tests.imports.models import nanogpt
+from tests.imports.models import perceptron as perceptrons
+from tests.support.emitted import load as imported
+from tests.support.running import Run
+from tests.tuning import own_models
+
+FILE = Path(own_models.__file__)
+BUILD = f"{FILE}:build"
+QUICK = ("--steps", "5", "--batch", "4", "--fresh")
+
+
+def job(audit: abcparam.Audit, adapted: bool = False, **values: int) -> Job:
+    given = {name: Fraction(value) for name, value in values.items()}
+    tunable = OwnModel(audit, adapted)
+    (found,) = tunable.recipes(given, [""]).values()
+    recipe = found.recipe
+    return Job(recipe.program, recipe.builder(False), Synthetic(), steps=4, batch=4)
+
+
+def rates(made: Job, **values: float) -> dict[str, float]:
+    """The learning rate of each parameter."""
+    model: Any = made.model({name: Fraction(str(v)) for name, v in values.items()}, 0)
+    groups = [group for optimizer in made.optimizers(model) for group in optimizer.param_groups]
+    by_id = {id(p): group["lr"] for group in groups for p in group["params"]}
+    return {name: by_id[id(p)] for name, p in model.model.named_parameters()}
+
+
+@pytest.fixture(scope="module")
+def perceptron() -> abcparam.Audit:
+    return abcparam.audit(own_models.build, ["width"])
+
+
+def test_a_trial_is_the_users_own_training(perceptron: abcparam.Audit):
+    """The losses of a loop by hand: the same model, optimizer and batches."""
+    made = job(perceptron)
+    found = train_alone(made, TrialRun({"width": Fraction(64), "lr": Fraction(1, 100)}, 3))
+    torch.manual_seed(3)
+    model, _, _ = own_models.build(64)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    batches = made.batches(made.config({"width": Fraction(64)}), 3)
+    losses = []
+    for _ in range(4):
+        ((x,), (target,)) = made.placed(next(batches))
+        loss = torch.nn.functional.cross_entropy(model(x, torch.ones_like(x)), target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert found.losses == pytest.approx(losses)
+
+
+def test_an_adapted_trial_is_that_of_the_adapter(perceptron: abcparam.Audit):
+    adapter: dict[str, Any] = {}
+    exec(abcparam.adapt(perceptron), adapter)
+    made = job(perceptron, adapted=True)
+    values = {"width": Fraction(64), "lr": Fraction(1, 100)}
+    model: Any = made.model(values, 3)
+    torch.manual_seed(3)
+    theirs, _, _ = own_models.build(64)
+    adapter["init_"](theirs)
+    for mine, other in zip(model.model.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(mine, other)
+    groups = adapter["make_optimizer"](theirs, lr=1e-2).param_groups
+    wanted = {id(p): (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+    (optimizer,) = made.optimizers(model)
+    found = {
+        id(p): (g["lr"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]
+    }
+    for mine, other in zip(model.model.parameters(), theirs.parameters(), strict=True):
+        assert found[id(mine)] == pytest.approx(wanted[id(other)])
+
+
+def test_the_learning_rate_multiplies_those_of_all_groups():
+    made = job(abcparam.audit(own_models.build, ["width"], own_models.sgd))
+    found = rates(made, lr=0.1, width=64)  # the largest of all groups
+    assert found.pop("readout.weight") == pytest.approx(0.1)
+    assert set(found.values()) == {0.05}
+
+
+def test_rates_that_a_training_loop_multiplies():
+    audit = abcparam.audit(own_models.build, ["width"], own_models.scaled, lr_key="lr_scale")
+    found = rates(job(audit), lr=0.1, width=64)
+    assert found.pop("second.weight") == pytest.approx(0.05)
+    assert list(found.values()) == pytest.approx([0.1] * 4)
+
+
+def test_factors_of_the_forward_are_hooked_on():
+    audit = abcparam.audit(perceptrons.tied, ["width"])
+    values, tokens = {"width": Fraction(256)}, torch.randint(50, (3, 7))
+    adapted, plain = (job(audit, which).model(values, 0) for which in (True, False))
+    torch.testing.assert_close(adapted(tokens), plain(tokens) / 4)
+
+
+def test_a_sweep_reads_a_language_model_and_its_vocabulary():
+    audit = abcparam.audit(nanogpt.make, ["width"])
+    made = job(audit)
+    task = made.task(made.config({}))
+    (tokens,) = task.inputs
+    assert str(tokens.index and tokens.index.value) == "65"
+    ((given,), (targets,)) = next(made.batches(made.config({}), 0))
+    assert given.shape == targets.shape == (4, 7)
+    assert torch.equal(given[:, 1:], targets[:, :-1])  # the next token
+
+
+def test_the_command(run: Run, tmp_path: Path):
+    """Sizes, rates, data of one's own; what is trained is kept, and is not trained again."""
+    over = ("--over", "width=32,64", "lr=1e-3,1e-2")
+    data = ("--data", "tests.tuning.own_models:examples")
+    kept = ("--resume", tmp_path, "--steps", "5", "--batch", "4", "--format", "json")
+    command = ("sweep", BUILD, "--grow", "width", "--adapted", *over, *data)
+    ran = run(*command, *kept)
+    found = json.loads(ran.out)
+    assert ran.status == 0
+    assert found["verdicts"] == {"as written": "maximal-update"}
+    assert [(t["dims"]["width"], t["hypers"]["lr"]) for t in found["trials"]] == [
+        (width, lr) for width in (32, 64) for lr in (0.001, 0.01)
+    ]
+    assert "as its adapter says" in found["notes"][0]
+    files = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.json")}
+    assert files and json.loads(run(*command, *kept).out)["trials"] == found["trials"]
+    assert files == {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.json")}
+    as_it_is = run(*(part for part in command if part != "--adapted"), *kept)
+    own = json.loads(as_it_is.out)
+    assert own["trials"][0]["loss"] == found["trials"][0]["loss"]  # at base
+    assert own["trials"][3]["loss"] != found["trials"][3]["loss"]
+    assert own["fingerprint"] != found["fingerprint"]
+
+
+def test_without_a_range_rates_are_searched_around_the_models_own(perceptron: abcparam.Audit):
+    found = abcparam.sweep(perceptron, steps=1, batch=2)
+    (axis,) = found.axes
+    assert (axis.name, axis.log) == ("lr", True)
+    assert (float(axis.low), float(axis.high)) == pytest.approx((1e-3 / 32, 32e-3))
+
+
+def test_a_transfer_writes_the_adapter_with_what_was_found(run: Run, tmp_path: Path):
+    out, hparams = tmp_path / "mup.py", tmp_path / "h.json"
+    written = ("-o", out, "--hparams", hparams)
+    command = ("transfer", BUILD, "--grow", "width", "--set", "width=256", "--trials", "3")
+    refused = run(*command, *QUICK, *written)
+    assert (refused.status, "error[P0824]" in refused.err, out.exists()) == (2, True, False)
+    ran = run(*command, "--adapted", *QUICK, *written)
+    assert ran.status == 0, ran.err
+    found = json.loads(hparams.read_text(encoding="utf-8"))
+    assert (found["verdict"], found["proxy"]["width"]) == ("maximal-update", 32)
+    assert found["cost"]["target"]["parameters"] == 20 * 256 + 256**2 + 2 * 256 + 2560
+    module = imported(out.read_text(encoding="utf-8"), tmp_path)
+    assert pytest.approx(found["hypers"]["lr"]) == module.LR
+    model, _, _ = own_models.build(256)
+    rates = sorted({group["lr"] for group in module.make_optimizer(model).param_groups})
+    assert rates == pytest.approx([module.LR / 8, module.LR])
+    again = run(*command, "--adapted", *QUICK, *written)
+    assert again.status == 0  # over its own file
+
+
+def test_a_model_as_it_is_is_transferred_anyway(run: Run, tmp_path: Path):
+    command = ("transfer", BUILD, "--grow", "width", "--anyway", "--trials", "2", *QUICK)
+    ran = run(*command, "--hparams", tmp_path / "h.json")
+    assert ran.status == 0
+    assert "warning: the model is unstable: the best values move with the width" in ran.err
+    assert [file.name for file in tmp_path.iterdir()] == ["h.json"]
+
+
+def refusal(reference: str, *options: object, run: Run) -> str:
+    ran = run("sweep", reference, "--grow", "width", *QUICK, *options)
+    assert ran.status == 2
+    return ran.err
+
+
+def test_a_model_that_computes_its_loss_needs_data_with_targets(run: Run):
+    reference = f"{FILE}:own_loss"
+    assert "its output is its loss, so targets are inputs" in refusal(reference, run=run)
+    data = ("--data", "tests.tuning.own_models:with_classes")
+    ran = run("sweep", reference, "--grow", "width", "--over", "lr=1e-3", *data, *QUICK)
+    assert ran.status == 0, ran.err
+
+
+def test_what_a_model_raises_on_a_batch_is_told_at_its_line(run: Run):
+    reference = f"{FILE}:short"
+    assert run("sweep", reference, "--grow", "width", "--over", "lr=1e-3", *QUICK).status == 0
+    said = refusal(reference, "--data", "tests.tuning.own_models:long_texts", run=run)
+    assert "error[P1002]" in said
+    assert "on a batch of shape [4, 9]: ValueError: 9 tokens are too many" in said
+    assert 'raise ValueError(f"{count} tokens are too many")' in said
+
+
+def test_a_model_without_a_batch_is_refused():
+    audit = abcparam.audit(own_models.alone, ["width"])
+    with pytest.raises(SpecError, match="first axis is that of the examples"):
+        abcparam.sweep(audit, ["lr=1e-3"], steps=1)
+
+
+def test_what_goes_with_specs_alone_is_refused(run: Run):
+    assert "--parametrization is for specs" in refusal(BUILD, "--parametrization", "sp", run=run)
+    assert "--ray is for specs" in refusal(BUILD, "--ray", "local", run=run)
+    assert "known: lr, weight_decay, width, steps" in refusal(BUILD, "--over", "eps=1", run=run)
+    ran = run("sweep", BUILD, "--adapted")
+    assert (ran.status, "say what grows, --grow" in ran.err) == (2, True)
