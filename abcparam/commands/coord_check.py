@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from abcparam.coordinate_check.check import CoordCheckResult
 
 
+STATUS = {"agrees": 0, "disagrees": 1, "undecided": 3}
+
+
 def _arguments(command: argparse.ArgumentParser) -> None:
     add, count = command.add_argument, partial(count_argument, command)
     add(
@@ -66,7 +69,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measured slopes beside derived exponents; 0 agree, 1 not, 2 invalid."""
+    """Measured slopes beside derived exponents; 0 agree, 1 not, 2 invalid, 3 undecided."""
     from abcparam.coordinate_check.api import checked as check_of
     from abcparam.coordinate_check.plan import NoWidthsError
 
@@ -85,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     _print(checked, options.format)
     if options.plot or options.html:
         _draw(checked, asked, options)
-    return 0 if checked.agree else 1
+    return STATUS[checked.verdict.outcome]
 
 
 def _of_model(options: argparse.Namespace, asked: CheckOptions) -> CoordCheckResult:
@@ -157,7 +160,7 @@ def _draw(checked: CoordCheckResult, asked: CheckOptions, options: argparse.Name
 
 
 def _print(checked: CoordCheckResult, format: str) -> None:
-    from abcparam.coordinate_check.output.text import render_check, render_csv
+    from abcparam.coordinate_check.output.text import advice, render_check, render_csv
 
     if format == "json":
         import json
@@ -168,7 +171,7 @@ def _print(checked: CoordCheckResult, format: str) -> None:
     else:
         print(render_check(checked, coloured(sys.stdout)))
     if format != "text":
-        for note in checked.notes:
+        for note in (*checked.notes, *advice(checked)):
             print(f"abcparam coord-check: {note}", file=sys.stderr)
 
 

@@ -63,6 +63,7 @@ class CoordCheckResult(Record):
             "file": self.report.program.source.file,
             "model": self.report.program.name,
             "agree": self.agree,
+            "outcome": self.verdict.outcome,
             "widths": self.widths,
             **({"vary": self.vary} if self.vary else {}),
             "rows": [row.to_dict() for row in resolved if row.quantity != "gradient"],

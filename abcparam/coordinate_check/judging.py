@@ -34,6 +34,9 @@ SHARE = 0.25  # of the square that the leading power must have at the largest wi
 LACK = 0.1  # what a sum of powers may leave of log size, if seeds scatter less
 
 AGREES, CROSSOVER, DISAGREES, UNRESOLVED = "agrees", "crossover", "disagrees", "unresolved"
+UNDECIDED = "undecided"  # what a check comes to where too little is resolved
+ROUNDED, SCATTERED = "below rounding, or of fewer than three widths", "seeds scatter too much"
+SMALLER_LEAD = "smaller terms lead"
 
 MeasuredSizes = Mapping[tuple[int, int], Mapping[RowKey, Sequence[float]]]  # (width, seed) -> sizes
 
@@ -81,10 +84,16 @@ class CheckedRows(Record):
         return tuple(row for row in self.rows if row.outcome in outcomes)
 
     @property
-    def agree(self) -> bool:
-        """No row disagrees, and most of them are resolved."""
+    def outcome(self) -> str:
+        """A row that disagrees decides; else most of them have to be resolved."""
+        if self.of(DISAGREES):
+            return DISAGREES
         resolved = len(self.rows) - len(self.of(UNRESOLVED))
-        return not self.of(DISAGREES) and resolved > len(self.rows) / 2
+        return AGREES if resolved > len(self.rows) / 2 else UNDECIDED
+
+    @property
+    def agree(self) -> bool:
+        return self.outcome == AGREES
 
 
 def judge(laws: PredictedLaws, measured: MeasuredSizes) -> CheckedRows:
@@ -141,7 +150,7 @@ def _row(
         (float(width), size) for (width, seed), size in found.items() if size > floors[width, seed]
     )
     if len({width for width, _ in points}) < 3:
-        return row(UNRESOLVED, "below rounding, or of fewer than three widths")
+        return row(UNRESOLVED, ROUNDED)
     slope = slope_of(points)
     outcome, note, leading = _outcome(law, slope, points)
     return replace(row(outcome, note, slope), leading=leading)
@@ -155,7 +164,7 @@ def _outcome(law: PredictedLaw, slope: Slope, points: Sequence[WidthPoint]) -> O
     off = abs(slope.value - float(law.exponent))
     if slope.error > WIDEST:
         if off <= slope.error + TOLERANCE:
-            return UNRESOLVED, "seeds scatter too much", None
+            return UNRESOLVED, SCATTERED, None
     elif off <= max(TOLERANCE, slope.error):
         return AGREES, "", None
     found = _crossover(law.exponent, law.smaller, slope, points)
@@ -185,7 +194,7 @@ def _crossover(
         note = f"slope {slope.value:.3f}, from {below}: {share}"
         return CROSSOVER, note, leading_of(points, lower, SHARE)
     if known and mixture_of(points, [float(exponent), *lower]).residual <= noise:
-        return UNRESOLVED, f"smaller terms lead: {share}", None
+        return UNRESOLVED, f"{SMALLER_LEAD}: {share}", None
     return DISAGREES, "", None
 
 

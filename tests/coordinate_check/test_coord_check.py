@@ -513,6 +513,18 @@ def test_disagreement_is_status_1(run: Run, tmp_path: Path, monkeypatch: pytest.
     assert "do not agree" in ran.out
 
 
+def test_too_little_that_is_resolved_is_undecided(run: Run):
+    """One seed of three small widths near each other: no slope is sharp, and none is wrong."""
+    few = ("--widths", "16,17,18", "--seeds", "1", "--fresh")
+    ran = run("coord-check", MLP, *few)
+    assert ran.status == 3
+    assert "measured and derived are undecided: " in ran.out
+    assert "undecided, as seeds scatter too much in " in ran.out
+    assert "more --seeds" in ran.out
+    found = json.loads(run("coord-check", MLP, *few, "--format", "json").out)
+    assert (found["agree"], found["outcome"]) == (False, "undecided")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

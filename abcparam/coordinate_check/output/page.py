@@ -7,12 +7,14 @@ from html import escape
 
 from abcparam.analysis.rows import tensor_row
 from abcparam.coordinate_check.check import CoordCheckResult
-from abcparam.coordinate_check.judging import AGREES, DISAGREES
+from abcparam.coordinate_check.judging import AGREES, DISAGREES, UNRESOLVED
 from abcparam.coordinate_check.output.plots import figures
-from abcparam.coordinate_check.output.text import WORDS, cells, result
+from abcparam.coordinate_check.output.text import WORDS, advice, cells, result
 from abcparam.pipeline import emit_program
 from abcparam.presentation.figures import drawn, inline
 from abcparam.presentation.pages import framed
+
+CLASSES = {AGREES: AGREES, DISAGREES: DISAGREES}  # classes of rows; of what is undecided, another
 
 
 def page(checks: Iterable[CoordCheckResult]) -> str:
@@ -20,14 +22,15 @@ def page(checks: Iterable[CoordCheckResult]) -> str:
     found = list(checks)
     checked = found[0]
     program = checked.report.program
+    notes = (*checked.notes, *advice(checked))
     pictures = [(name, drawn(figure, "svg").decode()) for name, figure in figures(found)]
     values = {
         "title": escape(f"{program.name}: {checked.report.verdict}"),
-        "outcome": AGREES if checked.agree else DISAGREES,
+        "outcome": CLASSES.get(checked.verdict.outcome, UNRESOLVED),
         "result": escape(result(checked)),
         "words": escape(WORDS),
         "setting": escape(f"{program.source.file}, {checked.sizes}"),
-        "notes": "\n".join(f"<li>{escape(note)}</li>" for note in checked.notes),
+        "notes": "\n".join(f"<li>{escape(note)}</li>" for note in notes),
         "rows": "\n".join(_row(cells(row), row.outcome) for row in checked.verdict.rows),
         "laws": "\n".join(_laws(checked)),
         "figures": "\n".join(inline(name, svg) for name, svg in pictures),

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 
 from abcparam.coordinate_check.check import CoordCheckResult
-from abcparam.coordinate_check.judging import AGREES, CROSSOVER, DISAGREES, UNRESOLVED, CheckedRow
+from abcparam.coordinate_check.judging import (
+    AGREES,
+    CROSSOVER,
+    DISAGREES,
+    ROUNDED,
+    SCATTERED,
+    SMALLER_LEAD,
+    UNDECIDED,
+    UNRESOLVED,
+    CheckedRow,
+)
 from abcparam.presentation.table import BOLD, END, GREEN, RED, YELLOW, columns
 
 HEADER = ("name", "quantity", "derived", "measured", "error", "")
@@ -15,6 +26,12 @@ WORDS = (
     "steps; update: of what the change of a tensor alone makes of its input, ΔW·x; gradient: of "
     "the loss gradient at initialization"
 )
+VERDICTS = {AGREES: "agree", DISAGREES: "do not agree", UNDECIDED: "are undecided"}
+WANTED = {  # by why a row is unresolved
+    SCATTERED: "more --seeds, or --widths further apart",
+    SMALLER_LEAD: "larger --widths, where the leading term is more of it",
+    ROUNDED: "more --steps, or three --widths at which it changes by more",
+}
 TINTS = {AGREES: GREEN, CROSSOVER: GREEN, DISAGREES: RED, UNRESOLVED: YELLOW}
 
 
@@ -26,7 +43,7 @@ def render_check(checked: CoordCheckResult, colour: bool = False) -> str:
         lines = [f"{BOLD}{lines[0]}{END}", *map(_tinted, lines[1:], rows)]
     program = checked.report.program
     head = f"{program.name} ({program.source.file}), {checked.sizes}"
-    notes = (f"* {note}" for note in checked.notes)
+    notes = (f"* {note}" for note in (*checked.notes, *advice(checked)))
     return "\n".join([head, "", *lines, "", *notes, result(checked), ""])
 
 
@@ -37,8 +54,19 @@ def result(checked: CoordCheckResult) -> str:
         for outcome in (AGREES, CROSSOVER, DISAGREES, UNRESOLVED)
         if checked.verdict.of(outcome)
     )
-    verdict = "agree" if checked.agree else "do not agree"
-    return f"measured and derived {verdict}: {counts}"
+    return f"measured and derived {VERDICTS[checked.verdict.outcome]}: {counts}"
+
+
+def advice(checked: CoordCheckResult) -> Iterator[str]:
+    """What would decide a check that is undecided, by why rows are unresolved."""
+    if checked.verdict.outcome != UNDECIDED:
+        return
+    rows = checked.verdict.of(UNRESOLVED)
+    for reason, wanted in WANTED.items():
+        if count := sum(row.note.startswith(reason) for row in rows):
+            yield f"undecided, as {reason} in {count} of {len(checked.verdict.rows)} rows: {wanted}"
+    if not rows:
+        yield "undecided, as there is no row to measure"
 
 
 def cells(row: CheckedRow) -> tuple[str, ...]:
