@@ -24,7 +24,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--allow-forward",
         action="store_true",
-        help="where the forward needs a factor that nothing else makes up for, a hook that has it",
+        help="where the forward needs a factor that nothing else makes up for, `scale_` gives it",
     )
 
 
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     if remedy.missing:
         print("\n".join(forward_lines(found)).strip("\n"), file=sys.stderr)
         if can_be_hooked(found) and not options.allow_forward:
-            print("--allow-forward writes `scale_`, which hooks them on", file=sys.stderr)
+            print("--allow-forward writes `scale_`, which gives modules them", file=sys.stderr)
         if not (can_be_hooked(found) and options.allow_forward):
             print("abcparam adapt: nothing is written", file=sys.stderr)
             return 1

@@ -78,6 +78,8 @@ def _is_expected(node: ast.AST) -> bool:
         case ast.Name(id=name, ctx=context):
             read = isinstance(context, ast.Load)
             return not (read and name in FORBIDDEN) and not _is_dunder(name)
+        case ast.Attribute(attr="__class__", ctx=ast.Store()):
+            return True  # of a module, which becomes one of another class
         case ast.Attribute(attr=name):
             return not _is_dunder(name)
         case _:

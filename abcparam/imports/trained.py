@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -18,6 +18,7 @@ from abcparam.imports.result import Audit
 from abcparam.optimizers import optimizers
 
 Optimizers = list[torch.optim.Optimizer]
+SCALED: dict[type[nn.Module], type[nn.Module]] = {}  # classes made so far, by what they extend
 
 
 def scaled_(audit: Audit, model: nn.Module, sizes: Sizes) -> None:
@@ -109,19 +110,25 @@ def _groups(
         yield rate.rule, group if eps is None else {**group, "eps": eps}
 
 
-def hooked_(audit: Audit, model: nn.Module, sizes: Sizes) -> None:
+def multiplied_(audit: Audit, model: nn.Module, sizes: Sizes) -> None:
     """Gives the forward the factors that nothing else makes up for, as the adapter does."""
     ratios = ratios_of(audit, sizes)
     for missing in audit.remedy.missing:
-        factor = times(missing.powers, ratios)
-        model.get_submodule(missing.module).register_forward_hook(_times(factor))
+        module: Any = model.get_submodule(missing.module)
+        module.mup_factor = times(missing.powers, ratios)
+        module.__class__ = _scaled(type(module))
 
 
-def _times(factor: float) -> Callable[..., Tensor]:
-    def times_factor(module: nn.Module, given: Any, output: Tensor) -> Tensor:
-        return output * factor
+def _scaled(kind: type[nn.Module]) -> type[nn.Module]:
+    """The class of modules that give `mup_factor` times what those of another class give."""
 
-    return times_factor
+    def forward(self: Any, *given: Any, **named: Any) -> Tensor:
+        found: Tensor = kind.forward(self, *given, **named) * self.mup_factor
+        return found
+
+    if kind not in SCALED:
+        SCALED[kind] = type("Scaled", (kind,), {"forward": forward})
+    return SCALED[kind]
 
 
 def changes_by_parameter(audit: Audit) -> dict[str, TensorChange]:

@@ -19,7 +19,7 @@ from abcparam.diagnostics.source import Source, Span
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.result import Audit
 from abcparam.imports.seen import amount
-from abcparam.imports.trained import base_rates, groups_in, hooked_, optimizers_of, scaled_
+from abcparam.imports.trained import base_rates, groups_in, multiplied_, optimizers_of, scaled_
 from abcparam.imports.user_code import definition, raised
 from abcparam.program.expressions import Local, Return
 from abcparam.program.model import Input, Loss, Program
@@ -51,7 +51,7 @@ class OwnModelBuilder:
         example = self.audit.factory.make(sizes, torch.initial_seed())
         if self.adapted:
             scaled_(self.audit, example.model, sizes)
-            hooked_(self.audit, example.model, sizes)
+            multiplied_(self.audit, example.model, sizes)
         return Called(example, self.calling(sizes), config, self.raised)
 
     def calling(self, sizes: Sizes) -> Calling:
