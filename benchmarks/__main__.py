@@ -26,6 +26,7 @@ BENCHMARKS = {
     "decisions": ("decisions", "decisions", "questions about exponents beside z3"),
     "sweep": ("sweeps", "together", "64 trials trained together beside one by one"),
     "step": ("steps", "beside_handwritten", "a training step beside hand-written PyTorch"),
+    "adapted": ("adapted", "beside_itself", "a training step of an adapted model beside itself"),
     "groups": ("groups", "beside_one_group", "an optimizer's step beside one plain group"),
     "transformers": (
         "huggingface",
