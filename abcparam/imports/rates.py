@@ -17,7 +17,7 @@ from torch.optim import Optimizer as TorchOptimizer
 from abcparam.algebra.record import Record
 from abcparam.diagnostics.diagnostic import DiagnosticRule, SpecError
 from abcparam.diagnostics.rules.imports import NoPower, NotOneGroup, NoUpdateLaw, UnreadKey
-from abcparam.imports.factory import called_with, written
+from abcparam.imports.factory import Factory, called_with, written
 from abcparam.imports.leading import growing_of, power_for, shown
 from abcparam.imports.made_models import MadeModels, parameters_of
 from abcparam.imports.numbers import Power, Sizes
