@@ -64,8 +64,8 @@ def rates_of(
     holds a parameter not at all or twice; and where a rate is no power of the sizes.
     """
     grow = frozenset(growing_of(settings) if growing is None else growing)
-    reader = _Groups(function, models, lr_key)
-    looked = [reader.look(sizes) for sizes in settings]
+    reader = _Groups(function, models.factory, lr_key)
+    looked = [reader.look(models.at(sizes).example.model, sizes) for sizes in settings]
     return {name: reader.rate(name, settings, looked, grow) for name in looked[0]}
 
 
@@ -90,20 +90,18 @@ class _Groups:
     """Reads the groups of the user's optimizers."""
 
     def __init__(
-        self, function: Callable[..., Any] | None, models: MadeModels, lr_key: str | None
+        self, function: Callable[..., Any] | None, factory: Factory, lr_key: str | None
     ) -> None:
         self.function = function
-        self.models = models
-        self.factory = factory = models.factory
+        self.factory = factory
         self.lr_key = lr_key
         self.source, self.span = definition(function or factory.function, factory.file)
 
     def refused(self, rule: type[DiagnosticRule], **fields: object) -> SpecError:
         return SpecError(self.source, [rule.at(self.span, **fields)])
 
-    def look(self, sizes: Sizes) -> dict[str, GroupAt]:
-        """What trains each parameter at one setting."""
-        model = self.models.at(sizes).example.model
+    def look(self, model: nn.Module, sizes: Sizes) -> dict[str, GroupAt]:
+        """What trains each parameter of a model."""
         held: dict[int, list[GroupAt]] = {}
         for optimizer in self.optimizers(model, sizes):
             rule, more = self.rule(optimizer)
