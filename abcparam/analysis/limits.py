@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from abcparam.analysis.graph import Graph
+from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Limit, Node
+from abcparam.calculus.pointwise import PointwiseNode
+from abcparam.calculus.structure import SameNode
 
 
 class Violation(NamedTuple):
@@ -36,11 +39,27 @@ def violations_at_init(graph: Graph) -> tuple[Violation, ...]:
 
 
 def _sound(x: Node) -> bool:
-    """Θ(1), or exactly zero, or smaller where the map that makes it contracts."""
+    """Θ(1), or exactly zero, or smaller where a map that contracts makes it so."""
     one = x.context.one
     if x.s0 == one or x.s0.is_zero:
         return True
-    return x.s0 < one and x.comes_from_contraction
+    if not x.s0 < one:
+        return False
+    few = behind_contraction(x)
+    return x.comes_from_contraction or (few is not None and x.s0 == few.s0)
+
+
+def behind_contraction(x: Node) -> Node | None:
+    """What a map makes few numbers of, if a value is made of that alone, by functions and maps.
+
+    Both start at the same size, where the maps between them keep it; the first change of the few
+    numbers is Θ(1), and the value's with it.
+    """
+    while isinstance(x, (LinearNode, PointwiseNode, SameNode)) and len(x.inputs) == 1:
+        x = x.inputs[0]
+        if x.comes_from_contraction:
+            return x
+    return None
 
 
 def violations(graph: Graph) -> Iterator[Violation]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,11 +64,44 @@ def test_an_infinite_value_may_not_outgrow_what_it_starts_at():
     assert abcparam.check(text).verdict == "unstable"
 
 
-@pytest.mark.slow
+GATE = "h = h * sigmoid(up @ silu(down @ h))"
+
+
+def gate(optimizer: str) -> str:
+    text = bottleneck(optimizer).replace("    latent = rmsnorm(down @ h, eps = 1e-12)\n", "")
+    return text.replace("h = h + up @ latent", GATE)
+
+
 @pytest.mark.parametrize("optimizer", RULES)
-def test_it_trains_alike_at_every_width(optimizer: str, tmp_path: Path):
+def test_a_gate_of_what_a_map_contracts_opens_as_it_learns(optimizer: str):
+    """The second function reads what starts as small as the first; both then change by Θ(1)."""
+    assert abcparam.check(gate(optimizer)).verdict == "maximal-update"
+
+
+def test_maps_behind_few_numbers_keep_their_size():
+    shrinking = gate("adam").replace(
+        "[width, rank]     { a = 0, b = 0,", "[width, rank] { a = 0, b = 1,"
+    )
+    report = abcparam.check(shrinking)
+    assert report.verdict == "unstable-at-init"
+    assert report.diagnostics[0].code == "P0501"
+
+
+def test_exponents_of_a_gate_are_found():
+    unknown = gate("adam").replace("{ a = 1, b = 0, c = 0 }", "{ a = ?, b = ?, c = ? }", 1)
+    unknown = unknown.replace(
+        "[width, rank]     { a = 0, b = 0, c = 0 }", "[width, rank] { a = ?, b = ?, c = ? }"
+    )
+    solved = abcparam.solve(unknown)
+    assert abcparam.check(solved).verdict == "maximal-update"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [bottleneck, gate])
+@pytest.mark.parametrize("optimizer", RULES)
+def test_it_trains_alike_at_every_width(optimizer: str, make: Callable[[str], str], tmp_path: Path):
     path = tmp_path / "bottleneck.param"
-    path.write_text(bottleneck(optimizer), encoding="utf-8")
+    path.write_text(make(optimizer), encoding="utf-8")
     checked = abcparam.coord_check(path, widths=(128, 512, 2048), steps=3, seeds=4)
     rows = [row for row in checked.verdict.rows if row.quantity != "at_init"]
     assert rows and not [r for r in rows if r.outcome == "disagrees"]

@@ -33,9 +33,9 @@ class ChangeTooLarge(DiagnosticRule):
     width.
 
     Outputs and softmax logits may change by Θ(1), and so may the input of a nonlinearity; the input
-    of a norm by no more than its initial size; an operand of a map or product by no more than Θ(1)
-    or its initial size. The message names the term that made the change, the notes the path that it
-    took.
+    of a norm by no more than its initial size, or Θ(1) where a map makes few numbers of many; an
+    operand of a map or product by no more than Θ(1) or its initial size. The message names the term
+    that made the change, the notes the path that it took.
 
         hidden { a = 0, b = 1/2, c = 0 }    wrong under Adam: `second @ h` changes by width
         hidden { a = 0, b = 1/2, c = 1 }    right: its learning rate is lr / width
