@@ -62,7 +62,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--expect", choices=VERDICTS, help="what it is to be (maximal-update)")
 
 
-def audited(options: argparse.Namespace, expect: str | None = None) -> Audit:
+def audited(options: argparse.Namespace, expect: str | None = None, exact: bool = False) -> Audit:
     """The audit of the model that the options name."""
     from abcparam.imports.audit import audited as audit_of
 
@@ -74,6 +74,7 @@ def audited(options: argparse.Namespace, expect: str | None = None) -> Audit:
         lr_key=options.lr_key,
         expect=expect,
         watch=_watch,
+        exact=exact,
     )
 
 

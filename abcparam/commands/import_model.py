@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     from abcparam.imports.text.proof import summary
     from abcparam.storage.atomic import write_atomically
 
-    found = imported(audited(options))
+    found = imported(audited(options, exact=True))
     print_diagnostics(found.notes, found.audit.program.source)
     if options.output_file == "-":
         print(found.text, end="")

@@ -69,6 +69,8 @@ def import_model(
     it before it is given: outputs and gradients are the same. Raises `SpecError` where they are
     not, and where a call has no spelling in the language, at its line. Needs torch.
     """
+    from abcparam.imports.audit import audited
     from abcparam.imports.text.importing import imported
 
-    return imported(audit(factory, grow, optimizer, output=output, lr_key=lr_key))
+    names = grow if isinstance(grow, Mapping) else dict.fromkeys(grow, ())
+    return imported(audited(factory, names, optimizer, output=output, lr_key=lr_key, exact=True))

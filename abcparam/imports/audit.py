@@ -40,14 +40,15 @@ def audited(
     lr_key: str | None = None,
     expect: str | None = None,
     watch: Watch = unwatched,
+    exact: bool = False,
 ) -> Audit:
-    """Reads a model and judges it: `abcparam.audit`."""
+    """Reads a model and judges it: `abcparam.audit`. For a text of it, its layers are `exact`."""
     values = dict(grow) if isinstance(grow, Mapping) else dict.fromkeys(grow, ())
     names, models = frozenset(values), MadeModels(find_factory(factory))
     found = models.factory
     function = find_function(optimizer) if isinstance(optimizer, str) else optimizer
     settings = settings_of(models, values)
-    reader = Traces(models)
+    reader = Traces(models, exact)
     with _placed(found, reader.traces):
         model, chosen = reader.together(settings, names, watch)
         meaning = read(model, chosen[0], names, output)

@@ -65,13 +65,13 @@ def exported_of(example: Example) -> Exported:
         return Exported(example)
 
 
-def trace_of(exported: Exported, others: Iterable[Example] = ()) -> Trace:
+def trace_of(exported: Exported, others: Iterable[Example] = (), exact: bool = False) -> Trace:
     """The operations of an exported model that depend on its parameters.
 
-    `others` are the same, drawn by other seeds: the sizes of values are over all of them. Raises
-    `ReadingError` where it cannot be read.
+    `others` are the same, drawn by other seeds: the sizes of values are over all of them. Data are
+    told apart by all their values where `exact`. Raises `ReadingError` where it cannot be read.
     """
-    run = Run(exported)
+    run = Run(exported, exact)
     with _told(), torch.no_grad():
         run.run(*exported.inputs())
         sizes = [run.sizes, *(_sizes(exported, other) for other in others)]
@@ -82,12 +82,12 @@ def trace_of(exported: Exported, others: Iterable[Example] = ()) -> Trace:
     return _trace(exported, run, sizes)
 
 
-def trace_without_values(exported: Exported) -> Trace:
+def trace_without_values(exported: Exported, exact: bool = False) -> Trace:
     """The operations of an exported model whose weights have no values; nothing is measured.
 
     Raises `NeedsValuesError` where it has to be run.
     """
-    run = DataRun(exported, filled=False)
+    run = DataRun(exported, False, exact)
     with _told(), torch.no_grad():
         run.run(*exported.inputs())
     return _trace(exported, run, [run.sizes])

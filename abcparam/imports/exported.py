@@ -140,9 +140,10 @@ class DataRun(SizesRun):
     `NeedsValuesError` where data are made of such values.
     """
 
-    def __init__(self, exported: Exported, filled: bool) -> None:
+    def __init__(self, exported: Exported, filled: bool, exact: bool = False) -> None:
         super().__init__(exported)
         self.filled = filled
+        self.exact = exact  # whether data are told apart by all their values
         self.weights = exported.weights
         self.depends: set[Node] = set()
         self.unknown: set[Node] = set()  # whole numbers that are made of what depends
@@ -154,8 +155,12 @@ class DataRun(SizesRun):
             self.depends.add(n)
         made = super().run_node(n) if self.filled else self.without_values(n)
         if n not in self.depends:
-            self.data[n] = _pytree.tree_map_only(torch.Tensor, datum, made)
+            self.data[n] = _pytree.tree_map_only(torch.Tensor, self.datum, made)
         return made
+
+    def datum(self, value: torch.Tensor) -> Datum:
+        found = datum(value)
+        return replace(found, look=_look(value)) if self.exact else found
 
     def without_values(self, n: Node) -> Any:
         """What a node gives where what depends on weights has no values, but shapes."""
@@ -185,8 +190,8 @@ def _like(value: FakeTensor) -> torch.Tensor:
 class Run(DataRun):
     """Runs a model with values. `storages` are where each value lies in memory."""
 
-    def __init__(self, exported: Exported) -> None:
-        super().__init__(exported, filled=True)
+    def __init__(self, exported: Exported, exact: bool = False) -> None:
+        super().__init__(exported, True, exact)
         self.garbage_collect_values = False
         self.storages: dict[Node, frozenset[int]] = {}
 
@@ -269,3 +274,12 @@ def datum(value: torch.Tensor) -> Datum:
     size = float(entries.square().mean().sqrt()) if entries.numel() else 0.0
     same = entries.numel() == value.numel() > 0 and bool((entries == entries[0]).all())
     return Datum(tuple(value.shape), False, size, float(entries[0]) if same else None)
+
+
+def _look(value: torch.Tensor) -> float:
+    """A number that differs where values do: their sum, weighed by where they are."""
+    value = value.detach()
+    value = torch.view_as_real(value) if value.is_complex() else value
+    entries = value.double().flatten().clamp(-LARGE, LARGE)
+    weights = torch.linspace(1.0, 2.0, len(entries), dtype=torch.float64, device=entries.device)
+    return float(entries @ weights)

@@ -155,8 +155,8 @@ def _form(
             return "outside", outside.setdefault(argument, len(outside))
         case Weight(name=name):
             return "weight", star + name.removeprefix(prefix) if name.startswith(prefix) else name
-        case Datum(shape=shape, integer=integer, size=size):
-            return "datum", shape, integer, float(f"{size:.4g}")
+        case Datum(shape=shape, integer=integer, size=size, look=look):
+            return "datum", shape, integer, float(f"{size:.4g}"), look
         case tuple():
             return tuple(_form(item, places, outside, prefix, star) for item in argument)
         case _:

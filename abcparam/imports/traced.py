@@ -39,6 +39,7 @@ class Datum(Record):
     size: float
     constant: float | None = None
     node: str = field(default="", compare=False)  # its name in the graph that was traced
+    look: float | None = field(default=None, compare=False)  # differs where values do, if known
 
 
 TracedArgument = (

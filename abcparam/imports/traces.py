@@ -33,10 +33,15 @@ class Measured(NamedTuple):
 
 
 class Traces:
-    """Traces of a factory's models; `first` is the first that has values."""
+    """Traces of a factory's models; `first` is the first that has values.
 
-    def __init__(self, models: MadeModels) -> None:
+    Where they are `exact`, layers repeat only if what they compute from no parameter is the same,
+    such as masks; else if it is as large.
+    """
+
+    def __init__(self, models: MadeModels, exact: bool = False) -> None:
         self.models = models
+        self.exact = exact
         self.traces: list[Trace] = []
         self.first: Measured | None = None
 
@@ -80,11 +85,12 @@ class Traces:
         factory, found = self.models.factory, self.models.at(sizes)
         if not (measured or found.filled):
             try:
-                return trace_without_values(exported_of(found.example))
+                return trace_without_values(exported_of(found.example), self.exact)
             except NeedsValuesError:
-                return trace_of(exported_of(factory.make(sizes)))
+                return trace_of(exported_of(factory.make(sizes)), exact=self.exact)
         exported = exported_of(found.example if found.filled else factory.make(sizes))
         seeds = range(1, SEEDS) if measured else ()
-        trace = trace_of(exported, (factory.make(sizes, seed) for seed in seeds))
+        others = (factory.make(sizes, seed) for seed in seeds)
+        trace = trace_of(exported, others, self.exact)
         self.first = self.first or Measured(exported, trace)
         return trace

@@ -146,6 +146,24 @@ def test_attention_that_is_spelled_out() -> None:
     assert "heads = heads, scale = 1/4, causal = true)" in found.text.replace("0.25", "1/4")
 
 
+class Near(Attention):
+    """Attention to what is near on both sides, its logits capped."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        b, t, n = x.shape
+        q, k, v = (f(x).view(b, t, n // 16, 16).transpose(1, 2) for f in self.maps)
+        weights = 20 * torch.tanh(q @ k.transpose(-2, -1) * 16**-0.5 / 20)
+        near = torch.ones(t, t, dtype=torch.bool).tril(2).triu(-2)
+        weights = weights.masked_fill(~near, float("-inf")).softmax(-1)
+        return self.drop(self.out((weights @ v).transpose(1, 2).reshape(b, t, n)))
+
+
+def test_attention_to_what_is_near() -> None:
+    found = abcparam.import_model(net(Near), ["width"])
+    assert is_proved(found)
+    assert "scale = 0.25, window = 3, softcap = 20)" in found.text
+
+
 def test_dropout_is_written() -> None:
     found = abcparam.import_model(net(lambda width: Attention(width, 0.1)), ["width"])
     assert is_proved(found)

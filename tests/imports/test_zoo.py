@@ -228,9 +228,13 @@ ZOO = {
     "DeepSeek-V3": Case(deepseek(rank=8), spec="no: `split_with_sizes`"),
     "GPT-2": Case(gpt2),
     "Gemma 3": Case(
-        decoder("Gemma3Text", query_pre_attn_scalar=HEAD, sliding_window=4),
+        decoder(
+            "Gemma3Text",
+            query_pre_attn_scalar=HEAD,
+            sliding_window=4,
+            layer_types=["sliding_attention", "full_attention"],
+        ),
         adapted="with a factor at the readout",
-        spec="no: `scaled_dot_product_attention`",
     ),
     "Granite": Case(decoder("Granite")),
     "Llama": Case(decoder("Llama")),

@@ -125,6 +125,12 @@ CASES = {
         "y = attention(Q @ x, K @ x, W @ x, heads = heads, scale = head^-1, causal = true)",
         "tensor Q, K, W : hidden [heads * head, width]",
     ),
+    "attention to what is near, capped": Case(
+        ("attention",),
+        "y = attention(Q @ x, K @ x, W @ x, heads = heads, scale = head^-1, causal = true, "
+        "window = 3, softcap = 2)",
+        "tensor Q, K, W : hidden [heads * head, width]",
+    ),
     "multi-query attention": Case(("attention",), MULTI_QUERY, SHARED, families=("sgd",)),
     # Under Adam the change has slopes of -0.3 to -0.5 for the 0 that is derived at widths of 64 to
     # 256 (-0.24 over 64 to 1024), and of -0.08 to 0 from 512 on, whatever the initial readout and

@@ -315,12 +315,18 @@ class Reference:
         k, v = (t.unflatten(-1, (groups, -1)).transpose(-3, -2) for t in (k, v))
         k, v = (t.repeat_interleave(heads // groups, -3) for t in (k, v))
         logits = self.amount(call.settings["scale"]) * (q @ k.transpose(-1, -2))
+        cap = self.amount(call.settings["softcap"])
+        logits = cap * (logits / cap).tanh() if cap else logits
         logits = logits + bias if bias is not None else logits
         if mask is not None:
             logits = logits.masked_fill(mask[..., None, None, :] == 0, -torch.inf)
         if call.settings["causal"]:
             future = torch.ones(q.shape[-2], k.shape[-2]).triu(1).bool()
             logits = logits.masked_fill(future, -torch.inf)
+        window = self.length(call.settings["window"])
+        if window:
+            places = torch.arange(q.shape[-2])[:, None] - torch.arange(k.shape[-2])
+            logits = logits.masked_fill(places.abs() >= window, -torch.inf)
         return (logits.softmax(-1) @ v).transpose(-3, -2).flatten(-2)
 
     def concat(self, x: list[Tensor | None], ranks: list[int], axis: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +21,13 @@ MOVES = tuple(
 )
 MOST_THETA = 40.0  # its logarithm
 SMALL = 1e-4  # beside the largest entry
+
+
+class KeptBand(NamedTuple):
+    """What a mask of queries and keys keeps: all, what is not behind, what is near."""
+
+    causal: bool = False
+    window: int = 0  # a key is kept that is less than that far away; 0: any
 
 
 class _Everything:
@@ -97,27 +104,26 @@ class ModelValues:
         first = int(found.flatten()[0])
         return first if bool((found == first).all()) else None
 
-    def keeps(self, node: str, hides: bool = False) -> str:
-        """What a mask keeps: `all`, what is not behind (`causal`), or `some`.
+    def keeps(self, node: str, hides: bool = False) -> KeptBand | None:
+        """What a mask keeps; None where that is neither all nor a band.
 
         It is one of truths, which say what is hidden where it `hides`, or one that is added.
         """
         found = self.tensor(node)
         if found is None or found.dim() < 2:
-            return "some"
+            return None
         if found.dtype is torch.bool:
             kept = ~found if hides else found
         elif found.is_floating_point():
             kept = found > -1e4
             if bool((found[kept].abs() > SMALL).any()):
-                return "some"
+                return None
         else:
-            return "some"
+            return None
         if bool(kept.all()):
-            return "all"
+            return KeptBand()
         rows, columns = kept.shape[-2:]
-        below = torch.ones(rows, columns, dtype=torch.bool).tril()
-        return "causal" if rows == columns and bool((kept == below).all()) else "some"
+        return _band(kept) if rows == columns else None
 
     def turning(self, start: str, end: str, place: int) -> float | None:
         """The `theta` of the rotation by positions that leads from one value to another.
@@ -142,3 +148,14 @@ class ModelValues:
         turned = one * torch.polar(torch.ones(()).double(), places[:, None] / theta**steps)
         close = (turned - other).abs().max() <= SMALL * other.abs().max()
         return theta if bool(close) else None
+
+
+def _band(kept: Tensor) -> KeptBand | None:
+    """The causal mask or the window that a square of truths is."""
+    count = kept.shape[-1]
+    first = kept.reshape(-1, count, count)[0]
+    window = int(first[:, 0].sum())
+    causal = not bool(first.triu(1).any())
+    near = torch.ones(count, count, dtype=torch.bool).tril(0 if causal else window - 1)
+    is_band = window and bool((kept == near.triu(1 - window)).all())
+    return KeptBand(causal, window if window < count else 0) if is_band else None

@@ -13,6 +13,7 @@ from abcparam.algebra.record import replace
 from abcparam.imports.alike import Numbers, Operand, ReadingError, TracedStep
 from abcparam.imports.seen import CASTS, Seen, local
 from abcparam.imports.text.layout import Laid
+from abcparam.imports.text.values import AttentionLogits
 from abcparam.imports.text.writer import Idiom, TextWriter, call_of, flat
 from abcparam.imports.traced import Ref
 from abcparam.language import syntax
@@ -137,8 +138,32 @@ def _value(writer: TextWriter, see: Seen, operand: Operand, levels: int) -> Laid
     return None if step is None else _call_by_call(writer, see.with_step(step), levels - 1)
 
 
+def capped(writer: TextWriter, see: Seen, result: int) -> AttentionLogits | None:
+    """`cap * tanh(logits / cap)`, which `attention` has a word for."""
+    return _capped(writer, see, DEEP)
+
+
+def _capped(writer: TextWriter, see: Seen, levels: int) -> AttentionLogits | None:
+    name = see.step.target.removeprefix("aten.").partition(".")[0].rstrip("_")
+    if see.step.target not in CASTS and name not in {"tanh", "mul", "div"}:
+        return None
+    operand = see.get(0)
+    if not isinstance(operand, Ref) or not levels:
+        return None
+    known, step = writer.values.get(local(operand)), writer.names.step_of(operand)
+    x = known if isinstance(known, AttentionLogits) else None
+    if known is None and step is not None:
+        x = _capped(writer, see.with_step(step), levels - 1)
+    if x is None or see.step.target in CASTS:
+        return x
+    if name == "tanh":
+        return x.capped()
+    by = see.scalar(see.get(1))
+    return None if by is None else x.times((by if name == "mul" else by.inverse()).polynomial)
+
+
 def _as(x: Laid, code: syntax.Expression) -> Laid:
     return replace(x, code=code)
 
 
-IDIOMS: tuple[Idiom, ...] = (turned_by_place, composed)
+IDIOMS: tuple[Idiom, ...] = (turned_by_place, composed, capped)

@@ -329,13 +329,16 @@ def attention(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
 def masked(
     writer: TextWriter, logits: AttentionLogits, mask: Operand, hides: bool = False
 ) -> AttentionLogits | Unspelled:
-    """Logits with a mask that is known: all is kept, or what is not behind."""
+    """Logits with a mask that is known: all is kept, what is not behind, or what is near."""
     if not isinstance(mask, KnownData):
         return writer.refused("attention with a bias that is computed")
     kept = writer.model.keeps(mask.node, hides)
-    if kept == "some":
-        return writer.refused("a mask that is neither all nor causal")
-    return replace(logits, causal=logits.causal or kept == "causal")
+    if kept is None:
+        return writer.refused("a mask that is neither all nor causal nor a window")
+    windows = [n for n in (logits.window, kept.window) if n]
+    return replace(
+        logits, causal=logits.causal or kept.causal, window=min(windows) if windows else 0
+    )
 
 
 def attended(writer: TextWriter, logits: AttentionLogits, value: Laid) -> WrittenValue:
@@ -359,9 +362,14 @@ def attended(writer: TextWriter, logits: AttentionLogits, value: Laid) -> Writte
         named["heads"] = writer.heads(counts[0])
     if not writer.lengths.same(counts[0], counts[1]):
         named["kv_heads"] = writer.heads(counts[1], "kv_heads")
-    named["scale"] = writer.formulas.written(logits.scale)
+    scale = logits.scale if logits.softcap is None else logits.scale * logits.softcap
+    named["scale"] = writer.formulas.written(scale)
     if logits.causal:
         named["causal"] = syntax.Name("true")
+    if logits.window:
+        named["window"] = syntax.Number(Fraction(logits.window))
+    if logits.softcap is not None:
+        named["softcap"] = writer.formulas.written(logits.softcap)
     arguments = [syntax.Argument(x.code) for x in (query, key, value)]
     arguments += [syntax.Argument(x, name) for name, x in named.items()]
     inner = value.graph[-1]

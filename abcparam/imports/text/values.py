@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from abcparam.algebra.polynomials import ONE, Polynomial
-from abcparam.algebra.record import Record, field
+from abcparam.algebra.record import Record, field, replace
 from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.imports.text.layout import Laid
 from abcparam.language import syntax
@@ -17,8 +17,20 @@ class AttentionLogits(Record):
     query: Laid
     key: Laid
     scale: Polynomial = ONE
+    softcap: Polynomial | None = None  # what their tanh is multiplied by, where it is taken
     causal: bool = False
+    window: int = 0
     are_chances: bool = False
+
+    def times(self, by: Polynomial) -> AttentionLogits:
+        if self.softcap is not None:
+            return replace(self, softcap=self.softcap * by)
+        return replace(self, scale=self.scale * by)
+
+    def capped(self) -> AttentionLogits | None:
+        """Their tanh; None behind a mask or another one."""
+        is_plain = self.softcap is None and not self.causal and not self.window
+        return replace(self, softcap=ONE) if is_plain and not self.are_chances else None
 
 
 class Unspelled(Record):

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from abcparam.imports.text.data import ModelValues
 
 StepHandler = Callable[["TextWriter", Seen, int], WrittenValue]
-Idiom = Callable[["TextWriter", Seen, int], Laid | None]
+Idiom = Callable[["TextWriter", Seen, int], Laid | AttentionLogits | None]
 
 EPSILON = Fraction(1, 100000)  # of norms, where none is said
 
@@ -405,7 +405,7 @@ class TextWriter(TextSources):
     def of_logits(self, value: Apply, logits: AttentionLogits) -> WrittenValue:
         """What is made of logits: they are scaled, or turned into chances."""
         if value.operation.name == "scale" and not logits.are_chances:
-            return replace(logits, scale=logits.scale * _amount(value, "by"))
+            return logits.times(_amount(value, "by"))
         if value.operation.name == "softmax" and not logits.are_chances:
             return replace(logits, are_chances=True)
         return self.refused("attention that is put together in another way")
