@@ -105,6 +105,11 @@ class Polynomial:
         inner = self._floored
         if inner is not None and (other.constant or 0) > 0:
             return inner.arguments[0] // (inner.arguments[1] * other)
+        whole = Polynomial(
+            {m: c for m, c in self.terms if other.constant and _is_whole(m, c / other.constant)}
+        )
+        if whole.terms:
+            return whole / other + (self - whole) // other
         return atom(Opaque("//", self, other))
 
     @property
@@ -343,3 +348,12 @@ def _opaque_growth(
 
 
 ONE = number(1)
+
+
+def _is_whole(monomial: Monomial, coefficient: Fraction) -> bool:
+    """Whether a term of lengths is surely a whole number, and no constant."""
+    names = all(
+        (isinstance(a, str) or a.operation == "//") and power.denominator == 1 and power > 0
+        for a, power in monomial
+    )
+    return bool(monomial) and names and coefficient.denominator == 1

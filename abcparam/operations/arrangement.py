@@ -14,7 +14,7 @@ from abcparam.calculus.rows import PartNode
 from abcparam.calculus.structure import ConcatNode, MeanNode, SameNode, SelectNode
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
-from abcparam.program.amounts import Amount, Shape
+from abcparam.program.amounts import Amount, Setting, Shape
 from abcparam.program.expressions import Apply
 from abcparam.program.signature import REQUIRED, Call, RefusedError, axis_of, show
 from abcparam.python_code.nodes import ELLIPSIS, Slice, call, method, own, subscript
@@ -31,6 +31,23 @@ def whole(call: Call, name: str) -> int:
     if value is None or value.denominator != 1:
         raise call.refuse(rules.NotWhole, name=name, wanted="a whole number")
     return int(value)
+
+
+def whole_axes(call: Call) -> list[int]:
+    """The setting `axis`, a whole number or several."""
+    setting = call.settings["axis"]
+    amounts = setting if isinstance(setting, tuple) else (setting,)
+    for amount in amounts:
+        value = amount.value.constant if isinstance(amount, Amount) else None
+        if value is None or value.denominator != 1:
+            raise call.refuse(rules.NotWhole, name="axis", wanted="a whole number or several")
+    return axes_of(setting)
+
+
+def axes_of(setting: Setting) -> list[int]:
+    """Whole numbers, of which a setting is one or several."""
+    amounts = setting if isinstance(setting, tuple) else (setting,)
+    return [int(a.value.constant or 0) for a in amounts if isinstance(a, Amount)]
 
 
 class Unchanged(Operation):
@@ -99,6 +116,34 @@ class Transpose(Unchanged):
     def torch(self, use: Use) -> ScaledCode:
         x = use.value(0)
         return x.but(method(x.code, "transpose", -2, -1))
+
+
+class Unsqueeze(Unchanged):
+    """`x[* i] -> y[* i 1]`: an axis of 1, or a tuple of them, as y counts them."""
+
+    name = "unsqueeze"
+    example = "image + unsqueeze(shift @ time, axis = (-2, -1))"
+    settings = {"axis": REQUIRED}
+    yields = True
+
+    def _axes(self, call: Call) -> list[int]:
+        """Axes of the result, from the front."""
+        axes = whole_axes(call)
+        rank = len(call.shape(0)) + len(axes)
+        return sorted(axis_of(call, (ONE,) * rank, axis) for axis in axes)
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        shape = list(call.shape(0))
+        for axis in self._axes(call):
+            shape.insert(axis, ONE)
+        return (tuple(shape),)
+
+    def torch(self, use: Use) -> ScaledCode:
+        x, axes = use.value(0), axes_of(use.setting("axis"))
+        rank, code = use.rank() + len(axes), x.code
+        for axis in sorted((axis % rank - rank for axis in axes), reverse=True):
+            code = method(code, "unsqueeze", axis)
+        return x.but(code)
 
 
 class Flatten(Unchanged):
@@ -241,15 +286,8 @@ class Mean(Operation):
     source = "arXiv 2006.14548: the law of large numbers"
 
     def _axes(self, call: Call) -> list[int]:
-        setting, x = call.settings["axis"], call.shape(0)
-        amounts = setting if isinstance(setting, tuple) else (setting,)
-        found = []
-        for amount in amounts:
-            value = amount.value.constant if isinstance(amount, Amount) else None
-            if value is None or value.denominator != 1:
-                raise call.refuse(rules.NotWhole, name="axis", wanted="a whole number or several")
-            found.append(axis_of(call, x, int(value)))
-        return found
+        x = call.shape(0)
+        return [axis_of(call, x, axis) for axis in whole_axes(call)]
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
         axes = self._axes(call)
@@ -264,11 +302,19 @@ class Mean(Operation):
         return (of.of(0),)
 
     def torch(self, use: Use) -> ScaledCode:
-        setting, rank, x = use.setting("axis"), use.rank(), use.value(0)
-        amounts = setting if isinstance(setting, tuple) else (setting,)
-        axes = [int(a.value.constant or 0) for a in amounts if isinstance(a, Amount)]
-        axes = [axis if axis < 0 else axis - rank for axis in axes]
+        rank, x = use.rank(), use.value(0)
+        axes = [a if a < 0 else a - rank for a in axes_of(use.setting("axis"))]
         return x.but(method(x.code, "mean", axes[0] if len(axes) == 1 else tuple(axes)))
 
 
-OPERATIONS = (Dropout(), Select(), Transpose(), Flatten(), Split(), Concat(), ZerosOf(), Mean())
+OPERATIONS = (
+    Dropout(),
+    Select(),
+    Transpose(),
+    Unsqueeze(),
+    Flatten(),
+    Split(),
+    Concat(),
+    ZerosOf(),
+    Mean(),
+)

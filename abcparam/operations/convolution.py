@@ -1,4 +1,7 @@
-"""`conv1d`, `conv2d (W, x, stride, padding, groups)`: a linear map of the channels in a window."""
+"""`conv1d`, `conv2d (W, x, stride, padding, groups)`: a linear map of the channels in a window.
+
+`conv_transpose1d` and `conv_transpose2d` are the other way round, from each place to a window.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import Apply, TensorRef
 from abcparam.program.signature import Call, finite, show
-from abcparam.python_code.nodes import call
+from abcparam.python_code.nodes import call, method
 
 if TYPE_CHECKING:
     from abcparam.operations.degrees import Degrees
@@ -112,4 +115,67 @@ class Convolution(Operation):
         return use.result(found, weight.scale * x.scale, weight.label)
 
 
-OPERATIONS = (Convolution(1), Convolution(2))
+class TransposedConvolution(Operation):
+    """`w[o i k …], x[i n …] -> y[o m …]`, from each place to a window; the windows are added.
+
+    The axes of w are (out, in, kernel …), as of other convolutions.
+    """
+
+    source = Convolution.source
+    law = "a linear map of fan-in `i` and fan-out `o`"
+    values = ("W", "x")
+    weights = frozenset({"W"})
+    settings = {"stride": 1, "padding": 0, "output_padding": 0}
+    yields = True
+
+    def __init__(self, space: int) -> None:
+        self.name = f"conv_transpose{space}d"
+        self.example = f"conv_transpose{space}d(kernel, x, stride = 2)"
+        self.space = space
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        weight, x = call.shape(0), call.shape(1)
+        for name, shape, rank, wanted in (
+            ("the tensor", weight, self.space + 2, f"[out, in, {AXES[self.space]}]"),
+            ("the operand", x, self.space + 1, f"[channels, {AXES[self.space]}]"),
+        ):
+            if len(shape) != rank:
+                raise call.refuse(rules.WrongRank, operand=name, wanted=wanted, shape=show(shape))
+        if weight[1] != x[0]:
+            fields = {"wanted": weight[1], "found": x[0], "shape": show(x)}
+            raise call.refuse(rules.ChannelsDiffer, **fields)
+        finite(call, *weight[2:], *x[1:])
+        stride, padding = call.amount("stride"), call.amount("padding")
+        more = call.amount("output_padding") - padding * number(2)
+        space = zip(x[1:], weight[2:], strict=True)
+        return ((weight[0], *((n - ONE) * stride + size + more for n, size in space)),)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        weight = call.shape(0)
+        rhos = build.rho(product(weight[1:])), build.rho(weight[0])
+        parameter, x, one = operands.parameter(0), operands.node(1), build.context.one
+        return (LinearNode(build.context, parameter, x, one, span=call.span, rhos=rhos),)
+
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        return (of.of(0) + of.of(1),)
+
+    def helper(self, call: Apply) -> str:
+        return any_batch(self.name, self.space + 1, "weight: Tensor")
+
+    def lengths(self, call: Apply) -> Iterable[Polynomial]:
+        return [s.value for s in call.settings.values() if isinstance(s, Amount)]
+
+    def torch(self, use: Use) -> ScaledCode:
+        weight, x = use.value(0), use.value(1)
+        options = {**slides(use), "output_padding": use.unless("output_padding", 0)}
+        stored = method(use.parameter(0), "transpose", 0, 1)
+        found = call(f"_{self.name}", x.code, stored, **options)
+        return use.result(found, weight.scale * x.scale, weight.label)
+
+
+OPERATIONS = (
+    Convolution(1),
+    Convolution(2),
+    TransposedConvolution(1),
+    TransposedConvolution(2),
+)

@@ -1,4 +1,4 @@
-"""`maxpool` and `avgpool (x, size, stride, padding)` over space; `unfold(image, size)`."""
+"""`maxpool`, `avgpool (x, size, stride, padding)`, `upsample(x, factor)`, `unfold(image, size)`."""
 
 from __future__ import annotations
 
@@ -73,6 +73,38 @@ class MaxPool(Pooling):
         return (LargestNode(build.context, operands.nodes(), call.span, window),)
 
 
+class Upsample(Unchanged):
+    """`x[c n …] -> y[c (n f) …]`: each place of space f times along each of one or two axes."""
+
+    name = "upsample"
+    example = "conv2d(kernel, upsample(x, factor = 2), padding = 1)"
+    settings = {"factor": REQUIRED}
+    yields = True
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        x, factor = call.shape(0), call.amount("factor")
+        if len(x) not in {2, 3}:
+            raise call.refuse(rules.WrongRank, operand="the operand", wanted=WANTED, shape=show(x))
+        finite(call, *x[1:], factor)
+        return ((x[0], *(n * factor for n in x[1:])),)
+
+    def helper(self, call: Apply) -> str:
+        (x,) = call.operands
+        rank = len(x.shapes[0]) if x else 0
+        return f'''\
+def _upsample{rank - 1}d(x: Tensor, factor: int) -> Tensor:
+    """Each place of space `factor` times along each of its axes."""
+    y = F.interpolate(x.reshape(-1, *x.shape[-{rank}:]), scale_factor=factor)
+    return y.reshape(*x.shape[:-{rank}], *y.shape[1:])'''
+
+    def lengths(self, call: Apply) -> Iterable[Polynomial]:
+        return [s.value for s in call.settings.values() if isinstance(s, Amount)]
+
+    def torch(self, use: Use) -> ScaledCode:
+        x = use.value(0)
+        return x.but(call(f"_upsample{use.rank() - 1}d", x.code, use.length("factor")))
+
+
 class Unfold(Unchanged):
     """`image[c rows columns] -> y[(r s) (c size size)]`: square patches, row by row."""
 
@@ -103,4 +135,4 @@ class Unfold(Unchanged):
         return x.but(call("_unfold", x.code, use.length("size")))
 
 
-OPERATIONS = (MaxPool("max"), Pooling("avg"), Unfold())
+OPERATIONS = (MaxPool("max"), Pooling("avg"), Upsample(), Unfold())

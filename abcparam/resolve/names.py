@@ -168,7 +168,8 @@ class _Names:
             self.report(rules.ReservedName, name.span, name=name.id, owner=taken)
 
     def _not_an_operation(self, name: syntax.Name) -> None:
-        if name.id in operations() or name.id in AMOUNT_FUNCTIONS:
+        operation = operations().get(name.id)
+        if (operation and not operation.yields) or name.id in AMOUNT_FUNCTIONS:
             self.report(
                 rules.ReservedName, name.span, name=name.id, owner="an operation of the language"
             )
@@ -366,8 +367,8 @@ class _Names:
             self.report(rules.NotInstance, value.span, problem=problem, **fields)
 
     def _used(self, operation: str, arguments: Sequence[syntax.Argument], scope: Scope) -> None:
-        if operation in operations():
-            found = operations()[operation]
+        found, entry = operations().get(operation), scope.find(operation)
+        if found and not (found.yields and entry and entry.kind in {"block", "instance"}):
             self.uses.add(found, arguments, lambda value: self._declaration(value, scope))
 
     def _declaration(self, value: syntax.Expression | None, scope: Scope) -> Span | None:

@@ -254,7 +254,7 @@ ZOO = {
     ),
     "ResNet": Case(resnet, "unstable"),
     "T5": Case(t5, spec="no: `scaled_dot_product_attention`"),
-    "U-Net": Case(unet, "unstable", spec="no: `add`"),
+    "U-Net": Case(unet, "unstable"),
     "ViT": Case(vit),
     "Whisper": Case(whisper),
     "attention by heads": Case(by_heads, "unstable", spec="no: `einsum`"),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import torch
 
 import abcparam
 from abcparam import SpecError
 from abcparam.calculus.node import Node
+from tests.support.emitted import load
 
 HEAD = """model Probe
 dim width -> inf, base = 64
@@ -50,6 +54,56 @@ def test_a_convolution_is_a_linear_map():
     turned = "y = transpose(A @ transpose(flat))"
     plain = activations(f"flat = mean(x, axis = -1)\n    {turned}", tensor, "mean(y, axis = -1)")
     assert laws(kernel["y"]) == laws(plain["y"])
+
+
+def test_a_transposed_convolution_is_a_linear_map():
+    tensor = "tensor A : hidden [width, width, 2, 2]"
+    plain = activations("y = conv2d(A, x, stride = 2)", tensor)
+    turned = activations("y = conv_transpose2d(A, x, stride = 2)", tensor)
+    assert laws(turned["y"]) == laws(plain["y"])
+
+
+def test_down_and_up_again_is_the_same_shape(tmp_path: Path):
+    """A U-Net: sizes that halve are exact where they are declared from the coarsest one."""
+    text = f"""{HEAD.replace("dim side = 8", "dim coarse = 4" + chr(10) + "dim side = 4 * coarse")}
+block Stage(x, inner, outer, stride = 1) {{
+    tensor kernel : hidden [outer, inner, 3, 3]
+    return silu(groupnorm(conv2d(kernel, x, stride = stride, padding = 1), groups = 8))
+}}
+tensor finer : hidden [width, 3 * width, 2, 2]
+tensor paint : output [colours, width, 3, 3] {{ init = zeros }}
+tensor time  : input [width, 1]
+forward(image : [colours, side, side], noise : [1]) {{
+    x = conv2d(stem, image) + unsqueeze(time @ noise, axis = (-2, -1))
+    fine = Stage(x, width, width) as one
+    coarser = Stage(fine, width, 2 * width, 2) as two
+    x = Stage(coarser, 2 * width, 2 * width, stride = 2) as three
+    x = Stage(concat(upsample(x, factor = 2), coarser, axis = 0), 4 * width, 3 * width) as four
+    x = conv_transpose2d(finer, x, stride = 2) + fine
+    return conv2d(paint, x, padding = 1)
+}}
+{TAIL.replace("cross_entropy", "mse")}""".replace(
+        "tensor readout : output [classes, width] { init = normal(1) }" + chr(10), ""
+    )
+    assert abcparam.check(text).verdict == "maximal-update"
+    module = load(abcparam.compile(text), tmp_path)
+    image = torch.randn(2, 3, 16, 16)
+    assert module.Probe(module.Config())(image, torch.randn(2, 1)).shape == image.shape
+
+
+@pytest.mark.parametrize("name", ["upsample", "unsqueeze", "conv_transpose2d"])
+def test_a_block_may_have_a_later_operation_s_name(name: str):
+    """A spec that was there before the operation goes on to mean what it meant."""
+    text = f"""{HEAD}
+block {name}(x) {{
+    tensor A : hidden [width, width, 1, 1]
+    return conv2d(A, x)
+}}
+forward(image : [colours, side, side]) {{
+    return readout @ mean({name}(conv2d(stem, image)) as one, axis = (-2, -1))
+}}
+{TAIL}"""
+    assert "one.A" in [law.path for law in abcparam.check(text).judgement.tensors]
 
 
 @pytest.mark.parametrize(("groups", "axis"), [("width", "1"), ("heads", "head")])

@@ -225,6 +225,25 @@ CASES = {
         "tensor A : input [width, 1, 2, 2]",
         **IMAGES,
     ),
+    "transposed convolution": Case(
+        ("conv_transpose2d",),
+        "y = conv_transpose2d(A, x, stride = 2)",
+        "tensor A : hidden [width, width, 2, 2]",
+        **IMAGES,
+    ),
+    "transposed sequence convolution": Case(
+        ("conv_transpose1d",),
+        "h = conv_transpose1d(A, transpose(x), stride = 2, padding = 1)\n    y = transpose(h)",
+        "tensor A : hidden [width, width, 3]",
+    ),
+    "upsampling": Case(("upsample",), "y = upsample(x, factor = 2)", **IMAGES),
+    "a vector over space": Case(
+        ("unsqueeze",),
+        "h = A @ mean(x, axis = (-2, -1))\n    y = x + unsqueeze(h, axis = (-2, -1))",
+        "tensor A : hidden [width, width]",
+        measured=("h", "y"),
+        **IMAGES,
+    ),
     "largest": Case(
         ("maxpool",),
         "y = maxpool(conv2d(A, x), size = 2, stride = 1)",

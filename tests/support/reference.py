@@ -6,6 +6,7 @@ every operation is spelled out, nothing is fused, factored out or folded.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -267,6 +268,23 @@ class Reference:
                 return (-slopes[:, None, None] * (place[:, None] - place).abs(),)
             case "conv1d" | "conv2d":
                 return (self.convolution(call, x),)
+            case "conv_transpose1d" | "conv_transpose2d":
+                return (self.transposed_convolution(call, x),)
+            case "upsample":
+                assert first is not None
+                for axis in range(1, ranks[0]):
+                    first = first.repeat_interleave(self.length(settings["factor"]), -axis)
+                return (first,)
+            case "unsqueeze":
+                assert first is not None
+                setting = settings["axis"]
+                axes = [
+                    self.length(a) for a in (setting if isinstance(setting, tuple) else (setting,))
+                ]
+                rank, batch = ranks[0] + len(axes), first.dim() - ranks[0]
+                for axis in sorted(a % rank for a in axes):
+                    first = first.unsqueeze(batch + axis)
+                return (first,)
             case "maxpool" | "avgpool":
                 return (self.pool(call, first, ranks[0]),)
             case "unfold":
@@ -362,6 +380,25 @@ class Reference:
         maps = weight.unflatten(0, (groups, -1)).flatten(2)
         found = torch.einsum("...gwi,goi->...gow", seen, maps)
         return found.flatten(-3, -2).unflatten(-1, where)
+
+    def transposed_convolution(self, call: Apply, x: list[Tensor | None]) -> Tensor:
+        """Each place adds its window, times its channels, to what it makes."""
+        weight, value = x
+        assert weight is not None and value is not None
+        space, kernel = weight.dim() - 2, weight.shape[2:]
+        stride, padding, more = (
+            self.length(call.settings[n]) for n in ("stride", "padding", "output_padding")
+        )
+        batch, places = value.shape[: -space - 1], value.shape[-space:]
+        sizes = [(n - 1) * stride + k + more for n, k in zip(places, kernel, strict=True)]
+        found = torch.zeros(*batch, weight.shape[0], *sizes, dtype=value.dtype)
+        every = [slice(None)] * (len(batch) + 1)
+        for at in itertools.product(*map(range, places)):
+            here = value[tuple(every + [slice(i, i + 1) for i in at])].flatten(-space - 1)
+            starts = zip(at, kernel, strict=True)
+            window = tuple(every + [slice(stride * i, stride * i + k) for i, k in starts])
+            found[window] += torch.tensordot(here, weight, dims=([-1], [1]))
+        return found[tuple(every + [slice(padding, n - padding) for n in sizes])]
 
     def pool(self, call: Apply, x: Tensor | None, rank: int) -> Tensor:
         assert x is not None

@@ -226,7 +226,7 @@ def _load(text: TextModel, model: nn.Module, other: nn.Module) -> None:
 
 
 def _as_in_text(value: Tensor, weight: TextWeight, shape: torch.Size) -> Tensor:
-    return (value.T if weight.turned else value).reshape(shape)
+    return (value.transpose(0, 1) if weight.turned else value).reshape(shape)
 
 
 def _without_dropout(example: Example) -> Example:

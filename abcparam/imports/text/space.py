@@ -48,6 +48,47 @@ def convolution(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
     return Laid(with_bias(writer, see, code, ones), axes, (x.graph[0], *axes))
 
 
+def transposed(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
+    """`conv_transpose1d` and `conv_transpose2d`, whose weights are (in, out, …)."""
+    space, weight = len(see.result) - 2, see.get(1)
+    x = image(writer, see)
+    if isinstance(x, Unspelled):
+        return x
+    options = {"stride": (3, 1), "padding": (4, 0), "output_padding": (5, 0)}
+    given = {name: one_number(see, *place) for name, place in options.items()}
+    plain = one_number(see, 6, 1) == 1 and one_number(see, 7, 1) == 1
+    if not isinstance(weight, Weight) or not plain or None in given.values():
+        return writer.refused("groups, a dilation, or strides that differ from axis to axis")
+    inner, out, *kernel = see.shape(weight)
+    path = writer.names.paths[weight.name]
+    writer.use(path, tuple(map(writer.formulas.written, (out, inner, *kernel))), True)
+    named: dict[str, syntax.Expression] = {
+        name: whole(value)
+        for name, value in given.items()
+        if value is not None and value != options[name][1]
+    }
+    name = f"conv_transpose{space}d"
+    code: syntax.Expression = call_of(name, syntax.Name(f"@{path}"), x.code, **named)
+    axes = writer.lengths.axes(see.result[1:])
+    ones = (syntax.Number(Fraction(1)),) * space
+    return Laid(with_bias(writer, see, code, ones), axes, (x.graph[0], *axes))
+
+
+def upsampled(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
+    """`upsample(x, factor)`: the nearest place of a coarser image."""
+    x, shape = image(writer, see), see.shape(see.get(0))
+    if isinstance(x, Unspelled):
+        return x
+    ratios = zip(see.result[2:], shape[2:], strict=True)
+    factors = {writer.lengths.whole(large / small) for large, small in ratios}
+    factor = factors.pop()
+    if factors or factor is None:
+        return writer.refused("an image made larger by what is no whole number")
+    axes = writer.lengths.axes(see.result[1:])
+    code = call_of("upsample", x.code, factor=whole(factor))
+    return Laid(code, axes, (x.graph[0], *axes))
+
+
 def patches(writer: TextWriter, see: Seen, x: Laid, size: int) -> Laid:
     """`W @ unfold(image, size)`: patches in a row, channels last."""
     weight = see.get(1)
@@ -141,6 +182,8 @@ def whole(value: int) -> syntax.Number:
 
 SPACE: Mapping[str, StepHandler] = {
     **dict.fromkeys(("conv1d", "conv2d"), convolution),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d"), transposed),
+    **dict.fromkeys(("upsample_nearest1d", "upsample_nearest2d"), upsampled),
     **dict.fromkeys(("max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d"), pooled),
     **dict.fromkeys(("adaptive_avg_pool1d", "adaptive_avg_pool2d"), averaged),
 }

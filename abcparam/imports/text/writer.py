@@ -294,6 +294,9 @@ class TextWriter(TextSources):
             x, y = in_order(x), in_order(y)
             layout = combined(x, y, self.lengths)
         if layout is None:
+            x, y = over_more(x, y), over_more(y, x)
+            layout = combined(x, y, self.lengths)
+        if layout is None:
             return self.refused("values whose axes the language has in another order")
         return replace(layout, code=syntax.Binary(operator, x.code, y.code))
 
@@ -423,6 +426,22 @@ def in_order(x: Laid) -> Laid:
         return x
     text = (*x.text[:-2], x.text[-1], x.text[-2])
     return replace(x, code=call_of("transpose", x.code), text=text)
+
+
+def over_more(x: Laid, other: Laid) -> Laid:
+    """A value that lacks axes of another one, as those of a channel over space, with axes of 1."""
+    kept = [i for i, axis in enumerate(x.graph) if axis and axis in x.text]
+    if len(x.graph) != len(other.graph) or not kept or len(kept) != len(x.text):
+        return x
+    if x.text != tuple(x.graph[i] for i in kept):
+        return x
+    lacking = [i for i in range(kept[0], len(x.graph)) if not x.graph[i] and other.graph[i]]
+    if not lacking:
+        return x
+    places = [syntax.Negative(syntax.Number(Fraction(len(x.graph) - i))) for i in lacking]
+    along: syntax.Expression = places[0] if len(places) == 1 else syntax.Tuple(tuple(places))
+    text = tuple(x.graph[i] for i in range(kept[0], len(x.graph)) if i in {*kept, *lacking})
+    return replace(x, code=call_of("unsqueeze", x.code, axis=along), text=text)
 
 
 def renamed(body: WrittenBody, names: Mapping[str, str]) -> WrittenBody:
