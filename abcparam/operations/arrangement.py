@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import ONE, Polynomial, number
+from abcparam.algebra.sizes import Size
 from abcparam.calculus.node import Node, ZerosNode
 from abcparam.calculus.rows import PartNode
-from abcparam.calculus.structure import ConcatNode, MeanNode, SameNode, SelectNode
+from abcparam.calculus.structure import ConcatNode, MeanNode, SameNode, ScaleNode, SelectNode
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Setting, Shape
@@ -294,17 +295,39 @@ class Mean(Operation):
         return (tuple(x for i, x in enumerate(call.shape(0)) if i not in axes),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        return (MeanNode(build.context, operands.node(0), self._rho(build, call), call.span),)
+
+    def _rho(self, build: Build, call: Call) -> Size:
+        """The size of the axes that it goes over."""
         axes = self._axes(call)
-        rho = build.length([x for i, x in enumerate(call.shape(0)) if i in axes])
-        return (MeanNode(build.context, operands.node(0), rho, call.span),)
+        return build.length([x for i, x in enumerate(call.shape(0)) if i in axes])
 
     def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
         return (of.of(0),)
 
     def torch(self, use: Use) -> ScaledCode:
+        return self.reduced(use, "mean")
+
+    def reduced(self, use: Use, name: str) -> ScaledCode:
+        """A method of PyTorch's that goes over the axes."""
         rank, x = use.rank(), use.value(0)
         axes = [a if a < 0 else a - rank for a in axes_of(use.setting("axis"))]
-        return x.but(method(x.code, "mean", axes[0] if len(axes) == 1 else tuple(axes)))
+        return x.but(method(x.code, name, axes[0] if len(axes) == 1 else tuple(axes)))
+
+
+class Total(Mean):
+    """`x[* i] -> y[*]`: the sum over one axis, or over a tuple of axes."""
+
+    name = "sum"
+    example = "sum(x, axis = 0)"
+    law = "that of `mean`, and `ρ`"
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        (mean,) = super().graph(build, call, operands)
+        return (ScaleNode(build.context, mean, self._rho(build, call), call.span),)
+
+    def torch(self, use: Use) -> ScaledCode:
+        return self.reduced(use, "sum")
 
 
 OPERATIONS = (
@@ -317,4 +340,5 @@ OPERATIONS = (
     Concat(),
     ZerosOf(),
     Mean(),
+    Total(),
 )

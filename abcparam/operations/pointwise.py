@@ -27,8 +27,9 @@ class Pointwise(Operation):
 
     source = "arXiv 2011.14522, Definition 3.2; arXiv 2308.01814, section 2"
 
-    def __init__(self, traits: law.FunctionTraits) -> None:
+    def __init__(self, traits: law.FunctionTraits, yields: bool = False) -> None:
         self.name = traits.name
+        self.yields = yields
         self.traits = traits
         self.law = "; ".join(_passes(traits))
 
@@ -46,7 +47,7 @@ class Pointwise(Operation):
     def torch(self, use: Use) -> ScaledCode:
         if self.name == "gelu_tanh":
             return use.result(call("F.gelu", use.code(0), approximate=Constant("tanh")))
-        home = "torch" if self.name in {"tanh", "sigmoid", "square"} else "F"
+        home = "torch" if self.name in {"tanh", "sigmoid", "square", "exp"} else "F"
         return use.result(call(f"{home}.{self.name}", use.code(0)))
 
 
@@ -73,6 +74,10 @@ def _gelu_tanh(x: float) -> float:
     return x * _sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * x**3))
 
 
+def _exp(x: float) -> float:
+    return math.exp(min(x, 300.0))  # what is far out has no weight
+
+
 def _softplus(x: float) -> float:
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
@@ -87,6 +92,7 @@ OPERATIONS = (
     Pointwise(law.FunctionTraits("tanh", bounded=True, odd=True, value=math.tanh)),
     Pointwise(law.FunctionTraits("sigmoid", bounded=True, zero_at_zero=False, value=_sigmoid)),
     Pointwise(law.FunctionTraits("softplus", zero_at_zero=False, value=_softplus)),
+    Pointwise(law.FunctionTraits("exp", zero_at_zero=False, value=_exp), yields=True),
     Pointwise(
         law.FunctionTraits(
             "square", flat_at_zero=True, degree=2, homogeneous=True, value=lambda x: x * x

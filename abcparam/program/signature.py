@@ -68,7 +68,7 @@ class Signature:
     state: ClassVar[bool] = False  # keeps buffers, so copies and instances have their own
     hidden: ClassVar[bool] = False  # written with an operator, not by name
     multiple: ClassVar[bool] = False  # gives its first operand, times a number
-    yields: ClassVar[bool] = False  # a block of a spec may have its name, and is then meant
+    yields: bool = False  # a block of a spec may have its name, and is then meant
 
     @property
     def order(self) -> tuple[str, ...]:

@@ -91,7 +91,47 @@ forward(image : [colours, side, side], noise : [1]) {{
     assert module.Probe(module.Config())(image, torch.randn(2, 1)).shape == image.shape
 
 
-@pytest.mark.parametrize("name", ["upsample", "unsqueeze", "conv_transpose2d"])
+CONTRASTIVE = """model Pairs
+dim width -> inf, base = 64
+dim pixels = 12
+dim words = 20
+dim common = width / 8
+hyper lr = 0.01
+parametrization mup
+tensor image : input [width, pixels]
+tensor text  : input [width, words]
+tensor image_out, text_out : hidden [common, width]
+tensor temperature : scalar [1] { init = constant(2) }
+forward(x : [pixels], y : [words]) {
+    u = rmsnorm(image_out @ relu(image @ x))
+    v = rmsnorm(text_out @ relu(text @ y))
+    return similarity(exp(temperature) * u, v / common)
+}
+optimizer adamw { lr = lr, eps = 1e-12 }
+loss cross_entropy
+"""
+
+
+def test_similarities_of_each_pair_in_the_batch(tmp_path: Path):
+    """A contrastive loss with a learned temperature is trained on what the module gives."""
+    assert abcparam.check(CONTRASTIVE).verdict == "maximal-update"
+    module = load(abcparam.compile(CONTRASTIVE), tmp_path)
+    model = module.Pairs(module.Config())
+    optimizer = module.make_optimizer(model)
+    x, y = torch.randn(5, 12), torch.randn(5, 20)
+    logits = model(x, y)
+    u, v = model.image_out, model.text_out
+    u, v = (
+        torch.nn.functional.rms_norm(out(torch.relu(first(z))), (8,), eps=1e-5)
+        for out, first, z in ((u, model.image, x), (v, model.text, y))
+    )
+    scaled = torch.tensor(2.0).exp() * u @ v.T / 8
+    assert logits.shape == (5, 5) and torch.allclose(logits, scaled, atol=1e-5)
+    torch.nn.functional.cross_entropy(logits, torch.arange(5)).backward()
+    optimizer.step()
+
+
+@pytest.mark.parametrize("name", ["upsample", "unsqueeze", "conv_transpose2d", "similarity", "exp"])
 def test_a_block_may_have_a_later_operation_s_name(name: str):
     """A spec that was there before the operation goes on to mean what it meant."""
     text = f"""{HEAD}

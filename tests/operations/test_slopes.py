@@ -119,6 +119,22 @@ CASES = {
         readout="[classes, sequence]",
         finite=True,
     ),
+    # Where it is taken of a larger number, few coordinates make up its size at these widths.
+    "exp": Case(("exp",), "y = exp(A @ x / 4)", "tensor A : hidden [width, width]"),
+    "sum over width": Case(
+        ("sum",),
+        "y = width^-1 * sum(A @ x, axis = -1)",
+        "tensor A : hidden [width, width]",
+        readout="[classes, sequence]",
+        finite=True,
+    ),
+    "similarity": Case(
+        ("similarity",),
+        "y = similarity((width / base(width))^-1 * (A @ x), B @ x)",
+        "tensor A, B : hidden [width, width]",
+        readout="[classes, sequence]",
+        finite=True,
+    ),
     "mean over the sequence": Case(("mean",), "y = mean(x, axis = 0)"),
     "attention": Case(
         ("attention",),

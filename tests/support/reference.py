@@ -250,6 +250,11 @@ class Reference:
                 return (self.attention(call, x),)
             case "concat":
                 return (self.concat(x, ranks, self.length(settings["axis"])),)
+            case "sum":
+                return (self.mean(call, first, ranks[0], sums=True),)
+            case "similarity":
+                assert first is not None and x[1] is not None
+                return (torch.einsum("...id,...jd->...ij", first, x[1]),)
             case "mean":
                 return (self.mean(call, first, ranks[0]),)
             case "rope":
@@ -353,11 +358,12 @@ class Reference:
         full = [t.expand(*batch, *t.shape[t.dim() - ranks[0] :]) for t in given]
         return torch.cat(full, axis if axis < 0 else axis - ranks[0])
 
-    def mean(self, call: Apply, x: Tensor | None, rank: int) -> Tensor:
+    def mean(self, call: Apply, x: Tensor | None, rank: int, sums: bool = False) -> Tensor:
         assert x is not None
         setting = call.settings["axis"]
         axes = [self.length(a) for a in (setting if isinstance(setting, tuple) else (setting,))]
-        return x.mean([a if a < 0 else a - rank for a in axes])
+        axes = [a if a < 0 else a - rank for a in axes]
+        return x.sum(axes) if sums else x.mean(axes)
 
     def windows(self, call: Apply, x: Tensor, size: Sequence[int]) -> Tensor:
         """`[..., channels, *where, *window]`."""
@@ -471,6 +477,7 @@ SIMPLE = {
     "sigmoid": torch.sigmoid,
     "softplus": nn.functional.softplus,
     "square": torch.square,
+    "exp": torch.exp,
     "softmax": lambda x: x.softmax(-1),
     "dropout": lambda x: x,
     "transpose": lambda x: x.transpose(-1, -2),

@@ -389,21 +389,19 @@ class TensorOnTheRight(DiagnosticRule):
 class ValuesMultiplied(DiagnosticRule):
     """`@` of two values: it applies a tensor of the model, and neither side is one.
 
-    Products of values are those of `attention`, and `*`, entry by entry. What a loss multiplies,
-    such as the similarities of a contrastive one, is no part of the model: the emitted module does
-    not hold the loss, and its sizes follow from the outputs.
+    Products of values are those of `attention`, `similarity`, row by row, and `*`, entry by entry.
 
         return u @ v.T                                  wrong
-        return u, v                                     right, with
-        loss cross_entropy(u) + cross_entropy(v)
+        return similarity(u, v)                         right: each sample with each, for a
+        loss cross_entropy                              contrastive loss
     """
 
     code = "P0326"
     message = "`@` of two values: one side must be a tensor of the model"
     label = "neither is a tensor"
     help = (
-        "values are multiplied by `attention(q, k, v, …)`, or by `*`, entry by entry; a product "
-        "that only the loss takes is no part of the model: return both of its factors"
+        "values are multiplied by `attention(q, k, v, …)`, by `similarity(x, y)` for `x @ y.T`, or "
+        "by `*`, entry by entry"
     )
 
 
