@@ -16,9 +16,10 @@ fractions.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 from math import inf, lcm
+from operator import add, sub
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
@@ -152,9 +153,8 @@ class NumericSpace:
         scaled = (exponents.get(name, Fraction(0)) * UNIT for name in self.names)
         return NumericSize(self, (tuple(x.numerator if x.denominator == 1 else x for x in scaled),))
 
-    def single(self, exponents: Sequence[Number]) -> NumericSize:
+    def single(self, vector: Vector) -> NumericSize:
         """The size of one vector; made once, as few are ever needed."""
-        vector = tuple(exponents)
         found = self._single.get(vector)
         if found is None:
             found = self._single[vector] = NumericSize(self, (vector,))
@@ -183,7 +183,10 @@ class NumericSize:
     def __add__(self, other: NumericSize) -> NumericSize:
         left, right = self.vectors, other.vectors
         if len(left) == len(right) == 1:
-            return self.space.single([x + y for x, y in zip(left[0], right[0], strict=True)])
+            one = self.space.one
+            if self is one:
+                return other
+            return self if other is one else self.space.single(tuple(map(add, left[0], right[0])))
         if not left or not right:
             return self._improper(other)
         pairs = zip(_extremes(left), _extremes(right), strict=True)
@@ -198,7 +201,7 @@ class NumericSize:
 
     def __neg__(self) -> NumericSize:
         if len(self.vectors) == 1:
-            return self.space.single([-x for x in self.vectors[0]])
+            return self.space.single(tuple([-x for x in self.vectors[0]]))
         if not self.vectors:
             return self.space.zero if self.key > self.space.zero.key else self.space.unbounded
         return NumericSize(self.space, tuple(tuple(-x for x in v) for v in reversed(self.vectors)))
@@ -206,13 +209,13 @@ class NumericSize:
     def __sub__(self, other: NumericSize) -> NumericSize:
         left, right = self.vectors, other.vectors
         if len(left) == len(right) == 1:  # as below, in one step
-            return self.space.single([x - y for x, y in zip(left[0], right[0], strict=True)])
+            return self.space.single(tuple(map(sub, left[0], right[0])))
         return self + -other
 
     def half(self) -> NumericSize:
         """Half of it: the central limit."""
         if len(self.vectors) == 1:
-            return self.space.single([_halved(x) for x in self.vectors[0]])
+            return self.space.single(tuple(map(_halved, self.vectors[0])))
         if not self.vectors:
             return self
         return NumericSize(self.space, tuple(tuple(_halved(x) for x in v) for v in self.vectors))

@@ -63,7 +63,7 @@ class Builder:
         self.copies: dict[tuple[str, tuple[int, ...]], Node] = {}
         self.shapes: dict[Node, Shape] = {}  # of results that no infinite repeat holds or reads
         self.sizes: dict[str, dict[str, Size]] = {}
-        self.rho = cache(self._rho)
+        self.rho, self.exponent = cache(self._rho), cache(self._written_exponent)
         self.build = Build(self.context, self.rho, cache(self._volume), self.tied)
 
     def run(self) -> Graph:
@@ -159,18 +159,18 @@ class Builder:
         return sizes
 
     def _exponent(self, tensor: Tensor, letter: str) -> Size:
+        return self.exponent(tuple(tensor.exponents[letter].items()), tensor.own)
+
+    def _written_exponent(
+        self, powers: tuple[tuple[str, Affine], ...], own: Polynomial | None
+    ) -> Size:
         total: dict[str, Affine] = {}
-        for dim, value in tensor.exponents[letter].items():
-            own = self._own_growth(tensor) if dim == OWN else self._dim_growth(dim)
-            for name, power in own.items():
+        for dim, value in powers:
+            length = own if dim == OWN else self.program.dims[dim].value
+            growing = self._leading(length) if length is not None else {}
+            for name, power in growing.items():
                 total[name] = total.get(name, Affine(Fraction(0))) + value * power
         return self.space.exponent(total)
-
-    def _own_growth(self, tensor: Tensor) -> Mapping[str, Fraction]:
-        return self._leading(tensor.own) if tensor.own is not None else {}
-
-    def _dim_growth(self, dim: str) -> Mapping[str, Fraction]:
-        return self._leading(self.program.dims[dim].value)
 
     def _leading(self, length: Polynomial) -> Mapping[str, Fraction]:
         return leading_growth(length, self.program.growth_of, self.program.growth_order)

@@ -11,7 +11,7 @@ from abcparam.analysis.build import build_graph
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.laws import Laws
 from abcparam.analysis.limits import Violation, violations, violations_at_init
-from abcparam.analysis.rounds import train
+from abcparam.analysis.rounds import train, train_while_stable
 from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
@@ -57,6 +57,12 @@ def judgement_of(program: Program) -> Judgement:
     """The judgement of a program whose exponents are numbers."""
     laws = train(build_graph(program))
     return judge(laws, bound(laws))
+
+
+def judgement_if_stable(program: Program) -> Judgement | None:
+    """The same, None where it is unstable, which is known sooner."""
+    laws = train_while_stable(build_graph(program))
+    return None if laws is None else judge(laws, bound(laws))
 
 
 def judge(laws: Laws, bounds: Bounds) -> Judgement:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abcparam.algebra.sizes import Size
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.laws import Laws
-from abcparam.analysis.limits import violations
+from abcparam.analysis.limits import violations, violations_at_init
 from abcparam.calculus.node import Context, Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.stream import LeaveNode
@@ -22,9 +22,22 @@ PATIENCE = 8  # rounds after which an unstable program need not settle any more
 def train(graph: Graph) -> Laws:
     """Runs the rounds on a graph that was just built, which then belongs to its laws."""
     start(graph)
+    laws = _rounds(graph)
+    assert laws is not None
+    return laws
+
+
+def train_while_stable(graph: Graph) -> Laws | None:
+    """The same laws; None as soon as the graph is known to be unstable."""
+    start(graph)
+    return None if violations_at_init(graph) else _rounds(graph, only_stable=True)
+
+
+def _rounds(graph: Graph, only_stable: bool = False) -> Laws | None:
+    """Rounds until nothing grows or turns; of what exceeds a bound the laws at the first round."""
     limit = 3 + sum(not p.tensor.frozen for p in graph.parameters)
     growing: tuple[Parameter, ...] = ()
-    first: int | None = None
+    first: Snapshot | None = None
     grew = 0  # rounds; others only turn changes further along what reads them
     for count in range(1, 2 * limit + 1):
         turning = turns(graph)
@@ -33,25 +46,27 @@ def train(graph: Graph) -> Laws:
             return Laws(graph, count)
         grew += bool(growing)
         if first is None and next(violations(graph), None) is not None:
-            first = count
-        if grew == limit or (first is not None and count >= max(PATIENCE, 2 * first)):
+            if only_stable:
+                return None
+            first = Snapshot(graph, count)
+        if grew == limit or (first is not None and count >= max(PATIENCE, 2 * first.rounds)):
             break
-    return Laws(graph, rerun(graph, first or count), growing)
+    if first is not None:
+        first.restore()
+    return Laws(graph, count if first is None else first.rounds, growing)
 
 
-def rerun(graph: Graph, rounds: int) -> int:
-    """The same rounds from the start, so many of them."""
-    zero = graph.context.zero
-    for parameter in graph.parameters:
-        parameter.entry = parameter.u = zero
-    for node in graph.nodes:
-        node.restart()
-    for stream in graph.streams:
-        stream.forget()
-    backward(graph)
-    for _ in range(rounds):
-        step(graph)
-    return rounds
+class Snapshot:
+    """The sizes of a graph as they are after so many rounds."""
+
+    def __init__(self, graph: Graph, rounds: int) -> None:
+        self.rounds = rounds
+        self.states = [(x, x.state()) for x in (*graph.nodes, *graph.parameters)]
+
+    def restore(self) -> None:
+        """Gives every node and parameter the sizes that it had."""
+        for x, state in self.states:
+            x.restore(state)
 
 
 def start(graph: Graph) -> None:
@@ -104,10 +119,14 @@ def backward(graph: Graph) -> None:
 
 
 def _pass_back(node: Node) -> None:
+    zero = node.context.zero
     for x, g0, gc, gr in node.back():
-        x.g0 = x.g0 | g0
-        x.gc = x.gc | gc
-        x.gr = x.gr | gr
+        if g0 is not zero:
+            x.g0 = x.g0 | g0
+        if gc is not zero:
+            x.gc = x.gc | gc
+        if gr is not zero:
+            x.gr = x.gr | gr
         if x.through is not None and node in x.through:
             x.through[node] = x.through[node] | g0 | gc | gr
     if node.galong is not None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import CONSTANT, GIVEN, Draws, of_sum
@@ -49,6 +50,9 @@ class Context(NamedTuple):
 
 Parts = Mapping[int, tuple[Fraction, Fraction]]  # of a tensor's rows, by its bit
 NO_PARTS: Parts = {}
+
+CHANGING = ("dc", "dr", "dm", "along", "g0", "gc", "gr", "gm", "gn", "galong")  # in training
+_sizes_of = attrgetter(*CHANGING)
 
 
 class Node:
@@ -292,13 +296,20 @@ class Node:
         """Whether less than all of its change points along the gradient through a reader."""
         return self.context.follows and self.along_to(reader) < self.d
 
-    def restart(self) -> None:
-        """Starts afresh: nothing has changed, no gradient has come."""
-        zero = self.context.zero
-        self.dc = self.dr = self.dm = self.along = zero
-        if self.through is not None:
-            self.through = dict.fromkeys(self.through, zero)
-            self.toward = dict(self.through)
+    def state(self) -> tuple[Any, ...]:
+        """The sizes that rounds of training change."""
+        through, toward = self.through, self.toward
+        return (
+            _sizes_of(self),
+            None if through is None else dict(through),
+            None if toward is None else dict(toward),
+        )
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Takes the sizes of a state that it was in."""
+        sizes, self.through, self.toward = state[:3]
+        for name, size in zip(CHANGING, sizes, strict=True):
+            setattr(self, name, size)
 
     def back(self) -> Iterable[tuple[Node, Size, Size, Size]]:
         """(input, g0, gc, gr): what its gradient contributes to those of its inputs."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from abcparam.algebra.sizes import Size
 from abcparam.program.tensors import Tensor
 
@@ -53,6 +55,14 @@ class Parameter:
         self.spectral = self.rotates = False
         self.drawn = 0
         self.entry = self.u = self.gamma = zero
+
+    def state(self) -> tuple[Any, ...]:
+        """The sizes that rounds of training change."""
+        return self.entry, self.u, self.gamma
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Takes the sizes of a state that it was in."""
+        self.entry, self.u, self.gamma = state
 
     @property
     def starts_at_zero(self) -> bool:

@@ -12,6 +12,7 @@ entering it backwards, and so are values from outside that every copy reads. The
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import GIVEN
@@ -36,12 +37,15 @@ class EnterNode(Node):
         self.stream: set[int] = {id(self)}
         self.users: tuple[Node, ...] = ()
         self.last: Node = self  # the stream at the exit of a copy
-        self.forget()
+        self.side = (context.zero,) * 3
+        self.side_means = (context.zero,) * 2
 
-    def forget(self) -> None:
-        """Starts afresh: no gradient has come from the branches yet."""
-        self.side = (self.context.zero,) * 3
-        self.side_means = (self.context.zero,) * 2
+    def state(self) -> tuple[Any, ...]:
+        return (*super().state(), self.side, self.side_means)
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        super().restore(state)
+        *_, self.side, self.side_means = state
 
     def close(self, result: Node, inside: Sequence[Node]) -> tuple[Node, ...] | None:
         """Finds the branches that are added between the entrance and `result`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import Draws, of_sum
@@ -48,10 +49,12 @@ class SumNode(Node):
         for x, along in self.passed_back():
             yield x, along + shares[x] if x in shares else along
 
-    def restart(self) -> None:
-        super().restart()
-        if self.shares is not None:
-            self.shares = dict.fromkeys(self.shares, self.context.zero)
+    def state(self) -> tuple[Any, ...]:
+        return (*super().state(), None if self.shares is None else dict(self.shares))
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        super().restore(state)
+        self.shares = state[-1]
 
     def differing(self) -> Size:
         return largest_spread(self)

@@ -16,7 +16,7 @@ from fractions import Fraction
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import replace
-from abcparam.analysis.judge import Judgement, judgement_of
+from abcparam.analysis.judge import Judgement, judgement_if_stable, judgement_of
 from abcparam.program.model import Program
 from abcparam.program.tensors import (
     exponents_by_key,
@@ -54,8 +54,8 @@ def propose(judgement: Judgement) -> tuple[Change, ...]:
         return ()
     for copies in (1, 2):
         changes = _Search(program, shortened(program, copies), judgement).run()
-        found = judgement_of(applied(program, changes)) if changes else judgement
-        if changes and mended(found, lazy_tensors(judgement)):
+        found = judgement_if_stable(applied(program, changes)) if changes else None
+        if found is not None and mended(found, lazy_tensors(judgement)):
             return (*changes, *moved_decay(found))
     return started_at_zero(judgement)
 
@@ -76,7 +76,7 @@ def alternatives(judgement: Judgement, proposed: tuple[Change, ...]) -> tuple[Fi
         spelling = frozenset(map(str, changes))
         if len(found) < MOST_ALTERNATIVES and changes and spelling not in known:
             known.add(spelling)
-            if mended(judgement_of(applied(program, changes)), lazy):
+            if mended(judgement_if_stable(applied(program, changes)), lazy):
                 found[changes] = Fix(changes, why)
     return tuple(found.values())
 
@@ -130,7 +130,7 @@ class _Search:
                 yield tuple(self._merged(self._reduced(found))), why
 
     def _mends(self, changes: Iterable[Change]) -> bool:
-        return mended(judgement_of(applied(self.short, changes)), self.lazy)
+        return mended(judgement_if_stable(applied(self.short, changes)), self.lazy)
 
     # A candidate
 

@@ -8,9 +8,14 @@ from abcparam.program.vocabulary import VERDICTS
 from abcparam.verdict.forward_factors import powers_of
 
 
-def mended(found: Judgement, lazy: frozenset[str]) -> bool:
-    """Whether it is maximal-update, with no tensor lazy but those that may be."""
-    return found.verdict == VERDICTS[-1] and lazy_tensors(found) <= lazy
+def mended(found: Judgement | None, lazy: frozenset[str]) -> bool:
+    """Whether it is maximal-update, with no tensor lazy but those that may be.
+
+    None: it is unstable.
+    """
+    if found is None or found.verdict != VERDICTS[-1]:
+        return False
+    return lazy_tensors(found) <= lazy
 
 
 def lazy_tensors(found: Judgement) -> frozenset[str]:

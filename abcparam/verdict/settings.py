@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from abcparam.algebra.sizes import Size
-from abcparam.analysis.judge import Judgement, judgement_of
+from abcparam.analysis.judge import Judgement, judgement_if_stable
 from abcparam.diagnostics.source import START, Span
 from abcparam.language import syntax
 from abcparam.language.parser import parse
@@ -35,7 +35,7 @@ def started_at_zero(judgement: Judgement) -> tuple[Change, ...]:
     if len(found) > 1:
         tried.append(tuple(found))
     for changes in tried:
-        if mended(judgement_of(applied(program, changes)), lazy):
+        if mended(judgement_if_stable(applied(program, changes)), lazy):
             return changes
     return ()
 

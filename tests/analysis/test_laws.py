@@ -20,15 +20,16 @@ from abcparam.algebra.record import replace
 from abcparam.algebra.sizes import UNIT, NumericSize, NumericSpace
 from abcparam.analysis.bounds import bound
 from abcparam.analysis.build import build_graph
-from abcparam.analysis.judge import judge, judgement_of
-from abcparam.analysis.rounds import step, train
+from abcparam.analysis.graph import Graph
+from abcparam.analysis.judge import judge, judgement_if_stable, judgement_of
+from abcparam.analysis.rounds import start, step, train
 from abcparam.diagnostics.source import Source
 from abcparam.language.parser import parse
 from abcparam.language.reader import read
 from abcparam.program.binding import bind
 from abcparam.program.model import Program
 from abcparam.resolve.resolver import resolve
-from abcparam.verdict.check import judged
+from abcparam.verdict.check import judged, load
 from abcparam.verdict.findings import reasons
 from tests.support import paths
 from tests.support.random_graphs import GRID, random_model
@@ -317,3 +318,28 @@ def test_random_graphs_settle_or_are_unstable(optimizer: str):
             assert judgement.verdict.startswith("unstable"), source.text
         else:
             assert not step(graph), source.text
+
+
+def test_what_is_unstable_is_known_sooner():
+    """300 random graphs: as judged, or None where that is unstable; and the laws of what exceeds a
+    bound are those of the first round that does.
+    """
+    draw, kinds = random.Random("sooner"), Counter[bool]()
+    for _ in range(300):
+        program = load(Source(random_model(draw, draw.choice(["adam", "sgd"])).text()))
+        whole, sooner = judgement_of(program), judgement_if_stable(program)
+        kinds[sooner is None] += 1
+        assert (sooner is None) == whole.verdict.startswith("unstable")
+        if sooner is not None:
+            assert sizes_of(sooner.laws.graph) == sizes_of(whole.laws.graph)
+        graph = build_graph(program)
+        start(graph)
+        for _ in range(whole.laws.rounds):
+            step(graph)
+        assert sizes_of(graph) == sizes_of(whole.laws.graph)
+    assert min(kinds.values()) > 50, kinds
+
+
+def sizes_of(graph: Graph) -> list[object]:
+    """Everything that training changes."""
+    return [x.state()[0] for x in (*graph.nodes, *graph.parameters)]
