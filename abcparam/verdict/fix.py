@@ -86,7 +86,7 @@ def _in_usual_gauge(
 ) -> Iterator[tuple[tuple[Change, ...], str]]:
     """What is proposed with the multipliers of the shipped `mup`: 1 of readouts, 0 elsewhere."""
     others = [change for change in proposed if not isinstance(change, ExponentChange)]
-    changed = {p for c in proposed if isinstance(c, ExponentChange) for p in c.paths}
+    changed = dict.fromkeys(p for c in proposed if isinstance(c, ExponentChange) for p in c.paths)
     after = applied(program, proposed).tensors
     shifts: dict[str, dict[str, Fraction]] = {}
     for path in changed:

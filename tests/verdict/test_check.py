@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -218,3 +219,16 @@ def test_reports_do_not_depend_on_the_hash_seed(name: str):
         ran = subprocess.run(command, capture_output=True, env=environment, check=True)
         outputs.add(ran.stdout)
     assert len(outputs) == 1
+
+
+def test_fixes_do_not_depend_on_the_hash_seed(tmp_path: Path):
+    text = (SPECS / "gpt_depth.param").read_text(encoding="utf-8")
+    text, count = re.subn(r"(: hidden \[[^]]*\])$", r"\1 { c = 5/4 }", text, flags=re.M)
+    assert count == 4
+    path, outputs = tmp_path / "wrong.param", set()
+    path.write_text(text, encoding="utf-8")
+    for seed in ("0", "1", "2", "3"):
+        command = [sys.executable, "-m", "abcparam", "check", "--all-fixes", str(path)]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        outputs.add(subprocess.run(command, capture_output=True, env=environment).stdout)
+    assert len(outputs) == 1 and b"fixes, each judged" in outputs.pop()
