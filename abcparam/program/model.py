@@ -149,6 +149,11 @@ class Program(Record):
         """By how much a shift of the tensor's a by 1 that changes nothing moves each exponent."""
         return self.optimizers[tensor.optimizer].rule.shift if self.optimizers else gauge_shift(1)
 
+    def has_gauge(self, tensor: Tensor) -> bool:
+        """Whether its multiplier can be shifted: a step relative to an exact zero is constant."""
+        relative = self.shift_of(tensor)["c"] == 0
+        return not (relative and tensor.init.is_zero)
+
     def growth_of(self, name: str) -> Mapping[str, Fraction]:
         """The growth of a dim or hyper, for `polynomials.growth`."""
         dim = self.dims.get(name)

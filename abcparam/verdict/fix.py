@@ -92,6 +92,8 @@ def _in_usual_gauge(
     for path in changed:
         tensor, letters = after[path], program.shift_of(after[path])
         now, before = exponents_by_key(tensor), exponents_by_key(program.tensors[path])
+        if not program.has_gauge(tensor):
+            letters = dict.fromkeys(letters, 0)
         theta = USUAL_MULTIPLIERS.get(tensor.role or "", ZERO.constant) - now["a"].constant
         keys = {**now, **before}
         moved = {k: (now.get(k, ZERO) + before.get(k, ZERO) * MINUS).constant for k in keys}

@@ -171,7 +171,9 @@ class Places:
 
     def _equal(self, tensor: Tensor, dim: str, letters: Mapping[str, Fraction]) -> list[Shift]:
         shift = self.program.shift_of(tensor)
-        moves = {Fraction(0)} | {-v / shift[k] for k, v in letters.items() if shift[k]}
+        moves = {Fraction(0)}
+        if self.program.has_gauge(tensor):
+            moves |= {-v / shift[k] for k, v in letters.items() if shift[k]}
         options = []
         for by in sorted(moves, key=lambda move: (abs(move), move)):
             option = {

@@ -64,7 +64,12 @@ class _Wanting(ForwardFactors):
             if sigma is not None and not tensor.init.is_zero:
                 self._shift(shifts[0], tensor, "b", parameter.sigma - sigma)
             if not tensor.frozen:
-                self._shift(shifts[1], tensor, "c", self._rate(parameter, nodes))
+                rate = self._rate(parameter, nodes)
+                left = parameter.c + rate
+                if scales and left < self.one and not self.graph.program.has_gauge(tensor):
+                    self._shift(shifts[0], tensor, "a", left)  # relative steps must not grow
+                    rate = rate - left
+                self._shift(shifts[1], tensor, "c", rate)
         return WantedChanges(
             *shifts, tuple((call, powers_of(size)) for call, size in found.values())
         )

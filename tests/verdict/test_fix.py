@@ -7,26 +7,35 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
-from itertools import product
+from itertools import combinations, product
 
 import pytest
 
 import abcparam
+from abcparam import Report
 from abcparam.analysis.judge import judgement_of
+from abcparam.diagnostics.source import Source
+from abcparam.optimizers import optimizers
 from abcparam.verdict.changes import Change, ExponentChange
 from abcparam.verdict.changes import applied as program_with
+from abcparam.verdict.check import load
 from abcparam.verdict.laziness import lazy_tensors, mended
 from benchmarks.wrong_specs import wrong_specs
 from tests.analysis.test_published import MUP
 from tests.analysis.test_transformers import spelled, transformer
+from tests.support import theorems
 from tests.support.judging import judged, mlp_of
 from tests.support.paths import EXAMPLES, SPECS
 from tests.support.random_mlps import GRID, regauge, spec
+from tests.support.theorems import MLP
 
 SHIFTS = [Fraction(k, 4) for k in (-4, -2, -1, 1, 2, 4)]
 ROLES = ("input", "hidden", "output")
+Place = tuple[int, str]  # a tensor by its index, and a letter
+Move = tuple[Place, Fraction]
 
 
 def applied(text: str, changes: tuple[Change, ...]) -> str:
@@ -162,6 +171,61 @@ def test_no_shorter_way_and_no_smaller_move(cases: int, optimizer: str):
             tried = replace(broken, layers=(*layers[:index], one, *layers[index + 1 :]))
             if abs(by) < least:
                 assert judged(spec(tried))["verdict"] != "maximal-update", (index, letter, by)
+
+
+@pytest.mark.parametrize("count", [150, pytest.param(2000, marks=slow)])
+def test_no_fewer_changes_do_it(count: int):
+    """MLPs of µP in any gauge with up to three exponents moved, against every smaller set of
+    changes on a grid of quarters, judged by the published theorems: none is maximal-update and
+    makes nothing lazy. Where one change is proposed, none of the same kind is smaller.
+    """
+    draw, lengths = random.Random("fewer changes"), Counter[int]()
+    while lengths.total() < count:
+        optimizer = draw.choice(["adam", "sgd"])
+        table = MUP[f"table {draw.choice([3, 8, 9])}", optimizer]
+        mlp = mlp_of(optimizer, draw.randint(1, 2), *table)  # type: ignore[arg-type]
+        mlp = regauge(mlp, [draw.choice(GRID) for _ in mlp.layers])
+        places = [(index, letter) for index in range(len(mlp.layers)) for letter in "abc"]
+        some = draw.sample(places, draw.randint(1, 3))
+        mlp = moved(mlp, [(place, draw.choice(SHIFTS)) for place in some])
+        broken = replace(mlp, zero_readout=draw.random() < 0.3)
+        found = abcparam.check(spec(broken))
+        if found.verdict != "maximal-update":
+            lengths[len(found.fix)] += 1
+            smaller = smaller_change(broken, places, found)
+            assert found.fix and smaller is None, (spec(broken), found.fix, smaller)
+    assert lengths.keys() == {1, 2, 3}, lengths
+
+
+def smaller_change(broken: MLP, places: list[Place], found: Report) -> list[Move] | None:
+    """The first set of fewer changes on a grid of quarters that does it, or one smaller change."""
+    grid = [Fraction(k, 4) for k in range(-8, 9) if k]
+    tried = [
+        list(zip(some, by, strict=True))
+        for count in range(1, len(found.fix))
+        for some in combinations(places, count)
+        for by in product(grid, repeat=count)
+    ]
+    if len(found.fix) == 1:
+        (only,) = found.fix
+        assert isinstance(only, ExponentChange)
+        least = abs(only.after - only.before)
+        tried = [[(place, by)] for place in places for by in grid if abs(by) < least]
+    lazy = lazy_tensors(found.judgement)
+    for moves in tried:
+        other = moved(broken, moves)
+        best = theorems.verdict(other) == "maximal-update"
+        if best and mended(judgement_of(load(Source(spec(other)))), lazy):
+            return moves
+    return None
+
+
+def moved(mlp: MLP, moves: Iterable[Move]) -> MLP:
+    """The MLP with exponents moved."""
+    layers = list(mlp.layers)
+    for (index, letter), by in moves:
+        layers[index] = replace(layers[index], **{letter: getattr(layers[index], letter) + by})
+    return replace(mlp, layers=tuple(layers))
 
 
 DEEP = """model M
@@ -368,6 +432,52 @@ def test_what_cannot_be_proved_is_said():
     assert found.proof is not None and not found.proof.changes
     assert found.proof.outcome.endswith("makes `table` lazy")
     assert found.proof.outcome in found.diagnostics[0].help
+
+
+BIASED = """model M
+dim width -> inf, base = 64
+dim features = 8
+dim classes = 4
+parametrization mup
+tensor U : input [width, features] { U }
+tensor W : hidden [width, width] { W }
+tensor bias : input [width] { bias }
+tensor V : output [classes, width] { V }
+forward(x : [features]) {
+    return V @ relu(rmsnorm(W @ relu(U @ x + bias)))
+}
+optimizer RULE { lr = 0.1 }
+loss cross_entropy
+"""
+
+
+@pytest.mark.parametrize("rule", sorted(set(optimizers()) - {"muon", "shampoo"}))
+def test_every_optimizer(rule: str):
+    """15 MLPs each, exponents written at random: steps relative to the weights among them, of which
+    one from an exact zero is no gauge's, and grows where its learning rate does. (Those of matrices
+    take no bias.)
+    """
+    draw, count = random.Random(f"any {rule}"), 0
+    while count < 15:
+        text = BIASED.replace("RULE", rule)
+        for name in ("U", "W", "bias", "V"):
+            keys = {key: Fraction(draw.randint(-4, 6), 4) for key in "abc" if draw.random() < 0.3}
+            settings = [f"{key} = {value}" for key, value in keys.items()]
+            if name in ("bias", "V") and draw.random() < 0.4:
+                settings.append("init = zeros")
+            text = text.replace(f"{{ {name} }}", f"{{ {', '.join(settings) or 'mult = 1'} }}")
+        if abcparam.check(text).verdict != "maximal-update":
+            count += 1
+            found = abcparam.fix(text)
+            assert found.changes and found.report.verdict == "maximal-update", text
+
+
+def test_a_relative_step_from_zero_is_mended_by_its_multiplier():
+    """A learning rate that grows would let the relative steps that follow grow without end."""
+    text = (EXAMPLES / "t5.param").read_text(encoding="utf-8")
+    text = text.replace("parametrization mup", "parametrization mup {\n    output { a = 2 }\n}")
+    assert proposed(text) == ["`readout` a = 2 -> 1"]
+    assert abcparam.fix(text).report.verdict == "maximal-update"
 
 
 @pytest.mark.parametrize(("seed", "count"), [(1, 40), pytest.param(2, 400, marks=pytest.mark.slow)])
