@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 import abcparam
+from abcparam.analysis import judge
+from abcparam.analysis.judge import Judgement
 from abcparam.diagnostics.diagnostic import SpecError, render
+from abcparam.program.model import Program
 from abcparam.verdict.causes import suffering
 from abcparam.verdict.report_text import render_report
 from tests.support.paths import EXAMPLES
@@ -116,16 +119,32 @@ def test_a_message_about_no_line_points_at_none(tmp_path: Path):
     assert "|" not in text and re.search(r"--> \S*$", text.splitlines()[1])
 
 
-def test_a_thousand_verdicts_look_for_no_fix(monkeypatch: pytest.MonkeyPatch):
-    def no_search(*_: object) -> object:
-        raise AssertionError("nobody asked for a fix")
+def test_a_thousand_verdicts_look_for_nothing_else(monkeypatch: pytest.MonkeyPatch):
+    """Each costs one judgement, and no reason and no fix."""
 
-    monkeypatch.setattr("abcparam.verdict.report.propose", no_search)
-    found = abcparam.check(WRONG / "attention_scale.param")
-    assert found.verdict == "unstable" and not found.as_expected
-    assert repr(found) == "Report(Transformer: unstable)"
-    with pytest.raises(AssertionError, match="nobody asked"):
-        print(found.diagnostics)
+    def unasked(*_: object) -> object:
+        raise AssertionError("nobody asked for it")
+
+    judged = 0
+
+    def judgement_of(program: Program) -> Judgement:
+        nonlocal judged
+        judged += 1
+        return judge.judgement_of(program)
+
+    for name in ("propose", "alternatives", "moved_decay", "reasons"):
+        monkeypatch.setattr(f"abcparam.verdict.report.{name}", unasked)
+    monkeypatch.setattr("abcparam.verdict.check.judgement_of", judgement_of)
+    text = (
+        (EXAMPLES / "mlp.param").read_text(encoding="utf-8").replace("a = 1/2,  b", "a = 1/4,  b")
+    )
+    for _ in range(1000):
+        found = abcparam.check(text)
+        assert found.verdict == "unstable" and not found.as_expected
+    assert judged == 1000 and repr(found) == "Report(MLP: unstable)"
+    for ask in (lambda: found.diagnostics, lambda: found.fix):
+        with pytest.raises(AssertionError, match="nobody asked"):
+            ask()
 
 
 def test_messages_that_newcomers_meet():
