@@ -2,12 +2,17 @@
 
 A slip is what people write: the scale of attention before heads grow, PyTorch's defaults, a factor
 that is forgotten.
+
+`python -m benchmarks.wrong_specs [COUNT [SEED]]` fixes so many and says what came of it; it prints
+those that are not mended, and then exits with 1.
 """
 
 from __future__ import annotations
 
 import random
 import re
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -15,6 +20,7 @@ from abcparam.algebra.exponents import Affine
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.source import Source
 from abcparam.editing.exponents import UnwritableError, edited
+from abcparam.pipeline import fix
 from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor, exponents_by_key
 from abcparam.verdict.check import judged, load
@@ -26,6 +32,7 @@ SPECS = (
     *("tests/specs/gpt_depth", "tests/specs/rnn", "tests/specs/lstm", "examples/vit"),
 )
 SHIFTS = [Fraction(k, 4) for k in (-4, -2, -1, 1, 2, 4)]
+MENDED = "mended"
 SLIPS = (
     (r"head\^-1\b", "head^(-1/2)"),
     (r"^parametrization mup$", "parametrization sp"),
@@ -77,3 +84,29 @@ def _belongs(tensor: Tensor, chosen: Tensor, letter: str, whole: bool) -> bool:
     if whole and letter not in {*tensor.spans, *chosen.spans}:
         return tensor.role == chosen.role
     return tensor.span == chosen.span
+
+
+def main(count: int = 5000, seed: int = 0) -> int:
+    """0 where each is mended by a change that `check` accepts, else 1."""
+    outcomes = Counter[str]()
+    for text in wrong_specs(count, seed):
+        outcome = outcome_of(text)
+        outcomes[outcome] += 1
+        if outcome != MENDED:
+            print(f"{outcome}:\n{text}")
+    print(f"of {count} random wrong specs (seed {seed}):")
+    print("\n".join(f"{number:6} {outcome}" for outcome, number in outcomes.most_common()))
+    return int(outcomes.keys() != {MENDED})
+
+
+def outcome_of(text: str) -> str:
+    """What came of fixing a spec: mended, or why not."""
+    found = fix(text)
+    if not found.changes:
+        return found.reason or "no reason is given"
+    verdict = judged(load(Source(found.text))).verdict
+    return MENDED if verdict == "maximal-update" else f"the fix leaves it {verdict}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))
