@@ -61,7 +61,8 @@ class Snapshot:
 
     def __init__(self, graph: Graph, rounds: int) -> None:
         self.rounds = rounds
-        self.states = [(x, x.state()) for x in (*graph.nodes, *graph.parameters)]
+        held: tuple[Node | Parameter, ...] = (*graph.nodes, *graph.parameters)
+        self.states = [(x, x.state()) for x in held]
 
     def restore(self) -> None:
         """Gives every node and parameter the sizes that it had."""
