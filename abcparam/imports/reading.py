@@ -204,6 +204,7 @@ class _Level:
     def __init__(self, names: SharedNames, inline: bool) -> None:
         self.names = names
         self.inline = inline
+        self.unplaced: set[str] = set()  # values of modules that no line of the user's calls
         self.children: list[Module] = []
         self.laws = laws()
 
@@ -236,9 +237,12 @@ class _Level:
         """The statements of a body as they stand in its module."""
         if not self.inline:
             return tuple(statements)
-        return _inlined(statements, {name for child in children for name, _ in child.inputs})
+        taken = {name for child in children for name, _ in child.inputs}
+        return _inlined(statements, taken | self.unplaced)
 
     def step(self, step: TracedStep, targets: Sequence[str]) -> list[Assign]:
+        if step.span == START:
+            self.unplaced.update(targets)
         found = self.expression(Seen(step, self.names))
         if not isinstance(found, tuple):
             return [Assign((targets[0],), found)]
@@ -323,7 +327,7 @@ def _renamed(value: Expression, names: Mapping[str, str]) -> Expression:
 def _inlined(statements: Sequence[Statement], kept: set[str]) -> tuple[Statement, ...]:
     """Values that are used once stand where they are used, as a person would write them.
 
-    `kept` are names that loops take.
+    `kept` are names that loops take, and those of modules that no line of the user's calls.
     """
     counts: Counter[str] = Counter()
     for statement in statements:

@@ -46,6 +46,22 @@ def test_a_finding_is_at_the_users_line(nanogpt: abcparam.Audit) -> None:
     assert "scaled_dot_product_attention" in line
 
 
+def test_modules_that_no_line_of_the_users_calls_have_their_names() -> None:
+    """Those of a `Sequential` are called by a line of PyTorch's."""
+
+    def build(width: int = 64) -> tuple[torch.nn.Module, torch.Tensor]:
+        first, last = torch.nn.Linear(7, width), torch.nn.Linear(width, 10)
+        inner = torch.nn.Linear(width, width)
+        return torch.nn.Sequential(first, torch.nn.ReLU(), inner, last), torch.randn(5, 7)
+
+    audit = abcparam.audit(build, ["width"])
+    found = audit.report.diagnostics[0]
+    assert found.message == "`2` grows like width: the change of 2.weight (width), added"
+    assert "the update of 2.weight (1) applied to 1 (1)" in found.notes[0]
+    table = render_audit(audit)
+    assert "\n2           1        width\n" in table
+
+
 def test_the_remedy_needs_no_change_of_the_forward(nanogpt: abcparam.Audit) -> None:
     """A tied readout's 1/width is in the last norm's gain and bias (b = c = 1)."""
     changes = {change.path: change for change in nanogpt.remedy.changes}
