@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from abcparam.algebra.sizes import Size
 from abcparam.analysis.graph import Graph
 from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Limit, Node
 from abcparam.calculus.pointwise import PointwiseNode
-from abcparam.calculus.structure import SameNode
+from abcparam.calculus.structure import SameNode, SumNode
 
 
 class Violation(NamedTuple):
@@ -45,20 +46,30 @@ def _sound(x: Node) -> bool:
         return True
     if not x.s0 < one:
         return False
-    few = behind_contraction(x)
-    return x.comes_from_contraction or (few is not None and x.s0 == few.s0)
+    if x.comes_from_contraction:
+        return True
+    gains = gains_behind_few(x)
+    return gains is not None and all(gain == one for gain in gains)
 
 
-def behind_contraction(x: Node) -> Node | None:
-    """What a map makes few numbers of, if a value is made of that alone, by functions and maps.
+def gains_behind_few(x: Node) -> list[Size] | None:
+    """What maps make of the few numbers that a map made of many, if a value is of those alone.
 
-    Both start at the same size, where the maps between them keep it; the first change of the few
-    numbers is Θ(1), and the value's with it.
+    It starts as small as they do, where each of these maps keeps the size of what it takes; the
+    first change of the few numbers is Θ(1), and the value's with it.
     """
-    while isinstance(x, (LinearNode, PointwiseNode, SameNode)) and len(x.inputs) == 1:
-        x = x.inputs[0]
-        if x.comes_from_contraction:
-            return x
+    if x.comes_from_contraction:
+        return []
+    match x:
+        case LinearNode():
+            inner = gains_behind_few(x.inputs[0])
+            return None if inner is None else [x.s0 - x.inputs[0].s0, *inner]
+        case PointwiseNode() | SameNode() if len(x.inputs) == 1:
+            return gains_behind_few(x.inputs[0])
+        case SumNode():
+            terms = [gains_behind_few(term) for term in x.inputs if not term.s0.is_zero]
+            known = [gains for gains in terms if gains is not None]
+            return [g for gains in known for g in gains] if len(known) == len(terms) else None
     return None
 
 

@@ -78,6 +78,29 @@ def test_a_gate_of_what_a_map_contracts_opens_as_it_learns(optimizer: str):
     assert abcparam.check(gate(optimizer)).verdict == "maximal-update"
 
 
+@pytest.mark.parametrize(
+    "opened",
+    [
+        "up @ silu(down @ h) + bias",
+        "up @ (silu(down @ h) + tanh(down @ h))",
+        "up @ square(down @ h)",
+    ],
+)
+def test_gates_of_other_functions_open_too(opened: str):
+    text = gate("adam").replace("up @ silu(down @ h)", opened)
+    if "bias" in opened:
+        bias = "tensor bias : input [width] { a = 0, b = 0, c = 0, init = zeros }\ntensor mix"
+        text = text.replace("tensor mix", bias, 1)
+    assert abcparam.check(text).verdict == "maximal-update"
+
+
+def test_a_value_of_the_width_beside_few_numbers_is_held_to_its_size():
+    text = gate("adam").replace("silu(down @ h))", "silu(down @ h) + side @ h)")
+    side = "tensor side : hidden [width, width] { a = 0, b = 1, c = 1 }\ntensor mix"
+    report = abcparam.check(text.replace("tensor mix", side, 1))
+    assert report.verdict == "unstable-at-init"
+
+
 def test_maps_behind_few_numbers_keep_their_size():
     shrinking = gate("adam").replace(
         "[width, rank]     { a = 0, b = 0,", "[width, rank] { a = 0, b = 1,"

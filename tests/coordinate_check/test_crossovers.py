@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -18,8 +19,8 @@ from abcparam.coordinate_check.plan import varied_dims
 from abcparam.language.reader import read
 from abcparam.verdict.check import load
 from tests.optimizers.test_clipping import spec as clipped
-from tests.support.paths import EMIT_SPECS
 
+SPEC = Path(__file__).with_name("crossover.param")
 WIDTHS = (64, 128, 256, 512)
 
 
@@ -78,9 +79,8 @@ def test_what_is_divided_by_a_sum_is_explained_by_its_terms():
 
 def test_a_gradient_through_a_norm_whose_input_is_in_a_crossover():
     """The stream of this spec starts at twice 9 n^(-1/4) and one; its gradient is divided by it."""
-    path = EMIT_SPECS / "attention.param"
     options = CheckOptions(widths=(128, 256, 512, 1024), seeds=3, steps=1)
-    found = coordinate_check(load(read(path)), options)
+    found = coordinate_check(load(read(SPEC)), options)
     rows = {(row.name, row.quantity): row for row in found.verdict.rows}
     assert rows["h", "at_init"].outcome == CROSSOVER
     assert rows["h", "gradient"].law.divisor == (Fraction(-1, 4), Fraction(-3, 4))

@@ -353,7 +353,7 @@ tensor hidden_map : [width, width]
 tensor readout : [vocab, width] { init = zeros }
 forward(tokens : index(vocab) [context]) {
     n = rmsnorm(embed(table, tokens))
-    g = sigmoid(gate_up @ silu(gate_down @ n))
+    g = sigmoid(gate_up @ silu(gate_down @ n) / sqrt(width))
     return readout @ rmsnorm(hidden_map @ n * g)
 }
 optimizer adam { lr = lr, eps = 1e-12 }
@@ -362,7 +362,7 @@ loss cross_entropy
 
 
 def test_no_fix_makes_a_table_lazy():
-    """A gate through finitely many numbers: an embedding whose update vanishes would mend it."""
+    """A gate that is divided by too much: an embedding whose update vanishes would mend it."""
     for change in abcparam.check(GATE).fix:
         assert "table" not in str(change)
 

@@ -15,7 +15,7 @@ from abcparam.analysis.build import build_graph
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import judgement_of
 from abcparam.analysis.laws import Laws
-from abcparam.analysis.limits import behind_contraction
+from abcparam.analysis.limits import gains_behind_few
 from abcparam.analysis.rounds import backward, forward, update
 from abcparam.analysis.trace import label
 from abcparam.calculus.node import Node
@@ -227,17 +227,18 @@ class _CaseRun:
             if limit.kind == "softmax":
                 found.append(Requirement(symbolic(x.s0), "<=", "softmax logits must be O(1)", x))
             else:
-                found.append(self._of_function(node, x))
+                found += self._of_function(node, x)
         return found
 
-    def _of_function(self, node: Node, x: Node) -> Requirement:
+    def _of_function(self, node: Node, x: Node) -> list[Requirement]:
         """What the input of a function has to be: Θ(1), or as small as few numbers make it."""
-        few = behind_contraction(x)
-        if few is not None and not x.comes_from_contraction:
+        gains = None if x.comes_from_contraction else gains_behind_few(x)
+        if gains is not None:
             reason = f"maps from few numbers to the input of {node.title} must keep their size"
-            return Requirement(symbolic(x.s0 - few.s0), "=", reason, x)
+            return [Requirement(symbolic(gain), "=", reason, x) for gain in gains]
         reason = f"the input of {node.title} must be Θ(1)"
-        return Requirement(symbolic(x.s0), "<=" if x.comes_from_contraction else "=", reason, x)
+        relation = "<=" if x.comes_from_contraction else "="
+        return [Requirement(symbolic(x.s0), relation, reason, x)]
 
     def _assume(self, required: Requirement) -> bool:
         """Adds what is required to the premises unless it holds; says whether it was new."""
