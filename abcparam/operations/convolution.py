@@ -62,25 +62,21 @@ def _{function}(x: Tensor, {argument}, **options: int) -> Tensor:
     return y.reshape(*x.shape[:-{rank}], *y.shape[1:])'''
 
 
-class Convolution(Operation):
-    """`w[o (i / g) k …], x[i n …] -> y[o m …]` with g groups; space and kernels are finite."""
+class KernelMap(Operation):
+    """A linear map between channels and windows of channels; space and kernels are finite."""
 
     source = "arXiv 2203.03466, appendix B (fan-in is kernel times channels)"
-    law = "a linear map of fan-in `i / g` and fan-out `o / g`"
     values = ("W", "x")
     weights = frozenset({"W"})
-    settings = {"stride": 1, "padding": 0, "groups": 1}
 
     def __init__(self, space: int) -> None:
-        self.name = f"conv{space}d"
-        self.example = f"conv{space}d(kernel, x, padding = 1)"
         self.space = space
 
-    def shapes(self, call: Call) -> tuple[Shape, ...]:
-        weight, x, groups = call.shape(0), call.shape(1), call.amount("groups")
-        kernel = f"[out, in / groups, {AXES[self.space]}]"
+    def shapes_of(self, call: Call, inner: str) -> tuple[Shape, Shape]:
+        """The shapes of W and x, where they fit; `inner` is what the second axis of W is called."""
+        weight, x, groups = call.shape(0), call.shape(1), self.groups(call)
         for name, shape, rank, wanted in (
-            ("the tensor", weight, self.space + 2, kernel),
+            ("the tensor", weight, self.space + 2, f"[out, {inner}, {AXES[self.space]}]"),
             ("the operand", x, self.space + 1, f"[channels, {AXES[self.space]}]"),
         ):
             if len(shape) != rank:
@@ -89,11 +85,15 @@ class Convolution(Operation):
             fields = {"wanted": weight[1] * groups, "found": x[0], "shape": show(x)}
             raise call.refuse(rules.ChannelsDiffer, **fields)
         finite(call, *weight[2:], *x[1:])
-        return ((weight[0], *slid(call, x[1:], weight[2:])),)
+        return weight, x
+
+    def groups(self, call: Call) -> Polynomial:
+        """Into how many parts channels are divided."""
+        return ONE
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        weight, groups = call.shape(0), call.amount("groups")
-        rhos = build.rho(product(weight[1:])), build.rho(weight[0] / groups)
+        weight = call.shape(0)
+        rhos = build.rho(product(weight[1:])), build.rho(weight[0] / self.groups(call))
         parameter, x, one = operands.parameter(0), operands.node(1), build.context.one
         return (LinearNode(build.context, parameter, x, one, span=call.span, rhos=rhos),)
 
@@ -102,6 +102,25 @@ class Convolution(Operation):
 
     def helper(self, call: Apply) -> str:
         return any_batch(self.name, self.space + 1, "weight: Tensor")
+
+
+class Convolution(KernelMap):
+    """`w[o (i / g) k …], x[i n …] -> y[o m …]` with g groups; space and kernels are finite."""
+
+    law = "a linear map of fan-in `i / g` and fan-out `o / g`"
+    settings = {"stride": 1, "padding": 0, "groups": 1}
+
+    def __init__(self, space: int) -> None:
+        super().__init__(space)
+        self.name = f"conv{space}d"
+        self.example = f"conv{space}d(kernel, x, padding = 1)"
+
+    def groups(self, call: Call) -> Polynomial:
+        return call.amount("groups")
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        weight, x = self.shapes_of(call, "in / groups")
+        return ((weight[0], *slid(call, x[1:], weight[2:])),)
 
     def lengths(self, call: Apply) -> Iterable[Polynomial]:
         weight, groups = call.operands[0], call.settings["groups"]
@@ -115,52 +134,27 @@ class Convolution(Operation):
         return use.result(found, weight.scale * x.scale, weight.label)
 
 
-class TransposedConvolution(Operation):
+class TransposedConvolution(KernelMap):
     """`w[o i k …], x[i n …] -> y[o m …]`, from each place to a window; the windows are added.
 
     The axes of w are (out, in, kernel …), as of other convolutions.
     """
 
-    source = Convolution.source
     law = "a linear map of fan-in `i` and fan-out `o`"
-    values = ("W", "x")
-    weights = frozenset({"W"})
     settings = {"stride": 1, "padding": 0, "output_padding": 0}
     yields = True
 
     def __init__(self, space: int) -> None:
+        super().__init__(space)
         self.name = f"conv_transpose{space}d"
         self.example = f"conv_transpose{space}d(kernel, x, stride = 2)"
-        self.space = space
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
-        weight, x = call.shape(0), call.shape(1)
-        for name, shape, rank, wanted in (
-            ("the tensor", weight, self.space + 2, f"[out, in, {AXES[self.space]}]"),
-            ("the operand", x, self.space + 1, f"[channels, {AXES[self.space]}]"),
-        ):
-            if len(shape) != rank:
-                raise call.refuse(rules.WrongRank, operand=name, wanted=wanted, shape=show(shape))
-        if weight[1] != x[0]:
-            fields = {"wanted": weight[1], "found": x[0], "shape": show(x)}
-            raise call.refuse(rules.ChannelsDiffer, **fields)
-        finite(call, *weight[2:], *x[1:])
+        weight, x = self.shapes_of(call, "in")
         stride, padding = call.amount("stride"), call.amount("padding")
         more = call.amount("output_padding") - padding * number(2)
         space = zip(x[1:], weight[2:], strict=True)
         return ((weight[0], *((n - ONE) * stride + size + more for n, size in space)),)
-
-    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        weight = call.shape(0)
-        rhos = build.rho(product(weight[1:])), build.rho(weight[0])
-        parameter, x, one = operands.parameter(0), operands.node(1), build.context.one
-        return (LinearNode(build.context, parameter, x, one, span=call.span, rhos=rhos),)
-
-    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
-        return (of.of(0) + of.of(1),)
-
-    def helper(self, call: Apply) -> str:
-        return any_batch(self.name, self.space + 1, "weight: Tensor")
 
     def lengths(self, call: Apply) -> Iterable[Polynomial]:
         return [s.value for s in call.settings.values() if isinstance(s, Amount)]
