@@ -9,8 +9,8 @@ from torch import nn
 
 import abcparam
 from benchmarks import handwritten_gpt as handwritten
-from benchmarks.measure import Comparison, Options, alternate, compare, seconds
-from benchmarks.steps import SIZES, Step, no_garbage_collection, training_step
+from benchmarks.measure import Comparison, Options, compare
+from benchmarks.steps import SIZES, Step, timed, training_step
 
 
 def beside_itself(options: Options) -> list[Comparison]:
@@ -36,13 +36,7 @@ def optimizer_of(model: nn.Module) -> torch.optim.Optimizer:
 
 
 def versus(options: Options, adapter: dict[str, Any], compiled: bool) -> Comparison:
-    torch.set_num_threads(options.threads)
-    torch.compiler.reset()
-    ours, theirs = adapted_step(adapter, compiled), own_step(compiled)
-    for step in (ours, theirs) * 5:
-        step()  # compiles and warms up
-    with no_garbage_collection():
-        pairs = alternate(lambda: seconds(ours), lambda: seconds(theirs), options.rounds(50))
+    pairs = timed(options, lambda: adapted_step(adapter, compiled), lambda: own_step(compiled))
     how = "compiled" if compiled else "eager"
     return compare(f"step, {how}, adapted", ("adapted", "as it was"), pairs, 1.0)
 

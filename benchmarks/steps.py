@@ -58,15 +58,22 @@ def versus(
     compiled: bool,
     target: float | None,
 ) -> Comparison:
+    pairs = timed(options, lambda: emitted_step(module, compiled), lambda: make_theirs(compiled))
+    how = "compiled" if compiled else "eager"
+    return compare(f"step, {how}, beside {opponent}", ("emitted", opponent), pairs, target)
+
+
+def timed(
+    options: Options, make_ours: Callable[[], Step], make_theirs: Callable[[], Step]
+) -> list[tuple[float, float]]:
+    """Seconds of two steps, in turns."""
     torch.set_num_threads(options.threads)
     torch.compiler.reset()
-    ours, theirs = emitted_step(module, compiled), make_theirs(compiled)
+    ours, theirs = make_ours(), make_theirs()
     for step in (ours, theirs) * 5:
         step()  # compiles and warms up
     with no_garbage_collection():
-        pairs = alternate(lambda: seconds(ours), lambda: seconds(theirs), options.rounds(50))
-    how = "compiled" if compiled else "eager"
-    return compare(f"step, {how}, beside {opponent}", ("emitted", opponent), pairs, target)
+        return alternate(lambda: seconds(ours), lambda: seconds(theirs), options.rounds(50))
 
 
 def emitted_step(module: ModuleType, compiled: bool) -> Step:
