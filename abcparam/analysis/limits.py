@@ -46,8 +46,6 @@ def _sound(x: Node) -> bool:
         return True
     if not x.s0 < one:
         return False
-    if x.comes_from_contraction:
-        return True
     gains = gains_behind_few(x)
     return gains is not None and all(gain == one for gain in gains)
 

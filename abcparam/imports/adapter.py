@@ -15,6 +15,7 @@ from abcparam.imports.numbers import Power, Sizes
 from abcparam.imports.rates import Rate
 from abcparam.imports.remedy import MissingFactor, TensorChange
 from abcparam.imports.result import Audit
+from abcparam.imports.titles import starred
 from abcparam.imports.trained import BaseRates, base_rates, rates_of_trained
 from abcparam.python_code.layout import Text, paragraph, prose, trusted
 
@@ -142,7 +143,7 @@ def _laws(audit: Audit, base: BaseRates) -> LawsView:
         change = changes.get(path, TensorChange(path, (), {}, {}, {}, {}))
         start, rate = audit.starts[parameter], audit.rates[parameter]
         fields = _fields(change, start, rate, base, audit)
-        entries += _entry(_general(path), fields)
+        entries += _entry(starred(path), fields)
     return LawsView(tuple(_shown(audit, first)), tuple(entries), tuple(_factors(audit)))
 
 
@@ -155,14 +156,6 @@ def _factors(audit: Audit) -> Iterator[Text]:
     if can_be_hooked(audit):
         for missing in audit.remedy.missing:
             yield trusted(f"    {json.dumps(missing.module)}: {_powers(missing.powers)},")
-
-
-def _general(path: str) -> str:
-    """`h.*.w` for `h.1-3.w`: a deeper model has more layers."""
-    parts = path.split(".")
-    return ".".join(
-        "*" if part.replace("-", "").isdigit() and "-" in part else part for part in parts
-    )
 
 
 def _fields(
@@ -233,7 +226,7 @@ def _shown(audit: Audit, first: Mapping[str, str]) -> Iterator[Text]:
             if found is not None:
                 axis, number = found
                 yield trusted(
-                    f"    {json.dumps(size)}: ({json.dumps(_general(path))}, {axis}, {number}),"
+                    f"    {json.dumps(size)}: ({json.dumps(starred(path))}, {axis}, {number}),"
                 )
                 break
 

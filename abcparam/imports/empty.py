@@ -16,7 +16,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from abcparam.imports.writes import RESHAPED
+from abcparam.imports.writes import RESHAPED, address_of
 
 SMALL = 2**10  # entries of a parameter that is written
 
@@ -33,7 +33,7 @@ class EmptyWeights(TorchDispatchMode):
         if not isinstance(parameter, Tensor) or is_lazy(parameter):
             return
         if parameter.layout is torch.strided and parameter.numel() >= SMALL:
-            self.held[_address(parameter)] = StorageWeakRef(parameter.untyped_storage())
+            self.held[address_of(parameter)] = StorageWeakRef(parameter.untyped_storage())
 
     def __torch_dispatch__(
         self,
@@ -42,7 +42,7 @@ class EmptyWeights(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if self.held and _writes_first(func) and _address(args[0]) in self.held:
+        if self.held and _writes_first(func) and address_of(args[0]) in self.held:
             return args[0]
         return func(*args, **(kwargs or {}))
 
@@ -55,10 +55,6 @@ def _writes_first(func: Any) -> bool:
     if alias is None or not alias.is_write or name in (*RESHAPED, "resize_"):
         return False
     return str(schema.arguments[0].type.kind()) == "TensorType"
-
-
-def _address(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.imports.drawn import Drawn, constant, unknown
 from abcparam.imports.empty import empty_weights
 from abcparam.imports.factory import Example, Factory
@@ -65,6 +66,18 @@ class MadeModels:
     def is_small(self, sizes: Sizes) -> bool:
         """Whether a model is made with values."""
         return self.without_values(sizes).entries <= LIMIT
+
+    def works(self, sizes: Sizes) -> bool:
+        """Whether the factory makes a model at these sizes."""
+        try:
+            self.without_values(sizes)
+        except SpecError:
+            return False
+        return True
+
+    def looks(self, sizes: Sizes) -> object:
+        """Names, shapes and numbers of a model. Raises `SpecError` where the factory raises."""
+        return self.without_values(sizes).looks
 
     def without_values(self, sizes: Sizes) -> MadeModel:
         """The model at these sizes. Raises `SpecError` where the factory raises."""

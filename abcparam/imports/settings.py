@@ -18,24 +18,6 @@ LEAST_WIDTH = 16  # of what grows
 USEFUL = 0.8  # of the entries that are left once a size is halved
 
 
-class _Trials:
-    """What models look like at sizes that a factory may refuse."""
-
-    def __init__(self, models: MadeModels) -> None:
-        self.models = models
-
-    def looks(self, sizes: Sizes) -> object:
-        """Names, shapes and numbers of a model. Raises `SpecError` where the factory raises."""
-        return self.models.without_values(sizes).looks
-
-    def works(self, sizes: Sizes) -> bool:
-        try:
-            self.looks(sizes)
-        except SpecError:
-            return False
-        return True
-
-
 def settings_of(models: MadeModels, grow: Mapping[str, tuple[int, ...]]) -> list[dict[str, int]]:
     """The sizes at which a model is looked at: the first is the base, the last for checks.
 
@@ -51,18 +33,17 @@ def settings_of(models: MadeModels, grow: Mapping[str, tuple[int, ...]]) -> list
     for name, values in grow.items():
         _known(factory, name)
         _growing(factory, name, values)
-    trials = _Trials(models)
     starts = {name: values[0] for name, values in grow.items() if values}
     base = {**factory.defaults, **starts}
-    trials.looks(base)
+    models.looks(base)
     grown = {n: values[1:] or (2 * base[n], 4 * base[n]) for n, values in grow.items()}
-    settings = [base, *_each_alone(trials, base, grown)]
+    settings = [base, *_each_alone(models, base, grown)]
     together = [_at(base, grown, i) for i in range(max(map(len, grown.values()), default=0))]
     for sizes in together:
-        trials.looks(sizes)
-    others = _others(trials, base, grown)
+        models.looks(sizes)
+    others = _others(models, base, grown)
     settings += [*together, *({**base, name: size} for name, size in others.items())]
-    last = _last(trials, together[-1] if together else base, others)
+    last = _last(models, together[-1] if together else base, others)
     return [*_different(settings, last), last]
 
 
@@ -85,14 +66,14 @@ def _growing(factory: Factory, name: str, values: tuple[int, ...]) -> None:
 
 
 def _each_alone(
-    trials: _Trials, base: Sizes, grown: Mapping[str, tuple[int, ...]]
+    models: MadeModels, base: Sizes, grown: Mapping[str, tuple[int, ...]]
 ) -> Iterator[dict[str, int]]:
     """What grows, one at a time; it has to change the model."""
     for name, values in grown.items():
         for value in values:
             sizes = {**base, name: value}
-            if trials.looks(sizes) == trials.looks(base) and value != base[name]:
-                factory = trials.models.factory
+            if models.looks(sizes) == models.looks(base) and value != base[name]:
+                factory = models.factory
                 source, span = definition(factory.function, factory.file)
                 fields = {"size": name, "small": f"{name}={base[name]}", "large": value}
                 raise SpecError(source, [DoesNotGrow.at(span, **fields)])
@@ -104,14 +85,14 @@ def _at(base: Sizes, grown: Mapping[str, tuple[int, ...]], index: int) -> dict[s
     return {**base, **{name: values[: index + 1][-1] for name, values in grown.items()}}
 
 
-def _others(trials: _Trials, base: Sizes, grown: Iterable[str]) -> dict[str, int]:
+def _others(models: MadeModels, base: Sizes, grown: Iterable[str]) -> dict[str, int]:
     """Another value of each size that does not grow and can be varied."""
     found: dict[str, int] = {}
     for name in [n for n in base if n not in grown]:
         size = base[name]
         tried = [value for value in _varied(size) if size > 0 and value > 0]
-        other = next((v for v in tried if trials.works({**base, name: v})), None)
-        if other and trials.looks({**base, name: other}) != trials.looks(base):
+        other = next((v for v in tried if models.works({**base, name: v})), None)
+        if other and models.looks({**base, name: other}) != models.looks(base):
             found[name] = other
     return found
 
@@ -121,13 +102,13 @@ def _varied(size: int) -> tuple[int, int]:
     return (size // 2, 2 * size) if size >= LARGE and size % 2 == 0 else (2 * size, size // 2)
 
 
-def _last(trials: _Trials, sizes: Sizes, others: Sizes) -> dict[str, int]:
+def _last(models: MadeModels, sizes: Sizes, others: Sizes) -> dict[str, int]:
     """The largest setting that works: with all others varied, or with as many as go together."""
-    if trials.works({**sizes, **others}):
+    if models.works({**sizes, **others}):
         return {**sizes, **others}
     last = dict(sizes)
     for name, size in others.items():
-        if trials.works({**last, name: size}):
+        if models.works({**last, name: size}):
             last[name] = size
     return last
 
@@ -158,7 +139,7 @@ def small_settings(
         small.halve_others()
         small.halve_growing()
     found = [small.of(sizes) for sizes in chain]
-    fits = small.fits() and all(_Trials(models).works(sizes) for sizes in found)
+    fits = small.fits() and all(models.works(sizes) for sizes in found)
     return found if fits else []
 
 
@@ -201,7 +182,7 @@ class _Smaller:
         least = min(self.largest[name] for name in self.growing)
         while not self.fits() and least // (2 * self.divisor) >= LEAST_WIDTH:
             self.divisor *= 2
-            if not _Trials(self.models).works(self.of(self.largest)):
+            if not self.models.works(self.of(self.largest)):
                 self.divisor //= 2
                 return
 

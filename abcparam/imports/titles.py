@@ -19,7 +19,13 @@ from abcparam.program.expressions import (
 )
 from abcparam.program.model import Module
 
+LAYERS = re.compile(r"\d+-\d+")  # numbers of those that are one
 ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*)\s*[-+*/@]?=[^=]")
+
+
+def starred(path: str) -> str:
+    """`h.*.w` for `h.1-3.w`: a deeper model has more layers."""
+    return ".".join("*" if LAYERS.fullmatch(part) else part for part in path.split("."))
 
 
 def titles_of(root: Module, steps: Mapping[str, TracedStep]) -> dict[str, str]:

@@ -101,13 +101,13 @@ class Writes(TorchDispatchMode):
         return _joined(memory, tensor.numel())
 
     def _of(self, tensor: Tensor) -> Memory:
-        key = _address(tensor)
+        key = address_of(tensor)
         if key not in self.memory:
             self.memory[key] = Memory(tensor.untyped_storage())
         return self.memory[key]
 
 
-def _address(tensor: Tensor) -> int:
+def address_of(tensor: Tensor) -> int:
     """Of the storage that a tensor shares with its views."""
     return int(tensor.untyped_storage()._cdata)
 
@@ -195,9 +195,9 @@ class Dispatched:
 
     def record(self, found: Drawn | tuple[Drawn, ...], result: Any) -> None:
         """Takes down what was written: arguments that changed, or results that are new."""
-        given = set() if self.name == "lift_fresh" else set(map(_address, self.inputs))
+        given = set() if self.name == "lift_fresh" else set(map(address_of, self.inputs))
         results = [x for x in tree_leaves(result) if _is_followed(x)]
-        fresh = [x for x in results if _address(x) not in given]
+        fresh = [x for x in results if address_of(x) not in given]
         written = [x for x in tree_leaves(self.changed) if _is_followed(x)] or fresh
         several = found if isinstance(found, tuple) else (found,) * len(written)
         for tensor, drawn in zip(written, several, strict=False):

@@ -27,12 +27,12 @@ from abcparam.imports.text.proof import (
     compared,
     first_numbers,
     output_place,
-    starred,
 )
 from abcparam.imports.text.steps import HANDLERS
 from abcparam.imports.text.structure import TextScope, structured
 from abcparam.imports.text.values import WrittenBody
 from abcparam.imports.text.writer import TextWriter
+from abcparam.imports.titles import starred
 from abcparam.program.expressions import Local, Return
 from abcparam.verdict.check import judged, load
 from abcparam.verdict.report import Report

@@ -263,11 +263,6 @@ def first_numbers(path: str, parameter: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def starred(path: str) -> str:
-    """A path with a star for what are numbers of layers."""
-    return ".".join("*" if re.fullmatch(r"\d+-\d+", part) else part for part in path.split("."))
-
-
 def summary(results: Sequence[Compared]) -> str:
     """What the proof found: `outputs and gradients equal to 2e-15`."""
     worst = max(max(x.outputs, x.gradient) for x in results if x.tolerance == results[-1].tolerance)

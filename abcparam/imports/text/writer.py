@@ -326,16 +326,22 @@ class TextWriter(TextSources):
             return self.refused("a norm over what is not the last axis")
         heads = x.text[-1][: len(x.text[-1]) - len(wanted)]
         arguments = [_argument(x.code)]
-        for name, operand in (("gain", gain), ("bias", bias)):
-            if operand is not None:
-                arguments.append(_argument(operand.code, name))
-        epsilon = _amount(value, "eps")
-        if epsilon.constant != EPSILON:
-            arguments.append(_argument(self.formulas.written(epsilon), "eps"))
+        arguments += self.norm_arguments(value, gain, bias)
         if heads:
             arguments.append(_argument(self.heads(self.lengths.length(heads)), "heads"))
         call = syntax.Call(syntax.Name(value.operation.name), tuple(arguments))
         return replace(x, code=call)
+
+    def norm_arguments(
+        self, value: Apply, gain: Laid | None, bias: Laid | None
+    ) -> Iterator[syntax.Argument]:
+        """The gain, bias and epsilon that a norm has."""
+        for name, operand in (("gain", gain), ("bias", bias)):
+            if operand is not None:
+                yield _argument(operand.code, name)
+        epsilon = _amount(value, "eps")
+        if epsilon.constant != EPSILON:
+            yield _argument(self.formulas.written(epsilon), "eps")
 
     def channel_norm(
         self, value: Apply, x: Laid, gain: Laid | None, bias: Laid | None
@@ -346,12 +352,7 @@ class TextWriter(TextSources):
         arguments = [_argument(x.code)]
         if value.operation.name == "groupnorm":
             arguments.append(_argument(self.formulas.written(_amount(value, "groups")), "groups"))
-        for name, operand in (("gain", gain), ("bias", bias)):
-            if operand is not None:
-                arguments.append(_argument(operand.code, name))
-        epsilon = _amount(value, "eps")
-        if epsilon.constant != EPSILON:
-            arguments.append(_argument(self.formulas.written(epsilon), "eps"))
+        arguments += self.norm_arguments(value, gain, bias)
         call = syntax.Call(syntax.Name(value.operation.name), tuple(arguments))
         return replace(x, code=call)
 

@@ -13,6 +13,7 @@ from torch.utils import _pytree
 
 from abcparam.algebra.record import Record
 from abcparam.imports.factory import Example
+from abcparam.imports.writes import address_of
 
 Raised = Callable[[Exception, Sequence[Tensor]], Exception]  # what is told of an error on a batch
 
@@ -103,7 +104,7 @@ class Lookups(TorchFunctionMode):
     def __init__(self, inputs: Mapping[int, Tensor]) -> None:
         super().__init__()
         whole = {i: x for i, x in inputs.items() if not x.is_floating_point()}
-        self.inputs = {_memory(x): i for i, x in whole.items() if x.dtype != torch.bool}
+        self.inputs = {address_of(x): i for i, x in whole.items() if x.dtype != torch.bool}
         self.rows: dict[int, int] = {}
 
     def __torch_function__(
@@ -124,14 +125,9 @@ class Lookups(TorchFunctionMode):
         return func(*args, **dict(kwargs or {}))
 
     def see(self, indices: Tensor, rows: int) -> None:
-        index = self.inputs.get(_memory(indices))
+        index = self.inputs.get(address_of(indices))
         if index is not None:
             self.rows[index] = min(rows, self.rows.get(index, rows))
-
-
-def _memory(value: Tensor) -> int:
-    """Equal for views of the same tensor, on any device."""
-    return int(value.untyped_storage()._cdata)
 
 
 class Called(nn.Module):
