@@ -54,11 +54,6 @@ HERE = str(Path(__file__).parent.parent)
 CHECKS = ("aten._assert", "aten.sym_", "aten._check")
 
 
-def trace(example: Example, others: Iterable[Example] = ()) -> Trace:
-    """The operations of a model that depend on its parameters; see `trace_of`."""
-    return trace_of(exported_of(example), others)
-
-
 def exported_of(example: Example) -> Exported:
     """A model as `torch.export` gives it. Raises `ReadingError` where it cannot be traced."""
     with _told():

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from abcparam.imports.capture import trace
+from abcparam.imports.capture import exported_of, trace_of
 from abcparam.imports.exported import Exported
 from abcparam.imports.factory import Example
 from abcparam.imports.faithful import findings, other_gradients
@@ -47,7 +47,7 @@ def test_a_backward_pass_of_ones_own_is_found():
     model = example(Straight.apply)
     names = other_gradients(Exported(model))
     assert names == ("first.weight", "first.bias")
-    said = findings(names, trace(model))
+    said = findings(names, trace_of(exported_of(model)))
     assert [found.code for found in said] == ["P1015"] * 2
     assert "`first.weight`" in said[0].message
 

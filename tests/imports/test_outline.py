@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from abcparam.imports.capture import trace
+from abcparam.imports.capture import exported_of, trace_of
 from abcparam.imports.factory import Example
 from abcparam.imports.outline import Item, Loop, outline
 
@@ -55,7 +55,7 @@ class Nested(nn.Module):
 
 
 def items(model: nn.Module) -> tuple[Item, ...]:
-    return outline(trace(Example(model, (torch.randn(5, 4),), {})))
+    return outline(trace_of(exported_of(Example(model, (torch.randn(5, 4),), {}))))
 
 
 def loops(found: tuple[Item, ...]) -> list[tuple[str, int, int]]:
