@@ -20,11 +20,12 @@ def lagging(program: Program, parameters: Iterable[Parameter]) -> list[Diagnosti
     """Where epsilon does not keep up with gradients at a size within reach; one for each law."""
     falling = [p for p in parameters if _falls(program, p)]
     gradients = gradients_at_base(program) if falling else {}
-    behind: dict[tuple[Size, Size], list[Parameter]] = {}
+    behind: dict[tuple[Size, Size], list[tuple[Parameter, str]]] = {}
     for p in falling:
-        if _within_reach(program, p, gradients.get(p.tensor.path, 1.0)):
-            behind.setdefault((p.d, p.gamma), []).append(p)
-    return [_lags(program, found, gradients) for found in behind.values()]
+        where = _crossing(program, p, gradients.get(p.tensor.path, 1.0))
+        if where is not None:
+            behind.setdefault((p.d, p.gamma), []).append((p, where))
+    return [_lags(found) for found in behind.values()]
 
 
 def _falls(program: Program, p: Parameter) -> bool:
@@ -33,8 +34,8 @@ def _falls(program: Program, p: Parameter) -> bool:
     return trained and p.has_epsilon and -p.d > p.gamma and bool(p.gamma.vectors)
 
 
-def _lags(program: Program, found: list[Parameter], gradients: dict[str, float]) -> Diagnostic:
-    first = found[0]
+def _lags(found: list[tuple[Parameter, str]]) -> Diagnostic:
+    first, where = found[0]
     d, gamma = first.d, first.gamma
     fields = {
         "name": first.tensor.path,
@@ -43,47 +44,27 @@ def _lags(program: Program, found: list[Parameter], gradients: dict[str, float])
         "also": f" (and of {len(found) - 1} more)" if len(found) > 1 else "",
         "d": _settings_of("d", -gamma, first.rho_in | first.rho_out),
     }
-    where = _crossing(program, first, gradients.get(first.tensor.path, 1.0))
     return rules.ConstantEpsilon.at(first.tensor.span, where=where, **fields)
 
 
-def _within_reach(program: Program, parameter: Parameter, gradient: float) -> bool:
-    """Whether a gradient of this size at base reaches epsilon at a size that anybody has."""
-    epsilon = _epsilon_of(program, parameter)
-    if epsilon <= 0:
-        return True
-    if gradient <= epsilon:
-        return gradient > 0
-    meets = _meetings(program, parameter, gradient / epsilon)
-    return any(digits <= log10(FARTHEST) for digits in meets.values())
+def _crossing(program: Program, parameter: Parameter, gradient: float) -> str | None:
+    """Where a gradient of this size at base reaches epsilon, along each dim with which it sinks.
 
-
-def _epsilon_of(program: Program, parameter: Parameter) -> float:
-    epsilon = parameter.tensor.epsilon
-    assert epsilon is not None
-    return evaluate(epsilon.value, program.base_values())
-
-
-def _meetings(program: Program, parameter: Parameter, ratio: float) -> dict[str, float]:
-    """By each dim with which a gradient sinks, the logarithm of where it has, by this ratio."""
-    gap = -parameter.d - parameter.gamma
-    return {
-        name: log10(program.dims[name].base or 1) + log10(ratio) / float(exponent)
-        for name, exponent in numeric(gap).exponents().items()
-        if exponent > 0
-    }
-
-
-def _crossing(program: Program, parameter: Parameter, gradient: float) -> str:
-    """Where a gradient of this size at base reaches epsilon, along each dim with which it sinks."""
-    epsilon = _epsilon_of(program, parameter)
+    None where that is at no size that anybody has, or nowhere.
+    """
+    assert parameter.tensor.epsilon is not None
+    epsilon = evaluate(parameter.tensor.epsilon.value, program.base_values())
     if epsilon <= 0:
         return "the update shrinks once the gradient is below it"
     if gradient <= epsilon:
-        return f"it is about {gradient:.0e} at base, below it already"
-    meets = _meetings(program, parameter, gradient / epsilon)
-    places = [f"{n} {10**x:.0e}" for n, x in meets.items() if x <= log10(FARTHEST)]
-    return f"about {gradient:.0e} at base, it meets it at {' or '.join(places)}"
+        return f"it is about {gradient:.0e} at base, below it already" if gradient > 0 else None
+    places = []
+    for name, exponent in numeric(-parameter.d - parameter.gamma).exponents().items():
+        if exponent > 0:
+            base = program.dims[name].base or 1
+            digits = log10(base) + log10(gradient / epsilon) / float(exponent)
+            places += [f"{name} {10**digits:.0e}"] if digits <= log10(FARTHEST) else []
+    return f"about {gradient:.0e} at base, it meets it at {' or '.join(places)}" if places else None
 
 
 def _settings_of(letter: str, size: Size, own: Size) -> str:
