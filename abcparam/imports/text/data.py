@@ -49,7 +49,7 @@ class ModelValues:
             for node, spec in zip(placeholders, specs, strict=True)
             if spec.kind is InputKind.USER_INPUT
         ]
-        self.leaves = {name: leaf for leaf, name in enumerate(given)}
+        self.leaves: dict[str, int] = {name: leaf for leaf, name in enumerate(given)}
 
     def tensor(self, node: str) -> Tensor | None:
         found = self.values.get(node)
@@ -75,19 +75,17 @@ class ModelValues:
         return bool((x.flatten().double() == y.flatten().double()).all())
 
     def leaf_shape(self, leaf: int) -> tuple[int, ...]:
-        name = next(n for n, index in self.leaves.items() if index == leaf)
-        found = self.tensor(name)
+        found = self.tensor(self.leaf_name(leaf))
         assert found is not None
         return tuple(found.shape)
 
     def is_whole(self, leaf: int) -> bool:
         """Whether an input holds whole numbers."""
-        name = next(n for n, index in self.leaves.items() if index == leaf)
-        found = self.tensor(name)
+        found = self.tensor(self.leaf_name(leaf))
         return found is not None and not found.is_floating_point()
 
     def leaf_name(self, leaf: int) -> str:
-        return str(next(n for n, index in self.leaves.items() if index == leaf))
+        return next(name for name, index in self.leaves.items() if index == leaf)
 
     def counts(self, node: str) -> bool:
         """Whether whole numbers are 0, 1, 2, … along the last axis, the same along the others."""

@@ -71,11 +71,9 @@ def view(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
 
 
 def transposed(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
-    x = first(writer, see)
+    x = laid_or(writer, first(writer, see))
     if isinstance(x, Unspelled):
         return x
-    if isinstance(x, AttentionLogits):
-        return writer.refused("attention that is put together in another way")
     rank = len(x.graph)
     order = list(range(rank))
     name = see.step.target.removeprefix("aten.").partition(".")[0]
