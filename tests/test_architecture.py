@@ -36,7 +36,7 @@ FLOORS = (
     ("imports", "reference"),
     ("pipeline",),
     ("coordinate_check", "tuning"),
-    ("",),
+    ("", "testing"),
     ("commands",),
     ("__main__",),
 )
@@ -49,6 +49,7 @@ DOORS = {  # the one module that imports a library, or the folders of those that
     "matplotlib": ["presentation/figures.py"],
     "optuna": ["tuning/studies.py"],
     "ray": ["tuning/workers/ray_cluster.py"],
+    "shtab": ["commands/completion.py"],
     "sklearn": ["data/digits.py"],
     "sympy": ["symbolic/expressions.py"],
     "torch": ["coordinate_check/", "data/", "imports/", "tuning/", "commands/shared.py"],

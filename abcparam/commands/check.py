@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
 
 from abcparam.commands.shared import (
     Command,
@@ -17,15 +16,15 @@ from abcparam.commands.shared import (
     values_of,
 )
 from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.diagnostics.source import Source
 from abcparam.language.reader import read
 from abcparam.verdict.check import load, proved, report
 from abcparam.verdict.report import FixResult, Report, invalid
+from abcparam.verdict.results import CheckResult
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("files", nargs="+", metavar="FILE", help="a spec; - is standard input")
-    command.add_argument("--format", choices=["text", "json"], default="text")
+    command.add_argument("--format", choices=["text", *PRINTED], default="text")
     command.add_argument(
         "--fix", action="store_true", help="write a small change into the file, then check it"
     )
@@ -37,26 +36,35 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--prove", action="store_true", help="search for the smallest change, and prove it to be"
     )
+    command.add_argument(
+        "--watch",
+        action="store_true",
+        help="check again whenever a spec or what it imports changes, until Ctrl-C",
+    )
     set_argument(command)
 
 
 def run(options: argparse.Namespace) -> int:
     """Laws, verdict, reasons; 0 as expected, 1 not, 2 invalid."""
+    if not options.watch:
+        return _check(options)
+    from abcparam.commands.watching import watch
+
+    if options.fix or "-" in options.files:
+        raise UsageError("--watch reads files again and again: it takes no - and no --fix")
+    return watch(options.files, lambda: _check(options))
+
+
+def _check(options: argparse.Namespace) -> int:
     values = values_of(options)
     fixed = {}
     if options.fix:
         fixed = {file: _fix_one(file, values, options.prove) for file in options.files}
     results = [_check_one(file, values, options.prove) for file in options.files]
-    if options.format == "json":
-        import json
-
-        fixes = options.all_fixes
-        objects = [r.to_dict(fixes) if isinstance(r, Report) else r[1] for r in results]
-        for one, made in zip(objects, fixed.values(), strict=False):
-            one |= {"fixed": made.to_dict() if made else None}
-        print(json.dumps(objects[0] if len(objects) == 1 else objects, indent=2))
-    else:
+    if options.format == "text":
         _print_text(results, options.all_fixes)
+    else:
+        PRINTED[options.format](options, results, list(fixed.values()))
     return max(_status(r) for r in results)
 
 
@@ -81,26 +89,21 @@ def _fix_one(file: str, values: Mapping[str, Fraction], prove: bool) -> FixResul
     return found
 
 
-FileResult = Report | tuple[SpecError, dict[str, Any]]
-
-
-def _check_one(file: str, values: Mapping[str, Fraction], prove: bool) -> FileResult:
-    source = Source("", file)
+def _check_one(file: str, values: Mapping[str, Fraction], prove: bool) -> CheckResult:
     try:
-        source = read(file)
-        found = report(load(source, values))
+        found = report(load(read(file), values))
         return proved(found) if prove else found
     except SpecError as error:
-        return error, invalid(source.file, error.diagnostics)
+        return error
 
 
-def _status(result: FileResult) -> int:
+def _status(result: CheckResult) -> int:
     if not isinstance(result, Report):
         return 2
     return 0 if result.as_expected else 1
 
 
-def _print_text(results: list[FileResult], all_fixes: bool) -> None:
+def _print_text(results: Sequence[CheckResult], all_fixes: bool) -> None:
     from abcparam.verdict.report_text import fix_lines, render_report
 
     for result in results:
@@ -110,7 +113,42 @@ def _print_text(results: list[FileResult], all_fixes: bool) -> None:
                 print("\n".join([*fix_lines(result), ""]))
             print_diagnostics(result.diagnostics, result.program.source)
         else:
-            print_diagnostics(result[0].diagnostics, result[0].source)
+            print_diagnostics(result.diagnostics, result.source)
 
 
+Fixed = Sequence[FixResult | None]
+
+
+def _print_json(options: argparse.Namespace, results: Sequence[CheckResult], fixed: Fixed) -> None:
+    import json
+
+    objects = [
+        r.to_dict(options.all_fixes) if isinstance(r, Report) else invalid(file, r.diagnostics)
+        for file, r in zip(options.files, results, strict=True)
+    ]
+    for one, made in zip(objects, fixed, strict=False):
+        one |= {"fixed": made.to_dict() if made else None}
+    print(json.dumps(objects[0] if len(objects) == 1 else objects, indent=2))
+
+
+def _print_sarif(options: argparse.Namespace, results: Sequence[CheckResult], fixed: Fixed) -> None:
+    import json
+
+    from abcparam import __version__
+    from abcparam.verdict.report_sarif import report_sarif
+
+    print(json.dumps(report_sarif(results, __version__), indent=2))
+
+
+def _print_github(
+    options: argparse.Namespace, results: Sequence[CheckResult], fixed: Fixed
+) -> None:
+    from abcparam.verdict.report_github import report_github
+
+    print(report_github(results), end="")
+
+
+Printer = Callable[[argparse.Namespace, Sequence[CheckResult], Fixed], None]
+
+PRINTED: dict[str, Printer] = {"json": _print_json, "sarif": _print_sarif, "github": _print_github}
 COMMAND = Command("check", "derive the laws of a spec and judge it", _arguments, run)

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from abcparam.commands.parser import parser
 from abcparam.commands.registry import commands
 from abcparam.commands.shared import UsageError, print_diagnostics
 from abcparam.diagnostics.diagnostic import SpecError, did_you_mean
@@ -25,10 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = _parser()
+    known = parser()
     if suggestion := _no_command(arguments):
-        parser.error(suggestion)
-    options = parser.parse_args(arguments)
+        known.error(suggestion)
+    options = known.parse_args(arguments)
     try:
         status = _guarded(options)
         sys.stdout.flush()
@@ -86,26 +87,6 @@ def _ran(options: argparse.Namespace) -> int:
 
 def say(text: str) -> None:
     print(text, file=sys.stderr)
-
-
-def _parser() -> argparse.ArgumentParser:
-    from abcparam import __version__
-
-    parser = argparse.ArgumentParser(
-        prog="abcparam",
-        description="A compiler for neural-network parametrizations: derives how a model scales, "
-        "judges it, and emits PyTorch.",
-    )
-    parser.add_argument("--version", action="version", version=f"abcparam {__version__}")
-    parser.add_argument("--debug", action="store_true", help="print a traceback for our own bugs")
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in commands().values():
-        subparser = subparsers.add_parser(
-            command.name, help=command.summary, description=command.summary
-        )
-        command.arguments(subparser)
-        subparser.set_defaults(run=command.run)
-    return parser
 
 
 if __name__ == "__main__":

@@ -23,8 +23,17 @@ def story(code: str) -> str | None:
     rule = codes().get(f"P{code.upper().removeprefix('P').zfill(4)}")
     if rule is None:
         return None
+    return f"{rule.code} ({rule.severity}): {told(rule)}\n\n{meaning(rule)}"
+
+
+def told(rule: type[DiagnosticRule]) -> str:
+    """What a rule says, whatever it is about."""
+    text = getattr(rule, "summary", rule.message)  # a finding's message is mostly what is filled in
+    return FIELD.sub("…", text).replace("{{", "{").replace("}}", "}")
+
+
+def meaning(rule: type[DiagnosticRule]) -> str:
+    """What a rule means: its docstring."""
     from inspect import cleandoc
 
-    told = getattr(rule, "summary", rule.message)  # a finding's message is mostly what is filled in
-    message = FIELD.sub("…", told).replace("{{", "{").replace("}}", "}")
-    return f"{rule.code} ({rule.severity}): {message}\n\n{cleandoc(rule.__doc__ or '')}"
+    return cleandoc(rule.__doc__ or "")

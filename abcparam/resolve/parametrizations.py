@@ -12,7 +12,7 @@ from abcparam.algebra.record import Record, replace
 from abcparam.diagnostics.diagnostic import Collector, SpecError, did_you_mean
 from abcparam.diagnostics.rules import exponents as rules
 from abcparam.diagnostics.rules import names as name_rules
-from abcparam.diagnostics.source import Span
+from abcparam.diagnostics.source import Source, Span
 from abcparam.language import syntax
 from abcparam.language.parser import parse
 from abcparam.language.reader import read
@@ -119,6 +119,17 @@ def read_parametrizations(path: str) -> list[syntax.Parametrization]:
     check_words(spec, collector)
     collector.check()
     return [d for d in spec.declarations if isinstance(d, syntax.Parametrization)]
+
+
+def imported_files(source: Source) -> list[str]:
+    """The paths of what a spec imports; none where it cannot be parsed."""
+    try:
+        declarations = parse(source).declarations
+    except SpecError:
+        return []
+    folder = source.folder or ""
+    paths = (d.path for d in declarations if isinstance(d, syntax.Import))
+    return [os.path.join(folder, path) for path in paths]
 
 
 def _imported(spec: syntax.Spec, collector: Collector) -> list[syntax.Parametrization]:

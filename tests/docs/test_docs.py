@@ -14,6 +14,8 @@ A block's info line says what it is::
     ```python fragment                              not even that
     ```python from=mlp.py                           lines of a file that a command made
     ```python file=mine.py                          a file for later blocks
+    ```yaml action                                  a workflow, with inputs that the action has
+    ```yaml hooks                                   a configuration, with hooks that there are
 
 In a console a line of `…` stands for any lines, and one that ends in `…` for what begins so.
 """
@@ -108,6 +110,26 @@ def test_blocks(document, folder, capsys):
             run_python(block, where, folder, namespace)
         elif block.language == "pycon":
             run_session(block, where, namespace)
+        elif block.language == "yaml":
+            check_yaml(block, where)
+
+
+def check_yaml(block: Block, where: str) -> None:
+    """What is asked of the action and of the hooks of this repository is there."""
+    import yaml
+
+    text = yaml.safe_load(block.text)
+    if "action" in block.words:
+        jobs = text["jobs"].values() if "jobs" in text else [text]
+        steps = [s for job in jobs for s in job["steps"] if "/abcparam@" in s.get("uses", "")]
+        asked = {key for step in steps for key in step["with"]}
+        manifest = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+        known = set(manifest["inputs"])
+    else:
+        asked = {hook["id"] for repo in text["repos"] for hook in repo["hooks"]}
+        manifest = (ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8")
+        known = {hook["id"] for hook in yaml.safe_load(manifest)}
+    assert asked and asked <= known, where
 
 
 def run_python(block: Block, where: str, folder: Path, namespace: dict[str, object]) -> None:

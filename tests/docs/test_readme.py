@@ -26,7 +26,12 @@ QUICK = {
     "transfer": "--set width=256 --steps 2 --trials 2 --fresh",
 }
 ELSEWHERE = {"--module mine.py:MLP", "--vary depth"}  # they need a model by hand, another limit
-NEEDS = {"--sampler tpe": "optuna", "--plot figures": "matplotlib", "map": "matplotlib"}
+NEEDS = {
+    "completion": "shtab",
+    "--sampler tpe": "optuna",
+    "--plot figures": "matplotlib",
+    "map": "matplotlib",
+}
 SLOW = {"--budget 5m", "--widths 128,256,512"}
 
 
