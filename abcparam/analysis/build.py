@@ -10,7 +10,7 @@ from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import Polynomial, growth, leading_growth, product
 from abcparam.algebra.sizes import NumericSpace, Size, Space
 from abcparam.analysis.forks import Followed, followed
-from abcparam.analysis.graph import Graph
+from abcparam.analysis.graph import Graph, Home
 from abcparam.calculus.linear import ValueNode
 from abcparam.calculus.node import Context, InputNode, Node
 from abcparam.calculus.parameter import Parameter
@@ -56,6 +56,8 @@ class Builder:
         follows = space.follows and program.alignment == "tensor-programs"
         self.context = Context(space.one, space.zero, space.unbounded, program.alignment, follows)
         self.nodes: list[Node] = []
+        self.homes: list[Home] = []  # of the nodes
+        self.home = Home()  # of what is added
         self.streams: list[EnterNode] = []
         self.inside: Size | None = None  # the size of the infinite repeat at hand
         self.parameters: dict[tuple[str, tuple[int, ...]], Parameter] = {}
@@ -90,6 +92,7 @@ class Builder:
             follow.forks,
             follow.merges,
             self.copies,
+            self.homes,
         )
 
     def _has_directions(self, node: Node) -> bool:
@@ -106,6 +109,7 @@ class Builder:
             for x in node.inputs:
                 self.shapes.pop(x, None)
         self.nodes.append(node)
+        self.homes.append(self.home)
         return node
 
     def _shared(self, parameter: Parameter) -> bool:
@@ -228,15 +232,17 @@ class Builder:
         if self.grows(body.count.value):
             self.stream(module, body, names, copy, self.rho(body.count.value))
             return
-        count, first = self.count(body.count), len(self.nodes)
+        count, first, home = self.count(body.count), len(self.nodes), self.home
         for index in range(count):
             if index == 1:
                 self._affordable(body, len(self.nodes) - first, count)
+            self.home = home.copy_of(body, index)
             given = {name: names[name] for name, _ in body.inputs}
             for name, node in zip(
                 body.carried, self.module(body, given, (*copy, index)), strict=True
             ):
                 names[name] = self.named(module, name, node, copy)
+        self.home = home
 
     def stream(
         self,
@@ -251,7 +257,8 @@ class Builder:
             raise self._not_covered(
                 body, "an infinite `repeat` inside another", "unroll one of them"
             )
-        self.inside = rho
+        self.inside, home = rho, self.home
+        self.home = home.copy_of(body, 0)
         enters = {name: EnterNode(self.context, names[name], rho) for name in body.carried}
         for name, enter in enters.items():
             enter.name, enter.span = f"{body.path}.{name}", body.span
@@ -263,7 +270,7 @@ class Builder:
             self.add(enter)
         results = self.module(body, given, (*copy, 0))
         inside = self.nodes[first:]
-        self.inside = None
+        self.inside, self.home = None, home
         for name, result in zip(body.carried, results, strict=True):
             enter = enters[name]
             branches = enter.close(result, inside)
@@ -312,7 +319,10 @@ class Builder:
         target = self.program.called(call, module)
         operands = [self.value(o, module, names, copy)[0] for o in call.operands]
         given = {name: node for (name, _), node in zip(target.inputs, operands, strict=True)}
-        return self.module(target, given, (*copy, 0) if target.count is not None else copy)
+        home, self.home = self.home, self.home.called(call.span)
+        results = self.module(target, given, (*copy, 0) if target.count is not None else copy)
+        self.home = home
+        return results
 
     def apply(
         self, call: Apply, module: Module, names: Mapping[str, Node], copy: tuple[int, ...]

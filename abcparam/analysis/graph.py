@@ -5,14 +5,29 @@ Blocks are inlined, finite repeats unrolled, infinite ones kept as one copy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from abcparam.calculus.node import Context, Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.stream import EnterNode
 from abcparam.calculus.structure import SumNode
-from abcparam.program.model import Program
+from abcparam.diagnostics.source import Span
+from abcparam.program.model import Module, Program
+
+
+class Home(NamedTuple):
+    """Where a node was made: in which calls, and in which copies of which repeats."""
+
+    calls: tuple[Span, ...] = ()
+    repeats: tuple[Module, ...] = ()
+    copies: tuple[int, ...] = ()
+
+    def called(self, span: Span) -> Home:
+        return self._replace(calls=(*self.calls, span))
+
+    def copy_of(self, body: Module, index: int) -> Home:
+        return Home(self.calls, (*self.repeats, body), (*self.copies, index))
 
 
 class Graph(NamedTuple):
@@ -28,6 +43,7 @@ class Graph(NamedTuple):
     forks: tuple[Node, ...] = ()  # those whose change is followed reader by reader
     merges: tuple[SumNode, ...] = ()  # whose gradient's change is followed input by input
     copies: Mapping[tuple[str, tuple[int, ...]], Node] = {}  # the names, copy by copy
+    homes: Sequence[Home] = ()  # of the nodes
 
     def passes(self) -> range:
         """How often a pass over the nodes is made: sizes go round in an infinite repeat."""

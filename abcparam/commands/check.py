@@ -24,7 +24,15 @@ from abcparam.verdict.results import CheckResult
 
 def _arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("files", nargs="+", metavar="FILE", help="a spec; - is standard input")
-    command.add_argument("--format", choices=["text", *PRINTED], default="text")
+    command.add_argument(
+        "--format",
+        choices=["text", *WRITTEN],
+        default="text",
+        help="html is a page to send around (default: %(default)s)",
+    )
+    command.add_argument(
+        "-o", "--output", metavar="OUT", default="-", help="where to (default: it is printed)"
+    )
     command.add_argument(
         "--fix", action="store_true", help="write a small change into the file, then check it"
     )
@@ -46,6 +54,10 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Laws, verdict, reasons; 0 as expected, 1 not, 2 invalid."""
+    if options.format == "text" and options.output != "-":
+        raise UsageError(f"-o takes a report in --format {', '.join(WRITTEN)}")
+    if options.format == "html" and len(options.files) > 1:
+        raise UsageError("a page is of one spec: give one file at a time with --format html")
     if not options.watch:
         return _check(options)
     from abcparam.commands.watching import watch
@@ -64,7 +76,7 @@ def _check(options: argparse.Namespace) -> int:
     if options.format == "text":
         _print_text(results, options.all_fixes)
     else:
-        PRINTED[options.format](options, results, list(fixed.values()))
+        _write(WRITTEN[options.format](options, results, list(fixed.values())), options.output)
     return max(_status(r) for r in results)
 
 
@@ -119,7 +131,17 @@ def _print_text(results: Sequence[CheckResult], all_fixes: bool) -> None:
 Fixed = Sequence[FixResult | None]
 
 
-def _print_json(options: argparse.Namespace, results: Sequence[CheckResult], fixed: Fixed) -> None:
+def _write(text: str, target: str) -> None:
+    from abcparam.storage.atomic import write_atomically
+
+    if target == "-":
+        print(text, end="")
+    else:
+        write_atomically(target, text)
+        print(f"report -> {target}", file=sys.stderr)
+
+
+def _json(options: argparse.Namespace, results: Sequence[CheckResult], fixed: Fixed) -> str:
     import json
 
     objects = [
@@ -128,27 +150,41 @@ def _print_json(options: argparse.Namespace, results: Sequence[CheckResult], fix
     ]
     for one, made in zip(objects, fixed, strict=False):
         one |= {"fixed": made.to_dict() if made else None}
-    print(json.dumps(objects[0] if len(objects) == 1 else objects, indent=2))
+    return json.dumps(objects[0] if len(objects) == 1 else objects, indent=2) + "\n"
 
 
-def _print_sarif(options: argparse.Namespace, results: Sequence[CheckResult], fixed: Fixed) -> None:
+def _sarif(options: argparse.Namespace, results: Sequence[CheckResult], fixed: Fixed) -> str:
     import json
 
     from abcparam import __version__
     from abcparam.verdict.report_sarif import report_sarif
 
-    print(json.dumps(report_sarif(results, __version__), indent=2))
+    return json.dumps(report_sarif(results, __version__), indent=2) + "\n"
 
 
-def _print_github(
-    options: argparse.Namespace, results: Sequence[CheckResult], fixed: Fixed
-) -> None:
+def _github(options: argparse.Namespace, results: Sequence[CheckResult], fixed: Fixed) -> str:
     from abcparam.verdict.report_github import report_github
 
-    print(report_github(results), end="")
+    return report_github(results)
 
 
-Printer = Callable[[argparse.Namespace, Sequence[CheckResult], Fixed], None]
+def _html(options: argparse.Namespace, results: Sequence[CheckResult], fixed: Fixed) -> str:
+    """The page of a report, with what it emits; of what is wrong, where it is invalid."""
+    from abcparam.pipeline import emit_program
+    from abcparam.verdict.page.page import error_page, report_page
 
-PRINTED: dict[str, Printer] = {"json": _print_json, "sarif": _print_sarif, "github": _print_github}
+    (result,) = results
+    if not isinstance(result, Report):
+        return error_page(result.source, result.diagnostics)
+    return report_page(result, "" if result.said is not None else emit_program(result))
+
+
+ReportWriter = Callable[[argparse.Namespace, Sequence[CheckResult], Fixed], str]
+
+WRITTEN: dict[str, ReportWriter] = {
+    "json": _json,
+    "html": _html,
+    "sarif": _sarif,
+    "github": _github,
+}
 COMMAND = Command("check", "derive the laws of a spec and judge it", _arguments, run)

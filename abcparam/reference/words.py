@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abcparam.language.syntax_errors import FORMS
 from abcparam.reference.entry import GlossaryEntry
-from abcparam.verdict.report_text import LEGEND, SLACK
+from abcparam.verdict.tensor_table import LEGEND, SLACK
 
 ROLE_LAW = "W·x and ΔW·x follow from the graph; the role says which exponents are taken"
 ROLES = (  # name, fan-in, fan-out, examples, how one is written

@@ -41,8 +41,7 @@ class Report(Record):
     proof: Proof | None = field(default=None, compare=False)  # of the smallest fix, if asked for
 
     def __repr__(self) -> str:
-        words = [self.verdict or "depends on the symbols", *(["complete"] if self.complete else [])]
-        return f"Report({self.program.name}: {', '.join(words)})"
+        return f"Report({self.program.name}: {self.words})"
 
     @cached_property
     def fix(self) -> tuple[Change, ...]:
@@ -93,6 +92,12 @@ class Report(Record):
     @property
     def complete(self) -> bool | None:
         return self.judgement.complete
+
+    @property
+    def words(self) -> str:
+        """The verdict as a text says it, with `complete`."""
+        verdict = self.verdict or "depends on the symbols"
+        return f"{verdict}, complete" if self.complete else verdict
 
     @property
     def expected(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from abcparam.program.vocabulary import VERDICTS
 from abcparam.reference import operations as of_operations
 from abcparam.reference.explain import LISTS, entries
 from abcparam.resolve.keywords import ROLES, TENSOR_KEYS
-from abcparam.verdict.report_text import LEGEND
+from abcparam.verdict.tensor_table import LEGEND
 from tests.support.running import Run
 
 NAMED = [name for name, operation in operations().items() if not operation.hidden]

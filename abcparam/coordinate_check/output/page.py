@@ -37,7 +37,7 @@ def page(checks: Iterable[CoordCheckResult]) -> str:
         "spec": escape(program.source.text),
         "code": escape(emit_program(checked.report)),
     }
-    return framed("coordinates.html", values)
+    return framed("coordinates.html", values, f"{program.name}: {checked.report.verdict}")
 
 
 def _row(texts: tuple[str, ...], outcome: str) -> str:

@@ -25,7 +25,7 @@ def page(swept: SweepResult) -> str:
         "figures": "\n".join(inline(name, svg) for name, svg in pictures),
         "spec": escape(program.source.text),
     }
-    return framed("sweep.html", values)
+    return framed("sweep.html", values, f"{program.name}: a sweep of {len(swept.results)} trials")
 
 
 def _cells(tag: str, texts: tuple[str, ...]) -> str:

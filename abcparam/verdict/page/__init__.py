@@ -1,0 +1,1 @@
+"""A report as a page that stands alone, and as what a notebook shows."""

@@ -1,0 +1,63 @@
+"""What a report says of each tensor, as a table: its rows, what its words mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from abcparam.analysis.judge import Judgement, TensorLaw
+from abcparam.analysis.rows import shape_text
+from abcparam.verdict.causes import suffering
+
+SUFFERS = "suffers"
+SLACK = "slack: the power of a growing dim by which the update of a tensor may still grow"
+LEGEND = {
+    "under": "under: it could learn faster; its update vanishes beside what it may be",
+    "over": "over: it learns too fast, by the slack",
+    SUFFERS: "suffers: it is over only because of what is wrong elsewhere",
+}
+HEADER = ("tensor", "role", "shape", "a", "b", "c", "W·x at init", "ΔW·x", "slack", "status")
+
+
+def tensor_rows(judgement: Judgement) -> list[tuple[str, ...]]:
+    """A row for each tensor, in the order of the program, below `HEADER`."""
+    only = {law.path for law in suffering(judgement)} if judgement.verdict else set()
+    return [_row(judgement, law, law.path in only) for law in judgement.tensors]
+
+
+def legend(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """What the words of the table mean, where not all is as it should be."""
+    statuses = {row[-1] for row in rows}
+    lines = [line for status, line in LEGEND.items() if status in statuses]
+    return [SLACK, *lines] if lines else []
+
+
+def activation_rows(judgement: Judgement) -> list[tuple[str, str, str]]:
+    """Each named activation and output, its size at initialization and its change."""
+    graph = judgement.laws.graph
+    named = [(name, str(x.s0), str(x.d)) for name, x in graph.activations.items()]
+    outputs = zip(graph.program.outputs, graph.outputs, strict=True)
+    return named + [(n, str(x.s0), str(x.d)) for n, x in outputs if n not in graph.activations]
+
+
+def _row(judgement: Judgement, law: TensorLaw, suffers: bool) -> tuple[str, ...]:
+    slack = "-" if law.slack is None else _exponent(law.slack.exponents())
+    parameter = law.parameter
+    tensor = parameter.tensor
+    return (
+        law.path,
+        tensor.role or "",
+        f"[{', '.join(shape_text(judgement.laws.program, tensor))}]",
+        *(_exponent(getattr(parameter, letter).exponents()) for letter in "abc"),
+        str(law.at_init),
+        str(law.update),
+        f"({slack})" if suffers else slack,
+        SUFFERS if suffers else law.status or "depends",
+    )
+
+
+def _exponent(exponents: Mapping[str, object]) -> str:
+    """`1/2`, or by dim where there are several: `1/2 width, 1 depth`."""
+    if len(exponents) == 1:
+        return str(next(iter(exponents.values())))
+    parts = [f"{value} {name}" for name, value in exponents.items() if str(value) != "0"]
+    return ", ".join(parts) or "0"
