@@ -116,5 +116,12 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(LATER[name]), name)
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """What `%load_ext abcparam` calls: it gives a notebook the magic `%%param`."""
+    from abcparam.notebooks import load
+
+    load(shell)
+
+
 def __dir__() -> list[str]:
     return sorted({*globals(), *LATER})

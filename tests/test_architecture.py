@@ -35,7 +35,7 @@ FLOORS = (
     ("comparison",),
     ("imports", "reference"),
     ("pipeline",),
-    ("coordinate_check", "tuning"),
+    ("coordinate_check", "notebooks", "tuning"),
     ("", "testing"),
     ("commands",),
     ("__main__",),

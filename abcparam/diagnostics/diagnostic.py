@@ -73,6 +73,10 @@ class SpecError(Exception):
         self.diagnostics = in_order(diagnostics)
         super().__init__("\n\n".join(render(d, source) for d in self.diagnostics))
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in the place of a traceback."""
+        return "\n\n".join(render(d, self.source, True) for d in self.diagnostics).split("\n")
+
     @classmethod
     def about(cls, place: str, rule: type[DiagnosticRule], **fields: Any) -> SpecError:
         """An error in no text of a spec: about an option, or a file as a whole."""

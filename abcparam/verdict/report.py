@@ -43,6 +43,12 @@ class Report(Record):
     def __repr__(self) -> str:
         return f"Report({self.program.name}: {self.words})"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from abcparam.verdict.page.card import card
+
+        return card(self)
+
     @cached_property
     def fix(self) -> tuple[Change, ...]:
         """What makes it maximal-update, if that was found: proved smallest, or else small."""

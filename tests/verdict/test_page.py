@@ -104,6 +104,20 @@ def test_what_is_refused(run: Run, arguments: tuple[object, ...]):
     assert run("check", *arguments).status == 2
 
 
+def test_a_notebook_shows_the_same_in_short(standard: abcparam.Report):
+    found = standard._repr_html_()
+    page = stands_alone(found)
+    assert repr(standard) == "Report(GPT: unstable)"
+    assert {"cause", "follows"} <= set(page.classes)
+    other = stands_alone(abcparam.check(MLP)._repr_html_())
+    assert not set(page.ids) & set(other.ids)  # both stand in one notebook
+    assert "layers.attention.query" in page.text and "class GPT(nn.Module)" not in page.text
+    with pytest.raises(abcparam.SpecError) as raised:
+        abcparam.check(INVALID)
+    lines = raised.value._render_traceback_()
+    assert "P0201" in lines[0] and "^^" in "\n".join(lines)
+
+
 def test_colours_stand_out_by_day_and_by_night():
     """By WCAG 2.2, 1.4.3: 4.5 to 1 for every text, on every ground that it may stand on."""
     day, night = (
