@@ -60,7 +60,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     add("--module", metavar="FILE.py:CLASS", help="measure this model, written by hand")
     add("--resume", metavar="FOLDER", help="keep finished runs there (default: a cache folder)")
     add("--plot", metavar="FOLDER", help="figures there, as PNG and SVG (needs matplotlib)")
-    add("--html", metavar="FILE", help="one page with all of it (needs matplotlib)")
+    add("--html", metavar="FILE", help="one page with all of it, to send around")
     add("--against", metavar="FORM", help="beside the spec under a shipped parametrization: sp")
     add("--fresh", action="store_true", help="measure everything anew, and keep nothing")
     growth_arguments(command)

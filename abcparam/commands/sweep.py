@@ -37,7 +37,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     add("--parametrization", metavar="FORM,…", help="the spec under shipped ones: mup,sp,ntk")
     add("--format", choices=["text", "json", "csv"], default="text")
     add("--plot", metavar="FOLDER", help="figures there, as PNG and SVG (needs matplotlib)")
-    add("--html", metavar="FILE", help="one page with all of it (needs matplotlib)")
+    add("--html", metavar="FILE", help="one page with all of it, to send around")
 
 
 def run(options: argparse.Namespace) -> int:

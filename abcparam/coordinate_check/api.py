@@ -46,9 +46,9 @@ def coord_check(
     `widths` are at least three sizes of the dim that is varied (default: those that `budget`
     seconds pay for; of an `Audit`, 1, 2, 4 and 8 times the base). `data` is a name or a function
     (default: random numbers), `module` a `file.py:Class` that is measured in place of the emitted
-    model. Finished runs are kept in `folder` (default: nowhere). `plot` is a folder for figures and
-    `html` a file for a page, with those of the shipped parametrization `against` beside them; they
-    need matplotlib. `set` gives dims and hypers values. `options` are the other fields of
+    model. Finished runs are kept in `folder` (default: nowhere). `plot` is a folder for figures
+    (which need matplotlib) and `html` a file for a page, with those of the shipped parametrization
+    `against` beside them. `set` gives dims and hypers values. `options` are the other fields of
     `abcparam.CheckOptions`: `budget`, `seeds`, `steps`, `vary`, `device`, `compiled`, `first`,
     `tokens`. Imports torch.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
-from html import escape
 from typing import Any
 
 from abcparam.diagnostics.diagnostic import SpecError
@@ -49,9 +47,3 @@ def drawn(figure: Any, kind: str) -> bytes:
     with matplotlib.rc_context({"svg.hashsalt": "abcparam"}):
         figure.savefig(stream, format=kind, dpi=150, metadata=METADATA[kind])
     return stream.getvalue()
-
-
-def inline(name: str, svg: str) -> str:
-    """An SVG inside of a page; several must not share the names of their parts."""
-    inner = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", svg[svg.index("<svg") :])
-    return f'<figure role="img" aria-label="{escape(name)}">{inner}</figure>'

@@ -139,7 +139,7 @@ class _Placing:
             offsets.append(at)
             wanted.append(middle - at)
             weights.append(4.0 if box >= self.count else 1.0)
-        for box, offset, value in zip(row, offsets, _rising(wanted, weights), strict=True):
+        for box, offset, value in zip(row, offsets, rising(wanted, weights), strict=True):
             self.x[box] = value + offset
 
     def done(self, between: float) -> LayeredLayout:
@@ -179,7 +179,7 @@ def _median(values: Sequence[float], default: float) -> float:
     return ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
-def _rising(values: Sequence[float], weights: Sequence[float]) -> list[float]:
+def rising(values: Sequence[float], weights: Sequence[float]) -> list[float]:
     """The nearest values that do not fall, by least squares: those that would are pooled."""
     pools: list[tuple[float, float, int]] = []  # mean, weight, how many
     for value, weight in zip(values, weights, strict=True):

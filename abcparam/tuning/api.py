@@ -37,9 +37,9 @@ def sweep(
 
     `over` has `NAME=VALUES` as on the command line: `lr=log:1e-4:1e-1`, `width=64,128` (default:
     the ranges that the spec declares). `data` is a name or a function (default: a synthetic task),
-    `set` gives dims and hypers values. `plot` is a folder for figures and `html` a file for a page;
-    they need matplotlib. `options` are the fields of `abcparam.SweepOptions`: `trials` (drawn by
-    `sampler`; 0: a grid), `seeds`, `steps`, `batch` (examples a step), `schedule`, `by`, `forms`
+    `set` gives dims and hypers values. `plot` is a folder for figures (which need matplotlib) and
+    `html` a file for a page. `options` are the fields of `abcparam.SweepOptions`: `trials` (drawn
+    by `sampler`; 0: a grid), `seeds`, `steps`, `batch` (examples a step), `schedule`, `by`, `forms`
     (shipped parametrizations), `folder` (where finished runs are kept; default: nowhere), `device`,
     `ray`, `data_parallel`, … Imports torch.
 

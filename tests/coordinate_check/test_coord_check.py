@@ -7,13 +7,13 @@ import io
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from fractions import Fraction
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ from abcparam.program.model import Program
 from abcparam.verdict.check import judged, load
 from abcparam.verdict.report import Report
 from tests.support.emitted import load as imported
+from tests.support.markup import stands_alone
 from tests.support.paths import EMIT_SPECS, EXAMPLES, SPECS
 from tests.support.running import GPT, INVALID, MLP, UNSTABLE, Run, changed
 
@@ -580,47 +581,41 @@ def test_figures_say_what_is_varied_what_is_unresolved_and_what_has_no_law(tmp_p
         assert change.count(f"<!-- {width} -->") == 2  # the same under each panel
 
 
-class Parts(HTMLParser):
-    """What a page refers to, its ids, and its text."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.references: list[str] = []
-        self.ids: list[str] = []
-        self.tags: list[str] = []
-        self.text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        named = {name: value or "" for name, value in attrs}
-        self.references += [named[n] for n in ("src", "href", "xlink:href") if n in named]
-        self.ids += [named["id"]] if "id" in named else []
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 def test_a_page_stands_alone(run: Run, tmp_path: Path):
     """Everything on one page: it refers to nothing outside itself, holds the spec and the emitted
     module as text, and runs nothing.
     """
-    pytest.importorskip("matplotlib")
     page = tmp_path / "page.html"
     text = MLP.read_text(encoding="utf-8") + "# <script>alert(1)</script> & so on\n"
     arguments = ("--widths", "64,128,256", "--seeds", "1", "--html", page)
     ran = run("coord-check", "-", *arguments, stdin=text)
     assert ran.err.rstrip().endswith(f"page -> {page}")
-    parts = Parts(page.read_text(encoding="utf-8"))
-    assert all(reference.startswith("#") for reference in parts.references)
-    assert len(set(parts.ids)) == len(parts.ids)
-    assert {reference[1:] for reference in parts.references} <= set(parts.ids)
-    assert "script" not in parts.tags
-    assert parts.tags.count("svg") == 4
-    assert text in parts.text
+    found = page.read_text(encoding="utf-8")
+    parts = stands_alone(found)
+    assert "".join(parts.words).count(text) == 1
     assert "class MLP(nn.Module):" in parts.text
     assert "change: of its difference to that after the steps" in parts.text
     assert "MLP: maximal-update" in parts.text
+    rows = [name for name in parts.ids if re.fullmatch(r"c0r\d+", name)]
+    panels = [name for name in parts.ids if name.endswith("-sizes")]
+    said = r"^\S+ +(?:at_init|change|update|gradient) "
+    assert len(rows) == len(re.findall(said, ran.out, re.MULTILINE)) == 17
+    assert len(panels) > 8 and found.count("<svg") == len(panels) + 1
+    for panel in panels:  # the figure leads to the row, and the row to its panel
+        assert panel in parts.links and parts.links.count(panel.removesuffix("-sizes")) == 2
+    assert parts.ids.index(panels[0]) < parts.ids.index(rows[0])
+    assert {"derived", "interval", "expected", "wedge"} <= set(parts.classes)
+
+
+def test_a_page_says_what_another_parametrization_has_no_law_of(tmp_path: Path):
+    text = (SPECS / "rnn.param").read_text(encoding="utf-8")
+    page = tmp_path / "page.html"
+    options = {"widths": (16, 32, 64), "seeds": 1, "steps": 2}
+    abcparam.coord_check(text, against="sp", html=page, **options)
+    parts = stands_alone(page.read_text(encoding="utf-8"))
+    assert "no law, as it is unstable: " in parts.text
+    assert parts.text.count("no law, as it is unstable") > 3  # once, and in each empty panel
+    assert "sp: unstable" in parts.text
 
 
 def test_a_killed_check_goes_on_with_the_same_result(tmp_path: Path):

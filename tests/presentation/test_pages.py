@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.browser import CHROMIUM, shown
+from tests.support.paths import EXAMPLES
 from tests.support.running import MLP, Run
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -26,12 +27,16 @@ def sweep(run: Run, page: Path) -> None:
     run("sweep", MLP, *over, "--html", page)
 
 
-@pytest.mark.parametrize("write", [coordinates, sweep])
+def check(run: Run, page: Path) -> None:
+    wrong = EXAMPLES / "wrong" / "standard_parametrization.param"
+    run("check", wrong, "--format", "html", "-o", page)
+
+
+@pytest.mark.parametrize("write", [check, coordinates, sweep])
 def test_a_page_is_legible_in_a_browser(run: Run, tmp_path: Path, write: object):
     """In two windows: nothing is fetched, nothing is complained of, tables and figures are there,
     what is too wide scrolls in its own box, and outcomes stand out from the ground.
     """
-    pytest.importorskip("matplotlib")
     assert callable(write)
     page = tmp_path / "page.html"
     write(run, page)

@@ -36,6 +36,7 @@ from abcparam.tuning.train.stacking import train, train_together
 from abcparam.tuning.train.training import Job, job_of, train_alone
 from abcparam.tuning.train.training import TrialRun as Trial
 from abcparam.verdict.check import judged, load
+from tests.support.markup import stands_alone
 from tests.support.paths import SPECS
 from tests.support.running import Run
 
@@ -369,18 +370,21 @@ def test_figures_and_a_page(run: Run, tmp_path: Path):
     assert ran.status == 0
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {"lr.png", "lr.svg"}
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "<script" not in page
-    assert "optimizer adam" in page
+    parts = stands_alone(page)
+    assert "optimizer adam" in parts.text
     assert page.count("<svg") == 1
+    assert {"width 16", "width 32"} <= set(parts.words)  # at the ends of their lines
+    assert parts.links.count("hyper0-0") == 2 and {"best0", "best1"} <= set(parts.links)
+    assert parts.ids == ["hyper0-0", "best0", "best1"]
 
 
 def test_a_run_that_nearly_diverges_leaves_the_others_visible():
-    from abcparam.tuning.output.plots import _top
+    from abcparam.tuning.output.plots import highest
 
     calm = [(1e-3, 2.3), (1e-2, 1.4), (1e-1, 1.9), (1.0, 369.0)]
-    assert 2.3 < _top([calm, calm[:3]]) < 10
-    assert _top([calm[:3]]) > 2.3
-    assert _top([]) == float("inf")
+    assert 2.3 < highest([calm, calm[:3]]) < 10
+    assert highest([calm[:3]]) > 2.3
+    assert highest([]) == float("inf")
 
 
 # Data

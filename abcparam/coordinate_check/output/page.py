@@ -2,48 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from html import escape
+from collections.abc import Iterable, Sequence
 
 from abcparam.analysis.rows import tensor_row
 from abcparam.coordinate_check.check import CoordCheckResult
-from abcparam.coordinate_check.judging import AGREES, DISAGREES, UNRESOLVED
-from abcparam.coordinate_check.output.plots import figures
-from abcparam.coordinate_check.output.text import WORDS, advice, cells, result
+from abcparam.coordinate_check.judging import AGREES, DISAGREES
+from abcparam.coordinate_check.output.drawing import (
+    NumberedRow,
+    missing,
+    numbered,
+    overview,
+    panels,
+)
+from abcparam.coordinate_check.output.plots import QUANTITIES, is_drawn
+from abcparam.coordinate_check.output.text import VERDICTS, WORDS, advice, cells, result
 from abcparam.pipeline import emit_program
-from abcparam.presentation.figures import drawn, inline
+from abcparam.presentation.markup import element, items, shown, table
 from abcparam.presentation.pages import framed
 
-CLASSES = {AGREES: AGREES, DISAGREES: DISAGREES}  # classes of rows; of what is undecided, another
+TONES = {AGREES: "good", DISAGREES: "bad"}  # of what is undecided, open
+HEADER = ("name", "quantity", "derived", "measured", "±", "outcome")
+NUMBERS = ("derived", "measured", "±")
+LAWS = ("tensor", "role", "a", "b", "c", "W·x at init", "ΔW·x", "slack")
 
 
 def page(checks: Iterable[CoordCheckResult]) -> str:
-    """The page of a check, drawn beside others. Raises `SpecError` without matplotlib."""
+    """The page of a check, drawn beside others."""
     found = list(checks)
-    checked = found[0]
+    checked, rows = found[0], numbered(found)
     program = checked.report.program
-    notes = (*checked.notes, *advice(checked))
-    pictures = [(name, drawn(figure, "svg").decode()) for name, figure in figures(found)]
+    tone = TONES.get(checked.verdict.outcome, "open")
+    verdict = element("span", VERDICTS[checked.verdict.outcome], class_=f"verdict {tone}")
     values = {
-        "title": escape(f"{program.name}: {checked.report.verdict}"),
-        "outcome": CLASSES.get(checked.verdict.outcome, UNRESOLVED),
-        "result": escape(result(checked)),
-        "words": escape(WORDS),
-        "setting": escape(f"{program.source.file}, {checked.sizes}"),
-        "notes": "\n".join(f"<li>{escape(note)}</li>" for note in notes),
-        "rows": "\n".join(_row(cells(row), row.outcome) for row in checked.verdict.rows),
-        "laws": "\n".join(_laws(checked)),
-        "figures": "\n".join(inline(name, svg) for name, svg in pictures),
-        "spec": escape(program.source.text),
-        "code": escape(emit_program(checked.report)),
+        "title": f"{shown(program.name)}: derived and measured {verdict}",
+        "setting": shown(f"{program.source.file}, {checked.sizes}, {checked.report.verdict}"),
+        "tone": tone,
+        "result": shown(result(checked)),
+        "notes": items("ul", map(shown, (*checked.notes, *advice(checked)))),
+        "overviews": "\n".join(_overviews(found, rows)),
+        "sizes": "\n".join(_sizes(found, rows)),
+        "words": shown(WORDS),
+        "rows": "\n".join(_tables(found, rows)),
+        "laws": table(LAWS, _laws(checked)),
+        "spec": shown(program.source.text),
+        "code": shown(emit_program(checked.report)),
     }
     return framed("coordinates.html", values, f"{program.name}: {checked.report.verdict}")
 
 
-def _row(texts: tuple[str, ...], outcome: str) -> str:
-    name, quantity, law, value, error, note = map(escape, texts)
-    numbers = "".join(f'<td class="number">{text}</td>' for text in (law, value, error))
-    return f'<tr><td>{name}</td><td>{quantity}</td>{numbers}<td class="{outcome}">{note}</td></tr>'
+def _overviews(
+    checks: Sequence[CoordCheckResult], rows: Sequence[Sequence[NumberedRow]]
+) -> Iterable[str]:
+    """Slopes beside exponents, a figure for each check."""
+    for checked, of_one in zip(checks, rows, strict=True):
+        yield from _heading(checks, checked)
+        yield element("figure", overview(checked, of_one), class_="scroll", tabindex=0)
+        if words := missing(checked, of_one, rows[0]):
+            yield element("p", shown(words), class_="soft")
+
+
+def _heading(checks: Sequence[CoordCheckResult], checked: CoordCheckResult) -> Iterable[str]:
+    if len(checks) > 1:
+        report = checked.report
+        yield element("h3", shown(f"{report.program.source.file}: {report.verdict}"))
+
+
+def _sizes(
+    checks: Sequence[CoordCheckResult], rows: Sequence[Sequence[NumberedRow]]
+) -> Iterable[str]:
+    """Sizes against widths, a group of panels for each quantity."""
+    for quantity, title in QUANTITIES.items():
+        if any(n.row.quantity == quantity and is_drawn(n.row) for one in rows for n in one):
+            yield element("h3", shown(title[:1].upper() + title[1:]))
+            yield panels(checks, rows, quantity)
+
+
+def _tables(
+    checks: Sequence[CoordCheckResult], rows: Sequence[Sequence[NumberedRow]]
+) -> Iterable[str]:
+    for checked, of_one in zip(checks, rows, strict=True):
+        yield from _heading(checks, checked)
+        yield table(HEADER, map(_row, of_one), NUMBERS) if of_one else "<p>There is no row.</p>"
+
+
+def _row(found: NumberedRow) -> str:
+    texts = cells(found.row)
+    name = shown(texts[0])
+    if is_drawn(found.row):
+        name = f'<a href="#{found.panel}">{name}</a>'
+    made = [element("th", name, scope="row"), element("td", shown(texts[1]))]
+    made += [element("td", shown(text), class_="number") for text in texts[2:5]]
+    made.append(element("td", shown(texts[5]), class_=found.row.outcome))
+    return element("tr", "".join(made), id=found.id)
 
 
 def _laws(checked: CoordCheckResult) -> Iterable[str]:
@@ -52,4 +102,4 @@ def _laws(checked: CoordCheckResult) -> Iterable[str]:
         exponents = (", ".join(row[letter].values()) or "0" for letter in "abc")
         slack = "-" if row["slack"] is None else ", ".join(row["slack"].values())
         texts = (law.path, str(row["role"]), *exponents, str(law.at_init), str(law.update), slack)
-        yield f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in texts)}</tr>"
+        yield element("tr", "".join(element("td", shown(text)) for text in texts))

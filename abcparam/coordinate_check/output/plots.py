@@ -50,22 +50,24 @@ def figures(found: list[CoordCheckResult]) -> Iterator[tuple[str, Any]]:
 
 
 def _rows(checked: CoordCheckResult, quantity: str) -> list[CheckedRow]:
-    """Rows that were measured: not exactly zero, no earlier copies of a repeat."""
-    return [
-        row
-        for row in checked.verdict.rows
-        if row.quantity == quantity
-        and row.points
+    """The rows of a quantity that are drawn."""
+    return [row for row in checked.verdict.rows if row.quantity == quantity and is_drawn(row)]
+
+
+def is_drawn(row: CheckedRow) -> bool:
+    """Whether it was measured, is not exactly zero, and is of no earlier copy of a repeat."""
+    return (
+        bool(row.points)
         and all(size > 0 for _, size in row.points)
         and row.law.exponent is not None
         and not any(part.isdigit() for part in row.name.split("."))
-    ]
+    )
 
 
 def _draw(axis: Any, rows: list[CheckedRow], varied: str) -> None:
     for number, row in enumerate(rows):
         widths = sorted({width for width, _ in row.points})
-        sizes = [_mean(row, width) for width in widths]
+        sizes = [mean_size(row, width) for width in widths]
         colour, marker = f"C{number % 10}", "osv^D"[number // 10 % 5]
         style = {"color": colour, "marker": marker, "markersize": 4}
         if row.outcome == UNRESOLVED:
@@ -90,11 +92,17 @@ def _say_missing(axis: Any, checked: CoordCheckResult, names: list[str]) -> None
     """What another check has a line for, and this one has no law of."""
     if names:
         several = f"{', '.join(names[:MOST_NAMES])}{' …' if len(names) > MOST_NAMES else ''}"
-        text = f"no law, as it is {checked.report.verdict}: {several}"
-        axis.set_xlabel(f"{axis.get_xlabel()}\n{text}")
+        axis.set_xlabel(f"{axis.get_xlabel()}\n{missing_words(checked)}: {several}")
+    if not axis.lines:
+        axis.text(0.5, 0.5, missing_words(checked), transform=axis.transAxes, ha="center")
 
 
-def _mean(row: CheckedRow, width: float) -> float:
+def missing_words(checked: CoordCheckResult) -> str:
+    """Why there is nothing to draw of what another check has."""
+    return f"no law, as it is {checked.report.verdict}"
+
+
+def mean_size(row: CheckedRow, width: float) -> float:
     """The geometric mean over seeds."""
     logs = [math.log(size) for at, size in row.points if at == width]
     return math.exp(math.fsum(logs) / len(logs))

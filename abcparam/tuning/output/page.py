@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
-from html import escape
-
-from abcparam.presentation.figures import drawn, inline
+from abcparam.presentation.markup import element, items, shown, table
 from abcparam.presentation.pages import framed
-from abcparam.tuning.output.plots import figures
+from abcparam.tuning.output.drawing import drawings, figure_id, is_clipped, row_ids
 from abcparam.tuning.output.text import best_rows, moves
 from abcparam.tuning.sweep import SweepResult
 
+DRAWN = "A line for each size; ringed: its least, which leads to its row."
+CLIPPED = "Triangles: losses above what is drawn."
+
 
 def page(swept: SweepResult) -> str:
-    """The page of a sweep. Raises `SpecError` without matplotlib."""
+    """The page of a sweep."""
     program = swept.program
-    pictures = [(name, drawn(figure, "svg").decode()) for name, figure in figures(swept)]
-    header, *rows = best_rows(swept)
+    title = f"{program.name}: a sweep of {len(swept.results)} trials"
+    found = list(moves(swept))
     values = {
-        "title": escape(f"{program.name}: a sweep of {len(swept.results)} trials"),
-        "setting": escape(program.source.file),
-        "notes": "\n".join(f"<li>{escape(note)}</li>" for note in [*swept.notes, *moves(swept)]),
-        "header": _cells("th", header),
-        "rows": "\n".join(f"<tr>{_cells('td', row)}</tr>" for row in rows),
-        "figures": "\n".join(inline(name, svg) for name, svg in pictures),
-        "spec": escape(program.source.text),
+        "title": shown(title),
+        "setting": shown(program.source.file),
+        "result": items("ul", map(shown, found)) or _best(swept),
+        "notes": items("ul", map(shown, swept.notes)),
+        "legend": shown(f"{DRAWN} {CLIPPED}" if is_clipped(swept) else DRAWN),
+        "figures": "\n".join(drawings(swept)) or "<p>Nothing to draw: no hyper was searched.</p>",
+        "best": _table(swept),
+        "spec": shown(program.source.text),
     }
-    return framed("sweep.html", values, f"{program.name}: a sweep of {len(swept.results)} trials")
+    return framed("sweep.html", values, title)
 
 
-def _cells(tag: str, texts: tuple[str, ...]) -> str:
-    return "".join(f"<{tag}>{escape(text)}</{tag}>" for text in texts)
+def _best(swept: SweepResult) -> str:
+    """What is best, in a line, where nothing is to be said of how it moves."""
+    if not swept.best:
+        return "<p>Every trial diverged.</p>"
+    best = min(swept.best, key=lambda found: found.loss)
+    point = ", ".join(f"{name} = {float(value):.4g}" for name, value in best.hypers.items())
+    return f"<p>The least loss is {best.loss:.4f}{shown(f' at {point}' if point else '')}.</p>"
+
+
+def _table(swept: SweepResult) -> str:
+    """The best of each cell; its name leads to the figure that it is in."""
+    header, *rows = best_rows(swept)
+    forms = list(dict.fromkeys(cell.form for cell in swept.cells))
+    made = []
+    for best, row in zip(swept.best, rows, strict=True):
+        name = shown(row[0])
+        if swept.tuned:
+            name = f'<a href="#{figure_id(0, forms.index(best.cell.form))}">{name}</a>'
+        cells = "".join(element("td", shown(text)) for text in row[1:])
+        head = element("th", name, scope="row")
+        made.append(element("tr", head + cells, id=row_ids(swept)[best.cell]))
+    return table(header, made) if made else "<p>Every trial diverged.</p>"

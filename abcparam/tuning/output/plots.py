@@ -40,8 +40,8 @@ def figures(swept: SweepResult) -> Iterator[tuple[str, Any]]:
 
 def _draw(place: Any, swept: SweepResult, form: str, axis: Axis) -> None:
     cells = [cell for cell in swept.cells if cell.form == form]
-    curves = {cell: _curve(swept, cell, axis.name) for cell in cells}
-    top = _top([curve for curve in curves.values() if curve])
+    curves = {cell: curve_of(swept, cell, axis.name) for cell in cells}
+    top = highest([curve for curve in curves.values() if curve])
     for number, cell in enumerate(cells):
         curve = [(value, min(loss, top)) for value, loss in curves[cell]]
         if curve:
@@ -52,8 +52,7 @@ def _draw(place: Any, swept: SweepResult, form: str, axis: Axis) -> None:
             place.plot(*least, color=colour, marker="*", markersize=12)
             for value in (value for value, loss in curves[cell] if loss > top):
                 place.plot(value, top, color=colour, marker="^", markersize=8)
-    values = [value for value in axis.grid if not isinstance(value, str)]
-    if axis.log or (values and min(values) > 0 and max(values) >= 10 * min(values)):
+    if is_log(axis):
         place.set_xscale("log")
     loss = "loss" if swept.by == TRAINING else "held-out loss"
     clipped = any(found > top for curve in curves.values() for _, found in curve)
@@ -62,13 +61,19 @@ def _draw(place: Any, swept: SweepResult, form: str, axis: Axis) -> None:
         place.legend(fontsize="small")
 
 
-def _top(curves: Sequence[Sequence[tuple[float | str, float]]]) -> float:
+def is_log(axis: Axis) -> bool:
+    """Whether a hyper is drawn in powers of ten."""
+    values = [value for value in axis.grid if not isinstance(value, str)]
+    return axis.log or bool(values and min(values) > 0 and max(values) >= 10 * min(values))
+
+
+def highest(curves: Sequence[Sequence[tuple[float | str, float]]]) -> float:
     """Up to where losses are drawn: a run that nearly diverged leaves the others visible."""
     medians = [sorted(loss for _, loss in curve)[len(curve) // 2] for curve in curves]
     return TIMES_MEDIAN * max(medians) if medians and max(medians) > 0 else math.inf
 
 
-def _curve(swept: SweepResult, cell: Cell, name: str) -> list[tuple[float | str, float]]:
+def curve_of(swept: SweepResult, cell: Cell, name: str) -> list[tuple[float | str, float]]:
     """The least loss at each value of a hyper, whatever the others are; schedules as they come."""
     least: dict[float | str, float] = {}
     for hypers, loss in swept.cells[cell].items():
