@@ -59,7 +59,7 @@ def _row(
     prefix: str,
 ) -> str:
     place = f"{prefix}L{number}"
-    link = f'<a href="#{place}" aria-label="line {number}" data-line="{number}"></a>'
+    link = _line_link(place, number)
     law = "; ".join(laws)
     cells = (
         element("td", link, class_="line"),
@@ -67,6 +67,12 @@ def _row(
         element("td", shown(law), class_="law"),
     )
     return element("tr", "".join(cells), id=place)
+
+
+def _line_link(place: str, number: object) -> str:
+    """The number of a line, for the mouse: keys go from finding to finding."""
+    label = f'aria-label="line {number}" data-line="{number}"'
+    return f'<a href="#{place}" {label} tabindex="-1"></a>'
 
 
 def _marked(text: str, marks: Sequence[tuple[int, int, int]], prefix: str) -> str:
@@ -136,7 +142,7 @@ def diff(before: str, after: str, prefix: str) -> str:
 
 
 def _change(sign: str, number: str, text: str, prefix: str) -> str:
-    link = f'<a href="#{prefix}L{number}" data-line="{number}"></a>' if number else ""
+    link = _line_link(f"{prefix}L{number}", number) if number else ""
     kind = {"-": "removed", "+": "added"}.get(sign, "")
     tag = {"-": "del", "+": "ins"}.get(sign, "span")
     cells = (
