@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.language.reader import read
 from abcparam.resolve.parametrizations import imported_files
 
 PAUSE = 0.2  # seconds between two looks
+SETTLING = 0.05  # in which a file that is being written changes again
 FileStamp = tuple[int, int, int] | None  # None: it is not there
 
 
@@ -26,8 +27,17 @@ def watch(files: Sequence[str], judge: Callable[[], int]) -> int:
             print(f"watching {', '.join(seen)}; Ctrl-C ends it", file=sys.stderr, flush=True)
             while {file: _stamp(file) for file in seen} == seen:
                 time.sleep(PAUSE)
+            _settle(seen)
     except KeyboardInterrupt:
         return status
+
+
+def _settle(files: Iterable[str]) -> None:
+    """Waits until a change is whole: a file may be emptied before it is written."""
+    before: dict[str, FileStamp] | None = None
+    while (found := {file: _stamp(file) for file in files}) != before:
+        before = found
+        time.sleep(SETTLING)
 
 
 def _stamps(files: Sequence[str]) -> Mapping[str, FileStamp]:
