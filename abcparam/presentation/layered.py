@@ -6,6 +6,7 @@ the medians of neighbours, and places are the nearest to those of the neighbours
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -113,8 +114,12 @@ class _Placing:
         total = 0
         for row, below in pairwise(self.rows):
             place = {box: i for i, box in enumerate(below)}
-            ends = [end for box in row for end in sorted(place[b] for b in self.below[box])]
-            total += sum(a > b for i, a in enumerate(ends) for b in ends[i + 1 :])
+            passed: list[int] = []
+            for box in row:
+                ends = sorted(place[end] for end in self.below[box])
+                total += sum(len(passed) - bisect_right(passed, end) for end in ends)
+                for end in ends:
+                    insort(passed, end)
         return total
 
     def place(self) -> None:

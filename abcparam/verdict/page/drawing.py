@@ -9,6 +9,7 @@ from abcparam.presentation.markup import element, shown
 from abcparam.verdict.page.flow import Box, JoinedGraph, RepeatOfBoxes
 
 MOST_BOXES = 400  # more are no picture
+MOST_PASSED = 20_000  # boxes that edges go past, in all
 LETTERS = 25  # of a line in a box
 CHARACTER = 6.7  # the width of one, at 11 px
 SMALL = 6.1
@@ -30,6 +31,8 @@ def drawing(flow: JoinedGraph, prefix: str) -> str:
         return "<p>The forward has no operations to draw.</p>"
     if len(flow.boxes) > MOST_BOXES:
         return f"<p>The forward has {len(flow.boxes)} places, too many to draw.</p>"
+    if sum(b - a for a, b in flow.arrows) > MOST_PASSED:
+        return f"<p>The forward has {len(flow.arrows)} long edges, too many to draw.</p>"
     return _Drawing(flow, prefix).svg()
 
 
