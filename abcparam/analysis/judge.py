@@ -50,7 +50,7 @@ class Judgement(Record):
     at_init: tuple[Violation, ...]
     changes: tuple[Violation, ...]
     features: tuple[Node, ...]
-    partial: tuple[LinearNode, ...]  # maps that read out and pass their input's change on in part
+    partial: tuple[LinearNode, ...]  # maps that pass the change of their input on in part
 
 
 def judgement_of(program: Program) -> Judgement:
@@ -187,9 +187,12 @@ def _sums(node: Node) -> bool:
 
 
 def _passes_in_part(node: LinearNode, bounds: Bounds) -> bool:
-    """An output-role map whose initial weights pass the change of their input on only in part."""
+    """Whether the initial weights of a map pass a change of their input on only in part.
+
+    That is of a change as large as the input: one that changes by less is not their fault.
+    """
     x = node.inputs[0]
-    return node.reads_out and not x.d.is_zero and node.gains()[0] + x.d < bounds.coherent[node]
+    return node.passes_on and not x.d.is_zero and node.gains()[0] + x.s < bounds.coherent[node]
 
 
 def nonlinear_inputs(graph: Graph) -> list[Node]:

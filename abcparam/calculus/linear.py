@@ -204,11 +204,9 @@ class LinearNode(Node):
         return self.parameter.tensor.path
 
     @property
-    def reads_out(self) -> bool:
-        """Whether it maps something infinite to something finite by weights that are not zero."""
-        one = self.context.one
-        contracts = self.rho_in > one and self.rho_out <= one
-        return contracts and not self.parameter.sigma.is_zero
+    def passes_on(self) -> bool:
+        """Whether its weights pass a change of its input on from the start: they are not zero."""
+        return not self.parameter.sigma.is_zero
 
 
 class ValueNode(Node):

@@ -24,7 +24,7 @@ class Verdicts(Record):
     moving: tuple[Requirement, ...]  # at least one of them: an output moves
     features: tuple[Requirement, ...]  # each: a feature moves by its own size
     slack: tuple[Requirement, ...]  # each: a tensor's update is as large as it may be
-    passed: tuple[Requirement, ...]  # each: a readout passes the change of its input on in full
+    passed: tuple[Requirement, ...]  # each: a map passes a change of its input on in full
     within: tuple[Requirement, ...]  # each: the input of a nonlinearity moves by its own size
     stuck: tuple[str, ...]  # trained tensors that never move, by path
 
@@ -89,7 +89,7 @@ def verdicts_of(derivation: Derivation) -> Verdicts:
     graph, bounds = derivation.graph, bound(derivation.laws)
     moving = tuple(Requirement(symbolic(o.d), ">=", "the output moves", o) for o in graph.outputs)
     slack, stuck = _slack(graph, bounds)
-    maps = [node for node in graph.nodes if isinstance(node, LinearNode) and node.reads_out]
+    maps = [node for node in graph.nodes if isinstance(node, LinearNode) and node.passes_on]
     return Verdicts(
         derivation,
         bounds,
@@ -127,7 +127,7 @@ def _slack(graph: Graph, bounds: Bounds) -> tuple[tuple[Requirement, ...], tuple
 
 
 def _passed(node: LinearNode, bounds: Bounds) -> Requirement:
-    passed = symbolic(node.gains()[0] + node.inputs[0].d).less(symbolic(bounds.coherent[node]))
+    passed = symbolic(node.gains()[0] + node.inputs[0].s).less(symbolic(bounds.coherent[node]))
     reason = (
         f"the initial weights of {node.parameter.tensor.path} pass the change of their input "
         f"on in full"

@@ -243,7 +243,7 @@ class _Reasons:
         bound = self.judgement.bounds.coherent[node]
         fields = {"name": node.parameter.tensor.path, "source": self.name(x), "bound": bound}
         diagnostic = rules.PassedInPart.at(
-            self._span(node), size=node.gains()[0] + x.d, help=self.help, **fields
+            self._span(node), size=node.gains()[0] + x.s, help=self.help, **fields
         )
         if not node.aligned_in_part:
             return diagnostic

@@ -130,11 +130,14 @@ class NeverMoves(DiagnosticRule):
 
 
 class PassedInPart(DiagnosticRule):
-    """The initial weights of a readout pass the change of their input on only in part.
+    """The initial weights of a map pass the change of their input on only in part.
 
     With `a + b > 1` a readout's initial weights are too small to let the features' change reach the
-    output (its update does). Zero initialization is sound; a small one is neither.
+    output (its update does); with `a + b > 1/2` so are a hidden map's, as those of values. Zero
+    initialization is sound; a small one is neither.
 
+        hidden { a = 0, b = 1,   c = 1 }                  wrong
+        hidden { a = 0, b = 1/2, c = 1 }                  right
         output { a = 1, b = 1/2, c = 0 }                  wrong
         output { a = 1, b = 0, c = 0 }                    right
         output { a = 1, b = 0, c = 0, init = zeros }      right
@@ -142,8 +145,7 @@ class PassedInPart(DiagnosticRule):
 
     code = "P0508"
     summary = (
-        "a readout's initial weights pass the change of its input on only in part "
-        "(`feature-learning`)"
+        "a map's initial weights pass the change of its input on only in part (`feature-learning`)"
     )
     message = (
         "the initial weights of `{name}` pass the change of {source} on as {size} where "
