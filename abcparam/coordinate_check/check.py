@@ -8,8 +8,9 @@ from typing import Any
 from abcparam.algebra.record import Record, replace
 from abcparam.coordinate_check.affording import afforded
 from abcparam.coordinate_check.judging import UNRESOLVED, CheckedRows, judge
-from abcparam.coordinate_check.laws import PredictedLaws, laws_of
+from abcparam.coordinate_check.laws import PredictedLaws, laws_of, relative
 from abcparam.coordinate_check.measure.runs import RunProgress, Runs, silent
+from abcparam.coordinate_check.multiplied import multiplied
 from abcparam.coordinate_check.options import CheckOptions
 from abcparam.coordinate_check.plan import (
     VariedDims,
@@ -88,6 +89,8 @@ def coordinate_check(
     batch = max(2, options.tokens // positions(small))
     varied = varied_dims(small, options.vary)
     laws = laws_of(report, options.steps, varied)
+    if options.module is not None:
+        laws = relative(laws, multiplied(small))
     options = replace(options, steps=max(1, laws.steps))
     runs = Runs(report, options, batch, emit_program(report) if code is None else code)
     plan = _plan(varied, options, runs, batch * positions(small))

@@ -20,6 +20,7 @@ from abcparam.coordinate_check.laws import (
     AT_INIT,
     CHANGE,
     GRADIENT,
+    RELATIVE,
     UPDATE,
     PredictedLaw,
     PredictedLaws,
@@ -109,7 +110,7 @@ def judge(laws: PredictedLaws, measured: MeasuredSizes) -> CheckedRows:
 
 def _floors(name: str, quantity: str, measured: MeasuredSizes) -> dict[tuple[int, int], float]:
     """What rounding makes of a change of nothing."""
-    if quantity not in (CHANGE, UPDATE):
+    if quantity not in (CHANGE, UPDATE, RELATIVE):
         return dict.fromkeys(measured, 0.0)
     return {at: _floor(name, quantity, sizes) for at, sizes in measured.items()}
 
@@ -120,12 +121,12 @@ def _floor(name: str, quantity: str, sizes: Mapping[RowKey, Sequence[float]]) ->
     It is infinite for a tensor whose gradient is itself rounding, as that of a bias of keys: Adam
     divides it by its own size.
     """
-    if quantity == UPDATE and (name, GRADIENT) in sizes:
-        tensors = (path for path, what in sizes if what == UPDATE)
+    if quantity in (UPDATE, RELATIVE) and (name, GRADIENT) in sizes:
+        tensors = (path for path, what in sizes if what in (UPDATE, RELATIVE))
         largest = max(sizes.get((path, GRADIENT), [0.0])[-1] for path in tensors)
         if sizes[name, GRADIENT][-1] < ROUNDING * largest:
             return math.inf
-    return ROUNDING * sizes[name, AT_INIT][0]
+    return ROUNDING * (1.0 if quantity == RELATIVE else sizes[name, AT_INIT][0])
 
 
 def _row(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from fractions import Fraction
 from functools import reduce
 from operator import or_
 
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import Record, replace
 from abcparam.algebra.sizes import NumericSize, Size, numeric
 from abcparam.analysis.build import build_graph, space_of
 from abcparam.analysis.graph import Graph
@@ -30,6 +30,7 @@ UNSTABLE = (
     "exceeds its bound"
 )
 AT_INIT, CHANGE, UPDATE, GRADIENT = "at_init", "change", "update", "gradient"
+RELATIVE = "relative"  # the update over what there is at initialization, whatever the multiplier
 
 
 class PredictedLaw(Record):
@@ -79,6 +80,31 @@ def laws_of(report: Report, steps: int, varied: VariedDims) -> PredictedLaws:
     rows |= {(name, CHANGE): _law(n.d, rates) for name, n in _named(graph) if n in sound}
     rows |= {(t, UPDATE): _law(size, rates) for t, size in _of_tensors(graph, sound, True)}
     return PredictedLaws(rows, steps, ()) if stable else PredictedLaws(rows, 1, (UNSTABLE,))
+
+
+def relative(laws: PredictedLaws, paths: Collection[str]) -> PredictedLaws:
+    """With the ratio of both in place of `W·x` and `ΔW·x` of these tensors, where there is one."""
+    rows: dict[RowKey, PredictedLaw] = {}
+    for (name, quantity), law in laws.rows.items():
+        start, change = (laws.rows.get((name, what)) for what in (AT_INIT, UPDATE))
+        ratio = _ratio(change, start) if name in paths and start and change else None
+        if ratio is None or quantity not in (AT_INIT, UPDATE):
+            rows[name, quantity] = law
+        elif quantity == UPDATE:
+            rows[name, RELATIVE] = ratio
+    return replace(laws, rows=rows)
+
+
+def _ratio(law: PredictedLaw, by: PredictedLaw) -> PredictedLaw | None:
+    """The law of a quotient; None where that is not of two sizes."""
+    if law.exponent is None or by.exponent is None:
+        return None
+    gaps = {smaller - by.exponent for smaller in by.smaller}
+    return PredictedLaw(
+        law.exponent - by.exponent,
+        tuple(smaller - by.exponent for smaller in law.smaller),
+        tuple(sorted({*law.divisor, *gaps}, reverse=True)),
+    )
 
 
 def _sound(graph: Graph, broken: Iterable[Violation]) -> set[Node]:

@@ -25,6 +25,7 @@ from abcparam.coordinate_check.measure.measuring import (
     path_of,
     undisturbed,
 )
+from abcparam.coordinate_check.multiplied import multiplied
 from abcparam.data.batch import tuple_of
 from abcparam.diagnostics.rules.tuning import (
     ModuleRaises,
@@ -33,9 +34,6 @@ from abcparam.diagnostics.rules.tuning import (
     ParametersDiffer,
 )
 from abcparam.emission.execute import executed
-from abcparam.emission.lowering.scope import ModuleScope, factor
-from abcparam.program.model import Program
-from abcparam.program.tensors import Tensor as Declared
 
 LAYERS = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)
 LINEAR = {layer.forward for layer in LAYERS}  # in each of their parameters
@@ -55,7 +53,7 @@ class Foreign(Subject):
         if written.name not in self.names:
             problem = f"the file has no `{written.name}`"
             raise refused(NoModule, module=written.module, problem=problem)
-        self.fixed = {p for p, t in self.program.tensors.items() if not grows(self.program, t)}
+        self.scaled = multiplied(self.program)
         self.paths: dict[nn.Parameter, str] = {}
         self.wanted: Mapping[str, int] = {}
         self.change: ChangeContext | None = None
@@ -130,7 +128,7 @@ class Foreign(Subject):
     def uses(self, inputs: tuple[Tensor, ...], change: ChangeContext | None) -> Mapping[str, float]:
         """Of the tensors that layers of PyTorch use as often as the spec does.
 
-        Such a layer knows no multiplier, so there must be none that grows.
+        Such a layer knows no multiplier: those of tensors with one are the sizes up to a factor.
         """
         self.squares, self.calls, self.change = {}, Counter(), change
         layers = [m for m in self.model.modules() if type(m).forward in LINEAR]
@@ -142,7 +140,7 @@ class Foreign(Subject):
             for hook in hooks:
                 hook.remove()
         whole = (path for path in self.squares if self.calls[path] == self.wanted[path])
-        return {p: self.squares[p] / self.calls[p] for p in whole if p in self.fixed}
+        return {path: self.squares[path] / self.calls[path] for path in whole}
 
     def use(self, layer: nn.Module, given: Any, named: dict[str, Any], _: Tensor) -> None:
         """A layer was called: the size of what each of its parameters gives alone."""
@@ -152,13 +150,6 @@ class Foreign(Subject):
                 value = layer.forward(*given, **named)
             self.calls[path] += 1
             self.squares[path] = self.squares.get(path, 0.0) + float(value.square().mean())
-
-
-def grows(program: Program, tensor: Declared) -> bool:
-    """Whether the multiplier of a tensor depends on growing dims."""
-    scope = ModuleScope(program)
-    stated = tensor.mult.value.names if tensor.mult else frozenset()
-    return bool(factor(scope, tensor, "a").powers or stated & scope.growing)
 
 
 def _differences(

@@ -12,7 +12,7 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -20,7 +20,15 @@ import torch
 from torch import Tensor, nn
 
 from abcparam.algebra.record import Record
-from abcparam.coordinate_check.laws import AT_INIT, CHANGE, GRADIENT, UPDATE, RowKey, copy_name
+from abcparam.coordinate_check.laws import (
+    AT_INIT,
+    CHANGE,
+    GRADIENT,
+    RELATIVE,
+    UPDATE,
+    RowKey,
+    copy_name,
+)
 from abcparam.coordinate_check.measure.batch import batch_of, loss_of
 from abcparam.coordinate_check.measure.explicit import explicit
 from abcparam.coordinate_check.measure.observing import SEEN, USED, observed
@@ -57,6 +65,7 @@ class Subject(ABC):
     program: Program
     model: nn.Module
     seen: dict[str, Tensor]  # the named values of the last forward pass that was observed
+    scaled: Collection[str] = ()  # tensors whose sizes are known up to a factor of the width
 
     def run(self, dims: Mapping[str, int], seed: int, setting: RunSetting) -> RunSizes:
         """Trains a model with these growth dims and measures it."""
@@ -193,6 +202,7 @@ class _TrainingRun:
         self.trained = torch.compile(self.model) if setting.compiled else self.model
         self.first: dict[str, Tensor] = {}
         self.found: RunSizes = {}
+        self.scales: dict[str, float] = {}  # of tensors whose sizes are known up to a factor
 
     def sizes(self) -> RunSizes:
         self.begin()
@@ -209,7 +219,10 @@ class _TrainingRun:
         for name, value in self.subject.seen.items():
             self.add(name, AT_INIT, _rms(value))
         for path, square in self.subject.uses(self.batch.inputs, None).items():
-            self.add(path, AT_INIT, math.sqrt(square))
+            if path in self.subject.scaled:
+                self.scales[path] = math.sqrt(square)
+            else:
+                self.add(path, AT_INIT, math.sqrt(square))
         if self.setting.compiled:
             loss_of(self.subject.program, outputs, self.batch).backward()
             self.gradients()
@@ -229,7 +242,10 @@ class _TrainingRun:
         self.values = {p: p.data for p in self.start}
         self.changes = {p: p.data - start for p, start in self.start.items()}
         for path, square in self.subject.uses(self.batch.inputs, self.changed).items():
-            self.add(path, UPDATE, math.sqrt(square))
+            if path not in self.scales:
+                self.add(path, UPDATE, math.sqrt(square))
+            elif self.scales[path]:
+                self.add(path, RELATIVE, math.sqrt(square) / self.scales[path])
         self.tensor_gradients()
 
     def observe(self) -> tuple[Tensor, ...]:

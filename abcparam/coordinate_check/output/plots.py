@@ -15,6 +15,7 @@ QUANTITIES = {
     "at_init": "size at initialization",
     "change": "change since initialization",
     "update": "ΔW·x",
+    "relative": "ΔW·x over W·x at init",
     "gradient": "gradient at initialization",
 }
 
