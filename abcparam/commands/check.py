@@ -17,6 +17,7 @@ from abcparam.commands.shared import (
 )
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.language.reader import read
+from abcparam.recipes.registry import recipes
 from abcparam.verdict.check import load, proved, report
 from abcparam.verdict.report import FixResult, Report, invalid
 from abcparam.verdict.results import CheckResult
@@ -45,6 +46,11 @@ def _arguments(command: argparse.ArgumentParser) -> None:
         "--prove", action="store_true", help="search for the smallest change, and prove it to be"
     )
     command.add_argument(
+        "--recipe",
+        choices=[*recipes()],
+        help="the files are configurations of that project: its model is judged",
+    )
+    command.add_argument(
         "--watch",
         action="store_true",
         help="check again whenever a spec or what it imports changes, until Ctrl-C",
@@ -70,9 +76,11 @@ def run(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     values = values_of(options)
     fixed = {}
+    if options.fix and options.recipe:
+        raise UsageError("--fix writes into specs: it does not go with --recipe")
     if options.fix:
         fixed = {file: _fix_one(file, values, options.prove) for file in options.files}
-    results = [_check_one(file, values, options.prove) for file in options.files]
+    results = [_check_one(file, values, options) for file in options.files]
     if options.format == "text":
         _print_text(results, options.all_fixes)
     else:
@@ -101,10 +109,16 @@ def _fix_one(file: str, values: Mapping[str, Fraction], prove: bool) -> FixResul
     return found
 
 
-def _check_one(file: str, values: Mapping[str, Fraction], prove: bool) -> CheckResult:
+def _check_one(
+    file: str, values: Mapping[str, Fraction], options: argparse.Namespace
+) -> CheckResult:
     try:
+        if options.recipe:
+            from abcparam.recipes.judging import judged_config
+
+            return judged_config(recipes()[options.recipe], read(file), values)
         found = report(load(read(file), values))
-        return proved(found) if prove else found
+        return proved(found) if options.prove else found
     except SpecError as error:
         return error
 

@@ -16,6 +16,7 @@ from tests.docs.test_docs import ROOT, blocks
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 AUDIT = ROOT / "docs" / "audit.md"
+RECIPES = ROOT / "docs" / "recipes.md"
 USE = README.partition("## Use\n")[2].partition("\n## ")[0]
 FORMATS = {"json", "csv", "latex", "markdown"}
 STATUS = {"diff": 1, "audit": 1}  # the two specs are different, the model is standard
@@ -72,6 +73,8 @@ def specs(tmp_path, monkeypatch) -> Path:
     line = re.compile(rf"^{second.options['line']}\b.*\n", re.MULTILINE)
     (tmp_path / "standard.param").write_text(first.text, encoding="utf-8")
     (tmp_path / "mlp.param").write_text(line.sub(second.text, first.text), encoding="utf-8")
+    (decoder,) = (b for b in blocks(RECIPES) if b.options.get("file") == "decoder.param")
+    (tmp_path / "decoder.param").write_text(decoder.text, encoding="utf-8")
     (model,) = (b for b in blocks(AUDIT) if b.options.get("file") == "model.py")
     (tmp_path / "model.py").write_text(model.text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)

@@ -1,0 +1,41 @@
+"""`abcparam export`: a spec as the configuration of another project, where it is its model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from abcparam.commands.shared import Command, set_argument, values_of
+from abcparam.language.reader import read
+from abcparam.recipes.registry import recipes
+from abcparam.verdict.check import load
+
+
+def _arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", metavar="FILE", help="a spec; - is standard input")
+    command.add_argument(
+        "--recipe",
+        required=True,
+        choices=[*recipes()],
+        help="; ".join(f"{name}: {recipe.summary}" for name, recipe in recipes().items()),
+    )
+    command.add_argument("-o", "--output", metavar="OUT", help="where to (default: prints it)")
+    set_argument(command)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the configuration; 0 written, 2 invalid, or another model."""
+    from abcparam.recipes.exporting import exported
+    from abcparam.storage.atomic import write_atomically
+
+    found = exported(recipes()[options.recipe], load(read(options.file), values_of(options)))
+    if options.output and options.output != "-":
+        write_atomically(options.output, found.text)
+    else:
+        print(found.text, end="")
+    for note in found.notes:
+        print(f"abcparam export: the same in the limit only: {note}", file=sys.stderr)
+    return 0
+
+
+COMMAND = Command("export", "write a spec as another project's configuration", _arguments, run)

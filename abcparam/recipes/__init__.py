@@ -1,0 +1,1 @@
+"""Configurations of other projects, in which people write µP: read as specs, written from them."""

@@ -1,0 +1,241 @@
+"""Configurations of other projects: what they come to is what the projects' code computes."""
+
+from __future__ import annotations
+
+import json
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from abcparam.algebra.polynomials import Polynomial
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.source import Source
+from abcparam.program.amounts import Amount
+from abcparam.program.expressions import Apply, parts_of
+from abcparam.program.model import Program
+from abcparam.program.tensors import Tensor
+from abcparam.recipes.exporting import exported
+from abcparam.recipes.judging import judged_config, spec_of
+from abcparam.recipes.registry import recipes
+from abcparam.recipes.settings import settings_of
+from abcparam.verdict.check import load
+from abcparam.verdict.magnitudes import evaluate
+from tests.support.running import Run
+
+PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text(encoding="utf-8"))
+CASES = [
+    pytest.param(recipe, found["flags"], found["widths"], id=f"{recipe} {number}")
+    for recipe, published in PUBLISHED.items()
+    for number, found in enumerate(published["configurations"])
+]
+
+
+def config(recipe: str, flags: dict[str, Any]) -> str:
+    """A configuration as the project's users write it."""
+    if recipe == "megatron":
+        said = (f"--{k}" if v is True else f"--{k} {v}" for k, v in flags.items())
+        return "torchrun pretrain_gpt.py \\\n    " + " \\\n    ".join(said) + "\n"
+    if recipe == "transformers":
+        return json.dumps(flags, indent=2)
+    return "".join(f"{k} = {v}\n" for k, v in flags.items())
+
+
+def program_of(recipe: str, text: str) -> Program:
+    return load(spec_of(recipes()[recipe], Source(text, "config")).source)
+
+
+class At:
+    """The numbers of a program at a width."""
+
+    def __init__(self, program: Program, width: int) -> None:
+        self.program = program
+        (dim,) = program.growing
+        self.base = Fraction(width, int(dim.base or 1))
+        self.at_base = program.base_values()
+        self.values = {**self.at_base, dim.name: Fraction(width)}
+
+    def tensor(self, path: str) -> Tensor:
+        return next(t for t in self.program.tensors.values() if t.path.endswith(path))
+
+    def power(self, path: str, letter: str) -> float:
+        exponent = self.tensor(path).exponents[letter].get("")
+        return float(self.base) ** -float(exponent.constant if exponent else 0)
+
+    def std(self, path: str) -> float:
+        argument = self.tensor(path).init.argument
+        assert argument is not None
+        return evaluate(argument.value, self.at_base) * self.power(path, "b")
+
+    def lr(self, path: str) -> float:
+        return evaluate(self.tensor(path).lr.value, self.at_base) * self.power(path, "c")
+
+    def eps(self, path: str) -> float:
+        epsilon = self.tensor(path).epsilon
+        assert epsilon is not None
+        return evaluate(epsilon.value, self.at_base) * self.power(path, "d")
+
+    def factor(self, kind: str) -> float:
+        """What is multiplied: embeddings, branches or logits; 1 where nothing is."""
+        for module in self.program.root.walk():
+            for call in module.expressions():
+                by = call.settings.get("by") if isinstance(call, Apply) else None
+                if isinstance(call, Apply) and isinstance(by, Amount):
+                    parts = [p for x in call.operands if x is not None for p in parts_of(x)]
+                    inner = {p.operation.name for p in parts if isinstance(p, Apply)}
+                    place = "residual" if module.is_repeat else "output"
+                    if ("embedding" if "embed" in inner else place) == kind:
+                        return evaluate(by.value, self.values)
+        return 1.0
+
+    def scale(self) -> float:
+        calls = (e for e in self.program.expressions() if isinstance(e, Apply))
+        found = next(c for c in calls if c.operation.name == "attention").settings["scale"]
+        assert isinstance(found, Amount) and isinstance(found.value, Polynomial)
+        return evaluate(found.value, self.values)
+
+    def number(self, name: str) -> float:
+        kind, _, what = name.rpartition("_")
+        if what == "mult":
+            return self.factor(kind)
+        if name == "scale":
+            return self.scale()
+        path = {"hidden": "query", "project": "down", "embedding": "embedding", "vector": "gain"}
+        return getattr(self, what)(path[kind])
+
+
+@pytest.mark.parametrize(("recipe", "flags", "widths"), CASES)
+def test_numbers_are_those_that_are_published(recipe: str, flags: Any, widths: Any):
+    text = config(recipe, flags)
+    report = judged_config(recipes()[recipe], Source(text, "config"), {})
+    assert report.verdict == "maximal-update"
+    for width, wanted in widths.items():
+        at = At(report.program, int(width))
+        found = {name: at.number(name) for name in wanted}
+        assert found == pytest.approx(wanted, rel=1e-9), width
+    assert At(report.program, 512).lr("embedding") == At(report.program, 512).lr("gain")
+
+
+@pytest.mark.parametrize(("recipe", "flags", "widths"), CASES)
+def test_what_is_exported_reads_as_it_was(recipe: str, flags: Any, widths: Any):
+    """From a configuration to a spec to a configuration, at the base and at another width."""
+    program = program_of(recipe, config(recipe, flags))
+    for width in map(int, widths):
+        if "mup-base-head-dim" in flags and width == 256:
+            continue  # at the base nothing says whether heads grow
+        wide = load(program.source, {"width": Fraction(width)})
+        found = exported(recipes()[recipe], wide)
+        own = recipe != "transformers" or width == 4096  # a config.json is of its own width
+        assert bool(found.notes) != own
+        assert not own or program_of(recipe, found.text).tensors == program.tensors
+
+
+MUP = {"use-mup": True, "num-layers": 2, "hidden-size": 512, "num-attention-heads": 8, "lr": "1e-3"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "setting"),
+    [
+        ({"use-mup": "false"}, "unstable-at-init", "--use-mup false"),
+        ({"mup-output-mult": "0.5"}, "unstable-at-init", "--mup-output-mult 0.5"),
+        (
+            {"mup-base-hidden-size": 256, "mup-base-head-dim": 32, "mup-attn-scale-power": "0.5"},
+            "unstable",
+            "--mup-attn-scale-power 0.5",
+        ),
+    ],
+    ids=["without", "a constant multiplier of logits", "attention's scale"],
+)
+def test_findings_lie_at_the_settings(changes: Any, verdict: str, setting: str):
+    text = config("megatron", MUP | changes)
+    report = judged_config(recipes()["megatron"], Source(text, "args.sh"), {})
+    assert report.verdict == verdict
+    lines = text.split("\n")
+    errors = [d.span for d in report.diagnostics if d.severity == "error"]
+    said = {lines[s.line - 1][s.column - 1 : s.end_column - 1] for s in errors}
+    assert setting in said and {s.file for s in errors} == {"args.sh"}
+
+
+def refused(recipe: str, text: str) -> tuple[str, str]:
+    with pytest.raises(SpecError) as failed:
+        judged_config(recipes()[recipe], Source(text, "config"), {})
+    (error,) = failed.value.diagnostics
+    span = error.span
+    line = text.split("\n")[span.line - 1] if text else ""
+    return error.code, line[span.column - 1 : span.end_column - 1]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "text", "code", "place"),
+    [
+        ("megatron", "--num-layers 2", "P1101", ""),
+        ("megatron", config("megatron", MUP | {"lr": "$LR"}), "P1102", "--lr $LR"),
+        (
+            "megatron",
+            config("megatron", MUP | {"hidden-size": 500}),
+            "P1102",
+            "--num-attention-heads 8",
+        ),
+        ("megatron", config("megatron", MUP | {"num-experts": 8}), "P1103", "--num-experts 8"),
+        ("megatron", config("megatron", MUP | {"optimizer": "muon"}), "P1103", "--optimizer muon"),
+        ("nanogpt", "n_embd = 100\nn_head = 16\n", "P1102", "n_head = 16"),
+        (
+            "nanogpt",
+            "mup_enabled = True\nmup_width_multiplier = 7",
+            "P1102",
+            "mup_width_multiplier = 7",
+        ),
+        ("nanogpt", "bias = maybe", "P1102", "bias = maybe"),
+        ("nanogpt", "n_layer = 0", "P1102", "n_layer = 0"),
+        ("transformers", '{"model_type": "llama"}', "P1103", '"model_type": "llama"'),
+    ],
+)
+def test_what_cannot_be_read_is_told_at_its_place(recipe: str, text: str, code: str, place: str):
+    assert refused(recipe, text) == (code, place)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pretrain_gpt.py --hidden-size 64 --use-mup --lr 1e-3 \\\n  --num-layers=2 # --lr 5\n",
+        "MODEL_ARGS:\n  --hidden-size: 64\n  --use-mup: true\n  --lr: 1e-3\n  --num-layers: 2\n",
+        "model:\n  hidden_size: 64\n  use_mup: true  # at last\n  num_layers: 2\nlr: '1e-3'\n",
+        '{"hidden_size": 64, "use_mup": true, "num_layers": 2, "lr": 1e-3}',
+        "hidden_size = 8\nhidden_size = 64\nuse_mup = True; num_layers = 2; lr = 1e-3\n",
+    ],
+    ids=["flags", "flags in YAML", "YAML", "JSON", "Python"],
+)
+def test_a_configuration_may_be_written_in_many_ways(text: str):
+    found = settings_of(Source(text, "config"))
+    assert found.whole("hidden_size") == 64 and found.flag("use_mup")
+    assert (found.whole("num_layers"), found.text("lr")) == (2, "0.001")
+
+
+@pytest.mark.parametrize(("recipe", "flags", "widths"), CASES)
+def test_every_line_with_a_number_says_what_decides_it(recipe: str, flags: Any, widths: Any):
+    found = settings_of(Source(config(recipe, flags), "config"))
+    lines = list(recipes()[recipe].decoder(found).lines())
+    numbered = {subject for text, subject in lines if re.search(r"\d{2}", text)}
+    assert numbered <= recipes()[recipe].subjects.keys()
+
+
+def test_the_command_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "args.yaml").write_text(config("megatron", MUP | {"use-mup": "false"}))
+    wrong = run("check", "--recipe", "megatron", "args.yaml", "--format", "github")
+    assert (wrong.status, wrong.err) == (1, "")
+    assert wrong.out.startswith("::error file=args.yaml,line=2,")
+    sarif = json.loads(run("check", "--recipe", "megatron", "args.yaml", "--format", "sarif").out)
+    assert not any("fixes" in result for result in sarif["runs"][0]["results"])
+    fixing = run("check", "--recipe", "megatron", "args.yaml", "--fix")
+    assert (fixing.status, "does not go with --recipe" in fixing.err) == (2, True)
+    (tmp_path / "args.yaml").write_text(config("megatron", MUP))
+    spec = spec_of(recipes()["megatron"], Source(config("megatron", MUP))).text
+    (tmp_path / "model.param").write_text(spec)
+    assert run("export", "--recipe", "megatron", "model.param", "-o", "found.sh").status == 0
+    assert run("check", "--recipe", "megatron", "found.sh").status == 0
+    (tmp_path / "model.param").write_text(spec.replace("gelu(", "tanh("))
+    other = run("export", "--recipe", "megatron", "model.param")
+    assert (other.status, other.out, "error[P1104]" in other.err) == (2, "", True)
