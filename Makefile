@@ -14,7 +14,8 @@ MADE := $(VENV)/.made
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-all types lint format bench wrong-specs grammar diagrams tables dist clean distclean
+.PHONY: help env demo test test-all types lint format bench wrong-specs symbols-and-numbers \
+        grammar diagrams tables dist clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +62,9 @@ bench: $(MADE) ## measure against other code; writes benchmarks/results.{json,md
 
 wrong-specs: $(MADE) ## fix 5,000 random wrong specs, in half an hour: each must come out mended
 	$(BIN)/python -m benchmarks.wrong_specs 5000
+
+symbols-and-numbers: $(MADE) ## hold what is derived with symbols against numbers at 5,000 points, in ten minutes
+	$(BIN)/python -m benchmarks.symbols_and_numbers 5000
 
 grammar: $(MADE) ## make the parser's tables again from grammar/
 	$(BIN)/python -m abcparam.language.tables --tables

@@ -63,6 +63,9 @@ class Size(Protocol):
     def __sub__(self, other: Self, /) -> Self:
         """The size of a quotient."""
 
+    def less(self, other: Self, /) -> Self:
+        """The same, whatever the other depends on."""
+
     def __or__(self, other: Self, /) -> Self:
         """The larger: the size of a sum."""
 
@@ -211,6 +214,10 @@ class NumericSize:
         if len(left) == len(right) == 1:  # as below, in one step
             return self.space.single(tuple(map(sub, left[0], right[0])))
         return self + -other
+
+    def less(self, other: NumericSize) -> NumericSize:
+        """The size of a quotient."""
+        return self - other
 
     def half(self) -> NumericSize:
         """Half of it: the central limit."""

@@ -105,7 +105,7 @@ class LinearNode(Node):
     def _change_gain(self) -> Size:
         (x,) = self.inputs
         if self.aligned_in_part:
-            return self._random_gain() | (self._along_gain() + x.along_to(self) - x.d)
+            return self._random_gain() | (self._along_gain() + x.along_to(self)).less(x.d)
         return change_gain(self.parameter, self.rho_in, self.rho_out, self.context.alignment)
 
     def _update_gain(self) -> Size:
@@ -146,7 +146,7 @@ class LinearNode(Node):
     def _back_change_gain(self) -> Size:
         if self._back_strays:
             random = self.parameter.sigma + self.rho_out.half()
-            return random | (self._back_along() - self.gd)
+            return random | self._back_along().less(self.gd)
         return change_gain(self.parameter, self.rho_out, self.rho_in, self.context.alignment)
 
     def back_initial(self) -> Sequence[Size]:

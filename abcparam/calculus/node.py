@@ -290,7 +290,7 @@ class Node:
         """
         whole = self.g
         for reader, gradient in (self.through or {}).items():
-            yield reader, self.along if gradient >= whole else self.along + (gradient - whole)
+            yield reader, self.along if gradient >= whole else self.along + gradient.less(whole)
 
     def strays_from(self, reader: Node) -> bool:
         """Whether less than all of its change points along the gradient through a reader."""

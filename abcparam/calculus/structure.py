@@ -37,7 +37,7 @@ class SumNode(Node):
         one, whole, found = self.context.one, self.s, False
         for x, share in (self.shares or {}).items():
             part = x.s
-            largest = one if part >= whole else share | (part - whole)
+            largest = one if part >= whole else share | part.less(whole)
             assert self.shares is not None
             self.shares[x] = largest
             found = found or largest < one

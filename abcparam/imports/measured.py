@@ -275,6 +275,9 @@ class Magnitude:
     def __sub__(self, other: Magnitude) -> Magnitude:
         return self + -other
 
+    def less(self, other: Magnitude) -> Magnitude:
+        return self - other
+
     def __or__(self, other: Magnitude) -> Magnitude:
         """The size of a sum of independent values: squares add."""
         small, large = sorted((self.log, other.log))

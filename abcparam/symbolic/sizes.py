@@ -30,6 +30,7 @@ from abcparam.symbolic.text import LAW, PLAIN, Quotient, exponents_text, law_tex
 
 HALF = Fraction(1, 2)
 Question = TypeVar("Question")
+Answer = TypeVar("Answer")
 
 
 class CaseSplitError(Exception):
@@ -50,7 +51,7 @@ class SymbolicSpace:
     rate one stands for all.
     """
 
-    follows = False
+    follows = True
 
     def __init__(self, dims: Mapping[str, tuple[int, Fraction]], symbols: Sequence[str]) -> None:
         self.names = tuple(dims)
@@ -60,6 +61,7 @@ class SymbolicSpace:
         self.splits = True  # whether dividing by a size of several forms asks for cases
         self._pruned: dict[Forms, Forms] = {}
         self._summed: dict[tuple[Forms, Forms], Forms] = {}
+        self._compared: dict[tuple[Forms, Forms], bool] = {}
         self._assumed = self.premises.assumed
         self.origin: Form = (0,) * (self.width * max(1, len(self.names)))
         self.level: Forms = (self.origin,)  # what most sizes have at their bottom
@@ -96,14 +98,24 @@ class SymbolicSpace:
             return self.prune(right)
         return self._once(self._summed, (left, right), lambda: self._prune(_sums(left, right)))
 
+    def at_most(self, left: Forms, right: Forms) -> bool:
+        """Whether the largest on the left never exceeds the largest on the right."""
+        order = self.premises.order
+        return self._once(
+            self._compared,
+            (left, right),
+            lambda: self.premises.proves(order.at_most(left, right)),
+        )
+
     def _once(
-        self, known: dict[Question, Forms], key: Question, make: Callable[[], Forms]
-    ) -> Forms:
+        self, known: dict[Question, Answer], key: Question, make: Callable[[], Answer]
+    ) -> Answer:
         """Layers are alike: most questions come again before more is assumed."""
         if self._assumed != self.premises.assumed:
             self._assumed = self.premises.assumed
             self._pruned.clear()
             self._summed.clear()
+            self._compared.clear()
         found = known.get(key)
         if found is None:
             known[key] = found = make()
@@ -217,6 +229,10 @@ class SymbolicSize:
             return self
         if self.bottom == other.bottom:
             return self._made((*self.vectors, *other.vectors), self.bottom)
+        if other <= self:
+            return self
+        if self <= other:
+            return other
         top = (*_sums(self.vectors, other.bottom), *_sums(other.vectors, self.bottom))
         return self._made(top, _sums(self.bottom, other.bottom))
 
@@ -244,10 +260,11 @@ class SymbolicSize:
             return True
         if other.is_zero or self._unbounded:
             return False
-        difference, premises = self.less(other), self.space.premises
+        difference = self.less(other)
         if len(difference.bottom) == 1:
-            return all(premises.implies(opposite(form)) for form in difference.vectors)
-        return premises.proves(difference.at_most_one())
+            implies = self.space.premises.implies
+            return all(implies(opposite(form)) for form in difference.vectors)
+        return self.space.at_most(difference.vectors, difference.bottom)
 
     def __ge__(self, other: SymbolicSize) -> bool:
         return other <= self

@@ -7,16 +7,18 @@ program stable.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import chain
 
 from abcparam.algebra.record import Record, field
-from abcparam.algebra.sizes import Size
+from abcparam.algebra.sizes import Number, Size
 from abcparam.analysis.build import build_graph
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import judgement_of
 from abcparam.analysis.laws import Laws
 from abcparam.analysis.limits import gains_behind_few
-from abcparam.analysis.rounds import backward, forward, update
+from abcparam.analysis.rounds import backward, forward, turns, update
 from abcparam.analysis.trace import label
 from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
@@ -27,8 +29,10 @@ from abcparam.symbolic.constraints import (
     All,
     Form,
     Forms,
+    LinearConstraint,
     SymbolCondition,
     negation,
+    opposite,
     subtract,
 )
 from abcparam.symbolic.sizes import CaseSplitError, SymbolicSize, SymbolicSpace, symbolic
@@ -185,6 +189,7 @@ class _CaseRun:
         for form in case:
             self.premises.assume(self.premises.order.nonnegative(form))
         self.program = program
+        self.symbols = symbols
         self.asked: list[Requirement] = []
         self.changes: list[Requirement] = []
         self.trained = False  # whether sizes at initialization are done with
@@ -211,6 +216,11 @@ class _CaseRun:
             found += [r for r in self._at_init(node) if self._assume(r)]
         for output in self.graph.outputs:
             required = Requirement(symbolic(output.s0), "<=", "outputs must be O(1)", output)
+            if self._assume(required):
+                found.append(required)
+        for stream in self.graph.streams:
+            growth = symbolic(stream.initial()).less(symbolic(stream.s0))
+            required = Requirement(growth, "<=", "what a copy adds must vanish", stream)
             if self._assume(required):
                 found.append(required)
         self.premises.check()
@@ -266,8 +276,9 @@ class _CaseRun:
         shifts: list[dict[int, set[Form]]] = []
         for count in range(1, limit + 1):
             before = {id(p): symbolic(p.u).vectors for p in self.graph.parameters}
+            turning = turns(self.graph)
             grown = update(self.graph)
-            if not grown:
+            if not grown and not turning:
                 return count
             shifts.append({id(p): _shifts(symbolic(p.u).vectors, before[id(p)]) for p in grown})
             if len(shifts) >= 3:
@@ -282,21 +293,53 @@ class _CaseRun:
         """Forbids what an update would grow by at every step.
 
         That is a shift by which it exceeds the one before, three times in a row: it may not be
-        positive. (Our own evaluation has to agree at an example.)
+        positive. (Our own evaluation has to agree at examples.)
         """
+        of: dict[Form, Parameter] = {}
         for parameter in grown:
             for shift in set.intersection(*(found.get(id(parameter), set()) for found in shifts)):
-                if self._diverges(shift):
-                    path = parameter.tensor.path
-                    reason = f"the update of {path} must not grow from step to step"
-                    size = SymbolicSize(self.space, (shift,))
-                    self._changes_must(Requirement(size, "<=", reason, None, parameter))
+                of.setdefault(shift, parameter)
+        for shift in self._diverging(sorted(of)):
+            reason = f"the update of {of[shift].tensor.path} must not grow from step to step"
+            size = SymbolicSize(self.space, (shift,))
+            self._changes_must(Requirement(size, "<=", reason, None, of[shift]))
 
-    def _diverges(self, shift: Form) -> bool:
-        example = self.premises.example(self.premises.order.positive(shift))
-        if example is None:
-            return False
-        return judgement_of(bind(self.program, example)).verdict.startswith("unstable")
+    def _diverging(self, shifts: Sequence[Form]) -> list[Form]:
+        """The shifts that growth comes from, wherever they are positive.
+
+        A cycle that grows shifts whatever is parallel to it too: of two forms that it takes in
+        turns, each is the other by a shift that says nothing. So each is asked for where no other
+        one is positive.
+        """
+        left = list(shifts)
+        for shift in shifts:
+            others = [other for other in left if other != shift]
+            if not self._diverges(shift, others):
+                left = others
+        return left
+
+    def _diverges(self, shift: Form, others: Sequence[Form]) -> bool:
+        """Whether numbers say so at every example; where there is none, others say it all."""
+        order = self.premises.order
+        alone = All(tuple(order.nonnegative(opposite(other)) for other in others))
+        where = All((order.positive(shift), alone))
+        first = self.premises.example(where)
+        if first is None:
+            return bool(others) and self._diverges(shift, ())
+        examples = (self.premises.example(All((where, away))) for away in self._away(first))
+        return all(
+            judgement_of(bind(self.program, values)).verdict.startswith("unstable")
+            for values in chain([first], examples)
+            if values is not None
+        )
+
+    def _away(self, values: Mapping[str, Fraction]) -> Iterator[SymbolCondition]:
+        """Half spaces that the values are outside of."""
+        for index, symbol in enumerate(self.symbols):
+            for sign in (1, -1):
+                row: list[Number] = [-sign * values[symbol] - 1, *[0] * len(self.symbols)]
+                row[1 + index] = sign
+                yield LinearConstraint(tuple(row), ">=")
 
     def _forward(self) -> None:
         """Changes of every activation, each simplified by what stability asks of those before."""
