@@ -86,6 +86,30 @@ def test_only_unknowns_change():
     assert abcparam.solve(spec) == GPT.replace("c = 1 }", "c = 1 } # found")
 
 
+TIED = """model Tied
+dim width -> inf, base = 64
+dim vocab = 61
+dim context = 8
+tensor table : input [vocab, width] { a = 0, b = ?, c = ? }
+tensor last : input [width] { a = 0, b = ?, c = ?, init = ones }
+tensor up, down : hidden [width, width] { a = 0, b = 1/2, c = 1 }
+forward(tokens : index(vocab) [context]) {
+    x = embed(table, tokens)
+    x = x + down @ relu(up @ rmsnorm(x))
+    return table.T @ rmsnorm(x, gain = last)
+}
+optimizer adam { lr = 0.001, eps = 0 }
+loss cross_entropy
+"""
+
+
+def test_a_table_that_reads_out_too_keeps_its_share_of_the_stream():
+    """Of the family, b + c_last = 1, the member where the embedding is as large as the branch."""
+    found = solved(TIED)
+    assert [found["b_table"], found["c_table"]] == [0, 0]
+    assert [found["b_last"], found["c_last"]] == [1, 1]
+
+
 def test_kernel_and_stable():
     assert (
         abcparam.check(

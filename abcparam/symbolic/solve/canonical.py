@@ -41,11 +41,14 @@ def preferences(
 
     First comes the gauge that the user chose, then the usual one (no multipliers, but readouts of
     unit initial weights; where a norm divides the scale of a map out, the one that would keep sizes
-    without it).
+    without it; entries of Θ(1) where a tensor is looked up, as of a table that reads out too: a
+    smaller one would vanish in the stream that it begins).
     """
     uses = _uses(program)
     reading = _readouts(uses)
-    summing = _paths(n for n in uses if _sums(n)) - reading
+    summing = (
+        _paths(n for n in uses if _sums(n)) - _paths(n for n in uses if not _sums(n)) - reading
+    )
     found = [
         (symbol, value)
         for letter, value in order
