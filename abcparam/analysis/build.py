@@ -11,10 +11,13 @@ from abcparam.algebra.polynomials import Polynomial, growth, leading_growth, pro
 from abcparam.algebra.sizes import NumericSpace, Size, Space
 from abcparam.analysis.forks import Followed, followed
 from abcparam.analysis.graph import Graph, Home
+from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.linear import ValueNode
 from abcparam.calculus.node import Context, InputNode, Node
+from abcparam.calculus.normalize import NormNode
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.stream import EnterNode, GivenNode, LeaveNode
+from abcparam.calculus.structure import ScaleNode, SumNode
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules import exponents as rules
 from abcparam.operations.base import Build, Operands, operation_of
@@ -275,7 +278,10 @@ class Builder:
             enter = enters[name]
             branches = enter.close(result, inside)
             if branches is None:
-                what = f"an infinite `repeat` in which `{name}` is not a residual stream"
+                what = (
+                    f"an infinite `repeat` in which `{name}` is not a residual stream"
+                    f"{_rescaled(result, enter)}"
+                )
                 remedy = (
                     f"let each copy add to it, `{name} = {name} + f({name})`, or make the "
                     f"repeat finite"
@@ -359,3 +365,16 @@ class Builder:
                 self.add_new(x)
         if not node.placed:
             self.add(node)
+
+
+def _rescaled(result: Node, enter: EnterNode) -> str:
+    """What takes the place of adding, where a copy changes what came before it by a factor."""
+    factor = "what enters early grows or fades exponentially, by no power of the depth"
+    if isinstance(result, NormNode):
+        where = "where what is added does not vanish with the depth"
+        return f" but goes through a norm in each copy ({where}, {factor})"
+    terms = result.inputs if isinstance(result, SumNode) else (result,)
+    scaling = (ProductNode, ScaleNode)
+    if any(isinstance(term, scaling) and enter in term.inputs for term in terms):
+        return f" but is multiplied in each copy ({factor})"
+    return ""

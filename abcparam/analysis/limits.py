@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from abcparam.algebra.sizes import Size
 from abcparam.analysis.graph import Graph
+from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Limit, Node
 from abcparam.calculus.pointwise import PointwiseNode
@@ -36,7 +37,18 @@ def violations_at_init(graph: Graph) -> tuple[Violation, ...]:
             ):
                 found.append(Violation(x, limit, node))
     limit = Limit("output", one)
-    return (*found, *(Violation(o, limit, o) for o in graph.outputs if o.s0 > one))
+    found += [Violation(output, limit, output) for output in graph.outputs if output.s0 > one]
+    return tuple(found or unsettled(graph))
+
+
+def unsettled(graph: Graph) -> Iterator[Violation]:
+    """Streams that a copy multiplies by more or less than 1: no power of the depth is their size.
+
+    What a branch has of the stream adds up to more than it, so that each pass finds them larger.
+    """
+    for stream in graph.streams:
+        if stream.initial() > stream.s0:
+            yield Violation(stream, Limit("stream", stream.s0), stream)
 
 
 def _sound(x: Node) -> bool:
@@ -50,25 +62,47 @@ def _sound(x: Node) -> bool:
     return gains is not None and all(gain == one for gain in gains)
 
 
-def gains_behind_few(x: Node) -> list[Size] | None:
+Gains = tuple[Size, ...]  # each once
+
+
+def gains_behind_few(x: Node, known: dict[Node, Gains | None] | None = None) -> Gains | None:
     """What maps make of the few numbers that a map made of many, if a value is of those alone.
 
     It starts as small as they do, where each of these maps keeps the size of what it takes; the
-    first change of the few numbers is Θ(1), and the value's with it.
+    first change of the few numbers is Θ(1), and the value's with it. `known`: of values before it.
     """
-    if x.comes_from_contraction:
-        return []
+    known = {} if known is None else known
+    if x not in known:
+        known[x] = () if x.comes_from_contraction else _gains(x, known)
+    return known[x]
+
+
+def _gains(x: Node, known: dict[Node, Gains | None]) -> Gains | None:
     match x:
         case LinearNode():
-            inner = gains_behind_few(x.inputs[0])
-            return None if inner is None else [x.s0 - x.inputs[0].s0, *inner]
+            inner = gains_behind_few(x.inputs[0], known)
+            return None if inner is None else _once([x.s0 - x.inputs[0].s0, *inner])
+        case ProductNode() if x.contracted == x.context.one:
+            return _gains_of_factors(x, known)
         case PointwiseNode() | SameNode() if len(x.inputs) == 1:
-            return gains_behind_few(x.inputs[0])
+            return gains_behind_few(x.inputs[0], known)
         case SumNode():
-            terms = [gains_behind_few(term) for term in x.inputs if not term.s0.is_zero]
-            known = [gains for gains in terms if gains is not None]
-            return [g for gains in known for g in gains] if len(known) == len(terms) else None
+            terms = [gains_behind_few(term, known) for term in x.inputs if not term.s0.is_zero]
+            found = [gains for gains in terms if gains is not None]
+            return _once(g for gains in found for g in gains) if len(found) == len(terms) else None
     return None
+
+
+def _gains_of_factors(x: ProductNode, known: dict[Node, Gains | None]) -> Gains | None:
+    """A product is as small as its factors of few numbers; the others have to keep their size."""
+    factors = [(factor, gains_behind_few(factor, known)) for factor in x.inputs]
+    if all(gains is None for _, gains in factors):
+        return None
+    return _once(g for factor, gains in factors for g in ((factor.s0,) if gains is None else gains))
+
+
+def _once(sizes: Iterable[Size]) -> Gains:
+    return tuple(dict.fromkeys(sizes))
 
 
 def violations(graph: Graph) -> Iterator[Violation]:

@@ -46,6 +46,7 @@ MUST = {
     "pointwise": "the input of a nonlinearity must be Θ(1), or exactly zero",
     "softmax": "softmax logits must be O(1)",
     "output": "outputs must be O(1)",
+    "stream": "what a copy adds must vanish beside it, or it grows or fades exponentially",
 }
 
 
@@ -140,7 +141,7 @@ class _Reasons:
         diagnostic = rules.WrongSizeAtInit.at(
             self._span(violation.node),
             name=self.name(violation.node),
-            size=violation.node.s0,
+            size=_size_at_init(violation),
             must=MUST[violation.limit.kind],
             path=steps[0].text if steps else "",
             help=self.help,
@@ -355,6 +356,12 @@ def _change(node: Node) -> str:
     if node.d == one:
         return f"is of size {node.s0} and changes by as much as 1"
     return f"is of size {node.s0} and changes by {node.d}"
+
+
+def _size_at_init(violation: Violation) -> str:
+    """The size; that of a stream that each copy multiplies is no power: `(1 + L^(p - 1))^L`."""
+    node = violation.node
+    return f"exp({node.initial() - node.s0})" if violation.limit.kind == "stream" else str(node.s0)
 
 
 def _notes(found: _Reasons, steps: Sequence[TraceStep], at_init: bool = False) -> tuple[str, ...]:

@@ -72,6 +72,20 @@ def gate(optimizer: str) -> str:
     return text.replace("h = h + up @ latent", GATE)
 
 
+def opened_by(what: str) -> str:
+    """The gate, opened by something else."""
+    text = gate("adam").replace("up @ silu(down @ h)", what)
+    more = [line for name, line in BESIDE.items() if name in what]
+    return text.replace("tensor mix", "\n".join([*more, "tensor mix"]), 1)
+
+
+BESIDE = {
+    "bias": "tensor bias : input [width] { a = 0, b = 0, c = 0, init = zeros }",
+    "side": "tensor side : scalar [rank, features] { a = 0, b = 0, c = 0 }",
+    "wide": "tensor wide : input [width, features] { a = 0, b = 0, c = 0 }",
+}
+
+
 @pytest.mark.parametrize("optimizer", RULES)
 def test_a_gate_of_what_a_map_contracts_opens_as_it_learns(optimizer: str):
     """The second function reads what starts as small as the first; both then change by Θ(1)."""
@@ -84,14 +98,21 @@ def test_a_gate_of_what_a_map_contracts_opens_as_it_learns(optimizer: str):
         "up @ silu(down @ h) + bias",
         "up @ (silu(down @ h) + tanh(down @ h))",
         "up @ square(down @ h)",
+        "up @ (silu(down @ h) * tanh(side @ x))",
+        "(up @ silu(down @ h)) * tanh(wide @ x)",
+        "up @ (silu(down @ h) * tanh(down @ h))",
     ],
 )
 def test_gates_of_other_functions_open_too(opened: str):
-    text = gate("adam").replace("up @ silu(down @ h)", opened)
-    if "bias" in opened:
-        bias = "tensor bias : input [width] { a = 0, b = 0, c = 0, init = zeros }\ntensor mix"
-        text = text.replace("tensor mix", bias, 1)
-    assert abcparam.check(text).verdict == "maximal-update"
+    assert abcparam.check(opened_by(opened)).verdict == "maximal-update"
+
+
+def test_factors_of_few_numbers_keep_their_size():
+    """A product with something that shrinks starts smaller than the few numbers make it."""
+    text = opened_by("(up @ silu(down @ h)) * tanh(wide @ x)")
+    wide = "tensor wide : input [width, features] { a = 0, b = 1/4, c = 0 }"
+    text = text.replace(BESIDE["wide"], wide)
+    assert abcparam.check(text).verdict == "unstable-at-init"
 
 
 def test_a_value_of_the_width_beside_few_numbers_is_held_to_its_size():

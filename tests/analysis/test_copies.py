@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gelu, layer_norm, relu, silu
 
+import abcparam
 from abcparam.analysis.judge import Judgement, judgement_of
 from abcparam.coordinate_check.check import coordinate_check
 from abcparam.coordinate_check.judging import DISAGREES
@@ -203,6 +204,45 @@ def test_functions_of_what_is_drawn(branch: str, lines: str, size: str):
 
 def verdict(branch: str, **settings: str) -> str:
     return judged(branch, **settings).verdict
+
+
+def test_a_stream_that_each_copy_multiplies_has_no_power():
+    """`0.9 * h` at each copy is 0.9^depth, written as a branch or not; a norm does not help."""
+    faded = spec("A @ x").replace(
+        "h + (depth / base(depth))^(-1/2) * Branch(rmsnorm(h), given)", "{}"
+    )
+    as_branch = faded.replace("{}", "h + 0.1 * (Branch(rmsnorm(h), given) - h)")
+    for text in (as_branch, as_branch.replace("@ h\n", "@ rmsnorm(h)\n")):
+        report = abcparam.check(text)
+        assert report.verdict == "unstable-at-init"
+        assert "exp(depth)" in report.diagnostics[0].message
+    vanishing = as_branch.replace("0.1 * (", "depth^-1 * (").replace(
+        "c[depth] = 1/2", "c[depth] = 0"
+    )
+    assert abcparam.check(vanishing).verdict == "maximal-update"
+    for written in ("rmsnorm(h + Branch(h, given))", "0.9 * h + Branch(rmsnorm(h), given)"):
+        with pytest.raises(abcparam.SpecError, match="grows or fades exponentially"):
+            abcparam.check(faded.replace("{}", written))
+
+
+@pytest.mark.parametrize(
+    ("start", "power", "rate", "expected"),
+    [
+        ("ones", "-1/2", "1/2", "maximal-update"),
+        ("ones", "-1", "0", "maximal-update"),
+        ("zeros", "-1", "0", "maximal-update"),  # after a step it is Θ(1)
+        ("zeros", "0", "1", "feature-learning"),  # what it multiplies cannot catch up
+        ("zeros", "0", "0", "unstable"),
+    ],
+)
+def test_a_scalar_of_a_branch_moves_it_by_as_much_as_it_changes(
+    start: str, power: str, rate: str, expected: str
+):
+    """ReZero and layer scale want the factor of a branch and its rates."""
+    text = spec("alpha * (B @ relu(A @ x))", power=power, rate=rate)
+    law = f"{{ a = 0, b = 0, c = 0, c[depth] = {rate}, init = {start} }}"
+    text = text.replace("tensor A :", f"tensor alpha : scalar [] {law}\n    tensor A :")
+    assert abcparam.check(text).verdict == expected
 
 
 def test_a_function_that_is_not_odd_comes_last():
