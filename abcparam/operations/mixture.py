@@ -64,7 +64,7 @@ class Mixture(Operation):
         logits, top = call.shape(0), call.amount("top").constant
         if not logits:
             raise call.refuse(rules.RankTooLow, needed=1, shape=show(logits))
-        finite(call, logits[-1])
+        finite(call, logits[-1], remedy=rules.GrowingAxis.experts)
         most = logits[-1].constant
         if top is not None and (top < 1 or top.denominator != 1 or (most and top > most)):
             wanted = "a whole number from 1 to the number of experts"

@@ -140,11 +140,11 @@ def _common(call: Call, x: Polynomial, y: Polynomial, left: Shape, right: Shape)
     raise call.refuse(rules.ShapesDiffer, left=show(left), right=show(right))
 
 
-def finite(call: Call, *lengths: Polynomial) -> None:
+def finite(call: Call, *lengths: Polynomial, remedy: str = rules.GrowingAxis.usual) -> None:
     """Refuses lengths that grow."""
     for length in lengths:
         if call.grows(length):
-            raise call.refuse(rules.GrowingAxis, axis=length)
+            raise call.refuse(rules.GrowingAxis, axis=length, remedy=remedy)
 
 
 def show(shape: Shape) -> str:

@@ -48,17 +48,21 @@ def _counts_that_grow(spec: syntax.Spec, world: Globals) -> Iterator[Diagnostic]
 
 
 def _growing(
-    world: Globals, lengths: Iterable[syntax.Expression], words: tuple[str, str], told: set[str]
+    world: Globals,
+    lengths: Iterable[syntax.Expression],
+    words: tuple[str, str, str],
+    told: set[str],
 ) -> Iterator[Diagnostic]:
-    what, counted = words
+    what, counted, why = words
     for length in lengths:
         for name in syntax.names_in(length):
             dim = world.dims.get(name)
             roots = sorted(dim.value.names) if dim else []
             for root in (world.dims[n] for n in roots if world.dims[n].growing and n not in told):
                 told.add(root.name)
-                fields = {"what": what, "counted": counted, "size": root.base or USUAL}
-                yield rules.CountGrows.at(root.span, dim=root.name, **fields)
+                fields = {"what": what, "counted": counted, "why": why}
+                size = root.base or USUAL
+                yield rules.CountGrows.at(root.span, dim=root.name, size=size, **fields)
 
 
 def _dims_of(axis: syntax.Expression, world: Globals) -> list[str]:

@@ -99,14 +99,24 @@ class GrowingAxis(DiagnosticRule):
 
     The scaling calculus takes sequences, batches, space and vocabularies to be finite. A softmax
     over an axis that goes to infinity is not covered, and abcparam refuses rather than guesses.
+
+    A number of experts that grows has no one law: the logits of the experts that a token takes
+    change by another power of it than those of all do. arXiv 2601.20205 has rules for a fixed share
+    of active experts behind sigmoids.
     """
 
     code = "P0306"
     message = "`{operation}`: there is no law for an axis (`{axis}`) that grows here"
     label = "`{axis}` goes to infinity"
-    help = (
+    help = "{remedy}"
+    usual = (
         "keep this axis finite (`dim NAME = 512`): the calculus covers finite sequences, "
         "classes and experts"
+    )
+    experts = (
+        "keep the number of experts finite (`dim NAME = 64`): the logits of the experts that a "
+        "token takes change by another power of it than those of all, and an expert's gradient is "
+        "its share of the tokens, which depends on the batch"
     )
 
 
@@ -352,9 +362,17 @@ class CountGrows(DiagnosticRule):
     code = "P0323"
     message = "`{dim}` goes to infinity, and is {what}: there is no law for its growth"
     label = "counts {counted}"
-    help = "keep it finite: `dim {dim} = {size}`"
-    classes = ("the number of classes of an input of indices", "classes")
-    positions = ("the length of an input of indices", "positions")
+    help = "keep it finite: `dim {dim} = {size}`; {why}"
+    classes = (
+        "the number of classes of an input of indices",
+        "classes",
+        "a row's gradient goes with how often its class occurs, which is no power of their number",
+    )
+    positions = (
+        "the length of an input of indices",
+        "positions",
+        "how much of a softmax each of them gets depends on the data and is no power of it",
+    )
 
 
 class MapMultiplied(DiagnosticRule):
