@@ -14,7 +14,7 @@ MADE := $(VENV)/.made
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-all types lint format bench wrong-specs symbols-and-numbers \
+.PHONY: help env demo test test-all types lint format bench wrong-specs symbols-and-numbers shared-searches \
         grammar diagrams tables dist clean distclean
 
 help: ## list the targets
@@ -65,6 +65,9 @@ wrong-specs: $(MADE) ## fix 5,000 random wrong specs, in half an hour: each must
 
 symbols-and-numbers: $(MADE) ## hold what is derived with symbols against numbers at 5,000 points, in ten minutes
 	$(BIN)/python -m benchmarks.symbols_and_numbers 5000
+
+shared-searches: $(MADE) ## let 100 pairs of processes share a search, in ten minutes: none may lose points
+	$(BIN)/python -m benchmarks.shared_searches 100
 
 grammar: $(MADE) ## make the parser's tables again from grammar/
 	$(BIN)/python -m abcparam.language.tables --tables

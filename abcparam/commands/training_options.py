@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 OF_SPECS = {  # options that do not go with a model of the user's own, and what does
     "parametrization": "a model of your own is trained as it is, or --adapted",
     "ray": "a cluster does not have the code of your model; torchrun shares the trials",
+    "slurm": "a job does not have the code of your model; torchrun shares the trials",
 }
 KNOWN_SCHEDULES = f"{', '.join(SCHEDULES)}; :0.1 warms up over a tenth"
 
@@ -68,8 +69,14 @@ def shared_arguments(command: argparse.ArgumentParser) -> None:
         default=SweepOptions.sampler,
         help=f"of points: {RANDOM}, or one of Optuna's {DEFAULT}",
     )
+    add(
+        "--prune",
+        action="store_true",
+        help="stop trials early that others leave behind, by Optuna's successive halving",
+    )
     add("--storage", metavar="URL", help="Optuna's database (default: SQLite beside the runs)")
     add("--ray", metavar="ADDRESS", help="train on a Ray cluster; `local` starts one")
+    add("--slurm", metavar="SETTINGS", help="train in jobs of SLURM: slurm_partition=gpu,jobs=16")
     add("--data-parallel", action="store_true", help="torchrun's ranks train each trial together")
     add("--tensorboard", metavar="FOLDER", help="losses there, for TensorBoard")
     data_argument(command, "synthetic")
@@ -138,8 +145,10 @@ def options_of(options: argparse.Namespace, trials: int) -> SweepOptions:
         schedule=options.schedule,
         by=options.by,
         sampler=options.sampler,
+        prune=options.prune,
         storage=options.storage,
         ray=options.ray,
+        slurm=options.slurm,
         ranks=world_size(),
         data_parallel=options.data_parallel,
         board=Path(options.tensorboard) if options.tensorboard else None,
@@ -156,6 +165,8 @@ def _require_sense(options: argparse.Namespace, trials: int) -> None:
         raise UsageError(
             f"--sampler {options.sampler} needs to know of how many points: --trials N"
         )
+    if options.ray and options.slurm:
+        raise UsageError("--ray and --slurm: trials are trained on one of them")
     sharing = world_size() > 1 and not options.data_parallel
     if options.fresh and (options.storage or sharing):
         raise UsageError("--fresh keeps nothing that processes could share; leave it out")

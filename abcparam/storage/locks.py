@@ -21,6 +21,14 @@ else:
     import fcntl
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """While no other process has this file locked, which is made if it is not there."""
+    with path.open("a+", encoding="utf-8") as file:
+        _lock(file, wait=True)
+        yield
+
+
 class WorkLocks:
     """Names that this process works on, of those that share `folder`; none: nobody shares."""
 
@@ -36,8 +44,7 @@ class WorkLocks:
             yield
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("a+", encoding="utf-8") as file:
-            _lock(file, wait=True)
+        with locked(self.folder / "lock"):
             yield
 
     def others(self) -> set[str]:

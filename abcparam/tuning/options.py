@@ -30,8 +30,10 @@ class SweepOptions(Record):
     schedule: str = CONSTANT  # unless `over` has some
     by: str = TRAINING
     sampler: str = RANDOM  # of `trials`, one of `SAMPLERS`
+    prune: bool = False  # trials that others leave behind are stopped early
     storage: str | None = None  # the database of studies; none: a file in `folder`
     ray: str | None = None  # the cluster's address, `local`: one that is started here
+    slurm: str | None = None  # settings of its jobs, `local`: processes of this machine
     ranks: int = 1  # processes that were started for this sweep
     data_parallel: bool = False  # they train each trial together, instead of sharing the trials
     board: Path | None = None  # of TensorBoard
@@ -40,6 +42,12 @@ class SweepOptions(Record):
     compiled: bool = False
     data: Data | None = None
     folder: Path | None = None
+
+    @property
+    def elsewhere(self) -> str:
+        """The option by which trials are not trained by this process alone; empty: they are."""
+        named = {"--ray": self.ray, "--slurm": self.slurm, "--data-parallel": self.data_parallel}
+        return next((option for option, given in named.items() if given), "")
 
     @property
     def sharers(self) -> int:

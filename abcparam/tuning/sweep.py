@@ -9,6 +9,8 @@ from fractions import Fraction
 from typing import Any
 
 from abcparam.algebra.record import Record
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules.tuning import NotPruned
 from abcparam.diagnostics.source import Source
 from abcparam.program.model import Program
 from abcparam.tuning.choices import HELD_OUT, RANDOM
@@ -88,14 +90,24 @@ class SweepResult(Record):
         """The losses of each point, for each cell."""
         found: dict[Cell, dict[Hypers, list[TrialResult]]] = {}
         for result in self.results:
-            trial = result.trial
-            sizes = tuple((n, v) for n, v in trial.values if n in self.program.dims)
-            cell = Cell(trial.form, sizes, trial.steps, trial.batch)
-            found.setdefault(cell, {}).setdefault(self._point(trial), []).append(result)
+            points = found.setdefault(self._cell(result.trial), {})
+            points.setdefault(self._point(result.trial), []).append(result)
         return {
             cell: {point: _mean(results, self.by) for point, results in points.items()}
             for cell, points in found.items()
         }
+
+    @property
+    def stopped(self) -> dict[Cell, set[Hypers]]:
+        """The points of each cell that were stopped early."""
+        found: dict[Cell, set[Hypers]] = {}
+        for trial in (result.trial for result in self.results if result.pruned):
+            found.setdefault(self._cell(trial), set()).add(self._point(trial))
+        return found
+
+    def _cell(self, trial: Trial) -> Cell:
+        sizes = tuple((n, v) for n, v in trial.values if n in self.program.dims)
+        return Cell(trial.form, sizes, trial.steps, trial.batch)
 
     def _point(self, trial: Trial) -> Hypers:
         """Its hypers, and its schedule where some are compared."""
@@ -182,8 +194,10 @@ def swept(
     progress: StepProgress | None = None,
 ) -> SweepResult:
     """Trains every trial that is not on disk yet. Raises `SpecError`."""
+    if options.prune and options.elsewhere:
+        raise SpecError.about("--prune", NotPruned, option=options.elsewhere)
     if options.data_parallel:
-        require_ranks(options.ray)
+        require_ranks("a Ray cluster" if options.ray else "SLURM" if options.slurm else "")
     program = tunable.program(values)
     axes = axes_of(program, options.over)
     trials = trials_of(program, axes, options)
@@ -217,7 +231,8 @@ def swept(
 def _found(
     program: Program, axes: list[Axis], trials: list[Trial], options: SweepOptions, work: Work
 ) -> list[TrialResult]:
-    if options.sampler == RANDOM or not options.trials:
+    drawn = options.sampler == RANDOM or not options.trials
+    if drawn and not options.prune:
         return work.results(trials)
     from abcparam.tuning.studies import searched
 
@@ -234,5 +249,12 @@ def _notes(results: Sequence[TrialResult], data: str, options: SweepOptions) -> 
         yield "a loss is the mean of the last tenth of the steps, over the seeds"
     if diverged := sum(result.diverged for result in results):
         yield f"{diverged} of {len(results)} trials diverged"
+    if pruned := sum(result.pruned for result in results):
+        steps = [len(result.losses) for result in results]
+        share = sum(steps) / sum(result.trial.steps for result in results)
+        yield (
+            f"{pruned} of {len(results)} trials were stopped early, as others were better: "
+            f"{100 * share:.0f} % of all steps were trained"
+        )
     if options.seeds == 1:
         yield "one seed: small differences between losses are noise"

@@ -59,8 +59,8 @@ class TrialResult(Record):
     """What became of a trial.
 
     `loss` is the mean of the last tenth of its steps; inf: it diverged, its loss was infinite or no
-    number at some step. `held_out` is the loss at its end on data that were held out, where there
-    are some.
+    number at some step, or it was pruned: others were better. `held_out` is the loss at its end on
+    data that were held out, where there are some.
     """
 
     trial: Trial
@@ -69,18 +69,22 @@ class TrialResult(Record):
 
     @property
     def diverged(self) -> bool:
-        return len(self.losses) < self.trial.steps or not math.isfinite(self.losses[-1])
+        return not math.isfinite(self.losses[-1])
+
+    @property
+    def pruned(self) -> bool:
+        return not self.diverged and len(self.losses) < self.trial.steps
 
     @property
     def loss(self) -> float:
-        if self.diverged:
+        if self.diverged or self.pruned:
             return math.inf
         last = self.losses[-max(1, len(self.losses) // 10) :]
         return math.fsum(last) / len(last)
 
     def score(self, by: str) -> float:
         """What it is chosen by; inf where it diverged."""
-        if by == TRAINING or self.diverged:
+        if by == TRAINING or math.isinf(self.loss):
             return self.loss
         return math.inf if self.held_out is None else self.held_out
 
@@ -93,10 +97,11 @@ class TrialResult(Record):
             "batch": trial.batch,
             "schedule": trial.schedule,
             "seed": trial.seed,
-            "loss": None if self.diverged else self.loss,
+            "loss": self.loss if math.isfinite(self.loss) else None,
             "held_out": self.held_out,
             "diverged": self.diverged,
             "diverged_at": len(self.losses) - 1 if self.diverged else None,
+            "pruned_at": len(self.losses) if self.pruned else None,
         }
 
 
@@ -153,10 +158,7 @@ def trials_of(program: Program, axes: list[Axis], options: SweepOptions) -> list
     """
     require_sizes(program, {axis.name for axis in axes})
     schedule_named(options.schedule, 1)
-    tuned = [axis for axis in axes if is_tuned(program, axis.name)]
-    points = (
-        list(random_points(tuned, options.trials, options.first)) if options.trials else grid(tuned)
-    )
+    points = points_of(program, axes, options)
     sizes = sizes_of(program, axes)
     seeds = range(options.first, options.first + options.seeds)
     made = (
@@ -167,6 +169,14 @@ def trials_of(program: Program, axes: list[Axis], options: SweepOptions) -> list
         for point in points
     )
     return list(dict.fromkeys(made))
+
+
+def points_of(program: Program, axes: Iterable[Axis], options: SweepOptions) -> list[SearchPoint]:
+    """What is tuned: at random or by grid."""
+    tuned = [axis for axis in axes if is_tuned(program, axis.name)]
+    if options.trials:
+        return list(random_points(tuned, options.trials, options.first))
+    return grid(tuned)
 
 
 def sizes_of(program: Program, axes: Iterable[Axis]) -> list[SearchPoint]:

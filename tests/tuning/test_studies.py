@@ -77,7 +77,7 @@ def test_processes_share_a_search_and_take_over_what_a_killed_one_was_at(tmp_pat
     command += ["--resume", str(kept), "--format", "json"]
     killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
     other = subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     while not list(kept.rglob("*.json")) and time.monotonic() < deadline:
         time.sleep(0.005)
     killed.send_signal(signal.SIGKILL)

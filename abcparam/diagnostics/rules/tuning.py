@@ -154,12 +154,19 @@ class NotInstalled(DiagnosticRule):
 class NoStore(DiagnosticRule):
     """Optuna keeps its studies in a database, an SQLite file or one that many machines share.
 
-    abcparam sweep gpt.param --trials 100 --sampler tpe --storage postgresql://host/studies
+    abcparam sweep gpt.param --trials 100 --sampler tpe --storage postgresql+psycopg://host/studies
+
+    The driver of PostgreSQL that such an address names is installed by
+    `pip install 'abcparam[postgres]'`. A database that is lost in the middle of a sweep is waited
+    for, for two minutes.
     """
 
     code = "P0814"
     message = "cannot keep studies in `{url}`: {problem}"
-    help = "name a database as SQLAlchemy does, `sqlite:///FILE`, `postgresql://HOST/NAME`"
+    help = (
+        "name a database as SQLAlchemy does, `sqlite:///FILE`, or with `abcparam[postgres]` "
+        "`postgresql+psycopg://USER@HOST/NAME`"
+    )
 
 
 class NoCluster(DiagnosticRule):
@@ -284,3 +291,37 @@ class NotAdaptable(DiagnosticRule):
     code = "P0825"
     message = "`{name}` cannot be adapted without a change of its code"
     help = "`abcparam adapt` says what is in the way; without `--adapted` it is trained as it is"
+
+
+class WorkersDied(DiagnosticRule):
+    """A worker that dies in the middle of a trial is no loss: its trial goes to another. Where four
+    die at the same trials, or nobody is left who could train, a sweep ends; finished trials are
+    kept, and the same command goes on with the rest.
+    """
+
+    code = "P0826"
+    message = "workers died at their trials ({count}): {problem}"
+    help = "see what kills them, such as a lack of memory, or start the cluster anew"
+
+
+class NotPruned(DiagnosticRule):
+    """Trials are pruned by whoever trains them, who asks Optuna which to stop, after a sixth of the
+    steps and after two thirds. Workers on a cluster, and ranks that train a trial together, do not.
+    """
+
+    code = "P0827"
+    message = "trials that are trained with `{option}` are not stopped early"
+    help = "leave `--prune` or `{option}` out"
+
+
+class BadJobs(DiagnosticRule):
+    """Jobs of SLURM are made by submitit, whose settings are `NAME=VALUE`, with commas between:
+    `slurm_partition`, `timeout_min`, `cpus_per_task`, `mem_gb`, …; `jobs` is how many are queued at
+    a time. With `local` among them jobs are processes of this machine.
+
+    abcparam sweep gpt.param --slurm slurm_partition=gpu,timeout_min=120,jobs=16
+    """
+
+    code = "P0828"
+    message = "no jobs can be made with `--slurm {settings}`: {problem}"
+    help = "write `NAME=VALUE,…` as submitit has them, on a machine that has `sbatch`; or `local`"

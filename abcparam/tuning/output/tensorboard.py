@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class TensorBoardWriter:
 
     def _write(self, result: TrialResult, place: Path) -> None:
         trial, found = result.trial, {"hparam/diverged": float(result.diverged)}
-        if not result.diverged:
+        if math.isfinite(result.loss):
             found["hparam/loss"] = result.loss
         if result.held_out is not None:
             found["hparam/held_out"] = result.held_out

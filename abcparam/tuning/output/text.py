@@ -39,18 +39,22 @@ def _curves(swept: SweepResult) -> list[str]:
     found = dict.fromkeys(point for points in cells.values() for point in points)
     points = sorted(found, key=lambda p: 0 if isinstance(p[0][1], str) else p[0][1])
     least = {cell: min(points.values()) for cell, points in cells.items()}
+    stopped = swept.stopped
     rows = [(points[0][0][0], *(cell_name(cell) or "loss" for cell in cells))]
     for hypers in points:
-        losses = (_marked(found.get(hypers), least[cell]) for cell, found in cells.items())
+        losses = (
+            _marked(found.get(hypers), least[cell], hypers in stopped.get(cell, ()))
+            for cell, found in cells.items()
+        )
         rows.append((value_text(hypers[0][1]), *losses))
     return columns(rows)
 
 
-def _marked(loss: float | None, least: float) -> str:
+def _marked(loss: float | None, least: float, pruned: bool) -> str:
     if loss is None:
         return "-"
     if not math.isfinite(loss):
-        return "diverged"
+        return "stopped" if pruned else "diverged"
     return f"{loss:.4f} *" if loss == least else f"{loss:.4f}"
 
 
@@ -107,7 +111,7 @@ def moves(swept: SweepResult) -> Iterator[str]:
 
 
 def render_csv(swept: SweepResult) -> str:
-    """One line for each trial; a loss is empty where it diverged."""
+    """One line for each trial; a loss is empty where it diverged or was stopped early."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = [n for n, _ in swept.results[0].trial.values]
@@ -115,7 +119,7 @@ def render_csv(swept: SweepResult) -> str:
     writer.writerow(["parametrization", *names, *how])
     for result in swept.results:
         trial = result.trial
-        loss = "" if result.diverged else repr(result.loss)
+        loss = repr(result.loss) if math.isfinite(result.loss) else ""
         numbers = [int(v) if n in swept.program.dims else float(v) for n, v in trial.values]
         kept = "" if result.held_out is None else repr(result.held_out)
         settings = [trial.steps, trial.batch, trial.schedule, trial.seed]

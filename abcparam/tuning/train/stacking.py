@@ -25,13 +25,13 @@ from abcparam.tuning.train.attention import Attending, decomposed
 from abcparam.tuning.train.models import configured, groups_of, models_of
 from abcparam.tuning.train.training import (
     Job,
-    LossCurve,
     Trained,
     TrialRun,
     mean_losses,
     train_alone,
 )
-from abcparam.tuning.train.updates import Settings, Updates, home_of
+from abcparam.tuning.train.updates import Settings, Updates, home_of, in_memory
+from abcparam.tuning.train.watch import LossCurve, TrialWatch
 from abcparam.tuning.trials import OnStep, silent
 
 NUMBERS = (bool, int, float)
@@ -51,20 +51,30 @@ class UnstackableError(Exception):
 
 
 def train(
-    job: Job, trials: Sequence[TrialRun], on_step: OnStep = silent, report: Reporter = _silent
+    job: Job,
+    trials: Sequence[TrialRun],
+    on_step: OnStep = silent,
+    report: Reporter = _silent,
+    watch: TrialWatch | None = None,
 ) -> list[Trained]:
     """The losses of each trial, trained together where that is possible.
 
     Else they are trained one by one, and `report` is called with the reason.
     """
+    watch = watch or TrialWatch(tuple(range(len(trials))))
     if len(trials) > 1:
         try:
             _require_stackable(job)
-            return train_together(job, trials, on_step)
+            return train_together(job, trials, on_step, watch)
         except torch.OutOfMemoryError:
-            half = len(trials) // 2
-            parts = (trials[:half], trials[half:])
-            return [found for part in parts for found in train(job, part, on_step, report)]
+            half, whole = len(trials) // 2, range(len(trials))
+            return [
+                found
+                for part in (whole[:half], whole[half:])
+                for found in train(
+                    job, [trials[n] for n in part], on_step, report, watch.part(part)
+                )
+            ]
         except (
             UnstackableError,
             RuntimeError,
@@ -73,7 +83,7 @@ def train(
             ValueError,
         ) as error:
             report(str(error).partition("\n")[0][:100])  # `vmap` has no rule for dropout, experts
-    return [train_alone(job, trial, on_step) for trial in trials]
+    return [train_alone(job, trial, on_step, watch.part([n])) for n, trial in enumerate(trials)]
 
 
 def _require_stackable(job: Job) -> None:
@@ -84,26 +94,72 @@ def _require_stackable(job: Job) -> None:
             raise UnstackableError(f"updates of {optimizer.rule.name} are not entry by entry")
 
 
-def train_together(job: Job, trials: Sequence[TrialRun], on_step: OnStep = silent) -> list[Trained]:
+def train_together(
+    job: Job, trials: Sequence[TrialRun], on_step: OnStep = silent, watch: TrialWatch | None = None
+) -> list[Trained]:
     """The losses of trials of one shape, trained in one program.
 
     Raises `UnstackableError`, or whatever `vmap` raises, in the first step.
     """
-    stack = Stack(job, trials)
-    losses: list[Tensor] = []
-    for step in range(job.steps):
-        losses.append(stack.step(step))
-        on_step(len(trials))
-        if step % 16 == 15 and not bool(losses[-1].isfinite().any()):
+    watch = watch or TrialWatch(tuple(range(len(trials))))
+    stack, checkpoint = Stack(job, trials), watch.checkpoint()
+    curves = Curves(len(trials))
+    if saved := checkpoint.load():
+        stack.restore(saved)
+        curves = Curves(len(trials), saved["curves"], stack.alive)
+        left = job.steps - stack.done
+        on_step(len(trials) * job.steps - len(stack.alive) * left)
+    for step in range(stack.done, job.steps):
+        curves.add(stack.step(step))
+        on_step(len(stack.alive))
+        if step % 16 == 15 and curves.diverged:
             break
-    held_out = stack.held_out() or [None] * len(trials)
-    rows = torch.stack(losses, 1).tolist()
-    return [_until_diverged(row, loss) for row, loss in zip(rows, held_out, strict=True)]
+        if step + 1 in watch.rungs:
+            found = curves.each()
+            stopped = watch.stopped(step + 1, {n: found[n] for n in stack.alive})
+            on_step(len(stopped) * (job.steps - step - 1))
+            if len(stopped) == len(stack.alive):
+                return [_until_diverged(row, None) for row in found]
+            stack.keep([n for n, index in enumerate(stack.alive) if index not in stopped])
+            curves.alive = stack.alive
+        if checkpoint.due:
+            checkpoint.save({"curves": curves.each(), **stack.state()})
+    held_out: list[float | None] = [None] * len(trials)
+    for index, loss in zip(stack.alive, stack.held_out(), strict=False):
+        held_out[index] = loss
+    return [_until_diverged(*each) for each in zip(curves.each(), held_out, strict=True)]
 
 
 def _until_diverged(losses: LossCurve, held_out: float | None) -> Trained:
     first = next((n for n, loss in enumerate(losses) if not math.isfinite(loss)), None)
     return Trained(losses, held_out) if first is None else Trained(losses[: first + 1])
+
+
+class Curves:
+    """The losses of trials, of which some are `alive`."""
+
+    def __init__(
+        self, count: int, curves: list[LossCurve] | None = None, alive: list[int] | None = None
+    ) -> None:
+        self.curves = curves or [[] for _ in range(count)]
+        self.alive = list(range(count)) if alive is None else alive
+        self.last: list[Tensor] = []
+
+    def add(self, losses: Tensor) -> None:
+        """One for each that is alive; nothing waits for it to be computed."""
+        self.last.append(losses)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether all have."""
+        return not bool(self.last[-1].isfinite().any())
+
+    def each(self) -> list[LossCurve]:
+        rows = torch.stack(self.last, 1).tolist() if self.last else []
+        self.last = []
+        for index, row in zip(self.alive, rows, strict=False):
+            self.curves[index] += row
+        return self.curves
 
 
 class Stack:
@@ -116,6 +172,7 @@ class Stack:
         _require_equal(groups)
         self.model = models[0].to(job.device)
         self.config = job.config(trials[0].values)
+        self.alive, self.done = list(range(len(trials))), 0
         self.seeds = [trial.seed for trial in trials]
         self.several = len(set(self.seeds)) > 1
         self.sources = {seed: job.batches(self.config, seed) for seed in self.seeds}
@@ -123,6 +180,7 @@ class Stack:
         self.values = self._values(models)
         self.settings = self._settings(models, groups)
         self.updates: Updates | None = None
+        self.remembered: list[dict[str, Any]] = []  # of optimizers that are still to be made
         _guard(self.model, trials)
         axis = 0 if self.several else None
         losses = vmap(self.losses, in_dims=(0, axis, axis))
@@ -164,6 +222,46 @@ class Stack:
                     decays[name] = decay.to(self.job.device).view(shape)
         return Settings(rates, decays)
 
+    def keep(self, places: Sequence[int]) -> None:
+        """Goes on with these of the trials alone."""
+        if len(places) == len(self.alive):
+            return
+        indices = torch.tensor(places, device=self.job.device)
+        self.alive = [self.alive[place] for place in places]
+        self.seeds = [self.seeds[place] for place in places]
+        for name, value in self.values.items():
+            self.values[name] = _kept(value.detach(), indices).requires_grad_(value.requires_grad)
+        rates, decays = (
+            {name: value[indices] for name, value in each.items()} for each in self.settings
+        )
+        self.settings = Settings(rates, decays)
+        if self.factors is not None:
+            self.factors = self.factors[:, indices]
+        if self.updates is not None:
+            self.updates.keep(indices)
+            self.updates.values, self.updates.settings = self.values, self.settings
+
+    def state(self) -> dict[str, Any]:
+        """All that changes in training."""
+        optimizers = self.updates.optimizers if self.updates else []
+        return {
+            "alive": self.alive,
+            "done": self.done,
+            "values": {name: value.detach() for name, value in self.values.items()},
+            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """As it was saved; what was trained on by then is drawn again."""
+        self.keep(saved["alive"])
+        for name, value in self.values.items():
+            kept = saved["values"][name].to(self.job.device)
+            self.values[name] = kept.requires_grad_(value.requires_grad)
+        self.remembered, self.done = saved["optimizers"], saved["done"]
+        for source in self.sources.values():
+            for _ in range(self.done):
+                next(source)
+
     def held_out(self) -> Sequence[float | None]:
         """The loss of each trial on held-out data, where there are some."""
         losses = vmap(self.losses, in_dims=(0, None, None))
@@ -184,6 +282,7 @@ class Stack:
         with torch.no_grad():
             updates = self.updates = self.updates or self._updates(gradients)
             updates.apply(gradients, None if self.factors is None else self.factors[step])
+        self.done = step + 1
         return losses.detach()
 
     def _gradients(self, losses: Tensor) -> dict[str, Tensor]:
@@ -200,6 +299,8 @@ class Stack:
         guard, self.model.config = self.model.config, self.config
         made = Updates(self.job, self.model, self.values, self.settings, gradients)
         self.model.config = guard
+        for optimizer, state in zip(made.optimizers, self.remembered, strict=False):
+            optimizer.load_state_dict(state)
         return made
 
     def _batch(self) -> Batch:
@@ -213,6 +314,13 @@ class Stack:
             for parts in zip(*batches, strict=True)
         )
         return Batch(inputs, targets)
+
+
+def _kept(value: Tensor, indices: Tensor) -> Tensor:
+    """Some of the trials, which lie in memory as they did."""
+    order = in_memory(value)
+    back = sorted(range(len(order)), key=order.__getitem__)
+    return value.permute(order)[indices].permute(back)
 
 
 def _factors(job: Job, trials: Sequence[TrialRun]) -> Tensor | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -15,11 +15,11 @@ from abcparam.data.batch import Batch, Data, refuse, tuple_of
 from abcparam.data.named import Given
 from abcparam.program.model import Program
 from abcparam.tuning.schedules import CONSTANT, schedule_named
-from abcparam.tuning.train.builders import EmittedBuilder, ModelBuilder
+from abcparam.tuning.train.builders import EmittedBuilder, ModelBuilder, TorchOptimizers
+from abcparam.tuning.train.watch import LossCurve, TrialWatch
 from abcparam.tuning.trials import OnStep, silent
 from abcparam.tuning.workers.data_parallel import SingleProcess
 
-LossCurve = list[float]  # one for each step, up to the first that is not finite
 REAL = torch.float32
 
 
@@ -105,11 +105,16 @@ def job_of(program: Program, code: str, data: Data, **setting: Any) -> Job:
     return Job(program, builder, data, **setting)
 
 
-def train_alone(job: Job, run: TrialRun, on_step: OnStep = silent) -> Trained:
+ALONE = TrialWatch((0,))
+
+
+def train_alone(
+    job: Job, run: TrialRun, on_step: OnStep = silent, watch: TrialWatch = ALONE
+) -> Trained:
     """The losses of a trial. One that diverges ends there."""
     model = job.model(run.values, run.seed).to(job.device)
     optimizers = job.optimizers(model)
-    peaks = [(group, group["lr"]) for made in optimizers for group in made.param_groups]
+    peaks = [group["lr"] for group in _groups(optimizers)]
     factor = schedule_named(run.schedule, job.steps)
     config = job.config(run.values)
     measured = job.processes.wrap(
@@ -117,17 +122,68 @@ def train_alone(job: Job, run: TrialRun, on_step: OnStep = silent) -> Trained:
     )
     batches = job.batches(config, run.seed)
     losses: LossCurve = []
-    for step in range(job.steps):
+    checkpoint = watch.checkpoint()
+    if saved := checkpoint.load():
+        losses = _resumed(saved, model, optimizers, batches)
+        on_step(len(losses))
+    for step in range(len(losses), job.steps):
         loss = measured(*job.placed(job.processes.shard(next(batches))))
         losses.append(job.processes.mean(loss))
         if not math.isfinite(losses[-1]):
             on_step(job.steps - step)
             return Trained(losses)
-        for group, peak in peaks:
+        for group, peak in zip(_groups(optimizers), peaks, strict=True):
             group["lr"] = peak * factor(step)
         _update(optimizers, loss)
         on_step(1)
+        if watch.stopped(step + 1, {0: losses}):
+            on_step(job.steps - step - 1)
+            return Trained(losses)
+        if checkpoint.due:
+            checkpoint.save(_state(losses, model, optimizers))
+    if checkpoint.exists:  # others of its batch may take long
+        checkpoint.save(_state(losses, model, optimizers))
     return Trained(losses, _held_out(job, model, config))
+
+
+def _groups(optimizers: TorchOptimizers) -> list[dict[str, Any]]:
+    return [group for made in optimizers for group in made.param_groups]
+
+
+def _state(losses: LossCurve, model: nn.Module, optimizers: TorchOptimizers) -> dict[str, Any]:
+    return {
+        "losses": losses,
+        "model": model.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "random": random_state(),
+    }
+
+
+def _resumed(
+    saved: Mapping[str, Any],
+    model: nn.Module,
+    optimizers: TorchOptimizers,
+    batches: Iterator[Batch],
+) -> LossCurve:
+    """Everything as it was saved; what was trained on by then is drawn again."""
+    losses: LossCurve = saved["losses"]
+    model.load_state_dict(saved["model"])
+    for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
+        optimizer.load_state_dict(state)
+    for _ in losses:
+        next(batches)
+    set_random_state(saved["random"])
+    return losses
+
+
+def random_state() -> list[Tensor]:
+    """Of PyTorch's generators."""
+    return [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+
+
+def set_random_state(states: Sequence[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    torch.cuda.set_rng_state_all(list(states[1:]))
 
 
 def _update(optimizers: Iterable[torch.optim.Optimizer], loss: Tensor) -> None:

@@ -42,7 +42,7 @@ class Updates:
         gradients: Mapping[str, Tensor],
     ) -> None:
         self.values, self.settings = values, settings
-        self.orders = {name: _in_memory(gradient) for name, gradient in gradients.items()}
+        self.orders = {name: in_memory(gradient) for name, gradient in gradients.items()}
         self.updates = {name: self._begun(name) for name in settings.rates}
         for name, update in self.updates.items():
             home, own = home_of(model, name)
@@ -75,6 +75,16 @@ class Updates:
         }
         return {name for name, update in self.updates.items() if id(update) in apart}
 
+    def keep(self, indices: Tensor) -> None:
+        """Goes on with these trials alone, once it is made for them."""
+        for update in self.updates.values():
+            shape = update.shape
+            states = [optimizer.state.get(update, {}) for optimizer in self.optimizers]
+            for state in states:
+                same = {k: v for k, v in state.items() if isinstance(v, Tensor)}
+                state |= {k: v[indices] for k, v in same.items() if v.shape == shape}
+            update.grad, update.data = None, update.data[indices]
+
     def apply(self, gradients: Mapping[str, Tensor], factors: Tensor | None) -> None:
         """Moves the values, at their rates times the factors of a schedule, [trials]."""
         for name, order in self.orders.items():
@@ -104,6 +114,6 @@ def home_of(model: nn.Module, name: str) -> tuple[nn.Module, str]:
     return model.get_submodule(path), own
 
 
-def _in_memory(values: Tensor) -> tuple[int, ...]:
+def in_memory(values: Tensor) -> tuple[int, ...]:
     """Its axes in their order in memory, that of the trials in front."""
     return (0, *sorted(range(1, values.ndim), key=values.stride, reverse=True))

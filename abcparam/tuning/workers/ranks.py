@@ -38,11 +38,10 @@ def own_device(device: str) -> str:
     return device
 
 
-def require_ranks(ray: str | None) -> None:
-    """Raises `SpecError` where no ranks could train a trial together."""
-    if ray is not None or not launched():
-        what = "this process" if ray is None else "a Ray cluster"
-        raise SpecError.about("--data-parallel", NoRanks, what=what)
+def require_ranks(cluster: str) -> None:
+    """Raises `SpecError` where no ranks could train a trial together, as on a cluster."""
+    if cluster or not launched():
+        raise SpecError.about("--data-parallel", NoRanks, what=cluster or "this process")
 
 
 def require_equal_shards(programs: Iterable[Program], batches: Iterable[int]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import ceil
 from pathlib import Path
@@ -20,6 +20,7 @@ from abcparam.tuning.workers.worker import data_parallel_of, worker_of
 
 if TYPE_CHECKING:
     from abcparam.tuning.output.tensorboard import TensorBoardWriter
+    from abcparam.tuning.train.watch import TrialWatch
     from abcparam.tuning.tunable import Recipe
 
 PACKAGE = Path(__file__).parents[2]
@@ -27,6 +28,9 @@ CODE = [PACKAGE / "tuning", PACKAGE / "data"]  # what a finished trial depends o
 WAIT = 0.1  # seconds until we look again whether another process is done
 # From how many steps there are to train.
 StepProgress = Callable[[int], AbstractContextManager[OnStep]]
+# At which of so many steps trials may be stopped, and which of some are by their losses.
+Stopped = Callable[[int, Mapping[Trial, Sequence[float]]], Collection[Trial]]
+Pruning = tuple[Callable[[int], Iterable[int]], Stopped]
 StoredLosses = tuple[tuple[float, ...], float | None]  # at each step, and on held-out data
 
 
@@ -52,6 +56,7 @@ class Work:
         self.one_by_one: dict[str, None] = {}  # why some were trained one by one
 
     def close(self) -> None:
+        self.worker.close()
         self.locks.close()
         if self.parallel is not None:
             self.parallel.close()
@@ -69,16 +74,13 @@ class Work:
 
         return search_on_rank_0(parallel, search, train)
 
-    def results(self, trials: Sequence[Trial], on_progress: OnStep = silent) -> list[TrialResult]:
-        """Of every trial, in order: from disk where it is finished.
-
-        `on_progress` is called after each step.
-        """
+    def results(self, trials: Sequence[Trial], pruning: Pruning | None = None) -> list[TrialResult]:
+        """Of every trial, in order: from disk where it is finished."""
         done = self.found(trials)
         steps = sum(trial.steps for trial in trials if trial not in done)
         with self.progress(steps) if steps else nullcontext(silent) as on_step:
             while left := [trial for trial in trials if trial not in done]:
-                self._go_on(left, chain(on_step, on_progress))
+                self._go_on(left, on_step, pruning)
                 done = self.found(trials)
         if self.writer:
             self.writer.add(done.values())
@@ -91,11 +93,11 @@ class Work:
         known = {t: self.stores[t.form].results.get(t.key) for t in trials}
         return {t: TrialResult(t, *losses) for t, losses in known.items() if losses is not None}
 
-    def _go_on(self, trials: Sequence[Trial], on_step: OnStep) -> None:
+    def _go_on(self, trials: Sequence[Trial], on_step: OnStep, pruning: Pruning | None) -> None:
         """Until something is done, here or elsewhere."""
         while self.worker.free and (batch := self._locked(trials)):
             self.worker.start(batch)
-        done = self.worker.finished(on_step)
+        done = self.worker.finished(on_step, lambda batch: self._watch(batch, pruning))
         for each in done:
             self._keep(each)
         if not done:
@@ -117,25 +119,40 @@ class Work:
     def _batch(self, trials: tuple[Trial, ...]) -> TrialBatch:
         return TrialBatch(self.recipes[trials[0].form], trials, self.options)
 
+    def _watch(self, batch: TrialBatch, pruning: Pruning | None) -> TrialWatch:
+        from abcparam.tuning.train.watch import TrialWatch
+
+        trials, place = batch.trials, self._place(batch)
+        members = tuple(range(len(trials)))
+        if pruning is None:
+            return TrialWatch(members, place=place)
+        rungs, stopped = pruning
+
+        def stop(step: int, losses: Mapping[int, Sequence[float]]) -> list[int]:
+            found = stopped(step, {trials[index]: curve for index, curve in losses.items()})
+            return [index for index in losses if trials[index] in found]
+
+        return TrialWatch(members, frozenset(rungs(trials[0].steps)), stop, place)
+
+    def _place(self, batch: TrialBatch) -> Path | None:
+        """Of the checkpoints of a batch."""
+        store = self.stores[batch.trials[0].form]
+        return store.cache.folder and store.cache.folder / name_of(t.key for t in batch.trials)
+
     def _name(self, trial: Trial) -> str:
         return f"{self.stores[trial.form].name} {trial.key}"
 
     def _keep(self, done: TrialBatchResult) -> None:
         trials = done.batch.trials
         self.one_by_one |= dict.fromkeys(done.why)
+        from abcparam.tuning.train.watch import forget
+
         self.stores[trials[0].form].keep(done.results)
+        forget(self._place(done.batch))
         if self.writer:
             self.writer.add(done.results)
         with self.locks.exclusive():
             self.locks.release([self._name(trial) for trial in trials])
-
-
-def chain(on_step: OnStep, on_progress: OnStep) -> OnStep:
-    def chained(steps: int) -> None:
-        on_step(steps)
-        on_progress(steps)
-
-    return chained
 
 
 def _tensorboard_writer(options: SweepOptions) -> TensorBoardWriter | None:
@@ -146,15 +163,19 @@ def _tensorboard_writer(options: SweepOptions) -> TensorBoardWriter | None:
     return TensorBoardWriter(options.board)
 
 
+def name_of(keys: Iterable[str]) -> str:
+    """Of a file about trials with these keys."""
+    return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
+
+
 class ResultStore:
     """Finished trials of one recipe, by their keys."""
 
     def __init__(self, recipe: Recipe, options: SweepOptions) -> None:
         engine = code_of(CODE)
         data = data_of(options).identity
-        self.cache = RunCache(
-            options.folder, engine, recipe.identity, data, options.device, options.compiled
-        )
+        how = (options.device, options.compiled, *(["pruned"] if options.prune else []))
+        self.cache = RunCache(options.folder, engine, recipe.identity, data, *how)
         self.name = self.cache.name
         self.seen: set[str] = set()
         self.results: dict[str, StoredLosses] = {}
@@ -171,6 +192,6 @@ class ResultStore:
         """The trials that finished together, in one file: none of them is lost, or all."""
         keys = {result.trial.key: (result.losses, result.held_out) for result in results}
         self.results |= keys
-        name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
+        name = name_of(keys)
         self.seen.add(name)
         self.cache.write(name, keys)

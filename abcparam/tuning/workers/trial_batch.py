@@ -15,6 +15,7 @@ from abcparam.tuning.trials import OnStep, Trial, TrialResult, silent
 
 if TYPE_CHECKING:
     from abcparam.data.batch import Data
+    from abcparam.tuning.train.watch import TrialWatch
     from abcparam.tuning.tunable import Recipe
     from abcparam.tuning.workers.data_parallel import DataParallel
 
@@ -42,7 +43,10 @@ def data_of(options: SweepOptions) -> Data:
 
 
 def train_trials(
-    batch: TrialBatch, on_step: OnStep = silent, parallel: DataParallel | None = None
+    batch: TrialBatch,
+    on_step: OnStep = silent,
+    parallel: DataParallel | None = None,
+    watch: TrialWatch | None = None,
 ) -> TrialBatchResult:
     """Trains it. Raises `SpecError` where the data do not fit."""
     from abcparam.tuning.train.stacking import train
@@ -61,6 +65,6 @@ def train_trials(
         raise SpecError(batch.recipe.program.source, [error])
     why: list[str] = []
     runs = [TrialRun(dict(trial.values), trial.seed, trial.schedule) for trial in batch.trials]
-    trained = zip(batch.trials, train(job, runs, on_step, why.append), strict=True)
+    trained = zip(batch.trials, train(job, runs, on_step, why.append, watch), strict=True)
     results = [TrialResult(t, tuple(found.losses), found.held_out) for t, found in trained]
     return TrialBatchResult(batch, results, why)

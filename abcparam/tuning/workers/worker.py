@@ -5,6 +5,8 @@ The ranks are in `data_parallel.py`, the cluster in `ray_cluster.py`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from abcparam.tuning.options import SweepOptions
@@ -12,7 +14,11 @@ from abcparam.tuning.trials import OnStep
 from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, train_trials
 
 if TYPE_CHECKING:
+    from abcparam.tuning.train.watch import TrialWatch
     from abcparam.tuning.workers.data_parallel import DataParallel
+
+
+Watched = Callable[[TrialBatch], "TrialWatch"]  # how a batch is watched by whoever trains it here
 
 
 class Worker(Protocol):
@@ -28,9 +34,11 @@ class Worker(Protocol):
 
     def start(self, batch: TrialBatch) -> None: ...
 
-    def finished(self, on_step: OnStep) -> list[TrialBatchResult]:
+    def finished(self, on_step: OnStep, watched: Watched) -> list[TrialBatchResult]:
         """What is finished by now; waits for something if anything was started."""
         ...
+
+    def close(self) -> None: ...
 
 
 class LocalWorker:
@@ -49,23 +57,32 @@ class LocalWorker:
     def start(self, batch: TrialBatch) -> None:
         self.waiting.append(batch)
 
-    def finished(self, on_step: OnStep) -> list[TrialBatchResult]:
+    def finished(self, on_step: OnStep, watched: Watched) -> list[TrialBatchResult]:
         batches, self.waiting = self.waiting, []
-        return [self._trained(batch, on_step) for batch in batches]
+        return [self._trained(batch, on_step, watched) for batch in batches]
 
-    def _trained(self, batch: TrialBatch, on_step: OnStep) -> TrialBatchResult:
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _trained(self, batch: TrialBatch, on_step: OnStep, watched: Watched) -> TrialBatchResult:
         if self.parallel is not None:
             self.parallel.broadcast(batch.trials)
-        return train_trials(batch, on_step, self.parallel)
+            return train_trials(batch, on_step, self.parallel)
+        return train_trials(batch, on_step, watch=watched(batch))
 
 
 def worker_of(options: SweepOptions, parallel: DataParallel | None = None) -> Worker:
     """Raises `SpecError` where there is no such cluster."""
-    if options.ray is None:
-        return LocalWorker(parallel)
-    from abcparam.tuning.workers.ray_cluster import RayCluster
+    gpus = 0 if options.device == "cpu" else 1
+    if options.ray is not None:
+        from abcparam.tuning.workers.ray_cluster import RayCluster
 
-    return RayCluster(options.ray, gpus=0 if options.device == "cpu" else 1)
+        return RayCluster(options.ray, gpus)
+    if options.slurm is not None:
+        from abcparam.tuning.workers.slurm_cluster import SlurmCluster
+
+        return SlurmCluster(options.slurm, options.folder or Path("slurm"), gpus)
+    return LocalWorker(parallel)
 
 
 def data_parallel_of(options: SweepOptions, identity: object) -> DataParallel | None:

@@ -1,0 +1,176 @@
+"""Trials on clusters: whose worker dies, they go to another."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+import abcparam
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.tuning.options import SweepOptions
+from abcparam.tuning.trials import Trial, TrialResult
+from abcparam.tuning.tunable import TunableSpec
+from abcparam.tuning.workers.cluster import ATTEMPTS, Cluster, WorkerLostError
+from abcparam.tuning.workers.ray_cluster import stdout_to_stderr
+from abcparam.tuning.workers.slurm_cluster import settings_of
+from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult
+from tests.storage.test_locks import ENVIRONMENT, keys
+from tests.support.running import Run
+from tests.tuning.test_sweep import mlp
+
+
+class Scripted(Cluster):
+    """A cluster whose workers do as they are told, one after another: die, or train."""
+
+    option = "--cluster"
+
+    def __init__(self, dying: Iterable[bool]) -> None:
+        super().__init__(2)
+        self.dying = iter(dying)
+        self.batches: list[TrialBatch] = []
+
+    def close(self) -> None:
+        pass
+
+    def submitted(self, batch: TrialBatch) -> int:
+        self.batches.append(batch)
+        return len(self.batches)
+
+    def ready(self) -> list[int]:
+        return list(self.running)[:1]
+
+    def result(self, task: int) -> TrialBatchResult:
+        if next(self.dying):
+            raise WorkerLostError("killed by signal 9\nand more")
+        batch = self.batches[task - 1]
+        return TrialBatchResult(batch, [TrialResult(t, (1.0,)) for t in batch.trials], [])
+
+
+def batch(seed: int) -> TrialBatch:
+    source = abcparam.pipeline.to_source(mlp())
+    (recipe,) = TunableSpec(source).recipes({}, [""]).values()
+    return TrialBatch(recipe.recipe, (Trial("", (), 1, 1, seed),), SweepOptions())
+
+
+def test_what_a_dead_worker_was_at_goes_to_another():
+    cluster = Scripted([True, False, True, True, False])
+    steps: list[int] = []
+    one, other = batch(0), batch(1)
+    cluster.start(one)
+    cluster.start(other)
+    assert not cluster.free
+    done = []
+    while cluster.running:
+        done += cluster.finished(steps.append)
+    assert [each.batch for each in done] == [other, one]
+    assert cluster.batches == [one, other, one, one, one] and sum(steps) == 2
+
+
+def test_where_all_workers_die_it_is_said():
+    cluster = Scripted([True] * ATTEMPTS)
+    cluster.start(batch(0))
+    with pytest.raises(SpecError, match=r"P0826.*\(4\): killed by signal 9\n"):
+        for _ in range(ATTEMPTS):
+            assert cluster.finished(lambda _: None) == []
+
+
+def test_what_a_cluster_prints_is_no_output(capfd: pytest.CaptureFixture[str]):
+    """By Python, and by libraries below it."""
+    with stdout_to_stderr():
+        print("from Python")
+        os.write(1, b"from below\n")
+    print("output", flush=True)
+    found = capfd.readouterr()
+    assert found.out == "output\n" and found.err == "from Python\nfrom below\n"
+
+
+# SLURM
+
+
+def test_settings_of_jobs(run: Run, tmp_path: Path):
+    assert settings_of("slurm_partition=gpu, timeout_min=5") == (
+        False,
+        {"slurm_partition": "gpu", "timeout_min": 5},
+    )
+    assert settings_of("local,jobs=2") == (True, {"jobs": 2})
+    for wrong in ("gpu", "jobs=0", "=3"):
+        with pytest.raises(SpecError, match="P0828"):
+            settings_of(wrong)
+    pytest.importorskip("submitit")
+    with pytest.raises(SpecError, match="P0828"):
+        abcparam.sweep(mlp(), ["lr=1"], slurm="local,nothing_of_it=1", folder=tmp_path)
+    spec = tmp_path / "mlp.param"
+    spec.write_text(mlp(), encoding="utf-8")
+    assert run("sweep", spec, "--ray", "local", "--slurm", "local").status == 2
+
+
+@pytest.mark.slow
+def test_jobs_train_the_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """By processes of this machine, the first of which is killed; what they raise comes back."""
+    pytest.importorskip("submitit")
+    from abcparam.tuning.workers.slurm_cluster import SlurmCluster
+
+    killed: list[object] = []
+    submitted = SlurmCluster.submitted
+
+    def submit(cluster, batch):
+        job = submitted(cluster, batch)
+        if not killed:
+            killed.append(job)
+            job._process.kill()
+        return job
+
+    monkeypatch.setattr(SlurmCluster, "submitted", submit)
+    over, wanted = ["lr=1e-2,1e-1"], {"steps": 4, "slurm": "local,jobs=2"}
+    found = abcparam.sweep(mlp(), over, folder=tmp_path, **wanted)
+    here = abcparam.sweep(mlp(), over, steps=4)
+    for one, other in zip(found.results, here.results, strict=True):
+        assert one.losses == pytest.approx(other.losses, rel=1e-3)
+    assert killed and len(keys(tmp_path)) == 2
+    with pytest.raises(SpecError, match="P0812"):
+        abcparam.sweep(mlp(), ["lr=1"], folder=tmp_path, by="held-out", **wanted)
+
+
+# Ray
+
+KILLING = """
+import os, signal, sys
+import ray
+from abcparam.commands.cli import main
+from abcparam.tuning.workers import ray_cluster
+
+train, once = ray_cluster.train_trials, sys.argv.pop(1)
+
+def dying(batch):
+    if not os.path.exists(once):
+        open(once, "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return train(batch)
+
+ray_cluster.train_trials = dying
+sys.exit(main())
+"""
+
+
+@pytest.mark.slow
+def test_a_ray_worker_that_is_killed_loses_no_trial(tmp_path: Path):
+    """And Ray, which tells of it, does not print among the results."""
+    pytest.importorskip("ray")
+    import json
+
+    spec = tmp_path / "mlp.param"
+    spec.write_text(mlp(), encoding="utf-8")
+    command = [sys.executable, "-c", KILLING, str(tmp_path / "once"), "sweep", str(spec)]
+    command += ["--over", "lr=1e-2,1e-1", "--steps", "4", "--fresh", "--ray", "local"]
+    ran = subprocess.run(
+        [*command, "--format", "json"],
+        capture_output=True, env=ENVIRONMENT, text=True, timeout=240,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert len(json.loads(ran.stdout)["trials"]) == 2
+    assert (tmp_path / "once").exists()

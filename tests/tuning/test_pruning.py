@@ -1,0 +1,158 @@
+"""Trials that are stopped early, and trials that go on where they were killed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+
+import abcparam
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.tuning.sweep import SweepResult
+from abcparam.tuning.train import watch
+from abcparam.tuning.train.stacking import train
+from abcparam.tuning.train.training import TrialRun
+from abcparam.tuning.train.watch import TrialWatch
+from tests.storage.test_locks import ENVIRONMENT
+from tests.support.running import Run
+from tests.tuning.test_sweep import job, mlp
+
+OVER = ["lr=log:1e-3:1:16"]
+
+
+def trained_steps(found: SweepResult) -> float:
+    steps = sum(len(result.losses) for result in found.results)
+    return steps / sum(result.trial.steps for result in found.results)
+
+
+def test_the_same_search_costs_a_third():
+    """The best value is at most a step of the grid away."""
+    pytest.importorskip("optuna")
+    full = abcparam.sweep(mlp(), OVER, steps=48)
+    found = abcparam.sweep(mlp(), OVER, steps=48, prune=True)
+    best, other = (each.best[0].hypers["lr"] for each in (full, found))
+    assert 10**-0.21 < best / other < 10**0.21
+    losses = {result.trial: result.losses for result in full.results}
+    for result in found.results:
+        assert result.losses == pytest.approx(losses[result.trial][: len(result.losses)], rel=1e-3)
+    assert trained_steps(full) == 1 and trained_steps(found) < 0.37
+    assert {r.trial for r in found.results} == {r.trial for r in full.results}
+    stopped = [result for result in found.results if result.pruned]
+    assert {len(result.losses) for result in stopped} == {8, 32} and len(stopped) > 10
+    assert any("stopped early" in note for note in found.notes)
+    assert found.to_dict()["trials"][-1]["loss"] is None
+
+
+def test_what_was_stopped_is_kept_apart(tmp_path: Path):
+    pytest.importorskip("optuna")
+    over, wanted = ["lr=0.01,0.3,0.6"], {"steps": 16, "folder": tmp_path}
+    found = abcparam.sweep(mlp(), over, prune=True, **wanted)
+    assert 0 < sum(result.pruned for result in found.results) < 3
+    assert abcparam.sweep(mlp(), over, prune=True, **wanted).results == found.results
+    assert not any(result.pruned for result in abcparam.sweep(mlp(), over, **wanted).results)
+
+
+@pytest.mark.parametrize("together", [1, 64])
+def test_samplers_prune_too(together: int):
+    """One by one as well as together, by the mean over the seeds."""
+    pytest.importorskip("optuna")
+    wanted = {"sampler": "tpe", "trials": 8, "seeds": 2, "steps": 16, "together": together}
+    found = abcparam.sweep(mlp(), OVER, prune=True, **wanted)
+    assert len(found.results) == 16 and 0 < sum(r.pruned for r in found.results) < 16
+    assert len(found.best) == 1
+
+
+def test_who_does_not_prune(run: Run, tmp_path: Path):
+    with pytest.raises(SpecError, match="P0827"):
+        abcparam.sweep(mlp(), OVER, prune=True, ray="local")
+    with pytest.raises(SpecError, match="P0827"):
+        abcparam.sweep(mlp(), OVER, prune=True, data_parallel=True)
+
+
+# Checkpoints
+
+
+RUNS = [TrialRun({"lr": Fraction(n, 100)}, 0, schedule) for n, schedule in
+        [(1, "cosine"), (3, "constant"), (2, "linear")]]  # fmt: skip
+
+
+@pytest.mark.parametrize(("optimizer", "model"), [("adam", mlp), ("sgd", mlp)])
+@pytest.mark.parametrize("together", [True, False])
+def test_killed_in_a_trial_it_goes_on_where_it_was(
+    optimizer: str, model, together: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its losses are those of one that was not killed, to the last bit; so when trials stopped."""
+    monkeypatch.setattr(watch, "EVERY", 0.0)
+    runs = RUNS if together else RUNS[:1]
+
+    def watched(name: str) -> TrialWatch:
+        return TrialWatch(tuple(range(len(runs))), frozenset({5}), lambda *_: [1], tmp_path / name)
+
+    made = job(model(optimizer), steps=12)
+    whole = train(
+        made, runs, watch=TrialWatch(tuple(range(len(runs))), frozenset({5}), lambda *_: [1])
+    )
+    for moment in (3, 8):
+        left = iter(range(moment))
+
+        def killed(steps: int, left: Iterator[int] = left) -> None:
+            next(left)
+
+        with pytest.raises(StopIteration):
+            train(made, runs, killed, watch=watched(f"run{moment}"))
+        assert list(tmp_path.glob(f"run{moment}-*"))
+        steps: list[int] = []
+        found = train(made, runs, steps.append, watch=watched(f"run{moment}"))
+        assert [each.losses for each in found] == [each.losses for each in whole]
+        assert [each.held_out for each in found] == [each.held_out for each in whole]
+        assert sum(steps) == 12 * len(runs)
+        watch.forget(tmp_path / f"run{moment}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_dropout_goes_on_with_its_random_numbers(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(watch, "EVERY", 0.0)
+    dropping = mlp("adam").replace("relu(second @ h)", "dropout(relu(second @ h), 0.5)")
+    made = job(dropping, steps=6)
+    whole = train(made, RUNS[:1])
+    watched = TrialWatch((0,), place=tmp_path / "run")
+
+    def killed(steps: int) -> None:
+        if list(tmp_path.iterdir()):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(made, RUNS[:1], killed, watch=watched)
+    torch.manual_seed(7)
+    assert train(made, RUNS[:1], watch=watched)[0].losses == whole[0].losses
+
+
+@pytest.mark.slow
+def test_a_sweep_that_was_killed_has_the_same_results(tmp_path: Path):
+    spec, kept = tmp_path / "mlp.param", tmp_path / "kept"
+    spec.write_text(mlp(), encoding="utf-8")
+    program = "from abcparam.tuning.train import watch\nwatch.EVERY = 0.05\n"
+    program += "import sys\nfrom abcparam.commands.cli import main\nsys.exit(main())"
+    command = [sys.executable, "-c", program, "sweep", str(spec), "--over", "lr=1e-2,1e-1"]
+    command += ["--steps", "500", "--format", "json", "--resume"]
+    killed = subprocess.Popen([*command, str(kept)], stdout=subprocess.DEVNULL, env=ENVIRONMENT)
+    deadline = time.monotonic() + 90
+    while not list(kept.rglob("*.checkpoint")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not list(kept.rglob("*.json"))
+    both = [
+        subprocess.run([*command, str(folder)], capture_output=True, env=ENVIRONMENT, text=True)
+        for folder in (kept, tmp_path / "other")
+    ]
+    assert json.loads(both[0].stdout) == json.loads(both[1].stdout)
+    assert not list(kept.rglob("*.checkpoint"))
