@@ -55,6 +55,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     add("--anyway", action="store_true", help="although the spec is not maximal-update")
     add("--estimate", action="store_true", help="say what it would cost, and stop")
     add("--format", choices=["text", "json"], default="text")
+    add("--plot", metavar="FOLDER", help="figures there, as PNG and SVG (needs matplotlib)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -78,6 +79,7 @@ def run(options: argparse.Namespace) -> int:
         found = finish(plan, progress)
     if not rank():
         _write(found, options)
+        _draw(found, options)
     return 0
 
 
@@ -100,8 +102,20 @@ def _write(found: TransferResult, options: argparse.Namespace) -> None:
     if found.schedule != options.schedule:
         print(f"schedule = {found.schedule}")
     print(f"loss {found.loss:.4f} of the proxy -> {options.hparams}")
+    for line in found.laws.lines() if found.laws else ():
+        print(line)
     program = found.plan.report.program
     print(f"{program.name}: {found.plan.report.verdict}{f' -> {output}' if output else ''}")
+
+
+def _draw(found: TransferResult, options: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from abcparam.tuning.output.plots import plot_transfer
+
+    if options.plot:
+        written = plot_transfer(found, Path(options.plot))
+        print(f"{len(written)} figures -> {options.plot}", file=sys.stderr)
 
 
 def _output(options: argparse.Namespace) -> str:

@@ -15,11 +15,12 @@ from abcparam.language import syntax
 from abcparam.program.expressions import Apply
 from abcparam.program.model import Program
 from abcparam.tuning.choices import HELD_OUT
+from abcparam.tuning.extrapolation import SizeLaws, laws_of
 from abcparam.tuning.options import AS_WRITTEN, SweepOptions
 from abcparam.tuning.space import axes_of
 from abcparam.tuning.sweep import SweepResult
 from abcparam.tuning.sweep import swept as sweep_of
-from abcparam.tuning.trials import in_json, require_sizes, trials_of
+from abcparam.tuning.trials import alike, in_json, require_sizes, trials_of
 from abcparam.tuning.tunable import ExactValues, Tunable
 from abcparam.tuning.workers.scheduler import StepProgress
 from abcparam.tuning.workers.trial_batch import data_of
@@ -49,12 +50,12 @@ class Costs(Record):
     trial: Cost
     trials: int
     target: Cost
+    tuning: float  # operations of all trials, at their sizes
 
     @property
     def share(self) -> float:
         """Of all operations, those of tuning."""
-        tuning = self.trial.flops * self.trials
-        return tuning / (tuning + self.target.flops) if tuning else 0.0
+        return self.tuning / (self.tuning + self.target.flops) if self.tuning else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         trial, target = self.trial.to_dict(), self.target.to_dict()
@@ -80,6 +81,7 @@ class TransferResult(Record):
     loss: float
     swept: SweepResult | None
     code: str  # empty where the target is a model of the user's own, as it is
+    laws: SizeLaws | None  # where the proxies were of several sizes
 
     def to_dict(self) -> dict[str, Any]:
         """What `hparams.json` holds."""
@@ -103,6 +105,7 @@ class TransferResult(Record):
                 "chosen_by": request.options.by,
             },
             "cost": self.plan.costs.to_dict(),
+            "laws": None if self.laws is None else self.laws.to_dict(),
             "warnings": list(self.plan.warnings),
         }
 
@@ -127,7 +130,7 @@ def prepare(tunable: Tunable, request: TransferRequest) -> TransferPlan:
 def finish(plan: TransferPlan, progress: StepProgress | None = None) -> TransferResult:
     """Tunes the proxy, unless there are results already, and compiles the target."""
     request, tunable = plan.request, plan.tunable
-    swept = None
+    swept, laws = None, None
     if request.results is not None:
         mark = tunable.mark(plan.report.program)
         hypers, schedule, loss = _read(mark, request.results)
@@ -138,8 +141,11 @@ def finish(plan: TransferPlan, progress: StepProgress | None = None) -> Transfer
         best = min(swept.best, key=lambda b: b.loss)
         hypers, loss = best.hypers, best.loss
         schedule = best.schedule or request.options.schedule
+        dims = plan.report.program.dims.values()
+        sizes = {dim.name: float(dim.default) for dim in dims if dim.default is not None}
+        laws = laws_of(swept, request.options.sampler, sizes)
     code = tunable.written(request.target, hypers)
-    return TransferResult(plan, hypers, schedule, loss, swept, code)
+    return TransferResult(plan, hypers, schedule, loss, swept, code, laws)
 
 
 def _read(mark: str, path: str) -> tuple[dict[str, Fraction], str, float]:
@@ -178,12 +184,18 @@ def _in_json(values: ExactValues) -> dict[str, float | str]:
 def _costs(tunable: Tunable, request: TransferRequest) -> Costs:
     options = request.options
     trial = _cost(tunable, request.proxy, options, options.steps, options.batch)
-    count = 0
+    count, tuning = 0, 0.0
     if request.results is None:
         proxy = tunable.program(request.proxy)
-        count = len(trials_of(proxy, axes_of(proxy, options.over), options))
+        trials = trials_of(proxy, axes_of(proxy, options.over), options)
+        count = len(trials)
+        for same in alike(proxy, trials):
+            sizes = {name: value for name, value in same[0].values if name in proxy.dims}
+            own = {**request.proxy, **sizes}
+            each = _cost(tunable, own, options, same[0].steps, same[0].batch) if sizes else trial
+            tuning += each.flops * len(same)
     target = _cost(tunable, request.target, options, request.steps, request.batch)
-    return Costs(trial, count, target)
+    return Costs(trial, count, target, tuning)
 
 
 def _cost(

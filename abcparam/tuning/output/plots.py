@@ -9,9 +9,11 @@ from typing import Any
 
 from abcparam.presentation.figures import new_figure, write_picture
 from abcparam.tuning.choices import TRAINING
+from abcparam.tuning.extrapolation import SizeLaws
 from abcparam.tuning.output.text import cell_name
 from abcparam.tuning.space import Axis
 from abcparam.tuning.sweep import Cell, SweepResult
+from abcparam.tuning.transfer import TransferResult
 
 TIMES_MEDIAN = 2  # of the largest median of a curve
 
@@ -24,6 +26,35 @@ def plot(swept: SweepResult, folder: Path) -> list[Path]:
         for name, figure in figures(swept)
         for path in write_picture(figure, str(folder / name))
     ]
+
+
+def plot_transfer(found: TransferResult, folder: Path) -> list[Path]:
+    """The figures of the search; and `laws`, of what it says about the target."""
+    if found.swept is None:
+        return []
+    written = plot(found.swept, folder)
+    if found.laws is not None:
+        written += map(Path, write_picture(_laws(found.laws), str(folder / "laws")))
+    return written
+
+
+def _laws(laws: SizeLaws) -> Any:
+    """The best of each hyper, and its loss, over the size, with the intervals up to the target."""
+    drawn = {**laws.hypers, "loss": laws.loss}
+    figure = new_figure(4.5 * len(drawn), 4)
+    sizes = laws.loss.sizes
+    low, high = min(*sizes, laws.target), max(*sizes, laws.target)
+    line = [low * (high / low) ** (step / 40) for step in range(41)]
+    for place, (name, law) in zip(
+        figure.subplots(1, len(drawn), squeeze=False)[0], drawn.items(), strict=True
+    ):
+        found = [law.at(size) for size in line]
+        place.fill_between(line, [e.low for e in found], [e.high for e in found], alpha=0.2)
+        place.plot(line, [estimate.value for estimate in found])
+        place.plot(sizes, law.values, "o", color="black")
+        place.axvline(laws.target, linestyle=":", color="grey")
+        place.set(xscale="log", yscale="log", xlabel=laws.dim, ylabel=name)
+    return figure
 
 
 def figures(swept: SweepResult) -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,213 @@
+"""Power laws over sizes, fitted to what a sweep found, and how surely they hold of a larger one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from abcparam.algebra.record import Record
+from abcparam.tuning.choices import RANDOM
+from abcparam.tuning.options import AS_WRITTEN
+from abcparam.tuning.space import AxisValue
+from abcparam.tuning.sweep import Best, Cell, SweepResult
+
+FEWEST = 3  # sizes that a law is fitted to
+LEVEL = 0.95  # of intervals
+# Student's t at that level, for degrees of freedom from 1 on; beyond them, that of a normal number.
+STUDENT = (12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+NORMAL = 1.96
+
+
+class Estimate(Record):
+    """A value, and the ends of an interval that has it at `LEVEL`."""
+
+    value: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, float]:
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+
+class PowerLaw(Record):
+    """A value as a power of a size, by least squares on logarithms.
+
+    `resolution` is how far apart neighbouring values of a search are, as a logarithm: what is read
+    off a grid is no surer than that, however well a line fits.
+    """
+
+    sizes: tuple[float, ...]
+    values: tuple[float, ...]
+    resolution: float = 0.0
+
+    @property
+    def slope(self) -> Estimate:
+        """The exponent."""
+        wide = self._uncertainty() / math.sqrt(self._spread)
+        return Estimate(self._slope, self._slope - wide, self._slope + wide)
+
+    def at(self, size: float) -> Estimate:
+        """What a search at that size would find, as these were found."""
+        distance = math.log(size) - self._mean
+        middle = _mean(self._logs) + self._slope * distance
+        own = 1 + 1 / len(self.sizes) + distance**2 / self._spread
+        wide = self._uncertainty() * math.sqrt(own)
+        return Estimate(*(_exp(middle + part) for part in (0.0, -wide, wide)))
+
+    def to_dict(self, size: float) -> dict[str, Any]:
+        return {
+            "values": list(self.values),
+            "exponent": self.slope.to_dict(),
+            "at_target": self.at(size).to_dict(),
+        }
+
+    @property
+    def _logs(self) -> list[float]:
+        return [math.log(value) for value in self.values]
+
+    @property
+    def _mean(self) -> float:
+        return _mean([math.log(size) for size in self.sizes])
+
+    @property
+    def _spread(self) -> float:
+        return math.fsum((math.log(size) - self._mean) ** 2 for size in self.sizes)
+
+    @property
+    def _slope(self) -> float:
+        pairs = zip(self.sizes, self._logs, strict=True)
+        return math.fsum((math.log(s) - self._mean) * v for s, v in pairs) / self._spread
+
+    def _uncertainty(self) -> float:
+        """Of one value, at `LEVEL`: from what the line leaves, at least that of a grid."""
+        level, free = _mean(self._logs), len(self.sizes) - 2
+        pairs = zip(self.sizes, self._logs, strict=True)
+        rest = (v - level - self._slope * (math.log(s) - self._mean) for s, v in pairs)
+        scatter = math.sqrt(math.fsum(each**2 for each in rest) / free)
+        student = STUDENT[free - 1] if free <= len(STUDENT) else NORMAL
+        return max(student * scatter, NORMAL * self.resolution / math.sqrt(12))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _exp(value: float) -> float:
+    """Within what a float holds: nothing is known of what lies beyond."""
+    return math.exp(min(max(value, -700.0), 700.0))
+
+
+class SizeLaws(Record):
+    """The best hypers of each size and their losses, as laws in it, up to the target's."""
+
+    dim: str
+    target: float
+    hypers: Mapping[str, PowerLaw]
+    loss: PowerLaw
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "dim": self.dim,
+            "sizes": list(self.loss.sizes),
+            "target": self.target,
+            "level": LEVEL,
+            "hypers": {name: law.to_dict(self.target) for name, law in self.hypers.items()},
+            "loss": self.loss.to_dict(self.target),
+        }
+
+    def lines(self) -> Iterator[str]:
+        """As text."""
+        where = f"at {self.dim} {self.target:g}"
+        for name, law in self.hypers.items():
+            yield (
+                f"the best {name} goes as {self.dim}^{law.slope.value:.2g} "
+                f"({_interval(law.slope)}): {where} {law.at(self.target).value:.3g} "
+                f"({_interval(law.at(self.target))})"
+            )
+        found = self.loss.at(self.target)
+        yield f"a loss of {found.value:.4g} ({_interval(found)}) is expected {where}"
+        yield (
+            f"intervals are at {100 * LEVEL:.0f} %, by powers of {len(self.loss.sizes)} sizes "
+            "and trained as these were"
+        )
+
+
+def _interval(found: Estimate) -> str:
+    return f"{found.low:.3g} to {found.high:.3g}"
+
+
+def laws_of(swept: SweepResult, sampler: str, target: Mapping[str, float]) -> SizeLaws | None:
+    """The laws in the one growing dim that a sweep was over; None: there is none, or few sizes."""
+    program = swept.program
+    grown = [axis.name for axis in swept.axes if axis.name in program.dims]
+    best = [each for each in swept.best if each.cell.form == AS_WRITTEN and each.loss > 0]
+    alike = {(each.cell.steps, each.cell.batch) for each in best}
+    if len(grown) != 1 or not program.dims[grown[0]].infinite or len(alike) != 1:
+        return None
+    (dim,) = grown
+    sizes = tuple(float(dict(each.cell.sizes)[dim]) for each in best)
+    if len(set(sizes)) < FEWEST or target.get(dim) is None:
+        return None
+    # Values at random differ in all hypers at once: which are neighbours says nothing of one.
+    read = len(swept.tuned) == 1 or (sampler == RANDOM and _is_grid(swept))
+    hypers = {}
+    for name, value in best[0].hypers.items():
+        if value > 0 and any(axis.name == name for axis in swept.tuned):
+            found = [optimum(swept, each, name) if read else _plain(each, name) for each in best]
+            if all(at > 0 for at, _ in found):
+                values, steps = zip(*found, strict=True)
+                hypers[name] = PowerLaw(sizes, values, max(steps))
+    return SizeLaws(dim, target[dim], hypers, PowerLaw(sizes, tuple(each.loss for each in best)))
+
+
+def _is_grid(swept: SweepResult) -> bool:
+    """Whether every combination of values was trained."""
+    points = [dict(point) for points in swept.cells.values() for point in points]
+    count = math.prod(len({p[axis.name] for p in points}) for axis in swept.tuned)
+    return all(len(points) == count for points in swept.cells.values())
+
+
+def _plain(best: Best, name: str) -> tuple[float, float]:
+    return float(best.hypers[name]), 0.0
+
+
+def optimum(swept: SweepResult, best: Best, name: str) -> tuple[float, float]:
+    """Where the loss of a cell is least, between values, and how far those are apart, as a log.
+
+    It is the least of the parabola through the best value and its neighbours; at an end of the
+    range, or where a neighbour diverged, the best value itself.
+    """
+    curve = _curve(swept, best.cell, name)
+    middle = float(best.hypers[name])
+    values = [value for value, _ in curve]
+    place = values.index(middle)
+    if len(values) < 2 or min(values) <= 0:
+        return middle, 0.0
+    logs = [math.log(value) for value in values]
+    low, high = max(0, place - 1), min(len(values) - 1, place + 1)
+    step = (logs[high] - logs[low]) / (high - low)
+    if high - low == 2 and all(math.isfinite(curve[n][1]) for n in (low, high)):
+        return math.exp(
+            _vertex(logs[low : high + 1], [curve[n][1] for n in range(low, high + 1)])
+        ), step
+    return middle, step
+
+
+def _vertex(x: Sequence[float], y: Sequence[float]) -> float:
+    """Of the parabola through three points, the middle one the lowest."""
+    left, right = (x[1] - x[0], y[1] - y[0]), (x[1] - x[2], y[1] - y[2])
+    below = left[0] * right[1] - right[0] * left[1]
+    if not below:
+        return x[1]
+    return x[1] - (left[0] ** 2 * right[1] - right[0] ** 2 * left[1]) / (2 * below)
+
+
+def _curve(swept: SweepResult, cell: Cell, name: str) -> list[tuple[float, float]]:
+    """The least loss at each value of a hyper, whatever the others are."""
+    least: dict[float, float] = {}
+    for point, loss in swept.cells[cell].items():
+        found: AxisValue = dict(point)[name]
+        if not isinstance(found, str):
+            least[float(found)] = min(loss, least.get(float(found), math.inf))
+    return sorted(least.items())

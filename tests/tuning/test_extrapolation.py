@@ -1,0 +1,72 @@
+"""What proxies of several sizes say of the target, and how surely."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+import abcparam
+from abcparam.tuning.extrapolation import PowerLaw, _vertex
+from tests.support.running import Run
+from tests.tuning.test_sweep import mlp
+
+SIZES = (32.0, 64.0, 128.0, 256.0)
+
+
+def test_a_power_is_found_exactly():
+    law = PowerLaw(SIZES, tuple(3 * size**-0.5 for size in SIZES))
+    assert law.slope.value == pytest.approx(-0.5)
+    assert law.slope.high - law.slope.low < 1e-6
+    assert law.at(1024).value == pytest.approx(3 / 32)
+    assert _vertex([0.0, 1.0, 3.0], [(x - 1.3) ** 2 for x in (0, 1, 3)]) == pytest.approx(1.3)
+
+
+@pytest.mark.parametrize("count", [3, 4, 8])
+def test_intervals_hold_what_they_say(count: int):
+    """Of 95 % of searches with noise they hold the truth, as far as 400 of them tell."""
+    draw = random.Random(count)
+    sizes = [16.0 * 2**n for n in range(count)]
+    slopes, values = 0, 0
+    for _ in range(400):
+        found = [size**-0.3 * 2 ** draw.gauss(0, 0.1) for size in [*sizes, 4096.0]]
+        law = PowerLaw(tuple(sizes), tuple(found[:-1]))
+        slopes += law.slope.low < -0.3 < law.slope.high
+        values += law.at(4096).low < found[-1] < law.at(4096).high
+    assert 368 <= slopes <= 392 and 368 <= values <= 392
+
+
+def test_a_grid_is_no_surer_than_its_step():
+    values = (0.01,) * len(SIZES)
+    assert PowerLaw(SIZES, values).at(1024).low == pytest.approx(0.01)
+    found = PowerLaw(SIZES, values, resolution=0.7).at(1024)
+    assert found.low < 0.008 < 0.0125 < found.high
+
+
+@pytest.mark.slow
+def test_transfer_says_how_sure_it_is(run: Run, tmp_path: Path):
+    """In text, JSON and figures; of one width there is nothing to say."""
+    spec, hparams = tmp_path / "mlp.param", tmp_path / "hparams.json"
+    spec.write_text(mlp(), encoding="utf-8")
+    arguments = ("--set", "width=256", "--steps", "20", "--fresh", "-o", tmp_path / "big.py")
+    over = ("--over", "width=16,32,64", "lr=log:1e-3:1", "--trials", "12")
+    ran = run("transfer", spec, *arguments, *over, "--hparams", hparams, "--plot", tmp_path / "f")
+    assert ran.status == 0, ran.err
+    found = json.loads(hparams.read_text(encoding="utf-8"))["laws"]
+    assert found["dim"] == "width" and found["sizes"] == [16, 32, 64] and found["target"] == 256
+    lr, loss = found["hypers"]["lr"]["at_target"], found["loss"]["at_target"]
+    assert lr["low"] < lr["value"] < lr["high"] and loss["low"] < loss["value"] < loss["high"]
+    assert set(found["hypers"]) == {"lr"}
+    assert "the best lr goes as width^" in ran.out and "is expected at width 256" in ran.out
+    assert {path.name for path in (tmp_path / "f").glob("*.svg")} == {"lr.svg", "laws.svg"}
+    one = abcparam.transfer(mlp(), {"width": 256}, over=["lr=1e-2,1e-1"], trials=2, steps=2)
+    assert one.laws is None
+
+
+def test_the_cost_is_that_of_all_sizes():
+    narrow = abcparam.plan_transfer(mlp(), {"width": 256}, over=["lr=1e-2"], trials=1)
+    several = abcparam.plan_transfer(mlp(), {"width": 256}, over=["lr", "width=16,64"], trials=1)
+    assert several.costs.trial == narrow.costs.trial
+    assert several.costs.tuning > 3 * narrow.costs.tuning
