@@ -247,7 +247,7 @@ def evaluate(value: Polynomial, values: Mapping[str, Fraction]) -> float:
 
 def _atom(atom: str | Opaque, values: Mapping[str, Fraction]) -> float:
     if isinstance(atom, str):
-        return float(values[atom])
+        return float(values.get(atom, 1))  # 1: the number of a copy
     if atom.operation == "^":
         base, exponent = (evaluate(argument, values) for argument in atom.arguments)
         return float(base**exponent)

@@ -162,3 +162,10 @@ def test_a_width_that_nobody_has_is_no_matter_of_a_warning():
 
     assert not warned("1e-12")
     assert warned("1e-5") and all(" it meets it at width " in x for x in warned("1e-5"))
+
+
+def test_the_number_of_a_copy_counts_as_one():
+    text = (EXAMPLES / "mlp.param").read_text(encoding="utf-8")
+    repeat = "    repeat 2 as t {\n        h2 = h2 + t * h2\n    }\n    return W3"
+    counted = text.replace("    return W3", repeat)
+    assert gradients_at_base(program_of(counted)).keys() == {"W1", "b1", "W2", "W3"}
