@@ -7,10 +7,10 @@ the prose, its docstring is what `abcparam explain CODE` prints. A raise site sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import Record, field
 from abcparam.diagnostics.source import START, Source, Span
 
 
@@ -30,6 +30,7 @@ class DiagnosticRule:
     @classmethod
     def at(cls, span: Span, **fields: Any) -> Diagnostic:
         """The diagnostic of this rule at `span`."""
+        suggested = (field for field in fields.values() if isinstance(field, Suggestion))
         return Diagnostic(
             code=cls.code,
             severity=cls.severity,
@@ -37,11 +38,41 @@ class DiagnosticRule:
             label=cls.label.format(**fields),
             help=cls.help.format(**fields).strip(),
             span=span,
+            edit=tuple(replacement for found in suggested for replacement in found.edit),
         )
 
 
+class Replacement(Record):
+    """A text that takes the place of a stretch of a spec."""
+
+    span: Span
+    text: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"span": self.span.to_dict(), "text": self.text}
+
+    @classmethod
+    def from_dict(cls, made: Mapping[str, Any]) -> Replacement:
+        """The replacement that `to_dict` was of."""
+        return cls(Span.from_dict(made["span"]), made["text"])
+
+
+class Suggestion(str):
+    """Part of a help that says what was meant; `edit` writes that into the spec."""
+
+    edit: tuple[Replacement, ...]
+
+    def __new__(cls, text: str, edit: Iterable[Replacement] = ()) -> Suggestion:
+        made = super().__new__(cls, text)
+        made.edit = tuple(edit)
+        return made
+
+
 class Diagnostic(Record):
-    """One finding, ready to print. `label` stands beside the caret, `help` is the way out."""
+    """One finding, ready to print. `label` stands beside the caret, `help` is the way out.
+
+    `edit` is what a machine may do of that: replacements that do not overlap.
+    """
 
     code: str
     severity: str
@@ -50,6 +81,7 @@ class Diagnostic(Record):
     span: Span
     label: str = ""
     notes: tuple[str, ...] = ()
+    edit: tuple[Replacement, ...] = field(default=(), compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The diagnostic as in the JSON of `abcparam check --format json`."""
@@ -59,7 +91,24 @@ class Diagnostic(Record):
             "message": self.message,
             "help": self.help,
             "span": self.span.to_dict(),
+            "label": self.label,
+            "notes": list(self.notes),
+            "edit": [replacement.to_dict() for replacement in self.edit],
         }
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Diagnostic:
+        """The diagnostic that `to_dict` was of."""
+        return cls(
+            code=found["code"],
+            severity=found["severity"],
+            message=found["message"],
+            help=found["help"],
+            span=Span.from_dict(found["span"]),
+            label=found["label"],
+            notes=tuple(found["notes"]),
+            edit=tuple(map(Replacement.from_dict, found["edit"])),
+        )
 
 
 class SpecError(Exception):
@@ -119,14 +168,20 @@ def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
 MOST_KNOWN = 200  # names to compare with, so that a long spec full of errors is told of fast
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """` Did you mean ...?` for the nearest known name, or nothing."""
+def did_you_mean(name: str, known: Iterable[str], place: Span | None = None) -> Suggestion:
+    """` Did you mean ...?` for the nearest known name, or nothing.
+
+    Where the name stands at `place`, the nearest can be put there.
+    """
     import difflib
 
     near = [other for other in known if abs(len(other) - len(name)) < 8][:MOST_KNOWN]
     alike = [other for other in near if other.lower() == name.lower()]
     close = alike or difflib.get_close_matches(name, near, n=1, cutoff=0.6)
-    return f" Did you mean `{close[0]}`?" if close else ""
+    if not close:
+        return Suggestion("")
+    edit = [Replacement(place, close[0])] if place else []
+    return Suggestion(f" Did you mean `{close[0]}`?", edit)
 
 
 COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[1;36m"}

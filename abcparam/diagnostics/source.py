@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from abcparam.algebra.record import Record
 
@@ -18,6 +19,11 @@ class Span(Record):
     end_line: int
     end_column: int
     file: str = ""
+
+    @property
+    def start(self) -> tuple[int, int]:
+        """Its start, as line and column."""
+        return self.line, self.column
 
     @property
     def end(self) -> tuple[int, int]:
@@ -36,6 +42,11 @@ class Span(Record):
             "end_line": self.end_line,
             "end_column": self.end_column,
         }
+
+    @classmethod
+    def from_dict(cls, place: Mapping[str, Any]) -> Span:
+        """The span that `to_dict` was of."""
+        return cls(**place)
 
 
 START = Span(1, 1, 1, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 from fractions import Fraction
 
-from abcparam.diagnostics.diagnostic import Diagnostic
+from abcparam.diagnostics.diagnostic import Diagnostic, Replacement, Suggestion
 from abcparam.diagnostics.rules import syntax as rules
 from abcparam.diagnostics.source import Span
 from abcparam.language.scanner import STATEMENTS, Raw
@@ -32,6 +32,14 @@ FOREIGN_CHARACTERS = {
     "∞": "infinity is `inf`",
     "\\": "a line goes on after an operator or inside of brackets",
 }
+SPELLED = {  # what of them has one reading
+    **dict.fromkeys("−–—", "-"),
+    **dict.fromkeys("→⟶⇒", "->"),
+    "²": "^2",
+    "³": "^3",
+    "÷": "/",
+    "∞": "inf",
+}
 
 
 def is_allowed(name: str) -> bool:
@@ -43,7 +51,7 @@ def refuse_name(raw: Raw, starts_statement: bool, following: Raw) -> Diagnostic:
     if len(text) > MAXIMUM_NAME:
         return rules.LongName.at(raw.span, length=len(text), limit=MAXIMUM_NAME)
     if not starts_statement:
-        return rules.KeywordName.at(raw.span, name=text, help=_keyword_help(text))
+        return rules.KeywordName.at(raw.span, name=text, help=_keyword_help(raw))
     if text in STATEMENTS:
         return rules.MisplacedStatement.at(raw.span, word=text)
     help = PYTHON.get(text, "a line is a declaration, an assignment, `repeat` or `return`")
@@ -52,9 +60,10 @@ def refuse_name(raw: Raw, starts_statement: bool, following: Raw) -> Diagnostic:
     return rules.PythonStatement.at(raw.span, word=text, help=help)
 
 
-def _keyword_help(word: str) -> str:
+def _keyword_help(raw: Raw) -> str:
+    word = raw.text
     if word in ("True", "False"):
-        return f"write `{word.lower()}`"
+        return _instead(raw, word.lower())
     return "use another name" if word != "None" else "leave out what has no value"
 
 
@@ -102,7 +111,7 @@ def refuse_odd(raw: Raw) -> Diagnostic:
     if first == '"':
         return rules.UnclosedText.at(raw.span)
     if first.isdecimal() and first.isascii():
-        return rules.BadNumber.at(raw.span, text=raw.text, help=_number_help(raw.text))
+        return rules.BadNumber.at(raw.span, text=raw.text, help=_number_help(raw))
     if raw.text in FOREIGN_CHARACTERS:
         return _bad_character(raw, FOREIGN_CHARACTERS[raw.text])
     if first == "_" or first.isalnum():
@@ -110,14 +119,21 @@ def refuse_odd(raw: Raw) -> Diagnostic:
     return _bad_character(raw, "remove it; a comment starts with `#`")
 
 
+def _instead(raw: Raw, text: str) -> Suggestion:
+    return Suggestion(f"write `{text}`", [Replacement(raw.span, text)])
+
+
 def _bad_character(raw: Raw, help: str) -> Diagnostic:
+    if raw.text in SPELLED:
+        help = Suggestion(help, [Replacement(raw.span, SPELLED[raw.text])])
     return rules.BadCharacter.at(raw.span, text=raw.text, help=help)
 
 
-def _number_help(text: str) -> str:
+def _number_help(raw: Raw) -> str:
+    text = raw.text
     plain = text.replace("_", "")
     if plain.isdecimal() and plain.isascii():
-        return f"write `{plain}`"
+        return _instead(raw, plain)
     if text.endswith("."):
         return f"write `{text[:-1]}` or `{text}0`"
     return "a number is digits, as in `12`, `0.5` or `3e-3`; a name starts with a letter"

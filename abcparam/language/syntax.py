@@ -71,6 +71,11 @@ class Argument(Node):
     value: Expression
     name: str | None = None
 
+    @property
+    def name_span(self) -> Span:
+        """Where the name stands: at the start."""
+        return first_word(self.span, self.name or "")
+
 
 class Call(Node):
     """`function(arguments) as alias`."""
@@ -95,6 +100,16 @@ class Setting(Node):
     key: str
     value: Expression | None
     dim: Name | None = None
+
+    @property
+    def key_span(self) -> Span:
+        """Where the key stands: at the start."""
+        return first_word(self.span, self.key)
+
+
+def first_word(span: Span, word: str) -> Span:
+    """Where a word stands that something begins with."""
+    return Span(span.line, span.column, span.line, span.column + len(word), span.file)
 
 
 def names_in(written: Expression) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from abcparam.diagnostics.diagnostic import Diagnostic, did_you_mean
+from abcparam.diagnostics.diagnostic import Diagnostic, Suggestion, did_you_mean
 from abcparam.diagnostics.rules import syntax as rules
 from abcparam.language import torch_forms
 from abcparam.language.scanner import BODIES, DECLARATIONS, OPERANDS, OPERATORS, STATEMENTS, Token
@@ -134,8 +134,10 @@ def _declaration_help(place: TextPlace) -> str:
             f"write `dim {name} = …` or `hyper {name} = …` for a constant; "
             "what is computed stands in `forward` or in a block"
         )
-    guess = did_you_mean(name, DECLARATIONS).strip()
-    return guess or "a declaration starts with " + _either([f"`{word}`" for word in DECLARATIONS])
+    guess = did_you_mean(name, DECLARATIONS, place.token.span)
+    if guess:
+        return Suggestion(guess.strip(), guess.edit)
+    return "a declaration starts with " + _either([f"`{word}`" for word in DECLARATIONS])
 
 
 def _misplaced_declaration(place: TextPlace) -> Diagnostic | None:

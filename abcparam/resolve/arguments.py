@@ -45,12 +45,11 @@ def _keyword(
 ) -> None:
     assert argument.name is not None
     if argument.name not in order:
-        suggestion, known = did_you_mean(argument.name, order), ", ".join(order)
         fields = {
             "owner": f"`{name}`",
             "name": argument.name,
-            "known": known,
-            "suggestion": suggestion,
+            "known": ", ".join(order),
+            "suggestion": did_you_mean(argument.name, order, argument.name_span),
         }
         raise InvalidStatementError(name_rules.UnknownSetting.at(argument.span, **fields))
     if argument.name in given:

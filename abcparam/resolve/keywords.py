@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from abcparam.diagnostics.diagnostic import Collector, did_you_mean
 from abcparam.diagnostics.rules import names as rules
 from abcparam.diagnostics.rules import training as training_rules
+from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
 from abcparam.optimizers import optimizers
 from abcparam.optimizers.refused import REFUSED
@@ -33,10 +34,18 @@ class _Words:
     def __init__(self, collector: Collector) -> None:
         self.collector = collector
 
-    def word(self, node: syntax.Node, name: str, what: str, known: Sequence[str]) -> None:
+    def word(
+        self,
+        node: syntax.Node,
+        name: str,
+        what: str,
+        known: Sequence[str],
+        place: Span | None = None,
+    ) -> None:
+        """Reports a word of a node that is none of those known; `place`, if not all of the node."""
         if name not in known:
             fields = {"name": name, "what": what, "known": ", ".join(known)}
-            suggestion = did_you_mean(name, known)
+            suggestion = did_you_mean(name, known, place or node.span)
             self.collector.add(rules.UnknownWord.at(node.span, suggestion=suggestion, **fields))
 
     def keys(self, settings: Iterable[syntax.Setting], owner: str, known: Sequence[str]) -> None:
@@ -47,7 +56,7 @@ class _Words:
             key = f"{setting.key}[{dim}]" if dim else setting.key
             if setting.key not in known or (dim and setting.key not in {"a", "b", "c", "d"}):
                 fields = {"owner": owner, "name": key, "known": ", ".join(known) or "none"}
-                suggestion = did_you_mean(setting.key, known)
+                suggestion = did_you_mean(setting.key, known, setting.key_span)
                 self.collector.add(
                     rules.UnknownSetting.at(setting.span, suggestion=suggestion, **fields)
                 )
@@ -130,9 +139,12 @@ class _Words:
         for setting in settings:
             if setting.key in ASSUMPTIONS:
                 what = f"an assumption about {setting.key}"
-                self.word(setting, hyphenated(setting.value), what, ASSUMPTIONS[setting.key])
+                value, known = hyphenated(setting.value), ASSUMPTIONS[setting.key]
+                place = setting.value.span if setting.value else None
+                self.word(setting, value, what, known, place)
             else:
-                self.word(setting, setting.key, "an assumption", tuple(ASSUMPTIONS))
+                known = tuple(ASSUMPTIONS)
+                self.word(setting, setting.key, "an assumption", known, setting.key_span)
 
 
 def hyphenated(value: syntax.Expression | None) -> str:

@@ -87,7 +87,7 @@ def _named(
             return {r.role.id: by_key(_placed(r.settings, place)) for r in offered.roles}
     known = sorted({p.name.id for p in fitting if p.name})
     fields = {"name": name, "optimizer": optimizer, "known": ", ".join(known)}
-    suggestion = did_you_mean(name, known)
+    suggestion = did_you_mean(name, known, place)
     collector.add(rules.NoSuchParametrization.at(place, suggestion=suggestion, **fields))
     zero = syntax.Number(Fraction(0))
     return {role: {key: syntax.Setting(key, zero) for key in "abc"} for role in ROLES}

@@ -57,12 +57,12 @@ def reasons(
 
     Findings are errors where the verdict is not the expected one.
     """
-    help = _help(judgement.laws.program, fix or (), proof)
+    help = way_out(judgement.laws.program, fix or (), proof)
     found = _Reasons(judgement, help, fix is not None)
     return tuple(in_order([*found.findings(), *found.warnings(), *found.program.warnings]))
 
 
-def _help(program: Program, fix: Sequence[Change], proof: Proof | None) -> str:
+def way_out(program: Program, fix: Sequence[Change], proof: Proof | None) -> str:
     """The way out: what to change, and what is proved of it."""
     changes = ", ".join(dict.fromkeys(map(str, fix)))
     shared = shared_declaration(program, fix)

@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from abcparam.algebra.record import Record, field
+from abcparam.algebra.record import Record, field, replace
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import Judgement
 from abcparam.analysis.laws import Laws
 from abcparam.analysis.rows import tensor_row
-from abcparam.diagnostics.diagnostic import Diagnostic, in_order
+from abcparam.diagnostics.diagnostic import Diagnostic, Replacement, in_order
+from abcparam.diagnostics.rules.findings import DecayGrows, DecayVanishes
 from abcparam.editing.comments import CommentLine
+from abcparam.editing.exponents import UnwritableError, edited
+from abcparam.editing.replacements import replacements
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
-from abcparam.verdict.changes import Change, Fix
-from abcparam.verdict.findings import reasons
+from abcparam.verdict.changes import Change, Fix, texts_of, values_of
+from abcparam.verdict.findings import reasons, way_out
 from abcparam.verdict.fix import alternatives, propose
 from abcparam.verdict.proof import Proof
 from abcparam.verdict.settings import moved_decay
@@ -24,6 +27,8 @@ from abcparam.verdict.work import at_work
 
 if TYPE_CHECKING:
     from abcparam.symbolic.regions import Region
+
+MOVED_DECAY = (DecayVanishes.code, DecayGrows.code)  # what a fix of maximal-update is about
 
 
 class Report(Record):
@@ -76,6 +81,44 @@ class Report(Record):
             return self.said
         with at_work():
             return reasons(self.judgement, self.fix, self.proof)
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether its fix takes no search, or has been searched."""
+        at_once = self.said is not None or self.verdict == VERDICTS[-1]
+        return at_once or "fix" in self.__dict__
+
+    @cached_property
+    def unsearched(self) -> tuple[Diagnostic, ...]:
+        """The diagnostics; without a way out where that takes a search that was not made."""
+        if self.is_searched:
+            return self.editable
+        with at_work():
+            return reasons(self.judgement, None)
+
+    @cached_property
+    def edit(self) -> tuple[Replacement, ...]:
+        """What writes the fix into the text of the spec; empty where it cannot be written."""
+        if not self.fix:
+            return ()
+        try:
+            with at_work():
+                text = edited(self.program, values_of(self.fix), texts_of(self.fix))
+        except UnwritableError:
+            return ()
+        return replacements(self.program.source.text, text)
+
+    @cached_property
+    def editable(self) -> tuple[Diagnostic, ...]:
+        """The diagnostics, those that propose the fix with its edit."""
+        if not self.edit:
+            return self.diagnostics
+        help = way_out(self.program, self.fix, self.proof)
+        moved = MOVED_DECAY if self.verdict == VERDICTS[-1] else ()
+        return tuple(
+            replace(d, edit=self.edit) if d.help == help or d.code in moved else d
+            for d in self.diagnostics
+        )
 
     @property
     def laws(self) -> Laws:
@@ -145,7 +188,7 @@ class Report(Record):
             ],
             "output": {"at_init": at_init.to_dict(), "change": change.to_dict()},
             **self._regions(),
-            "diagnostics": [d.to_dict() for d in in_order(self.diagnostics)],
+            "diagnostics": [d.to_dict() for d in in_order(self.editable)],
             **({"fixes": [found.to_dict() for found in self.fixes]} if all_fixes else {}),
         }
 
