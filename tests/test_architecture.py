@@ -35,7 +35,7 @@ FLOORS = (
     ("comparison",),
     ("imports", "reference"),
     ("pipeline",),
-    ("coordinate_check", "notebooks", "recipes", "tuning"),
+    ("coordinate_check", "editor", "notebooks", "recipes", "tuning"),
     ("", "testing"),
     ("commands",),
     ("__main__",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.source import Source, Span
@@ -19,19 +19,34 @@ from abcparam.language.tables import Reduction, tables
 def parse(source: Source) -> Spec:
     """The syntax tree of a spec; raises `SpecError` with one error for each bad statement."""
     refuse_characters(source)
+    read = recovered(pieces(source.text))
+    if read.errors:
+        raise SpecError(source, read.errors)
+    return read.spec
+
+
+class Recovered(NamedTuple):
+    """What of a spec can be read, and one error for each statement that is not in it."""
+
+    spec: Spec
+    errors: tuple[Diagnostic, ...]
+    tokens: tuple[Token, ...]
+
+
+def recovered(pieces: list[Raw]) -> Recovered:
+    """What can be read of the pieces of a text, whatever they are."""
     collecting = gc.isenabled()
     gc.disable()
     try:
-        layout = Layout(tables().scanner.scan(source.text))
+        layout = Layout(pieces)
+        tokens = tuple(layout.tokens)
         parser = Parser(layout.tokens, layout.errors)
         spec = parser.run()
     finally:
         if collecting:
             gc.enable()
-    if parser.diagnostics:
-        # A brace that opens in the wrong place and never closes is one mistake, the latter.
-        raise SpecError(source, {d.span: d for d in parser.diagnostics}.values())
-    return spec
+    # A brace that opens in the wrong place and never closes is one mistake, the latter.
+    return Recovered(spec, tuple({d.span: d for d in parser.diagnostics}.values()), tokens)
 
 
 def pieces(text: str) -> list[Raw]:

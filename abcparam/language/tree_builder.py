@@ -20,12 +20,17 @@ def _all(children: Children, span: Span) -> tuple[Any, ...]:
     return tuple(children)
 
 
+def _read(children: Children, span: Span) -> tuple[Any, ...]:
+    """Those that could be read."""
+    return tuple([child for child in children if child is not None])
+
+
 def _nothing(children: Children, span: Span) -> None:
     return None
 
 
 def _spec(children: Children, span: Span) -> syntax.Spec:
-    return syntax.Spec(tuple(children), span=span)
+    return syntax.Spec(_read(children, span), span=span)
 
 
 def _model(children: Children, span: Span) -> syntax.Model:
@@ -219,13 +224,13 @@ BUILD: dict[str, NodeFactory] = {
             "settings",
             "parameters",
             "inputs",
-            "body",
             "names",
             "shape",
             "arguments",
         ],
         _all,
     ),
+    "body": _read,
     **{
         function.__name__[1:]: function
         for function in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 
 from abcparam.diagnostics.diagnostic import did_you_mean
 from abcparam.diagnostics.explain import codes, story
@@ -30,15 +31,20 @@ def answer(word: str) -> str | None:
     """The text for a code, a word or a list of words; None where there is none."""
     if word.lower() in LISTS:
         return LISTS[word.lower()]()
-    found = entries()
-    entry = found.get(word) or found.get(word.lower()) or found.get(word.lower().rstrip("s"))
-    owners = _owners(word)
+    entry, owners = entry_of(word), owners_of(word)
     if entry is not None:
         return "\n".join([entry.text, *(["", *owners] if owners else [])])
     setting = "\n".join([f"{word} (setting)", "", *owners]) if owners else None
     return story(word) or setting
 
 
+def entry_of(word: str) -> GlossaryEntry | None:
+    """What a word means, in any case and in the plural too."""
+    found = entries()
+    return found.get(word) or found.get(word.lower()) or found.get(word.lower().rstrip("s"))
+
+
+@cache
 def entries() -> dict[str, GlossaryEntry]:
     """Every word that has an entry."""
     return {
@@ -49,7 +55,8 @@ def entries() -> dict[str, GlossaryEntry]:
     }
 
 
-def _owners(word: str) -> list[str]:
+@cache
+def owners_of(word: str) -> tuple[str, ...]:
     """The operations and optimizers that have a setting of this name, with its default."""
     found = [
         f"  `{argument}` of `{operation.name}`"
@@ -62,7 +69,7 @@ def _owners(word: str) -> list[str]:
         for name, rule in all_optimizers().items()
         if (setting := optimizers.setting(rule, word))
     ]
-    return found
+    return tuple(found)
 
 
 def _listed(found: Mapping[str, GlossaryEntry]) -> str:

@@ -7,7 +7,13 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from abcparam.diagnostics.diagnostic import Collector, DiagnosticRule, did_you_mean
+from abcparam.diagnostics.diagnostic import (
+    Collector,
+    DiagnosticRule,
+    Replacement,
+    Suggestion,
+    did_you_mean,
+)
 from abcparam.diagnostics.rules import exponents as rules_of_exponents
 from abcparam.diagnostics.rules import names as rules
 from abcparam.diagnostics.source import START, Span
@@ -31,11 +37,22 @@ class Entry(NamedTuple):
     node: syntax.Node | None = None
 
 
+class NameReference(NamedTuple):
+    """A place where a name is declared or used, and what it is there.
+
+    `span` is that of the node: of an attribute, all of it; of a name in parentheses, with those.
+    """
+
+    name: str
+    span: Span
+    entry: Entry
+
+
 FIXED = {"dim", "hyper", "symbol", "tensor", "block", "instance", "label"}
 
 
 class Scope:
-    """Names in reach: those of the place at hand, then those around it."""
+    """NameResolver in reach: those of the place at hand, then those around it."""
 
     def __init__(self, outer: Scope | None = None) -> None:
         self.outer = outer
@@ -64,12 +81,18 @@ def check_names(spec: syntax.Spec, collector: Collector) -> Uses:
 
     Says how the tensors are used.
     """
-    names = _Names(spec, collector)
+    names = NameResolver(spec, collector)
     names.run()
     return names.uses
 
 
-class _Names:
+class NameResolver:
+    """One run over a spec.
+
+    `references` are the places of names that mean something, `inside` the scopes of bodies by where
+    their block, label or `forward` is declared.
+    """
+
     def __init__(self, spec: syntax.Spec, collector: Collector) -> None:
         self.spec = spec
         self.collector = collector
@@ -77,10 +100,16 @@ class _Names:
         self.blocks = {d.name.id: d for d in spec.declarations if isinstance(d, syntax.Block)}
         self.calls: dict[str, dict[str, None]] = {}  # the names that each block calls
         self.uses = Uses()
+        self.references: list[NameReference] = []
+        self.inside: dict[Span, Scope] = {}
         self.in_body = False
 
     def report(self, rule: type[DiagnosticRule], span: Span, **fields: object) -> None:
         self.collector.add(rule.at(span, **fields))
+
+    def refer(self, name: str, span: Span, entry: Entry | None) -> None:
+        if entry is not None and entry.span is not START:
+            self.references.append(NameReference(name, span, entry))
 
     def run(self) -> None:
         self._required()
@@ -139,8 +168,10 @@ class _Names:
             self.report(rules.ReservedName, name.span, name=name.id, owner=taken)
         elif earlier and earlier.kind in FIXED:
             self.report(rules.DeclaredTwice, name.span, name=name.id, line=earlier.span.line)
+            self.refer(name.id, name.span, earlier)
             return
-        scope.entries[name.id] = Entry(kind, name.span, node)
+        scope.entries[name.id] = entry = Entry(kind, name.span, node)
+        self.refer(name.id, name.span, entry)
 
     def _declare_top(self, declaration: syntax.Declaration) -> None:
         match declaration:
@@ -166,6 +197,7 @@ class _Names:
         taken = owner(name.id)
         if taken:
             self.report(rules.ReservedName, name.span, name=name.id, owner=taken)
+        self.refer(name.id, name.span, Entry("model", name.span))
 
     def _not_an_operation(self, name: syntax.Name) -> None:
         operation = operations().get(name.id)
@@ -220,16 +252,16 @@ class _Names:
         scope = Scope(self.top)
         for parameter in block.parameters:
             self._expression(parameter.default, self.top)
-            if self._local_is_free(parameter.name, scope):
-                scope.entries[parameter.name.id] = Entry("parameter", parameter.name.span)
+            self._local(parameter.name, scope, "parameter")
+        self.inside[block.name.span] = scope
         self._body(block.body, scope, f"the block `{block.name.id}`", block.span)
 
     def _forward(self, forward: syntax.Forward) -> None:
         scope = Scope(self.top)
         for given in forward.inputs:
             self._expressions([given.index, *given.shape], self.top)
-            if self._local_is_free(given.name, scope):
-                scope.entries[given.name.id] = Entry("parameter", given.name.span)
+            self._local(given.name, scope, "parameter")
+        self.inside[forward.span] = scope
         self._body(forward.body, scope, "`forward`", forward.span)
 
     def _body(self, body: Sequence[syntax.Statement], scope: Scope, what: str, span: Span) -> None:
@@ -255,8 +287,7 @@ class _Names:
             case syntax.Assign(targets=targets, value=value):
                 self._expression(value, scope)
                 for target in targets:
-                    if self._local_is_free(target, scope):
-                        scope.entries[target.id] = Entry("local", target.span)
+                    self._local(target, scope, "local")
             case syntax.Return(values=values):
                 self._expressions(values, scope)
             case syntax.Repeat():
@@ -267,10 +298,18 @@ class _Names:
         if repeat.label:
             self._declare(scope, repeat.label, "label", repeat)
         inner = Scope(scope)
+        self.inside[repeat.label.span if repeat.label else repeat.span] = inner
         for statement in repeat.body:
             if isinstance(statement, syntax.Return):
                 self.report(rules.NoReturn, statement.span, what="the body around a repeat")
         self._statements([s for s in repeat.body if not isinstance(s, syntax.Return)], inner)
+
+    def _local(self, name: syntax.Name, scope: Scope, kind: str) -> None:
+        """A local; one that is assigned again is the one that it was."""
+        if self._local_is_free(name, scope):
+            entry = scope.find(name.id) or Entry(kind, name.span)
+            scope.entries[name.id] = entry
+            self.refer(name.id, name.span, entry)
 
     def _local_is_free(self, name: syntax.Name, scope: Scope) -> bool:
         taken, earlier = owner(name.id, local=True), scope.find(name.id)
@@ -316,8 +355,11 @@ class _Names:
                 pass
 
     def _known(self, name: syntax.Name, scope: Scope, declaration: str = "") -> None:
-        if name.id not in {"true", "false"} and scope.find(name.id) is None:
-            fields = {"suggestion": did_you_mean(name.id, scope.known()), "name": name.id}
+        entry = scope.find(name.id)
+        self.refer(name.id, name.span, entry)
+        if name.id not in {"true", "false"} and entry is None:
+            suggestion = did_you_mean(name.id, scope.known(), name.span)
+            fields = {"suggestion": suggestion, "name": name.id}
             self.report(rules.UnknownName, name.span, declaration=declaration, **fields)
 
     def _power_then_quotient(self, value: syntax.Binary) -> None:
@@ -332,6 +374,7 @@ class _Names:
             base, text = written(power.left), written(value).replace(" / ", "/")
             fields = {"text": text, "reading": f"({written(power)}) / {written(below)}"}
             meant = f"{base}^({written(power.right)}/{written(below)})"
+            meant = Suggestion(meant, [Replacement(value.span, meant)])
             self.report(rules_of_exponents.PowerThenQuotient, value.span, meant=meant, **fields)
 
     def _attribute(self, value: syntax.Attribute, scope: Scope) -> None:
@@ -350,14 +393,17 @@ class _Names:
                 **fields,
             )
         else:
+            self.refer(value.value.id, value.value.span, entry)
             self._tensor_of(value, value.value.id, entry)
 
     def _tensor_of(self, value: syntax.Attribute, instance: str, entry: Entry) -> None:
         if not isinstance(entry.node, syntax.Block):
             return
         block = entry.node
-        known = list(_tensors(block))
-        if value.name not in known:
+        known = _tensors(block)
+        if value.name in known:
+            self.refer(value.name, value.span, Entry("tensor", known[value.name]))
+        else:
             fields = {
                 "owner": instance,
                 "name": value.name,
@@ -391,6 +437,7 @@ class _Names:
         self._used(call.function.id, call.arguments, scope)
         name = call.function.id
         entry = scope.find(name)
+        self._referred(call, entry)
         if entry and entry.kind == "block" and isinstance(entry.node, syntax.Block):
             self._instance(call, entry.node, scope)
         elif entry and entry.kind == "instance":
@@ -420,8 +467,20 @@ class _Names:
                 for n in scope.known()
                 if (scope.find(n) or Entry("", START)).kind in {"block", "instance"}
             ]
-            suggestion = did_you_mean(name, known)
+            suggestion = did_you_mean(name, known, call.function.span)
             self.report(rules.UnknownFunction, call.function.span, name=name, suggestion=suggestion)
+
+    def _referred(self, call: syntax.Call, entry: Entry | None) -> None:
+        """A block or instance that is called, and its parameters that are named there."""
+        if entry is None:
+            return
+        self.refer(call.function.id, call.function.span, entry)
+        parameters = entry.node.parameters if isinstance(entry.node, syntax.Block) else ()
+        declared = {parameter.name.id: parameter.name.span for parameter in parameters}
+        for argument in call.arguments:
+            if argument.name in declared:
+                parameter = Entry("parameter", declared[argument.name])
+                self.refer(argument.name, argument.name_span, parameter)
 
     def _instance(self, call: syntax.Call, block: syntax.Block, scope: Scope) -> None:
         name = call.alias or syntax.Name(snake_case(block.name.id), span=call.function.span)
@@ -486,7 +545,7 @@ def _whole(value: syntax.Expression) -> Fraction | None:
 
 
 def _called(body: Iterable[syntax.Statement]) -> list[str]:
-    """Names of all functions called in a body."""
+    """NameResolver of all functions called in a body."""
     found: list[str] = []
     for statement in body:
         match statement:

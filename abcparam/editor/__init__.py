@@ -1,0 +1,1 @@
+"""What editors show of a spec as it is typed: pure functions of its text, which never fail."""
