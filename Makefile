@@ -15,7 +15,7 @@ MADE := $(VENV)/.made
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help env demo test test-all types lint format bench wrong-specs symbols-and-numbers shared-searches \
-        grammar diagrams tables dist clean distclean
+        grammar vscode diagrams tables dist clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,7 +70,17 @@ shared-searches: $(MADE) ## let 100 pairs of processes share a search, in ten mi
 	$(BIN)/python -m benchmarks.shared_searches 100
 
 grammar: $(MADE) ## make the parser's tables again from grammar/
+grammar: $(MADE) ## make the parser's tables and the grammar of editors again from grammar/
 	$(BIN)/python -m abcparam.language.tables --tables
+	$(BIN)/python -m abcparam.editor.textmate editors/vscode/syntaxes/abcparam.tmLanguage.json
+
+vscode: ## package the extension for VS Code as build/abcparam.vsix, with npm
+	@command -v npm >/dev/null || { echo "make vscode needs npm (Node.js 20 or newer)" >&2; exit 1; }
+	@mkdir -p build
+	cp LICENSE editors/vscode/LICENSE
+	cd editors/vscode && npm ci --no-audit --no-fund && npm run build && \
+	    npx --yes @vscode/vsce@3.9.2 package --no-dependencies \
+	    --skip-license --allow-missing-repository -o ../../build/abcparam.vsix
 
 diagrams: $(MADE) ## draw the diagrams of docs/ again
 	$(BIN)/python -m docs.diagrams

@@ -18,6 +18,7 @@ BENCHMARKS = {
     "random-wrong": ("startup", "random_wrong", "the same of 500 random wrong specs"),
     "compile": ("startup", "compile_", "a cold `abcparam compile` beside `import torch`"),
     "examples": ("startup", "examples", "the same of every example"),
+    "editor": ("editing", "typing", "from a key to diagnostics beside `import sympy`"),
     "tensors": ("tensors", "per_tensor", "cost per tensor of 20,000 tensors beside 200"),
     "layers": ("layers", "per_layer", "cost per layer of 1,000 layers beside 125"),
     "derive": ("symbols", "derive", "a cold `abcparam derive` beside `import sympy`; depth"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
+from abcparam.algebra.record import replace
 from abcparam.commands.shared import (
     Command,
     UsageError,
@@ -54,6 +56,11 @@ def _arguments(command: argparse.ArgumentParser) -> None:
         "--watch",
         action="store_true",
         help="check again whenever a spec or what it imports changes, until Ctrl-C",
+    )
+    command.add_argument(
+        "--stdin-filename",
+        metavar="FILE",
+        help="what standard input is called, and beside which file its imports are looked for",
     )
     set_argument(command)
 
@@ -113,11 +120,14 @@ def _check_one(
     file: str, values: Mapping[str, Fraction], options: argparse.Namespace
 ) -> CheckResult:
     try:
+        source = read(file)
+        if file == "-" and (name := options.stdin_filename):
+            source = replace(source, file=name, folder=os.path.dirname(name) or ".")
         if options.recipe:
             from abcparam.recipes.judging import judged_config
 
-            return judged_config(recipes()[options.recipe], read(file), values)
-        found = report(load(read(file), values))
+            return judged_config(recipes()[options.recipe], source, values)
+        found = report(load(source, values))
         return proved(found) if options.prove else found
     except SpecError as error:
         return error

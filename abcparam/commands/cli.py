@@ -15,6 +15,7 @@ from abcparam.diagnostics.rules.tuning import NotInstalled
 
 OUR_BUG = 101
 OF_TRAINING = ("torch", "tqdm")  # libraries that the extra `torch` installs
+EXTRAS = {**dict.fromkeys(OF_TRAINING, "torch"), "lsprotocol": "lsp", "pygls": "lsp"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,9 +80,10 @@ def _ran(options: argparse.Namespace) -> int:
         return int(options.run(options))
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
-        if package not in OF_TRAINING:
+        if package not in EXTRAS:
             raise
-        fields = {"what": options.command, "package": package, "install": "abcparam[torch]"}
+        install = f"abcparam[{EXTRAS[package]}]"
+        fields = {"what": options.command, "package": package, "install": install}
         raise SpecError.about(options.command, NotInstalled, problem=error, **fields) from None
 
 

@@ -35,11 +35,12 @@ def coloured(analysis: Analysis) -> list[Coloured]:
         if occurrence is not None:
             found.append(Coloured(piece.span, occurrence.kind, occurrence.declares))
         else:
-            found.append(Coloured(piece.span, _word(piece.text) if kind == "name" else kind))
+            found.append(Coloured(piece.span, word_kind(piece.text) if kind == "name" else kind))
     return found
 
 
-def _word(text: str) -> str:
+def word_kind(text: str) -> str:
+    """What a name is that no declaration of the spec gives a meaning."""
     if text in CONSTANTS:
         return "constant"
     return "function" if text in FUNCTIONS or text in operations() else "key"

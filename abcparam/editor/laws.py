@@ -16,7 +16,7 @@ from abcparam.program.expressions import Assign
 from abcparam.program.tensors import exponents_by_key
 from abcparam.verdict.causes import suffering
 from abcparam.verdict.report import Report
-from abcparam.verdict.report_text import SUFFERS, exponent_text
+from abcparam.verdict.tensor_table import SUFFERS, exponent_text
 
 WORST = ("over", SUFFERS, "under", "frozen", "maximal")
 MOST_COPIES = 4  # instances of a tensor that are told of one by one

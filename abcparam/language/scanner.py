@@ -61,6 +61,7 @@ class Scanner:
     """Cuts text into pieces; the terminals are those of the grammar."""
 
     def __init__(self, patterns: dict[str, str], symbols: dict[str, str]) -> None:
+        self.patterns = patterns
         self.symbols = symbols
         groups = [f"(?P<{name}>{pattern})" for name, pattern in patterns.items()]
         marks = "|".join(re.escape(s) for s in sorted(symbols, key=len, reverse=True))

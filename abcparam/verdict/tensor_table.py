@@ -40,14 +40,14 @@ def activation_rows(judgement: Judgement) -> list[tuple[str, str, str]]:
 
 
 def _row(judgement: Judgement, law: TensorLaw, suffers: bool) -> tuple[str, ...]:
-    slack = "-" if law.slack is None else _exponent(law.slack.exponents())
+    slack = "-" if law.slack is None else exponent_text(law.slack.exponents())
     parameter = law.parameter
     tensor = parameter.tensor
     return (
         law.path,
         tensor.role or "",
         f"[{', '.join(shape_text(judgement.laws.program, tensor))}]",
-        *(_exponent(getattr(parameter, letter).exponents()) for letter in "abc"),
+        *(exponent_text(getattr(parameter, letter).exponents()) for letter in "abc"),
         str(law.at_init),
         str(law.update),
         f"({slack})" if suffers else slack,
@@ -55,7 +55,7 @@ def _row(judgement: Judgement, law: TensorLaw, suffers: bool) -> tuple[str, ...]
     )
 
 
-def _exponent(exponents: Mapping[str, object]) -> str:
+def exponent_text(exponents: Mapping[str, object]) -> str:
     """`1/2`, or by dim where there are several: `1/2 width, 1 depth`."""
     if len(exponents) == 1:
         return str(next(iter(exponents.values())))

@@ -143,7 +143,8 @@ class NotInstalled(DiagnosticRule):
     """Something that is asked for needs a package that is no part of a plain installation.
 
     `check`, `compile`, `fmt`, `solve`, `derive`, `diff` and `map` need none; what trains, or reads
-    a model of yours, needs torch (`pip install 'abcparam[torch]'`).
+    a model of yours, needs torch (`pip install 'abcparam[torch]'`), and `lsp` needs pygls
+    (`pip install 'abcparam[lsp]'`).
     """
 
     code = "P0813"
