@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from difflib import SequenceMatcher
 from typing import Any
 
 from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.diagnostics.explain import codes, meaning, told
-from abcparam.diagnostics.source import Source, Span
-from abcparam.editing.exponents import UnwritableError, edited
-from abcparam.verdict.changes import texts_of, values_of
-from abcparam.verdict.report import Report
-from abcparam.verdict.results import CheckResult, placed, source_of, whole_message
+from abcparam.diagnostics.source import Span
+from abcparam.verdict.results import CheckResult, placed, whole_message
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -41,7 +37,6 @@ def _rule(code: str) -> dict[str, Any]:
 
 
 def _results(result: CheckResult) -> Iterator[dict[str, Any]]:
-    fixes = _fixes(result) if isinstance(result, Report) else []
     for diagnostic, file, span in placed(result):
         place: dict[str, Any] = {"artifactLocation": _artifact(file)}
         if span is not None:
@@ -51,7 +46,7 @@ def _results(result: CheckResult) -> Iterator[dict[str, Any]]:
             "level": diagnostic.severity,
             "message": {"text": whole_message(diagnostic)},
             "locations": [{"physicalLocation": place}],
-            **({"fixes": fixes} if fixes and _told_by(diagnostic, result) else {}),
+            **({"fixes": [_fix(diagnostic, file)]} if diagnostic.edit else {}),
         }
 
 
@@ -74,44 +69,13 @@ def _region(span: Span) -> dict[str, int]:
     }
 
 
-def _told_by(diagnostic: Diagnostic, result: CheckResult) -> bool:
-    """Whether the way out that a diagnostic tells of is the fix."""
-    changes = ", ".join(dict.fromkeys(map(str, result.fix))) if isinstance(result, Report) else ""
-    return bool(changes) and changes in diagnostic.help
-
-
-def _fixes(report: Report) -> list[dict[str, Any]]:
-    """The fix as what takes the place of which lines; none where there is none to be written."""
-    if not report.fix:
-        return []
-    source = source_of(report)
-    try:
-        text = edited(report.program, values_of(report.fix), texts_of(report.fix))
-    except UnwritableError:
-        return []
+def _fix(diagnostic: Diagnostic, file: str) -> dict[str, Any]:
+    """What its help says, as what takes the place of which stretches."""
     change = {
-        "artifactLocation": _artifact(source.file),
-        "replacements": list(_replacements(source, text)),
+        "artifactLocation": _artifact(file),
+        "replacements": [
+            {"deletedRegion": _region(made.span), "insertedContent": {"text": made.text}}
+            for made in diagnostic.edit
+        ],
     }
-    what = ", ".join(dict.fromkeys(map(str, report.fix)))
-    return [{"description": {"text": what}, "artifactChanges": [change]}]
-
-
-def _replacements(source: Source, text: str) -> Iterator[dict[str, Any]]:
-    """The lines of the source that another text has otherwise, and its own."""
-    before, after = source.text.splitlines(keepends=True), text.splitlines(keepends=True)
-    matcher = SequenceMatcher(None, before, after, autojunk=False)
-    for tag, start, end, first, last in matcher.get_opcodes():
-        if tag != "equal":
-            deleted = Span(start + 1, 1, *_line_after(before, end))
-            yield {
-                "deletedRegion": _region(deleted),
-                "insertedContent": {"text": "".join(after[first:last])},
-            }
-
-
-def _line_after(lines: list[str], count: int) -> tuple[int, int]:
-    """Where the lines so far end: at the start of the next one, or of the text."""
-    if 0 < count == len(lines) and not lines[-1].endswith("\n"):
-        return count, len(lines[-1]) + 1
-    return count + 1, 1
+    return {"description": {"text": diagnostic.help}, "artifactChanges": [change]}

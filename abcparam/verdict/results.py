@@ -17,8 +17,8 @@ def source_of(result: CheckResult) -> Source:
 
 
 def diagnostics_of(result: CheckResult) -> list[Diagnostic]:
-    """Everything to say about it, errors first."""
-    return in_order(result.diagnostics)
+    """Everything to say about it, errors first, with the edits that mend it."""
+    return in_order(result.editable if isinstance(result, Report) else result.diagnostics)
 
 
 def placed(result: CheckResult) -> Iterator[tuple[Diagnostic, str, Span | None]]:

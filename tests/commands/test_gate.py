@@ -134,7 +134,7 @@ def test_sarif_has_places_rules_and_fixes(run: Run, folder: Path):
         ("P0141", "none.param", None),
     ]
     assert places[0]["artifactLocation"]["uriBaseId"] == "%SRCROOT%"
-    assert [bool(r.get("fixes")) for r in results] == [False, *[True] * 4, *[False] * 3]
+    assert [bool(r.get("fixes")) for r in results] == [False, *[True] * 5, *[False] * 2]
     assert replaced(UNSTABLE, results[1]) == abcparam.fix(UNSTABLE).text
 
 
