@@ -69,7 +69,6 @@ symbols-and-numbers: $(MADE) ## hold what is derived with symbols against number
 shared-searches: $(MADE) ## let 100 pairs of processes share a search, in ten minutes: none may lose points
 	$(BIN)/python -m benchmarks.shared_searches 100
 
-grammar: $(MADE) ## make the parser's tables again from grammar/
 grammar: $(MADE) ## make the parser's tables and the grammar of editors again from grammar/
 	$(BIN)/python -m abcparam.language.tables --tables
 	$(BIN)/python -m abcparam.editor.textmate editors/vscode/syntaxes/abcparam.tmLanguage.json

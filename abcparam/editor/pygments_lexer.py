@@ -35,7 +35,7 @@ TOKENS = {
 }
 
 
-class ParamLexer(Lexer):
+class ParamLexer(Lexer):  # type: ignore[misc]
     """Specs, half-typed ones too."""
 
     name = "abcparam"
