@@ -32,8 +32,9 @@ class RecipeSpec(Record):
         line = diagnostic.span.line
         place = self.places[line - 1] if 1 <= line <= len(self.places) else START
         if place == START:
-            return replace(diagnostic, span=START)
-        return replace(diagnostic, span=replace(place, file=self.settings.source.file))
+            return replace(diagnostic, span=START, edit=())
+        at = replace(place, file=self.settings.source.file)
+        return replace(diagnostic, span=at, edit=())
 
 
 def spec_of(recipe: ProjectRecipe, config: Source) -> RecipeSpec:
