@@ -23,7 +23,7 @@ from tests.support.running import GPT, INVALID, MLP, UNSTABLE, changed
 DATA = Path(__file__).parent
 TOP = "schema file model verdict complete expected alignment tensors activations output diagnostics"
 TENSOR = "name role shape optimizer a b c d at_init update slack status"
-DIAGNOSTIC = "code severity message help span"
+DIAGNOSTIC = "code severity message help span label notes edit"
 READABLE = ["bert", "gpt", "lora", "lstm", "mlp", "rnn"]
 
 
@@ -146,6 +146,14 @@ def test_an_invalid_spec_has_no_verdict():
         "message": "unknown name `klasses`",
         "help": "declare it before it is used. Did you mean `classes`?",
         "span": {"line": 10, "column": 21, "end_line": 10, "end_column": 28},
+        "label": "not declared",
+        "notes": [],
+        "edit": [
+            {
+                "span": {"line": 10, "column": 21, "end_line": 10, "end_column": 28},
+                "text": "classes",
+            }
+        ],
     }
     assert second["span"] == {"line": 14, "column": 10, "end_line": 14, "end_column": 12}
 
