@@ -17,6 +17,7 @@ from abcparam.program.model import Program
 from abcparam.program.vocabulary import GAUGES, GOALS, WINDOW
 from abcparam.verdict.changes import texts_of, values_of
 from abcparam.verdict.check import judged, load, proved, report
+from abcparam.verdict.findings import NO_WAY_OUT
 from abcparam.verdict.report import FixResult, Report
 from abcparam.verdict.work import at_work
 
@@ -165,7 +166,7 @@ def fixed(source: Source, values: Mapping[str, Fraction], prove: bool = False) -
     if found.verdict == "maximal-update" and not found.fix:
         return FixResult(source.text, (), found, "maximal-update already, nothing to fix")
     if not found.fix:
-        reason = "no change of exponents or factors was found that makes it maximal-update"
+        reason = found.unfinished or NO_WAY_OUT
         return FixResult(source.text, (), found, reason)
     try:
         text = edited(program, values_of(found.fix), texts_of(found.fix))

@@ -40,7 +40,7 @@ def decisions(options: Options) -> list[Comparison]:
         log = recorded(arguments)
         pairs = alternate(
             lambda log=log: _replayed(log, Conditions),  # type: ignore[misc]
-            lambda log=log: _replayed(log, lambda symbols, _: WithZ3(symbols)),  # type: ignore[misc]
+            lambda log=log: _replayed(log, WithZ3),  # type: ignore[misc]
             options.rounds(5),
         )
         questions = sum(kind == "ask" for _, steps in log for kind, _ in steps)
@@ -87,10 +87,10 @@ def recorded(arguments: Sequence[str]) -> Log:
     return log
 
 
-def _replayed(log: Log, made: Callable[[int, float], Any]) -> float:
+def _replayed(log: Log, made: Callable[[int], Any]) -> float:
     start = process_time()
     for symbols, steps in log:
-        conditions = made(symbols, solver.TIMEOUT_S)
+        conditions = made(symbols)
         for kind, condition in steps:
             if kind == "assume":
                 conditions.premise(condition)

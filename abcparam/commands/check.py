@@ -12,6 +12,7 @@ from abcparam.algebra.record import replace
 from abcparam.commands.shared import (
     Command,
     UsageError,
+    budget_argument,
     coloured,
     print_diagnostics,
     set_argument,
@@ -62,6 +63,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what standard input is called, and beside which file its imports are looked for",
     )
+    budget_argument(command)
     set_argument(command)
 
 

@@ -7,13 +7,15 @@ import os
 import sys
 from collections.abc import Sequence
 
+from abcparam.budgets import SECONDS, budget
 from abcparam.commands.parser import parser
 from abcparam.commands.registry import commands
-from abcparam.commands.shared import UsageError, print_diagnostics
+from abcparam.commands.shared import UsageError, print_diagnostics, seconds_of
 from abcparam.diagnostics.diagnostic import SpecError, did_you_mean
 from abcparam.diagnostics.rules.tuning import NotInstalled
 
 OUR_BUG = 101
+INTERRUPTED = 130
 OF_TRAINING = ("torch", "tqdm")  # libraries that the extra `torch` installs
 EXTRAS = {**dict.fromkeys(OF_TRAINING, "torch"), "lsprotocol": "lsp", "pygls": "lsp"}
 
@@ -26,20 +28,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    arguments = sys.argv[1:] if arguments is None else arguments
-    known = parser()
-    if suggestion := _no_command(arguments):
-        known.error(suggestion)
-    options = known.parse_args(arguments)
     try:
-        status = _guarded(options)
+        status = _guarded(_options(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
         return status
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        return 130
+        say("abcparam: interrupted")
+        return INTERRUPTED
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    known = parser()
+    if suggestion := _no_command(arguments):
+        known.error(suggestion)
+    return known.parse_args(arguments)
 
 
 def _no_command(arguments: Sequence[str]) -> str:
@@ -76,8 +81,10 @@ def _guarded(options: argparse.Namespace) -> int:
 
 def _ran(options: argparse.Namespace) -> int:
     """What a command returns, where what it needs is installed."""
+    text = getattr(options, "search_budget", None)
     try:
-        return int(options.run(options))
+        with budget(seconds_of(text) if text else SECONDS):
+            return int(options.run(options))
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
         if package not in EXTRAS:

@@ -18,6 +18,7 @@ from abcparam.commands.shared import (
     data_argument,
     data_of,
     device_of,
+    seconds_of,
     set_argument,
     values_of,
 )
@@ -120,7 +121,7 @@ def _asked(options: argparse.Namespace) -> CheckOptions:
     folder = Path(options.resume) if options.resume else default_folder("coordinates")
     return CheckOptions(
         widths=_widths(options.widths),
-        budget=_seconds(options.budget),
+        budget=seconds_of(options.budget),
         seeds=options.seeds,
         steps=options.steps,
         device=device_of(options.device),
@@ -185,18 +186,6 @@ def _widths(text: str | None) -> tuple[int, ...]:
     if len(widths) < 3 or 0 in widths:
         raise UsageError("--widths takes at least three different widths: a slope needs them")
     return tuple(sorted(widths))
-
-
-def _seconds(text: str) -> float:
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
-    try:
-        seconds = float(number) * units[unit]
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < 1e7:
-        raise UsageError(f"--budget takes a time, 60s or 5m, not {text!r}")
-    return seconds
 
 
 def _progress(finished: Iterable[tuple[int, int]], count: int) -> Iterator[tuple[int, int]]:

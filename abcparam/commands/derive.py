@@ -6,6 +6,7 @@ import argparse
 
 from abcparam.commands.shared import (
     Command,
+    budget_argument,
     set_argument,
     values_of,
 )
@@ -24,6 +25,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
         "--all", action="store_true", help="every exponent a symbol, whatever is written"
     )
     command.add_argument("--steps", action="store_true", help="every step of the derivation")
+    budget_argument(command)
     set_argument(command)
 
 

@@ -8,6 +8,7 @@ import sys
 from abcparam.commands.shared import (
     Command,
     UsageError,
+    budget_argument,
     coloured,
     number,
 )
@@ -38,6 +39,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--format", choices=["text", "json"], default="text", help="json: data, drawn only with -o"
     )
+    budget_argument(command)
 
 
 @at_work()

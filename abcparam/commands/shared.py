@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from abcparam.algebra.record import replace
+from abcparam.budgets import SECONDS
 from abcparam.diagnostics.diagnostic import Diagnostic, render
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import exact
@@ -60,6 +61,29 @@ def set_argument(command: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="values for dims, hypers and symbols: --set width=4096 lr=1e-3 theta=1/2",
     )
+
+
+def budget_argument(command: argparse.ArgumentParser) -> None:
+    """`--budget`, in the namespace as `search_budget`: `cli` opens it around the whole command."""
+    command.add_argument(
+        "--budget",
+        dest="search_budget",
+        metavar="TIME",
+        help=f"what each search or proof may take: 60s, 5m (default: {SECONDS:g}s)",
+    )
+
+
+def seconds_of(text: str) -> float:
+    """`60s`, `5m` or `1h` in seconds."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e7:
+        raise UsageError(f"--budget takes a time, 60s or 5m, not {text!r}")
+    return seconds
 
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic], source: Source) -> None:

@@ -8,6 +8,7 @@ import sys
 from abcparam.commands.shared import (
     Command,
     UsageError,
+    budget_argument,
     coloured,
     print_diagnostics,
     set_argument,
@@ -38,6 +39,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
         "values to give if they can be had: a=0, b=1/2, c=0",
     )
     command.add_argument("--format", choices=["text", "json"], default="text")
+    budget_argument(command)
     set_argument(command)
 
 

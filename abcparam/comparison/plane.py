@@ -7,6 +7,7 @@ cell, each piece of a line between cells and each crossing is judged with number
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import combinations, pairwise
@@ -14,11 +15,14 @@ from typing import Any
 
 from abcparam.algebra.record import Record
 from abcparam.analysis.judge import judgement_of
+from abcparam.budgets import SpentError, spend
 from abcparam.comparison.family import Family
 from abcparam.program.binding import bind
 from abcparam.program.vocabulary import VERDICTS, WINDOW
 from abcparam.symbolic.constraints import LinearConstraint, holds
+from abcparam.symbolic.judgement import DeniedError
 from abcparam.symbolic.regions import Region, lowest_terms
+from abcparam.symbolic.solver import UnprovedError, gave_up
 
 PlanePoint = tuple[Fraction, Fraction]
 PlaneLine = tuple[Fraction, Fraction, Fraction]  # k + x s + y t = 0
@@ -70,7 +74,19 @@ class Plane(Record):
 def plane(
     family: Family, names: tuple[str, str], window: tuple[Fraction, Fraction] = USUAL
 ) -> Plane:
-    """All verdicts of a family whose coordinates are two symbols."""
+    """All verdicts of a family whose coordinates are two symbols.
+
+    Raises `SpecError` where the budget is spent before all are known, or numbers deny a region.
+    """
+    try:
+        return _plane(family, names, window)
+    except SpentError as spent:
+        raise gave_up(family.program.source, UnprovedError(str(spent))) from None
+    except DeniedError as denied:
+        raise gave_up(family.program.source, denied) from None
+
+
+def _plane(family: Family, names: tuple[str, str], window: tuple[Fraction, Fraction]) -> Plane:
     regions = _regions(family)
     judge = _judge(family, regions)
     lines = _lines(family, regions.values())
@@ -105,12 +121,13 @@ def _judge(family: Family, regions: dict[str, Region]) -> Judge:
 
     def judge(point: PlanePoint) -> str:
         if point not in known:
-            at = {str(family.init): point[0], str(family.lr): point[1]}
+            spend()
+            at = defaultdict(Fraction, {str(family.init): point[0], str(family.lr): point[1]})
             values = {symbol: at[symbol] for symbol in family.program.symbols}
             verdict = judgement_of(bind(family.program, values)).verdict
             region = regions.get(verdict)
             if region is None or not holds(region.condition, at, region.symbols):
-                raise RuntimeError(f"{at} is {verdict}, and no region says so")
+                raise DeniedError
             known[point] = verdict
         return known[point]
 

@@ -12,6 +12,11 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 
+from abcparam.algebra.record import replace
+from abcparam.budgets import SpentError, spend
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules.solving import GaveUp
+from abcparam.diagnostics.source import START, Source
 from abcparam.symbolic.constraints import (
     AffineRow,
     All,
@@ -28,14 +33,18 @@ from abcparam.symbolic.constraints import (
     subtract,
 )
 from abcparam.symbolic.decision.conditions import Conditions, least
-from abcparam.symbolic.decision.search import TimeOutError
 
-TIMEOUT_S = 20
 MOST_POINTS = 24  # that are remembered
 
 
 class UnprovedError(Exception):
-    """The solver gave up: neither a proof nor a counterexample."""
+    """The solver gave up: neither a proof nor a counterexample. The text says why, if any."""
+
+
+def gave_up(source: Source, error: UnprovedError) -> SpecError:
+    """That nothing was proved of a source, and why."""
+    found, why = GaveUp.at(START), str(error)
+    return SpecError(source, [replace(found, notes=(why,)) if why else found])
 
 
 class ContradictionError(Exception):
@@ -50,9 +59,10 @@ class ContradictionError(Exception):
 def _in_time() -> Iterator[None]:
     """What takes too long is neither proved nor denied."""
     try:
+        spend()
         yield
-    except TimeOutError:
-        raise UnprovedError from None
+    except SpentError as spent:
+        raise UnprovedError(str(spent)) from None
 
 
 class Premises:
@@ -167,7 +177,9 @@ class Premises:
         if isinstance(condition, (All, Some)) and not condition.parts:
             return isinstance(condition, All)
         wrong = negation(condition)
-        return not self._known_at(wrong) and self._ask(wrong) is None
+        with _in_time():
+            known = self._known_at(wrong)
+        return not known and self._ask(wrong) is None
 
     def _known_at(self, condition: SymbolCondition) -> bool:
         """Whether a condition holds at a point that is known; the last to answer is asked first."""
@@ -200,7 +212,7 @@ class Premises:
 
     def _conditions(self) -> Conditions:
         if self._decided is None:
-            self._decided = Conditions(len(self.symbols), TIMEOUT_S)
+            self._decided = Conditions(len(self.symbols))
             for _, condition in self.conditions:
                 self._decided.premise(condition)
         return self._decided
@@ -218,7 +230,7 @@ class Premises:
         kept = [LinearConstraint(row, "=") for i, row in enumerate(moves) if i not in changed]
         stated = [*(condition for _, condition in self.conditions), *kept]
         with _in_time():
-            values = least(len(self.symbols), stated, [moves[i] for i in changed], TIMEOUT_S)
+            values = least(len(self.symbols), stated, [moves[i] for i in changed])
         if values is None:
             raise UnprovedError
         return dict(zip(self.symbols, self._checked(values, All(tuple(kept))), strict=True))
@@ -233,7 +245,7 @@ class Premises:
     def core(self, conditions: Sequence[tuple[int, SymbolCondition]]) -> tuple[int, ...]:
         """Labels of conditions that cannot hold together, none of which can be left out."""
         with _in_time():
-            found = Conditions(len(self.symbols), TIMEOUT_S).core([c for _, c in conditions])
+            found = Conditions(len(self.symbols)).core([c for _, c in conditions])
         if found is None:
             raise UnprovedError
         return tuple(dict.fromkeys(conditions[index][0] for index in found))

@@ -37,6 +37,7 @@ def proved(found: Report) -> Report:
     return replace(found, proof=prove(found.judgement)) if wrong else found
 
 
+@at_work()
 def report(program: Program) -> Report:
     """Laws, verdict and reasons; in the symbols of its exponents, if they hold any."""
     require_no_unknowns(program)

@@ -51,19 +51,25 @@ MUST = {
 
 
 def reasons(
-    judgement: Judgement, fix: Sequence[Change] | None, proof: Proof | None = None
+    judgement: Judgement,
+    fix: Sequence[Change] | None,
+    proof: Proof | None = None,
+    unfinished: str = "",
 ) -> tuple[Diagnostic, ...]:
     """Everything to say about a judgement; no `fix` where none was looked for.
 
-    Findings are errors where the verdict is not the expected one.
+    Findings are errors where the verdict is not the expected one. `unfinished` says why the search
+    for a fix ended early, if it did.
     """
-    help = way_out(judgement.laws.program, fix or (), proof)
+    help = way_out(judgement.laws.program, fix or (), proof, unfinished)
     found = _Reasons(judgement, help, fix is not None)
     return tuple(in_order([*found.findings(), *found.warnings(), *found.program.warnings]))
 
 
-def way_out(program: Program, fix: Sequence[Change], proof: Proof | None) -> str:
-    """The way out: what to change, and what is proved of it."""
+def way_out(
+    program: Program, fix: Sequence[Change], proof: Proof | None, unfinished: str = ""
+) -> str:
+    """The way out: what to change, what is proved of it, and why the search ended early, if so."""
     changes = ", ".join(dict.fromkeys(map(str, fix)))
     shared = shared_declaration(program, fix)
     text = f"this makes it maximal-update: {changes}" if fix else ""
@@ -71,9 +77,9 @@ def way_out(program: Program, fix: Sequence[Change], proof: Proof | None) -> str
         text = f"{text}; {START_AT_ZERO}"
     if shared:
         text = f"this would make it maximal-update: {changes}; but {shared}"
-    if proof is None:
-        return text
-    return f"{text} ({proof.outcome})" if text else proof.outcome
+    if proof is not None:
+        text = f"{text} ({proof.outcome})" if text else proof.outcome
+    return "; ".join(filter(None, (text, unfinished)))
 
 
 class _Reasons:

@@ -6,7 +6,8 @@ first, as long as what is left still makes the program maximal-update. Everythin
 numbers, on few copies of each finite repeat, and the result once more on the whole model.
 
 No change makes a tensor lazy that was not: its update keeps the size of what it makes. The gauge is
-the spec's own.
+the spec's own. Where the budget is spent, what was found so far is proposed, and `unfinished` says
+so.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from abcparam.algebra.exponents import Affine
-from abcparam.algebra.record import replace
+from abcparam.algebra.record import Record, replace
 from abcparam.analysis.judge import Judgement, judgement_if_stable, judgement_of
+from abcparam.budgets import NOT_FURTHER, SpentError, spend
 from abcparam.program.model import Program
 from abcparam.program.tensors import (
     exponents_by_key,
@@ -45,40 +47,70 @@ KINDS = {  # factors, scales, complete branches -> what sets such a change apart
 }
 ZERO = Affine(Fraction(0))
 MINUS = Fraction(-1)
+TOO_LARGE = NOT_FURTHER.format(why=f"the model has more than {MOST_NODES:,} operations")
 
 
-def propose(judgement: Judgement) -> tuple[Change, ...]:
+class Proposal(Record):
+    """Changes, none where none were found. `unfinished` says why the search ended early, if so."""
+
+    changes: tuple[Change, ...] = ()
+    unfinished: str = ""
+
+
+class Alternatives(Record):
+    """Other fixes, and the same."""
+
+    fixes: tuple[Fix, ...] = ()
+    unfinished: str = ""
+
+
+def propose(judgement: Judgement) -> Proposal:
     """The change, empty where none is found or the graph is too large to search."""
     program = judgement.laws.program
-    if len(judgement.laws.graph.nodes) > MOST_NODES or program.alignment != "tensor-programs":
-        return ()
+    if program.alignment != "tensor-programs":
+        return Proposal()
+    if len(judgement.laws.graph.nodes) > MOST_NODES:
+        return Proposal(unfinished=TOO_LARGE)
     for copies in (1, 2):
-        changes = _Search(program, shortened(program, copies), judgement).run()
+        search = _Search(program, shortened(program, copies), judgement)
+        changes = search.run()
         found = judgement_if_stable(applied(program, changes)) if changes else None
         if found is not None and mended(found, lazy_tensors(judgement)):
-            return (*changes, *moved_decay(found))
-    return started_at_zero(judgement)
+            return Proposal((*changes, *moved_decay(found)), search.unfinished)
+        if search.unfinished:
+            return Proposal(unfinished=search.unfinished)
+    return Proposal(started_at_zero(judgement))
 
 
-def alternatives(judgement: Judgement, proposed: tuple[Change, ...]) -> tuple[Fix, ...]:
+def alternatives(judgement: Judgement, proposed: tuple[Change, ...]) -> Alternatives:
     """Other changes that do it, where experts differ; each is judged on the whole model.
 
     They leave the code alone, or move learning rates alone, or make branches complete, or write
     what is proposed in the gauge of the shipped `mup`.
     """
+    found: dict[tuple[Change, ...], Fix] = {}
+    try:
+        for fix in _others(judgement, proposed):
+            found[fix.changes] = fix
+    except SpentError as spent:
+        return Alternatives(tuple(found.values()), str(spent))
+    return Alternatives(tuple(found.values()))
+
+
+def _others(judgement: Judgement, proposed: tuple[Change, ...]) -> Iterator[Fix]:
     program, lazy = judgement.laws.program, lazy_tensors(judgement)
     if not proposed or len(judgement.laws.graph.nodes) > MOST_NODES:
-        return ()
+        return
     search = _Search(program, shortened(program, 1), judgement)
-    found: dict[tuple[Change, ...], Fix] = {}
-    known = {frozenset(map(str, proposed))}
+    count, known = 0, {frozenset(map(str, proposed))}
     for changes, why in (*search.every(), *_in_usual_gauge(search.places, program, proposed)):
         spelling = frozenset(map(str, changes))
-        if len(found) < MOST_ALTERNATIVES and changes and spelling not in known:
+        if count < MOST_ALTERNATIVES and changes and spelling not in known:
             known.add(spelling)
+            spend()
             if mended(judgement_if_stable(applied(program, changes)), lazy):
-                found[changes] = Fix(changes, why)
-    return tuple(found.values())
+                count += 1
+                yield Fix(changes, why)
 
 
 def _in_usual_gauge(
@@ -116,11 +148,21 @@ class _Search:
         self.short = short
         self.lazy = lazy_tensors(judgement)
         self.places = Places(program)
+        self.unfinished = ""
+        self._found: list[Change] = []  # the last that do it
 
     def run(self) -> tuple[Change, ...]:
+        try:
+            return self._smallest()
+        except SpentError as spent:
+            self.unfinished = str(spent)
+            return tuple(self._found)
+
+    def _smallest(self) -> tuple[Change, ...]:
         for factors, scales in ((True, True), (False, True), (False, False)):
             found = self._candidate(factors, scales)
             if found is not None:
+                self._found = found
                 return tuple(self._merged(self._reduced(found)))
         return ()
 
@@ -132,7 +174,12 @@ class _Search:
                 yield tuple(self._merged(self._reduced(found))), why
 
     def _mends(self, changes: Iterable[Change]) -> bool:
-        return mended(judgement_if_stable(applied(self.short, changes)), self.lazy)
+        spend()
+        made = list(changes)
+        if not mended(judgement_if_stable(applied(self.short, made)), self.lazy):
+            return False
+        self._found = made
+        return True
 
     # A candidate
 
@@ -154,6 +201,7 @@ class _Search:
         base = applied(self.short, factored)
         loose = replace(base, strict_epsilon=False)
         for _ in range(MOST_ROUNDS):
+            spend()
             found = judgement_of(_shifted(loose, shifts))
             if found.verdict == BEST:
                 if base.strict_epsilon:

@@ -43,8 +43,8 @@ def prove(judgement: Judgement) -> Proof:
     short = shortened(program, COPIES)
     try:
         moves = smallest(short, _suspects(judgement), len(build_graph(short).nodes))
-    except UnprovedError:
-        return Proof((), UNPROVED)
+    except UnprovedError as error:
+        return Proof((), str(error) or UNPROVED)
     changes = tuple(
         ExponentChange(
             move.place.paths[0] if len(move.place.paths) == 1 else move.place.owner,

@@ -20,7 +20,7 @@ from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
 from abcparam.verdict.changes import Change, Fix, texts_of, values_of
 from abcparam.verdict.findings import reasons, way_out
-from abcparam.verdict.fix import alternatives, propose
+from abcparam.verdict.fix import Alternatives, Proposal, alternatives, propose
 from abcparam.verdict.proof import Proof
 from abcparam.verdict.settings import moved_decay
 from abcparam.verdict.work import at_work
@@ -57,22 +57,40 @@ class Report(Record):
     @cached_property
     def fix(self) -> tuple[Change, ...]:
         """What makes it maximal-update, if that was found: proved smallest, or else small."""
+        return self._proposal.changes
+
+    @cached_property
+    def _proposal(self) -> Proposal:
         if self.said is not None:
-            return ()
+            return Proposal()
         if self.verdict == VERDICTS[-1]:
-            return moved_decay(self.judgement)
+            return Proposal(moved_decay(self.judgement))
         if self.proof is not None and self.proof.changes:
-            return self.proof.changes
+            return Proposal(self.proof.changes)
         with at_work():
             return propose(self.judgement)
 
     @cached_property
     def fixes(self) -> tuple[Fix, ...]:
         """What is proposed, then up to two others, where experts differ; none where none is."""
+        return (Fix(self.fix, "proposed"), *self._alternatives.fixes) if self.fix else ()
+
+    @cached_property
+    def _alternatives(self) -> Alternatives:
         if not self.fix:
-            return ()
+            return Alternatives()
         with at_work():
-            return (Fix(self.fix, "proposed"), *alternatives(self.judgement, self.fix))
+            return alternatives(self.judgement, self.fix)
+
+    @property
+    def unfinished(self) -> str:
+        """Why the search for the `fix` ended before it was done; empty where it did not."""
+        return self._proposal.unfinished
+
+    @property
+    def fixes_unfinished(self) -> str:
+        """The same of the other `fixes`."""
+        return self._alternatives.unfinished
 
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -80,7 +98,7 @@ class Report(Record):
         if self.said is not None:
             return self.said
         with at_work():
-            return reasons(self.judgement, self.fix, self.proof)
+            return reasons(self.judgement, self.fix, self.proof, self.unfinished)
 
     @property
     def is_searched(self) -> bool:
@@ -113,7 +131,7 @@ class Report(Record):
         """The diagnostics, those that propose the fix with its edit."""
         if not self.edit:
             return self.diagnostics
-        help = way_out(self.program, self.fix, self.proof)
+        help = way_out(self.program, self.fix, self.proof, self.unfinished)
         moved = MOVED_DECAY if self.verdict == VERDICTS[-1] else ()
         return tuple(
             replace(d, edit=self.edit) if d.help == help or d.code in moved else d
@@ -189,8 +207,17 @@ class Report(Record):
             "output": {"at_init": at_init.to_dict(), "change": change.to_dict()},
             **self._regions(),
             "diagnostics": [d.to_dict() for d in in_order(self.editable)],
-            **({"fixes": [found.to_dict() for found in self.fixes]} if all_fixes else {}),
+            **self._unfinished(self.unfinished),
+            **(self._all_fixes() if all_fixes else {}),
         }
+
+    def _all_fixes(self) -> dict[str, Any]:
+        ended = self.fixes_unfinished or self.unfinished
+        return {"fixes": [found.to_dict() for found in self.fixes], **self._unfinished(ended)}
+
+    @staticmethod
+    def _unfinished(why: str) -> dict[str, Any]:
+        return {"unfinished": why} if why else {}
 
     def _regions(self) -> dict[str, Any]:
         if self.regions is None:

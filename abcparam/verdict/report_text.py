@@ -32,7 +32,8 @@ def fix_lines(report: Report) -> list[str]:
     """The changes that would make it maximal-update, the proposed one first."""
     found = [f"  {number}. {fix}" for number, fix in enumerate(report.fixes, 1)]
     none = "nothing to fix" if report.reaches("maximal-update") else "no fix was found"
-    return ["fixes, each judged on the whole model:", *found] if found else [none]
+    ended = list(filter(None, [report.fixes_unfinished or report.unfinished]))
+    return ["fixes, each judged on the whole model:", *found, *ended] if found else [none, *ended]
 
 
 def _regions(report: Report) -> list[str]:

@@ -6,17 +6,15 @@ from fractions import Fraction
 
 from abcparam.algebra.record import replace
 from abcparam.analysis.judge import judgement_of
-from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
+from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.diagnostics.rules import findings
-from abcparam.diagnostics.rules.solving import GaveUp
-from abcparam.diagnostics.source import START
 from abcparam.program.binding import bind
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
 from abcparam.symbolic.constraints import holds
 from abcparam.symbolic.judgement import Symbolic, judge_symbolic
 from abcparam.symbolic.regions import Region
-from abcparam.symbolic.solver import UnprovedError
+from abcparam.symbolic.solver import UnprovedError, gave_up
 from abcparam.symbolic.symbols import first_symbol
 from abcparam.verdict.findings import reasons
 from abcparam.verdict.report import Report
@@ -28,8 +26,8 @@ def symbolic_report(program: Program) -> Report:
     """The verdict if it is the same for all values of the symbols, else None and the regions."""
     try:
         return _report(judge_symbolic(program))
-    except UnprovedError:
-        raise SpecError(program.source, [GaveUp.at(START)]) from None
+    except UnprovedError as error:
+        raise gave_up(program.source, error) from None
 
 
 def _report(found: Symbolic) -> Report:

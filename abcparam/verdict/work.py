@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from abcparam.budgets import opened
+
 FRAMES = 20_000  # enough for 64 levels of brackets in each of 32 levels of blocks
 
 
 @contextmanager
 def at_work() -> Iterator[None]:
-    """With room for deep specs, and without the garbage collector.
+    """With room for deep specs, without the garbage collector, and within a budget.
 
     Whatever a phase makes is kept, and passes over it all cost time.
     """
@@ -20,7 +22,8 @@ def at_work() -> Iterator[None]:
     gc.disable()
     sys.setrecursionlimit(max(FRAMES, frames))
     try:
-        yield
+        with opened():
+            yield
     finally:
         sys.setrecursionlimit(frames)
         if collecting:

@@ -1,4 +1,4 @@
-"""Texts for the front end: derived from the grammar at random, or specs with damage done."""
+"""Random texts of specs: derived from the grammar, with damage done, or made to be valid."""
 
 from __future__ import annotations
 
@@ -112,6 +112,13 @@ def damaged(count: int, seed: int) -> Iterator[str]:
         yield text
 
 
+def damaged_words(text: str, draw: random.Random) -> str:
+    """A text with one to three mistakes, each of a word."""
+    for _ in range(draw.randrange(1, 4)):
+        text = _damage_words(text, draw)
+    return text
+
+
 def _window(text: str, draw: random.Random) -> str:
     lines = text.splitlines(keepends=True)
     start = draw.randrange(len(lines))
@@ -139,3 +146,257 @@ def _damage(parts: list[str], draw: random.Random) -> list[str]:
     else:
         parts[place], parts[other] = parts[other], parts[place]
     return parts
+
+
+# Valid specs, from how each operation is written
+
+DECLARED = {  # what a letter in braces stands for: a tensor of its own
+    "W": ("hidden", "width, width"),
+    "U": ("hidden", "4 * width, width"),
+    "V": ("hidden", "width, 4 * width"),
+    "Q": ("hidden", "heads * head, width"),
+    "K": ("output", "head, width"),
+    "O": ("output", "classes, width"),
+    "Z": ("input", "width, classes"),
+    "Y": ("input", "width, context"),
+    "g": ("input", "width"),
+    "i": ("input", "width"),
+    "c": ("scalar", "1"),
+    "R": ("input", "context, heads"),
+    "H": ("hidden", "width / 2, width"),
+    "C": ("hidden", "width, width, 3"),
+    "S": ("hidden", "width, width, 3, 3"),
+    "D": ("input", "width, 1, 3, 3"),
+    "T": ("hidden", "width, width, 2, 2"),
+}
+ATTENTION = "attention({Q} @ x, {Q} @ x, {Q} @ x, heads = heads, scale = {s}"
+ON_SEQUENCES = (  # what a `[context, width]` may become
+    "x + {W} @ {f}(x)",
+    "x * {f}({W} @ x)",
+    "x - {V} @ {f}({U} @ x)",
+    "(1 - sigmoid({W} @ x)) * x + {i}",
+    "{k} * x",
+    "{W}.T @ {f}({W} @ x)",
+    "{f}(x) / {n}",
+    "layernorm(x)",
+    "layernorm(x, gain = {g}, bias = {i}, eps = 1e-6)",
+    "rmsnorm(x, gain = {g})",
+    "rmsnorm({Q} @ x, heads = heads)",
+    f"x + {ATTENTION}, causal = true)",
+    f"{ATTENTION}, causal = true, window = 2, softcap = 3)",
+    f"{ATTENTION}, bias = alibi(heads, context))",
+    f"{ATTENTION}, bias = relative_bias({{R}}, context, max_distance = 4))",
+    "attention({Q} @ x, {K} @ x, {K} @ x, heads = heads, kv_heads = 1, scale = {s})",
+    "rope({Q} @ x, heads = heads)",
+    "{Z} @ softmax({O} @ x)",
+    "{Z} @ ({O} @ x)",
+    "x + mean(x, axis = 0)",
+    "x + {n}^-1 * sum(x, axis = 0)",
+    "exp({c}) * x",
+    "{Y} @ similarity(layernorm(x), width^-1 * x)",
+    "dropout(x, 0.1)",
+    "concat({H} @ x, {H} @ x)",
+    "x + x[0] + zeros(width)",
+    "transpose(conv1d({C}, transpose(x), padding = 1))",
+    "transpose(conv_transpose1d({C}, transpose(x), padding = 1))",
+    "x + mixture({O} @ x, Expert(x), top = 2)",
+    "x + unsqueeze({W} @ mean(x, axis = 0), axis = 0)",
+    "transpose(upsample(avgpool(transpose(x), 2), factor = 2))",
+    "x + Mix(x) as {m}",
+)
+ON_IMAGES = (  # what a `[width, side, side]` may become
+    "x + conv2d({S}, {f}(x), padding = 1)",
+    "conv2d({D}, x, padding = 1, groups = width)",
+    "batchnorm(x)",
+    "batchnorm(x, gain = {g}, bias = {i})",
+    "groupnorm(x, groups = heads)",
+    "maxpool(x, 3, stride = 1, padding = 1)",
+    "upsample(avgpool(x, 2), factor = 2)",
+    "conv_transpose2d({T}, maxpool(x, 2), stride = 2)",
+    "x + unsqueeze({W} @ mean(x, axis = (-2, -1)), axis = (-2, -1))",
+    "{k} * {f}(x)",
+)
+FUNCTIONS = ("relu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid", "softplus", "square")
+EXPONENTS = ("0", "0", "0", "1/2", "1/2", "1", "1", "-1", "1/3", "2/3", "-1/7", "3/5", "theta", "?")
+SCALES = ("head^-1", "head^(-1/2)", "1 / 3", "0.125")
+FACTORS = ("(width / base(width))^(1/3)", "depth^(-1/2)", "alpha", "1/7", "head^(-1/2)")
+INITS = (
+    *("zeros", "ones", "normal(0.02)", "normal(1 / 3)", "uniform(1/7)", "constant(1/3)"),
+    *("normal(init_std)", "normal(1 / fan_in)"),
+)
+LIMITS = (  # of width, depth and the rest
+    "dim width -> inf, base = 8\ndim depth = 2",
+    "dim width -> inf\ndim depth = 2",
+    "dim width -> inf, base = 8\ndim depth -> inf, base = 2",
+    "dim width -> inf, base = 8\ndim depth -> inf after width, base = 2",
+    "dim width -> inf, base = 8, rate = 3/7\ndim depth -> inf, base = 2, rate = 2/3",
+)
+SIZES = """dim head = 4
+dim heads = width / head
+dim side = 4
+dim context = (side / 2)^2
+dim vocab = 11
+dim classes = 5
+hyper lr = 1e-2 in log [1e-4, 1]
+hyper init_std = 0.02
+hyper alpha = 1/3 in {1/3, 1, 3}
+"""
+BLOCKS = """block Expert(x) {
+    tensor E : hidden [width, width]
+    return E @ relu(x)
+}
+block Mix(x) {
+    tensor mix : hidden [width, width] { mult = alpha }
+    tensor shift : input [width]
+    return mix @ x + shift
+}
+"""
+ASSUMED = (
+    *("", "", "assume epsilon = strict\n", "assume alignment = full\n"),
+    *("assume alignment = none\n", "assume alignment = tensor-programs\n"),
+)
+OPTIMIZERS = {  # settings beside `lr`, some of them scaled
+    "sgd": ("momentum = 0.9, nesterov = true", "momentum = 0, weight_decay = 1e-3"),
+    "adam": ("eps = 1e-8 * width^-1", "betas = (0.9, 0.95), eps = 1e-8 * width^(-1/3)"),
+    "adamw": ("weight_decay = 0.1", "eps = 1e-12, clip_norm = 1"),
+    "adafactor": ("weight_decay = 1e-3",),
+    "adagrad": ("eps = 1e-10",),
+    "adamax": ("eps = 1e-8",),
+    "lamb": ("weight_decay = 0.1",),
+    "lars": ("momentum = 0.9",),
+    "lion": ("betas = (0.9, 0.99)",),
+    "muon": ("momentum = 0.95, adjust = original", "adjust = spectral"),
+    "nadam": ("momentum_decay = 4e-3",),
+    "rmsprop": ("alpha = 0.99, momentum = 0.5",),
+    "shampoo": ("ridge = 1e-6",),
+    "signsgd": ("momentum = 0.9",),
+    "soap": ("interval = 2",),
+}
+FOR_MATRICES = {"muon", "shampoo"}
+
+
+class SpecWriter:
+    """Writes one spec: which operations, exponents, settings and limits, a draw says.
+
+    Most are valid; whatever is refused is so for a reason that is worth a look: infinite depth
+    without a stream, say. Two in three have numbers for exponents.
+    """
+
+    def __init__(self, draw: random.Random) -> None:
+        self.draw = draw
+        self.tensors: list[str] = []
+        self.count = 0
+        self.limits = draw.choice(LIMITS)
+        numbers = draw.random() < 2 / 3
+        self.exponents = EXPONENTS[:-2] if numbers else EXPONENTS
+
+    def text(self) -> str:
+        draw = self.draw
+        images = draw.random() < 0.25
+        body = self._images() if images else self._sequences()
+        given = "x : [3, side, side]" if images else "x : index(vocab) [context]"
+        roles = draw.choice((self._roles(), *["parametrization mup\n"] * 2))
+        several = draw.random() < 0.15
+        two = [f"    y = {body[-1]}", "    z = 1/3 * y", "    return y, z"]
+        lines = [*body[:-1], *(two if several else [f"    return {body[-1]}"])]
+        symbols = "exponent theta\n" if "theta" in roles + "".join(self.tensors) else ""
+        return (
+            f"model Fuzzed\n{self.limits}\n{SIZES}{symbols}{roles}"
+            + "".join(self.tensors)
+            + BLOCKS
+            + f"forward({given}) {{\n"
+            + "\n".join(lines)
+            + f"\n}}\n{self._optimizers()}"
+            + ("loss cross_entropy(y) + 1/3 * mse(z)\n" if several else "loss cross_entropy\n")
+            + draw.choice(ASSUMED)
+        )
+
+    def _sequences(self) -> list[str]:
+        self._tensor("table", "input", "vocab, width")
+        self._tensor("last", "output", "classes, width")
+        lines = ["    x = embed(table, x)", *self._steps(ON_SEQUENCES)]
+        if self.draw.random() < 0.4:
+            lines += self._repeated()
+        return [*lines, "last @ x"]
+
+    def _images(self) -> list[str]:
+        self._tensor("last", "output", "classes, width")
+        if self.draw.random() < 0.5:
+            self._tensor("stem", "input", "width, 3, 3, 3")
+            lines = ["    x = conv2d(stem, x, padding = 1)", *self._steps(ON_IMAGES)]
+            return [*lines, "last @ mean(x, axis = (-2, -1))"]
+        self._tensor("patch", "input", "width, 12")
+        lines = ["    x = patch @ unfold(x, size = 2)", *self._steps(ON_SEQUENCES)]
+        self._tensor("all", "output", "classes, context * width")
+        return [*lines, "all @ flatten(x)"]
+
+    def _steps(self, forms: tuple[str, ...]) -> list[str]:
+        chosen = [self.draw.choice(forms) for _ in range(self.draw.randint(1, 4))]
+        return [f"    x = {self._filled(form)}" for form in chosen]
+
+    def _repeated(self) -> list[str]:
+        """Copies of a branch, with tensors of their own or shared ones; of a recurrence too."""
+        if self.draw.random() < 0.3:
+            state = f"tanh({self._filled('{W}')} @ h + x[t])"
+            head = ["    h = zeros(width)", "    repeat context as t {"]
+            return [*head, f"        h = {state}", "    }", "    x = x + h"]
+        factor = self.draw.choice(("", "depth^(-1/2) * ", "depth^-1 * "))
+        own = "        tensor own : hidden [width, width]"
+        branch = self.draw.choice(("own @ tanh(x)", "Mix(rmsnorm(x))", "own @ (own @ x)"))
+        lines = [own, f"        x = x + {factor}{branch}"]
+        return ["    repeat depth as layers {", *lines, "    }"]
+
+    def _filled(self, form: str) -> str:
+        """The form with names of new tensors, functions and numbers in it."""
+        draw, found = self.draw, form
+        while (at := found.find("{")) >= 0:
+            letter = found[at + 1]
+            if letter in DECLARED:
+                self.count += 1
+                text = f"{letter}{self.count}"
+                self._tensor(text, *DECLARED[letter])
+            elif letter == "m":
+                self.count += 1
+                text = f"mixed{self.count}"
+            else:
+                text = draw.choice({"f": FUNCTIONS, "s": SCALES, "k": FACTORS}.get(letter, ("4",)))
+            found = found[:at] + text + found[at + 3 :]
+        return found
+
+    def _tensor(self, name: str, role: str, shape: str) -> None:
+        draw = self.draw
+        keys = []
+        if draw.random() < 0.25:
+            keys += [f"{letter} = {draw.choice(self.exponents)}" for letter in "abc"]
+        if draw.random() < 0.1 and "depth -> inf" in self.limits:
+            keys.append(f"c[depth] = {draw.choice(EXPONENTS[:-2])}")
+        if draw.random() < 0.2:
+            keys.append(f"init = {draw.choice(INITS)}")
+        if draw.random() < 0.1:
+            keys.append(draw.choice(("mult = alpha", "lr = 10 * lr", "frozen", "d = 1/3")))
+        written_keys = f" {{ {', '.join(keys)} }}" if keys else ""
+        self.tensors.append(f"tensor {name} : {role} [{shape}]{written_keys}\n")
+
+    def _roles(self) -> str:
+        def row(role: str) -> str:
+            exponents = ", ".join(f"{x} = {self.draw.choice(self.exponents)}" for x in "abc")
+            return f"    {role} {{ {exponents} }}\n"
+
+        rows = "".join(map(row, ("input", "hidden", "output")))
+        return f"parametrization {{\n{rows}}}\n"
+
+    def _optimizers(self) -> str:
+        draw = self.draw
+        name = draw.choice(sorted(OPTIMIZERS))
+        settings = ", ".join(("lr = lr", *draw.choice([(), (draw.choice(OPTIMIZERS[name]),)])))
+        if name in FOR_MATRICES or draw.random() < 0.2:
+            first = f"optimizer {name} for hidden {{ {settings} }}\n"
+            return f"{first}optimizer adam {{ lr = lr * width^(-1/3) }}\n"
+        return f"optimizer {name} {{ {settings} }}\n"
+
+
+def written(count: int, seed: int) -> Iterator[str]:
+    """Specs with every operation, optimizer, setting and limit, most of them valid."""
+    draw = random.Random(seed)
+    for _ in range(count):
+        yield SpecWriter(draw).text()

@@ -12,6 +12,7 @@ from itertools import combinations
 
 import pytest
 
+from abcparam.budgets import budget, opened
 from abcparam.symbolic.constraints import (
     AffineRow,
     All,
@@ -27,7 +28,6 @@ from abcparam.symbolic.solver import ContradictionError, Premises, UnprovedError
 from tests.support.paths import ROOT
 from tests.support.z3_oracle import possible, smaller_sum, variables
 
-SECONDS = 20
 SEEDS = [*range(10), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(10, 40))]
 OF_A_SEED = 75
 
@@ -80,7 +80,7 @@ def test_random_conditions_as_z3_decides_them(seed: int):
             premises = [random_condition(draw, symbols, 3) for _ in range(draw.randint(1, 6))]
         else:
             premises = equations_among(draw, symbols)
-        ours = Conditions(symbols, SECONDS)
+        ours = Conditions(symbols)
         for premise in premises:
             ours.premise(premise)
         asked = random_condition(draw, symbols, 2)
@@ -103,7 +103,7 @@ def test_a_core_cannot_hold_and_nothing_in_it_can_be_left_out(seed: int):
         symbols = draw.randint(1, 5)
         names = variables([f"x{index}" for index in range(symbols)])
         conditions = [random_condition(draw, symbols, 2) for _ in range(draw.randint(3, 12))]
-        core = Conditions(symbols, SECONDS).core(conditions)
+        core = Conditions(symbols).core(conditions)
         assert (core is None) == possible(conditions, names)
         if core is not None:
             found += 1
@@ -119,7 +119,7 @@ def test_the_fewest_changes_are_all_found(seed: int):
     for _ in range(4):
         symbols = draw.randint(2, 4)
         names = variables([f"x{index}" for index in range(symbols)])
-        ours = Conditions(symbols, SECONDS)
+        ours = Conditions(symbols)
         premises = [random_condition(draw, symbols, 2) for _ in range(draw.randint(1, 4))]
         for premise in premises:
             ours.premise(premise)
@@ -147,7 +147,7 @@ def test_no_sum_of_moves_is_smaller(seed: int):
         names = variables([f"x{index}" for index in range(symbols)])
         conditions = [random_condition(draw, symbols, 3, ">= =") for _ in range(draw.randint(1, 3))]
         rows = [random_row(draw, symbols, True) for _ in range(draw.randint(1, 4))]
-        values = least(symbols, conditions, rows, SECONDS)
+        values = least(symbols, conditions, rows)
         assert (values is not None) == possible(conditions, names)
         if values is not None:
             assert all(holds_at(condition, point_of(values)) for condition in conditions)
@@ -171,8 +171,9 @@ def test_premises_that_contradict_each_other_say_which():
     assert found.value.labels == (0, 1, 2)
 
 
-def test_what_takes_too_long_is_unproved(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("abcparam.symbolic.solver.TIMEOUT_S", 0)
+@budget(0)
+@opened()
+def test_what_takes_too_long_is_unproved():
     premises = Premises(["a"])
     with pytest.raises(UnprovedError):
         premises.proves(LinearConstraint((0, 1), ">="))
@@ -188,11 +189,12 @@ def test_what_takes_too_long_is_unproved(monkeypatch: pytest.MonkeyPatch):
 
 EXAMPLES = """
 import random
+from abcparam.budgets import budget, opened
 from abcparam.symbolic.decision.conditions import Conditions
 from tests.symbolic.test_decision import equations_among, random_condition
 draw = random.Random(0)
 for _ in range(60):
-    ours = Conditions(6, 20)
+    ours = Conditions(6)
     for premise in equations_among(draw, 6):
         ours.premise(premise)
     print(ours.example(random_condition(draw, 6, 3)))

@@ -10,7 +10,8 @@ class NoSolution(DiagnosticRule):
     spec what it should be.
 
     The places named are a smallest set that cannot hold together: with any one of them changed, the
-    others leave room for a solution.
+    others leave room for a solution. Where the search for it takes longer than it may (`--budget`),
+    all that are written are named together.
 
         tensor W3 : output [classes, width] { a = 0, b = 1/2, c = ? }   # a + b must be 1
     """
@@ -25,6 +26,7 @@ class NoSolution(DiagnosticRule):
         "write `?` for any one of these, and `abcparam solve` finds it",
     )
     place = "`{key}` of `{owner}` is {value}"
+    all_of_them = "the exponents that are written stay"
     absent = "`{key}` of `{owner}` is not written, and so 0"
 
 

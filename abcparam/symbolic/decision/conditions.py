@@ -26,11 +26,11 @@ MOST_SETS = 50  # that are tried where several are equally small
 
 
 class Conditions:
-    """Conditions on so many symbols. A question may take so many seconds, else `TimeOutError`."""
+    """Conditions on so many symbols. Where the budget is spent, a question raises `SpentError`."""
 
-    def __init__(self, symbols: int, seconds: float) -> None:
+    def __init__(self, symbols: int) -> None:
         self.symbols = symbols
-        self.search = ClauseSearch(symbols, seconds)
+        self.search = ClauseSearch(symbols)
         self._normal: dict[AffineRow, tuple[LinearSum, Fraction | int, Fraction | int]] = {}
 
     def premise(self, condition: SymbolCondition) -> None:
@@ -143,14 +143,14 @@ class Conditions:
 
 
 def least(
-    symbols: int, conditions: Sequence[SymbolCondition], rows: Sequence[AffineRow], seconds: float
+    symbols: int, conditions: Sequence[SymbolCondition], rows: Sequence[AffineRow]
 ) -> list[Fraction] | None:
     """Values under which the conditions hold and the sum of the rows' absolute values is least.
 
     Where there is no least one, they come close; None where the conditions cannot hold.
     """
     further = [0] * len(rows)
-    found = Conditions(symbols + len(rows), seconds)
+    found = Conditions(symbols + len(rows))
     for condition in conditions:
         found.premise(_widened(condition, len(rows)))
     for index, row in enumerate(rows):

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from time import monotonic
 
+from abcparam.budgets import spend
 from abcparam.symbolic.decision.simplex import UNIT, Bound, BoundValue, LinearSum, Simplex, Value
 
 LONGEST_KEPT = 12  # literals of a learnt clause that outlives its question
@@ -21,10 +21,6 @@ MOST_KEPT = 2_000
 DECAY = 1.05
 
 Literals = list[int]
-
-
-class TimeOutError(Exception):
-    """A question took longer than it may."""
 
 
 class Disjunction:
@@ -49,9 +45,8 @@ class AtMost:
 class ClauseSearch:
     """Clauses and atoms. What is added in a `scope` is dropped at its end."""
 
-    def __init__(self, variables: int, seconds: float) -> None:
+    def __init__(self, variables: int) -> None:
         self.simplex = Simplex(variables)
-        self.seconds = seconds
         self.contradictory = False  # without any question
         self._terms: dict[LinearSum, int] = {((index, 1),): index for index in range(variables)}
         self._sums: list[LinearSum] = list(self._terms)
@@ -70,7 +65,6 @@ class ClauseSearch:
         self._next = 0  # in the trail, what follows from it is not yet known
         self._bump = 1.0
         self._most: AtMost | None = None
-        self._deadline = 0.0
 
     # Building
 
@@ -152,7 +146,6 @@ class ClauseSearch:
         self._settle()
         self._scope_contradictory = self.contradictory
         self._heads.append((len(self._trail), self.simplex.asserted))
-        self._deadline = monotonic() + self.seconds
         try:
             yield
         finally:
@@ -309,7 +302,7 @@ class ClauseSearch:
         """Whether everything can hold, the assumptions too, in the scope that is open.
 
         Afterwards the values of the simplex method satisfy it, and a term is the least among the
-        choices that were made. Raises `TimeOutError`.
+        choices that were made. Raises `SpentError`.
         """
         self._backtrack(1)
         self._most = most
@@ -318,8 +311,7 @@ class ClauseSearch:
             return False
         while True:
             conflict = self._propagate()
-            if monotonic() > self._deadline:
-                raise TimeOutError
+            spend()
             if conflict is not None:
                 if not self._learn(conflict):
                     self._scope_contradictory |= most is None

@@ -20,6 +20,7 @@ from fractions import Fraction
 from math import gcd, lcm
 
 from abcparam.algebra.sizes import Number
+from abcparam.budgets import spend
 
 Value = tuple[int, int]  # a number, and how often the infinitesimal is added to it
 BoundValue = tuple[Number, Number]  # the same, in parts of which `UNIT` are 1
@@ -167,6 +168,7 @@ class Simplex:
         None of these can be left out. Bland's rule chooses, under which there is no cycle.
         """
         while (term := self._broken()) is not None:
+            spend()
             value, lower = self.value(term), self.lower[term]
             rising = lower is not None and value < lower
             target = lower if rising else self.upper[term]
@@ -306,6 +308,7 @@ class Simplex:
         Values have to be within the bounds. Bland's rule chooses.
         """
         while True:
+            spend()
             row, _ = self._row(term)
             entering = self._entering(row, False)
             if entering is None:

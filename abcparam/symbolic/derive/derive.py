@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from abcparam.analysis.judge import judgement_of
-from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.diagnostics.rules.solving import GaveUp
-from abcparam.diagnostics.source import START
 from abcparam.program.model import Program
 from abcparam.symbolic.derive.derived import Derived, DerivedCase
 from abcparam.symbolic.judgement import Symbolic, judge_symbolic
-from abcparam.symbolic.solver import UnprovedError
+from abcparam.symbolic.solver import UnprovedError, gave_up
 from abcparam.symbolic.symbols import all_symbolic, named_unknowns
 
 
@@ -23,8 +20,8 @@ def derive(program: Program, every: bool = False) -> Derived:
     free = named_unknowns(free)[0]
     try:
         return _symbolic(judge_symbolic(free)) if free.symbols else _numeric(free)
-    except UnprovedError:
-        raise SpecError(program.source, [GaveUp.at(START)]) from None
+    except UnprovedError as error:
+        raise gave_up(program.source, error) from None
 
 
 def _symbolic(found: Symbolic) -> Derived:

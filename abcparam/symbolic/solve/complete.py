@@ -11,7 +11,7 @@ from abcparam.algebra.record import Record, replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.rules import solving as rules
 from abcparam.diagnostics.rules.exponents import MissingExponent
-from abcparam.diagnostics.source import START, Source, Span
+from abcparam.diagnostics.source import Source, Span
 from abcparam.editing.exponents import edited, without_unknowns
 from abcparam.editing.insertion import inserted
 from abcparam.language import syntax
@@ -29,7 +29,7 @@ from abcparam.symbolic.solve.solution import (
     solve,
     words_of,
 )
-from abcparam.symbolic.solver import UnprovedError
+from abcparam.symbolic.solver import UnprovedError, gave_up
 from abcparam.symbolic.symbols import ExponentPlace, first_symbol
 
 MUP = "mup"
@@ -114,8 +114,8 @@ def complete(
         fields = {"symbols": symbols, "first": found.symbols[0], "goal": goal}
         error = rules.DependsOnSymbols.at(first_symbol(program), **fields)
         raise SpecError(spec, [error]) from None
-    except UnprovedError:
-        raise SpecError(spec, [rules.GaveUp.at(START)]) from None
+    except UnprovedError as error:
+        raise gave_up(spec, error) from None
     return Completed(source, _filled(spec, program, solution), goal, solution)
 
 
@@ -136,6 +136,10 @@ def _contradiction(program: Program, goal: str, found: UnsolvableError) -> list[
         return [rules.NoExponents.at(program.output_span, goal=goal, why=why)]
     rule, count = rules.NoSolution, len(found.places)
     label, help = rule.several if count > 1 else rule.one
+    if found.unfinished:
+        fields = {"label": label.format(count=count), "help": help, "written": rule.all_of_them}
+        error = rule.at(_span(program, found.places[0]), goal=goal, **fields)
+        return [replace(error, notes=(found.unfinished,))]
     texts = [_written(program, place) for place in found.places]
     spans = [_span(program, place) for place in found.places]
     written = f"{', '.join(texts[:-1])} and {texts[-1]}" if texts[1:] else texts[0]

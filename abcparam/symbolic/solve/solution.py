@@ -64,13 +64,17 @@ class UnsolvableError(Exception):
     """No values do it.
 
     `places` is a smallest set of written exponents that contradict each other; empty where no
-    exponents at all would do.
+    exponents at all would do. Where the search for it ended early, `unfinished` says why, and they
+    are all that are written.
     """
 
-    def __init__(self, places: tuple[ExponentPlace, ...], reasons: tuple[str, ...]) -> None:
+    def __init__(
+        self, places: tuple[ExponentPlace, ...], reasons: tuple[str, ...], unfinished: str = ""
+    ) -> None:
         super().__init__("no solution")
         self.places = places
         self.reasons = reasons
+        self.unfinished = unfinished
 
 
 class DependentError(Exception):
@@ -98,7 +102,8 @@ def solve(
     except ImpossibleError as impossible:
         if own:
             raise DependentError(own) from None
-        raise _unsolvable(program, goal, impossible if impossible.cases else None) from None
+        reasons = impossible.reasons if impossible.cases else ()
+        raise _unsolvable(program, goal, reasons) from None
     if own:
         values = _for_all(program, own, goal, order)
         _prove(aim, values, own)
@@ -305,9 +310,18 @@ def _mentioned(condition: SymbolCondition, symbols: Sequence[str]) -> Iterator[s
 # No solution
 
 
-def _unsolvable(program: Program, goal: str, impossible: ImpossibleError | None) -> UnsolvableError:
-    """The smallest set of written exponents that contradict each other."""
-    reasons = impossible.reasons if impossible else ()
+def _unsolvable(program: Program, goal: str, reasons: tuple[str, ...]) -> UnsolvableError:
+    """The smallest set of written exponents that contradict each other, or all of them."""
+    try:
+        return _contradicting(program, goal, reasons)
+    except UnprovedError as unproved:
+        written = tuple(p for p in free_places(program) if _written(program, p) is not None)
+        if not (written and str(unproved)):
+            raise
+        return UnsolvableError(written, reasons, str(unproved))
+
+
+def _contradicting(program: Program, goal: str, reasons: tuple[str, ...]) -> UnsolvableError:
     everywhere, places = with_symbols(program, (*free_places(program), *unwritten_places(program)))
     idle = set(everywhere.symbols) - places.keys()
     fixed = {

@@ -1,0 +1,303 @@
+"""Specs made at random go through every command, and each keeps what is guaranteed of any input.
+
+No traceback, no status of 101, nothing over its budget; `fmt` leaves alone what it has formatted,
+and every report as it was; what compiles is imported and runs; the same bytes under any hash seed.
+
+`python -m tests.support.fuzzing COUNT [SEED [LOG]]` tries so many cases, goes on behind the last
+one in its log, and prints what broke a guarantee; it then exits with 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from time import thread_time
+from types import FrameType
+from typing import NamedTuple
+
+from abcparam.commands.cli import OUR_BUG, main
+from abcparam.language.reader import read
+from abcparam.operations import operations
+from abcparam.verdict import check
+from tests.support.paths import EXAMPLES, ROOT, SPECS
+from tests.support.random_specs import SpecWriter, damaged_words
+
+BUDGET = 0.5  # seconds of the processor for a search
+SLACK = 4  # for reading, judging, writing
+HANGS = 60  # seconds of the processor after which a case is given up
+LONGEST = 4000  # characters of an example that is spliced
+TWICE = 8  # of how many cases one is run under another hash seed too
+ENDED = "not searched further"  # what was found by then, a slower machine may not find
+ROLES = re.compile(r"^parametrization \{\n(.*\n)*?\}\n", re.M)
+
+
+class Broken(NamedTuple):
+    """A guarantee that did not hold."""
+
+    command: str
+    what: str
+
+
+class Ended(NamedTuple):
+    """What a command returned and printed."""
+
+    status: int
+    out: str
+    err: str
+    seconds: float
+
+
+class TooLongError(BaseException):
+    """A case that does not end."""
+
+
+def case(seed: int, number: int) -> str:
+    """The text of one case, the same for a seed and a number."""
+    draw = random.Random(f"{seed} {number}")
+    kind = draw.randrange(8)
+    text = SpecWriter(draw).text()
+    if kind == 0:
+        text = _spliced(text, draw.choice(_examples()), draw)
+    if kind == 1:
+        text = draw.choice(_examples())
+    return damaged_words(text, draw) if kind in {1, 2} else text
+
+
+def _examples() -> list[str]:
+    paths = sorted([*EXAMPLES.glob("*.param"), *SPECS.glob("*.param")])
+    texts = (path.read_text(encoding="utf-8") for path in paths)
+    return [text for text in texts if len(text) < LONGEST]
+
+
+def _spliced(text: str, other: str, draw: random.Random) -> str:
+    """Some lines of another spec in the place of some."""
+    lines, others = text.splitlines(keepends=True), other.splitlines(keepends=True)
+    start, begin = draw.randrange(len(lines)), draw.randrange(len(others))
+    count = draw.randrange(1, 6)
+    return "".join([*lines[:start], *others[begin : begin + count], *lines[start + count :]])
+
+
+def ran(*arguments: str) -> Ended:
+    """The command line in this process."""
+    out, err, begun = io.StringIO(), io.StringIO(), thread_time()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = main(arguments)
+        except SystemExit as stopped:
+            status = int(stopped.code or 0)
+    return Ended(status, out.getvalue(), err.getvalue(), thread_time() - begun)
+
+
+class Case:
+    """One text in a folder of its own, which is the working directory."""
+
+    def __init__(self, text: str, seed: int, number: int, forward: bool) -> None:
+        self.draw = random.Random(f"commands of {seed} {number}")
+        self.text, self.forward = text, forward
+        self.broken: list[Broken] = []
+        self.digest = hashlib.sha256()
+        self.repeatable = True
+
+    def run(self) -> None:
+        found = ROLES.search(self.text)
+        if found and self.draw.random() < 0.2:  # by an import
+            Path("mine.param").write_text(found[0].replace(" {", " mine {", 1), encoding="utf-8")
+            use = 'import "mine.param"\nparametrization mine\n'
+            self.text = self.text.replace(found[0], use)
+        Path("a.param").write_text(self.text, encoding="utf-8")
+        checked = self.command("check", "a.param", "--format", "json")
+        self._compiled()
+        self._formatted(checked)
+        searches: list[Callable[[], object]] = [
+            lambda: self.command("solve", "a.param", "--for", self.draw.choice(GOALS)),
+            lambda: self.command("derive", "a.param", "--format", "latex"),
+            lambda: self.command("derive", "a.param", "--all", "--steps"),
+            lambda: self.command("map", "a.param", "a.param", "--format", "json"),
+            lambda: self.command("check", "a.param", "--prove"),
+            lambda: self.command("check", "a.param", "--all-fixes", "--set", "width=16"),
+            lambda: self.command("diff", "a.param", "a.param"),
+            self._fixed,
+        ]
+        for search in self.draw.sample(searches, 2):
+            search()
+        self.command("explain", self.draw.choice(re.findall(r"\w+", self.text) or ["x"]))
+
+    def command(self, *arguments: str) -> Ended:
+        searches = arguments[0] in {"check", "solve", "derive", "map"}
+        budget = ("--budget", str(BUDGET)) if searches else ()
+        try:
+            found = ran(*arguments, *budget)
+        except TooLongError:
+            raise
+        except BaseException:
+            self._broke(arguments, traceback.format_exc())
+            return Ended(OUR_BUG, "", "", 0.0)
+        if found.status == OUR_BUG or "Traceback" in found.err:
+            self._broke(arguments, found.err)
+        allowed = (2 * BUDGET if arguments[0] == "check" else BUDGET) * searches + SLACK
+        if found.seconds > allowed:
+            self._broke(arguments, f"took {found.seconds:.1f} s")
+        self.repeatable &= ENDED not in found.out + found.err
+        self.digest.update(repr(found[:3]).encode())
+        return found
+
+    def _broke(self, arguments: Sequence[str], what: str) -> None:
+        self.broken.append(Broken(" ".join(arguments), what.strip()))
+
+    def _compiled(self) -> None:
+        compiled = self.command("compile", "a.param", "-o", "made.py", "--force")
+        if compiled.status or not self.forward:
+            return
+        try:
+            _runs()
+        except Exception:
+            self._broke(("import", "made.py"), traceback.format_exc())
+
+    def _formatted(self, before: Ended) -> None:
+        if self.command("fmt", "a.param").status:
+            return
+        if self.command("fmt", "--check", "a.param").status:
+            self._broke(("fmt",), "changes what it has formatted")
+        after = self.command("check", "a.param", "--format", "json")
+        if before.status in {0, 1} and _laws(before) != _laws(after):
+            self._broke(("fmt",), "changes the report")
+
+    def _fixed(self) -> None:
+        Path("b.param").write_text(self.text, encoding="utf-8")
+        self.command("check", "b.param", "--fix")
+
+
+GOALS = ("maximal-update", "kernel", "stable")
+
+
+def _laws(checked: Ended) -> object:
+    """A report without places and what is said of them."""
+    report = json.loads(checked.out)
+    codes = [diagnostic["code"] for diagnostic in report.pop("diagnostics")]
+    return report, codes
+
+
+def _runs() -> None:
+    """Imports what was emitted, and calls the model at a tiny size."""
+    import torch
+
+    from tests.support.emitted import inputs_of, load, make, outputs_of
+
+    program = check.load(read("a.param"))
+    module = load(Path("made.py").read_text(encoding="utf-8"), Path())
+    model = make(program, module).double()
+    inputs = inputs_of(program, model.config)
+    with torch.no_grad():
+        assert all(isinstance(y, torch.Tensor) for y in outputs_of(model(*inputs)))
+    module.make_optimizer(model)
+
+
+def try_case(seed: int, number: int, forward: bool) -> tuple[Case, str]:
+    """Runs a case; what it printed as a digest, empty where a budget ended a search."""
+    made = Case(case(seed, number), seed, number, forward)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), _watched():
+        try:
+            made.run()
+        except TooLongError:
+            made.broken.append(Broken("?", f"no end in {HANGS} s:\n{traceback.format_exc()}"))
+            made.repeatable = False
+    return made, made.digest.hexdigest() if made.repeatable else ""
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[None]:
+    """Raises where a case takes too long, wherever it is."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TooLongError
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, HANGS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+# Many
+
+
+def fuzz(count: int, seed: int, log: Path) -> int:
+    """Cases up to a number, those of the log apart; how many broke a guarantee."""
+    from tqdm import tqdm
+
+    log.parent.mkdir(parents=True, exist_ok=True)
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    done = [json.loads(line) for line in lines if line.endswith("}")]
+    start = max((line["case"] + 1 for line in done), default=0)
+    wrong = sum(bool(line["broken"]) for line in done)
+    print(f"seed {seed}, cases {start} to {count}, log {log}", flush=True)
+    with log.open("a", encoding="utf-8") as file, _other_process(seed) as digest_elsewhere:
+        for number in tqdm(range(start, count), initial=start, total=count, unit="case"):
+            made, digest = try_case(seed, number, forward=True)
+            if number % TWICE == 0 and digest:
+                other = digest_elsewhere(number)
+                if other and other != digest:
+                    made.broken.append(Broken("all", "other bytes under another hash seed"))
+            line = {"seed": seed, "case": number, "broken": made.broken}
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            if made.broken:
+                wrong += 1
+                print(f"\ncase {number} of seed {seed}:\n{made.text}")
+                print("\n".join(f"{command}: {what}" for command, what in made.broken), flush=True)
+    print(f"{count} cases, seed {seed}: {wrong} broke a guarantee")
+    return wrong
+
+
+@contextlib.contextmanager
+def _other_process(seed: int) -> Iterator[Callable[[int], str]]:
+    """Digests of cases by a process with another hash seed."""
+    command = [sys.executable, "-m", "tests.support.fuzzing", "--digests", str(seed)]
+    environment = {**os.environ, "PYTHONHASHSEED": "12345", "PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as child:
+        assert child.stdin and child.stdout
+        given, taken = child.stdin, child.stdout
+
+        def digest(number: int) -> str:
+            print(number, file=given, flush=True)
+            return taken.readline().strip()
+
+        try:
+            yield digest
+        finally:
+            given.close()
+
+
+def _digests(seed: int) -> None:
+    for line in sys.stdin:
+        print(try_case(seed, int(line), forward=False)[1], flush=True)
+
+
+def reached(texts: Sequence[str]) -> set[str]:
+    """The operations whose names stand in the texts."""
+    words = set(re.findall(r"\w+", " ".join(texts)))
+    return words & set(operations())
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--digests":
+        _digests(int(sys.argv[2]))
+    else:
+        numbers = [int(text) for text in sys.argv[1:3]]
+        found = Path(sys.argv[3] if sys.argv[3:] else ROOT / "build" / f"fuzz-{numbers[-1]}.jsonl")
+        sys.exit(fuzz(numbers[0], numbers[1] if numbers[1:] else 0, found) > 0)
