@@ -11,7 +11,7 @@ from abcparam.budgets import SECONDS, budget
 from abcparam.commands.parser import parser
 from abcparam.commands.registry import commands
 from abcparam.commands.shared import UsageError, print_diagnostics, seconds_of
-from abcparam.diagnostics.diagnostic import SpecError, did_you_mean
+from abcparam.diagnostics.diagnostic import SpecError, did_you_mean, showing
 from abcparam.diagnostics.rules.tuning import NotInstalled
 
 OUR_BUG = 101
@@ -25,19 +25,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 is as expected, 1 findings, 2 a bad spec or bad usage, 101 our bug.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    _open_streams()
     try:
         status = _guarded(_options(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return 0
+    except OSError as error:  # what was printed last has no place
+        _print_no_more()
+        say(f"abcparam: cannot print: {error.strerror}")
+        return 2
     except KeyboardInterrupt:
         say("abcparam: interrupted")
         return INTERRUPTED
+
+
+def _open_streams() -> None:
+    """Standard output and error that can be printed to; nowhere if they are closed."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _print_no_more() -> None:
+    """What is left to print goes nowhere, at the end of the process too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -70,6 +86,11 @@ def _guarded(options: argparse.Namespace) -> int:
         return 2
     except (BrokenPipeError, KeyboardInterrupt):
         raise
+    except OSError as error:  # a disk that is full, a folder that may not be written
+        if options.debug:
+            raise
+        say(f"abcparam {options.command}: {showing(str(error))}")
+        return 2
     except Exception as error:
         if options.debug:
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
+from unicodedata import category
 
 from abcparam.algebra.record import Record, field
 from abcparam.diagnostics.source import START, Source, Span
@@ -184,6 +185,7 @@ def did_you_mean(name: str, known: Iterable[str], place: Span | None = None) -> 
     return Suggestion(f" Did you mean `{close[0]}`?", edit)
 
 
+UNSHOWN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # categories of Unicode
 COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[1;36m"}
 
 
@@ -194,24 +196,35 @@ def render(diagnostic: Diagnostic, source: Source, colour: bool = False) -> str:
     )
     span = diagnostic.span
     source = source.holding(span)
-    head = f"{start}{diagnostic.severity}[{diagnostic.code}]{end}: {bold}{diagnostic.message}{end}"
+    message = showing(diagnostic.message)
+    head = f"{start}{diagnostic.severity}[{diagnostic.code}]{end}: {bold}{message}{end}"
     margin = " " * len(str(span.line))
     whole = span == START  # about the file as a whole, or an option
-    out = [head, f"{margin}--> {source.file}{'' if whole else f':{span.line}:{span.column}'}"]
+    out = [
+        head,
+        f"{margin}--> {showing(source.file)}{'' if whole else f':{span.line}:{span.column}'}",
+    ]
     lines = source.lines
     if not whole and 1 <= span.line <= len(lines):
-        out += _quote(lines[span.line - 1].expandtabs(1), diagnostic, margin, start, end)
-    out += [f"{margin} = note: {note}" for note in diagnostic.notes]
+        out += _quote(showing(lines[span.line - 1].expandtabs(1)), diagnostic, margin, start, end)
+    out += [f"{margin} = note: {showing(note)}" for note in diagnostic.notes]
     if diagnostic.help:
-        out.append(f"{margin} = help: {diagnostic.help}")
+        out.append(f"{margin} = help: {showing(diagnostic.help)}")
     return "\n".join(out)
+
+
+def showing(text: str) -> str:
+    """The text with a mark for each character that terminals obey or that does not show."""
+    if text.isprintable():
+        return text
+    return "".join("\ufffd" if c != "\n" and category(c) in UNSHOWN else c for c in text)
 
 
 def _quote(line: str, diagnostic: Diagnostic, margin: str, start: str, end: str) -> list[str]:
     span = diagnostic.span
     stop = span.end_column if span.end_line == span.line else len(line) + 1
     carets = "^" * max(1, stop - span.column)
-    label = f" {diagnostic.label}" if diagnostic.label else ""
+    label = f" {showing(diagnostic.label)}" if diagnostic.label else ""
     return [
         f"{margin} |",
         f"{span.line} | {line}",

@@ -21,6 +21,7 @@ REFUSED = re.compile(
 def read(path: str | os.PathLike[str]) -> Source:
     """The text of a file, `-` for standard input; raises `SpecError` where it is not a text."""
     name = os.fspath(path)
+    refuse_name(name)
     folder = None if name == "-" else os.path.dirname(name) or "."
     try:
         data = _bytes(name)
@@ -28,6 +29,17 @@ def read(path: str | os.PathLike[str]) -> Source:
         fields = {"reason": _reason(error), "suggestion": _similar(name, folder or ".")}
         raise SpecError.about(name, rules.Unreadable, **fields) from None
     return _decode(data, name, folder)
+
+
+def refuse_name(name: str) -> None:
+    """Raises `SpecError` for the name of a file with line ends or characters that do not show.
+
+    Names are printed, and stand in what is emitted.
+    """
+    if REFUSED.search(name) or not {"\t", "\n", "\r"}.isdisjoint(name):
+        shown = name.encode("unicode_escape").decode()
+        fields = {"reason": "its name has characters that do not show", "suggestion": ""}
+        raise SpecError.about(shown, rules.Unreadable, **fields)
 
 
 def _similar(name: str, folder: str) -> str:

@@ -147,6 +147,8 @@ def _import(declaration: syntax.Import, collector: Collector) -> list[syntax.Par
         inside = os.path.realpath(os.path.join(folder, path))
         if not inside.startswith(os.path.realpath(folder) + os.sep):
             problem = "it lies outside the spec's folder"
+        elif os.path.exists(inside) and not os.path.isfile(inside):
+            problem = "it is no regular file"
         else:
             try:
                 return read_parametrizations(inside)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules import files as rules
@@ -19,6 +20,7 @@ def write_atomically(path: str, content: str | bytes) -> None:
     are kept. Text is written as UTF-8.
     """
     target = os.path.realpath(path)
+    _refuse_what_is_no_file(path, target)
     try:
         handle, temporary = tempfile.mkstemp(
             dir=os.path.dirname(target) or ".", prefix=".abcparam-"
@@ -32,12 +34,23 @@ def write_atomically(path: str, content: str | bytes) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, _mode(target))
         os.replace(temporary, target)
-    except OSError as error:
-        os.unlink(temporary)
-        raise _cannot(path, error) from None
-    except BaseException:
-        os.unlink(temporary)
+    except BaseException as error:
+        with suppress(OSError):
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise _cannot(path, error) from None
         raise
+
+
+def _refuse_what_is_no_file(path: str, target: str) -> None:
+    """Raises `SpecError` for a device, a pipe or a folder, and for a name that does not show."""
+    if not path.isprintable():
+        shown = path.encode("unicode_escape").decode()
+        raise _refused(shown, "its name has characters that do not show")
+    if os.path.isdir(target):
+        raise _refused(path, "it is a folder")
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise _refused(path, "it is no regular file; `-` is standard output")
 
 
 def _mode(target: str) -> int:
@@ -54,6 +67,7 @@ def write_generated(path: str, text: str, force: bool = False) -> None:
 
     Refuses to overwrite a file that abcparam did not write, unless forced.
     """
+    _refuse_what_is_no_file(path, os.path.realpath(path))
     if not force and os.path.exists(path) and not _ours(path):
         raise SpecError.about(path, rules.NotOurs, path=path)
     write_atomically(path, text)
@@ -69,5 +83,8 @@ def _ours(path: str) -> bool:
 
 
 def _cannot(path: str, error: OSError) -> SpecError:
-    problem = error.strerror or type(error).__name__
+    return _refused(path, error.strerror or type(error).__name__)
+
+
+def _refused(path: str, problem: str) -> SpecError:
     return SpecError.about(path, rules.CannotWrite, path=path, problem=problem)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from abcparam.storage.atomic import write_atomically
+
+T = TypeVar("T")
 
 
 class RunCache:
@@ -28,13 +30,16 @@ class RunCache:
             return []
         return sorted(file.stem for file in self.folder.glob("*.json"))
 
-    def read(self, name: str) -> Any:
-        """What was kept under a name, or None."""
+    def read(self, name: str, made: Callable[[Any], T]) -> T | None:
+        """What was kept under a name, or None; also where `made` cannot make anything of it.
+
+        Files may be of another version, or of somebody who means no good.
+        """
         if self.folder is None:
             return None
         try:
-            return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return made(json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
     def write(self, name: str, value: object) -> None:

@@ -7,10 +7,12 @@ asked again; what had been trained by then is on disk, and is not trained again.
 from __future__ import annotations
 
 import hashlib
+import io
+import pickle
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from itertools import chain, takewhile
 from math import ceil, fsum, inf, isfinite
@@ -116,8 +118,11 @@ class Search:
         for finished in [t for t in known if t.state.name in DONE][: self.count]:
             trials = self.cell.trials(self._point(finished.params))
             found = self.work.found(trials)
-            for trial, (losses, held_out) in zip(trials, finished.user_attrs[LOSSES], strict=True):
-                yield found.get(trial) or TrialResult(trial, tuple(losses), held_out)
+            with self._of_the_store():
+                kept = [(tuple(losses), held) for losses, held in finished.user_attrs[LOSSES]]
+                pairs = list(zip(trials, kept, strict=True))
+            for trial, (losses, held_out) in pairs:
+                yield found.get(trial) or TrialResult(trial, losses, held_out)
 
     def _search(self) -> None:
         with self.heartbeats:
@@ -174,7 +179,10 @@ class Search:
         name = OPTUNA[self.options.sampler] if self.points is None else "RandomSampler"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", self.optuna.exceptions.ExperimentalWarning)
-            return getattr(self.optuna.samplers, name)(seed=seed)
+            sampler = getattr(self.optuna.samplers, name)(seed=seed)
+        if name == OPTUNA["cmaes"]:
+            sampler._restore_optimizer = restored
+        return sampler
 
     def _ask(self) -> Any:
         try:
@@ -187,7 +195,18 @@ class Search:
         return trial
 
     def _point(self, params: Mapping[str, Any]) -> SearchPoint:
-        return {axis.name: _value(axis, params[axis.name]) for axis in self.axes}
+        with self._of_the_store():
+            return {axis.name: _value(axis, params[axis.name]) for axis in self.axes}
+
+    @contextmanager
+    def _of_the_store(self) -> Iterator[None]:
+        """What others wrote into the database may be anything."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError):
+            problem = "a trial in it is not as this version writes it"
+            fields = {"url": self.options.storage or "the runs' folder", "problem": problem}
+            raise SpecError.about("--storage", NoStore, **fields) from None
 
     def _params(self, point: SearchPoint) -> dict[str, Any]:
         """What a study has of a point."""
@@ -286,3 +305,37 @@ def _value(axis: Axis, suggested: str | float) -> AxisValue:
     if axis.values:
         return {str(value): value for value in axis.values}[str(suggested)]
     return Fraction(f"{suggested:.6g}")
+
+
+class _Numbers(pickle.Unpickler):
+    """Of what the sampler `cmaes` keeps in the database: its own state and numpy's numbers.
+
+    Anything else in a pickle could be any program.
+    """
+
+    MAY = {
+        "cmaes": {"CMA", "SepCMA", "CMAwM"},
+        "numpy": {
+            *("ndarray", "dtype", "_reconstruct", "scalar", "_frombuffer"),
+            *("RandomState", "MT19937", "__randomstate_ctor", "__bit_generator_ctor"),
+        },
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        if name not in self.MAY.get(module.partition(".")[0], ()):
+            raise pickle.UnpicklingError(f"{module}.{name}")
+        return super().find_class(module, name)
+
+
+def restored(completed: Sequence[Any]) -> Any:
+    """The state of `cmaes` that the last trial which has one keeps, None where it is no such."""
+    prefix = "cma:optimizer"
+    for trial in reversed(completed):
+        parts = {key: x for key, x in trial.system_attrs.items() if key.startswith(prefix)}
+        if parts:
+            try:
+                text = "".join(parts[f"{prefix}:{index}"] for index in range(len(parts)))
+                return _Numbers(io.BytesIO(bytes.fromhex(text))).load()
+            except Exception:  # whatever a pickle of somebody else's makes of itself
+                return None
+    return None

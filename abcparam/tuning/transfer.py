@@ -162,7 +162,7 @@ def _read(mark: str, path: str) -> tuple[dict[str, Fraction], str, float]:
         return hypers, str(best["schedule"]), score(best)
     except OSError as error:
         raise _other(path, error.strerror or "it cannot be read") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ZeroDivisionError):
         raise _other(path, "it holds no best trial of a sweep") from None
 
 

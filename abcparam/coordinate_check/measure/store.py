@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from abcparam.coordinate_check.laws import RowKey
 from abcparam.storage.run_cache import RunCache, code_of
@@ -21,8 +22,7 @@ class Store:
 
     def read(self, run: Iterable[int]) -> StoredSizes | None:
         """The sizes of a finished run."""
-        rows = self.cache.read(_name(run))
-        return None if rows is None else {(name, what): sizes for name, what, sizes in rows}
+        return self.cache.read(_name(run), _sizes)
 
     def write(self, run: Iterable[int], sizes: StoredSizes) -> None:
         rows = [[name, quantity, list(found)] for (name, quantity), found in sizes.items()]
@@ -30,11 +30,14 @@ class Store:
 
     def widths(self, options: Iterable[object]) -> list[int] | None:
         """Those that were chosen for a options: a check that goes on keeps them."""
-        found = self.cache.read(f"widths {_name(options)}")
-        return None if found is None else [int(width) for width in found]
+        return self.cache.read(f"widths {_name(options)}", lambda kept: [int(n) for n in kept])
 
     def choose(self, options: Iterable[object], widths: list[int]) -> None:
         self.cache.write(f"widths {_name(options)}", widths)
+
+
+def _sizes(rows: Any) -> StoredSizes:
+    return {(str(name), str(what)): [float(x) for x in sizes] for name, what, sizes in rows}
 
 
 def _name(numbers: Iterable[object]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from abcparam.program.model import Program
 from abcparam.storage.locks import WorkLocks
@@ -168,6 +168,14 @@ def name_of(keys: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
 
 
+def _losses(kept: Any) -> dict[str, StoredLosses]:
+    """Trials as they were kept, by key."""
+    return {
+        str(key): (tuple(map(float, losses)), None if held_out is None else float(held_out))
+        for key, (losses, held_out) in kept.items()
+    }
+
+
 class ResultStore:
     """Finished trials of one recipe, by their keys."""
 
@@ -185,8 +193,7 @@ class ResultStore:
         for name in self.cache.names():
             if name not in self.seen:
                 self.seen.add(name)
-                for key, (losses, held_out) in (self.cache.read(name) or {}).items():
-                    self.results[key] = tuple(losses), held_out
+                self.results |= self.cache.read(name, _losses) or {}
 
     def keep(self, results: Iterable[TrialResult]) -> None:
         """The trials that finished together, in one file: none of them is lost, or all."""
