@@ -14,8 +14,8 @@ MADE := $(VENV)/.made
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-all types lint format bench wrong-specs symbols-and-numbers shared-searches \
-        grammar vscode diagrams tables dist clean distclean
+.PHONY: help env demo test test-all types lint format bench wrong-specs fuzz faults symbols-and-numbers \
+        shared-searches grammar vscode diagrams tables dist clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,14 @@ symbols-and-numbers: $(MADE) ## hold what is derived with symbols against number
 
 shared-searches: $(MADE) ## let 100 pairs of processes share a search, in ten minutes: none may lose points
 	$(BIN)/python -m benchmarks.shared_searches 100
+
+FUZZED ?= 1000
+SEED   ?= 0
+fuzz: $(MADE) ## random specs through every command, FUZZED=1000 of them from SEED=0; goes on where it was
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.support.fuzzing $(FUZZED) $(SEED)
+
+faults: $(MADE) ## kill commands 200 times, at random moments: nothing is half-written or lost
+	$(BIN)/python -m tests.support.faults 200 $(SEED)
 
 grammar: $(MADE) ## make the parser's tables and the grammar of editors again from grammar/
 	$(BIN)/python -m abcparam.language.tables --tables

@@ -68,8 +68,8 @@ def recorded(arguments: Sequence[str]) -> Log:
     log: Log = []
 
     class Recorded(Conditions):
-        def __init__(self, symbols: int, seconds: float) -> None:
-            super().__init__(symbols, seconds)
+        def __init__(self, symbols: int) -> None:
+            super().__init__(symbols)
             self.steps: list[Premise] = []
             log.append((symbols, self.steps))
 

@@ -163,11 +163,14 @@ def shared_declaration(program: Program, changes: Iterable[Change]) -> str:
     Empty where each can.
     """
     values = values_of(changes)
+    declared: dict[Span, list[Tensor]] = {}
+    for tensor in program.tensors.values():
+        declared.setdefault(tensor.span, []).append(tensor)
     for path, key in values:
         tensor = program.tensors[path]
-        for other in program.tensors.values():
+        for other in declared[tensor.span]:
             found = values.get((other.path, key), exponents_by_key(other).get(key, ZERO))
-            if other.span == tensor.span and found != values[path, key]:
+            if found != values[path, key]:
                 return (
                     f"`{tensor.name}` is declared once, line {tensor.span.line}, for `{path}` and "
                     f"`{other.path}`, where `{key}` has to be {values[path, key]} and {found}: "

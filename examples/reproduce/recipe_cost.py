@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def costed(spec: str, sizes: dict[str, int], kept: RunCache) -> Model:
     """A model at some sizes, counted once."""
     name = json.dumps(sizes).translate(str.maketrans(' "{}', "-___"))
-    found = kept.read(name)
+    found = kept.read(name, lambda values: Model(*values))
     if found is None:
         path = SPECS / f"{spec}.param"
         program = load(read(path), {name: Fraction(size) for name, size in sizes.items()})
@@ -108,9 +108,9 @@ def costed(spec: str, sizes: dict[str, int], kept: RunCache) -> Model:
         cost = cost_of(job, {})
         if not cost.exact:
             raise RuntimeError("the model does not run on the meta device")
-        found = [cost.parameters, cost.flops / int(job.config({}).context)]
-        kept.write(name, found)
-    return Model(*found)
+        found = Model(cost.parameters, cost.flops / int(job.config({}).context))
+        kept.write(name, list(found))
+    return found
 
 
 def bills_of(name: str, proxy: Model, target: Model) -> Iterator[Bill]:

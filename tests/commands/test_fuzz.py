@@ -1,22 +1,28 @@
 """Damaged specs end in a report or in errors placed in the text, never in another exception.
 
 20,000 cases: whole specs with one to three words or characters deleted, doubled, swapped or
-replaced.
+replaced. A share of `make fuzz`, whose specs have every operation, goes through every command.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
 
 import abcparam
 from abcparam.diagnostics.source import Source
+from abcparam.operations import operations
 from abcparam.verdict.check import judged, load
 from abcparam.verdict.findings import reasons
-from tests.support.paths import SPECS
+from tests.support.fuzzing import reached, try_case
+from tests.support.paths import ROOT, SPECS
+from tests.support.random_specs import OPTIMIZERS, written
 
 SEEDS = range(20)
 CASES = 1000  # for each seed
@@ -83,3 +89,44 @@ def test_a_thousand_damaged_specs(seed: int):
             pytest.fail(f"{type(error).__name__}: {error}\n\n{text}", pytrace=True)
     assert sum(found.values()) == CASES
     assert min(found["errors"], found["report"]) >= CASES // 20
+
+
+# Through every command
+
+SEED = 20
+IMPLIED = {"*", "+", "-", "@", "embed", "index", "offset", "scale", "split", "flatten"}
+
+
+def test_random_specs_have_everything_and_are_valid():
+    texts = list(written(300, 0))
+    assert reached(texts) >= set(operations()) - IMPLIED
+    assert {name for name in OPTIMIZERS if f"optimizer {name}" in "".join(texts)} == {*OPTIMIZERS}
+    refused = 0
+    for text in texts[:60]:
+        try:
+            load(Source(text))
+        except abcparam.SpecError:
+            refused += 1
+    assert refused < 12
+
+
+def test_a_few_cases_through_every_command():
+    for number in range(3):
+        made, _ = try_case(SEED, number, forward=False)
+        assert not made.broken, made.text
+
+
+@pytest.mark.slow
+def test_more_cases_are_imported_too_and_the_same_under_another_hash_seed():
+    digests = []
+    for number in range(3, 13):
+        made, digest = try_case(SEED, number, forward=True)
+        assert not made.broken, made.text
+        digests.append(digest)
+    command = [sys.executable, "-m", "tests.support.fuzzing", "--digests", str(SEED)]
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)}
+    given = "\n".join(map(str, range(3, 7)))
+    ran = subprocess.run(command, input=given, capture_output=True, text=True, env=environment)
+    assert not ran.stderr
+    pairs = zip(digests, ran.stdout.splitlines(), strict=False)
+    assert all(one == other for one, other in pairs if one and other)
