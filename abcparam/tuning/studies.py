@@ -19,6 +19,8 @@ from math import ceil, fsum, inf, isfinite
 from typing import Any
 
 from abcparam.algebra.record import Record
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules.tuning import NoStore
 from abcparam.program.model import Program
 from abcparam.tuning.choices import OPTUNA, RANDOM
 from abcparam.tuning.options import SweepOptions
