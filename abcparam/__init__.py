@@ -10,7 +10,7 @@ is frozen; `to_dict()` is the JSON of the command of the same name.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from abcparam.budgets import budget
+from abcparam.algebra.budgets import budget
 from abcparam.coordinate_check.api import coord_check
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.imports.api import adapt, audit, import_model

@@ -21,7 +21,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # From the ground up. A package imports those on floors below its own; "" is abcparam/__init__.py.
 FLOORS = (
-    ("algebra", "budgets", "discovery", "heuristics", "schedules"),
+    ("algebra", "discovery", "heuristics", "schedules"),
     ("diagnostics", "python_code"),
     ("storage",),
     ("language", "presentation"),

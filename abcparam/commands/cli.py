@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from abcparam.budgets import SECONDS, budget
+from abcparam.algebra.budgets import SECONDS, budget
 from abcparam.commands.parser import parser
 from abcparam.commands.registry import commands
 from abcparam.commands.shared import UsageError, print_diagnostics, seconds_of

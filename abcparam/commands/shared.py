@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from abcparam.algebra.budgets import SECONDS
 from abcparam.algebra.record import replace
-from abcparam.budgets import SECONDS
 from abcparam.diagnostics.diagnostic import Diagnostic, render
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import exact

@@ -13,9 +13,9 @@ from fractions import Fraction
 from itertools import combinations, pairwise
 from typing import Any
 
+from abcparam.algebra.budgets import SpentError, spend
 from abcparam.algebra.record import Record
 from abcparam.analysis.judge import judgement_of
-from abcparam.budgets import SpentError, spend
 from abcparam.comparison.family import Family
 from abcparam.program.binding import bind
 from abcparam.program.vocabulary import VERDICTS, WINDOW

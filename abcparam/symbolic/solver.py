@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 
+from abcparam.algebra.budgets import SpentError, spend
 from abcparam.algebra.record import replace
-from abcparam.budgets import SpentError, spend
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.solving import GaveUp
 from abcparam.diagnostics.source import START, Source

@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
+from abcparam.algebra.budgets import NOT_FURTHER, SpentError, spend
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import Record, replace
 from abcparam.analysis.judge import Judgement, judgement_if_stable, judgement_of
-from abcparam.budgets import NOT_FURTHER, SpentError, spend
 from abcparam.program.model import Program
 from abcparam.program.tensors import (
     exponents_by_key,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from abcparam.budgets import opened
+from abcparam.algebra.budgets import opened
 
 FRAMES = 20_000  # enough for 64 levels of brackets in each of 32 levels of blocks
 

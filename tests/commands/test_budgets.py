@@ -9,7 +9,7 @@ from threading import Timer
 import pytest
 
 import abcparam
-from abcparam import budgets
+from abcparam.algebra import budgets
 from tests.support.running import MLP, UNSTABLE, Run
 
 NOT_FURTHER = "not searched further: the budget of"

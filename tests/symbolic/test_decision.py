@@ -12,7 +12,7 @@ from itertools import combinations
 
 import pytest
 
-from abcparam.budgets import budget, opened
+from abcparam.algebra.budgets import budget, opened
 from abcparam.symbolic.constraints import (
     AffineRow,
     All,
@@ -189,7 +189,7 @@ def test_what_takes_too_long_is_unproved():
 
 EXAMPLES = """
 import random
-from abcparam.budgets import budget, opened
+from abcparam.algebra.budgets import budget, opened
 from abcparam.symbolic.decision.conditions import Conditions
 from tests.symbolic.test_decision import equations_among, random_condition
 draw = random.Random(0)

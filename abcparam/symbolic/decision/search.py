@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 
-from abcparam.budgets import spend
+from abcparam.algebra.budgets import spend
 from abcparam.symbolic.decision.simplex import UNIT, Bound, BoundValue, LinearSum, Simplex, Value
 
 LONGEST_KEPT = 12  # literals of a learnt clause that outlives its question

@@ -19,8 +19,8 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import gcd, lcm
 
+from abcparam.algebra.budgets import spend
 from abcparam.algebra.sizes import Number
-from abcparam.budgets import spend
 
 Value = tuple[int, int]  # a number, and how often the infinitesimal is added to it
 BoundValue = tuple[Number, Number]  # the same, in parts of which `UNIT` are 1
