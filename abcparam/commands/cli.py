@@ -12,12 +12,10 @@ from abcparam.commands.parser import parser
 from abcparam.commands.registry import commands
 from abcparam.commands.shared import UsageError, print_diagnostics, seconds_of
 from abcparam.diagnostics.diagnostic import SpecError, did_you_mean, showing
-from abcparam.diagnostics.rules.tuning import NotInstalled
+from abcparam.diagnostics.installed import installed
 
 OUR_BUG = 101
 INTERRUPTED = 130
-OF_TRAINING = ("torch", "tqdm")  # libraries that the extra `torch` installs
-EXTRAS = {**dict.fromkeys(OF_TRAINING, "torch"), "lsprotocol": "lsp", "pygls": "lsp"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,18 +99,10 @@ def _guarded(options: argparse.Namespace) -> int:
 
 
 def _ran(options: argparse.Namespace) -> int:
-    """What a command returns, where what it needs is installed."""
+    """What a command returns, within its budget."""
     text = getattr(options, "search_budget", None)
-    try:
-        with budget(seconds_of(text) if text else SECONDS):
-            return int(options.run(options))
-    except ModuleNotFoundError as error:
-        package = str(error.name).partition(".")[0]
-        if package not in EXTRAS:
-            raise
-        install = f"abcparam[{EXTRAS[package]}]"
-        fields = {"what": options.command, "package": package, "install": install}
-        raise SpecError.about(options.command, NotInstalled, problem=error, **fields) from None
+    with installed(options.command), budget(seconds_of(text) if text else SECONDS):
+        return int(options.run(options))
 
 
 def say(text: str) -> None:

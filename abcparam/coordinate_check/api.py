@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from abcparam.diagnostics.installed import installed
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import GivenValues, asked, given, to_source
 from abcparam.program.binding import require_no_unknowns, require_numbers
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from abcparam.imports.result import Audit
 
 
+@installed("coord_check")
 def coord_check(
     source: str | Path | Source | Audit,
     /,

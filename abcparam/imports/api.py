@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from abcparam.diagnostics.installed import installed
+
 if TYPE_CHECKING:
     from abcparam.imports.result import Audit, ImportedModel
 
 
+@installed("audit")
 def audit(
     factory: str | Callable[..., Any],
     /,
@@ -37,6 +40,7 @@ def audit(
     return audited(factory, names, optimizer, output=output, lr_key=lr_key, expect=expect)
 
 
+@installed("adapt")
 def adapt(found: Audit, /, base: Mapping[str, int] | None = None) -> str:
     """The text of a module of torch alone that makes an audited model maximal-update.
 
@@ -54,6 +58,7 @@ def adapt(found: Audit, /, base: Mapping[str, int] | None = None) -> str:
     return adapter_of(found, f"abcparam adapt {found.factory.file}:{found.factory.name}", base)
 
 
+@installed("import_model")
 def import_model(
     factory: str | Callable[..., Any],
     /,

@@ -59,6 +59,15 @@ def negation(condition: SymbolCondition) -> SymbolCondition:
             return All(tuple(map(negation, parts)))
 
 
+def whole(condition: SymbolCondition) -> SymbolCondition:
+    """The same condition with whole coefficients, which are held against many points."""
+    if isinstance(condition, LinearConstraint):
+        row = condition.row
+        scale = lcm(*[c.denominator for c in row])
+        return LinearConstraint(tuple([int(c * scale) for c in row]), condition.relation)
+    return type(condition)(tuple(map(whole, condition.parts)))
+
+
 # A point is `(denominator, numerator, …)`: whole numbers, the denominator positive.
 SymbolPoint = tuple[int, ...]
 

@@ -31,6 +31,7 @@ from abcparam.symbolic.constraints import (
     plain,
     point_of,
     subtract,
+    whole,
 )
 from abcparam.symbolic.decision.conditions import Conditions, least
 
@@ -89,6 +90,7 @@ class Premises:
 
     def assume(self, condition: SymbolCondition, label: int = -1) -> None:
         """Adds a premise. `check` says whether they can all hold."""
+        condition = whole(condition)
         self.conditions.append((label, condition))
         self._known = {form: True for form, known in self._known.items() if known}
         self._hulls = {question: True for question, known in self._hulls.items() if known}
@@ -176,7 +178,7 @@ class Premises:
         """Whether a condition holds wherever the premises do."""
         if isinstance(condition, (All, Some)) and not condition.parts:
             return isinstance(condition, All)
-        wrong = negation(condition)
+        wrong = whole(negation(condition))
         with _in_time():
             known = self._known_at(wrong)
         return not known and self._ask(wrong) is None

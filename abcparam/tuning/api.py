@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from abcparam.diagnostics.installed import installed
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import GivenValues, asked, exact_values, given, to_source
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from abcparam.tuning.tunable import Tunable
 
 
+@installed("sweep")
 def sweep(
     source: str | Path | Source | Audit,
     /,
@@ -66,6 +68,7 @@ def sweep(
     return found
 
 
+@installed("transfer")
 def transfer(
     source: str | Path | Source | Audit,
     /,
@@ -86,6 +89,7 @@ def transfer(
     return finish(plan_transfer(source, target, proxy, over, **options))
 
 
+@installed("plan_transfer")
 def plan_transfer(
     source: str | Path | Source | Audit,
     /,

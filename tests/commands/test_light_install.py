@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from abcparam.commands.cli import OF_TRAINING
+from abcparam.diagnostics.installed import OF_TRAINING
 from tests.support.paths import EXAMPLES, ROOT
 
 WITHOUT = """
@@ -86,6 +86,31 @@ def test_what_trains_says_what_it_needs(line: str):
     assert done.stdout.split()[-1] == "2"
     assert f"{line.split()[0]} needs torch" in done.stderr
     assert "pip install 'abcparam[torch]'" in done.stderr
+
+
+def test_functions_say_what_they_need_too():
+    calls = {
+        "coord_check": "abcparam.coord_check(spec)",
+        "sweep": "abcparam.sweep(spec, ['lr=log:1e-4:1e-1'])",
+        "plan_transfer": "abcparam.plan_transfer(spec, set={'width': 512})",
+        "audit": "abcparam.audit('model.py:build', grow='width')",
+    }
+    tries = "".join(
+        f"""
+try:
+    {call}
+except abcparam.SpecError as error:
+    print(error)
+"""
+        for call in calls.values()
+    )
+    setup = WITHOUT.partition("from abcparam.commands")[0]
+    setup += f"import abcparam, pathlib\nspec = pathlib.Path({str(EXAMPLES / 'mlp.param')!r})\n"
+    done = subprocess.run(
+        [sys.executable, "-c", setup + tries], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    said = [line for line in done.stdout.splitlines() if "P0813" in line]
+    assert [line.split("needs torch")[0].split()[-1] for line in said] == list(calls)
 
 
 def test_the_extra_installs_them():

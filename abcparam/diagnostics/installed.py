@@ -1,0 +1,26 @@
+"""What is asked for and is not installed is named with the command that installs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules.tuning import NotInstalled
+
+OF_TRAINING = ("torch", "tqdm")  # libraries that the extra `torch` installs
+EXTRAS = {**dict.fromkeys(OF_TRAINING, "torch"), "lsprotocol": "lsp", "pygls": "lsp"}
+
+
+@contextmanager
+def installed(what: str) -> Iterator[None]:
+    """Around what needs an extra: raises `SpecError` where that is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        install = f"abcparam[{EXTRAS[package]}]"
+        fields = {"what": what, "package": package, "install": install}
+        raise SpecError.about(what, NotInstalled, problem=error, **fields) from None
