@@ -66,8 +66,9 @@ class Symbolic(Record):
 def judge_symbolic(program: Program) -> Symbolic:
     """Laws, regions and verdict for symbolic exponents. Raises `UnprovedError`.
 
-    With symbols all of a change is taken to point along what reads it. Where numbers deny what that
-    makes of a region, at values of the symbols in it, nothing is claimed.
+    Where directions of changes cannot be followed with symbols, all of a change is taken to point
+    along what reads it. Where numbers deny what that makes of a region, at values of the symbols in
+    it, nothing is claimed.
     """
     symbols = program.symbols
     found = derive_cases(program, symbols)

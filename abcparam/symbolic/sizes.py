@@ -48,12 +48,17 @@ class SymbolicSpace:
     """The growth dims of a program and the symbols of its exponents.
 
     `dims` maps each growth dim to its limit (0 the first) and its rate. Of forms of equal total
-    rate one stands for all.
+    rate one stands for all. `follows`: whether directions of changes are followed from round to
+    round; otherwise all of a change points along what reads it, which is the most that there is.
     """
 
-    follows = True
-
-    def __init__(self, dims: Mapping[str, tuple[int, Fraction]], symbols: Sequence[str]) -> None:
+    def __init__(
+        self,
+        dims: Mapping[str, tuple[int, Fraction]],
+        symbols: Sequence[str],
+        follows: bool = True,
+    ) -> None:
+        self.follows = follows
         self.names = tuple(dims)
         self.premises = Premises(symbols, FormOrder(tuple(dims.values()), len(symbols)))
         self.symbols = self.premises.symbols

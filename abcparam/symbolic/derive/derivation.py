@@ -154,15 +154,25 @@ def derive_laws(program: Program, symbols: tuple[str, ...]) -> tuple[Derivation,
 def derive_cases(
     program: Program, symbols: tuple[str, ...]
 ) -> tuple[Derivation | NeverStable, ...]:
-    """The same, with the cases that are never stable."""
+    """The same, with the cases that are never stable.
+
+    Directions of changes are followed where that comes to an end; where each round turns them a
+    little further, by a power that may be as small as one likes, all of a change is taken to point
+    along what reads it.
+    """
     done: list[Derivation | NeverStable] = []
-    todo: list[CaseForms] = [()]
+    todo: list[tuple[CaseForms, bool]] = [((), True)]
     while todo:
-        run = _CaseRun(program, symbols, todo.pop(0))
+        case, follows = todo.pop(0)
+        run = _CaseRun(program, symbols, case, follows)
         try:
             done.append(run.derivation())
+        except UnsettledError:
+            if not follows:
+                raise
+            todo.insert(0, (case, False))
         except CaseSplitError as split:
-            todo += [(*run.case, *_largest(form, split.cases)) for form in split.cases]
+            todo += [((*case, *_largest(form, split.cases)), follows) for form in split.cases]
         except ContradictionError as found:
             if requirements := tuple(run.asked[i] for i in found.labels if i >= 0):
                 sound = tuple(run.sound) if run.trained else None
@@ -180,10 +190,12 @@ def _largest(form: Form, cases: Forms) -> CaseForms:
 class _CaseRun:
     """One case: from the graph to the laws."""
 
-    def __init__(self, program: Program, symbols: tuple[str, ...], case: CaseForms) -> None:
+    def __init__(
+        self, program: Program, symbols: tuple[str, ...], case: CaseForms, follows: bool
+    ) -> None:
         dims = {dim.name: (dim.group, dim.rate) for dim in program.growing}
         self.case = case
-        self.space = SymbolicSpace(dims, symbols)
+        self.space = SymbolicSpace(dims, symbols, follows)
         self.premises = self.space.premises
         self.within = within(self.premises, case)
         for form in case:
