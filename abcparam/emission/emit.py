@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from abcparam.algebra.record import Record
 from abcparam.emission.lowering.lower import Lowering, lower
+from abcparam.emission.lowering.uses import CodeUses
 from abcparam.emission.views.classes import Classes, ClassView
 from abcparam.emission.views.config import ConfigView, config_view
 from abcparam.emission.views.training import training_view
@@ -46,7 +47,7 @@ def emit(
     training = training_view(program, whole.names, whole.uses.parameters)
     views = tuple(classes.views())
     body = "\n".join(line for view in views for line in (*view.init, *view.reset, *view.forward))
-    helpers = tuple(dict.fromkeys(trusted(text) for text in _helpers(program)))
+    helpers = tuple(dict.fromkeys(trusted(text) for text in _helpers(program, whole.uses)))
     module = ModuleView(
         name=Text(program.name),
         title=prose(f"{title_of(program)} Change the spec, not this file, and run"),
@@ -85,8 +86,11 @@ def _values(config: ConfigView) -> Iterable[str]:
     return (line for found in config.properties for line in found.value)
 
 
-def _helpers(program: Program) -> Iterable[str]:
+def _helpers(program: Program, uses: CodeUses) -> Iterable[str]:
     """The helper functions of the operations that the program uses."""
     for value in program.expressions():
-        if isinstance(value, Apply) and (helper := operation_of(value).helper(value)):
-            yield helper
+        if isinstance(value, Apply):
+            operation = operation_of(value)
+            by_layer = uses.layer_of(value) is not None
+            if helper := operation.layer_helper if by_layer else operation.helper(value):
+                yield helper

@@ -11,7 +11,7 @@ from abcparam.program.reserved_names import FORBIDDEN
 from abcparam.python_code.layout import Text
 from abcparam.storage.resources import read_resource
 
-IMPORTS = {"__future__", "dataclasses", "math", "torch", "torch.nn.functional", "typing"}
+IMPORTS = {"dataclasses", "math", "torch", "torch.nn.functional", "typing"}
 DUNDERS = {"__init__", "__post_init__", "__all__"}
 NODES = tuple(
     getattr(ast, name)

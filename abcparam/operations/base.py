@@ -15,11 +15,14 @@ from abcparam.calculus.node import Context, Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.program.amounts import Shape
 from abcparam.program.signature import Call, Signature
+from abcparam.python_code.nodes import call as invoked
 
 if TYPE_CHECKING:
     from abcparam.operations.degrees import Degrees
-    from abcparam.operations.emitter import Use
+    from abcparam.operations.emitter import Making, Use
     from abcparam.program.expressions import Apply
+    from abcparam.program.tensors import Tensor
+    from abcparam.python_code.nodes import Code
     from abcparam.python_code.value import ScaledCode
 
 
@@ -77,6 +80,9 @@ class Operation(Signature):
     law: str  # `graph` as docs/language.md writes it
     written: ClassVar[tuple[str, ...]] = ()  # how a spec has it, where not as a call by its name
     example: str = ""  # one use of it; where none is given, a call with its operands
+    # The operands that PyTorch's layer for it has as its weight and, if it is given one, its bias.
+    layer: tuple[str, ...] = ()
+    layer_helper: ClassVar[str] = ""  # what `helper` is where a layer does it
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         """The operation as nodes of the calculus."""
@@ -94,6 +100,18 @@ class Operation(Signature):
     def torch(self, use: Use) -> ScaledCode:
         """The operation in PyTorch; of several results, a tuple."""
         raise NotImplementedError
+
+    def has_layer(self, call: Apply, weight: Tensor) -> bool:
+        """Whether PyTorch has a layer for a use of it, with this weight."""
+        return False
+
+    def made(self, making: Making) -> Code:
+        """PyTorch's layer for it, as a constructor makes it."""
+        raise NotImplementedError
+
+    def called(self, layer: Code, x: Code, rank: int) -> Code:
+        """What the layer gives for `x` of so many axes, the batch apart."""
+        return invoked(layer, x)
 
     def helper(self, call: Apply) -> str:
         """A function that the emitted module needs for it, as source; its name starts with `_`."""

@@ -12,7 +12,8 @@ from abcparam.calculus.node import Node
 from abcparam.calculus.normalize import NormNode
 from abcparam.calculus.structure import SumNode
 from abcparam.diagnostics.rules import shapes as rules
-from abcparam.operations.base import Build, Operands, Operation
+from abcparam.operations.base import Build, Operands
+from abcparam.operations.convolution import Batched
 from abcparam.operations.normalization import EPS, divides_out, scaled
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import Apply
@@ -21,7 +22,8 @@ from abcparam.python_code.nodes import ELLIPSIS, Binary, Code, Slice, call, own,
 
 if TYPE_CHECKING:
     from abcparam.operations.degrees import Degrees
-    from abcparam.operations.emitter import Use
+    from abcparam.operations.emitter import Making, Use
+    from abcparam.program.tensors import Tensor
     from abcparam.python_code.value import ScaledCode
 
 BATCH_NORM = '''\
@@ -36,12 +38,13 @@ def _group_norm(x: Tensor, rank: int, groups: int, **options: Any) -> Tensor:
     return y.reshape(x.shape)'''
 
 
-class ChannelNorm(Operation):
+class ChannelNorm(Batched):
     """`x[c *], gain[c], bias[c] -> y[c *]`; the axes after the channels are finite."""
 
     law = "that of `layernorm`"
     values = ("x", "gain", "bias")
     optional = frozenset({"gain", "bias"})
+    layer = ("gain", "bias")
     starts = {"gain": "ones", "bias": "zeros"}
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
@@ -68,11 +71,18 @@ class ChannelNorm(Operation):
     def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
         return (scaled(of, free=not self.state and divides_out(call)),)
 
+    def has_layer(self, call: Apply, weight: Tensor) -> bool:
+        """PyTorch's have a gain and a bias, or neither."""
+        return call.operands[2] is not None
+
     def normalized(self, use: Use, gain: Code | None, bias: Code | None) -> Code:
         """PyTorch's function, with the gain and bias that it takes."""
         raise NotImplementedError
 
     def torch(self, use: Use) -> ScaledCode:
+        layer = use.layer()
+        if layer is not None:
+            return use.result(self.called(layer, use.code(0), use.rank()))
         gain, bias = (use.code(i) if _plain(use, i) else None for i in (1, 2))
         inside = gain is not None or not use.has(1)
         y = self.normalized(use, gain, bias if inside else None)
@@ -88,9 +98,10 @@ def _plain(use: Use, index: int) -> bool:
     return use.has(index) and not use.batched(index)
 
 
-def _eps(use: Use) -> Code | None:
+def _eps(place: Use | Making) -> Code | None:
     """None where it is PyTorch's default."""
-    return None if use.formula("eps").constant == EPS.value.constant else use.number("eps")
+    usual = place.formula("eps").constant == EPS.value.constant
+    return None if usual else place.number("eps")
 
 
 def _over_space(use: Use, index: int) -> Code:
@@ -109,6 +120,14 @@ class BatchNorm(ChannelNorm):
     settings = {"eps": EPS}
     source = "arXiv 2011.14522, section 10: a channel's own scale divides out"
     state = True
+
+    def has_layer(self, call: Apply, weight: Tensor) -> bool:
+        x = call.operands[0]
+        return x is not None and len(x.shapes[0]) <= 4 and super().has_layer(call, weight)
+
+    def made(self, making: Making) -> Code:
+        name = f"nn.BatchNorm{max(making.rank() - 1, 1)}d"
+        return call(name, *making.axes(), eps=_eps(making))
 
     def helper(self, call: Apply) -> str:
         return BATCH_NORM
@@ -133,6 +152,9 @@ class GroupNorm(ChannelNorm):
     settings = {"groups": REQUIRED, "eps": EPS}
     order = ("x", "groups", "gain", "bias", "eps")
     source = "arXiv 1803.08494; sizes as arXiv 2203.03466, appendix B.1"
+
+    def made(self, making: Making) -> Code:
+        return call("nn.GroupNorm", making.length("groups"), *making.axes(), eps=_eps(making))
 
     def helper(self, call: Apply) -> str:
         return GROUP_NORM

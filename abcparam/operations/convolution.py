@@ -17,16 +17,32 @@ from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import Apply, TensorRef
 from abcparam.program.signature import Call, finite, show
-from abcparam.python_code.nodes import call, method
+from abcparam.python_code.formula import ONE as ONE_TIME
+from abcparam.python_code.nodes import Tuple, call, lift, method
 
 if TYPE_CHECKING:
     from abcparam.operations.degrees import Degrees
-    from abcparam.operations.emitter import Use
+    from abcparam.operations.emitter import Making, Use
+    from abcparam.program.tensors import Tensor
     from abcparam.python_code.formula import Formula
     from abcparam.python_code.nodes import Code
     from abcparam.python_code.value import ScaledCode
 
 AXES = {1: "length", 2: "rows, columns"}
+BATCHED = '''\
+def _batched(layer: nn.Module, x: Tensor, rank: int) -> Tensor:
+    """What a layer gives for `x` of so many axes, after any number of batch axes."""
+    y: Tensor = layer(x.reshape(-1, *x.shape[-rank:]))
+    return y.reshape(*x.shape[:-rank], *y.shape[1:])'''
+
+
+class Batched(Operation):
+    """An operation whose layer takes one batch axis."""
+
+    layer_helper = BATCHED
+
+    def called(self, layer: Code, x: Code, rank: int) -> Code:
+        return call("_batched", layer, x, rank)
 
 
 def slid(call: Call, space: Shape, window: Shape) -> Shape:
@@ -45,7 +61,7 @@ def _fits(call: Call, length: Polynomial, size: Polynomial, stride: Polynomial) 
     return (left if stride == ONE else left // stride) + ONE
 
 
-def slides(use: Use, usual: Formula | None = None) -> dict[str, Code | None]:
+def slides(use: Use | Making, usual: Formula | None = None) -> dict[str, Code | None]:
     """`stride` and `padding`, left out where they are PyTorch's own; `usual` is its stride."""
     is_usual = usual is not None and use.formula("stride") == usual
     stride = None if is_usual else use.unless("stride", 0 if usual else 1)
@@ -62,7 +78,7 @@ def _{function}(x: Tensor, {argument}, **options: int) -> Tensor:
     return y.reshape(*x.shape[:-{rank}], *y.shape[1:])'''
 
 
-class KernelMap(Operation):
+class KernelMap(Batched):
     """A linear map between channels and windows of channels; space and kernels are finite."""
 
     source = "arXiv 2203.03466, appendix B (fan-in is kernel times channels)"
@@ -108,6 +124,7 @@ class Convolution(KernelMap):
     """`w[o (i / g) k …], x[i n …] -> y[o m …]` with g groups; space and kernels are finite."""
 
     law = "a linear map of fan-in `i / g` and fan-out `o / g`"
+    layer = ("W",)
     settings = {"stride": 1, "padding": 0, "groups": 1}
 
     def __init__(self, space: int) -> None:
@@ -127,10 +144,23 @@ class Convolution(KernelMap):
         if isinstance(weight, TensorRef) and isinstance(groups, Amount):
             yield weight.shapes[0][0] / groups.value
 
+    def has_layer(self, call: Apply, weight: Tensor) -> bool:
+        return True
+
+    def made(self, making: Making) -> Code:
+        outer, inner, *window = making.axes(ONE_TIME, making.formula("groups"))
+        square = all(length == window[0] for length in window)
+        options = {**slides(making), "groups": making.unless("groups", 1), "bias": lift(False)}
+        size = window[0] if square else Tuple(tuple(window))
+        return call(f"nn.Conv{self.space}d", inner, outer, size, **options)
+
     def torch(self, use: Use) -> ScaledCode:
-        weight, x = use.value(0), use.value(1)
-        options = {**slides(use), "groups": use.unless("groups", 1)}
-        found = call(f"_conv{self.space}d", x.code, use.parameter(0), **options)
+        weight, x, layer = use.value(0), use.value(1), use.layer()
+        if layer is not None:
+            found = self.called(layer, x.code, self.space + 1)
+        else:
+            options = {**slides(use), "groups": use.unless("groups", 1)}
+            found = call(f"_conv{self.space}d", x.code, use.parameter(0), **options)
         return use.result(found, weight.scale * x.scale, weight.label)
 
 

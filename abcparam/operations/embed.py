@@ -15,8 +15,10 @@ from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
     from abcparam.operations.degrees import Degrees
-    from abcparam.operations.emitter import Use
+    from abcparam.operations.emitter import Making, Use
+    from abcparam.program.tensors import Tensor
     from abcparam.python_code import value as code
+    from abcparam.python_code.nodes import Code
 
 
 class Embed(Operation):
@@ -28,6 +30,7 @@ class Embed(Operation):
     source = "arXiv 2203.03466, appendix B (input weights)"
     values = ("table", "indices")
     weights = frozenset({"table"})
+    layer = ("table",)
     tables = frozenset({"table"})
     indices = frozenset({"indices"})
 
@@ -40,9 +43,15 @@ class Embed(Operation):
     def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
         return (of.of(0),)
 
+    def has_layer(self, call: Apply, weight: Tensor) -> bool:
+        return weight.table and len(weight.axes) == 2
+
+    def made(self, making: Making) -> Code:
+        return call("nn.Embedding", *making.axes())
+
     def torch(self, use: Use) -> code.ScaledCode:
         table = use.value(0)
-        layer, indices = use.layer(0), use.code(1)
+        layer, indices = use.layer(), use.code(1)
         found = call(layer, indices) if layer else call("F.embedding", indices, use.parameter(0))
         return use.result(found, table.scale, table.label)
 

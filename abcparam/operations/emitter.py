@@ -46,8 +46,8 @@ class Use(Protocol):
     def parameter(self, index: int) -> Code:
         """The bare parameter of an operand that is a tensor, without its multiplier."""
 
-    def layer(self, index: int) -> Code | None:
-        """PyTorch's layer for an operand that is a tensor, where it has one."""
+    def layer(self) -> Code | None:
+        """PyTorch's layer that does the operation, where there is one."""
 
     def module(self, index: int) -> tuple[Code, list[Code], list[Code]]:
         """An operand that is a call of a block: its module, what it is given, what it needs."""
@@ -110,3 +110,28 @@ class Use(Protocol):
 
     def product(self) -> ScaledCode:
         """`x * y`: factors are gathered."""
+
+
+class Making(Protocol):
+    """A layer of PyTorch where it is made, in a constructor. Operands are given by their place."""
+
+    @property
+    def has_bias(self) -> bool: ...
+
+    def axes(self, *times: Formula) -> list[Code]:
+        """The lengths of the axes of its weight, the first ones so many times as long."""
+
+    def rank(self, index: int = 0) -> int:
+        """The number of axes of an operand."""
+
+    def formula(self, name: str) -> Formula:
+        """A setting."""
+
+    def number(self, name: str) -> Code:
+        """A setting that is a real number."""
+
+    def length(self, name: str) -> Code:
+        """A setting that is a length."""
+
+    def unless(self, name: str, usual: int) -> Code | None:
+        """A setting that is a length, None where it is as usual."""

@@ -12,10 +12,13 @@ from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Shape
 from abcparam.program.expressions import Apply
 from abcparam.program.signature import Call, show
+from abcparam.python_code.nodes import call
 
 if TYPE_CHECKING:
     from abcparam.operations.degrees import Degrees
-    from abcparam.operations.emitter import Use
+    from abcparam.operations.emitter import Making, Use
+    from abcparam.program.tensors import Tensor
+    from abcparam.python_code.nodes import Code
     from abcparam.python_code.value import ScaledCode
 
 
@@ -35,6 +38,7 @@ class MatMul(Operation):
     source = "arXiv 2011.14522, section 5"
     values = ("W", "x")
     weights = frozenset({"W"})
+    layer = ("W",)
     settings = {"transposed": False}
     hidden = True
 
@@ -56,6 +60,13 @@ class MatMul(Operation):
 
     def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
         return (of.of(0) + of.of(1),)
+
+    def has_layer(self, call: Apply, weight: Tensor) -> bool:
+        return not weight.table
+
+    def made(self, making: Making) -> Code:
+        outer, inner = making.axes()
+        return call("nn.Linear", inner, outer, bias=None if making.has_bias else False)
 
     def torch(self, use: Use) -> ScaledCode:
         return use.map(table=use.tensor(0).table != use.flag("transposed"))

@@ -23,7 +23,8 @@ from abcparam.python_code.nodes import Attribute, Binary, Code, Slice, call, lif
 
 if TYPE_CHECKING:
     from abcparam.operations.degrees import Degrees
-    from abcparam.operations.emitter import Use
+    from abcparam.operations.emitter import Making, Use
+    from abcparam.program.tensors import Tensor
     from abcparam.python_code.value import ScaledCode
 
 
@@ -48,6 +49,7 @@ class Normalization(Operation):
         self.name = name
         self.example = f"{name}(x, gain = gain)"
         self.centres = centres
+        self.layer = ("gain", "bias") if centres else ("gain",)  # nn.RMSNorm has no bias
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
         x = _inside(call)
@@ -75,12 +77,29 @@ class Normalization(Operation):
         if x is not None and isinstance(heads, Amount):
             yield x.shapes[0][-1] / heads.value
 
+    def has_layer(self, call: Apply, weight: Tensor) -> bool:
+        """Where the gain is all of what is normalized."""
+        x, heads = call.operands[0], call.settings["heads"]
+        assert x is not None and isinstance(heads, Amount)
+        return weight.shape == (x.shapes[0][-1] / heads.value,)
+
+    def made(self, making: Making) -> Code:
+        (length,), eps = making.axes(), self._eps(making)
+        if not self.centres:
+            return call("nn.RMSNorm", length, eps=eps)
+        return call("nn.LayerNorm", length, eps=eps, bias=None if making.has_bias else False)
+
     def torch(self, use: Use) -> ScaledCode:
-        split = use.amount("heads").value != ONE
+        split, layer = use.amount("heads").value != ONE, use.layer()
         x = use.code(0)
         if split:
             x = method(x, "unflatten", -1, (use.length("heads"), -1))
-        y = self._normalized(use, use.local(x))
+        if layer is None:
+            y = self._normalized(use, use.local(x))
+        else:
+            y = self.called(layer, x, _rank(use))
+            if use.has(2) and not self.centres:
+                y = Binary("+", y, use.true(use.aligned(2, _rank(use))))
         return use.result(method(y, "flatten", -2) if split else y)
 
     def _normalized(self, use: Use, x: Code) -> Code:
@@ -102,10 +121,10 @@ class Normalization(Operation):
             y = Binary("+", y, use.true(use.aligned(2, _rank(use))))
         return y
 
-    def _eps(self, use: Use) -> Code | None:
+    def _eps(self, place: Use | Making) -> Code | None:
         """None where it is PyTorch's default."""
-        is_default = self.centres and use.formula("eps").constant == Fraction("1e-5")
-        return None if is_default else use.number("eps")
+        is_default = self.centres and place.formula("eps").constant == Fraction("1e-5")
+        return None if is_default else place.number("eps")
 
 
 def divides_out(call: Apply) -> bool:

@@ -19,8 +19,8 @@ MODULE_ATTRIBUTES = frozenset(
 
 EMITTED = frozenset(
     """
-    Any Config F Fraction Iterator Parameter Tensor ValueError annotations bool config copy
-    dataclass field getattr hasattr int isinstance len list dict str tuple make_optimizer math
+    Any Config F Fraction Iterator Parameter Tensor ValueError bool config copy dataclass
+    field getattr hasattr int isinstance len list dict str tuple make_optimizer math
     model nn param_groups property range reset_parameters self sum super torch zip enumerate
     print min max round abs T check_param_groups
     """.split()

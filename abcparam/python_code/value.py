@@ -8,16 +8,20 @@ from abcparam.python_code.nodes import Binary, Code, Negative, Number, call
 
 
 class LinearCall(Record):
-    """A tensor applied to `x`, by its layer or `F.linear`; `inward`: the input is smaller."""
+    """A tensor applied to `x`, by its layer or `F.linear`; `inward`: the input is smaller.
+
+    `biased`: the layer has a bias, the one that is added next.
+    """
 
     layer: Code | None
     weight: Code
     x: Code
     inward: bool
+    biased: bool = False
 
     def apply(self, factor: Code | None = None, bias: Code | None = None) -> Code:
         x = self.x if factor is None else times(factor, self.x)
-        if self.layer is None or bias is not None:
+        if self.layer is None or (bias is not None and not self.biased):
             arguments = (x, self.weight) if bias is None else (x, self.weight, bias)
             return call("F.linear", *arguments)
         return call(self.layer, x)
@@ -26,8 +30,8 @@ class LinearCall(Record):
 class ScaledCode(Record):
     """`scale * code`, with a `label` that names the scale.
 
-    `linear`: the code applies a tensor, so a factor or a bias can go in. `tail`: it is a sum that
-    ends so.
+    `linear`: the code applies a tensor, so a factor or a bias can go in. `tail`: the two parts of a
+    sum that ends so.
 
     `batched`: whether it has the inputs' batch axes. `vector`: a tensor of the model with one axis.
     """
@@ -36,7 +40,7 @@ class ScaledCode(Record):
     scale: Formula = ONE
     label: str = "value"
     linear: LinearCall | None = None
-    tail: tuple[Code, LinearCall] | None = None
+    tail: tuple[ScaledCode, ScaledCode] | None = None
     batched: bool = True
     vector: bool = False
 

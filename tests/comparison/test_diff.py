@@ -18,7 +18,7 @@ from abcparam import SpecError
 from abcparam.comparison.difference import Differences
 from tests.analysis.test_published import MUP, standard
 from tests.support import random_graphs
-from tests.support.emitted import load
+from tests.support.emitted import load, named_by_tensor, program_of
 from tests.support.judging import mlp_of, swapped
 from tests.support.paths import SPECS
 from tests.support.random_mlps import GRID, random_mlps, regauge, spec
@@ -500,10 +500,10 @@ def train(
     """Outputs before and after three steps, from the weights `start` of the first gauge."""
     module = load(abcparam.compile(text), folder)
     model = module.Twin(module.Config(width=width)).double()
-    weights = model.state_dict()
-    for key, value in weights.items():
-        theta = shifts[key.removesuffix(".weight")]
-        value.copy_(start.setdefault(key, value.clone()) * (width / 8) ** float(theta))
+    weights = named_by_tensor(program_of(text), model.state_dict())
+    for name, value in weights.items():
+        theta = shifts[name]
+        value.copy_(start.setdefault(name, value.clone()) * (width / 8) ** float(theta))
     optimizer = module.make_optimizer(model)
     torch.manual_seed(1)
     x, labels = torch.randn(16, 6, dtype=torch.float64), torch.randint(3, (16,))

@@ -24,9 +24,15 @@ from abcparam.emission.views.factors import factors_of
 from abcparam.program.expressions import Apply
 from abcparam.program.model import Program
 from abcparam.verdict.check import judged
-from tests.emission.test_emit import path_of
 from tests.operations.test_slopes import CASES, spec
-from tests.support.emitted import inputs_of, load, make, outputs_of, program_of
+from tests.support.emitted import (
+    inputs_of,
+    load,
+    make,
+    named_by_tensor,
+    outputs_of,
+    program_of,
+)
 from tests.support.paths import EMIT_SPECS, EXAMPLES, SPECS
 
 Theta = dict[str, dict[str, Fraction]]
@@ -462,13 +468,16 @@ def unchanged(program: Program, folder: Path) -> None:
     models = [makes(each, folder) for each in (program, other)]
     torch.manual_seed(0)
     with torch.no_grad():
-        for parameter_name, parameter in models[0].named_parameters():
+        first, second = (
+            named_by_tensor(each, dict(model.named_parameters()))
+            for each, model in zip((program, other), models, strict=True)
+        )
+        for name, parameter in first.items():
             nn.init.normal_(parameter, std=0.3)
-            plain = ".".join(part for part in parameter_name.split(".") if not part.isdigit())
-            tensor = plain if plain in program.tensors else path_of(parameter_name)
+            tensor = ".".join(part for part in name.split(".") if not part.isdigit())
             mine = theta.get(tensor, {}).items()
             factor = math.prod(ratio_of(program, dim) ** -float(power) for dim, power in mine)
-            models[1].get_parameter(parameter_name).copy_(parameter * factor)
+            second[name].copy_(parameter * factor)
     inputs = inputs_of(program, models[0].config)
     for one, two in zip(*(outputs_of(model(*inputs)) for model in models), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-11 * one.abs().max().item())

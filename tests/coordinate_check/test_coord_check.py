@@ -130,7 +130,7 @@ def test_uses_are_the_tensor_and_its_change_applied_to_the_input_with_the_multip
     optimizer = probe.module["make_optimizer"](model)
 
     def h2() -> Tensor:
-        h1 = (64 / 128) ** 0.5 * (model.W1(batch.inputs[0]) + model.b1)
+        h1 = (64 / 128) ** 0.5 * model.W1(batch.inputs[0])
         return model.W2(torch.relu(h1))
 
     scale = (64 / 128) ** -0.5
@@ -141,13 +141,13 @@ def test_uses_are_the_tensor_and_its_change_applied_to_the_input_with_the_multip
     change = model.W3.weight - before["W3.weight"]
     after = torch.relu(h2())
     assert found["W3", "update"][0] == pytest.approx(_rms(scale * after @ change.T))
-    b1 = (model.b1 - before["b1"]) * (64 / 128) ** 0.5
+    b1 = (model.W1.bias - before["W1.bias"]) * (64 / 128) ** 0.5
     assert found["b1", "update"][0] == pytest.approx(_rms(b1))
     assert found["h2", "change"][0] == pytest.approx(_rms(h2() - found_h2(model, before, batch)))
 
 
 def found_h2(model: Any, before: dict[str, Tensor], batch: Any) -> Tensor:
-    h1 = (64 / 128) ** 0.5 * (batch.inputs[0] @ before["W1.weight"].T + before["b1"])
+    h1 = (64 / 128) ** 0.5 * (batch.inputs[0] @ before["W1.weight"].T + before["W1.bias"])
     return torch.relu(h1) @ before["W2.weight"].T
 
 

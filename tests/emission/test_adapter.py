@@ -23,7 +23,7 @@ from abcparam.emission.emit import emit
 from abcparam.emission.lowering.scope import ModuleScope, multiplier
 from abcparam.pipeline import gauged
 from abcparam.python_code.formula import ONE
-from tests.support.emitted import load, make, program_of
+from tests.support.emitted import by_tensor, load, make, program_of
 from tests.support.paths import EMIT_SPECS, EXAMPLES, SPECS
 
 EVERY = sorted(
@@ -69,13 +69,14 @@ def test_an_adapter_does_what_the_emitted_module_does(
         for parameter in model.parameters():
             nn.init.constant_(parameter, math.nan)
         config = adapter.Config(**dataclasses.asdict(model.config))
-        adapter.init_(model, config)
+        named = by_tensor(program, model)
+        adapter.init_(named, config)
     for one, other in zip(model.parameters(), wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=0)
-    assert adapter.param_groups(model, config) == module.param_groups(model)
+    assert adapter.param_groups(named, config) == module.param_groups(model)
     shown = re.findall(r'^    sizes\["(\w+)"\]', emit_adapter(program), flags=re.M)
     others = {k: v for k, v in dataclasses.asdict(config).items() if k not in shown}
-    assert adapter.config_of(model, **others) == config
+    assert adapter.config_of(named, **others) == config
 
 
 @pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)

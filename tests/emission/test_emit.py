@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.emission.emit import emit
+from abcparam.emission.lowering.uses import CodeUses
 from abcparam.optimizers import optimizers
 from abcparam.program.model import Program
 from tests.support.emitted import (
@@ -29,6 +30,7 @@ from tests.support.emitted import (
     laws_of,
     load,
     make,
+    named_by_tensor,
     outputs_of,
     program_of,
     spec,
@@ -61,10 +63,10 @@ every = pytest.mark.parametrize("text", ALL)
 
 
 def weights_of(model: nn.Module, std: float = 0.02) -> dict[str, Tensor]:
-    """Random weights in every parameter, buffers as they are."""
+    """Random weights in every parameter."""
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=std)
-    return dict(model.state_dict())
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
 def base_of(program: Program, times: int) -> dict[str, int]:
@@ -81,7 +83,7 @@ def base_of(program: Program, times: int) -> dict[str, int]:
 def test_the_model_computes_the_program(text: str, times: int, tmp_path: Path):
     program, module = build(text, tmp_path)
     model = make(program, module, base_of(program, times)).double().eval()
-    weights = weights_of(model)
+    weights = named_by_tensor(program, weights_of(model))
     reference = Reference(program, values_of(program, model.config), weights)
     for batch in ((3,), (), (2, 3)):
         inputs = inputs_of(program, model.config, batch)
@@ -100,7 +102,7 @@ def test_inits_rates_and_epsilons_equal_their_formulas(
     program, module = build(text, tmp_path)
     model = make(program, module, base_of(program, times))
     values = values_of(program, model.config)
-    names = {parameter: path_of(name) for name, parameter in model.named_parameters()}
+    names = paths_of(program, model)
     for path, found in recorded_inits(model, names, monkeypatch).items():
         assert found == pytest.approx(initial(program, program.tensors[path], values), rel=1e-12)
     grouped = set()
@@ -122,14 +124,10 @@ def test_inits_rates_and_epsilons_equal_their_formulas(
     assert grouped == {t.path for t in program.tensors.values() if not t.frozen}
 
 
-def path_of(name: str) -> str:
-    """A tensor's path, from the name of a parameter."""
-    plain = ".".join(part for part in name.split(".") if not part.isdigit())
-    return PATHS.get(plain, plain.removesuffix(".weight"))
-
-
-PATHS = {"layers.attention.query.weight.weight": "layers.attention.query.weight"}
-PATHS |= {"layers.attention.value.weight.weight": "layers.attention.value.weight"}
+def paths_of(program: Program, model: nn.Module) -> dict[nn.Parameter, str]:
+    """The paths of the tensors that the parameters of an emitted model are."""
+    uses = CodeUses(program)
+    return {p: uses.tensor_of(name) for name, p in model.named_parameters()}
 
 
 def recorded_inits(

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from abcparam.diagnostics.source import Source
 from abcparam.emission.emit import emit
+from abcparam.emission.lowering.uses import CodeUses
 from abcparam.language.parser import parse
 from abcparam.program.binding import bind
 from abcparam.program.model import Program
@@ -77,6 +78,30 @@ def make(
     model = getattr(module, program.name)(config)
     assert isinstance(model, nn.Module)
     return model
+
+
+def named_by_tensor(program: Program, named: Mapping[str, Any]) -> dict[str, Any]:
+    """What has the names of parameters, by those of tensors: `layers.0.attention.query_bias`."""
+    uses, found = CodeUses(program), {}
+    for name, value in named.items():
+        path = uses.tensor_of(name)
+        home, _, own = path.rpartition(".")
+        held = uses.parameters[path].removeprefix(f"{home}.")
+        found[name.removesuffix(held) + own] = value
+    return found
+
+
+def by_tensor(program: Program, model: nn.Module) -> nn.Module:
+    """The parameters of an emitted model, in modules that compute nothing, as tensors are named."""
+    found = nn.Module()
+    for name, parameter in named_by_tensor(program, dict(model.named_parameters())).items():
+        home, (*path, own) = found, name.split(".")
+        for part in path:
+            if part not in dict(home.named_children()):
+                home.add_module(part, nn.Module())
+            home = home.get_submodule(part)
+        home.register_parameter(own, parameter)
+    return found
 
 
 def values_of(program: Program, config: Any) -> dict[str, float]:

@@ -105,8 +105,7 @@ class Reference:
     def __init__(self, program: Program, values: Values, weights: Mapping[str, Tensor]) -> None:
         self.program = program
         self.values = dict(values)
-        self.weights = {name.removesuffix(".weight"): w for name, w in weights.items()}
-        self.weights |= weights
+        self.weights = weights
         self.modules = {m.path: m for m in program.root.walk()}
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:

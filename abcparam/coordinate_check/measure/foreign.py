@@ -10,19 +10,19 @@ from __future__ import annotations
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from abcparam.coordinate_check.laws import copy_name
 from abcparam.coordinate_check.measure.handwritten import Handwritten, refused
 from abcparam.coordinate_check.measure.measuring import (
     ChangeContext,
     Probe,
     Subject,
-    path_of,
     undisturbed,
 )
 from abcparam.coordinate_check.multiplied import multiplied
@@ -54,7 +54,6 @@ class Foreign(Subject):
             problem = f"the file has no `{written.name}`"
             raise refused(NoModule, module=written.module, problem=problem)
         self.scaled = multiplied(self.program)
-        self.paths: dict[nn.Parameter, str] = {}
         self.wanted: Mapping[str, int] = {}
         self.change: ChangeContext | None = None
         self.squares: dict[str, float] = {}
@@ -91,14 +90,22 @@ class Foreign(Subject):
         """Gives the emitted models the parameters, by their names."""
         mine = dict(self.model.named_parameters())
         theirs = dict(self.emitted.model.named_parameters())
-        known = {_stem(name): name for name in theirs}
-        if problems := list(_differences(mine, theirs)):
+        known = self.known(theirs)
+        named = {known.get(name, known.get(_stem(name), "")): name for name in mine}
+        if problems := list(_differences(mine, theirs, named, known)):
             more = f"; and {len(problems) - MOST} more" if len(problems) > MOST else ""
             problem = "; ".join(problems[:MOST]) + more
             raise refused(ParametersDiffer, module=self.written.module, problem=problem)
-        named = {known[_key(name, known)]: parameter for name, parameter in mine.items()}
-        self.emitted.adopt(named)
-        self.paths = {p: path_of(self.program, name) for name, p in named.items()}
+        self.emitted.adopt({name: mine[own] for name, own in named.items()})
+        self.tensors = self.emitted.tensors
+
+    def known(self, emitted: Iterable[str]) -> dict[str, str]:
+        """What parameters may be called: as in the emitted model, or as the spec's tensors."""
+        found = {name: name for name in emitted}
+        for name in list(found):
+            found.setdefault(_stem(name), name)
+            found.setdefault(copy_name(self.program, *self.emitted.place_of(name)), name)
+        return found
 
     def optimizer(self) -> Any:
         if "make_optimizer" not in self.names:
@@ -145,7 +152,7 @@ class Foreign(Subject):
     def use(self, layer: nn.Module, given: Any, named: dict[str, Any], _: Tensor) -> None:
         """A layer was called: the size of what each of its parameters gives alone."""
         for parameter in layer.parameters(recurse=False):
-            path = self.paths[parameter]
+            path = self.tensors[parameter]
             with self.change() if self.change else nullcontext(), _alone(layer, parameter):
                 value = layer.forward(*given, **named)
             self.calls[path] += 1
@@ -153,24 +160,21 @@ class Foreign(Subject):
 
 
 def _differences(
-    mine: Mapping[str, nn.Parameter], theirs: Mapping[str, nn.Parameter]
+    mine: Mapping[str, nn.Parameter],
+    theirs: Mapping[str, nn.Parameter],
+    named: Mapping[str, str],
+    known: Mapping[str, str],
 ) -> Iterator[str]:
     """What of the parameters is not as in the emitted model, in words."""
-    known = {_stem(name): (name, tuple(p.shape)) for name, p in theirs.items()}
-    stems = {_key(name, known): (name, tuple(p.shape)) for name, p in mine.items()}
-    for stem, (name, shape) in known.items():
-        if stem not in stems:
+    for name, parameter in theirs.items():
+        shape = tuple(parameter.shape)
+        if name not in named:
             yield f"there is no `{name}` {_shape(shape)}"
-        elif stems[stem][1] != shape:
-            yield f"`{stems[stem][0]}` is {_shape(stems[stem][1])}, not {_shape(shape)}"
-    for stem, (name, _) in stems.items():
-        if stem not in known:
+        elif (own := tuple(mine[named[name]].shape)) != shape:
+            yield f"`{named[name]}` is {_shape(own)}, not {_shape(shape)}"
+    for name in mine:
+        if name not in known and _stem(name) not in known:
             yield f"the spec has no `{name}`"
-
-
-def _key(name: str, known: Container[str]) -> str:
-    """A parameter's name as a stem of the emitted model's, which may itself end in `weight`."""
-    return name if name in known else _stem(name)
 
 
 def _stem(name: str) -> str:

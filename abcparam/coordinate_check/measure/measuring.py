@@ -35,7 +35,7 @@ from abcparam.coordinate_check.measure.observing import SEEN, USED, observed
 from abcparam.data.batch import Data, tuple_of
 from abcparam.emission.emit import emit
 from abcparam.emission.execute import executed
-from abcparam.emission.lowering.uses import is_plain
+from abcparam.emission.lowering.uses import CodeUses, is_plain
 from abcparam.pipeline import emit_program
 from abcparam.program.expressions import Assign
 from abcparam.program.model import Module, Program
@@ -66,6 +66,7 @@ class Subject(ABC):
     model: nn.Module
     seen: dict[str, Tensor]  # the named values of the last forward pass that was observed
     scaled: Collection[str] = ()  # tensors whose sizes are known up to a factor of the width
+    tensors: dict[nn.Parameter, str]  # the path of the tensor that each parameter is
 
     def run(self, dims: Mapping[str, int], seed: int, setting: RunSetting) -> RunSizes:
         """Trains a model with these growth dims and measures it."""
@@ -107,7 +108,8 @@ class Probe(Subject):
         self.seen: dict[str, Tensor] = {}
         self.module = _execute(self.code, {name for _, name in self.places}, {SEEN: self.see})
         named = explicit(self.program)
-        self.tensors = named.uses
+        self.used = named.uses
+        self.uses_of, self.uses_of_twin = CodeUses(self.program), CodeUses(named.program)
         self.explicit = _execute(
             emit(named.program), _names(named.program), {USED: self.use}, frozenset(named.uses)
         )
@@ -133,7 +135,7 @@ class Probe(Subject):
         if self.change is not None:
             with self.change():
                 value = again()
-        path = self.tensors[name]
+        path = self.used[name]
         self.calls[path] += 1
         self.squares[path] = self.squares.get(path, 0.0) + float(value.detach().square().mean())
 
@@ -143,26 +145,32 @@ class Probe(Subject):
         config = self.module["Config"](**dims)
         self.model = undisturbed(self.module[self.program.name](config).to(device))
         if self.dims != dims:
-            self.dims, self.twin = dict(dims), self.parameterless(dims)
+            self.dims, self.twin = dict(dims), self.parameterless(dims, device)
         self.adopt(dict(self.model.named_parameters()))
         self.paths = {id(m): _place(name) for name, m in self.model.named_modules()}
         return config
 
-    def parameterless(self, dims: Mapping[str, int]) -> nn.Module:
+    def parameterless(self, dims: Mapping[str, int], device: str) -> nn.Module:
         """The module that computes the uses, to be given its parameters."""
         with torch.device("meta"):
             config = self.explicit["Config"](**dims)
             made = self.explicit[self.program.name](config)
         assert isinstance(made, nn.Module)
+        for name, buffer in list(made.named_buffers()):
+            set_member(made, name, torch.zeros_like(buffer, device=device))
         return undisturbed(made)
 
     def adopt(self, parameters: Mapping[str, nn.Parameter]) -> None:
         """Makes these the parameters, by their names, of both modules."""
-        for model in (self.model, self.twin):
-            modules = dict(model.named_modules())
-            for name, tensor in (*parameters.items(), *self.model.named_buffers()):
-                path, _, own = name.rpartition(".")
-                setattr(modules[path], own, tensor)
+        found = {self.place_of(name): parameter for name, parameter in parameters.items()}
+        self.tensors = {parameter: path for (path, _), parameter in found.items()}
+        for model, uses in ((self.model, self.uses_of), (self.twin, self.uses_of_twin)):
+            for name, _ in list(model.named_parameters()):
+                set_member(model, name, found[_held(uses, name)])
+
+    def place_of(self, name: str) -> tuple[str, tuple[int, ...]]:
+        """The tensor that a parameter of the emitted module holds, and of which copy."""
+        return _held(self.uses_of, name)
 
     def optimizer(self) -> Any:
         return self.module["make_optimizer"](self.model)
@@ -274,9 +282,8 @@ class _TrainingRun:
     def tensor_gradients(self) -> None:
         """The largest of the copies of each tensor: what is moved by rounding has none."""
         found: dict[str, float] = {}
-        for name, parameter in self.model.named_parameters():
+        for parameter, path in self.subject.tensors.items():
             if parameter.grad is not None:
-                path = path_of(self.subject.program, name)
                 found[path] = max(_rms(parameter.grad), found.get(path, 0.0))
         for path, size in found.items():
             self.add(path, GRADIENT, size)
@@ -298,10 +305,14 @@ class _TrainingRun:
         self.found.setdefault((name, quantity), []).append(size)
 
 
-def path_of(program: Program, name: str) -> str:
-    """The path of the tensor that a parameter of the emitted model holds."""
-    path, _ = _place(name)
-    return path if path in program.tensors else path.removesuffix(".weight")
+def set_member(model: nn.Module, name: str, value: Tensor) -> None:
+    """Puts a parameter or a buffer in its place."""
+    path, _, own = name.rpartition(".")
+    setattr(model.get_submodule(path), own, value)
+
+
+def _held(uses: CodeUses, name: str) -> tuple[str, tuple[int, ...]]:
+    return uses.tensor_of(name), _place(name)[1]
 
 
 @contextmanager

@@ -251,7 +251,7 @@ class ModuleRaises(DiagnosticRule):
 
 class ParametersDiffer(DiagnosticRule):
     """The parameters of a module that was written by hand are told apart by their names, which are
-    those of the emitted model's `state_dict`, with `.weight` or without.
+    those of the emitted model's `state_dict`, with `.weight` or without, or of the spec's tensors.
 
     `abcparam compile` writes the emitted model, whose names and shapes are wanted.
     """

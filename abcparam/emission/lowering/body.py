@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import replace
+from abcparam.emission.lowering.layers import may_be_shorter
 from abcparam.emission.lowering.numbers import CodePlace
 from abcparam.emission.lowering.scope import ModuleScope, multiplier
 from abcparam.emission.lowering.spaces import Buffers, Constants, Locals
@@ -144,19 +145,25 @@ class FunctionLowering:
 
     def parameter(self, value: TensorRef) -> Code:
         """The parameter of a tensor."""
-        reached = self._reach(value)
-        layer = self.uses.kinds[value.tensor] != "parameter"
-        return Attribute(reached, "weight") if layer else reached
+        named = self.uses.parameters[value.tensor]
+        return self._reach(value, named[len(value.tensor) - len(value.tensor.rpartition(".")[2]) :])
 
-    def layer(self, value: TensorRef) -> Code | None:
-        """PyTorch's layer for a tensor, where it has one."""
-        return self._reach(value) if self.uses.kinds[value.tensor] != "parameter" else None
+    def layer(self, value: Apply) -> Code | None:
+        """PyTorch's layer that does an operation, where there is one."""
+        layer = self.uses.layer_of(value)
+        if layer is None:
+            return None
+        weight = value.operands[layer.operation.values.index(layer.operation.layer[0])]
+        assert isinstance(weight, TensorRef)
+        return self._reach(weight, weight.tensor.rpartition(".")[2])
 
-    def _reach(self, value: TensorRef) -> Code:
+    def _reach(self, value: TensorRef, own: str) -> Code:
+        """What the module of a tensor calls `own`."""
         inside = value.name if not value.outer else relative(value.tensor, self.home)
         if inside is None:
             return self.given[Need("tensor", value.tensor)]
-        return nodes.path(f"self.{inside}")
+        home = inside.rpartition(".")[0]
+        return nodes.path(".".join(["self", *([home] if home else []), own]))
 
     def need(self, need: Need) -> Code:
         """Something that a submodule is handed."""
@@ -169,7 +176,13 @@ class FunctionLowering:
 
     def _invoke(self, value: Invoke) -> ScaledCode:
         module, needs, path = self.submodule(value)
-        code = Call(module, (*(self.code(operand) for operand in value.operands), *needs))
+        given = [self.code(operand) for operand in value.operands]
+        layer = self.uses.blocks.get(path)
+        if layer is not None:
+            rank = len(value.operands[0].shapes[0])
+            code = layer.operation.called(module, given[0], rank)
+        else:
+            code = Call(module, (*given, *needs))
         return ScaledCode(code, label=path.rpartition(".")[2], batched=self.is_batched(value))
 
     def submodule(self, value: Invoke) -> tuple[Code, list[Code], str]:
@@ -197,17 +210,12 @@ class FunctionLowering:
 
     def runtime_length(self, length: Polynomial) -> Code | None:
         """The length of an input's axis, which may be shorter than declared, else None."""
-        if not self._may_be_shorter(length):
+        if not may_be_shorter(self.program, length):
             return None
         for name, shape in self.shapes.items():
             if length in shape:
                 return subscript(Attribute(Name(name), "shape"), shape.index(length) - len(shape))
         return None
-
-    def _may_be_shorter(self, length: Polynomial) -> bool:
-        plain = [d for d in self.program.dims.values() if not d.derived and d.value == length]
-        axes = [axis.value for given in self.program.inputs for axis in given.axes]
-        return bool(plain) and length in axes
 
     def length(self, amount: Amount, hint: str = "size") -> Code:
         """A length, at run time where it is an input's."""
@@ -235,15 +243,18 @@ class FunctionLowering:
         axes = [Slice()] * len(value.shapes[0])
         return subscript(code, ELLIPSIS, *[None] * missing, *axes)
 
-    def linear(self, weight: TensorRef, x: ScaledCode, inward: bool, table: bool) -> ScaledCode:
+    def linear(self, call: Apply, inward: bool, table: bool) -> ScaledCode:
         """A tensor times a value. One that is stored as (in, out) multiplies from the right."""
-        tensor = self.program.tensors[weight.tensor]
+        weight, operand = call.operands
+        assert isinstance(weight, TensorRef) and operand is not None
+        x, tensor = self.value(operand), self.program.tensors[weight.tensor]
         scale = multiplier(self.scope, tensor) * x.scale
         parameter = self.parameter(weight)
         if table:
             return ScaledCode(Binary("@", x.code, parameter), scale, tensor.name)
-        layer = self.layer(weight) if self.uses.kinds[weight.tensor] == "linear" else None
-        linear = LinearCall(layer, parameter, x.code, inward)
+        layer = self.uses.layer_of(call)
+        biased = layer is not None and layer.bias is not None
+        linear = LinearCall(self.layer(call), parameter, x.code, inward, biased)
         return ScaledCode(linear.apply(), scale, tensor.name, linear)
 
     def at_base(self, length: Polynomial) -> float:

@@ -18,17 +18,21 @@ from abcparam.python_code.formula import ONE, Argument, Base, DimAtom, Formula, 
 
 
 class ModuleScope(Record):
-    """What names mean in one module: a size of its block, a copy's number, a dim or a hyper."""
+    """What names mean in one module: a size of its block, a copy's number, a dim or a hyper.
+
+    `given` are the sizes of a block that is written into the module around it.
+    """
 
     program: Program
     sizes: Mapping[str, Polynomial] = {}
     indices: frozenset[str] = frozenset()
+    given: Mapping[str, Formula] = {}
 
     @property
     def names(self) -> set[str]:
         """The names that amounts may be in."""
         program = self.program
-        known = {*program.dims, *program.hypers, *self.sizes, *self.indices}
+        known = {*program.dims, *program.hypers, *self.sizes, *self.indices, *self.given}
         return known | {"base", "fan_in", "sqrt", "round_up"}
 
     def amount(self, amount: Amount, fan_in: Formula | None = None) -> Formula:
@@ -50,6 +54,8 @@ class ModuleScope(Record):
                 raise TypeError(written)
 
     def _name(self, name: str) -> Formula:
+        if name in self.given:
+            return self.given[name]
         if name in self.sizes:
             return formula.of(Argument(name))
         return formula.of(Index(name) if name in self.indices else DimAtom(name))
@@ -147,7 +153,8 @@ def amount(scope: ModuleScope, tensor: Tensor, value: Amount) -> Formula:
 def fan_in(scope: ModuleScope, tensor: Tensor) -> Formula:
     """The fan-in: in the names of its axes where these are sizes of a block."""
     axes = tensor.axes[:1] if tensor.table else tensor.axes[1:]
-    here = any(scope.sizes.keys() & {*syntax.names_in(axis.written)} for axis in axes)
+    sizes = {*scope.sizes, *scope.given}
+    here = any(sizes & {*syntax.names_in(axis.written)} for axis in axes)
     if not here or product(axis.value for axis in axes) != tensor.fan_in:
         return formula.from_polynomial(tensor.fan_in)
     result = ONE

@@ -63,9 +63,9 @@ class OperationUse:
     def batched(self, index: int) -> bool:
         return self.body.is_batched(self.operand(index))
 
-    def layer(self, index: int) -> Code | None:
-        """PyTorch's layer for an operand that is a tensor, where it has one."""
-        return self.body.layer(self.weight(index))
+    def layer(self) -> Code | None:
+        """PyTorch's layer that does the operation, where there is one."""
+        return self.body.layer(self.call)
 
     # Settings
 
@@ -160,7 +160,7 @@ class OperationUse:
         """A tensor times a value; `table`: it is stored as (in, out)."""
         outer, inner = self.call.shapes[0][-1], self.shape(1)[-1]
         inward = self.body.at_base(inner) < self.body.at_base(outer)
-        return self.body.linear(self.weight(0), self.value(1), inward, table)
+        return self.body.linear(self.call, inward, table)
 
     def batch(self) -> tuple[Code, ...]:
         """All operands, with the batch axes of the first that has them."""
@@ -186,10 +186,13 @@ class OperationUse:
         found = self._with_bias(left, right) if op == "+" else None
         if found is not None:
             return found
+        return self._added(op, left, right)
+
+    def _added(self, op: str, left: ScaledCode, right: ScaledCode) -> ScaledCode:
+        tail = (left, right) if op == "+" and right.linear else None
         if left.scale == right.scale:
-            tail = (left.code, right.linear) if op == "+" and right.linear else None
             return ScaledCode(Binary(op, left.code, right.code), left.scale, left.label, tail=tail)
-        return ScaledCode(Binary(op, self.true(left), self.true(right)), ONE, left.label)
+        return ScaledCode(Binary(op, self.true(left), self.true(right)), ONE, left.label, tail=tail)
 
     def _with_bias(self, left: ScaledCode, right: ScaledCode) -> ScaledCode | None:
         """A linear map plus a bias, in one function."""
@@ -198,18 +201,25 @@ class OperationUse:
         mapped, bias = (left, right) if right.vector else (right, left)
         if mapped.linear is not None:
             return self._biased(mapped.linear, mapped, bias)
-        if mapped.tail is not None and mapped.scale == bias.scale:
-            first, last = mapped.tail
-            return ScaledCode(
-                Binary("+", first, last.apply(bias=bias.code)), mapped.scale, mapped.label
-            )
-        return None
+        if mapped.tail is None:
+            return None
+        first, last = mapped.tail
+        assert last.linear is not None
+        if last.linear.biased:
+            return self._added("+", first, self._biased(last.linear, last, bias))
+        if first.scale != last.scale or mapped.scale != bias.scale:
+            return None
+        code = Binary("+", first.code, last.linear.apply(bias=bias.code))
+        return ScaledCode(code, mapped.scale, mapped.label)
 
     def _biased(self, linear: LinearCall, mapped: ScaledCode, bias: ScaledCode) -> ScaledCode:
         if mapped.scale == bias.scale:
             return ScaledCode(linear.apply(bias=bias.code), mapped.scale, mapped.label)
-        factor = None if mapped.scale == ONE else self.factor(mapped.scale, f"{mapped.label}_scale")
-        return ScaledCode(linear.apply(factor, self.true(bias)), ONE, mapped.label)
+        outside = bias.scale if linear.biased else ONE
+        inside = mapped.scale / outside
+        factor = None if inside == ONE else self.factor(inside, f"{mapped.label}_scale")
+        given = bias.code if linear.biased else self.true(bias)
+        return ScaledCode(linear.apply(factor, given), outside, mapped.label)
 
     def product(self) -> ScaledCode:
         """`x * y`: factors are gathered."""

@@ -9,12 +9,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from abcparam.algebra.record import Record
+from abcparam.emission.lowering.layers import (
+    Layer,
+    LayerFinder,
+    LayerUse,
+    added_bias,
+    held_parameters,
+    toward_map,
+)
 from abcparam.language import syntax
+from abcparam.operations.base import operation_of
 from abcparam.program.amounts import Amount, Setting
 from abcparam.program.expressions import Apply, Expression, Invoke, Local, TensorRef, values_of
 from abcparam.program.model import Module, Program
-
-Kind = Literal["linear", "embedding", "parameter"]
 
 
 class Need(Record):
@@ -33,30 +40,31 @@ class CodeUses:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.kinds: dict[str, Kind] = {}
         self.needs: dict[str, list[Need]] = {}
         self.names: dict[str, set[str]] = {}
         self.by_path = {module.path: module for module in self.program.root.walk()}
-        self._met: dict[str, set[str]] = {path: set() for path in self.program.tensors}
+        self._finder = LayerFinder(program)
         self._module(self.program.root, "", frozenset())
-        for path, met in self._met.items():
-            self.kinds[path] = self._kind(path, met)
+        self.layers: dict[str, Layer] = self._finder.found()  # by the paths of their weights
+        self.biases = {layer.bias for layer in self.layers.values() if layer.bias}
+        self.blocks = {layer.block: layer for layer in self.layers.values() if layer.block}
+        # The names of parameters of the emitted module, by the paths of their tensors.
+        self.parameters = {path: path for path in self.program.tensors}
+        self.parameters.update(held_parameters(self.layers.values()))
+        self._tensors = {name: path for path, name in self.parameters.items()}
 
-    @property
-    def parameters(self) -> dict[str, str]:
-        """The names of parameters of the emitted module, by the paths of their tensors."""
-        return {
-            path: path if kind == "parameter" else f"{path}.weight"
-            for path, kind in self.kinds.items()
-        }
+    def tensor_of(self, name: str) -> str:
+        """The path of the tensor that a parameter of the emitted module holds."""
+        return self._tensors[".".join(part for part in name.split(".") if not part.isdigit())]
 
-    def _kind(self, path: str, met: set[str]) -> Kind:
-        tensor = self.program.tensors[path]
-        if len(tensor.axes) == 2 and met == {"map"} and not tensor.table:
-            return "linear"
-        if len(tensor.axes) == 2 and tensor.table and "lookup" in met and met <= {"lookup", "tied"}:
-            return "embedding"
-        return "parameter"
+    def layer_of(self, call: Apply) -> Layer | None:
+        """The layer of PyTorch that does an operation."""
+        operation = operation_of(call)
+        if not operation.layer:
+            return None
+        weight = call.operands[operation.values.index(operation.layer[0])]
+        found = self.layers.get(weight.tensor) if isinstance(weight, TensorRef) else None
+        return found if found is not None and found.operation is operation else None
 
     # Walking
 
@@ -85,16 +93,28 @@ class CodeUses:
     def _has(self, need: Need, home: str) -> bool:
         return need.kind != "index" and relative(need.path, home) is not None
 
-    def _expression(self, value: Expression, home: str) -> Iterator[Need]:
+    def _expression(
+        self, value: Expression, home: str, bias: TensorRef | None = None
+    ) -> Iterator[Need]:
+        """`bias` is added to what the value gives."""
         match value:
             case TensorRef():
-                yield from self._weight(value, home, "value")
-            case Apply(operation=operation, operands=operands):
-                for name, operand in zip(_operand_names(value), operands, strict=True):
-                    if isinstance(operand, TensorRef) and name in operation.weights:
-                        yield from self._weight(operand, home, self._way(value, operand))
+                yield from self._weight(value, home)
+            case Apply() if (added := added_bias(value)) is not None:
+                for index, operand in enumerate(value.operands):
+                    if index == added.index:
+                        yield from self._weight(added.bias, home, of=added.weight)
                     elif operand is not None:
-                        yield from self._expression(operand, home)
+                        yield from self._expression(operand, home, added.bias)
+            case Apply(operands=operands):
+                toward = toward_map(value) if bias is not None else None
+                for index, operand in enumerate(operands):
+                    if isinstance(operand, TensorRef):
+                        yield from self._operand(value, index, operand, home, bias)
+                    elif operand is not None:
+                        yield from self._expression(
+                            operand, home, bias if index == toward else None
+                        )
             case Invoke(instance=instance, operands=given, outer=outer):
                 if outer and relative(instance, home) is None:
                     yield Need("module", instance)
@@ -103,18 +123,42 @@ class CodeUses:
             case _:
                 pass
 
-    def _way(self, value: Apply, weight: TensorRef) -> str:
-        if value.operation.name == "embed":
-            return "lookup"
-        if value.operation.name == "@":
-            return "tied" if weight.transposed else "map"
-        return "value"
+    def _operand(
+        self, value: Apply, index: int, weight: TensorRef, home: str, added: TensorRef | None
+    ) -> Iterator[Need]:
+        """A tensor that an operation takes, perhaps as a layer does."""
+        name, (held, *biases) = _operand_names(value)[index], operation_of(value).layer or ("",)
+        main = value.operands[value.operation.values.index(held)] if held else None
+        if name == held and weight.transposed:
+            yield from self._weight(weight, home, way="tied")
+        elif name == held:
+            apart = added.tensor if added is not None else None
+            bias = _own_bias(value, biases[0]) if biases else apart
+            yield from self._weight(weight, home, LayerUse(value, home, bias))
+        elif name in biases and isinstance(main, TensorRef):
+            yield from self._weight(weight, home, of=main)
+        else:
+            yield from self._weight(weight, home)
 
-    def _weight(self, weight: TensorRef, home: str, way: str) -> Iterator[Need]:
+    def _weight(
+        self,
+        weight: TensorRef,
+        home: str,
+        use: LayerUse | None = None,
+        of: TensorRef | None = None,
+        way: str = "value",
+    ) -> Iterator[Need]:
+        """A tensor: in a use of a layer, as the bias of one of another tensor, or in neither."""
         inside = not weight.outer or relative(weight.tensor, home) is not None
-        self._met[weight.tensor].add(way if inside else "outside")
         if not inside:
+            self._finder.other(weight.tensor, "outside")
             yield Need("tensor", weight.tensor)
+        elif use is not None:
+            self._finder.weight(weight.tensor, use)
+        elif of is not None:
+            self._finder.bias(weight.tensor, of.tensor)
+        else:
+            self._finder.other(weight.tensor, way)
 
     # Names
 
@@ -164,6 +208,12 @@ def integer_names(module: Module) -> set[str]:
         reads = (value for value in inner.expressions() if isinstance(value, Local))
         found |= {read.name for read in reads if read.integer}
     return found
+
+
+def _own_bias(value: Apply, name: str) -> str | None:
+    """The bias that an operation is given: its path, "" of one that is computed, None if none."""
+    bias = value.operands[value.operation.values.index(name)]
+    return bias.tensor if isinstance(bias, TensorRef) else None if bias is None else ""
 
 
 def _in_setting(setting: Setting) -> Iterator[str]:

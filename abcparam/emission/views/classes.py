@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from abcparam.algebra.record import Record, replace
+from abcparam.emission.lowering.layers import Layer
 from abcparam.emission.lowering.lower import Lowered, copy_name, singular
 from abcparam.emission.lowering.numbers import CodePlace, Names
-from abcparam.emission.lowering.scope import initial
+from abcparam.emission.lowering.scope import ModuleScope, initial
 from abcparam.emission.lowering.spaces import Buffer
-from abcparam.emission.lowering.uses import CodeUses
+from abcparam.emission.lowering.uses import CodeUses, relative
 from abcparam.emission.views.initial import filled
 from abcparam.emission.views.laws import comment
+from abcparam.emission.views.layer_making import LayerMaking
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import Return
 from abcparam.program.model import Module, Program
@@ -62,6 +64,8 @@ class Classes:
     def add(self, root: Lowered) -> None:
         self._members[self.program.name] = []
         for lowered in root.walk():
+            if lowered.module.path in self.uses.blocks:
+                continue  # a layer of PyTorch's
             view = _Writer(self, lowered, Shared({}, {}, "")).view()
             key = (lowered.module.block, lowered.module.is_repeat, view)
             if key not in self._known:
@@ -78,7 +82,7 @@ class Classes:
     def _view(self, name: str, members: list[Lowered]) -> ClassView:
         docs = dict.fromkeys(_doc(member.module) for member in members)
         shared = Shared(
-            laws={path: self._law(path, members) for path in members[0].module.tensors},
+            laws={path: self._law(path, members) for path in self._tensors(members[0])},
             types={size: self._type(size, members) for size in members[0].sizes},
             doc=next(iter(docs)) if len(docs) == 1 else "",
         )
@@ -88,9 +92,16 @@ class Classes:
         types = {_number_type(self.program, member.sizes[size]) for member in members}
         return "float" if "float" in types else "int"
 
+    def _tensors(self, lowered: Lowered) -> Iterator[str]:
+        """The tensors that a class makes: its own, and those of blocks that are layers."""
+        yield from lowered.module.tensors
+        for child in lowered.children:
+            if child.module.path in self.uses.blocks:
+                yield from child.module.tensors
+
     def _law(self, path: str, members: list[Lowered]) -> str:
         """The law of a tensor in all instances of its class."""
-        name = path.rpartition(".")[2]
+        name = relative(path, members[0].module.path)
         paths = [f"{member.module.path}.{name}".lstrip(".") for member in members]
         return " or ".join(dict.fromkeys(self.laws.get(p, "") for p in paths))
 
@@ -177,45 +188,68 @@ class _Writer:
         for tensor in self.tensors:
             found += self._tensor(tensor)
         found += [self._buffer(buffer) for buffer in self.lowered.buffers]
-        found += [self._child(child) for child in self.lowered.children]
+        for child in self.lowered.children:
+            found += self._child(child)
         found += [nodes.Assign((own(name),), code) for name, code in self.lowered.constants]
         if not self.module.path and resets:
             found.append(nodes.Do(call(own("reset_parameters"))))
         return found
 
     def _tensor(self, tensor: Tensor) -> list[Statement]:
-        kind, target = self.classes.uses.kinds[tensor.path], own(tensor.name)
+        layer, target = self.classes.uses.layers.get(tensor.path), own(tensor.name)
+        if layer is not None:
+            return self._layer(layer, target, self.scope)
+        if tensor.path in self.classes.uses.biases:
+            return []  # the layer's
         sizes = [self.place.whole(self.scope.amount(axis)) for axis in tensor.axes]
-        found: list[Statement] = [
-            nodes.Comment(comment(tensor, self.shared.laws.get(tensor.path, "")))
-        ]
-        if kind == "parameter":
-            grad = False if tensor.frozen else None
-            found.append(
-                nodes.Assign((target,), call("nn.Parameter", _empty(sizes), requires_grad=grad))
-            )
-            return found
-        layer = "nn.Linear" if kind == "linear" else "nn.Embedding"
-        order = sizes[::-1] if kind == "linear" else sizes
-        bias = False if kind == "linear" else None
-        found.append(nodes.Assign((target,), call(layer, *order, bias=bias)))
-        if tensor.frozen:
-            found.append(nodes.Do(nodes.method(target, "requires_grad_", False)))
-        return found
+        grad = False if tensor.frozen else None
+        made = call("nn.Parameter", _empty(sizes), requires_grad=grad)
+        return [nodes.Comment(self._comment(tensor)), nodes.Assign((target,), made)]
+
+    def _layer(self, layer: Layer, target: Code, scope: ModuleScope) -> list[Statement]:
+        """A layer of PyTorch's, whose sizes are in the names of a scope."""
+        tensors = self.classes.program.tensors
+        weight, bias = tensors[layer.weight], tensors[layer.bias] if layer.bias else None
+        found: list[Statement] = [nodes.Comment(self._comment(weight))]
+        if bias is not None:
+            known = "bias" if bias.name == "bias" else f"bias ({bias.name})"
+            found.append(nodes.Comment(f"{known}, {self._comment(bias)}"))
+        making = LayerMaking(scope, self.place, weight, layer)
+        found.append(nodes.Assign((target,), layer.operation.made(making)))
+        return [*found, *self._frozen(target, weight, bias)]
+
+    def _comment(self, tensor: Tensor) -> str:
+        return comment(tensor, self.shared.laws.get(tensor.path, ""))
+
+    def _frozen(self, layer: Code, weight: Tensor, bias: Tensor | None) -> Iterator[Statement]:
+        """What keeps from training the layer, or the one of its two that is frozen."""
+        if weight.frozen and (bias is None or bias.frozen):
+            yield nodes.Do(nodes.method(layer, "requires_grad_", False))
+        elif weight.frozen:
+            yield nodes.Do(nodes.method(Attribute(layer, "weight"), "requires_grad_", False))
+        elif bias is not None and bias.frozen:
+            yield nodes.Do(nodes.method(Attribute(layer, "bias"), "requires_grad_", False))
 
     def _buffer(self, buffer: Buffer) -> Statement:
         empty = _empty([self.place.whole(buffer.length)])
         return nodes.Do(nodes.method(SELF, "register_buffer", nodes.Constant(buffer.name), empty))
 
-    def _child(self, child: Lowered) -> Statement:
+    def _child(self, child: Lowered) -> list[Statement]:
         module = child.module
+        if layer := self.classes.uses.blocks.get(module.path):
+            return self._layer(layer, own(module.name), self._inside(child))
         name = Name(self.classes.of[module.path])
         sizes = tuple((n, self._size(size)) for n, size in child.sizes.items())
         made: Code = nodes.Call(name, (Name("config"),), sizes)
         if module.count is not None:
             count = self.place.whole(self.scope.amount(module.count))
             made = call("nn.ModuleList", nodes.Generator(made, count))
-        return nodes.Assign((own(module.name),), made)
+        return [nodes.Assign((own(module.name),), made)]
+
+    def _inside(self, child: Lowered) -> ModuleScope:
+        """The names of a block that is written into this class."""
+        given = {name: self.scope.amount(size) for name, size in child.sizes.items()}
+        return ModuleScope(self.scope.program, {}, self.scope.indices, given)
 
     def _size(self, size: Amount) -> Code:
         value = self.scope.amount(size)
@@ -228,19 +262,37 @@ class _Writer:
     # Initialization
 
     def _reset(self) -> list[Statement]:
-        found = [self._initialize(tensor) for tensor in self.tensors]
+        found = [self._initialize(tensor, self.scope) for tensor in self.tensors]
         found += [_refill(buffer) for buffer in self.lowered.buffers]
+        found += self._forgetting(self.tensors)
+        for child in self.lowered.children:
+            if child.module.path in self.classes.uses.blocks:
+                tensors = [self.classes.program.tensors[path] for path in child.module.tensors]
+                found += [self._initialize(tensor, self._inside(child)) for tensor in tensors]
+                found += self._forgetting(tensors)
+            else:
+                found += _reset_child(child)
         if any(_uses_config(statement) for statement in found):
             found.insert(0, nodes.Assign((Name("config"),), own("config")))
-        for child in self.lowered.children:
-            found += _reset_child(child)
         return found
 
-    def _initialize(self, tensor: Tensor) -> Statement:
-        kind = self.classes.uses.kinds[tensor.path]
-        target = own(tensor.name) if kind == "parameter" else Attribute(own(tensor.name), "weight")
-        value = initial(self.scope, tensor)
-        return filled(tensor.init.kind, target, value, self._kept(value))
+    def _initialize(self, tensor: Tensor, scope: ModuleScope) -> Statement:
+        value = initial(scope, tensor)
+        return filled(tensor.init.kind, self._reached(tensor), value, self._kept(value))
+
+    def _reached(self, tensor: Tensor) -> Code:
+        """The parameter of a tensor that the class makes."""
+        named = self.classes.uses.parameters[tensor.path]
+        return nodes.path(f"self.{relative(named, self.module.path)}")
+
+    def _forgetting(self, tensors: list[Tensor]) -> Iterator[Statement]:
+        """Layers forget what they have seen of the data."""
+        for tensor in tensors:
+            layer = self.classes.uses.layers.get(tensor.path)
+            if layer is not None and layer.operation.state:
+                held = self._reached(tensor)
+                assert isinstance(held, Attribute)
+                yield nodes.Do(nodes.method(held.value, "reset_running_stats"))
 
     def _kept(self, value: Formula) -> Code:
         """A formula as `reset_parameters` can reach it: sizes are kept on the module."""
@@ -264,8 +316,7 @@ def _reset_child(child: Lowered) -> list[Statement]:
 
 
 def _uses_config(statement: Statement) -> bool:
-    assert isinstance(statement, nodes.Do)
-    return "config." in python(statement.value)
+    return isinstance(statement, nodes.Do) and "config." in python(statement.value)
 
 
 def _empty(sizes: list[Code]) -> Code:

@@ -175,8 +175,7 @@ class _Importer:
         if not name:
             span = self.last.span
             return rules.OtherValues.at(span, sizes=sizes, what="the output", by=f"{by:.1e}")
-        path = ".".join(p for p in name.split(".") if not p.isdigit())
-        weight = model.weights.get(path) or model.weights[path.removesuffix(".weight")]
+        weight = model.weight(name)
         what = f"the gradient of `{weight.parameter}`"
         span = self.place(weight.parameter)
         return rules.OtherValues.at(span, sizes=sizes, what=what, by=f"{by:.1e}")

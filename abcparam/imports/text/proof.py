@@ -15,6 +15,7 @@ from torch.utils import _pytree
 from abcparam.algebra.record import Record
 from abcparam.emission.emit import emit
 from abcparam.emission.execute import executed
+from abcparam.emission.lowering.uses import CodeUses
 from abcparam.imports.exported import Exported, in_one_precision, quietly
 from abcparam.imports.factory import Example, Factory
 from abcparam.imports.numbers import Sizes
@@ -107,7 +108,7 @@ class TextModel:
         output: OutputPlace,
     ) -> None:
         self.program = program
-        self.names = executed(emit(program))
+        self.names, self.uses = executed(emit(program)), CodeUses(program)
         self.weights = weights
         self.leaves = leaves
         self.output = output
@@ -119,12 +120,15 @@ class TextModel:
         model: nn.Module = self.names[self.program.name](self.names["Config"](**given))
         return model
 
+    def weight(self, name: str) -> TextWeight:
+        """The parameter of the model that one of the text's module is."""
+        return self.weights[self.uses.tensor_of(name)]
+
     def parameters(self, model: nn.Module) -> Iterator[tuple[str, nn.Parameter, str, TextWeight]]:
         """Each parameter of the text's module, with the one of the model that it is."""
         for name, parameter in model.named_parameters():
             numbers = [int(part) for part in name.split(".") if part.isdigit()]
-            path = ".".join(part for part in name.split(".") if not part.isdigit())
-            weight = self.weights.get(path) or self.weights[path.removesuffix(".weight")]
+            weight = self.weight(name)
             own = weight.parameter
             for number, first in zip(numbers, weight.first, strict=False):
                 own = own.replace("*", str(number + first), 1)

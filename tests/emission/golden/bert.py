@@ -9,8 +9,6 @@ initialization, ΔW·x that of the change which its own updates make, as powers 
 growing dims.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -65,16 +63,15 @@ class Norm(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         # input: a = 0, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
-        self.gain = nn.Parameter(torch.empty(config.width))
-        # input: a = 0, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
-        self.shift = nn.Parameter(torch.empty(config.width))
+        # bias (shift), input: a = 0, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
+        self.gain = nn.LayerNorm(config.width)
 
     def reset_parameters(self) -> None:
-        nn.init.ones_(self.gain)
-        nn.init.zeros_(self.shift)
+        nn.init.ones_(self.gain.weight)
+        nn.init.zeros_(self.gain.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, x.shape[-1:], self.gain, self.shift)
+        return self.gain(x)
 
 
 class Layer(nn.Module):
@@ -92,9 +89,8 @@ class Layer(nn.Module):
         # hidden: a = 0, b = 1/2, c = 1; W·x ~ 1, ΔW·x ~ 1
         self.project = nn.Linear(config.heads * config.head, config.width, bias=False)
         # hidden: a = 0, b = 1/2, c = 1; W·x ~ 1, ΔW·x ~ 1
-        self.up = nn.Linear(config.width, 4 * config.width, bias=False)
-        # input: a = 0, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
-        self.up_bias = nn.Parameter(torch.empty(4 * config.width))
+        # bias (up_bias), input: a = 0, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
+        self.up = nn.Linear(config.width, 4 * config.width)
         # hidden: a = 0, b = 1/2, c = 1; W·x ~ 1, ΔW·x ~ 1
         self.down = nn.Linear(4 * config.width, config.width, bias=False)
         self.attention_norm = Norm(config)
@@ -109,7 +105,7 @@ class Layer(nn.Module):
         nn.init.normal_(self.value.weight, std=config.width**-0.5)
         nn.init.normal_(self.project.weight, std=config.width**-0.5)
         nn.init.normal_(self.up.weight, std=config.width**-0.5)
-        nn.init.zeros_(self.up_bias)
+        nn.init.zeros_(self.up.bias)
         nn.init.normal_(self.down.weight, std=(4 * config.width) ** -0.5)
         self.attention_norm.reset_parameters()
         self.output_norm.reset_parameters()
@@ -122,7 +118,7 @@ class Layer(nn.Module):
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=keep, scale=self.scale)
         y = self.project(out.transpose(-3, -2).flatten(-2))
         x = self.attention_norm(x + F.dropout(y, 0.1, self.training))
-        y = self.down(F.gelu(F.linear(x, self.up.weight, self.up_bias)))
+        y = self.down(F.gelu(self.up(x)))
         return self.output_norm(x + F.dropout(y, 0.1, self.training))
 
 
@@ -233,15 +229,15 @@ def param_groups(model: nn.Module) -> list[dict[str, Any]]:
                 "type_embedding.weight",
                 "word_bias",
                 "next_readout.weight",
-                "embedding_norm.gain",
-                "embedding_norm.shift",
-                "layers.layer.up_bias",
-                "layers.layer.attention_norm.gain",
-                "layers.layer.attention_norm.shift",
-                "layers.layer.output_norm.gain",
-                "layers.layer.output_norm.shift",
-                "transform_norm.gain",
-                "transform_norm.shift",
+                "embedding_norm.gain.weight",
+                "embedding_norm.gain.bias",
+                "layers.layer.up.bias",
+                "layers.layer.attention_norm.gain.weight",
+                "layers.layer.attention_norm.gain.bias",
+                "layers.layer.output_norm.gain.weight",
+                "layers.layer.output_norm.gain.bias",
+                "transform_norm.gain.weight",
+                "transform_norm.gain.bias",
             ],
         },
         {

@@ -9,8 +9,6 @@ initialization, ΔW·x that of the change which its own updates make, as powers 
 growing dims.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -103,20 +101,19 @@ class FeedForward(nn.Module):
         super().__init__()
         self.config = config
         # hidden: a = 0, b = 1/2, c = 1, d = 1, d[depth] = 1; W·x ~ 1, ΔW·x ~ 1
-        self.up = nn.Linear(config.width, 4 * config.width, bias=False)
-        # input: a = 0, b = 0, c = 0, d = 0, d[depth] = 1; W·x ~ 1, ΔW·x ~ 1
-        self.bias = nn.Parameter(torch.empty(4 * config.width))
+        # bias, input: a = 0, b = 0, c = 0, d = 0, d[depth] = 1; W·x ~ 1, ΔW·x ~ 1
+        self.up = nn.Linear(config.width, 4 * config.width)
         # hidden: a = 0, b = 1/2, c = 1, d = 1, d[depth] = 1; W·x ~ 1, ΔW·x ~ 1
         self.down = nn.Linear(4 * config.width, config.width, bias=False)
 
     def reset_parameters(self) -> None:
         config = self.config
         nn.init.normal_(self.up.weight, std=config.width**-0.5)
-        nn.init.zeros_(self.bias)
+        nn.init.zeros_(self.up.bias)
         nn.init.normal_(self.down.weight, std=(4 * config.width) ** -0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(F.gelu(F.linear(x, self.up.weight, self.bias)))
+        return self.down(F.gelu(self.up(x)))
 
 
 class Layer(nn.Module):
@@ -217,7 +214,7 @@ def param_groups(model: nn.Module) -> list[dict[str, Any]]:
             "weight_decay": config.wd,
             "eps": config.eps / config.depth_ratio,
             "params": [
-                "layers.feed_forward.bias",
+                "layers.feed_forward.up.bias",
             ],
         },
     ]

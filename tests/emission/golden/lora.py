@@ -9,8 +9,6 @@ initialization, ΔW·x that of the change which its own updates make, as powers 
 growing dims.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -9,14 +9,11 @@ initialization, ΔW·x that of the change which its own updates make, as powers 
 growing dims.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = ["Config", "LSTM", "check_param_groups", "make_optimizer", "param_groups"]
@@ -56,9 +53,8 @@ class LSTM(nn.Module):
         # input: a = 0, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
         self.U = nn.Linear(config.features, 4 * config.width, bias=False)
         # hidden: a = 0, b = 1/2, c = 1; W·x ~ 1, ΔW·x ~ 1
-        self.W = nn.Linear(config.width, 4 * config.width, bias=False)
-        # input: a = 0, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
-        self.b = nn.Parameter(torch.empty(4 * config.width))
+        # bias (b), input: a = 0, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
+        self.W = nn.Linear(config.width, 4 * config.width)
         # output: a = 1, b = 0, c = 0; W·x ~ 1, ΔW·x ~ 1
         self.V = nn.Linear(config.width, config.classes, bias=False)
         self.width = config.width
@@ -69,7 +65,7 @@ class LSTM(nn.Module):
         config = self.config
         nn.init.normal_(self.U.weight, std=config.features**-0.5)
         nn.init.normal_(self.W.weight, std=config.width**-0.5)
-        nn.init.zeros_(self.b)
+        nn.init.zeros_(self.W.bias)
         nn.init.normal_(self.V.weight, std=0.125)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,8 +76,7 @@ class LSTM(nn.Module):
         h = self.U.weight.new_zeros(self.width)
         c = self.U.weight.new_zeros(self.width)
         for t in range(x.shape[-2]):
-            y = self.U(x[..., t, :]) + F.linear(h, self.W.weight, self.b)
-            i, f, g, o = y.chunk(4, dim=-1)
+            i, f, g, o = (self.U(x[..., t, :]) + self.W(h)).chunk(4, dim=-1)
             c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
             h = torch.sigmoid(o) * torch.tanh(c)
         return self.V_scale * self.V(h)
@@ -104,7 +99,7 @@ def param_groups(model: nn.Module) -> list[dict[str, Any]]:
             "eps": 1e-8,
             "params": [
                 "U.weight",
-                "b",
+                "W.bias",
                 "V.weight",
             ],
         },

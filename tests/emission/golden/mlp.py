@@ -9,8 +9,6 @@ initialization, ΔW·x that of the change which its own updates make, as powers 
 growing dims.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -53,9 +51,8 @@ class MLP(nn.Module):
         super().__init__()
         self.config = config
         # input: a = -1/2, b = 1/2, c = 0; W·x ~ 1, ΔW·x ~ 1
-        self.W1 = nn.Linear(config.pixels, config.width, bias=False)
-        # input: a = -1/2, b = 1/2, c = 0; W·x ~ 1, ΔW·x ~ 1
-        self.b1 = nn.Parameter(torch.empty(config.width))
+        # bias (b1), input: a = -1/2, b = 1/2, c = 0; W·x ~ 1, ΔW·x ~ 1
+        self.W1 = nn.Linear(config.pixels, config.width)
         # hidden: a = 0, b = 1/2, c = 0; W·x ~ 1, ΔW·x ~ 1
         self.W2 = nn.Linear(config.width, config.width, bias=False)
         # output: a = 1/2, b = 1/2, c = 0; W·x ~ 1, ΔW·x ~ 1
@@ -69,14 +66,14 @@ class MLP(nn.Module):
         nn.init.normal_(
             self.W1.weight, std=config.pixels**-0.5 * config.width_ratio**-0.5
         )
-        nn.init.zeros_(self.b1)
+        nn.init.zeros_(self.W1.bias)
         nn.init.normal_(self.W2.weight, std=config.width**-0.5)
         nn.init.normal_(self.W3.weight, std=config.width**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[-1] > self.config.pixels:
             raise ValueError(f"x is longer than pixels = {self.config.pixels}")
-        h1 = self.W1_scale * F.linear(x, self.W1.weight, self.b1)
+        h1 = self.W1_scale * self.W1(x)
         h2 = self.W2(F.relu(h1))
         return self.W3_scale * self.W3(F.relu(h2))
 
@@ -97,7 +94,7 @@ def param_groups(model: nn.Module) -> list[dict[str, Any]]:
             "weight_decay": 0.0,
             "params": [
                 "W1.weight",
-                "b1",
+                "W1.bias",
                 "W2.weight",
                 "W3.weight",
             ],
