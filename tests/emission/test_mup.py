@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 import abcparam
-from tests.support.emitted import load
+from tests.support.emitted import load, named_by_tensor, program_of
 
 mup = pytest.importorskip("mup")
 
@@ -196,11 +196,14 @@ def ours(network: Network, kind: str, width: int, folder: Path) -> tuple[nn.Modu
     assert (report.verdict, report.complete) == ("maximal-update", True)
     module = load(abcparam.compile(text), folder)
     model = module.M(module.Config(width=width)).double()
+    model.tensors = named_by_tensor(program_of(text), dict(model.named_parameters()))
     return model, module.make_optimizer(model)
 
 
-def named(model: nn.Module) -> dict[str, nn.Parameter]:
+def named(model: Any) -> dict[str, nn.Parameter]:
     """Parameters by the names of tensors: PyTorch's layers call theirs `weight`."""
+    if hasattr(model, "tensors"):
+        return model.tensors  # type: ignore[no-any-return]
     return {name.removesuffix(".weight"): p for name, p in model.named_parameters()}
 
 
