@@ -13,7 +13,7 @@ import abcparam
 from abcparam import SpecError
 from abcparam.emission.emit import emit
 from abcparam.operations import operations
-from tests.support.emitted import build, laws_of, program_of
+from tests.support.emitted import build, laws_of, named_by_tensor, program_of
 from tests.support.paths import EMIT_SPECS, EXAMPLES, SPECS
 
 FOLDERS = (EXAMPLES, EXAMPLES / "wrong", EXAMPLES / "reproduce", SPECS, EMIT_SPECS)
@@ -127,11 +127,12 @@ def test_what_a_tensor_starts_at_is_the_operation_s(
 
 def starts(text: str, folder: Path) -> set[float]:
     """The values that `t` starts with in the emitted module, at base and at four times that."""
-    _, module = build(text, folder)
+    program, module = build(text, folder)
     found: set[float] = set()
     for width in (16, 64):
         model = module.Probe(module.Config(width=width))
-        (tensor,) = (p for n, p in model.named_parameters() if "t" in n.split("."))
+        named = named_by_tensor(program, dict(model.named_parameters()))
+        (tensor,) = (p for n, p in named.items() if "t" in n.split("."))
         found |= set(torch.unique(tensor.detach()).tolist())
     return found
 

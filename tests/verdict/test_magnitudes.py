@@ -13,6 +13,7 @@ from abcparam.data.batch import loss_of
 from abcparam.data.random import Random
 from abcparam.diagnostics.source import Source
 from abcparam.emission.execute import executed
+from abcparam.emission.lowering.uses import CodeUses
 from abcparam.language.parser import parse
 from abcparam.program.model import Program
 from abcparam.resolve.resolver import resolve
@@ -81,11 +82,9 @@ def measured(program: Program, text: str, batch: int, seeds: int = 3) -> dict[st
                 optimizer.step()
         for name, square in found.items():
             squares[name] += square / seeds
-    first: dict[str, float] = {}
+    uses, first = CodeUses(program), dict[str, float]()
     for name, square in squares.items():
-        path = ".".join(x for x in name.split(".") if not x.isdigit())
-        path = path if path in program.tensors else path.rpartition(".")[0]
-        first.setdefault(path, square**0.5)
+        first.setdefault(uses.tensor_of(name), square**0.5)
     return first
 
 
