@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
 import tomllib
@@ -29,6 +30,7 @@ QUICK = {
 ELSEWHERE = {"--module mine.py:MLP", "--vary depth"}  # they need a model by hand, another limit
 NEEDS = {
     "completion": "shtab",
+    "lsp": "pygls",
     "--sampler tpe": "optuna",
     "--plot figures": "matplotlib",
     "map": "matplotlib",
@@ -78,6 +80,7 @@ def specs(tmp_path, monkeypatch) -> Path:
     (model,) = (b for b in blocks(AUDIT) if b.options.get("file") == "model.py")
     (tmp_path / "model.py").write_text(model.text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))  # an editor that has left
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path

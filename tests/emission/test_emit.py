@@ -60,6 +60,17 @@ def texts() -> Iterable[Any]:
 ALL = list(texts())
 GPT, MLP = spec("gpt"), spec("mlp")
 every = pytest.mark.parametrize("text", ALL)
+LARGE = {"lora", "mixtral", "resnet18", "t5"}  # at base in each run, at more in the slow tests
+
+
+def every_at(*times: int) -> pytest.MarkDecorator:
+    """Every spec at so many times its base."""
+    cases = []
+    for param in ALL:
+        for count in times:
+            marks = [pytest.mark.slow] if count > 1 and param.id in LARGE else []
+            cases.append(pytest.param(*param.values, count, id=f"{count}-{param.id}", marks=marks))
+    return pytest.mark.parametrize(("text", "times"), cases)
 
 
 def weights_of(model: nn.Module, std: float = 0.02) -> dict[str, Tensor]:
@@ -78,8 +89,7 @@ def base_of(program: Program, times: int) -> dict[str, int]:
 # It computes what the spec says
 
 
-@every
-@pytest.mark.parametrize("times", [1, 2, 3])
+@every_at(1, 2, 3)
 def test_the_model_computes_the_program(text: str, times: int, tmp_path: Path):
     program, module = build(text, tmp_path)
     model = make(program, module, base_of(program, times)).double().eval()
@@ -94,8 +104,7 @@ def test_the_model_computes_the_program(text: str, times: int, tmp_path: Path):
             )
 
 
-@every
-@pytest.mark.parametrize("times", [1, 2, 5])
+@every_at(1, 2, 5)
 def test_inits_rates_and_epsilons_equal_their_formulas(
     text: str, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -617,7 +626,7 @@ loss cross_entropy
     norms = [nn.BatchNorm2d(8, affine=False) for _ in range(3)]
 
     def plain(x: Tensor) -> Tensor:
-        y = norms[1](norms[0](F.conv2d(x, model.stem)))
+        y = norms[1](norms[0](model.stem(x)))
         return model.V(norms[2](2 * y).mean((-2, -1)))
 
     for training in (True, True, False):
