@@ -46,7 +46,11 @@ def test_what_it_says_holds(name: str):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n == "resnet50" else ()) for n in NAMES]
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.slow if n in {"resnet18", "resnet50"} else ())
+        for n in NAMES
+    ],
 )
 def test_it_trains(name: str, tmp_path: Path):
     """Three steps, at a tenth of the rate that suits larger batches, make the loss smaller."""

@@ -44,7 +44,10 @@ def test_every_script_is_run():
     assert scripts == set(WRITTEN)
 
 
-@pytest.mark.parametrize("script", WRITTEN)
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param(s, marks=pytest.mark.slow if s == "recipes" else ()) for s in WRITTEN],
+)
 def test_smallest(script, tmp_path, capsys):
     """A second run reads what the first kept and prints the same."""
     pytest.importorskip("matplotlib")

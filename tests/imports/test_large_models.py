@@ -201,6 +201,7 @@ def test_a_spec_is_proved_on_small_models(monkeypatch: pytest.MonkeyPatch):
     assert "dim width   -> inf, base = 64" in found.text
 
 
+@pytest.mark.slow
 def test_a_model_of_one_gigabyte():
     """Its verdict and its adapter, from what small ones tell."""
 

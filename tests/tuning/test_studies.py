@@ -153,6 +153,7 @@ def test_command_lines_without_sense(run: Run, tmp_path: Path, arguments: tuple[
 # Several processes
 
 
+@pytest.mark.slow
 def test_ranks_of_torchrun_share_a_sweep(tmp_path: Path):
     """One prints; each trial is trained once, by one of two, four of one shape at a time."""
     spec, kept = tmp_path / "mlp.param", tmp_path / "kept"
