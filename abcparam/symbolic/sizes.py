@@ -25,10 +25,11 @@ from abcparam.symbolic.constraints import (
     plain,
     subtract,
 )
-from abcparam.symbolic.solver import Premises
+from abcparam.symbolic.solver import Premises, UnprovedError
 from abcparam.symbolic.text import LAW, PLAIN, Quotient, exponents_text, law_text
 
 HALF = Fraction(1, 2)
+LARGEST = 100  # coefficient of a form while directions of changes are followed
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 
@@ -42,6 +43,10 @@ class CaseSplitError(Exception):
     def __init__(self, cases: Forms) -> None:
         super().__init__()
         self.cases = cases
+
+
+class UnsettledError(UnprovedError):
+    """The laws did not settle: no law is claimed."""
 
 
 class SymbolicSpace:
@@ -128,6 +133,8 @@ class SymbolicSpace:
 
     def _prune(self, forms: Forms) -> Forms:
         reduced = list(dict.fromkeys(self.premises.reduce(form) for form in forms))
+        if self.follows and self.splits and any(max(map(abs, form)) > LARGEST for form in reduced):
+            raise UnsettledError
         if len(reduced) == 1:
             return tuple(reduced)
         kept: list[Form] = []

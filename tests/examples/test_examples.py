@@ -136,6 +136,15 @@ def shallow(name: str) -> str:
     return re.sub(r"^(dim depth +=) \d+", r"\1 2", text_of(name), flags=re.M)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_exponent_may_be_a_symbol(name: str):
+    """At its whole depth: directions are followed, or taken to be the most that there is."""
+    with abcparam.budget(120):
+        found = abcparam.derive(EXAMPLES / f"{name}.param", all=True)
+    assert found.to_dict()["cases"]
+
+
 def rule(optimizer: str, symbol: str) -> Fraction:
     """The published value of an exponent, `b_hidden`."""
     letter, _, role = symbol.partition("_")

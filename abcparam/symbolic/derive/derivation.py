@@ -35,12 +35,14 @@ from abcparam.symbolic.constraints import (
     opposite,
     subtract,
 )
-from abcparam.symbolic.sizes import CaseSplitError, SymbolicSize, SymbolicSpace, symbolic
-from abcparam.symbolic.solver import ContradictionError, Premises, UnprovedError
-
-
-class UnsettledError(UnprovedError):
-    """The laws did not settle: no law is claimed."""
+from abcparam.symbolic.sizes import (
+    CaseSplitError,
+    SymbolicSize,
+    SymbolicSpace,
+    UnsettledError,
+    symbolic,
+)
+from abcparam.symbolic.solver import ContradictionError, Premises
 
 
 class Requirement(Record):
@@ -156,9 +158,9 @@ def derive_cases(
 ) -> tuple[Derivation | NeverStable, ...]:
     """The same, with the cases that are never stable.
 
-    Directions of changes are followed where that comes to an end; where each round turns them a
-    little further, by a power that may be as small as one likes, all of a change is taken to point
-    along what reads it.
+    Directions of changes are followed where that comes to an end; where each round, or each layer,
+    turns them a little further, by a power that may be as small as one likes, all of a change is
+    taken to point along what reads it.
     """
     done: list[Derivation | NeverStable] = []
     todo: list[tuple[CaseForms, bool]] = [((), True)]
