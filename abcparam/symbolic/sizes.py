@@ -133,7 +133,7 @@ class SymbolicSpace:
 
     def _prune(self, forms: Forms) -> Forms:
         reduced = list(dict.fromkeys(self.premises.reduce(form) for form in forms))
-        if self.follows and self.splits and any(max(map(abs, form)) > LARGEST for form in reduced):
+        if self.follows and self.splits and any(map(_soars, reduced)):
             raise UnsettledError
         if len(reduced) == 1:
             return tuple(reduced)
@@ -155,6 +155,10 @@ class SymbolicSpace:
 
     def _dominates(self, larger: Form, smaller: Form) -> bool:
         return self.premises.implies(subtract(larger, smaller))
+
+
+def _soars(form: Form) -> bool:
+    return any(not -LARGEST <= c <= LARGEST for c in form)
 
 
 def _halved(form: Form) -> Form:
