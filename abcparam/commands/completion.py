@@ -6,8 +6,6 @@ import argparse
 from collections.abc import Iterator
 
 from abcparam.commands.shared import Command
-from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.diagnostics.rules.tuning import NotInstalled
 
 SHELLS = ("bash", "zsh", "tcsh", "fish")
 FILES = {"FILE", "A", "B", "OUT", "FOLDER", "JSON", "FACTORY", "CONFIG", "DATA"}
@@ -20,11 +18,8 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the script; 0."""
-    try:
-        import shtab
-    except ImportError as error:
-        fields = {"what": "completion", "package": "shtab", "install": "abcparam[completion]"}
-        raise SpecError.about("completion", NotInstalled, problem=error, **fields) from None
+    import shtab
+
     from abcparam.commands.parser import parser
     from abcparam.storage.resources import names
 

@@ -9,7 +9,12 @@ from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import NotInstalled
 
 OF_TRAINING = ("torch", "tqdm")  # libraries that the extra `torch` installs
-EXTRAS = {**dict.fromkeys(OF_TRAINING, "torch"), "lsprotocol": "lsp", "pygls": "lsp"}
+EXTRAS = {
+    **dict.fromkeys(OF_TRAINING, "torch"),
+    "lsprotocol": "lsp",
+    "pygls": "lsp",
+    "shtab": "completion",
+}
 
 
 @contextmanager
@@ -21,6 +26,10 @@ def installed(what: str) -> Iterator[None]:
         package = str(error.name).partition(".")[0]
         if package not in EXTRAS:
             raise
-        install = f"abcparam[{EXTRAS[package]}]"
-        fields = {"what": what, "package": package, "install": install}
-        raise SpecError.about(what, NotInstalled, problem=error, **fields) from None
+        raise missing(what, package, error, EXTRAS[package]) from None
+
+
+def missing(what: str, package: str, error: ImportError, extra: str = "") -> SpecError:
+    """What something needs is not installed; the extra that installs it is called as it is."""
+    fields = {"what": what, "package": package, "install": f"abcparam[{extra or package.lower()}]"}
+    return SpecError.about(what, NotInstalled, problem=error, **fields)

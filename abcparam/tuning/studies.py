@@ -20,13 +20,14 @@ from typing import Any
 
 from abcparam.algebra.record import Record
 from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.installed import missing
 from abcparam.diagnostics.rules.tuning import NoStore
 from abcparam.program.model import Program
 from abcparam.tuning.choices import OPTUNA, RANDOM
 from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.space import Axis, AxisValue, SearchPoint, is_tuned
 from abcparam.tuning.study_storage import Heartbeats, StudyStorage
-from abcparam.tuning.trials import Trial, TrialResult, missing, points_of, sizes_of, trial_at
+from abcparam.tuning.trials import Trial, TrialResult, points_of, sizes_of, trial_at
 from abcparam.tuning.workers.scheduler import WAIT, Work
 
 TOGETHER = 8  # points at most that a sampler is asked for before the last ones are told

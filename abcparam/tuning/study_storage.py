@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.installed import missing
 from abcparam.diagnostics.rules.tuning import NoStore
 from abcparam.storage.locks import locked
-from abcparam.tuning.trials import missing
 
 HEARTBEAT, GRACE = 3, 30  # seconds between heartbeats, and until a trial without is given away
 PATIENCE = 120.0  # seconds that a database may be away

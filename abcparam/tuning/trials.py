@@ -9,7 +9,7 @@ from typing import Any
 
 from abcparam.algebra.record import Record
 from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.diagnostics.rules.tuning import NoSize, NoStatedParametrization, NotInstalled
+from abcparam.diagnostics.rules.tuning import NoSize, NoStatedParametrization
 from abcparam.diagnostics.source import START, Source
 from abcparam.editing.exponents import UnwritableError
 from abcparam.editing.parametrization import in_form
@@ -103,12 +103,6 @@ class TrialResult(Record):
             "diverged_at": len(self.losses) - 1 if self.diverged else None,
             "pruned_at": len(self.losses) if self.pruned else None,
         }
-
-
-def missing(option: str, package: str, error: ImportError) -> SpecError:
-    """What an option needs is not installed; the extra that installs it is called as it is."""
-    fields = {"what": option, "package": package, "install": f"abcparam[{package.lower()}]"}
-    return SpecError.about(option, NotInstalled, problem=error, **fields)
 
 
 def split(program: Program, values: Iterable[tuple[str, AxisValue]]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from abcparam.tuning.trials import Trial, TrialResult, missing
+from abcparam.diagnostics.installed import missing
+from abcparam.tuning.trials import Trial, TrialResult
 
 
 class TensorBoardWriter:

@@ -11,8 +11,8 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from typing import Any
 
 from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.installed import missing
 from abcparam.diagnostics.rules.tuning import NoCluster
-from abcparam.tuning.trials import missing
 from abcparam.tuning.workers.cluster import Cluster, WorkerLostError, carry
 from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, train_trials
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.installed import missing
 from abcparam.diagnostics.rules.tuning import BadJobs
-from abcparam.tuning.trials import missing
 from abcparam.tuning.workers.cluster import Cluster, WorkerLostError, carry
 from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, train_trials
 
