@@ -12,11 +12,9 @@ them; it prints where the two disagree, and then exits with 1.
 from __future__ import annotations
 
 import random
-import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 
 from abcparam.algebra.exponents import Affine
@@ -39,6 +37,7 @@ from abcparam.symbolic.symbols import ExponentPlace, free_places, substituted, w
 from abcparam.verdict.check import load
 from abcparam.verdict.work import at_work
 from benchmarks.measure import ROOT
+from tests.support.limits import TooLongError, within
 from tests.support.random_graphs import random_model
 from tests.support.random_mlps import random_mlp, spec
 
@@ -176,22 +175,6 @@ def solved(opened: Opened) -> Callable[[Values], bool] | None:
     return counts
 
 
-@contextmanager
-def _in_time() -> Iterator[None]:
-    """Raises `TimeoutError` after so much work."""
-
-    def stop(*_: object) -> None:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
-
-
 class Tally:
     """What came of the points so far."""
 
@@ -203,14 +186,14 @@ class Tally:
     def take(self, draw: random.Random, opened: Opened, most: int) -> None:
         """Compares at up to so many points of a spec."""
         try:
-            with _in_time():
+            with within(LONGEST_S):
                 self._compare(draw, opened, most)
             self.specs["derived"] += 1
         except DeniedError:
             self.specs["nothing is claimed, as numbers deny it"] += 1
         except UnprovedError:
             self.specs["nothing is claimed, as nothing is proved"] += 1
-        except TimeoutError:
+        except TooLongError:
             self.specs[f"given up after {LONGEST_S} s"] += 1
 
     def _compare(self, draw: random.Random, opened: Opened, most: int) -> None:

@@ -17,7 +17,7 @@ from abcparam.commands.registry import commands
 from abcparam.diagnostics.explain import codes, story
 from abcparam.program.vocabulary import VERDICTS
 from tests.support.paths import EXAMPLES, SPECS
-from tests.support.running import GPT, INVALID, MLP, UNSTABLE, Run, changed
+from tests.support.running import GPT, INVALID, MLP, UNSTABLE, Run, changed, write_specs
 
 THETA = SPECS / "mlp_theta.param"
 TEXT = MLP.read_text(encoding="utf-8")
@@ -27,10 +27,7 @@ TEXT = MLP.read_text(encoding="utf-8")
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a sound spec, an unstable one and an invalid one."""
     monkeypatch.chdir(tmp_path)
-    texts = {"good": TEXT, "unstable": UNSTABLE, "invalid": INVALID}
-    for name, text in texts.items():
-        (tmp_path / f"{name}.param").write_text(text, encoding="utf-8")
-    return tmp_path
+    return write_specs(tmp_path)
 
 
 def files(folder: Path) -> list[str]:

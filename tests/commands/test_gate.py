@@ -26,7 +26,7 @@ from abcparam.testing import assert_coordinates, assert_maximal_update
 from abcparam.verdict.report_github import report_github
 from abcparam.verdict.report_sarif import report_sarif
 from tests.support.paths import EXAMPLES, ROOT
-from tests.support.running import INVALID, MLP, UNSTABLE, Run
+from tests.support.running import MLP, UNSTABLE, Run, write_specs
 
 WRONG = EXAMPLES / "wrong"
 TEXT = MLP.read_text(encoding="utf-8")
@@ -36,10 +36,7 @@ TEXT = MLP.read_text(encoding="utf-8")
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a sound spec, an unstable one and an invalid one."""
     monkeypatch.chdir(tmp_path)
-    texts = {"good": TEXT, "un stable": UNSTABLE, "invalid": INVALID}
-    for name, text in texts.items():
-        (tmp_path / f"{name}.param").write_text(text, encoding="utf-8")
-    return tmp_path
+    return write_specs(tmp_path, "un stable")
 
 
 # SARIF

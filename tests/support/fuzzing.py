@@ -16,7 +16,6 @@ import json
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,13 +23,13 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import thread_time
-from types import FrameType
 from typing import NamedTuple
 
 from abcparam.commands.cli import OUR_BUG, main
 from abcparam.language.reader import read
 from abcparam.operations import operations
 from abcparam.verdict import check
+from tests.support.limits import TooLongError, within
 from tests.support.paths import EXAMPLES, ROOT, SPECS
 from tests.support.random_specs import SpecWriter, damaged_words
 
@@ -57,10 +56,6 @@ class Ended(NamedTuple):
     out: str
     err: str
     seconds: float
-
-
-class TooLongError(BaseException):
-    """A case that does not end."""
 
 
 def case(seed: int, number: int) -> str:
@@ -207,29 +202,13 @@ def _runs() -> None:
 def try_case(seed: int, number: int, forward: bool) -> tuple[Case, str]:
     """Runs a case; what it printed as a digest, empty where a budget ended a search."""
     made = Case(case(seed, number), seed, number, forward)
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), _watched():
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), within(HANGS):
         try:
             made.run()
         except TooLongError:
             made.broken.append(Broken("?", f"no end in {HANGS} s:\n{traceback.format_exc()}"))
             made.repeatable = False
     return made, made.digest.hexdigest() if made.repeatable else ""
-
-
-@contextlib.contextmanager
-def _watched() -> Iterator[None]:
-    """Raises where a case takes too long, wherever it is."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise TooLongError
-
-    before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, HANGS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
 
 
 # Many

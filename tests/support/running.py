@@ -58,3 +58,11 @@ def changed(path: Path, *pairs: tuple[str, str]) -> str:
 
 UNSTABLE = changed(MLP, ("{ a = 1/2,  b = 1/2, c = 0 }", "{ a = 0,    b = 1/2, c = 0 }"))
 INVALID = changed(MLP, ("W2 @ relu(h1)", "W9 @ relu(h1)"), ("[classes,", "[klasses,"))
+
+
+def write_specs(folder: Path, unstable: str = "unstable") -> Path:
+    """Writes a sound spec, an unstable one and an invalid one into a folder."""
+    texts = {"good": MLP.read_text(encoding="utf-8"), unstable: UNSTABLE, "invalid": INVALID}
+    for name, text in texts.items():
+        (folder / f"{name}.param").write_text(text, encoding="utf-8")
+    return folder
