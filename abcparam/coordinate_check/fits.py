@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
+from abcparam.algebra.lines import Slope, slope_of
 from abcparam.algebra.record import Record
 
 WidthPoint = tuple[float, float]  # width, size
@@ -13,40 +14,6 @@ WidthPoint = tuple[float, float]  # width, size
 GRID, BELOW, ABOVE = 0.02, 8, 45  # exponents that may lead, about the slope
 LOWER = 3  # powers below them that are mixed in
 MODEL = 0.004  # what a sum of powers leaves of log size where seeds leave nothing
-
-
-class Slope(Record):
-    """A least-squares slope of log size on log width; `error` is half of its 95 % interval."""
-
-    value: float
-    error: float
-
-
-def slope_of(points: Sequence[WidthPoint]) -> Slope:
-    """Over all points alike; the interval is Student's, with the pooled residual."""
-    xs, ys = ([math.log(value) for value in column] for column in zip(*points, strict=True))
-    x0, y0 = math.fsum(xs) / len(xs), math.fsum(ys) / len(ys)
-    spread = math.fsum((x - x0) ** 2 for x in xs)
-    value = math.fsum((x - x0) * (y - y0) for x, y in zip(xs, ys, strict=True)) / spread
-    left = math.fsum((y - y0 - value * (x - x0)) ** 2 for x, y in zip(xs, ys, strict=True))
-    freedom = len(xs) - 2
-    error = quantile(freedom) * math.sqrt(left / freedom / spread) if freedom > 0 else math.inf
-    return Slope(value, error)
-
-
-def quantile(freedom: int) -> float:
-    """The 97.5 % point of Student's t: exact for 1 and 2, else to 1e-3 (Abramowitz, 26.7.5)."""
-    if freedom <= 2:
-        return 12.706 if freedom == 1 else 4.303
-    z, v = 1.959964, freedom
-    terms = (
-        z,
-        (z**3 + z) / 4 / v,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96 / v**2,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384 / v**3,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160 / v**4,
-    )
-    return sum(terms)
 
 
 class PowerSumFit(Record):

@@ -7,15 +7,9 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+from abcparam.algebra.lines import Slope, slope_of
 from abcparam.algebra.record import Record, replace
-from abcparam.coordinate_check.fits import (
-    Slope,
-    WidthPoint,
-    leading_of,
-    mixture_of,
-    scatter,
-    slope_of,
-)
+from abcparam.coordinate_check.fits import WidthPoint, leading_of, mixture_of, scatter
 from abcparam.coordinate_check.laws import (
     AT_INIT,
     CHANGE,

@@ -6,16 +6,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from abcparam.algebra.lines import slope_of
 from abcparam.algebra.record import Record
 from abcparam.tuning.choices import RANDOM
 from abcparam.tuning.options import AS_WRITTEN
-from abcparam.tuning.space import AxisValue
-from abcparam.tuning.sweep import Best, Cell, SweepResult
+from abcparam.tuning.sweep import Best, SweepResult
 
 FEWEST = 3  # sizes that a law is fitted to
 LEVEL = 0.95  # of intervals
-# Student's t at that level, for degrees of freedom from 1 on; beyond them, that of a normal number.
-STUDENT = (12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 NORMAL = 1.96
 
 
@@ -43,16 +41,18 @@ class PowerLaw(Record):
 
     @property
     def slope(self) -> Estimate:
-        """The exponent."""
-        wide = self._uncertainty() / math.sqrt(self._spread)
-        return Estimate(self._slope, self._slope - wide, self._slope + wide)
+        """The exponent: as sure as the line fits, and no surer than a grid is fine."""
+        found = slope_of(list(zip(self.sizes, self.values, strict=True)))
+        grid = NORMAL * self.resolution / math.sqrt(12 * self._spread)
+        wide = max(found.error, grid)
+        return Estimate(found.value, found.value - wide, found.value + wide)
 
     def at(self, size: float) -> Estimate:
         """What a search at that size would find, as these were found."""
-        distance = math.log(size) - self._mean
-        middle = _mean(self._logs) + self._slope * distance
-        own = 1 + 1 / len(self.sizes) + distance**2 / self._spread
-        wide = self._uncertainty() * math.sqrt(own)
+        slope, distance = self.slope, math.log(size) - self._mean
+        middle = _mean([math.log(value) for value in self.values]) + slope.value * distance
+        own = self._spread * (1 + 1 / len(self.sizes)) + distance**2
+        wide = (slope.high - slope.value) * math.sqrt(own)
         return Estimate(*(_exp(middle + part) for part in (0.0, -wide, wide)))
 
     def to_dict(self, size: float) -> dict[str, Any]:
@@ -63,30 +63,12 @@ class PowerLaw(Record):
         }
 
     @property
-    def _logs(self) -> list[float]:
-        return [math.log(value) for value in self.values]
-
-    @property
     def _mean(self) -> float:
         return _mean([math.log(size) for size in self.sizes])
 
     @property
     def _spread(self) -> float:
         return math.fsum((math.log(size) - self._mean) ** 2 for size in self.sizes)
-
-    @property
-    def _slope(self) -> float:
-        pairs = zip(self.sizes, self._logs, strict=True)
-        return math.fsum((math.log(s) - self._mean) * v for s, v in pairs) / self._spread
-
-    def _uncertainty(self) -> float:
-        """Of one value, at `LEVEL`: from what the line leaves, at least that of a grid."""
-        level, free = _mean(self._logs), len(self.sizes) - 2
-        pairs = zip(self.sizes, self._logs, strict=True)
-        rest = (v - level - self._slope * (math.log(s) - self._mean) for s, v in pairs)
-        scatter = math.sqrt(math.fsum(each**2 for each in rest) / free)
-        student = STUDENT[free - 1] if free <= len(STUDENT) else NORMAL
-        return max(student * scatter, NORMAL * self.resolution / math.sqrt(12))
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -178,7 +160,8 @@ def optimum(swept: SweepResult, best: Best, name: str) -> tuple[float, float]:
     It is the least of the parabola through the best value and its neighbours; at an end of the
     range, or where a neighbour diverged, the best value itself.
     """
-    curve = _curve(swept, best.cell, name)
+    found = swept.least(best.cell, name).items()
+    curve = sorted((value, loss) for value, loss in found if not isinstance(value, str))
     middle = float(best.hypers[name])
     values = [value for value, _ in curve]
     place = values.index(middle)
@@ -201,13 +184,3 @@ def _vertex(x: Sequence[float], y: Sequence[float]) -> float:
     if not below:
         return x[1]
     return x[1] - (left[0] ** 2 * right[1] - right[0] ** 2 * left[1]) / (2 * below)
-
-
-def _curve(swept: SweepResult, cell: Cell, name: str) -> list[tuple[float, float]]:
-    """The least loss at each value of a hyper, whatever the others are."""
-    least: dict[float, float] = {}
-    for point, loss in swept.cells[cell].items():
-        found: AxisValue = dict(point)[name]
-        if not isinstance(found, str):
-            least[float(found)] = min(loss, least.get(float(found), math.inf))
-    return sorted(least.items())

@@ -44,6 +44,11 @@ class SweepOptions(Record):
     folder: Path | None = None
 
     @property
+    def sampled(self) -> bool:
+        """Whether a sampler of Optuna chooses the points."""
+        return self.sampler != RANDOM and self.trials > 0
+
+    @property
     def elsewhere(self) -> str:
         """The option by which trials are not trained by this process alone; empty: they are."""
         named = {"--ray": self.ray, "--slurm": self.slurm, "--data-parallel": self.data_parallel}

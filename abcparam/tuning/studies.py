@@ -23,7 +23,7 @@ from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.installed import missing
 from abcparam.diagnostics.rules.tuning import NoStore
 from abcparam.program.model import Program
-from abcparam.tuning.choices import OPTUNA, RANDOM
+from abcparam.tuning.choices import OPTUNA
 from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.space import Axis, AxisValue, SearchPoint, is_tuned
 from abcparam.tuning.study_storage import Heartbeats, StudyStorage
@@ -48,18 +48,14 @@ def searched(
     """
     tuned = [axis for axis in axes if is_tuned(program, axis.name)]
     found: dict[Trial, TrialResult] = {}
+    sizes = sizes_of(program, axes)
+    points = None if options.sampled else points_of(program, axes, options)
     for form in options.forms:
-        for size in sizes_of(program, axes):
+        for size in sizes:
             cell = SearchCell(program, form, size, options)
-            points = None if samples(options) else points_of(program, axes, options)
             search = Search(f"{work.stores[form].name} {cell.name}", tuned, cell, work, points)
             found |= {result.trial: result for result in search.results()}
     return list(found.values())
-
-
-def samples(options: SweepOptions) -> bool:
-    """Whether a sampler of Optuna chooses the points."""
-    return options.sampler != RANDOM and options.trials > 0
 
 
 class SearchCell(Record):

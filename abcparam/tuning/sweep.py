@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from abcparam.algebra.record import Record
@@ -13,7 +14,7 @@ from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import NotPruned
 from abcparam.diagnostics.source import Source
 from abcparam.program.model import Program
-from abcparam.tuning.choices import HELD_OUT, RANDOM
+from abcparam.tuning.choices import HELD_OUT
 from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.space import SCHEDULE, Axis, AxisValue, at_end, axes_of, is_tuned
 from abcparam.tuning.trials import (
@@ -85,7 +86,7 @@ class SweepResult(Record):
     by: str
     schedule: str  # of all, unless some were compared
 
-    @property
+    @cached_property
     def measured(self) -> dict[Cell, dict[Hypers, MeanLosses]]:
         """The losses of each point, for each cell."""
         found: dict[Cell, dict[Hypers, list[TrialResult]]] = {}
@@ -97,7 +98,7 @@ class SweepResult(Record):
             for cell, points in found.items()
         }
 
-    @property
+    @cached_property
     def stopped(self) -> dict[Cell, set[Hypers]]:
         """The points of each cell that were stopped early."""
         found: dict[Cell, set[Hypers]] = {}
@@ -115,12 +116,12 @@ class SweepResult(Record):
         compared = any(axis.name == SCHEDULE for axis in self.tuned)
         return (*hypers, (SCHEDULE, trial.schedule)) if compared else hypers
 
-    @property
+    @cached_property
     def tuned(self) -> list[Axis]:
         """The axes whose best values are looked for."""
         return [axis for axis in self.axes if is_tuned(self.program, axis.name)]
 
-    @property
+    @cached_property
     def cells(self) -> dict[Cell, dict[Hypers, float]]:
         """For each cell the loss of each point that the best is chosen by; inf: it diverged."""
         return {
@@ -128,7 +129,21 @@ class SweepResult(Record):
             for cell, points in self.measured.items()
         }
 
-    @property
+    @cached_property
+    def forms(self) -> list[str]:
+        """The parametrizations, each once."""
+        return list(dict.fromkeys(cell.form for cell in self.cells))
+
+    def least(self, cell: Cell, name: str) -> dict[float | str, float]:
+        """The least loss of a cell at each value of a hyper, whatever the others are."""
+        found: dict[float | str, float] = {}
+        for point, loss in self.cells[cell].items():
+            at = dict(point)[name]
+            value = at if isinstance(at, str) else float(at)
+            found[value] = min(loss, found.get(value, math.inf))
+        return found
+
+    @cached_property
     def best(self) -> list[Best]:
         """Of every cell in which a trial did not diverge."""
         axes = {axis.name: axis for axis in self.axes}
@@ -231,8 +246,7 @@ def swept(
 def _found(
     program: Program, axes: list[Axis], trials: list[Trial], options: SweepOptions, work: Work
 ) -> list[TrialResult]:
-    drawn = options.sampler == RANDOM or not options.trials
-    if drawn and not options.prune:
+    if not options.sampled and not options.prune:
         return work.results(trials)
     from abcparam.tuning.studies import searched
 

@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 
 import abcparam
+from abcparam.algebra.lines import quantile, slope_of
 from abcparam.algebra.record import replace
 from abcparam.coordinate_check.affording import afforded
 from abcparam.coordinate_check.check import CoordCheckResult, coordinate_check
-from abcparam.coordinate_check.fits import mixture_of, quantile, slope_of
+from abcparam.coordinate_check.fits import mixture_of
 from abcparam.coordinate_check.judging import CROSSOVER, DISAGREES, UNRESOLVED, judge
 from abcparam.coordinate_check.laws import CHANGE, PredictedLaw, PredictedLaws, laws_of
 from abcparam.coordinate_check.measure.batch import batch_of, loss_of

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import abcparam
+from abcparam.algebra.lines import slope_of
 from abcparam.coordinate_check.check import coordinate_check
-from abcparam.coordinate_check.fits import WidthPoint, leading_of, slope_of
+from abcparam.coordinate_check.fits import WidthPoint, leading_of
 from abcparam.coordinate_check.judging import CROSSOVER, DISAGREES, SHARE, judge
 from abcparam.coordinate_check.laws import CHANGE, UPDATE, PredictedLaw, PredictedLaws, laws_of
 from abcparam.coordinate_check.options import CheckOptions

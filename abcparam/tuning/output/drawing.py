@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from abcparam.presentation.charts import CHARACTER, ChartScale, chart, line, text
 from abcparam.presentation.layered import rising
 from abcparam.presentation.markup import element, shown
-from abcparam.tuning.choices import TRAINING
 from abcparam.tuning.output.plots import curve_of, highest, is_log
-from abcparam.tuning.output.text import cell_name
+from abcparam.tuning.output.text import line_name, loss_name, value_text
 from abcparam.tuning.space import Axis
 from abcparam.tuning.sweep import Cell, SweepResult
 
@@ -43,7 +41,6 @@ def figure_id(number: int, form: int) -> str:
 
 def drawings(swept: SweepResult) -> Iterator[str]:
     """A figure for each hyper and parametrization; of one hyper all have the same scales."""
-    forms = list(dict.fromkeys(cell.form for cell in swept.cells))
     rows = row_ids(swept)
     for number, axis in enumerate(swept.tuned):
         curves = {
@@ -51,9 +48,9 @@ def drawings(swept: SweepResult) -> Iterator[str]:
                 SweepCurve(cell, curve_of(swept, cell, axis.name), index, rows.get(cell, ""))
                 for index, cell in enumerate(c for c in swept.cells if c.form == form)
             ]
-            for form in forms
+            for form in swept.forms
         }
-        for index, form in enumerate(forms):
+        for index, form in enumerate(swept.forms):
             title = f"{axis.name}, {form}" if form else axis.name
             every = [curve for of_form in curves.values() for curve in of_form]
             inner = _drawing(swept, axis, curves[form], every)
@@ -71,20 +68,19 @@ def _drawing(
         return "<p>Nothing to draw: every trial diverged.</p>"
     top = highest([curve.points for curve in found])
     values = list(dict.fromkeys(value for curve in found for value, _ in curve.points))
-    x = _across(axis, values)
+    names = [value for value in values if isinstance(value, str)]
+    x = _across(axis, values, names)
     losses = [min(loss, top) for curve in found for _, loss in curve.points]
     y = ChartScale.over(losses, TOP + FIELD[1], TOP)
-    names = [value for value in values if isinstance(value, str)]
     places = {value: x.at(_number(value, names)) for value in values}
     parts = [*_axes(swept, axis, x, y, places), *_lines(curves, y, places, top)]
-    longest = max(len(_label(curve)) for curve in curves)
+    longest = max(len(line_name(curve.cell)) for curve in curves)
     width = LEFT + FIELD[0] + 14 + longest * CHARACTER
     return chart(parts, width, TOP + FIELD[1] + BELOW, f"loss against {axis.name}")
 
 
-def _across(axis: Axis, values: Sequence[float | str]) -> ChartScale:
+def _across(axis: Axis, values: Sequence[float | str], names: Sequence[str]) -> ChartScale:
     """The scale of the hyper; names stand side by side."""
-    names = [value for value in values if isinstance(value, str)]
     numbers = [_number(value, names) for value in values]
     logarithmic = not names and min(numbers) > 0 and is_log(axis)
     return ChartScale.over(numbers, LEFT, LEFT + FIELD[0], logarithmic)
@@ -111,8 +107,7 @@ def _axes(
         yield line([(at, bottom), (at, bottom + 5)], "zero")
         yield text(words, at, bottom + 18, "tick")
     yield text(axis.name, (x.start + x.end) / 2, bottom + 36, "tick")
-    loss = "loss" if swept.by == TRAINING else "held-out loss"
-    yield text(loss, 4, 14, "head")
+    yield text(loss_name(swept), 4, 14, "head")
 
 
 def _lines(
@@ -129,23 +124,15 @@ def _lines(
         kind = f"s{curve.number % COLOURS} d{curve.number // COLOURS % DASHES}"
         parts = [line(points, "")]
         for (px, py), (value, loss) in zip(points, curve.points, strict=True):
-            told = element("title", shown(f"{_value(value)}: {loss:.4f}"))
+            told = element("title", shown(f"{value_text(value)}: {loss:.4f}"))
             up = f'<path d="M{px - 5:.1f} {py + 4:.1f}h10l-5 -9z">{told}</path>'
             dot = f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3">{told}</circle>'
             parts.append(up if loss > top else dot)
         value, loss = min(curve.points, key=lambda point: point[1])
         ring = f'<circle class="least" cx="{places[value]:.1f}" cy="{y.at(loss):.1f}" r="7"/>'
-        name = text(_label(curve), LEFT + FIELD[0] + 8, at + APART * n + 4)
+        name = text(line_name(curve.cell), LEFT + FIELD[0] + 8, at + APART * n + 4)
         inner = element("g", "".join([*parts, ring, name]), class_=f"series {kind}")
         yield element("a", inner, href=f"#{curve.row}") if curve.row else inner
-
-
-def _value(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.4g}"
-
-
-def _label(curve: SweepCurve) -> str:
-    return cell_name(curve.cell).removeprefix(curve.cell.form).strip() or "loss"
 
 
 def is_clipped(swept: SweepResult) -> bool:
@@ -153,6 +140,6 @@ def is_clipped(swept: SweepResult) -> bool:
     for axis in swept.tuned:
         curves = [curve_of(swept, cell, axis.name) for cell in swept.cells]
         top = highest([curve for curve in curves if curve])
-        if any(math.isfinite(loss) and loss > top for curve in curves for _, loss in curve):
+        if any(loss > top for curve in curves for _, loss in curve):
             return True
     return False

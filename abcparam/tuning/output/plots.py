@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from abcparam.presentation.figures import new_figure, write_picture
-from abcparam.tuning.choices import TRAINING
 from abcparam.tuning.extrapolation import SizeLaws
-from abcparam.tuning.output.text import cell_name
+from abcparam.tuning.output.text import line_name, loss_name
 from abcparam.tuning.space import Axis
 from abcparam.tuning.sweep import Cell, SweepResult
 from abcparam.tuning.transfer import TransferResult
@@ -60,10 +59,9 @@ def _laws(laws: SizeLaws) -> Any:
 def figures(swept: SweepResult) -> Iterator[tuple[str, Any]]:
     """A figure for each hyper, parametrizations side by side."""
     for axis in swept.tuned:
-        forms = list(dict.fromkeys(cell.form for cell in swept.cells))
-        figure = new_figure(5.5 * len(forms) + 1, 4.5)
-        places = figure.subplots(1, len(forms), sharey=True, squeeze=False)[0]
-        for place, form in zip(places, forms, strict=True):
+        figure = new_figure(5.5 * len(swept.forms) + 1, 4.5)
+        places = figure.subplots(1, len(swept.forms), sharey=True, squeeze=False)[0]
+        for place, form in zip(places, swept.forms, strict=True):
             _draw(place, swept, form, axis)
             place.set_title(f"{swept.program.name}: {form or swept.program.source.file}")
         yield axis.name, figure
@@ -77,7 +75,7 @@ def _draw(place: Any, swept: SweepResult, form: str, axis: Axis) -> None:
         curve = [(value, min(loss, top)) for value, loss in curves[cell]]
         if curve:
             colour = f"C{number % 10}"
-            label = cell_name(cell).removeprefix(form).strip() or "loss"
+            label = line_name(cell)
             place.plot(*zip(*curve, strict=True), color=colour, marker=".", label=label)
             least = min(curve, key=lambda point: point[1])
             place.plot(*least, color=colour, marker="*", markersize=12)
@@ -85,7 +83,7 @@ def _draw(place: Any, swept: SweepResult, form: str, axis: Axis) -> None:
                 place.plot(value, top, color=colour, marker="^", markersize=8)
     if is_log(axis):
         place.set_xscale("log")
-    loss = "loss" if swept.by == TRAINING else "held-out loss"
+    loss = loss_name(swept)
     clipped = any(found > top for curve in curves.values() for _, found in curve)
     place.set(xlabel=axis.name, ylabel=f"{loss} (▲: above {top:.3g})" if clipped else loss)
     if cells:
@@ -106,11 +104,7 @@ def highest(curves: Sequence[Sequence[tuple[float | str, float]]]) -> float:
 
 def curve_of(swept: SweepResult, cell: Cell, name: str) -> list[tuple[float | str, float]]:
     """The least loss at each value of a hyper, whatever the others are; schedules as they come."""
-    least: dict[float | str, float] = {}
-    for hypers, loss in swept.cells[cell].items():
-        if math.isfinite(loss):
-            found = dict(hypers)[name]
-            value = found if isinstance(found, str) else float(found)
-            least[value] = min(loss, least.get(value, math.inf))
+    found = swept.least(cell, name).items()
+    least = {value: loss for value, loss in found if math.isfinite(loss)}
     numbers = sorted((v, loss) for v, loss in least.items() if not isinstance(v, str))
     return [*numbers, *((v, loss) for v, loss in least.items() if isinstance(v, str))]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from abcparam.presentation.table import columns
+from abcparam.tuning.choices import TRAINING
 from abcparam.tuning.space import AxisValue
 from abcparam.tuning.sweep import Best, Cell, SweepResult
 
@@ -64,7 +65,17 @@ def cell_name(cell: Cell) -> str:
     return " ".join([*([cell.form] if cell.form else []), *sizes])
 
 
-def value_text(value: AxisValue) -> str:
+def line_name(cell: Cell) -> str:
+    """What tells a cell from the others of its parametrization."""
+    return cell_name(cell).removeprefix(cell.form).strip() or "loss"
+
+
+def loss_name(swept: SweepResult) -> str:
+    """The loss that the best is chosen by."""
+    return "loss" if swept.by == TRAINING else "held-out loss"
+
+
+def value_text(value: AxisValue | float) -> str:
     return value if isinstance(value, str) else f"{float(value):.4g}"
 
 

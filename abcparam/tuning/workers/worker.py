@@ -1,6 +1,6 @@
 """Who trains the trials of a sweep: this process, with other ranks if there are some, or a cluster.
 
-The ranks are in `data_parallel.py`, the cluster in `ray_cluster.py`.
+The ranks are in `data_parallel.py`, clusters in `cluster.py`.
 """
 
 from __future__ import annotations
