@@ -11,12 +11,14 @@ them; it prints where the two disagree, and then exits with 1.
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
+from abcparam.algebra.budgets import budget
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import Record
 from abcparam.algebra.sizes import NumericSize, NumericSpace, Size
@@ -186,7 +188,7 @@ class Tally:
     def take(self, draw: random.Random, opened: Opened, most: int) -> None:
         """Compares at up to so many points of a spec."""
         try:
-            with within(LONGEST_S):
+            with budget(math.inf), at_work(), within(LONGEST_S):
                 self._compare(draw, opened, most)
             self.specs["derived"] += 1
         except DeniedError:
@@ -219,11 +221,10 @@ class Tally:
 def compared(count: int, seed: int, examples: bool = True) -> Tally:
     """So many points, always the same ones for a seed."""
     tally, draw = Tally(), random.Random(seed)
-    with at_work():
-        for opened in opened_specs(seed, examples):
-            if tally.count >= count:
-                break
-            tally.take(draw, opened, count - tally.count)
+    for opened in opened_specs(seed, examples):
+        if tally.count >= count:
+            break
+        tally.take(draw, opened, count - tally.count)
     return tally
 
 

@@ -29,11 +29,12 @@ def violations_at_init(graph: Graph) -> tuple[Violation, ...]:
     """Sizes at initialization that are not as they must be."""
     one = graph.context.one
     found = []
+    known: dict[Node, Gains | None] = {}
     for node in graph.nodes:
         for index, limit in node.limits():
             x = node.inputs[index]
             if (limit.kind == "softmax" and x.s0 > one) or (
-                limit.kind == "pointwise" and not _sound(x)
+                limit.kind == "pointwise" and not _sound(x, known)
             ):
                 found.append(Violation(x, limit, node))
     limit = Limit("output", one)
@@ -51,27 +52,27 @@ def unsettled(graph: Graph) -> Iterator[Violation]:
             yield Violation(stream, Limit("stream", stream.s0), stream)
 
 
-def _sound(x: Node) -> bool:
+Gains = tuple[Size, ...]  # each once
+
+
+def _sound(x: Node, known: dict[Node, Gains | None]) -> bool:
     """Θ(1), or exactly zero, or smaller where a map that contracts makes it so."""
     one = x.context.one
     if x.s0 == one or x.s0.is_zero:
         return True
     if not x.s0 < one:
         return False
-    gains = gains_behind_few(x)
+    gains = gains_behind_few(x, known)
     return gains is not None and all(gain == one for gain in gains)
 
 
-Gains = tuple[Size, ...]  # each once
-
-
-def gains_behind_few(x: Node, known: dict[Node, Gains | None] | None = None) -> Gains | None:
+def gains_behind_few(x: Node, known: dict[Node, Gains | None]) -> Gains | None:
     """What maps make of the few numbers that a map made of many, if a value is of those alone.
 
     It starts as small as they do, where each of these maps keeps the size of what it takes; the
-    first change of the few numbers is Θ(1), and the value's with it. `known`: of values before it.
+    first change of the few numbers is Θ(1), and the value's with it. `known`: of values asked
+    before, whose sizes are still the same.
     """
-    known = {} if known is None else known
     if x not in known:
         known[x] = () if x.comes_from_contraction else _gains(x, known)
     return known[x]

@@ -52,7 +52,7 @@ FIXED = {"dim", "hyper", "symbol", "tensor", "block", "instance", "label"}
 
 
 class Scope:
-    """NameResolver in reach: those of the place at hand, then those around it."""
+    """Names in reach: those of the place at hand, then those around it."""
 
     def __init__(self, outer: Scope | None = None) -> None:
         self.outer = outer
@@ -545,7 +545,7 @@ def _whole(value: syntax.Expression) -> Fraction | None:
 
 
 def _called(body: Iterable[syntax.Statement]) -> list[str]:
-    """NameResolver of all functions called in a body."""
+    """Names of all functions called in a body."""
     found: list[str] = []
     for statement in body:
         match statement:

@@ -256,7 +256,7 @@ class _CaseRun:
 
     def _of_function(self, node: Node, x: Node) -> list[Requirement]:
         """What the input of a function has to be: Θ(1), or as small as few numbers make it."""
-        gains = None if x.comes_from_contraction else gains_behind_few(x)
+        gains = None if x.comes_from_contraction else gains_behind_few(x, {})
         if gains is not None:
             reason = f"maps from few numbers to the input of {node.title} must keep their size"
             return [Requirement(symbolic(gain), "=", reason, x) for gain in gains]
