@@ -389,7 +389,7 @@ def emit_program(
     from abcparam.emission.adapter import emit_adapter
     from abcparam.emission.emit import emit
 
-    laws = {t.path: f"W·x ~ {t.at_init}, ΔW·x ~ {t.update}" for t in found.judgement.tensors}
+    laws = {t.path: t.sizes for t in found.judgement.tensors}
     if adapter:
         return emit_adapter(found.program, laws, not_folded)
     return emit(found.program, laws)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from abcparam.diagnostics.diagnostic import render
-from abcparam.diagnostics.source import Source
+from abcparam.diagnostics.diagnostic import rendered
 from abcparam.pipeline import GivenValues, check
 from abcparam.verdict.report_text import render_report
 
 if TYPE_CHECKING:
     from abcparam.coordinate_check.check import CoordCheckResult
+    from abcparam.imports.result import Audit
     from abcparam.verdict.report import Report
 
 MAXIMAL = "maximal-update"
@@ -39,21 +39,18 @@ def assert_maximal_update(
     model of your own as for `abcparam.audit`, with its `optimizer` and `lr_key`. Gives the report.
     """
     __tracebackhide__ = True
+    audited = None
     if grow is None:
         found = check(source, set=set)
-        text = _text(found)
     else:
         from abcparam.imports.api import audit
-        from abcparam.imports.audit_text import render_audit
 
         audited = audit(source, grow, optimizer, lr_key=lr_key)
         found = audited.report
-        text = "\n".join([_diagnostics(found), render_audit(audited)])
-    reached = found.verdict == MAXIMAL and (found.complete or not complete)
-    if not reached:
-        wanted = f"{MAXIMAL}, complete" if complete else MAXIMAL
-        raise AssertionError(f"not {wanted}\n\n{text}")
-    return found
+    if found.verdict == MAXIMAL and (found.complete or not complete):
+        return found
+    wanted = f"{MAXIMAL}, complete" if complete else MAXIMAL
+    raise AssertionError(f"not {wanted}\n\n{_text(found, audited)}")
 
 
 def assert_coordinates(
@@ -86,13 +83,13 @@ def assert_coordinates(
     return found
 
 
-def _text(found: Report) -> str:
-    return "\n".join([render_report(found), _diagnostics(found)])
+def _text(found: Report, audited: Audit | None) -> str:
+    diagnostics = rendered(found.diagnostics, found.program.source)
+    if audited is None:
+        return f"{render_report(found)}\n{diagnostics}"
+    from abcparam.imports.audit_text import render_audit
 
-
-def _diagnostics(found: Report) -> str:
-    source: Source = found.program.source
-    return "\n\n".join(render(diagnostic, source) for diagnostic in found.diagnostics)
+    return f"{diagnostics}\n{render_audit(audited)}"
 
 
 __all__ = ["assert_coordinates", "assert_maximal_update"]

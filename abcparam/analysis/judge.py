@@ -35,6 +35,11 @@ class TensorLaw(Record):
     status: str | None  # None: it depends on symbols
     node: Node | None  # the use with the least slack
 
+    @property
+    def sizes(self) -> str:
+        """Of what it computes at initialization, and of the change that its updates make."""
+        return f"W·x ~ {self.at_init}, ΔW·x ~ {self.update}"
+
 
 class Judgement(Record):
     """The verdict and all that it rests on.

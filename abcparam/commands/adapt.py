@@ -6,7 +6,13 @@ import argparse
 import sys
 
 from abcparam.commands.audit import audited, growth_of, model_arguments
-from abcparam.commands.shared import Command, UsageError, named_values, print_diagnostics
+from abcparam.commands.shared import (
+    Command,
+    UsageError,
+    named_values,
+    print_diagnostics,
+    print_or_write,
+)
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
@@ -32,7 +38,6 @@ def run(options: argparse.Namespace) -> int:
     """Writes the adapter; 0 where it makes the model maximal-update, 1 where it does not."""
     from abcparam.imports.adapter import adapter_of, can_be_hooked
     from abcparam.imports.audit_text import forward_lines, remedy_lines
-    from abcparam.storage.atomic import write_atomically
 
     found = audited(options)
     remedy = found.remedy
@@ -53,10 +58,7 @@ def run(options: argparse.Namespace) -> int:
         text = adapter_of(found, command_of(options), _base(options))
     except ValueError as error:
         raise UsageError(f"--base: {error}") from None
-    if options.output_file == "-":
-        print(text, end="")
-    else:
-        write_atomically(options.output_file, text)
+    if print_or_write(text, options.output_file):
         print(f"{found.factory.name}: maximal-update -> {options.output_file}", file=sys.stderr)
     return 0
 

@@ -15,6 +15,7 @@ from abcparam.commands.shared import (
     budget_argument,
     coloured,
     print_diagnostics,
+    print_or_write,
     set_argument,
     values_of,
 )
@@ -93,7 +94,9 @@ def _check(options: argparse.Namespace) -> int:
     if options.format == "text":
         _print_text(results, options.all_fixes)
     else:
-        _write(WRITTEN[options.format](options, results, list(fixed.values())), options.output)
+        text = WRITTEN[options.format](options, results, list(fixed.values()))
+        if print_or_write(text, options.output):
+            print(f"report -> {options.output}", file=sys.stderr)
     return max(_status(r) for r in results)
 
 
@@ -157,22 +160,14 @@ def _print_text(results: Sequence[CheckResult], all_fixes: bool) -> None:
 Fixed = Sequence[FixResult | None]
 
 
-def _write(text: str, target: str) -> None:
-    from abcparam.storage.atomic import write_atomically
-
-    if target == "-":
-        print(text, end="")
-    else:
-        write_atomically(target, text)
-        print(f"report -> {target}", file=sys.stderr)
-
-
 def _json(options: argparse.Namespace, results: Sequence[CheckResult], fixed: Fixed) -> str:
     import json
 
     objects = [
-        r.to_dict(options.all_fixes) if isinstance(r, Report) else invalid(file, r.diagnostics)
-        for file, r in zip(options.files, results, strict=True)
+        r.to_dict(options.all_fixes)
+        if isinstance(r, Report)
+        else invalid(r.source.file, r.diagnostics)
+        for r in results
     ]
     for one, made in zip(objects, fixed, strict=False):
         one |= {"fixed": made.to_dict() if made else None}

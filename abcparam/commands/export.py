@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from abcparam.commands.shared import Command, set_argument, values_of
+from abcparam.commands.shared import Command, print_or_write, set_argument, values_of
 from abcparam.language.reader import read
 from abcparam.recipes.registry import recipes
 from abcparam.verdict.check import load
@@ -26,13 +26,9 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Writes the configuration; 0 written, 2 invalid, or another model."""
     from abcparam.recipes.exporting import exported
-    from abcparam.storage.atomic import write_atomically
 
     found = exported(recipes()[options.recipe], load(read(options.file), values_of(options)))
-    if options.output and options.output != "-":
-        write_atomically(options.output, found.text)
-    else:
-        print(found.text, end="")
+    print_or_write(found.text, options.output or "-")
     for note in found.notes:
         print(f"abcparam export: the same in the limit only: {note}", file=sys.stderr)
     return 0

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from abcparam.commands.audit import audited, model_arguments
-from abcparam.commands.shared import Command, print_diagnostics
+from abcparam.commands.shared import Command, print_diagnostics, print_or_write
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
@@ -20,15 +20,11 @@ def run(options: argparse.Namespace) -> int:
     """Writes the spec once it is proved; 0 done, 2 where the model cannot be read or written."""
     from abcparam.imports.text.importing import imported
     from abcparam.imports.text.proof import summary
-    from abcparam.storage.atomic import write_atomically
 
     found = imported(audited(options, exact=True))
     print_diagnostics(found.notes, found.audit.program.source)
-    if options.output_file == "-":
-        print(found.text, end="")
-    else:
-        write_atomically(options.output_file, found.text)
-    where = "standard output" if options.output_file == "-" else options.output_file
+    written = print_or_write(found.text, options.output_file)
+    where = options.output_file if written else "standard output"
     proof = summary(found.compared)
     print(f"{found.report.program.name}: {found.verdict}; {proof} -> {where}", file=sys.stderr)
     return 0

@@ -30,6 +30,17 @@ def coloured(stream: Any) -> bool:
     return bool(stream.isatty()) and not os.environ.get("NO_COLOR")
 
 
+def print_or_write(text: str, target: str) -> bool:
+    """Prints a text where the target is `-`, else writes a file; whether it was written."""
+    from abcparam.storage.atomic import write_atomically
+
+    if target == "-":
+        print(text, end="")
+        return False
+    write_atomically(target, text)
+    return True
+
+
 def values_of(options: argparse.Namespace) -> dict[str, Fraction]:
     """`--set name=value …`; values are exact."""
     return named_values(options.set or [], "--set")

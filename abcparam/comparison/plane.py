@@ -22,7 +22,7 @@ from abcparam.program.vocabulary import VERDICTS, WINDOW
 from abcparam.symbolic.constraints import LinearConstraint, holds
 from abcparam.symbolic.judgement import DeniedError
 from abcparam.symbolic.regions import Region, lowest_terms
-from abcparam.symbolic.solver import UnprovedError, gave_up
+from abcparam.symbolic.solver import gave_up
 
 PlanePoint = tuple[Fraction, Fraction]
 PlaneLine = tuple[Fraction, Fraction, Fraction]  # k + x s + y t = 0
@@ -80,10 +80,8 @@ def plane(
     """
     try:
         return _plane(family, names, window)
-    except SpentError as spent:
-        raise gave_up(family.program.source, UnprovedError(str(spent))) from None
-    except DeniedError as denied:
-        raise gave_up(family.program.source, denied) from None
+    except (SpentError, DeniedError) as error:
+        raise gave_up(family.program.source, error) from None
 
 
 def _plane(family: Family, names: tuple[str, str], window: tuple[Fraction, Fraction]) -> Plane:

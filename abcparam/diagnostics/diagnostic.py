@@ -121,11 +121,11 @@ class SpecError(Exception):
     def __init__(self, source: Source, diagnostics: Iterable[Diagnostic]) -> None:
         self.source = source
         self.diagnostics = in_order(diagnostics)
-        super().__init__("\n\n".join(render(d, source) for d in self.diagnostics))
+        super().__init__(rendered(self.diagnostics, source))
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in the place of a traceback."""
-        return "\n\n".join(render(d, self.source, True) for d in self.diagnostics).split("\n")
+        return rendered(self.diagnostics, self.source, True).split("\n")
 
     @classmethod
     def about(cls, place: str, rule: type[DiagnosticRule], **fields: Any) -> SpecError:
@@ -187,6 +187,11 @@ def did_you_mean(name: str, known: Iterable[str], place: Span | None = None) -> 
 
 UNSHOWN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # categories of Unicode
 COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[1;36m"}
+
+
+def rendered(diagnostics: Iterable[Diagnostic], source: Source, colour: bool = False) -> str:
+    """Diagnostics as text, an empty line between two."""
+    return "\n\n".join(render(diagnostic, source, colour) for diagnostic in diagnostics)
 
 
 def render(diagnostic: Diagnostic, source: Source, colour: bool = False) -> str:

@@ -22,8 +22,7 @@ class Cursor(Record):
     """A place where something is being written.
 
     `span` is the word so far. `frames` are the open brackets with their statements, the innermost
-    last; `item` is what stands before the word, back to the start of the statement or argument;
-    `statement` the same, back to the start of the statement.
+    last; `item` is what stands before the word, back to the start of the statement or argument.
     """
 
     span: Span
@@ -49,13 +48,6 @@ class Cursor(Record):
     def item(self) -> tuple[Token, ...]:
         separators = ("COMMA", "_END") if self.kind in ("list", "group") else ("_END",)
         return self._back(len(self.frames) - 1, separators)
-
-    @property
-    def statement(self) -> tuple[Token, ...]:
-        """All of its statement or setting that stands before it."""
-        depth = max(n for n, frame in enumerate(self.frames) if frame.kind != "group")
-        in_list = self.frames[depth].kind == "list"
-        return self._back(depth, ("COMMA", "_END") if in_list else ("_END",))
 
     @property
     def called(self) -> str:

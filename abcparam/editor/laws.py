@@ -104,7 +104,7 @@ def told_of_tensor(report: Report, laws: Iterable[TensorLaw]) -> Iterator[str]:
         exponents = ", ".join(f"{key} = {value}" for key, value in written.items())
         slack = "" if law.slack is None else f", slack {exponent_text(law.slack.exponents())}"
         yield f"`{law.path}`: {exponents}"
-        yield f"W·x ~ {law.at_init}, ΔW·x ~ {law.update}{slack}: {law.status or 'depends'}"
+        yield f"{law.sizes}{slack}: {law.status or 'depends'}"
         yield f"update: {why_update(report.program, law.parameter)}"
     if len(laws) > MOST_COPIES:
         yield f"and {len(laws) - MOST_COPIES} more instances"

@@ -75,11 +75,6 @@ def values_at(spec: syntax.Spec, position: Position) -> list[syntax.Expression]:
     return found[::-1]
 
 
-def around(spec: syntax.Spec, position: Position) -> syntax.Declaration | None:
-    """The declaration that a place is in."""
-    return next((d for d in spec.declarations if holds(d.span, position)), None)
-
-
 def repeats(body: Sequence[syntax.Statement]) -> Iterator[syntax.Repeat]:
     """Those of a body, and those inside of them."""
     for statement in body:

@@ -42,7 +42,7 @@ def emit(
 
     whole = Lowering(program)
     classes = Classes(program, whole.uses, whole.names, laws or {})
-    classes.add(lower(program))
+    classes.add(lower(whole))
     config = config_view(program, whole.names)
     training = training_view(program, whole.names, whole.uses.parameters)
     views = tuple(classes.views())

@@ -34,15 +34,8 @@ class ChartScale(NamedTuple):
         return cls(low - room, high + room, start, end)
 
     def at(self, value: float) -> float:
-        low, high, value = (
-            (map(math.log, (self.low, self.high, value)))
-            if self.is_log
-            else (
-                self.low,
-                self.high,
-                value,
-            )
-        )
+        ends = (self.low, self.high, value)
+        low, high, value = map(math.log, ends) if self.is_log else ends
         return self.start + (self.end - self.start) * (value - low) / (high - low)
 
     def ticks(self, most: int = 6) -> list[float]:
@@ -76,12 +69,14 @@ def text(words: str, x: float, y: float, kind: str = "") -> str:
     return element("text", shown(words), x=f"{x:.1f}", y=f"{y:.1f}", class_=kind)
 
 
-def chart(parts: Iterable[str], width: float, height: float, title: str) -> str:
+def chart(
+    parts: Iterable[str], width: float, height: float, title: str, kind: str = "chart"
+) -> str:
     """The SVG of parts, as large as it is; it says what it shows."""
     return element(
         "svg",
         "\n".join([f"<title>{shown(title)}</title>", *parts]),
-        class_="chart",
+        class_=kind,
         role="group",
         viewBox=f"0 0 {width:.0f} {height:.0f}",
         width=f"{width:.0f}",

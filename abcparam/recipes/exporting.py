@@ -24,14 +24,13 @@ from abcparam.program.binding import require_no_unknowns, require_numbers
 from abcparam.program.expressions import Apply, parts_of
 from abcparam.program.model import Program
 from abcparam.program.tensors import OWN, Tensor
-from abcparam.recipes.base import ProjectRecipe
+from abcparam.recipes.base import ZERO, ProjectRecipe
 from abcparam.recipes.decoder import Decoder, Scaling
 from abcparam.recipes.judging import spec_of
 from abcparam.recipes.settings import text_of
 from abcparam.verdict.check import load
 from abcparam.verdict.magnitudes import evaluate
 
-ZERO = Fraction(0)
 ACTIVATIONS = {"silu": "swiglu", "square": "relu2"}
 FORWARD = "forward"  # what no constants make the same
 SHOWN = 4  # differences that are told

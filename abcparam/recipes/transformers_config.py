@@ -88,7 +88,7 @@ class TransformersConfig(ProjectRecipe):
     def written(self, decoder: Decoder, width: int) -> str:
         """Some keys of a `config.json`, for this width."""
         ratio = Fraction(width, decoder.base)
-        scaling = ratio / (Fraction(decoder.output_mult) if decoder.output_mult != "1" else 1)
+        scaling = ratio / Fraction(decoder.output_mult)
         found: dict[str, object] = {
             "model_type": "granite",
             "hidden_size": width,

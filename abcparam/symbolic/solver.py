@@ -42,7 +42,7 @@ class UnprovedError(Exception):
     """The solver gave up: neither a proof nor a counterexample. The text says why, if any."""
 
 
-def gave_up(source: Source, error: UnprovedError) -> SpecError:
+def gave_up(source: Source, error: UnprovedError | SpentError) -> SpecError:
     """That nothing was proved of a source, and why."""
     found, why = GaveUp.at(START), str(error)
     return SpecError(source, [replace(found, notes=(why,)) if why else found])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abcparam.diagnostics.source import Source
 from abcparam.emission.emit import emit
-from abcparam.emission.lowering.lower import lower
+from abcparam.emission.lowering.lower import Lowering, lower
 from abcparam.language.parser import parse
 from abcparam.verdict.report import Report
 from docs.diagrams.canvas import (
@@ -57,7 +57,7 @@ def _emit(canvas: Canvas, found: Report) -> None:
     x, y = _corner((2, 0))
     canvas.arrow((x + 73, y + HEIGHT), (x + 73, ROWS[1]), color=GREEN)
     canvas.text(x + 82, y + HEIGHT + 30, "lower", color=GREEN, anchor="start")
-    statements = len(lower(found.program).forward)
+    statements = len(lower(Lowering(found.program)).forward)
     line = next(line for line in emit(found.program).splitlines() if "self.second(" in line)
     _box(canvas, (2, 1), GREEN, "classes", computed("statements", statements), " statements")
     _box(canvas, (3, 1), GREEN, "text", computed("text", line.strip()))

@@ -55,6 +55,7 @@ class LayerFinder:
         self.program = program
         self._scope = ModuleScope(program)
         self._modules = {module.path: module for module in program.root.walk()}
+        self._indices = {module.index for module in self._modules.values()}
         self._uses: dict[str, list[LayerUse]] = {path: [] for path in program.tensors}
         self._others: dict[str, set[str]] = {path: set() for path in program.tensors}
         self._biases: dict[str, set[str]] = {path: set() for path in program.tensors}
@@ -122,10 +123,9 @@ class LayerFinder:
 
     def _is_known(self, settings: Iterable[Setting], inside: bool) -> bool:
         """Whether the constructor of the module around the tensor can say these settings."""
-        indices = {module.index for module in self._modules.values()}
         written = (setting.written for setting in settings if isinstance(setting, Amount))
         names = {name for each in written for name in syntax.names_in(each)}
-        return not names or (inside and not names & indices)
+        return not names or (inside and not names & self._indices)
 
     def _is_held(self, path: str, weight: str) -> bool:
         """Whether a tensor is the bias of this layer and nothing else."""

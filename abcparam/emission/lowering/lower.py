@@ -49,11 +49,11 @@ class Lowering:
         self.names = Names.of(program)
 
 
-def lower(program: Program) -> Lowered:
+def lower(whole: Lowering) -> Lowered:
     """The root module, with all others below it."""
-    root = program.root
+    root = whole.program.root
     batched = {name: True for name, _ in root.inputs}
-    return _Module(Lowering(program), root, {}, batched, frozenset()).run()
+    return _Module(whole, root, {}, batched, frozenset()).run()
 
 
 class _Module:

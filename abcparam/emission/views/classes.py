@@ -268,7 +268,8 @@ class _Writer:
         for child in self.lowered.children:
             if child.module.path in self.classes.uses.blocks:
                 tensors = [self.classes.program.tensors[path] for path in child.module.tensors]
-                found += [self._initialize(tensor, self._inside(child)) for tensor in tensors]
+                scope = self._inside(child)
+                found += [self._initialize(tensor, scope) for tensor in tensors]
                 found += self._forgetting(tensors)
             else:
                 found += _reset_child(child)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from abcparam.presentation.charts import CHARACTER, chart
 from abcparam.presentation.layered import LayeredLayout, Point, layered
 from abcparam.presentation.markup import element, shown
 from abcparam.verdict.page.flow import Box, JoinedGraph, RepeatOfBoxes
@@ -11,8 +12,7 @@ from abcparam.verdict.page.flow import Box, JoinedGraph, RepeatOfBoxes
 MOST_BOXES = 400  # more are no picture
 MOST_PASSED = 20_000  # boxes that edges go past, in all
 LETTERS = 25  # of a line in a box
-CHARACTER = 6.7  # the width of one, at 11 px
-SMALL = 6.1
+SMALL = 6.1  # the width of one, where letters are smaller
 LINE = 14.0
 STEM = 15.0  # how far edges go down together, beside the sizes
 BETWEEN = 42.0  # layers
@@ -59,16 +59,8 @@ class _Drawing:
         ]
         width = self.left + max(self.layout.width, self._reach_of_sizes()) + MARGIN
         height = self.layout.height + 2 * MARGIN + LINE
-        return element(
-            "svg",
-            "\n".join(["<title>The forward graph</title>", *parts]),
-            class_="flow tall" if height > TALL else "flow",
-            role="group",
-            viewBox=f"0 0 {width:.0f} {height:.0f}",
-            width=f"{width:.0f}",
-            height=f"{height:.0f}",
-            xmlns="http://www.w3.org/2000/svg",
-        )
+        kind = "flow tall" if height > TALL else "flow"
+        return chart(parts, width, height, "The forward graph", kind)
 
     def _reach_of_sizes(self) -> float:
         """How far to the right a text of sizes goes."""

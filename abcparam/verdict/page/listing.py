@@ -111,7 +111,7 @@ def laws_by_line(judgement: Judgement) -> dict[int, list[str]]:
     for law in judgement.tensors:
         span = law.parameter.tensor.span
         if not span.file:
-            found[span.line].append(f"W·x ~ {law.at_init}, ΔW·x ~ {law.update}")
+            found[span.line].append(law.sizes)
     for node in graph.nodes:
         span = node.span
         is_named = node.name and " " not in node.name  # steps of an operation have words for names
