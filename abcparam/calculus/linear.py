@@ -111,6 +111,19 @@ class LinearNode(Node):
     def _update_gain(self) -> Size:
         return update_gain(self.parameter, self.rho_in, self.rho_out, self.context.alignment)
 
+    def update_alignment(self) -> Size:
+        """By how much a sum of entries of an update, over its input, exceeds one of them.
+
+        An update of spectral norm 1 and finite rank, that of a batch, has entries of 1 over the
+        root of both sides.
+        """
+        gain = self._update_gain() - self.parameter.u
+        return gain + (self.rho_in + self.rho_out).half() if self.parameter.spectral else gain
+
+    def input_alignment(self) -> Size:
+        """Likewise of initial weights over a change of their input."""
+        return self._change_gain() - self.parameter.sigma
+
     def gains(self) -> Sequence[Size]:
         return (self._change_gain(),)
 

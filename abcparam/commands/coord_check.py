@@ -63,6 +63,11 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     add("--plot", metavar="FOLDER", help="figures there, as PNG and SVG (needs matplotlib)")
     add("--html", metavar="FILE", help="one page with all of it, to send around")
     add("--against", metavar="FORM", help="beside the spec under a shipped parametrization: sp")
+    add(
+        "--alignment",
+        action="store_true",
+        help="measure too how far updates and inputs are aligned, step by step",
+    )
     add("--fresh", action="store_true", help="measure everything anew, and keep nothing")
     growth_arguments(command)
     add("--adapted", action="store_true", help="a model of --grow as its adapter would have it")
@@ -97,7 +102,7 @@ def _of_model(options: argparse.Namespace, asked: CheckOptions) -> CoordCheckRes
     from abcparam.coordinate_check.of_model import check_of_model
     from abcparam.imports.api import audit
 
-    for name in ("module", "against", "data", "compile"):
+    for name in ("module", "against", "data", "compile", "alignment"):
         if getattr(options, name):
             raise UsageError(f"--{name} is for specs: it does not go with --grow")
     grow = grown(options.grow)
@@ -131,6 +136,7 @@ def _asked(options: argparse.Namespace) -> CheckOptions:
         data=data_of(options),
         module=handwritten(options.module) if options.module else None,
         vary=options.vary,
+        alignment=options.alignment,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from abcparam.algebra.record import Record, replace
 from abcparam.coordinate_check.affording import afforded
+from abcparam.coordinate_check.alignment import AlignmentRow, alignment_rows, parted
 from abcparam.coordinate_check.judging import UNRESOLVED, CheckedRows, judge
 from abcparam.coordinate_check.laws import PredictedLaws, laws_of, relative
 from abcparam.coordinate_check.measure.runs import RunProgress, Runs, silent
@@ -36,6 +37,7 @@ class CoordCheckResult(Record):
     verdict: CheckedRows
     notes: tuple[str, ...]
     vary: str = ""
+    alignment: tuple[AlignmentRow, ...] = ()  # where it was asked for
 
     @property
     def agree(self) -> bool:
@@ -70,6 +72,7 @@ class CoordCheckResult(Record):
             "rows": [row.to_dict() for row in resolved if row.quantity != "gradient"],
             "gradients": [row.to_dict() for row in resolved if row.quantity == "gradient"],
             "unresolved": [row.to_dict() for row in self.verdict.of(UNRESOLVED)],
+            **({"alignment": [r.to_dict() for r in self.alignment]} if self.alignment else {}),
             "notes": list(self.notes),
         }
 
@@ -96,8 +99,13 @@ def coordinate_check(
     plan = _plan(varied, options, runs, batch * positions(small))
     measured = runs.all(plan, progress or silent)
     verdict = judge(laws, measured)
-    notes = (*_measurable(laws, verdict, options), *_notes(plan, changed, laws, verdict, options))
-    return CoordCheckResult(report, plan, laws, verdict, notes, options.vary)
+    aligned = alignment_rows(laws, measured)
+    notes = (
+        *_measurable(laws, verdict, options),
+        *_notes(plan, changed, laws, verdict, options),
+        *parted(aligned),
+    )
+    return CoordCheckResult(report, plan, laws, verdict, notes, options.vary, aligned)
 
 
 def _plan(varied: VariedDims, options: CheckOptions, runs: Runs, tokens: int) -> WidthPlan:

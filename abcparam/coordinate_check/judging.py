@@ -147,14 +147,15 @@ def _row(
     if len({width for width, _ in points}) < 3:
         return row(UNRESOLVED, ROUNDED)
     slope = slope_of(points)
-    outcome, note, leading = _outcome(law, slope, points)
+    outcome, note, leading = outcome_of(law, slope, points)
     return replace(row(outcome, note, slope), leading=leading)
 
 
 Outcome = tuple[str, str, Slope | None]  # with a note, and the exponent of the leading power
 
 
-def _outcome(law: PredictedLaw, slope: Slope, points: Sequence[WidthPoint]) -> Outcome:
+def outcome_of(law: PredictedLaw, slope: Slope, points: Sequence[WidthPoint]) -> Outcome:
+    """What comes of a slope beside an exponent."""
     assert law.exponent is not None
     off = abs(slope.value - float(law.exponent))
     if slope.error > WIDEST:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import reduce
 from operator import or_
@@ -13,6 +13,7 @@ from abcparam.analysis.build import build_graph, space_of
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.limits import Violation, violations, violations_at_init
 from abcparam.analysis.rounds import start, step
+from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
 from abcparam.coordinate_check.plan import VariedDims
 from abcparam.coordinate_check.spectrum import SpectralSpace, Spectrum
@@ -32,6 +33,10 @@ UNSTABLE = (
 AT_INIT, CHANGE, UPDATE, GRADIENT = "at_init", "change", "update", "gradient"
 RELATIVE = "relative"  # the update over what there is at initialization, whatever the multiplier
 
+# What updates on their inputs, and initial weights on changes of theirs, give over what they would
+# give without alignment.
+UPDATE_ALIGNMENT, INPUT_ALIGNMENT = "update_alignment", "input_alignment"
+
 
 class PredictedLaw(Record):
     """The derived exponent, None for exact zero, and the next smaller ones.
@@ -47,15 +52,25 @@ class PredictedLaw(Record):
         return "-inf" if self.exponent is None else str(self.exponent)
 
 
+class AssumedAlignment(Record):
+    """Exponents of a sum of products over one of its terms: none and full alignment, the law's."""
+
+    none: Fraction
+    full: Fraction
+    assumed: Fraction
+
+
 class PredictedLaws(Record):
     """By name and quantity. `steps`: after how many steps changes obey them; 0 if they have none.
 
-    `left_out` says in words what the calculus gives no law for.
+    `left_out` says in words what the calculus gives no law for, `alignments` how far the laws take
+    updates and inputs to be aligned.
     """
 
     rows: dict[RowKey, PredictedLaw]
     steps: int
     left_out: tuple[str, ...]
+    alignments: Mapping[RowKey, AssumedAlignment] = {}
 
 
 def laws_of(report: Report, steps: int, varied: VariedDims) -> PredictedLaws:
@@ -79,7 +94,10 @@ def laws_of(report: Report, steps: int, varied: VariedDims) -> PredictedLaws:
     sound = _sound(graph, violations(graph))
     rows |= {(name, CHANGE): _law(n.d, rates) for name, n in _named(graph) if n in sound}
     rows |= {(t, UPDATE): _law(size, rates) for t, size in _of_tensors(graph, sound, True)}
-    return PredictedLaws(rows, steps, ()) if stable else PredictedLaws(rows, 1, (UNSTABLE,))
+    aligned = dict(_alignments(graph, rates))
+    if stable:
+        return PredictedLaws(rows, steps, (), aligned)
+    return PredictedLaws(rows, 1, (UNSTABLE,), aligned)
 
 
 def relative(laws: PredictedLaws, paths: Collection[str]) -> PredictedLaws:
@@ -170,3 +188,25 @@ def _of_tensors(graph: Graph, sound: set[Node], updates: bool) -> Iterator[tuple
         if sound.issuperset(nodes):
             sizes = [node.update() if updates else node.s0 for node in nodes]
             yield path, reduce(or_, sizes)
+
+
+def _alignments(
+    graph: Graph, rates: dict[str, Fraction]
+) -> Iterator[tuple[RowKey, AssumedAlignment]]:
+    """Of tensors that sum over what is varied, over the same in each of their uses."""
+    maps: dict[str, list[LinearNode]] = {}
+    for node in graph.nodes:
+        if isinstance(node, LinearNode):
+            maps.setdefault(node.parameter.tensor.path, []).append(node)
+    for path, nodes in maps.items():
+        fans = {_law(node.rho_in, rates).exponent for node in nodes}
+        full = fans.pop()
+        if fans or not full:
+            continue
+        for quantity, sizes in (
+            (UPDATE_ALIGNMENT, [n.update_alignment() for n in nodes if n.parameter.u.vectors]),
+            (INPUT_ALIGNMENT, [n.input_alignment() for n in nodes if n.passes_on]),
+        ):
+            assumed = _law(reduce(or_, sizes), rates).exponent if sizes else None
+            if assumed is not None:
+                yield (path, quantity), AssumedAlignment(full / 2, full, assumed)

@@ -29,3 +29,4 @@ class CheckOptions(Record):
     module: Handwritten | None = None  # in place of the emitted model
     vary: str = ""  # the dim that is varied, if not the first that goes to infinity
     tokens: int = 64  # positions in a batch
+    alignment: bool = False  # whether that of updates and inputs is measured too

@@ -23,17 +23,21 @@ from abcparam.program.model import Module, Program
 
 
 class Explicit(Record):
-    """The program, and by the names of its uses the paths of the tensors used."""
+    """The program, and by the names of its uses the paths of the tensors used.
+
+    `applied`: the names of the uses that may sum over an axis of the tensor.
+    """
 
     program: Program
     uses: dict[str, str]
+    applied: frozenset[str]
 
 
 def explicit(program: Program) -> Explicit:
     """Names every use of a tensor."""
     namer = _Namer(program)
     root = namer.module(program.root)
-    return Explicit(replace(program, root=root), namer.uses)
+    return Explicit(replace(program, root=root), namer.uses, frozenset(namer.applied))
 
 
 class _Namer:
@@ -41,6 +45,7 @@ class _Namer:
         self.taken = str(program.root)
         self.count = 0
         self.uses: dict[str, str] = {}
+        self.applied: set[str] = set()
         self.body: list[Statement] = []
 
     def fresh(self, hint: str) -> str:
@@ -83,7 +88,12 @@ class _Namer:
         tensors = [o.tensor for o in applied if isinstance(o, TensorRef)]
         operands = tuple(self.operand(call, i, bool(tensors)) for i in range(len(call.operands)))
         made = replace(call, operands=operands)
-        return self.use(made, tensors[0]) if tensors else made
+        if not tensors:
+            return made
+        read = self.use(made, tensors[0])
+        if not call.operation.indices:
+            self.applied.add(read.name)
+        return read
 
     def operand(self, call: Apply, index: int, used: bool) -> Expression | None:
         """An operand; of a use, it is a name too, so that the use can be repeated alone."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -18,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from abcparam.coordinate_check.laws import copy_name
+from abcparam.coordinate_check.measure.aligning import ChangeContext, TakeUse
 from abcparam.coordinate_check.measure.handwritten import Handwritten, refused
 from abcparam.coordinate_check.measure.measuring import (
-    ChangeContext,
     Probe,
     Subject,
     undisturbed,
@@ -36,6 +35,7 @@ from abcparam.diagnostics.rules.tuning import (
 from abcparam.emission.execute import executed
 
 LAYERS = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)
+SUMS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 LINEAR = {layer.forward for layer in LAYERS}  # in each of their parameters
 MOST = 6  # differences that are told
 
@@ -56,8 +56,7 @@ class Foreign(Subject):
         self.scaled = multiplied(self.program)
         self.wanted: Mapping[str, int] = {}
         self.change: ChangeContext | None = None
-        self.squares: dict[str, float] = {}
-        self.calls: Counter[str] = Counter()
+        self.take: TakeUse | None = None
 
     @contextmanager
     def reported(self) -> Iterator[None]:
@@ -132,12 +131,15 @@ class Foreign(Subject):
         self.emitted.uses(inputs, None)
         self.wanted = self.emitted.calls
 
-    def uses(self, inputs: tuple[Tensor, ...], change: ChangeContext | None) -> Mapping[str, float]:
-        """Of the tensors that layers of PyTorch use as often as the spec does.
+    def is_whole(self, path: str, calls: int) -> bool:
+        """Whether layers of PyTorch use a tensor as often as the spec does."""
+        return calls == self.wanted[path]
 
-        Such a layer knows no multiplier: those of tensors with one are the sizes up to a factor.
-        """
-        self.squares, self.calls, self.change = {}, Counter(), change
+    def apply(
+        self, inputs: tuple[Tensor, ...], change: ChangeContext | None, take: TakeUse
+    ) -> None:
+        """A layer knows no multiplier: values of tensors with one are those up to a factor."""
+        self.change, self.take = change, take
         layers = [m for m in self.model.modules() if type(m).forward in LINEAR]
         hooks = [m.register_forward_hook(self.use, with_kwargs=True) for m in layers]
         try:
@@ -146,17 +148,14 @@ class Foreign(Subject):
         finally:
             for hook in hooks:
                 hook.remove()
-        whole = (path for path in self.squares if self.calls[path] == self.wanted[path])
-        return {path: self.squares[path] / self.calls[path] for path in whole}
 
     def use(self, layer: nn.Module, given: Any, named: dict[str, Any], _: Tensor) -> None:
         """A layer was called: the size of what each of its parameters gives alone."""
         for parameter in layer.parameters(recurse=False):
-            path = self.tensors[parameter]
             with self.change() if self.change else nullcontext(), _alone(layer, parameter):
                 value = layer.forward(*given, **named)
-            self.calls[path] += 1
-            self.squares[path] = self.squares.get(path, 0.0) + float(value.square().mean())
+            assert self.take is not None
+            self.take(self.tensors[parameter], value, isinstance(layer, SUMS))
 
 
 def _differences(

@@ -13,7 +13,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -29,6 +29,12 @@ from abcparam.coordinate_check.laws import (
     RowKey,
     copy_name,
 )
+from abcparam.coordinate_check.measure.aligning import (
+    AlignmentMeasure,
+    ChangeContext,
+    TakeUse,
+    placed,
+)
 from abcparam.coordinate_check.measure.batch import batch_of, loss_of
 from abcparam.coordinate_check.measure.explicit import explicit
 from abcparam.coordinate_check.measure.observing import SEEN, USED, observed
@@ -41,8 +47,6 @@ from abcparam.program.expressions import Assign
 from abcparam.program.model import Module, Program
 from abcparam.verdict.report import Report
 
-# Puts the changes of parameters in their place.
-ChangeContext = Callable[[], AbstractContextManager[None]]
 # Root mean squares: one at init, for changes those of `each` step.
 RunSizes = dict[RowKey, list[float]]
 MAKING = threading.Lock()  # of torch's random numbers, which all threads share
@@ -57,6 +61,7 @@ class RunSetting(Record):
     compiled: bool = False
     data: Data | None = None  # random numbers if none is given
     each: bool = False  # changes are measured after every step, not only after the last
+    alignment: bool = False  # whether that of updates and inputs is measured after every step
 
 
 class Subject(ABC):
@@ -67,6 +72,7 @@ class Subject(ABC):
     seen: dict[str, Tensor]  # the named values of the last forward pass that was observed
     scaled: Collection[str] = ()  # tensors whose sizes are known up to a factor of the width
     tensors: dict[nn.Parameter, str]  # the path of the tensor that each parameter is
+    calls: Counter[str]  # of each tensor, when its uses were last measured
 
     def run(self, dims: Mapping[str, int], seed: int, setting: RunSetting) -> RunSizes:
         """Trains a model with these growth dims and measures it."""
@@ -86,8 +92,27 @@ class Subject(ABC):
         """The outputs of a forward pass; its named values are in `seen`."""
 
     @abstractmethod
+    def apply(
+        self, inputs: tuple[Tensor, ...], change: ChangeContext | None, take: TakeUse
+    ) -> None:
+        """Hands over every use of a tensor, `W·x`, or with the change in place of W."""
+
+    def is_whole(self, path: str, calls: int) -> bool:
+        """Whether these are all uses of a tensor."""
+        return True
+
     def uses(self, inputs: tuple[Tensor, ...], change: ChangeContext | None) -> Mapping[str, float]:
         """The mean squares of `W·x` by the paths of tensors, of `ΔW·x` where there is a change."""
+        squares: dict[str, float] = {}
+        self.calls = Counter()
+
+        def take(path: str, value: Tensor, applied: bool) -> None:
+            self.calls[path] += 1
+            squares[path] = squares.get(path, 0.0) + float(value.detach().square().mean())
+
+        self.apply(inputs, change, take)
+        counted = ((path, square, self.calls[path]) for path, square in squares.items())
+        return {path: square / n for path, square, n in counted if self.is_whole(path, n)}
 
     def keep(self, path: str, copy: tuple[int, ...], value: Tensor) -> None:
         """Takes a named value down."""
@@ -108,7 +133,7 @@ class Probe(Subject):
         self.seen: dict[str, Tensor] = {}
         self.module = _execute(self.code, {name for _, name in self.places}, {SEEN: self.see})
         named = explicit(self.program)
-        self.used = named.uses
+        self.used, self.applied = named.uses, named.applied
         self.uses_of, self.uses_of_twin = CodeUses(self.program), CodeUses(named.program)
         self.explicit = _execute(
             emit(named.program), _names(named.program), {USED: self.use}, frozenset(named.uses)
@@ -117,8 +142,7 @@ class Probe(Subject):
         self.dims: Mapping[str, int] | None = None  # of the twin
         self.watching = False
         self.change: ChangeContext | None = None
-        self.squares: dict[str, float] = {}
-        self.calls: Counter[str] = Counter()  # of each tensor in the last forward pass
+        self.take: TakeUse | None = None
 
     # What the emitted code calls
 
@@ -131,13 +155,12 @@ class Probe(Subject):
             self.keep(path, copy, value)
 
     def use(self, name: str, value: Tensor, again: Callable[[], Tensor]) -> None:
-        """A tensor was used: the size of what it gives, or of what its change would give."""
+        """A tensor was used: what it gives, or what its change would give."""
+        assert self.take is not None
         if self.change is not None:
             with self.change():
                 value = again()
-        path = self.used[name]
-        self.calls[path] += 1
-        self.squares[path] = self.squares.get(path, 0.0) + float(value.detach().square().mean())
+        self.take(self.used[name], value, name in self.applied)
 
     # A subject
 
@@ -182,11 +205,12 @@ class Probe(Subject):
         finally:
             self.watching = False
 
-    def uses(self, inputs: tuple[Tensor, ...], change: ChangeContext | None) -> Mapping[str, float]:
-        self.squares, self.calls, self.change = {}, Counter(), change
+    def apply(
+        self, inputs: tuple[Tensor, ...], change: ChangeContext | None, take: TakeUse
+    ) -> None:
+        self.change, self.take = change, take
         with torch.no_grad():
             self.twin(*inputs)
-        return {path: square / self.calls[path] for path, square in self.squares.items()}
 
 
 class _TrainingRun:
@@ -205,12 +229,15 @@ class _TrainingRun:
         self.model = subject.model
         self.optimizers = _optimizers(subject.optimizer())
         self.start = {p: p.detach().clone() for p in self.model.parameters()}
-        self.values: dict[nn.Parameter, Tensor] = {}  # where changes are measured
-        self.changes: dict[nn.Parameter, Tensor] = {}
         self.trained = torch.compile(self.model) if setting.compiled else self.model
         self.first: dict[str, Tensor] = {}
         self.found: RunSizes = {}
         self.scales: dict[str, float] = {}  # of tensors whose sizes are known up to a factor
+        self.alignment = (
+            AlignmentMeasure(subject.apply, self.batch.inputs, self.start, seed)
+            if setting.alignment
+            else None
+        )
 
     def sizes(self) -> RunSizes:
         self.begin()
@@ -219,6 +246,9 @@ class _TrainingRun:
                 self.train(tuple_of(self.trained(*self.batch.inputs)))
             if self.setting.each or step == self.setting.steps:
                 self.measure()
+            if self.alignment:
+                for path, quantity, ratio in self.alignment.measure():
+                    self.add(path, quantity, ratio)
         return self.found
 
     def begin(self) -> None:
@@ -235,6 +265,8 @@ class _TrainingRun:
             loss_of(self.subject.program, outputs, self.batch).backward()
             self.gradients()
             outputs = tuple_of(self.trained(*self.batch.inputs))
+        if self.alignment:
+            self.alignment.begin()
         self.train(outputs)
         if not self.setting.compiled:
             self.gradients()
@@ -247,9 +279,9 @@ class _TrainingRun:
         for name, value in self.subject.seen.items():
             self.add(name, CHANGE, _rms(value - self.first[name]))
         self.subject.seen = {}
-        self.values = {p: p.data for p in self.start}
-        self.changes = {p: p.data - start for p, start in self.start.items()}
-        for path, square in self.subject.uses(self.batch.inputs, self.changed).items():
+        changes = {p: p.data - start for p, start in self.start.items()}
+        uses = self.subject.uses(self.batch.inputs, lambda: placed(changes))
+        for path, square in uses.items():
             if path not in self.scales:
                 self.add(path, UPDATE, math.sqrt(square))
             elif self.scales[path]:
@@ -287,19 +319,6 @@ class _TrainingRun:
                 found[path] = max(_rms(parameter.grad), found.get(path, 0.0))
         for path, size in found.items():
             self.add(path, GRADIENT, size)
-
-    @contextmanager
-    def changed(self) -> Iterator[None]:
-        """With the changes of all parameters in place of them: a use is linear in its tensor."""
-        self.place(self.changes)
-        try:
-            yield
-        finally:
-            self.place(self.values)
-
-    def place(self, values: Mapping[nn.Parameter, Tensor]) -> None:
-        for parameter, value in values.items():
-            parameter.data = value
 
     def add(self, name: str, quantity: str, size: float) -> None:
         self.found.setdefault((name, quantity), []).append(size)

@@ -34,6 +34,7 @@ class Runs:
     def __init__(self, report: Report, options: CheckOptions, batch: int, code: str) -> None:
         self.report, self.options, self.batch, self.code = report, options, batch, code
         identity = (code, *(x.identity if x else "" for x in (options.data, options.module)))
+        identity += ("alignment",) if options.alignment else ()
         self.store = Store(options.folder, options.steps, batch, options.device, *identity)
         self.known: dict[tuple[int, ...], StoredSizes] = {}
         self.idle: list[Subject] = []  # of those that were made
@@ -109,7 +110,14 @@ class Runs:
         from abcparam.coordinate_check.measure.measuring import RunSetting
 
         options = self.options
-        return RunSetting(options.steps, self.batch, options.device, options.compiled, options.data)
+        return RunSetting(
+            options.steps,
+            self.batch,
+            options.device,
+            options.compiled,
+            options.data,
+            alignment=options.alignment,
+        )
 
     def ready(self, count: int) -> None:
         """Has so many subjects; they are made in the main thread, since `ast` holds to one."""

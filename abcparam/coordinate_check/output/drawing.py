@@ -6,8 +6,15 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from abcparam.coordinate_check.alignment import AS_ASSUMED, LESS, MORE, OF, AlignmentRow
 from abcparam.coordinate_check.check import CoordCheckResult
-from abcparam.coordinate_check.judging import CheckedRow
+from abcparam.coordinate_check.judging import (
+    AGREES,
+    CROSSOVER,
+    DISAGREES,
+    UNRESOLVED,
+    CheckedRow,
+)
 from abcparam.coordinate_check.output.plots import QUANTITIES, is_drawn, mean_size, missing_words
 from abcparam.presentation.charts import CHARACTER, ChartScale, chart, line, text
 from abcparam.presentation.markup import element, shown
@@ -16,6 +23,7 @@ STEP = 20.0  # from row to row
 HEAD = 34.0
 FIELD = 320.0  # of the slopes
 PANEL = (210.0, 150.0)
+ALIGNMENT_KINDS = {AS_ASSUMED: AGREES, LESS: CROSSOVER, MORE: DISAGREES, UNRESOLVED: UNRESOLVED}
 
 
 class NumberedRow(NamedTuple):
@@ -87,7 +95,7 @@ def _slope(found: NumberedRow, scale: ChartScale, y: float) -> Iterator[str]:
         x = _clipped(scale, slope.value)
         parts.append(f'<circle class="slope" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>')
     x = scale.at(float(row.law.exponent or 0))
-    parts.append(f'<path class="derived" d="M{x:.1f} {y - 6}l6 6l-6 6l-6 -6z"/>')
+    parts.append(_diamond(x, y))
     parts.append(text(row.outcome, scale.end + 10, y + 4, "outcome"))
     told = element("title", shown(caption(row)))
     yield element(
@@ -118,6 +126,51 @@ def missing(
     drawn = (found.row for found in others if is_drawn(found.row))
     names = [f"{r.name} ({r.quantity})" for r in drawn if (r.name, r.quantity) not in own]
     return f"{missing_words(checked)}: {', '.join(names)}" if names else ""
+
+
+# Alignment
+
+
+def alignment(rows: Sequence[AlignmentRow]) -> str:
+    """A line for each tensor and what is aligned: the assumed exponent, and those measured.
+
+    The bar is the interval of the last step, small dots are the steps before it.
+    """
+    groups: dict[tuple[str, str], list[AlignmentRow]] = {}
+    for row in rows:
+        groups.setdefault((row.name, row.quantity), []).append(row)
+    titles = {key: f"{OF[key[1]]} of {key[0]}" for key in groups}
+    left = max(map(len, titles.values())) * CHARACTER + 12
+    ends = [float(end) for row in rows for end in (row.law.none, row.law.full)]
+    scale = ChartScale.over([min(ends) - 0.25, max(ends) + 0.25], left, left + FIELD)
+    parts, y = [], HEAD
+    for key, steps in groups.items():
+        parts.append(_aligned(titles[key], steps, scale, y))
+        y += STEP
+    words = max(len(row.outcome) for row in rows) * CHARACTER + 16
+    return chart([*_grid(scale, y), *parts], left + FIELD + words, y + 6, "Alignment")
+
+
+def _aligned(title: str, steps: Sequence[AlignmentRow], scale: ChartScale, y: float) -> str:
+    last = steps[-1]
+    parts = [text(title, scale.start - 8, y + 4, "name")]
+    for row in steps:
+        if row.measured is None:
+            continue
+        x, size = _clipped(scale, row.measured.value), 3.5 if row is last else 1.5
+        if row is last:
+            low, high = (
+                _clipped(scale, row.measured.value + sign * row.measured.error) for sign in (-1, 1)
+            )
+            parts.append(line([(low, y), (high, y)], "interval"))
+        parts.append(f'<circle class="slope" cx="{x:.1f}" cy="{y:.1f}" r="{size}"/>')
+    parts.append(_diamond(scale.at(float(last.law.assumed)), y))
+    parts.append(text(last.outcome, scale.end + 10, y + 4, "outcome"))
+    return element("g", "".join(parts), class_=f"row {ALIGNMENT_KINDS[last.outcome]}")
+
+
+def _diamond(x: float, y: float) -> str:
+    return f'<path class="derived" d="M{x:.1f} {y - 6}l6 6l-6 6l-6 -6z"/>'
 
 
 # Sizes against widths

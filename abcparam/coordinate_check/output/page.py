@@ -5,23 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from abcparam.analysis.rows import tensor_row
+from abcparam.coordinate_check.alignment import AlignmentRow
 from abcparam.coordinate_check.check import CoordCheckResult
 from abcparam.coordinate_check.judging import AGREES, DISAGREES
 from abcparam.coordinate_check.output.drawing import (
+    ALIGNMENT_KINDS,
     NumberedRow,
+    alignment,
     missing,
     numbered,
     overview,
     panels,
 )
 from abcparam.coordinate_check.output.plots import QUANTITIES, is_drawn
-from abcparam.coordinate_check.output.text import VERDICTS, WORDS, advice, cells, result
+from abcparam.coordinate_check.output.text import (
+    ALIGNMENT_HEADER,
+    ALIGNMENT_WORDS,
+    VERDICTS,
+    WORDS,
+    advice,
+    alignment_cells,
+    cells,
+    result,
+)
 from abcparam.pipeline import emit_program
 from abcparam.presentation.markup import element, items, shown, table
 from abcparam.presentation.pages import framed
 
 TONES = {AGREES: "good", DISAGREES: "bad"}  # of what is undecided, open
 HEADER = ("name", "quantity", "derived", "measured", "±", "outcome")
+ALIGNMENT_NUMBERS = ALIGNMENT_HEADER[2:-1]
 NUMBERS = ("derived", "measured", "±")
 LAWS = ("tensor", "role", "a", "b", "c", "W·x at init", "ΔW·x", "slack")
 
@@ -42,7 +55,7 @@ def page(checks: Iterable[CoordCheckResult]) -> str:
         "overviews": "\n".join(_overviews(found, rows)),
         "sizes": "\n".join(_sizes(found, rows)),
         "words": shown(WORDS),
-        "rows": "\n".join(_tables(found, rows)),
+        "rows": "\n".join((*_tables(found, rows), *_alignments(found))),
         "laws": table(LAWS, _laws(checked)),
         "spec": shown(program.source.text),
         "code": shown(emit_program(checked.report)),
@@ -83,6 +96,26 @@ def _tables(
     for checked, of_one in zip(checks, rows, strict=True):
         yield from _heading(checks, checked)
         yield table(HEADER, map(_row, of_one), NUMBERS) if of_one else "<p>There is no row.</p>"
+
+
+def _alignments(checks: Sequence[CoordCheckResult]) -> Iterable[str]:
+    """How far updates and inputs are aligned, where it was measured."""
+    for checked in checks:
+        if not checked.alignment:
+            continue
+        yield element("h2", "Alignment")
+        yield from _heading(checks, checked)
+        yield element("p", shown(ALIGNMENT_WORDS), class_="soft")
+        yield element("figure", alignment(checked.alignment), class_="scroll", tabindex=0)
+        yield table(ALIGNMENT_HEADER, map(_aligned, checked.alignment), ALIGNMENT_NUMBERS)
+
+
+def _aligned(row: AlignmentRow) -> str:
+    name, of, *numbers, outcome = alignment_cells(row)
+    made = [element("th", shown(name), scope="row"), element("td", shown(of))]
+    made += [element("td", shown(number), class_="number") for number in numbers]
+    made.append(element("td", shown(outcome), class_=ALIGNMENT_KINDS[row.outcome]))
+    return element("tr", "".join(made))
 
 
 def _row(found: NumberedRow) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from abcparam.coordinate_check.alignment import OF, AlignmentRow
 from abcparam.coordinate_check.check import CoordCheckResult
 from abcparam.coordinate_check.judging import UNRESOLVED, CheckedRow
+from abcparam.coordinate_check.laws import UPDATE_ALIGNMENT
 from abcparam.presentation.figures import new_figure, write_picture
 
 QUANTITIES = {
@@ -48,6 +50,30 @@ def figures(found: list[CoordCheckResult]) -> Iterator[tuple[str, Any]]:
                 _say_missing(axis, checked, [n for n in names if n not in [r.name for r in drawn]])
                 axis.set_title(f"{checked.report.program.source.file}: {title}")
             yield quantity, figure
+    if any(checked.alignment for checked in found):
+        figure = new_figure(6.5 * len(found) + 2, 4.5)
+        panels = figure.subplots(1, len(found), squeeze=False)[0]
+        for axis, checked in zip(panels, found, strict=True):
+            _draw_alignment(axis, checked.alignment)
+            axis.set_title(f"{checked.report.program.source.file}: alignment")
+        yield "alignment", figure
+
+
+def _draw_alignment(axis: Any, rows: Sequence[AlignmentRow]) -> None:
+    """Exponents against steps: filled of updates, open of inputs, dashed what is assumed."""
+    colours = {name: f"C{number % 10}" for number, name in enumerate({r.name: 0 for r in rows})}
+    for name, quantity in dict.fromkeys((row.name, row.quantity) for row in rows):
+        own = [r for r in rows if (r.name, r.quantity) == (name, quantity) and r.measured]
+        steps = [row.step for row in own]
+        fill = colours[name] if quantity == UPDATE_ALIGNMENT else "none"
+        style = {"color": colours[name], "marker": "o", "markerfacecolor": fill}
+        values = [row.measured.value for row in own if row.measured]
+        axis.plot(steps, values, **style, label=f"{OF[quantity]} of {name}")
+        axis.plot(steps, [float(r.law.assumed) for r in own], color=colours[name], linestyle="--")
+    axis.set(xlabel="step (dashed: assumed)", ylabel="exponent of the sum over the inputs")
+    axis.set_xticks(sorted({row.step for row in rows}))
+    if rows:
+        axis.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def _rows(checked: CoordCheckResult, quantity: str) -> list[CheckedRow]:

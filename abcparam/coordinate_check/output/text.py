@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 
+from abcparam.coordinate_check.alignment import AS_ASSUMED, LESS, MORE, OF, AlignmentRow
 from abcparam.coordinate_check.check import CoordCheckResult
 from abcparam.coordinate_check.judging import (
     AGREES,
@@ -20,11 +21,18 @@ from abcparam.coordinate_check.judging import (
 )
 from abcparam.presentation.table import BOLD, END, GREEN, RED, YELLOW, columns
 
+ALIGNMENT_HEADER = ("name", "of", "step", "assumed", "measured", "error", "over none", "")
+ALIGNMENT_WORDS = (
+    "assumed and measured: how a sum over the inputs of a map exceeds one of its terms, as an "
+    "exponent; half of the fan-in's is no alignment, all of it full alignment; over none: how many "
+    "times what signs drawn at random give, at the largest width"
+)
 HEADER = ("name", "quantity", "derived", "measured", "error", "")
 WORDS = (
     "at_init: the RMS of a value at initialization; change: of its difference to that after the "
-    "steps; update: of what the change of a tensor alone makes of its input, ΔW·x; gradient: of "
-    "the loss gradient at initialization"
+    "steps; update: of what the change of a tensor alone makes of its input, ΔW·x; relative: that "
+    "over what the tensor makes of its input at initialization, W·x; gradient: of the loss "
+    "gradient at initialization"
 )
 VERDICTS = {AGREES: "agree", DISAGREES: "do not agree", UNDECIDED: "are undecided"}
 WANTED = {  # by why a row is unresolved
@@ -32,7 +40,15 @@ WANTED = {  # by why a row is unresolved
     SMALLER_LEAD: "larger --widths, where the leading term is more of it",
     ROUNDED: "more --steps, or three --widths at which it changes by more",
 }
-TINTS = {AGREES: GREEN, CROSSOVER: GREEN, DISAGREES: RED, UNRESOLVED: YELLOW}
+TINTS = {
+    AGREES: GREEN,
+    CROSSOVER: GREEN,
+    DISAGREES: RED,
+    UNRESOLVED: YELLOW,
+    AS_ASSUMED: GREEN,
+    LESS: YELLOW,
+    MORE: RED,
+}
 
 
 def render_check(checked: CoordCheckResult, colour: bool = False) -> str:
@@ -44,7 +60,29 @@ def render_check(checked: CoordCheckResult, colour: bool = False) -> str:
     program = checked.report.program
     head = f"{program.name} ({program.source.file}), {checked.sizes}"
     notes = (f"* {note}" for note in (*checked.notes, *advice(checked)))
+    lines += _alignment(checked, colour)
     return "\n".join([head, "", *lines, "", *notes, result(checked), ""])
+
+
+def _alignment(checked: CoordCheckResult, colour: bool) -> list[str]:
+    """The table of alignments, where they were measured."""
+    if not checked.alignment:
+        return []
+    head, *lines = columns([ALIGNMENT_HEADER, *map(alignment_cells, checked.alignment)])
+    if colour:
+        head = f"{BOLD}{head}{END}"
+        tinted = zip(lines, checked.alignment, strict=True)
+        lines = [_coloured(line, alignment_cells(row)[-1], row.outcome) for line, row in tinted]
+    return ["", head, *lines]
+
+
+def alignment_cells(row: AlignmentRow) -> tuple[str, ...]:
+    slope, ratio = row.measured, row.ratio
+    value, error = (f"{slope.value:.3f}", f"{slope.error:.3f}") if slope else ("-", "-")
+    over = f"{ratio:.3g}" if ratio else "-"
+    assumed = str(row.law.assumed)
+    note = f"{row.outcome}: {row.note}" if row.note else row.outcome
+    return (row.name, OF[row.quantity], str(row.step), assumed, value, error, over, note)
 
 
 def result(checked: CoordCheckResult) -> str:
@@ -77,8 +115,11 @@ def cells(row: CheckedRow) -> tuple[str, ...]:
 
 
 def _tinted(line: str, row: CheckedRow) -> str:
-    note = cells(row)[-1]
-    return f"{line.removesuffix(note)}{TINTS[row.outcome]}{note}{END}"
+    return _coloured(line, cells(row)[-1], row.outcome)
+
+
+def _coloured(line: str, note: str, outcome: str) -> str:
+    return f"{line.removesuffix(note)}{TINTS[outcome]}{note}{END}"
 
 
 def render_csv(checked: CoordCheckResult) -> str:
@@ -90,4 +131,9 @@ def render_csv(checked: CoordCheckResult) -> str:
         slope = row.measured
         numbers = [repr(slope.value), repr(slope.error)] if slope else ["", ""]
         writer.writerow([row.name, row.quantity, row.law, *numbers, row.outcome, row.note])
+    for aligned in checked.alignment:
+        slope = aligned.measured
+        numbers = [repr(slope.value), repr(slope.error)] if slope else ["", ""]
+        law, step = aligned.law.assumed, f"step {aligned.step}"
+        writer.writerow([aligned.name, aligned.quantity, law, *numbers, aligned.outcome, step])
     return out.getvalue()
