@@ -15,7 +15,7 @@ MADE := $(VENV)/.made
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help env demo test test-all types lint format bench wrong-specs fuzz faults symbols-and-numbers \
-        shared-searches grammar vscode diagrams tables dist clean distclean
+        shared-searches grammar vscode site diagrams tables dist clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,11 @@ vscode: ## package the extension for VS Code as build/abcparam.vsix, with npm
 	cd editors/vscode && npm ci --no-audit --no-fund && npm run build && \
 	    npx --yes @vscode/vsce@3.9.2 package --no-dependencies \
 	    --skip-license --allow-missing-repository -o ../../build/abcparam.vsix
+
+site: $(MADE) ## build the documentation and the playground as build/site, with npm
+	@command -v npm >/dev/null || { echo "make site needs npm (Node.js 20 or newer)" >&2; exit 1; }
+	cd site && npm ci --ignore-scripts --no-audit --no-fund
+	node site/build.mjs . $(BIN)/python build/site
 
 diagrams: $(MADE) ## draw the diagrams of docs/ again
 	$(BIN)/python -m docs.diagrams

@@ -10,10 +10,11 @@ from typing import Any
 
 
 def modules_of(package: ModuleType) -> Iterator[ModuleType]:
-    """The modules of a package in the order of their names."""
+    """The modules of a package in the order of their names, compiled ones without source too."""
     for file in sorted(os.listdir(os.path.dirname(str(package.__file__)))):
-        if file.endswith(".py") and file != "__init__.py":
-            yield import_module(f"{package.__name__}.{file[:-3]}")
+        name, ending = os.path.splitext(file)
+        if ending in (".py", ".pyc") and name != "__init__":
+            yield import_module(f"{package.__name__}.{name}")
 
 
 def offered(package: ModuleType, name: str) -> Iterator[Any]:

@@ -36,7 +36,7 @@ FLOORS = (
     ("imports", "reference"),
     ("pipeline",),
     ("coordinate_check", "editor", "notebooks", "recipes", "tuning"),
-    ("language_server",),
+    ("language_server", "playground"),
     ("", "testing"),
     ("commands",),
     ("__main__",),

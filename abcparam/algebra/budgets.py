@@ -11,7 +11,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from time import thread_time
+
+if sys.platform == "emscripten":  # in a browser, where threads have no clocks of their own
+    from time import process_time as thread_time
+else:
+    from time import thread_time
 
 SECONDS = 10.0  # of the processor, unless another budget is given
 MEGABYTES = 400  # more than were in use when the work began
@@ -77,7 +81,7 @@ def spend() -> None:
         found.spend()
 
 
-if sys.platform == "win32":
+if sys.platform == "win32" or sys.platform == "emscripten":
 
     def _peak() -> float:
         return 0.0

@@ -1,0 +1,253 @@
+// The playground: an editor, the compiler in one worker, what takes long in another.
+import { Compiler, Stopped } from "./compiler.js";
+import { Editor } from "./editor.js";
+import { Exponents } from "./exponents.js";
+import { adorned } from "./laws.js";
+import { PlaneView } from "./plane.js";
+import { asked, packed } from "./share.js";
+import { Tabs } from "./tabs.js";
+
+const FIRST = "gpt";
+const PAUSE = 600; // ms without a key before a search begins
+const OWN = "your text";
+const WORKER = new URL("worker.js", import.meta.url);
+const $ = (id) => document.getElementById(id);
+
+const state = { version: 0, known: -1, file: "spec.param", waiting: [], reply: null };
+const marks = { begun: performance.now() };
+
+// The text and what is known of it
+
+const compiler = new Compiler(WORKER, ({ state: what, reason, whole }) => {
+  if (what === "failed") return told(`The compiler did not start: ${reason}`, "bad");
+  marks.ready = performance.now() - marks.begun;
+  document.documentElement.dataset.started = Math.round(whole);
+});
+
+let second = null; // for what takes long
+const slow = () => (second ??= new Compiler(WORKER, () => {}));
+
+const editor = new Editor($("editor"), { ask: fresh, changed: edited });
+const tabs = new Tabs($("tabs"), $("panel"), [
+  ["laws", "Laws"], ["graph", "Graph"], ["exponents", "Exponents"], ["plane", "Plane"],
+  ["derivation", "Derivation"], ["code", "PyTorch"],
+], opened);
+const request = () => ({ text: editor.text, file: state.file });
+const tools = { compiler, slow, request, write: (text) => editor.write(text), work, told };
+const exponents = new Exponents(tools);
+const plane = new PlaneView(tools);
+
+function edited() {
+  state.version++;
+  analyse();
+}
+
+/** Analyses the text as it is, once for all edits that come while the last one is analysed. */
+async function analyse() {
+  if (state.analysing) return;
+  state.analysing = true;
+  try {
+    while (state.known !== state.version) {
+      const version = state.version;
+      const begun = performance.now();
+      const reply = await compiler.ask("analyse", { ...request(), panel: tabs.open });
+      state.known = version;
+      state.reply = reply;
+      if (version === state.version) show(reply, performance.now() - begun);
+    }
+  } finally {
+    state.analysing = false;
+    state.waiting.splice(0).forEach((go) => go());
+  }
+}
+
+/** A question about the text as it is. */
+async function fresh(what, more) {
+  while (state.known !== state.version) await new Promise((go) => state.waiting.push(go));
+  return compiler.ask(what, more);
+}
+
+function show(reply, took) {
+  marks.first ??= performance.now() - marks.begun;
+  document.documentElement.dataset.first = Math.round(marks.first);
+  document.documentElement.dataset.edit = Math.round(took);
+  if (reply.problem) return told(reply.problem, "bad");
+  judged(reply);
+  editor.show(reply);
+  told(`${Math.round(reply.took)} ms`);
+  panelled(reply.panel);
+  clearTimeout(state.timer);
+  if (reply.open) state.timer = setTimeout(search, PAUSE);
+}
+
+function judged({ model, verdict, tone, expected }) {
+  const pill = $("verdict");
+  $("model").textContent = model ?? "";
+  const words = verdict ?? (tone === "symbols" ? "depends on symbols" : "invalid");
+  pill.textContent = verdict && expected !== verdict && tone === "bad" ? `${words} (expected ${expected})` : words;
+  pill.className = `verdict ${{ invalid: "bad", symbols: "open" }[tone] ?? tone}`;
+  document.documentElement.dataset.verdict = verdict ?? tone;
+  document.title = `${model ?? "abcparam"}: ${words}`;
+}
+
+/** What takes a search: the way out, and what holds for symbols. */
+async function search() {
+  const version = state.version;
+  const reply = await work("looking for a way out", "search", { ...request(), panel: tabs.open }, true);
+  if (!reply || version !== state.version) return;
+  if (reply.problem) return told(reply.problem.split("\n")[0], "bad");
+  state.searched = { version, panel: tabs.open, reply };
+  if (reply.verdict) judged(reply);
+  editor.say(reply.diagnostics, reply.fixes);
+  if (tabs.open === state.searched.panel) panelled(reply.panel);
+}
+
+// What takes long
+
+/** Asks the second worker; nothing where it was stopped. */
+async function work(what, kind, more, quiet = false) {
+  const begun = performance.now();
+  $("stop").hidden = false;
+  told(`${what} …`);
+  try {
+    const reply = await slow().ask(kind, more);
+    told(quiet ? "" : `${what}: ${(performance.now() - begun) / 1000 < 1 ? "done" : `${((performance.now() - begun) / 1000).toFixed(1)} s`}`);
+    return reply;
+  } catch (error) {
+    if (!(error instanceof Stopped)) throw error;
+    told("stopped");
+    return null;
+  } finally {
+    $("stop").hidden = !second?.busy;
+  }
+}
+
+async function rewritten(what, kind) {
+  const before = editor.text;
+  const reply = await work(what, kind, request());
+  if (!reply) return;
+  if (reply.text && reply.text !== before && editor.text === before) editor.write(reply.text);
+  if (reply.problem) return told(reply.problem.split("\n")[0], "bad");
+  if (reply.comments?.length) return told(`comments that may now be false: ${reply.comments.join("; ")}`, "open");
+  if (reply.text === before) told("nothing to change");
+}
+
+async function derive() {
+  tabs.select("derivation");
+  $("panel").innerHTML = "";
+  const reply = await work("deriving", "derive", request());
+  if (!reply) return;
+  if (reply.problem) return told(reply.problem.split("\n")[0], "bad");
+  state.derivation = { text: editor.text, panel: reply.panel };
+  if (tabs.open === "derivation") panelled(reply.panel);
+}
+
+// Panels
+
+function opened(name) {
+  if (name === "derivation") {
+    if (state.derivation?.text === editor.text) panelled(state.derivation.panel);
+    else derive();
+    return;
+  }
+  const { searched } = state;
+  if (searched?.version === state.version && searched.panel === name) panelled(searched.reply.panel);
+  else if (name === "exponents" || name === "plane") panelled("");
+  else fresh("panel", { panel: name }).then(({ panel }) => tabs.open === name && panelled(panel));
+}
+
+function panelled(html) {
+  const { open } = tabs;
+  if (open === "exponents") return exponents.show($("panel"), state.reply);
+  if (open === "plane") return plane.show($("panel"));
+  if (open === "derivation") {
+    if (state.derivation?.text !== editor.text) {
+      $("panel").innerHTML = '<p class="soft">The text has changed. <button id="again">Derive again</button></p>';
+      $("again").onclick = derive;
+      return;
+    }
+    html = state.derivation.panel;
+  }
+  $("panel").innerHTML = html;
+  adorned($("panel"));
+}
+
+$("panel").addEventListener("click", (event) => {
+  const link = event.target.closest("a");
+  const target = link?.getAttribute("href") ?? "";
+  const line = /^#spec-L(\d+)$/.exec(target);
+  if (line) editor.goto(Number(line[1]));
+  if (target.startsWith("#")) event.preventDefault();
+  if (target.startsWith("#spec-why")) $(target.slice(1))?.scrollIntoView({ block: "center" });
+});
+
+// The header
+
+function told(text, tone = "") {
+  $("status").textContent = text;
+  $("status").className = tone;
+}
+
+async function share() {
+  const address = new URL(location.href);
+  address.hash = `spec=${await packed(editor.text)}`;
+  history.replaceState(null, "", address);
+  try {
+    await navigator.clipboard.writeText(address.href);
+    told("a link to this text is in the clipboard");
+  } catch {
+    told("the address of this page holds the text now");
+  }
+}
+
+$("fix").onclick = () => rewritten("fixing", "fix");
+$("solve").onclick = () => rewritten("solving", "solve");
+$("derive").onclick = derive;
+$("share").onclick = share;
+$("stop").onclick = () => second?.stop();
+$("format").onclick = async () => {
+  const { text, problem } = await compiler.ask("format", request());
+  if (text) editor.write(text);
+  told(problem ? problem.split("\n")[0] : "", "bad");
+};
+
+// Examples
+
+async function begin() {
+  const { examples } = await (await fetch(new URL("examples.json", import.meta.url))).json();
+  const groups = { examples: "examples", "examples/wrong": "with a mistake" };
+  const select = $("example");
+  select.append(new Option(OWN, ""));
+  for (const [folder, label] of Object.entries(groups)) {
+    const group = Object.assign(document.createElement("optgroup"), { label });
+    for (const { name } of examples.filter((one) => one.folder === folder))
+      group.append(new Option(name.replaceAll("_", " "), name));
+    select.append(group);
+  }
+  const load = (name) => {
+    const found = examples.find((one) => one.name === name);
+    if (found) {
+      state.file = `${name}.param`;
+      editor.write(found.text);
+    }
+    select.value = found ? name : "";
+    return found;
+  };
+  select.onchange = () => {
+    if (load(select.value)) history.replaceState(null, "", `#example=${select.value}`);
+  };
+  const visit = async () => {
+    const wanted = await asked(location.hash);
+    if (wanted.text === undefined) load(wanted.example) || load(FIRST);
+    else {
+      select.value = "";
+      state.file = "spec.param";
+      editor.write(wanted.text);
+    }
+    if (wanted.broken) told("the link does not hold a text", "bad");
+  };
+  addEventListener("hashchange", visit);
+  await visit();
+}
+
+begin();
