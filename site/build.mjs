@@ -19,8 +19,6 @@ async function playground() {
     entryPoints: ["main.js", "worker.js", "main.css"].map((name) => path.join(here, "playground", name)),
     outdir: to("playground"),
     external: ["./pyodide/*"],
-    loader: { ".woff2": "file", ".woff": "empty", ".ttf": "empty" },
-    assetNames: "fonts/[name]",
   });
   await fs.copyFile(path.join(here, "playground", "index.html"), to("playground", "index.html"));
   await fs.mkdir(to("playground", "pyodide"), { recursive: true });
@@ -36,6 +34,13 @@ async function playground() {
 async function assets() {
   await fs.mkdir(to("assets"), { recursive: true });
   await fs.copyFile(path.join(root, "templates", "style.css"), to("assets", "style.css"));
+  await build({
+    ...common,
+    entryPoints: [path.join(here, "shared", "site.css")],
+    outdir: to("assets"),
+    loader: { ".woff2": "file", ".woff": "empty", ".ttf": "empty" },
+    assetNames: "fonts/[name]",
+  });
   await fs.copyFile(path.join(here, "shared", "icon.svg"), to("assets", "icon.svg"));
 }
 

@@ -26,8 +26,8 @@ export class Exponents {
       panel.innerHTML = '<p class="soft">Sliders need a spec that can be judged, with numbers for exponents.</p>';
       return;
     }
-    const { groups } = await this.tools.compiler.ask("exponents");
-    if (panel.dataset.name !== "exponents") return;
+    const { groups } = await this.tools.fresh("exponents");
+    if (panel.dataset.name !== "exponents" || !groups.length) return;
     this.groups = groups;
     const names = groups.map(({ name }) => name).join();
     if (!panel.querySelector(".sliders") || this.names !== names) this.draw(panel, names);
@@ -35,7 +35,8 @@ export class Exponents {
   }
 
   get group() {
-    return this.groups.find(({ name }) => name === this.chosen) ?? this.groups[0];
+    const named = (wanted) => this.groups.find(({ name }) => name === wanted);
+    return named(this.chosen) ?? named("hidden") ?? this.groups[0];
   }
 
   draw(panel, names) {
@@ -62,7 +63,7 @@ export class Exponents {
       const at = value === null ? 0 : number(value);
       slider.min = Math.min(LOW, Math.floor(at));
       slider.max = Math.max(HIGH, Math.ceil(at));
-      if (!this.moving) slider.value = at;
+      if (!this.moving && this.tools.isCurrent()) slider.value = at;
       slider.setAttribute("aria-valuetext", value ?? "several");
       row.querySelector("output").textContent = value ?? "several";
     }
@@ -88,9 +89,7 @@ export class Exponents {
       const { key: exponent, value: wanted } = this.next;
       this.next = null;
       const { paths } = this.group;
-      const reply = await this.tools.compiler.ask("move", { paths, key: exponent, value: wanted });
-      if (reply.problem) this.tools.told(reply.problem, "bad");
-      else this.tools.write(reply.text);
+      await this.tools.revised("move", { paths, key: exponent, value: wanted });
     }
     this.moving = false;
   }

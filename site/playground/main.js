@@ -33,12 +33,14 @@ const tabs = new Tabs($("tabs"), $("panel"), [
   ["derivation", "Derivation"], ["code", "PyTorch"],
 ], opened);
 const request = () => ({ text: editor.text, file: state.file });
-const tools = { compiler, slow, request, write: (text) => editor.write(text), work, told };
+const tools = { fresh, revised, request, work, told, isCurrent: () => state.known === state.version };
 const exponents = new Exponents(tools);
 const plane = new PlaneView(tools);
 
 function edited() {
   state.version++;
+  $("example").value = state.example?.text === editor.text ? state.example.name : "";
+  document.documentElement.dataset.settled = false;
   analyse();
 }
 
@@ -61,10 +63,25 @@ async function analyse() {
   }
 }
 
+/** Waits until the text as it is has been analysed. */
+async function known() {
+  while (state.known !== state.version) await new Promise((go) => state.waiting.push(go));
+}
+
 /** A question about the text as it is. */
 async function fresh(what, more) {
-  while (state.known !== state.version) await new Promise((go) => state.waiting.push(go));
+  await known();
   return compiler.ask(what, more);
+}
+
+/** Asks for another text, and writes it unless it has been edited meanwhile. */
+async function revised(what, more) {
+  await known();
+  const { version } = state;
+  const reply = await compiler.ask(what, { ...request(), ...more });
+  if (version === state.version && reply.text) editor.write(reply.text);
+  if (reply.problem) told(reply.problem.split("\n")[0], "bad");
+  return reply;
 }
 
 function show(reply, took) {
@@ -74,6 +91,7 @@ function show(reply, took) {
   if (reply.problem) return told(reply.problem, "bad");
   judged(reply);
   editor.show(reply);
+  document.documentElement.dataset.settled = true;
   told(`${Math.round(reply.took)} ms`);
   panelled(reply.panel);
   clearTimeout(state.timer);
@@ -205,11 +223,7 @@ $("solve").onclick = () => rewritten("solving", "solve");
 $("derive").onclick = derive;
 $("share").onclick = share;
 $("stop").onclick = () => second?.stop();
-$("format").onclick = async () => {
-  const { text, problem } = await compiler.ask("format", request());
-  if (text) editor.write(text);
-  told(problem ? problem.split("\n")[0] : "", "bad");
-};
+$("format").onclick = () => revised("format");
 
 // Examples
 
@@ -226,12 +240,12 @@ async function begin() {
   }
   const load = (name) => {
     const found = examples.find((one) => one.name === name);
-    if (found) {
-      state.file = `${name}.param`;
-      editor.write(found.text);
-    }
-    select.value = found ? name : "";
-    return found;
+    if (!found) return false;
+    state.file = `${name}.param`;
+    state.example = found;
+    editor.write(found.text);
+    select.value = name;
+    return true;
   };
   select.onchange = () => {
     if (load(select.value)) history.replaceState(null, "", `#example=${select.value}`);
@@ -240,7 +254,6 @@ async function begin() {
     const wanted = await asked(location.hash);
     if (wanted.text === undefined) load(wanted.example) || load(FIRST);
     else {
-      select.value = "";
       state.file = "spec.param";
       editor.write(wanted.text);
     }

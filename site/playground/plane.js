@@ -9,7 +9,7 @@ export class PlaneView {
   constructor(tools) {
     this.tools = tools;
     this.ends = { a: "sp", b: "mup" };
-    this.at = { init: 1, lr: 1 };
+    this.at = null; // where the text was moved to, if it was
   }
 
   show(panel) {
@@ -22,6 +22,7 @@ export class PlaneView {
 
   draw(panel) {
     this.text = undefined;
+    this.at = null;
     const options = ["", ...FORMS].map((form) => `<option value="${form}">${form || "as written"}</option>`).join("");
     panel.innerHTML = `<div class="plane-view">
       <p>from <label><span class="unseen">from</span><select data-end="a">${options}</select></label>
@@ -35,11 +36,12 @@ export class PlaneView {
       select.value = this.ends[select.dataset.end];
       select.onchange = () => {
         this.ends[select.dataset.end] = select.value;
+        this.at = null;
         this.map(panel);
       };
     }
     for (const slider of panel.querySelectorAll("input"))
-      slider.oninput = () => this.go(panel, { ...this.at, [slider.dataset.of]: Number(slider.value) });
+      slider.oninput = () => this.go(panel, { init: 0, lr: 0, ...this.at, [slider.dataset.of]: Number(slider.value) });
   }
 
   async map(panel) {
@@ -79,12 +81,13 @@ export class PlaneView {
   mark(panel) {
     const frame = panel.querySelector(".window");
     for (const slider of panel.querySelectorAll("input")) {
-      const value = this.at[slider.dataset.of];
+      const value = this.at?.[slider.dataset.of] ?? 0;
       slider.value = value;
       slider.nextSibling.textContent = fraction(value, STEPS);
       slider.setAttribute("aria-valuetext", fraction(value, STEPS));
     }
     frame.parentNode.querySelector(".here")?.remove();
+    if (!this.at) return;
     const part = (value) => (value - this.low) / (this.high - this.low);
     const of = (name) => Number(frame.getAttribute(name));
     const dot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
@@ -104,12 +107,7 @@ export class PlaneView {
       this.again = false;
       const { init, lr } = this.at;
       const place = { init: fraction(init, STEPS), lr: fraction(lr, STEPS) };
-      const reply = await this.tools.compiler.ask("point", { ...this.asked, ...place });
-      if (reply.problem) this.tools.told(reply.problem, "bad");
-      else {
-        this.moved = reply.text;
-        this.tools.write(reply.text);
-      }
+      this.moved = (await this.tools.revised("point", { ...this.asked, ...place })).text;
     } while (this.again);
     this.going = false;
   }

@@ -1,7 +1,7 @@
 // Laws and formulas as they are printed, `width^(1/2 - c)`, in TeX; null for what is none.
 
 const PIECES =
-  /\s*(?:(\d+(?:\.\d+)?)|([\p{L}∞][\p{L}\p{N}_.′']*)|(\*\*|>=|<=|[-+−*/·×^(),=<>≤≥~∼|]))/uy;
+  /(\s*)(?:(\d+(?:\.\d+)?)|([\p{L}∞][\p{L}\p{N}_.′']*)|(\*\*|>=|<=|:=|[-+−*/·×^(),=<>≤≥~∼→]))/uy;
 const GREEK = {
   α: "alpha", β: "beta", γ: "gamma", δ: "delta", ε: "varepsilon", ζ: "zeta", η: "eta", θ: "theta",
   κ: "kappa", λ: "lambda", μ: "mu", µ: "mu", ν: "nu", π: "pi", ρ: "rho", σ: "sigma", τ: "tau",
@@ -10,10 +10,10 @@ const GREEK = {
 };
 const SIGNS = {
   "*": "\\,", "·": "\\cdot ", "×": "\\times ", "≤": "\\le ", "<=": "\\le ", "≥": "\\ge ", ">=": "\\ge ",
-  "~": "\\sim ", "∼": "\\sim ", "−": "-", "=": "=", "<": "<", ">": ">", "+": "+", "-": "-", "/": "/",
+  ":=": "\\mathrel{:=}", "→": "\\to ", "~": "\\sim ", "∼": "\\sim ", "−": "-", "=": "=", "<": "<", ">": ">", "+": "+", "-": "-", "/": "/",
 };
 const CALLED = { max: "\\max", Max: "\\max", min: "\\min", Min: "\\min", log: "\\log", sqrt: "\\sqrt" };
-const RELATIONS = new Set(["=", "<", ">", "<=", ">=", "≤", "≥", "~", "∼"]);
+const RELATIONS = new Set([":=", "→", "=", "<", ">", "<=", ">=", "≤", "≥", "~", "∼"]);
 
 export function pieces(text) {
   const found = [];
@@ -21,7 +21,8 @@ export function pieces(text) {
   while (PIECES.lastIndex < text.trimEnd().length) {
     const match = PIECES.exec(text);
     if (!match) return null;
-    found.push(match[1] ? { number: match[1] } : match[2] ? { name: match[2] } : { sign: match[3] });
+    const [, space, number, name, sign] = match;
+    found.push({ number, name, sign, glued: !space });
   }
   return found;
 }
@@ -29,6 +30,7 @@ export function pieces(text) {
 /** A name: Greek letters by their names, what follows one or `_` as an index. */
 export function named(name) {
   if (name === "∞") return "\\infty ";
+  if (/^[dg][acdmnr]$/.test(name)) return `${name[0]}_${name[1]}`; // parts of a change, of a gradient
   const [, delta, head, rest] = /^(Δ(?=\p{L}))?(\p{L}(?=_|\p{N}|$)|[\u0370-\u03ffµ]|[\p{L}\p{N}.]+)_?(.*)$/u.exec(name) ?? [];
   if (!head) return null;
   const letters = [...head];
@@ -50,10 +52,15 @@ class Reader {
   }
 
   whole() {
-    let made = this.sum();
-    for (let sign; (sign = this.sign(...RELATIONS, ",")); )
-      made += sign === "," ? `,\\; ${this.sum()}` : SIGNS[sign] + this.sum();
+    let made = this.relation();
+    while (this.sign(",")) made += `,\\; ${this.relation()}`;
     if (this.at < this.found.length) throw new SyntaxError("more than a formula");
+    return made;
+  }
+
+  relation() {
+    let made = this.sum();
+    for (let sign; (sign = this.sign(...RELATIONS)); ) made += SIGNS[sign] + this.sum();
     return made;
   }
 
@@ -65,8 +72,12 @@ class Reader {
 
   product() {
     let made = this.power();
-    for (let sign; (sign = this.sign("*", "·", "×", "/")); ) made += SIGNS[sign] + this.power();
-    return made;
+    for (;;) {
+      const sign = this.sign("*", "·", "×", "/");
+      if (sign) made += SIGNS[sign] + this.power();
+      else if (this.found[this.at]?.name) made += `\\,${this.power()}`; // side by side: `W x`
+      else return made;
+    }
   }
 
   power() {
@@ -78,7 +89,11 @@ class Reader {
 
   exponent() {
     if (this.sign("-", "−")) return `-${this.exponent()}`;
-    if (!this.sign("(")) return this.atom();
+    if (!this.sign("(")) {
+      const made = this.atom();
+      const next = this.found[this.at];
+      return next?.glued && next.name ? made + this.atom() : made; // `n^-2b`
+    }
     const made = this.sum();
     if (!this.sign(")")) throw new SyntaxError("a bracket is open");
     return made;
@@ -89,19 +104,47 @@ class Reader {
     if (piece?.number) return piece.number;
     if (piece?.sign === "(") return this.bracketed("(", ")");
     if (!piece?.name) throw new SyntaxError("no formula");
-    const called = this.found[this.at]?.sign === "(";
+    const called = this.found[this.at]?.sign === "(" && this.found[this.at].glued;
+    const words = this.words(piece);
+    if (words) return words;
     const name = CALLED[piece.name] ?? named(piece.name);
     if (name === null) throw new SyntaxError("no name");
     return called && this.sign("(") ? name + this.bracketed("(", ")") : name;
   }
 
+  /** `learning rate`: words beside others are no product. */
+  words(first) {
+    const isWord = (piece) => /^[a-z]{2,}$/.test(piece?.name ?? "");
+    const last = this.found[this.at - 2];
+    if (!isWord(first) || !(isWord(this.found[this.at]) || last?.name)) return null;
+    const made = [first.name];
+    while (isWord(this.found[this.at])) made.push(this.found[this.at++].name);
+    return `\\text{ ${made.join(" ")} }`;
+  }
+
   bracketed(open, close) {
     const parts = [];
-    do parts.push(this.sum());
+    do parts.push(this.relation());
     while (this.sign(","));
     if (!this.sign(close)) throw new SyntaxError("a bracket is open");
     return `${open}${parts.join(",\\, ")}${close}`;
   }
+}
+
+/** Lines of a display, whose parts stand apart. */
+export function display(lines) {
+  const rows = lines.map((line) => line.trim().split(/(?:,)?\s{3,}/).map(typeset));
+  if (rows.flat().includes(null)) return null;
+  return `\\begin{aligned}${rows.map((row) => `&${row.join("\\qquad ")}`).join("\\\\")}\\end{aligned}`;
+}
+
+const SYMBOL = /^(?:Δ?\p{L}\d*|\p{L}_\p{L}+|[dg][acdmnr]|ρ[ior]|max|min|size)$/u;
+
+/** Whether a word of prose is a formula: of symbols alone, and of signs that no code has. */
+export function isFormula(text) {
+  if (!/^[\w\u0370-\u03ff\s+−·=≥≤(),^/→∞-]+$/u.test(text)) return false;
+  const found = pieces(text);
+  return Boolean(found?.every(({ name }) => !name || SYMBOL.test(name)));
 }
 
 export function typeset(text) {
