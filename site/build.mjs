@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import fs from "node:fs/promises";
 import path from "node:path";
 import { build } from "esbuild";
-import { archive } from "./archive.mjs";
+import { archive, snapshot } from "./archive.mjs";
 import { documents } from "./documents.mjs";
 
 const [root, python, out] = process.argv.slice(2).map((given) => path.resolve(given));
@@ -27,6 +27,7 @@ async function playground() {
   const lock = JSON.parse(await fs.readFile(path.join(runtime, "pyodide-lock.json"), "utf-8"));
   await fs.writeFile(to("playground", "pyodide", "pyodide-lock.json"), JSON.stringify({ ...lock, packages: {} }));
   await archive(root, python, to("playground", "abcparam.zip"));
+  await snapshot(to("playground", "abcparam.zip"), to("playground", "snapshot.dat"));
   const code = 'from abcparam.playground.session import Session; print(Session().answer(\'{"do": "examples"}\'))';
   await fs.writeFile(to("playground", "examples.json"), execFileSync(python, ["-c", code], { cwd: root }));
 }

@@ -62,7 +62,7 @@ const LANGUAGES = {
 
 const mathematics = (tex, displayMode) => katex.renderToString(tex, { displayMode, output: "htmlAndMathml", throwOnError: true });
 
-function renderer(pages) {
+function renderer(titles) {
   const md = new MarkdownIt({ html: false, typographer: false });
   md.use(anchors, { slugify: slug, permalink: anchors.permalink.headerLink({ class: "anchor", safariReaderFix: true }) });
   md.renderer.rules.fence = (tokens, at, _, env) => {
@@ -91,22 +91,27 @@ function renderer(pages) {
   md.renderer.rules.table_close = () => "</table></div>\n";
   md.core.ruler.push("links", (state) => {
     for (const { children } of state.tokens)
-      for (const token of children ?? [])
-        if (token.type === "link_open") relinked(token, state.env, pages);
+      children?.forEach((token, at) => {
+        if (token.type !== "link_open") return;
+        const page = relinked(token, state.env, titles);
+        const inner = children[at + 1];
+        if (page && inner.content === page) inner.content = titles.get(page); // files are pages here
+      });
   });
   return md;
 }
 
-/** A link to another file of the repository, as one to its page; to an example, into the playground. */
-function relinked(token, env, pages) {
+/** A link to another file of the repository, as one to its page, which is given; to an example, into the playground. */
+function relinked(token, env, titles) {
   const [file, hash] = token.attrGet("href").split("#");
-  if (!file || /^[a-z]+:/.test(file)) return;
+  if (!file || /^[a-z]+:/.test(file)) return null;
   const whole = path.posix.join(path.posix.dirname(env.file), file);
   const example = /^examples\/(?:wrong\/)?(\w+)\.param$/.exec(whole);
-  const away = pages.has(whole) ? target(whole) : example ? `playground/index.html#example=${example[1]}` : null;
+  const away = titles.has(whole) ? target(whole) : example ? `playground/index.html#example=${example[1]}` : null;
   const kept = away ?? (COPIED.test(whole) || whole === "LICENSE" ? whole : null);
   if (!kept) throw new Error(`${env.file} leads to ${whole}, which is no page`);
   token.attrSet("href", env.root + kept + (hash ? `#${hash}` : ""));
+  return titles.has(whole) ? whole : null;
 }
 
 /** Links that hold the specs of a document, by their texts. */
@@ -157,7 +162,7 @@ export async function documents(root, out, common) {
   const titles = new Map([...texts].map(([file, text]) => [file, /^# (.*)$/m.exec(text)[1].replaceAll("`", "")]));
   titles.set("README.md", "What it is");
   const template = await fs.readFile(path.join(here, "docs", "page.html"), "utf-8");
-  const md = renderer(texts);
+  const md = renderer(titles);
   const index = new MiniSearch(options);
   await fs.mkdir(path.join(out, "docs"), { recursive: true });
   for (const [file, text] of texts) {

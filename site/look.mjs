@@ -249,7 +249,7 @@ async function typed(shown) {
     await settled(shown);
     edits.push(await shown.evaluate(() => Number(document.documentElement.dataset.edit)));
   }
-  return { first: Number(times.first), edits };
+  return { first: Number(times.first), remembered: times.remembered, edits };
 }
 
 try {

@@ -7,6 +7,7 @@ the page ends where it is no longer wanted.
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
@@ -34,6 +35,7 @@ from abcparam.verdict.work import at_work
 SECONDS = 120.0  # of a search, which a button ends before
 FOLDERS = ("examples", "examples/wrong")
 NO_FORM = "the plane needs a spec with a `parametrization` to replace"
+IN_SYMBOLS = '<p class="soft">Exponents are symbols: what holds for all of them takes a search.</p>'
 OUTSIDE = "symbols"  # the tone of what only a search can judge
 
 Request = Mapping[str, Any]
@@ -66,6 +68,17 @@ class Session:
         if self.analysis is None:
             raise ValueError("no text has been analysed")
         return self.analysis
+
+
+def warmed() -> Session:
+    """A session that has worked: what is made once is made, and nothing else is kept."""
+    session = Session()
+    for panel_name in ("laws", "graph", "exponents"):
+        text = read_resource("examples", "gpt.param")
+        session.answer(json.dumps({"do": "analyse", "text": text, "panel": panel_name}))
+    session.analysis = None
+    gc.collect()
+    return session
 
 
 def source_of(request: Request) -> Source:
@@ -121,7 +134,11 @@ def paneled(session: Session, request: Request) -> Reply:
     if analysis.report:
         with at_work():
             return {"panel": panel(name, UnsearchedReport(analysis.report))}
-    return {"panel": errors_panel(analysis.diagnostics) if name and not analysis.open else ""}
+    return {"panel": _unjudged(analysis) if name else ""}
+
+
+def _unjudged(analysis: Analysis) -> str:
+    return IN_SYMBOLS if analysis.open else errors_panel(analysis.diagnostics)
 
 
 def completed(session: Session, request: Request) -> Reply:

@@ -73,8 +73,8 @@ export class Editor {
           lineNumbers(), history(), drawSelection(), bracketMatching(), lintGutter(),
           highlightActiveLine(), highlightActiveLineGutter(), highlightSelectionMatches(),
           StreamLanguage.define(spec), syntaxHighlighting(palette), laws.field, colours.field,
-          autocompletion({ override: [(context) => completions(context, ask)] }),
-          hoverTooltip((view, at) => hovered(view, at, ask), { hoverTime: 250 }),
+          autocompletion({ icons: false, override: [(context) => completions(context, ask)] }),
+          hoverTooltip((view, at) => hovered(view, at, ask), { hoverTime: 250, hideOnChange: true }),
           keymap.of([...completionKeymap, ...lintKeymap, ...searchKeymap, ...historyKeymap, ...defaultKeymap]),
           EditorView.lineWrapping,
           EditorView.contentAttributes.of({ "aria-label": "the spec", spellcheck: "false" }),
@@ -157,13 +157,12 @@ function stretch(doc, span) {
   return { from, to: Math.max(to, Math.min(from + 1, doc.length)) };
 }
 
-function explained({ message, label, notes, help, code }) {
+function explained({ message, label, notes, help }) {
   const made = document.createElement("div");
   made.className = "said";
   made.append(spoken("p", message + (label ? `, ${label}` : "")));
   made.append(...notes.map((note) => spoken("p", note, "soft")));
   if (help) made.append(spoken("p", `help: ${help}`));
-  made.append(spoken("p", code, "soft code"));
   return made;
 }
 

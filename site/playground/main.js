@@ -18,10 +18,11 @@ const marks = { begun: performance.now() };
 
 // The text and what is known of it
 
-const compiler = new Compiler(WORKER, ({ state: what, reason, whole }) => {
+const compiler = new Compiler(WORKER, ({ state: what, reason, whole, remembered }) => {
   if (what === "failed") return told(`The compiler did not start: ${reason}`, "bad");
   marks.ready = performance.now() - marks.begun;
   document.documentElement.dataset.started = Math.round(whole);
+  document.documentElement.dataset.remembered = remembered;
 });
 
 let second = null; // for what takes long
@@ -100,7 +101,7 @@ function show(reply, took) {
 
 function judged({ model, verdict, tone, expected }) {
   const pill = $("verdict");
-  $("model").textContent = model ?? "";
+  if (model) $("model").textContent = model;
   const words = verdict ?? (tone === "symbols" ? "depends on symbols" : "invalid");
   pill.textContent = verdict && expected !== verdict && tone === "bad" ? `${words} (expected ${expected})` : words;
   pill.className = `verdict ${{ invalid: "bad", symbols: "open" }[tone] ?? tone}`;

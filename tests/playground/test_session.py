@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import abcparam
-from abcparam.playground.session import Session
+from abcparam.playground.session import Session, warmed
 from tests.support.paths import EXAMPLES
 
 STANDARD = (EXAMPLES / "wrong" / "standard_parametrization.param").read_text(encoding="utf-8")
@@ -115,6 +115,7 @@ def test_symbols_are_judged_by_a_search():
     )
     told = Page(text, "laws").analysis
     assert (told["verdict"], told["tone"], told["open"]) == (None, "symbols", True)
+    assert "takes a search" in told["panel"]
     found = Page()("search", text=text, panel="laws")
     assert found["verdict"] == "depends on the symbols"
     assert "Where each verdict holds" in found["panel"]
@@ -137,6 +138,12 @@ def test_the_plane_between_two_parametrizations():
     assert Page(middle).analysis["verdict"] == "unstable"
     bare = MLP.replace("parametrization mup\n", "")
     assert "parametrization" in Page()("plane", text=bare, a="sp", b="mup")["problem"]
+
+
+def test_a_session_that_has_worked_knows_no_text():
+    page = Page()
+    page.session = warmed()
+    assert page("hover", line=1, column=1)["problem"] == "no text has been analysed"
 
 
 def test_every_example_can_be_chosen():

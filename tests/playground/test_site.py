@@ -70,6 +70,7 @@ def test_the_site_in_a_browser(address: str):
     assert seen["away"] == [] and seen["errors"] == []
     native = {path.stem: path for path in EXAMPLES.rglob("*.param") if "reproduce" not in str(path)}
     assert seen["examples"] == {name: abcparam.check(path).words for name, path in native.items()}
+    assert seen["times"]["remembered"] == "true"  # a start from the snapshot
     assert min(seen["times"]["edits"]) < 1000 * MOST_TO_EDIT
     keys = seen["keys"]
     assert keys.pop("completion") == "tensor" and keys.pop("graph") == "true"
