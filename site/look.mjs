@@ -159,7 +159,7 @@ async function contrast() {
       await shown.goto(address + file);
       found[`${file} ${colorScheme}`] = await shown.evaluate(pale);
     }
-    await shown.evaluate(() => document.body.insertAdjacentHTML("beforeend", '<p class="control" style="color: #888">pale</p>'));
+    await shown.evaluate(() => document.body.insertAdjacentHTML("beforeend", '<p class="control" style="color: var(--line)">pale</p>'));
     seen.control = (await shown.evaluate(pale)).length;
     await started(shown, `#example=${WRONG}`);
     for (const tab of TABS) {

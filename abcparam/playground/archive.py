@@ -14,37 +14,31 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 RESOURCES = ("grammar", "templates", "examples")  # in the package, once it is built
 KEPT = (".param", ".lark", ".json", ".jinja", ".html", ".css", ".typed")
 LEFT_OUT = ("__pycache__", "reproduce")
-NO_TESTS = frozenset({"testing.py"})
 
 
 def pack(target: str, packages: Iterable[str], checkout: str) -> int:
     """Writes packages, by their folders, and the resources of a checkout; the number of files."""
-    found = [(file, os.path.dirname(folder)) for folder in packages for file in _files(folder)]
-    resources = (os.path.join(checkout, name) for name in RESOURCES)
-    inner = os.path.join(checkout, "abcparam")
-    names = {file: os.path.relpath(file, base) for file, base in found}
-    for folder in resources:
-        for file in _files(folder):
-            if not file.endswith(".py"):
-                names[file] = os.path.join(
-                    "abcparam", os.path.relpath(file, os.path.dirname(inner))
-                )
+    modules = ((folder, os.path.basename(folder)) for folder in packages)
+    resources = ((os.path.join(checkout, name), f"abcparam/{name}") for name in RESOURCES)
+    found = {n: file for folder, at in modules for n, file in _files(folder, at, (".py", *KEPT))}
+    found |= {n: file for folder, at in resources for n, file in _files(folder, at, KEPT)}
     with ZipFile(target, "w", ZIP_DEFLATED, compresslevel=9) as archive:
-        for file, name in sorted(names.items(), key=lambda item: item[1]):
-            compiled = file.endswith(".py")
+        for name, file in sorted(found.items()):
+            compiled = name.endswith(".py")
             info = ZipInfo(f"{name}c" if compiled else name)  # of a fixed date
             info.compress_type = ZIP_DEFLATED
             archive.writestr(info, _bytecode(file, name) if compiled else _read(file))
-    return len(names)
+    return len(found)
 
 
-def _files(folder: str) -> Iterator[str]:
-    """The modules and the data in a folder, in order."""
+def _files(folder: str, at: str, endings: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """The files in a folder that end so, each with its name in the archive."""
     for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in LEFT_OUT)
-        for name in sorted(files):
-            if name.endswith((".py", *KEPT)) and name not in NO_TESTS:
-                yield os.path.join(place, name)
+        folders[:] = [name for name in folders if name not in LEFT_OUT]
+        within = os.path.relpath(place, folder)
+        for name in files:
+            if name.endswith(endings):
+                yield os.path.normpath(os.path.join(at, within, name)), os.path.join(place, name)
 
 
 def _bytecode(file: str, name: str) -> bytes:

@@ -13,7 +13,11 @@ export class Compiler {
 
   start() {
     this.worker = new Worker(this.address, { type: "module" });
-    this.worker.onmessage = ({ data }) => (data.state ? this.onState(data) : this.answered(data));
+    this.worker.onmessage = ({ data }) => {
+      if (data.state === "broken") this.stop();
+      if (data.state) this.onState(data);
+      else this.answered(data);
+    };
     this.worker.onerror = (event) => this.onState({ state: "failed", reason: event.message });
   }
 

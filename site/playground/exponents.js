@@ -27,7 +27,7 @@ export class Exponents {
       return;
     }
     const { groups } = await this.tools.fresh("exponents");
-    if (panel.dataset.name !== "exponents" || !groups.length) return;
+    if (panel.dataset.name !== "exponents" || !groups?.length) return;
     this.groups = groups;
     const names = groups.map(({ name }) => name).join();
     if (!panel.querySelector(".sliders") || this.names !== names) this.draw(panel, names);

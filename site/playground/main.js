@@ -20,6 +20,7 @@ const marks = { begun: performance.now() };
 
 const compiler = new Compiler(WORKER, ({ state: what, reason, whole, remembered }) => {
   if (what === "failed") return told(`The compiler did not start: ${reason}`, "bad");
+  if (what === "broken") return told(`The compiler ended, and starts again with the next key: ${reason}`, "bad");
   marks.ready = performance.now() - marks.begun;
   document.documentElement.dataset.started = Math.round(whole);
   document.documentElement.dataset.remembered = remembered;
@@ -58,6 +59,8 @@ async function analyse() {
       state.reply = reply;
       if (version === state.version) show(reply, performance.now() - begun);
     }
+  } catch (error) {
+    if (!(error instanceof Stopped)) throw error;
   } finally {
     state.analysing = false;
     state.waiting.splice(0).forEach((go) => go());

@@ -46,6 +46,10 @@ self.onmessage = async ({ data: { id, request } }) => {
   const asked = await session.catch(() => null);
   if (!asked) return;
   const begun = performance.now();
-  const reply = asked.answer(request);
-  postMessage({ id, reply, took: performance.now() - begun });
+  try {
+    const reply = asked.answer(request);
+    postMessage({ id, reply, took: performance.now() - begun });
+  } catch (error) {
+    postMessage({ state: "broken", reason: String(error.message ?? error) }); // Python itself ended
+  }
 };
