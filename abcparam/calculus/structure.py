@@ -178,6 +178,25 @@ class ScaleNode(Node):
         return f"times the constant {self.factor}"
 
 
+class RescaleNode(ScaleNode):
+    """A constant factor of values, and another of gradients.
+
+    What lies before it gets a gradient that is no derivative, but points along one: changes are
+    aligned as they would be.
+    """
+
+    __slots__ = ("backward",)
+
+    def __init__(
+        self, context: Context, x: Node, forward: Size, backward: Size, span: Span = START
+    ) -> None:
+        super().__init__(context, x, forward, span)
+        self.backward = backward
+
+    def back_initial(self) -> Sequence[Size]:
+        return (self.backward,)
+
+
 class MeanNode(Node):
     """The mean over an axis of size `rho`.
 

@@ -17,7 +17,7 @@ from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import Node
 from abcparam.calculus.normalize import NormNode
 from abcparam.calculus.pointwise import PointwiseNode, SoftmaxNode
-from abcparam.calculus.structure import ConcatNode, MeanNode, ScaleNode, SumNode
+from abcparam.calculus.structure import ConcatNode, MeanNode, RescaleNode, ScaleNode, SumNode
 from abcparam.verdict.moments import (
     ALONG,
     AtBase,
@@ -160,6 +160,11 @@ def _(node: ConcatNode, at: AtBase, g: Backflow) -> Contributions:
 @backward.register
 def _(node: ScaleNode, at: AtBase, g: Backflow) -> Contributions:
     yield node.inputs[0], g.times(at.number(node.factor) ** 2)
+
+
+@backward.register
+def _(node: RescaleNode, at: AtBase, g: Backflow) -> Contributions:
+    yield node.inputs[0], g.times(at.number(node.backward) ** 2)
 
 
 @backward.register

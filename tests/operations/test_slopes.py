@@ -95,6 +95,13 @@ CASES = {
     "difference": Case(("-",), "y = x - A @ x", "tensor A : hidden [width, width]"),
     "product": Case(("*",), "y = x * tanh(A @ x)", "tensor A : hidden [width, width]"),
     "factor": Case(("scale",), "y = (width / base(width))^(-1/2) * x"),
+    "factors apart": Case(
+        ("rescale",),
+        "h = A @ x\n    y = rescale(h, forward = (width / base(width))^(-1/2), "
+        "backward = (width / base(width))^(-1/4))",
+        "tensor A : hidden [width, width]",
+        measured=("h", "y"),
+    ),
     "offset": Case(("offset",), "y = (1 - sigmoid(A @ x)) * x", "tensor A : hidden [width, width]"),
     "map": Case(("@",), "y = A @ x", "tensor A : hidden [width, width]"),
     "transposed map": Case(("@",), "y = A.T @ x", "tensor A : hidden [width, width]"),
