@@ -123,6 +123,10 @@ def gauged(program: Program, gauge: str) -> Program:
     found = in_gauge(program, gauge)
     if gauge == "single-group":
         require_single_groups(found)
+    if gauge == "unit":
+        from abcparam.comparison.unit_scaling import scaled_gradients
+
+        return scaled_gradients(found)
     return found
 
 

@@ -157,6 +157,8 @@ class Builder:
             sizes["d"] = sizes["d"] - self.rho(tensor.epsilon.value)
         decay = tensor.weight_decay
         sizes["decay"] = self.rho(decay.value) if decay else self.context.zero
+        if tensor.gradient is not None:
+            sizes["gradient"] = self.rho(tensor.gradient.value)
         optimizers = self.program.optimizers
         limit = optimizers[tensor.optimizer].clip_norm if optimizers else None
         if limit is not None:

@@ -140,7 +140,8 @@ def _pass_back(node: Node) -> None:
     parameter = node.parameter
     if parameter is not None:
         gradient = node.gradient() if node.repeated is None else node.gradient() + node.repeated
-        parameter.gamma = parameter.gamma | (gradient - parameter.a)
+        scaled = gradient if parameter.factor is None else gradient + parameter.factor
+        parameter.gamma = parameter.gamma | (scaled - parameter.a)
 
 
 def seed(graph: Graph) -> None:

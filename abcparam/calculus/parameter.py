@@ -29,6 +29,7 @@ class Parameter:
         "decay",
         "drawn",
         "entry",
+        "factor",
         "gamma",
         "rho_copies",
         "rho_in",
@@ -50,6 +51,7 @@ class Parameter:
         self.decay = sizes["decay"]
         self.rho_in, self.rho_out = sizes["rho_in"], sizes["rho_out"]
         self.rho_copies = sizes["rho_copies"]
+        self.factor = sizes.get("gradient")  # that its gradient is multiplied by
         self.clip = sizes.get("clip")  # of the norm that gradients are clipped to
         self.sigma = zero if tensor.init.is_zero else -self.a - self.b
         self.spectral = self.rotates = False

@@ -24,6 +24,7 @@ from abcparam.commands.shared import (
 )
 from abcparam.coordinate_check.options import CheckOptions
 from abcparam.language.reader import read
+from abcparam.program.vocabulary import GAUGES
 
 if TYPE_CHECKING:
     from abcparam.coordinate_check.check import CoordCheckResult
@@ -64,6 +65,12 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     add("--html", metavar="FILE", help="one page with all of it, to send around")
     add("--against", metavar="FORM", help="beside the spec under a shipped parametrization: sp")
     add(
+        "--gauge",
+        choices=GAUGES,
+        default=CheckOptions.gauge,
+        help="of the emitted model; of unit, whether sizes at init are about 1 too",
+    )
+    add(
         "--alignment",
         action="store_true",
         help="measure too how far updates and inputs are aligned, step by step",
@@ -94,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
     _print(checked, options.format)
     if options.plot or options.html:
         _draw(checked, asked, options)
-    return STATUS[checked.verdict.outcome]
+    return STATUS[checked.outcome]
 
 
 def _of_model(options: argparse.Namespace, asked: CheckOptions) -> CoordCheckResult:
@@ -137,6 +144,7 @@ def _asked(options: argparse.Namespace) -> CheckOptions:
         module=handwritten(options.module) if options.module else None,
         vary=options.vary,
         alignment=options.alignment,
+        gauge=options.gauge,
     )
 
 

@@ -118,7 +118,7 @@ def _exponents(tensor: Tensor, letter: str) -> dict[str, Fraction]:
 
 def _times(program: Program, tensor: Tensor, kappa: Kappa, rule: OptimizerSignature) -> Tensor:
     found = reweighted(program, tensor, kappa, rule)
-    multiplier = _shifted(tensor.exponents.get("a", {}), kappa.shifts, rule.shift["a"])
+    multiplier = shifted_by(tensor.exponents.get("a", {}), kappa.shifts, rule.shift["a"])
     return replace(
         found,
         exponents={**found.exponents, "a": multiplier},
@@ -142,7 +142,7 @@ def reweighted(program: Program, tensor: Tensor, kappa: Kappa, rule: OptimizerSi
         exponents={
             **tensor.exponents,
             **{
-                letter: _shifted(tensor.exponents.get(letter, {}), kappa.shifts, shift)
+                letter: shifted_by(tensor.exponents.get(letter, {}), kappa.shifts, shift)
                 for letter, shift in by.items()
             },
         },
@@ -158,7 +158,7 @@ def _over(init: Init, k: Amount) -> Init:
     return Init(kind, times(init.argument or ONE, power(k, -1)))
 
 
-def _shifted(
+def shifted_by(
     exponents: Mapping[str, Affine], shifts: Mapping[str, Fraction], by: int
 ) -> dict[str, Affine]:
     moved = dict(exponents)
@@ -169,20 +169,28 @@ def _shifted(
 
 def _ratio(program: Program, tensor: Tensor, kappa: Kappa, by: int) -> Amount:
     """`r^(by θ)`, written out."""
-    result = ONE
+    powers: dict[str, Fraction] = {}
     for dim, theta in kappa.shifts.items():
         length = tensor.own if dim == OWN else program.dims[dim].value
         if length is None or not theta:
             continue
         for name, exponent in length.terms[0][0]:
             if isinstance(name, str) and program.dims[name].infinite:
-                value = program.dims[name].value
-                over = syntax.Call(syntax.Name("base"), (syntax.Argument(syntax.Name(name)),))
-                factor = Amount(
-                    syntax.Binary("/", syntax.Name(name), over),
-                    value * at_base(value, program.dims).power(Fraction(-1)),
-                )
-                result = times(result, power(factor, theta * exponent * by))
+                powers[name] = powers.get(name, Fraction(0)) + theta * exponent * by
+    return written_ratio(program, powers)
+
+
+def written_ratio(program: Program, powers: Mapping[str, Fraction]) -> Amount:
+    """The product of dims over what they are at base, to these powers."""
+    result = ONE
+    for name, exponent in powers.items():
+        value = program.dims[name].value
+        over = syntax.Call(syntax.Name("base"), (syntax.Argument(syntax.Name(name)),))
+        factor = Amount(
+            syntax.Binary("/", syntax.Name(name), over),
+            value * at_base(value, program.dims).power(Fraction(-1)),
+        )
+        result = times(result, power(factor, exponent))
     return result
 
 
@@ -197,5 +205,7 @@ def times(left: Amount, right: Amount) -> Amount:
 def power(value: Amount, exponent: Fraction | int) -> Amount:
     if value.value == ONE.value or exponent == 1:
         return value
+    if not exponent:
+        return ONE
     exact = Fraction(exponent)
     return Amount(syntax.Binary("^", value.written, syntax.Number(exact)), value.value.power(exact))

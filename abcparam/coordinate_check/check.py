@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import Any
 
 from abcparam.algebra.record import Record, replace
 from abcparam.coordinate_check.affording import afforded
 from abcparam.coordinate_check.alignment import AlignmentRow, alignment_rows, parted
-from abcparam.coordinate_check.judging import UNRESOLVED, CheckedRows, judge
-from abcparam.coordinate_check.laws import PredictedLaws, laws_of, relative
+from abcparam.coordinate_check.judging import AGREES, DISAGREES, UNRESOLVED, CheckedRows, judge
+from abcparam.coordinate_check.laws import GRADIENT, PredictedLaws, laws_of, relative
 from abcparam.coordinate_check.measure.runs import RunProgress, Runs, silent
 from abcparam.coordinate_check.multiplied import multiplied
 from abcparam.coordinate_check.options import CheckOptions
@@ -21,7 +22,9 @@ from abcparam.coordinate_check.plan import (
     shrunk,
     varied_dims,
 )
-from abcparam.pipeline import emit_program
+from abcparam.coordinate_check.ranges import RangeRow, outside, range_rows
+from abcparam.pipeline import emit_program, gauged
+from abcparam.program.dims import Hyper
 from abcparam.program.model import Program
 from abcparam.verdict.check import judged
 from abcparam.verdict.report import Report
@@ -38,10 +41,16 @@ class CoordCheckResult(Record):
     notes: tuple[str, ...]
     vary: str = ""
     alignment: tuple[AlignmentRow, ...] = ()  # where it was asked for
+    ranges: tuple[RangeRow, ...] = ()  # in a gauge that is to keep sizes in one
+
+    @property
+    def outcome(self) -> str:
+        """That of the rows, unless a size is out of its range."""
+        return DISAGREES if any(outside(self.ranges)) else self.verdict.outcome
 
     @property
     def agree(self) -> bool:
-        return self.verdict.agree
+        return self.outcome == AGREES
 
     @property
     def varied(self) -> str:
@@ -66,13 +75,14 @@ class CoordCheckResult(Record):
             "file": self.report.program.source.file,
             "model": self.report.program.name,
             "agree": self.agree,
-            "outcome": self.verdict.outcome,
+            "outcome": self.outcome,
             "widths": self.widths,
             **({"vary": self.vary} if self.vary else {}),
             "rows": [row.to_dict() for row in resolved if row.quantity != "gradient"],
             "gradients": [row.to_dict() for row in resolved if row.quantity == "gradient"],
             "unresolved": [row.to_dict() for row in self.verdict.of(UNRESOLVED)],
             **({"alignment": [r.to_dict() for r in self.alignment]} if self.alignment else {}),
+            **({"ranges": [r.to_dict() for r in self.ranges]} if self.ranges else {}),
             "notes": list(self.notes),
         }
 
@@ -88,24 +98,38 @@ def coordinate_check(
     `code`, or the module that is asked for, takes its place.
     """
     small, changed = shrunk(program, options.given)
-    report = at_work()(judged)(small)
     batch = max(2, options.tokens // positions(small))
+    small = _in_gauge(small, options.gauge, batch)
+    report = at_work()(judged)(small)
     varied = varied_dims(small, options.vary)
     laws = laws_of(report, options.steps, varied)
     if options.module is not None:
         laws = relative(laws, multiplied(small))
+    if small.gradients is not None:
+        kept = {key: law for key, law in laws.rows.items() if key[1] != GRADIENT}
+        laws = replace(laws, rows=kept)
     options = replace(options, steps=max(1, laws.steps))
     runs = Runs(report, options, batch, emit_program(report) if code is None else code)
     plan = _plan(varied, options, runs, batch * positions(small))
     measured = runs.all(plan, progress or silent)
     verdict = judge(laws, measured)
     aligned = alignment_rows(laws, measured)
+    ranges = tuple(range_rows(measured, laws, small)) if small.gradients else ()
     notes = (
         *_measurable(laws, verdict, options),
         *_notes(plan, changed, laws, verdict, options),
         *parted(aligned),
     )
-    return CoordCheckResult(report, plan, laws, verdict, notes, options.vary, aligned)
+    return CoordCheckResult(report, plan, laws, verdict, notes, options.vary, aligned, ranges)
+
+
+def _in_gauge(program: Program, gauge: str, batch: int) -> Program:
+    """The program in a gauge, for batches of so many examples."""
+    found = gauged(program, gauge)
+    if found.gradients is None:
+        return found
+    name = found.gradients.batch
+    return replace(found, hypers={**found.hypers, name: Hyper(name, Fraction(batch))})
 
 
 def _plan(varied: VariedDims, options: CheckOptions, runs: Runs, tokens: int) -> WidthPlan:

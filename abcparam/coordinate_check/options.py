@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.record import Record
+from abcparam.program.vocabulary import GAUGES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,4 +30,5 @@ class CheckOptions(Record):
     module: Handwritten | None = None  # in place of the emitted model
     vary: str = ""  # the dim that is varied, if not the first that goes to infinity
     tokens: int = 64  # positions in a batch
+    gauge: str = GAUGES[0]
     alignment: bool = False  # whether that of updates and inputs is measured too

@@ -11,6 +11,7 @@ from abcparam.emission.views.classes import Classes, ClassView
 from abcparam.emission.views.config import ConfigView, config_view
 from abcparam.emission.views.training import training_view
 from abcparam.operations.base import operation_of
+from abcparam.operations.rescale import RESCALE
 from abcparam.program.expressions import Apply
 from abcparam.program.model import Program
 from abcparam.python_code.layout import Text, prose, trusted
@@ -88,6 +89,8 @@ def _values(config: ConfigView) -> Iterable[str]:
 
 def _helpers(program: Program, uses: CodeUses) -> Iterable[str]:
     """The helper functions of the operations that the program uses."""
+    if program.gradients is not None:
+        yield RESCALE
     for value in program.expressions():
         if isinstance(value, Apply):
             operation = operation_of(value)

@@ -91,6 +91,22 @@ class Loss(Record):
     span: Span = field(default=START, compare=False)
 
 
+class GradientScales(Record):
+    """What gradients of values are multiplied by, in a gauge that scales them.
+
+    Those of outputs, of queries and keys of attention, and of all others. `mixed` is what values
+    that attention gives are multiplied by, until a map takes them, `batch` the hyper that is the
+    number of examples in a batch.
+    """
+
+    batch: str
+
+    outputs: Amount
+    attended: Amount
+    hidden: Amount
+    mixed: Amount
+
+
 class Program(Record):
     """A whole model."""
 
@@ -114,6 +130,7 @@ class Program(Record):
     imports: tuple[str, ...] = ()  # paths, as written
     chosen: Mapping[str, Fraction] = {}  # values that symbols were given
     gauge: str = GAUGES[0]
+    gradients: GradientScales | None = None  # in a gauge that scales them
     folded: bool = False  # factors of the forward are in tensors
     warnings: tuple[Diagnostic, ...] = ()  # what is worth knowing about how it is written
 

@@ -59,6 +59,7 @@ class Tensor(Record):
     epsilon: Amount | None
     frozen: bool
     optimizer: int  # index into Program.optimizers
+    gradient: Amount | None = None  # what its gradient is multiplied by, in a gauge that says so
     copies: tuple[Amount, ...] = ()  # the counts of the repeats around it
     span: Span = field(default=START, compare=False)
     spans: Mapping[str, Span] = field(

@@ -11,10 +11,12 @@ from fractions import Fraction
 from math import log2, prod, sqrt
 
 from abcparam.algebra.polynomials import Opaque, Polynomial
+from abcparam.algebra.record import Record
 from abcparam.algebra.sizes import NumericSpace, Size, numeric
 from abcparam.analysis.build import Builder
 from abcparam.analysis.graph import Graph
-from abcparam.calculus.bilinear import ProductNode
+from abcparam.calculus.bilinear import AttendedNode, ProductNode
+from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import InputNode, Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.pointwise import PointwiseNode
@@ -44,6 +46,49 @@ def gradients_at_base(program: Program, batch: int = 1) -> dict[str, float]:
         return {}
 
 
+class FlowSizes(Record):
+    """Root mean squares at init of gradients, at outputs, at queries and keys, at other maps.
+
+    And of the values that attention gives.
+    """
+
+    outputs: float
+    attended: float
+    hidden: float
+    mixed: float
+
+
+def flows_at_base(program: Program) -> FlowSizes | None:
+    """Of gradients of values for one example; None where some number is out of range."""
+    try:
+        return _Gradients(program, 1).flows()
+    except (ArithmeticError, AssertionError, TypeError, ValueError):
+        return None
+
+
+def attended_nodes(graph: Graph) -> set[Node]:
+    """Queries and keys, back to what maps give them."""
+    found: set[Node] = set()
+    for node in reversed(graph.nodes):
+        if isinstance(node, AttendedNode):
+            found |= {node.query, node.key}
+        elif node in found and node.parameter is None:
+            found.update(node.inputs)
+    return found
+
+
+def middle_gradients_at_base(program: Program) -> dict[str, float]:
+    """As `gradients_at_base`, halfway between the smallest and the largest of several copies."""
+    try:
+        found = _Gradients(program, 1).first()
+    except (ArithmeticError, AssertionError, TypeError, ValueError):
+        return {}
+    sizes: dict[str, list[float]] = {}
+    for parameter, size in found.items():
+        sizes.setdefault(parameter.tensor.path, []).append(size)
+    return {path: sqrt(min(copies) * max(copies)) for path, copies in sizes.items()}
+
+
 class _Gradients:
     """The first gradients of a program's tensors that are not zero."""
 
@@ -53,9 +98,17 @@ class _Gradients:
         self.builder = _AtBase(program)
         self.graph: Graph = self.builder.run()
         self.weights = {p: self._weights(p) for p in self.graph.parameters}
+        self.last: dict[Node, Backflow] = {}  # of the last pass
+        self.values: dict[Node, Moments] = {}  # likewise
         self.seen = Counter(p.tensor.path for p in self.graph.parameters)  # copies in the graph
 
     def found(self) -> dict[str, float]:
+        first, named = self.first(), dict[str, float]()
+        for parameter in self.graph.parameters:
+            named.setdefault(parameter.tensor.path, first.get(parameter, 0.0))
+        return named
+
+    def first(self) -> dict[Parameter, float]:
         first: dict[Parameter, float] = {}
         for step in range(1, STEPS + 1):
             for parameter, (square, aligned) in self._pass().items():
@@ -64,10 +117,28 @@ class _Gradients:
                     self._step(parameter, first[parameter], aligned, step)
             if len(first) == len(self.graph.parameters):
                 break
-        named: dict[str, float] = {}
-        for parameter in self.graph.parameters:
-            named.setdefault(parameter.tensor.path, first.get(parameter, 0.0))
-        return named
+        return first
+
+    def flows(self) -> FlowSizes:
+        """After the steps that it takes for all tensors to have gradients."""
+        self.first()
+        attended, ends = attended_nodes(self.graph), _ends(self.graph)
+        sizes: dict[str, list[float]] = {"outputs": [], "attended": [], "hidden": []}
+        self._pass()
+        for node, flow in self.last.items():
+            if flow.square <= 0:
+                continue
+            if node in self.graph.outputs:
+                sizes["outputs"].append(sqrt(flow.square))
+            elif isinstance(node, LinearNode) and node not in ends:
+                kind = "attended" if node in attended else "hidden"
+                sizes[kind].append(sqrt(flow.square))
+        given = [n for n in self.graph.nodes if isinstance(n, AttendedNode)]
+        sizes["mixed"] = [sqrt(self.values[node].square) for node in given]
+        middle = {k: sqrt(min(found) * max(found)) for k, found in sizes.items() if found}
+        hidden = middle.get("hidden", middle["outputs"])
+        of_attended, mixed = middle.get("attended", hidden), middle.get("mixed", 1.0)
+        return FlowSizes(middle["outputs"], of_attended, hidden, mixed)
 
     def _weights(self, parameter: Parameter) -> TensorMoments:
         tensor, values = parameter.tensor, self.builder.values
@@ -115,6 +186,7 @@ class _Gradients:
                 aligned = max(aligned, alignment(node, at, flow) / self.batch)
                 found[node.parameter] = square, aligned
             joined(backward(node, at, flow), flows)
+        self.last, self.values = flows, at.values
         return found
 
     def _at_base(self) -> AtBase:

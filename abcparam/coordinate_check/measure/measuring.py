@@ -38,6 +38,7 @@ from abcparam.coordinate_check.measure.aligning import (
 from abcparam.coordinate_check.measure.batch import batch_of, loss_of
 from abcparam.coordinate_check.measure.explicit import explicit
 from abcparam.coordinate_check.measure.observing import SEEN, USED, observed
+from abcparam.coordinate_check.ranges import WEIGHT, WEIGHT_GRADIENT
 from abcparam.data.batch import Data, tuple_of
 from abcparam.emission.emit import emit
 from abcparam.emission.execute import executed
@@ -270,6 +271,8 @@ class _TrainingRun:
         self.train(outputs)
         if not self.setting.compiled:
             self.gradients()
+        if self.subject.program.gradients is not None:
+            self.weights()
         self.first = {name: value.detach().clone() for name, value in self.subject.seen.items()}
 
     def measure(self) -> None:
@@ -310,6 +313,13 @@ class _TrainingRun:
             if value.requires_grad and not value.is_leaf:
                 zero = value.grad is None
                 self.add(name, GRADIENT, 0.0 if zero else _rms(value.grad))
+
+    def weights(self) -> None:
+        """Of every copy of a tensor, and of its first gradient."""
+        for parameter, path in self.subject.tensors.items():
+            self.add(path, WEIGHT, _rms(self.start[parameter]))
+            if parameter.grad is not None:
+                self.add(path, WEIGHT_GRADIENT, _rms(parameter.grad))
 
     def tensor_gradients(self) -> None:
         """The largest of the copies of each tensor: what is moved by rounding has none."""

@@ -21,13 +21,16 @@ from abcparam.coordinate_check.output.plots import QUANTITIES, is_drawn
 from abcparam.coordinate_check.output.text import (
     ALIGNMENT_HEADER,
     ALIGNMENT_WORDS,
+    RANGE_HEADER,
     VERDICTS,
     WORDS,
     advice,
     alignment_cells,
     cells,
+    range_cells,
     result,
 )
+from abcparam.coordinate_check.ranges import RangeRow, range_words
 from abcparam.pipeline import emit_program
 from abcparam.presentation.markup import element, items, shown, table
 from abcparam.presentation.pages import framed
@@ -44,8 +47,8 @@ def page(checks: Iterable[CoordCheckResult]) -> str:
     found = list(checks)
     checked, rows = found[0], numbered(found)
     program = checked.report.program
-    tone = TONES.get(checked.verdict.outcome, "open")
-    verdict = element("span", VERDICTS[checked.verdict.outcome], class_=f"verdict {tone}")
+    tone = TONES.get(checked.outcome, "open")
+    verdict = element("span", VERDICTS[checked.outcome], class_=f"verdict {tone}")
     values = {
         "title": f"{shown(program.name)}: derived and measured {verdict}",
         "setting": shown(f"{program.source.file}, {checked.sizes}, {checked.report.verdict}"),
@@ -55,7 +58,7 @@ def page(checks: Iterable[CoordCheckResult]) -> str:
         "overviews": "\n".join(_overviews(found, rows)),
         "sizes": "\n".join(_sizes(found, rows)),
         "words": shown(WORDS),
-        "rows": "\n".join((*_tables(found, rows), *_alignments(found))),
+        "rows": "\n".join((*_tables(found, rows), *_alignments(found), *_ranges(found))),
         "laws": table(LAWS, _laws(checked)),
         "spec": shown(program.source.text),
         "code": shown(emit_program(checked.report)),
@@ -108,6 +111,23 @@ def _alignments(checks: Sequence[CoordCheckResult]) -> Iterable[str]:
         yield element("p", shown(ALIGNMENT_WORDS), class_="soft")
         yield element("figure", alignment(checked.alignment), class_="scroll", tabindex=0)
         yield table(ALIGNMENT_HEADER, map(_aligned, checked.alignment), ALIGNMENT_NUMBERS)
+
+
+def _ranges(checks: Sequence[CoordCheckResult]) -> Iterable[str]:
+    """Sizes at init, where they are to lie in a range."""
+    for checked in checks:
+        if checked.ranges:
+            yield element("h2", "Sizes at init")
+            yield element("p", shown(range_words(checked.ranges)))
+            yield table(RANGE_HEADER, map(_range, checked.ranges), RANGE_HEADER[2:4])
+
+
+def _range(row: RangeRow) -> str:
+    name, quantity, *sizes, outcome = range_cells(row)
+    made = [element("th", shown(name), scope="row"), element("td", shown(quantity))]
+    made += [element("td", shown(size), class_="number") for size in sizes]
+    made.append(element("td", outcome, class_=AGREES if row.is_inside else DISAGREES))
+    return element("tr", "".join(made))
 
 
 def _aligned(row: AlignmentRow) -> str:

@@ -19,6 +19,7 @@ from abcparam.coordinate_check.judging import (
     UNRESOLVED,
     CheckedRow,
 )
+from abcparam.coordinate_check.ranges import RangeRow, range_words
 from abcparam.presentation.table import BOLD, END, GREEN, RED, YELLOW, columns
 
 ALIGNMENT_HEADER = ("name", "of", "step", "assumed", "measured", "error", "over none", "")
@@ -27,6 +28,7 @@ ALIGNMENT_WORDS = (
     "exponent; half of the fan-in's is no alignment, all of it full alignment; over none: how many "
     "times what signs drawn at random give, at the largest width"
 )
+RANGE_HEADER = ("name", "quantity", "smallest", "largest", "")
 HEADER = ("name", "quantity", "derived", "measured", "error", "")
 WORDS = (
     "at_init: the RMS of a value at initialization; change: of its difference to that after the "
@@ -61,6 +63,7 @@ def render_check(checked: CoordCheckResult, colour: bool = False) -> str:
     head = f"{program.name} ({program.source.file}), {checked.sizes}"
     notes = (f"* {note}" for note in (*checked.notes, *advice(checked)))
     lines += _alignment(checked, colour)
+    lines += _ranges(checked)
     return "\n".join([head, "", *lines, "", *notes, result(checked), ""])
 
 
@@ -74,6 +77,17 @@ def _alignment(checked: CoordCheckResult, colour: bool) -> list[str]:
         tinted = zip(lines, checked.alignment, strict=True)
         lines = [_coloured(line, alignment_cells(row)[-1], row.outcome) for line, row in tinted]
     return ["", head, *lines]
+
+
+def _ranges(checked: CoordCheckResult) -> list[str]:
+    """The table of sizes at init, where they are to lie in a range."""
+    rows = [range_cells(row) for row in checked.ranges]
+    return ["", *columns([RANGE_HEADER, *rows])] if rows else []
+
+
+def range_cells(row: RangeRow) -> tuple[str, ...]:
+    sizes = (f"{row.low:.3g}", f"{row.high:.3g}")
+    return (row.name, row.quantity, *sizes, "inside" if row.is_inside else "outside")
 
 
 def alignment_cells(row: AlignmentRow) -> tuple[str, ...]:
@@ -92,7 +106,8 @@ def result(checked: CoordCheckResult) -> str:
         for outcome in (AGREES, CROSSOVER, DISAGREES, UNRESOLVED)
         if checked.verdict.of(outcome)
     )
-    return f"measured and derived {VERDICTS[checked.verdict.outcome]}: {counts}"
+    found = f"measured and derived {VERDICTS[checked.verdict.outcome]}: {counts}"
+    return f"{found}; {range_words(checked.ranges)}" if checked.ranges else found
 
 
 def advice(checked: CoordCheckResult) -> Iterator[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import replace
+from abcparam.emission.lowering.gradients import HIDDEN, map_of
 from abcparam.emission.lowering.layers import may_be_shorter
 from abcparam.emission.lowering.numbers import CodePlace
 from abcparam.emission.lowering.scope import ModuleScope, multiplier
@@ -37,6 +39,8 @@ from abcparam.python_code.nodes import (
 from abcparam.python_code.shorten import shorten
 from abcparam.python_code.value import LinearCall, ScaledCode, times
 
+PLAIN: dict[str, Any] = {"scale": ONE, "linear": None, "tail": None, "vector": False}
+
 
 class FunctionLowering:
     """Lowers expressions in one function."""
@@ -59,6 +63,8 @@ class FunctionLowering:
         self.buffers = Buffers(constants)
         self.names = Locals()
         self.given: dict[Need, Name] = {}
+        self.pending: dict[str, Formula] = {}  # factors that locals are still to be multiplied by
+        self.inward: dict[int, Formula] = {}  # what gradients of operands are multiplied by
         self.shapes: dict[str, Shape] = {}
         self.batched: dict[str, bool] = {}
         self.statements: list[Statement] = []
@@ -83,6 +89,13 @@ class FunctionLowering:
 
     def assign(self, targets: Sequence[str], value: Expression) -> None:
         batched = self.is_batched(value)
+        if id(value) in self.uses.regions.pending:
+            (target,) = targets
+            found = self.value(value)
+            self.pending[target] = found.scale
+            self.emit(nodes.Assign((Name(target),), found.code))
+            self.shapes[target], self.batched[target] = value.shapes[0], batched
+            return
         self.emit(nodes.Assign(tuple(Name(target) for target in targets), self.code(value)))
         for target, shape in zip(targets, value.shapes, strict=True):
             self.shapes[target] = shape
@@ -121,9 +134,69 @@ class FunctionLowering:
 
     def value(self, value: Expression) -> ScaledCode:
         """A value with the factor that it has still to be multiplied by."""
+        if self.program.gradients is None:
+            return self._value(value)
+        found = self._scaled(value) if isinstance(value, Apply) else self._value(value)
+        factor = self.inward.pop(id(value), ONE)
+        if id(value) in self.uses.regions.changes:
+            outside, inside = self.uses.regions.changes[id(value)]
+            factor = factor * self._region(inside) / self._region(outside)
+        if factor == ONE:
+            return found
+        return replace(found, code=self.rescaled(found.code, ONE, factor), linear=None, tail=None)
+
+    def _scaled(self, value: Apply) -> ScaledCode:
+        """A map is multiplied where it is applied; gradients by what their tensor's has."""
+        weight = map_of(value)
+        if weight is None:
+            found = self._value(value)
+            return self._mixed(found) if value.operation.name == "attention" else found
+        tensor, region = self.program.tensors[weight.tensor], self.uses.regions.of(value)
+        own, around = multiplier(self.scope, tensor), self._region(region)
+        beta = around / own if tensor.gradient is None else self._beta(tensor)
+        for operand in value.operands:
+            if operand is not None and operand is not weight and not self._is_index(value, operand):
+                self.inward[id(operand)] = self._region(HIDDEN) / beta
+        found = self._value(value)
+        backward = beta * found.scale / around
+        if found.scale == backward == ONE:
+            return replace(found, **PLAIN)
+        return replace(found, code=self.rescaled(found.code, found.scale, backward), **PLAIN)
+
+    def _mixed(self, found: ScaledCode) -> ScaledCode:
+        """What attention gives, which is smaller than what it is given."""
+        assert self.program.gradients is not None
+        by = self.scope.amount(self.program.gradients.mixed)
+        if by == ONE:
+            return found
+        code = times(self.factor(by, "mixed_scale"), found.code)
+        return replace(found, code=code, scale=found.scale / by, linear=None, tail=None)
+
+    def _is_index(self, call: Apply, operand: Expression) -> bool:
+        names = zip(call.operation.values, call.operands, strict=False)
+        return any(x is operand and name in call.operation.indices for name, x in names)
+
+    def _region(self, region: str) -> Formula:
+        if not region:
+            return ONE
+        found = getattr(self.program.gradients, region)
+        assert isinstance(found, Amount)
+        return self.scope.amount(found)
+
+    def _beta(self, tensor: Tensor) -> Formula:
+        assert tensor.gradient is not None
+        return self.scope.amount(tensor.gradient)
+
+    def rescaled(self, code: Code, forward: Formula, backward: Formula) -> Code:
+        """Values times one factor, gradients times another."""
+        factors = self.factor(forward, "forward_scale"), self.factor(backward, "backward_scale")
+        return call("_Rescale.apply", code, *factors)
+
+    def _value(self, value: Expression) -> ScaledCode:
         match value:
             case Local(name=name):
-                return ScaledCode(Name(name), label=name, batched=self.is_batched(value))
+                scale = self.pending.get(name, ONE)
+                return ScaledCode(Name(name), scale, name, batched=self.is_batched(value))
             case TensorRef():
                 return self.weight(value)
             case Apply():
@@ -135,7 +208,11 @@ class FunctionLowering:
     def weight(self, value: TensorRef) -> ScaledCode:
         """A tensor as a value, cut to the length of the inputs."""
         tensor = self.program.tensors[value.tensor]
-        code = self.cut(self.parameter(value), tensor)
+        code = self.parameter(value)
+        if self.program.gradients is not None and tensor.gradient is not None:
+            around = self._region(self.uses.regions.of(value))
+            code = self.rescaled(code, ONE, self._beta(tensor) / around)
+        code = self.cut(code, tensor)
         if value.transposed:
             code = Attribute(code, "T")
         vector = len(tensor.axes) == 1

@@ -79,6 +79,8 @@ class LayerFinder:
 
     def _with_block(self, layer: Layer) -> Layer:
         home = layer.weight.rpartition(".")[0]
+        if self.program.gradients is not None:
+            return layer
         return replace(layer, block=home) if self._is_block(layer, self._modules[home]) else layer
 
     def _is_block(self, layer: Layer, module: Module) -> bool:
@@ -103,6 +105,8 @@ class LayerFinder:
             return None
         if not self._alike(path, uses) or not (operation.weights or self._is_plain(path)):
             return None
+        if self.program.gradients is not None:  # what is no map has its gradient scaled apart
+            return Layer(path, None, first) if operation.weights else None
         (bias,) = biases if len(biases) == 1 else (None,)
         if not (bias and self._is_held(bias, path)):
             bias = None

@@ -84,6 +84,9 @@ class _Module:
     def run(self) -> Lowered:
         arguments = self._arguments()
         self.body.names.reserve(_locals(self.module))
+        if self.whole.program.gradients is not None:  # names tell the spec's values from ours
+            for module in self.whole.program.root.walk():
+                self.body.names.reserve(_locals(module))
         if not self.module.path:
             self.body.statements += _checks(self.whole.program)
         self._statements(self.module)

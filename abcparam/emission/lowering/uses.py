@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from abcparam.algebra.record import Record
+from abcparam.emission.lowering.gradients import GradientRegions
 from abcparam.emission.lowering.layers import (
     Layer,
     LayerFinder,
@@ -45,6 +46,7 @@ class CodeUses:
         self.by_path = {module.path: module for module in self.program.root.walk()}
         self._finder = LayerFinder(program)
         self._module(self.program.root, "", frozenset())
+        self.regions = GradientRegions(program)
         self.layers: dict[str, Layer] = self._finder.found()  # by the paths of their weights
         self.biases = {layer.bias for layer in self.layers.values() if layer.bias}
         self.blocks = {layer.block: layer for layer in self.layers.values() if layer.block}

@@ -1,0 +1,162 @@
+"""The gauge `unit`: weights, values and gradients of about 1 at init, at every width."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import abcparam
+from abcparam.coordinate_check.laws import GRADIENT
+from abcparam.coordinate_check.output.page import page
+from abcparam.coordinate_check.output.text import render_check
+from abcparam.coordinate_check.ranges import WEIGHT_GRADIENT, outside
+from tests.support.emitted import load
+
+DECODER = """model Decoder
+dim width -> inf, base = 64
+dim depth = 2
+dim head = 16
+dim heads = width / head
+dim vocab = 64
+dim context = 16
+hyper lr = 4e-3
+hyper start = 1
+parametrization mup
+tensor embedding  : input [vocab, width] { init = normal(start) }
+tensor final_gain : input [width] { init = ones }
+tensor readout    : output [vocab, width]
+
+block Attention(x) {
+    tensor gain : input [width] { init = ones }
+    tensor query, key, value : hidden [heads * head, width]
+    tensor query_bias : input [heads * head]
+    tensor project : hidden [width, heads * head]
+    h = rmsnorm(x, gain = gain)
+    q = query @ h + query_bias
+    y = attention(q, key @ h, value @ h, heads = heads, scale = head^-1, causal = true)
+    return project @ y
+}
+
+block FeedForward(x) {
+    tensor gain : input [width] { init = ones }
+    tensor up, gate : hidden [3 * width, width]
+    tensor down : hidden [width, 3 * width]
+    h = rmsnorm(x, gain = gain)
+    m = silu(gate @ h) * (up @ h)
+    return down @ m
+}
+
+forward(tokens : index(vocab) [context]) {
+    x = embed(embedding, tokens)
+    repeat depth as layers {
+        x = x + Attention(x)
+        x = x + FeedForward(x)
+    }
+    return readout @ rmsnorm(x, gain = final_gain)
+}
+optimizer adamw { lr = lr, eps = 1e-12 }
+loss cross_entropy
+"""
+RESNET = """model ResNet
+dim width -> inf, base = 32
+dim colours = 3
+dim side = 16
+dim classes = 10
+hyper lr = 0.1
+parametrization mup
+tensor stem    : input  [width, colours, 3, 3]
+tensor readout : output [classes, 2 * width]
+tensor bias    : scalar [classes]
+block Norm(x, channels) {
+    tensor gain  : input [channels] { init = ones }
+    tensor shift : input [channels]
+    return batchnorm(x, gain = gain, bias = shift)
+}
+block Basic(x, inner, outer, stride) {
+    tensor conv1    : hidden [outer, inner, 3, 3]
+    tensor conv2    : hidden [outer, outer, 3, 3]
+    tensor shortcut : hidden [outer, inner, 1, 1]
+    h = relu(Norm(conv2d(conv1, x, stride = stride, padding = 1), outer) as norm1)
+    h = Norm(conv2d(conv2, h, padding = 1), outer) as norm2
+    return relu(h + Norm(conv2d(shortcut, x, stride = stride), outer) as norm3)
+}
+forward(image : [colours, side, side]) {
+    x = relu(Norm(conv2d(stem, image, padding = 1), width) as stem_norm)
+    x = Basic(x, inner = width, outer = width, stride = 1) as stage1
+    x = Basic(x, inner = width, outer = 2 * width, stride = 2) as stage2
+    return readout @ mean(x, axis = (-2, -1)) + bias
+}
+optimizer sgd { lr = lr, momentum = 0.9 }
+loss cross_entropy
+"""
+
+
+def test_sizes_at_init_lie_in_range_and_slopes_are_as_derived():
+    found = abcparam.coord_check(DECODER, gauge="unit", widths=(32, 64, 128), seeds=1, steps=1)
+    assert found.agree and not list(outside(found.ranges))
+    sizes = {(row.name, row.quantity): row for row in found.ranges}
+    for key in (("layers.attention.q", GRADIENT), ("layers.attention.query", WEIGHT_GRADIENT)):
+        assert sizes[key].is_inside
+    assert len(found.to_dict()["ranges"]) == len(sizes) > 40
+    assert "all " in render_check(found) and "<h2>Sizes at init</h2>" in page([found])
+    assert not abcparam.coord_check(DECODER, widths=(16, 32, 64), seeds=1, steps=1).ranges
+
+
+def test_a_size_that_is_out_of_range_decides():
+    """A stream that starts at 0.02 is the spec's: no gauge makes a value that is added larger."""
+    found = abcparam.coord_check(
+        DECODER, gauge="unit", widths=(16, 32, 64), seeds=1, steps=1, set={"start": "0.02"}
+    )
+    assert found.outcome == "disagrees" and not found.agree
+    assert "embedding" in {row.name for row in outside(found.ranges)}
+    assert "lie outside" in render_check(found)
+
+
+def test_values_and_maps_of_a_residual_network_lie_in_range():
+    """Sums over all pixels, as gradients of biases are, depend on the images more than that."""
+    found = abcparam.coord_check(
+        RESNET, gauge="unit", widths=(16, 32, 64), seeds=1, steps=1, tokens=1024
+    )
+    vectors = {path for path, t in found.report.program.tensors.items() if len(t.axes) == 1}
+    rows = [row for row in found.ranges if row.name not in vectors]
+    assert len(rows) > 20 and not list(outside(rows))
+
+
+def gradients(module: nn.Module, tokens: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    module.zero_grad()
+    logits = module(tokens).float()
+    nn.functional.cross_entropy(logits.flatten(0, -2), labels.flatten()).backward()
+    return {name: p.grad.float() for name, p in module.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize(
+    ("width", "lost"), [(512, 0.005), pytest.param(2048, 0.005, marks=pytest.mark.slow)]
+)
+def test_float16_keeps_gradients(width: int, lost: float, tmp_path: Path):
+    """At every width; as written what is lost grows with it."""
+    tokens = torch.arange(64).reshape(4, 16).square() % 64
+    worst = {}
+    for gauge in ("as-written", "unit"):
+        module = load(abcparam.compile(DECODER, gauge=gauge), tmp_path)
+        torch.manual_seed(0)
+        model = module.Decoder(module.Config(width=width))
+        exact = gradients(model, tokens, tokens.roll(-1, 1))
+        half = gradients(model.half(), tokens, tokens.roll(-1, 1))
+        errors = ((half[n] - g).norm() / g.norm() for n, g in exact.items() if "bias" not in n)
+        worst[gauge] = float(max(errors))
+    assert worst["unit"] < lost and worst["unit"] < worst["as-written"]
+
+
+def test_weights_of_unit_variance_keep_their_precision_in_e4m3():
+    """At width 16,384 the usual ones fall below its normal numbers."""
+    weights = torch.randn(2**16, generator=torch.Generator().manual_seed(0))
+
+    def error(scale: float) -> float:
+        x = scale * weights
+        rounded = x.to(torch.float8_e4m3fn).float()
+        return float((rounded - x).norm() / x.norm())
+
+    assert error(1.0) < 0.03 and error(16384**-0.5) > 2.5 * error(1.0)
