@@ -22,6 +22,7 @@ from abcparam.commands.shared import (
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.language.reader import read
 from abcparam.recipes.registry import recipes
+from abcparam.verdict.changes import in_words
 from abcparam.verdict.check import load, proved, report
 from abcparam.verdict.report import FixResult, Report, invalid
 from abcparam.verdict.results import CheckResult
@@ -113,7 +114,7 @@ def _fix_one(file: str, values: Mapping[str, Fraction], prove: bool) -> FixResul
         return None  # the check that follows says why
     if found.changes:
         write_atomically(file, found.text)
-    outcome = found.reason or ", ".join(dict.fromkeys(map(str, found.changes)))
+    outcome = found.reason or in_words(found.changes)
     print(f"{file}: {outcome}", file=sys.stderr)
     if found.comments:
         print(f"{file}: these comments may now be false:", file=sys.stderr)

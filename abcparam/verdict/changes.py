@@ -20,6 +20,8 @@ from abcparam.program.tensors import Init, Tensor, exponents_by_key, with_expone
 FACTOR = Factor()
 ZERO = Affine(Fraction(0))
 
+MOST_NAMED = 8  # changes that a line of text names one by one
+
 Powers = tuple[tuple[str, Fraction], ...]  # of growing dims
 
 
@@ -41,9 +43,13 @@ class ExponentChange(Change):
     paths: tuple[str, ...] = ()  # the tensors that it applies to
 
     def __str__(self) -> str:
+        return f"`{self.owner}` {self.values()}"
+
+    def values(self) -> str:
+        """What it was and becomes."""
         if self.after == self.before:  # apart from a change of its role
-            return f"`{self.owner}` {self.key} = {self.before} still"
-        return f"`{self.owner}` {self.key} = {self.before} -> {self.after}"
+            return f"{self.key} = {self.before} still"
+        return f"{self.key} = {self.before} -> {self.after}"
 
     def to_dict(self) -> dict[str, Any]:
         exponent = {"owner": self.owner, "key": self.key, "tensors": list(self.paths)}
@@ -108,11 +114,30 @@ class Fix(Record):
     why: str
 
     def __str__(self) -> str:
-        return f"{', '.join(dict.fromkeys(map(str, self.changes)))} ({self.why})"
+        return f"{in_words(self.changes)} ({self.why})"
 
     def to_dict(self) -> dict[str, Any]:
         """The fix as in the JSON of `abcparam check --all-fixes`."""
         return {"why": self.why, "changes": [change.to_dict() for change in self.changes]}
+
+
+def in_words(changes: Iterable[Change]) -> str:
+    """The changes in one line; of many exponents that change alike the first and their number."""
+    texts = {str(change): change for change in changes}
+    if len(texts) <= MOST_NAMED:
+        return ", ".join(texts)
+    alike: dict[object, list[Change]] = {}
+    for change in texts.values():
+        kind = change.values() if isinstance(change, ExponentChange) else change
+        alike.setdefault(kind, []).append(change)
+    return ", ".join(map(_alike_in_words, alike.values()))
+
+
+def _alike_in_words(alike: list[Change]) -> str:
+    first = alike[0]
+    if isinstance(first, ExponentChange) and len(alike) > 1:
+        return f"`{first.owner}` and {len(alike) - 1} more {first.values()}"
+    return str(first)
 
 
 def values_of(changes: Iterable[Change]) -> dict[tuple[str, str], Affine]:

@@ -29,7 +29,7 @@ from abcparam.optimizers.base import rule_of
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
 from abcparam.verdict.causes import causes, causes_at_init, suffering
-from abcparam.verdict.changes import Change, SettingChange, shared_declaration
+from abcparam.verdict.changes import Change, SettingChange, in_words, shared_declaration
 from abcparam.verdict.epsilon import lagging
 from abcparam.verdict.identify import FIRST, described, identify
 from abcparam.verdict.proof import Proof
@@ -70,7 +70,7 @@ def way_out(
     program: Program, fix: Sequence[Change], proof: Proof | None, unfinished: str = ""
 ) -> str:
     """The way out: what to change, what is proved of it, and why the search ended early, if so."""
-    changes = ", ".join(dict.fromkeys(map(str, fix)))
+    changes = in_words(fix)
     shared = shared_declaration(program, fix)
     text = f"this makes it maximal-update: {changes}" if fix else ""
     if any(isinstance(change, SettingChange) and change.key == "init" for change in fix):
