@@ -8,20 +8,23 @@ import copy
 import inspect
 import math
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.optim import lr_scheduler as schedulers
 
 import abcparam
 from abcparam import schedules
 from abcparam.program.fingerprint import fingerprint
 from tests.support.emitted import load
+from tests.support.paths import ROOT
 
 SPEC = """model MLP
 dim width -> inf, base = 16
@@ -206,7 +209,7 @@ def test_a_rate_set_by_hand(module: ModuleType):
     with pytest.raises(ValueError) as error:
         module.check_param_groups(optimizer)
     assert str(error.value) == (
-        "learning rates of groups 'hidden' and 'input_output' are as 0.005 : 0.005, must be as "
+        "lr of groups 'hidden' and 'input_output' are as 0.005 : 0.005, must be as "
         "0.25 : 1.0; multiply each, or set each to rate * lr_scale"
     )
 
@@ -241,6 +244,168 @@ def test_copies_and_pickles_keep_groups(module: ModuleType):
     assert torch.equal(take_step(*both), take_step(model, optimizer))
     for one, other in zip(model.parameters(), both[0].parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+# Ways in which training changes groups, and how each is seen
+
+DECAYED = (
+    SPEC.replace("mup\n", "mup { hidden { d = 1, weight_decay = 0.1 * width / base(width) } }\n")
+    .replace("adam {", "adamw {")
+    .replace("eps = 1e-12 }", "eps = 1e-12, weight_decay = 0.1 }")
+)
+
+
+class Run(NamedTuple):
+    """A model at four times its base, and its optimizer after a step."""
+
+    module: ModuleType
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+
+
+Way = Callable[[Run], torch.optim.Optimizer | None]  # gives the optimizer, if it is another one
+
+
+def fused(run: Run) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(run.module.param_groups(run.model), fused=True)
+
+
+def foreach(run: Run) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(run.module.param_groups(run.model), foreach=True)
+
+
+def grad_scaler(run: Run) -> None:
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    run.optimizer.zero_grad()
+    scaler.scale(run.model(torch.ones(2, 12)).sum()).backward()
+    scaler.step(run.optimizer)
+    scaler.update()
+
+
+def clipping(run: Run) -> None:
+    run.model(torch.ones(2, 12)).sum().backward()
+    nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
+    run.optimizer.step()
+
+
+def zero(run: Run) -> torch.optim.Optimizer:
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        groups = run.module.param_groups(run.model)
+        optimizer = ZeroRedundancyOptimizer(groups, torch.optim.AdamW, lr=1.0)
+        take_step(run.model, optimizer)
+        return optimizer
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def resuming(run: Run) -> None:
+    run.optimizer.load_state_dict(copy.deepcopy(run.optimizer.state_dict()))
+
+
+def added_group(run: Run) -> None:
+    run.optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(3))]})
+
+
+def layerwise_decay(run: Run) -> None:
+    for index, group in enumerate(run.optimizer.param_groups):
+        group["lr"] *= 0.9**index
+
+
+def schedule_of_another_size(run: Run) -> None:
+    _, small = trained(run.module, width=32)
+    schedule = schedulers.LambdaLR(run.optimizer, lambda step: 1 / (1 + step))
+    state = schedulers.LambdaLR(small, lambda step: 1.0).state_dict()
+    schedule.load_state_dict(state)
+    run.optimizer.step()
+    schedule.step()
+
+
+def state_of_another_size(run: Run) -> None:
+    small = run.module.make_optimizer(run.module.MLP(run.module.Config(width=32)))
+    run.optimizer.load_state_dict(small.state_dict())
+
+
+def left_out(run: Run) -> torch.optim.Optimizer:
+    groups = run.module.param_groups(run.model)
+    return torch.optim.AdamW([group for group in groups if group["name"] != "hidden"])
+
+
+def assigned(run: Run) -> None:
+    state = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.model.load_state_dict(state, assign=True)
+
+
+def one_decay(run: Run) -> None:
+    for group in run.optimizer.param_groups:
+        group["weight_decay"] = 0.1
+
+
+def one_epsilon(run: Run) -> None:
+    for group in run.optimizer.param_groups:
+        group["eps"] = 1e-8
+
+
+def merged(run: Run) -> None:
+    first, *others = run.optimizer.param_groups
+    first["params"] += [p for group in others for p in group["params"]]
+    del run.optimizer.param_groups[1:]
+
+
+WAYS: dict[str, tuple[Way, str, str]] = {  # what the check says, and with fresh groups
+    "a fused optimizer": (fused, "", ""),
+    "a foreach optimizer": (foreach, "", ""),
+    "GradScaler": (grad_scaler, "", ""),
+    "clipping": (clipping, "", ""),
+    "ZeroRedundancyOptimizer": (zero, "", ""),
+    "resuming": (resuming, "", ""),
+    "a group added later": (added_group, "is of spec None", "is of spec None"),
+    "rates that fall layer by layer": (layerwise_decay, "lr of groups", "lr of groups"),
+    "a schedule of another size": (schedule_of_another_size, "lr of groups", "lr of groups"),
+    "a state of another size": (
+        state_of_another_size,
+        "",
+        "lr of groups .* are as 0.005 : 0.01, must be as 0.25",
+    ),
+    "parameters left out": (left_out, "", "do not hold the parameters that"),
+    "parameters replaced": (assigned, "", "do not hold the parameters that"),
+    "one weight decay for all": (one_decay, "", "weight_decay of groups"),
+    "one epsilon for all": (one_epsilon, "", "eps of groups"),
+    "groups merged into one": (merged, "", "do not hold the parameters that"),
+}
+
+
+@pytest.fixture(scope="module")
+def decayed(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    return load(abcparam.compile(DECAYED), tmp_path_factory.mktemp("decayed"))
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_ways_to_change_groups(name: str, decayed: ModuleType):
+    """Each is kept, or caught: by the ratios alone, or beside the groups that the model has now."""
+    way, alone, beside = WAYS[name]
+    run = Run(decayed, *trained(decayed))
+    optimizer = way(run) or run.optimizer
+    fresh = decayed.param_groups(run.model)
+    for groups, wanted in ((None, alone), (fresh, beside)):
+        if wanted:
+            with pytest.raises(ValueError, match=wanted):
+                decayed.check_param_groups(optimizer, groups)
+        else:
+            decayed.check_param_groups(optimizer, groups)
+
+
+def test_every_way_is_in_the_docs():
+    docs = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    rows = dict(
+        re.findall(r"^\| (.+) \| (kept|caught|caught beside the model's) \| .+ \|$", docs, re.M)
+    )
+    for name, (_, alone, beside) in WAYS.items():
+        assert rows[name] == (
+            "caught" if alone else "caught beside the model's" if beside else "kept"
+        )
+    assert len(rows) >= 20
 
 
 # The hash

@@ -124,23 +124,27 @@ def make_optimizer(model: nn.Module) -> torch.optim.Adam:
     return torch.optim.Adam(groups, fused=_fused(groups))
 
 
-def check_param_groups(optimizer: torch.optim.Optimizer) -> None:
-    """Raises where groups are of another spec, or have lost the ratios of their rates."""
-    first = optimizer.param_groups[0]
-    for group in optimizer.param_groups:
+def check_param_groups(optimizer: torch.optim.Optimizer, groups: Any = None) -> None:
+    """Raises where groups are of another spec, lost ratios, or part from fresh `groups`."""
+    found, laws = optimizer.param_groups, groups or optimizer.param_groups
+    for group in found:
         if group.get("spec") != _SPEC:
             raise ValueError(
                 f"group {group.get('name')!r} is of spec {group.get('spec')}, not {_SPEC}: "
                 "after load_state_dict, update groups from param_groups(model)"
             )
-        found = float(group["lr"]) * first["lr_scale"]
-        wanted = float(first["lr"]) * group["lr_scale"]
-        if abs(found - wanted) > 1e-4 * max(found, wanted):
-            raise ValueError(
-                f"learning rates of groups {group['name']!r} and {first['name']!r} are as "
-                f"{group['lr']} : {first['lr']}, must be as {group['lr_scale']} : "
-                f"{first['lr_scale']}; multiply each, or set each to rate * lr_scale"
-            )
+    held = [{id(p) for p in group["params"]} for group in found]
+    if held != [{id(p) for p in law["params"]} for law in laws]:
+        raise ValueError("groups do not hold the parameters that this model has now")
+    for key, of in ("lr", "lr_scale"), ("weight_decay",) * 2, ("eps",) * 2:
+        rows = [(w.get(of, 0), g.get(key, 0), g["name"]) for w, g in zip(laws, found)]
+        most, top, first = max(rows)
+        for share, value, name in rows:
+            if abs(value * most - top * share) > 1e-4 * top * share:
+                raise ValueError(
+                    f"{key} of groups {name!r} and {first!r} are as {value} : {top}, must be "
+                    f"as {share} : {most}; multiply each, or set each to rate * {of}"
+                )
 
 
 def _inner(model: nn.Module) -> Family:
