@@ -21,7 +21,6 @@ from abcparam.commands.shared import (
 )
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.language.reader import read
-from abcparam.recipes.registry import recipes
 from abcparam.verdict.changes import in_words
 from abcparam.verdict.check import load, proved, report
 from abcparam.verdict.report import FixResult, Report, invalid
@@ -29,6 +28,8 @@ from abcparam.verdict.results import CheckResult
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
+    from abcparam.recipes.registry import recipes
+
     command.add_argument("files", nargs="+", metavar="FILE", help="a spec; - is standard input")
     command.add_argument(
         "--format",
@@ -131,6 +132,7 @@ def _check_one(
             source = replace(source, file=name, folder=os.path.dirname(name) or ".")
         if options.recipe:
             from abcparam.recipes.judging import judged_config
+            from abcparam.recipes.registry import recipes
 
             return judged_config(recipes()[options.recipe], source, values)
         found = report(load(source, values))

@@ -55,15 +55,15 @@ def _print_no_more() -> None:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    known = parser()
-    if suggestion := _no_command(arguments):
+    word = next((text for text in arguments if not text.startswith("-")), "")
+    known = parser(word if word in commands() else None)
+    if suggestion := _no_command(word, arguments):
         known.error(suggestion)
     return known.parse_args(arguments)
 
 
-def _no_command(arguments: Sequence[str]) -> str:
+def _no_command(word: str, arguments: Sequence[str]) -> str:
     """What to say of a first word that is no command, but nearly one, or a file."""
-    word = next((text for text in arguments if not text.startswith("-")), "")
     if not word or word in commands():
         return ""
     if word.endswith(".param") or os.path.isfile(word):

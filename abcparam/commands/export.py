@@ -7,11 +7,12 @@ import sys
 
 from abcparam.commands.shared import Command, print_or_write, set_argument, values_of
 from abcparam.language.reader import read
-from abcparam.recipes.registry import recipes
 from abcparam.verdict.check import load
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
+    from abcparam.recipes.registry import recipes
+
     command.add_argument("file", metavar="FILE", help="a spec; - is standard input")
     command.add_argument(
         "--recipe",
@@ -26,6 +27,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Writes the configuration; 0 written, 2 invalid, or another model."""
     from abcparam.recipes.exporting import exported
+    from abcparam.recipes.registry import recipes
 
     found = exported(recipes()[options.recipe], load(read(options.file), values_of(options)))
     print_or_write(found.text, options.output or "-")

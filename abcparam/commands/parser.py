@@ -7,8 +7,11 @@ import argparse
 from abcparam.commands.registry import commands
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser; what it makes of a line has the command's function as `run`."""
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The parser; what it makes of a line has the command's function as `run`.
+
+    `only`: the command that the line names, where the arguments of the others are left out.
+    """
     from abcparam import __version__
 
     made = argparse.ArgumentParser(
@@ -23,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
         subparser = subparsers.add_parser(
             command.name, help=command.summary, description=command.summary
         )
-        command.arguments(subparser)
+        if only in (None, command.name):
+            command.arguments(subparser)
         subparser.set_defaults(run=command.run)
     return made
