@@ -37,8 +37,8 @@ from abcparam.verdict.proof import Proof
 MOST = 8  # findings of one kind
 
 START_AT_ZERO = (
-    "no exponents do: a map from the width to finitely many numbers makes width^(-1/2) of its "
-    "input at first, and 1 once it has learnt; start the map at zero, or leave out the norm or "
+    "no usual exponents do: a map from the width to finitely many numbers makes width^(-1/2) of "
+    "its input at first, and 1 once it has learnt; start the map at zero, or leave out the norm or "
     "nonlinearity behind it"
 )
 NO_WAY_OUT = "no change of exponents or factors was found that makes it maximal-update"

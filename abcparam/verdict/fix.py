@@ -29,7 +29,7 @@ from abcparam.verdict.factors import factor_change
 from abcparam.verdict.forward_factors import powers_of
 from abcparam.verdict.laziness import lazy_tensors, mended
 from abcparam.verdict.places import Places
-from abcparam.verdict.settings import moved_decay, started_at_zero
+from abcparam.verdict.settings import learnt_behind_norms, moved_decay, started_at_zero
 from abcparam.verdict.shortening import shortened
 from abcparam.verdict.wanted import KeyShifts, keys_of, wanted
 
@@ -76,6 +76,8 @@ def propose(judgement: Judgement) -> Proposal:
         changes = search.run()
         found = judgement_if_stable(applied(program, changes)) if changes else None
         if found is not None and mended(found, lazy_tensors(judgement)):
+            if learnt := learnt_behind_norms(judgement, changes):
+                return Proposal(learnt, search.unfinished)
             return Proposal((*changes, *moved_decay(found)), search.unfinished)
         if search.unfinished:
             return Proposal(unfinished=search.unfinished)

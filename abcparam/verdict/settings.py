@@ -1,24 +1,25 @@
 """Settings of tensors that are to change: at what maps start, how fast weights decay.
 
-Where no exponents do, a map from a width to finitely many numbers can start at zero: what a norm or
-a nonlinearity makes of it is then learnt. Weight decay whose written power of a width makes it
-wipe weights out, or points the wrong way, is moved; one that is constant is what many want, and is
-warned of.
+Where no usual exponents do, a map from a width to finitely many numbers can start at zero: what a
+norm or a nonlinearity makes of it is then learnt. Weight decay whose written power of a width makes
+it wipe weights out, or points the wrong way, is moved; one that is constant is what many want, and
+is warned of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from abcparam.algebra.sizes import Size
 from abcparam.analysis.judge import Judgement, judgement_if_stable
+from abcparam.calculus.normalize import NormNode
 from abcparam.diagnostics.source import START, Span
 from abcparam.language import syntax
 from abcparam.language.parser import parse
 from abcparam.optimizers.base import rule_of
 from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor
-from abcparam.verdict.changes import Change, SettingChange, applied
+from abcparam.verdict.changes import Change, ExponentChange, SettingChange, applied
 from abcparam.verdict.factors import decay_texts, text_at
 from abcparam.verdict.forward_factors import powers_of
 from abcparam.verdict.laziness import lazy_tensors, mended
@@ -38,6 +39,23 @@ def started_at_zero(judgement: Judgement) -> tuple[Change, ...]:
         if mended(judgement_if_stable(applied(program, changes)), lazy):
             return changes
     return ()
+
+
+def learnt_behind_norms(judgement: Judgement, changes: Sequence[Change]) -> tuple[Change, ...]:
+    """What starts at zero where rates alone would have to fall for what a norm divides by; or none.
+
+    The norm of few numbers makes gradients too large at the start alone: slower rates would have to
+    stay slow.
+    """
+    normed = 0
+    for node in judgement.laws.graph.nodes:
+        if isinstance(node, NormNode) and node.inputs[0].comes_from_contraction:
+            normed |= node.inputs[0].maps
+    behind = {p.tensor.path for p in judgement.laws.graph.parameters if p.bit & normed}
+    rates = [c for c in changes if isinstance(c, ExponentChange) and c.key.startswith("c")]
+    if len(rates) < len(changes) or not any(behind.intersection(c.paths) for c in rates):
+        return ()
+    return started_at_zero(judgement)
 
 
 def _contracting(judgement: Judgement) -> Iterator[SettingChange]:

@@ -109,7 +109,33 @@ def test_a_contraction_behind_a_norm_starts_at_zero(down: str, fixed: str):
     assert found.text == text.replace(down, fixed)
     assert found.report.verdict == "maximal-update"
     (first, *_) = abcparam.check(text).diagnostics
-    assert "no exponents do" in first.help
+    assert "no usual exponents do" in first.help
+
+
+BOUNDED = """model Latent
+dim width -> inf, base = 64
+parametrization mup
+tensor table : input [11, width]
+tensor down : output [4, width]
+tensor up : input [width, 4]
+tensor mix : hidden [width, width]
+tensor readout : output [11, width]
+tensor side : scalar [11, 4]
+forward(tokens : index(11) []) {
+    x = embed(table, tokens)
+    latent = rmsnorm(down @ tanh(x), eps = 1e-12)
+    return readout @ tanh(mix @ (x + up @ latent)) + side @ latent
+}
+optimizer sgd { lr = 0.1 }
+loss cross_entropy
+"""
+
+
+def test_rates_do_not_fall_for_a_start_that_is_over_at_once():
+    """Half a power slower, `table` and `down` would bear what the norm divides by at first."""
+    proposed, slower = (str(fix) for fix in abcparam.check(BOUNDED).fixes)
+    assert "`down` init = zeros" in proposed
+    assert "`table` c = -1 -> -1/2, `down` c = -1 -> -1/2" in slower
 
 
 DECAYS = """model MLP
