@@ -139,7 +139,8 @@ def size_at(size: SymbolicSize, space: NumericSpace, at: Values) -> NumericSize:
     """A size in symbols as a number."""
     if not size.vectors:
         return space.zero if size.is_zero else space.unbounded
-    return _largest(size, size.vectors, space, at) - _largest(size, size.bottom, space, at)
+    written = size.quotient
+    return _largest(size, written.top, space, at) - _largest(size, written.bottom, space, at)
 
 
 def _largest(size: SymbolicSize, forms: Forms, space: NumericSpace, at: Values) -> NumericSize:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from time import perf_counter
 
 if sys.platform == "emscripten":  # in a browser, where threads have no clocks of their own
     from time import process_time as thread_time
@@ -19,6 +20,7 @@ else:
 
 SECONDS = 10.0  # of the processor, unless another budget is given
 MEGABYTES = 400  # more than were in use when the work began
+PAUSE = 0.01  # seconds between two looks at what is spent
 NOT_FURTHER = "not searched further: {why}"
 
 
@@ -33,14 +35,19 @@ class _Budget:
         self.seconds = seconds
         self.until = thread_time() + seconds
         self.megabytes = _peak() + MEGABYTES
+        self.next = 0.0
 
     def spend(self) -> None:
+        now = perf_counter()
+        if now < self.next:
+            return
         if thread_time() > self.until:
             why = f"the budget of {self.seconds:g} s is spent (`--budget` sets another)"
             raise SpentError(NOT_FURTHER.format(why=why))
         if _peak() > self.megabytes:
             why = f"the search takes more than {MEGABYTES} MB of memory"
             raise SpentError(NOT_FURTHER.format(why=why))
+        self.next = now + PAUSE
 
 
 _allowed: ContextVar[float] = ContextVar("allowed", default=SECONDS)

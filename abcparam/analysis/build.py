@@ -98,6 +98,15 @@ class Builder:
             self.homes,
         )
 
+    def rebound(self, graph: Graph, program: Program) -> Graph:
+        """A graph that was built, with the exponents of a program that differs in nothing else."""
+        self.program, self.sizes = program, {}
+        for (path, _), parameter in self.parameters.items():
+            parameter.take(self.tensor_sizes(program.tensors[path]), self.context.zero)
+        for node in self.nodes:
+            node.reset()
+        return graph._replace(program=program)
+
     def _has_directions(self, node: Node) -> bool:
         """Whether an axis grows, so that most directions are orthogonal to one another."""
         shape = self.shapes.get(node)

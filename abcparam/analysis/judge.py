@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 
 from abcparam.algebra.record import Record, field
 from abcparam.algebra.sizes import Size
 from abcparam.analysis.bounds import Bounds, bound
-from abcparam.analysis.build import build_graph
+from abcparam.analysis.build import Builder, build_graph, space_of
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.laws import Laws
 from abcparam.analysis.limits import Violation, violations, violations_at_init
-from abcparam.analysis.rounds import train, train_while_stable
+from abcparam.analysis.rounds import Snapshot, train, train_while_stable
 from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.pointwise import PointwiseNode, SoftmaxNode
 from abcparam.calculus.structure import MeanNode
+from abcparam.program.binding import bind
 from abcparam.program.model import Program
 
 
@@ -68,6 +70,45 @@ def judgement_if_stable(program: Program) -> Judgement | None:
     """The same, None where it is unstable, which is known sooner."""
     laws = train_while_stable(build_graph(program))
     return None if laws is None else judge(laws, bound(laws))
+
+
+def verdict_of(program: Program) -> str:
+    """The verdict of a program whose exponents are numbers; an unstable one is known sooner."""
+    return _verdict(build_graph(program))
+
+
+class Evaluator:
+    """Verdicts of a program at values of its symbols, all of one graph."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._built: tuple[Builder, Graph, Snapshot] | None = None
+        self._known: dict[tuple[Fraction, ...], str] = {}
+
+    def verdict(self, values: Mapping[str, Fraction]) -> str:
+        """The verdict at values of all symbols."""
+        key = tuple(values.values())
+        if key not in self._known:
+            self._known[key] = self._judged(values)
+        return self._known[key]
+
+    def _judged(self, values: Mapping[str, Fraction]) -> str:
+        program = bind(self.program, values)
+        if self._built is None:
+            builder = Builder(program, space_of(program))
+            graph = builder.run()
+            self._built = builder, graph, Snapshot(graph, 0)
+            return _verdict(graph)
+        builder, graph, fresh = self._built
+        fresh.restore()
+        return _verdict(builder.rebound(graph, program))
+
+
+def _verdict(graph: Graph) -> str:
+    laws = train_while_stable(graph)
+    if laws is not None:
+        return judge(laws, bound(laws)).verdict
+    return "unstable-at-init" if violations_at_init(graph) else "unstable"
 
 
 def judge(laws: Laws, bounds: Bounds) -> Judgement:

@@ -114,7 +114,7 @@ class Node:
         self.through: dict[Node, Size] | None = None
         self.toward: dict[Node, Size] | None = None
         zero = context.zero
-        self.s0 = self.m0 = self.spread = zero
+        self.reset()
         self.dc = self.dr = self.dm = self.along = zero
         self.g0 = self.gc = self.gr = self.gm = self.gn = zero
         self.draws: Draws = of_sum([x.draws for x in self.inputs])
@@ -160,6 +160,10 @@ class Node:
     def g(self) -> Size:
         """Total size of the gradient."""
         return self.g0 | self.gc | self.gr
+
+    def reset(self) -> None:
+        """Forgets its sizes at initialization."""
+        self.s0 = self.m0 = self.spread = self.context.zero
 
     def initial(self) -> Size:
         """Size at initialization. Default: the largest input's."""

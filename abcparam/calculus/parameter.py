@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from abcparam.algebra.sizes import Size
@@ -47,16 +48,20 @@ class Parameter:
         self.tensor = tensor
         self.bit = bit  # one that no other has
         self.copy = copy
-        self.a, self.b, self.c, self.d = (sizes[letter] for letter in "abcd")
+        self.take(sizes, zero)
         self.decay = sizes["decay"]
         self.rho_in, self.rho_out = sizes["rho_in"], sizes["rho_out"]
         self.rho_copies = sizes["rho_copies"]
         self.factor = sizes.get("gradient")  # that its gradient is multiplied by
         self.clip = sizes.get("clip")  # of the norm that gradients are clipped to
-        self.sigma = zero if tensor.init.is_zero else -self.a - self.b
         self.spectral = self.rotates = False
         self.drawn = 0
         self.entry = self.u = self.gamma = zero
+
+    def take(self, sizes: Mapping[str, Size], zero: Size) -> None:
+        """Takes its exponents."""
+        self.a, self.b, self.c, self.d = (sizes[letter] for letter in "abcd")
+        self.sigma = zero if self.starts_at_zero else -self.a - self.b
 
     def state(self) -> tuple[Any, ...]:
         """The sizes that rounds of training change."""

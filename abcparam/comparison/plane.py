@@ -15,7 +15,7 @@ from typing import Any
 
 from abcparam.algebra.budgets import SpentError, spend
 from abcparam.algebra.record import Record
-from abcparam.analysis.judge import judgement_of
+from abcparam.analysis.judge import verdict_of
 from abcparam.comparison.family import Family
 from abcparam.program.binding import bind
 from abcparam.program.vocabulary import VERDICTS, WINDOW
@@ -122,7 +122,7 @@ def _judge(family: Family, regions: dict[str, Region]) -> Judge:
             spend()
             at = defaultdict(Fraction, {str(family.init): point[0], str(family.lr): point[1]})
             values = {symbol: at[symbol] for symbol in family.program.symbols}
-            verdict = judgement_of(bind(family.program, values)).verdict
+            verdict = verdict_of(bind(family.program, values))
             region = regions.get(verdict)
             if region is None or not holds(region.condition, at, region.symbols):
                 raise DeniedError

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from math import lcm
 from operator import mul
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from abcparam.algebra.record import Record
 from abcparam.algebra.sizes import Number
@@ -70,6 +70,7 @@ def whole(condition: SymbolCondition) -> SymbolCondition:
 
 # A point is `(denominator, numerator, …)`: whole numbers, the denominator positive.
 SymbolPoint = tuple[int, ...]
+FormValue = Any  # a number, or one for each limit, the first most significant
 
 
 def point_of(values: Sequence[Fraction]) -> SymbolPoint:
@@ -122,6 +123,7 @@ class FormOrder:
         self.dims = tuple(dims) or ((0, Fraction(1)),)
         self.limits = sorted({limit for limit, _ in self.dims})
         self._single = len(self.dims) == 1 and self.dims[0][1] == 1
+        self.zero: FormValue = 0 if self._single else (0,) * len(self.limits)
 
     def parts(self, form: Form) -> list[AffineRow]:
         """The row of each growth dim."""
@@ -136,6 +138,12 @@ class FormOrder:
         for (limit, rate), part in zip(self.dims, self.parts(form), strict=True):
             totals[limit] = [t + rate * x for t, x in zip(totals[limit], part, strict=True)]
         return [tuple(map(plain, totals[limit])) for limit in self.limits]
+
+    def values(self, forms: Iterable[Form], point: SymbolPoint) -> Sequence[FormValue]:
+        """Multiples of forms at a point, the same of all: their rates within each limit."""
+        if self._single:
+            return [sum(map(mul, form, point)) for form in forms]
+        return [tuple([sum(map(mul, row, point)) for row in self.rows(form)]) for form in forms]
 
     def nonnegative(self, form: Form) -> SymbolCondition:
         """`form >= 0`."""

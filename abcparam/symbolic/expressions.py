@@ -35,10 +35,11 @@ def expression(size: Size) -> Any:
 
 def _quotient(size: SymbolicSize) -> Any:
     """The largest of some forms over the largest of others, as a law."""
+    written = size.quotient
     if len(size.space.names) == 1:
-        exponent = _largest(_rows(size, size.vectors)) - _largest(_rows(size, size.bottom))
+        exponent = _largest(_rows(size, written.top)) - _largest(_rows(size, written.bottom))
         return _power({size.space.names[0]: exponent})
-    return _product(size, size.vectors) / _product(size, size.bottom)
+    return _product(size, written.top) / _product(size, written.bottom)
 
 
 def latex(size: Size) -> str:

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from abcparam.algebra.record import Record, replace
-from abcparam.analysis.judge import Judgement, TensorLaw, judgement_of, tensor_laws
+from abcparam.analysis.judge import Evaluator, Judgement, TensorLaw, tensor_laws
 from abcparam.calculus.parameter import Parameter
-from abcparam.program.binding import bind
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
 from abcparam.symbolic.constraints import Some, SymbolCondition, negation
@@ -72,7 +71,7 @@ def judge_symbolic(program: Program) -> Symbolic:
     """
     symbols = program.symbols
     found = derive_cases(program, symbols)
-    cases = tuple(_case(verdicts_of(case)) for case in found if isinstance(case, Derivation))
+    cases = tuple(_case(case) for case in found if isinstance(case, Derivation))
     never = tuple(case for case in found if isinstance(case, NeverStable))
     result = Symbolic(program, cases, never, None, None)
     anything = Premises(symbols)
@@ -82,20 +81,22 @@ def judge_symbolic(program: Program) -> Symbolic:
         complete = False
     elif anything.proves(result.condition("complete")):
         complete = True
+    numbers = Evaluator(program)
     for claimed in VERDICTS:
         values = result.example(claimed)
-        if values is not None and judgement_of(bind(program, values)).verdict != claimed:
+        if values is not None and numbers.verdict(values) != claimed:
             raise DeniedError
     return replace(result, verdict=verdict, complete=complete)
 
 
-def _case(verdicts: Verdicts) -> Case:
-    derivation = verdicts.derivation
+def _case(derivation: Derivation) -> Case:
+    stable = region_of(derivation.condition, derivation.symbols)
+    verdicts = verdicts_of(derivation, stable.condition)
     judgement = Judgement(
         derivation.laws, verdicts.bounds, "", False, _tensors(verdicts), (), (), (), ()
     )
     within = region_of(derivation.within, derivation.symbols)
-    return Case(verdicts, within, regions_of(verdicts), judgement)
+    return Case(verdicts, within, regions_of(verdicts, stable), judgement)
 
 
 def _tensors(verdicts: Verdicts) -> tuple[TensorLaw, ...]:

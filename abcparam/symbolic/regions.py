@@ -7,10 +7,11 @@ dropped is implied by what is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import permutations, product
 from math import gcd, lcm
+from operator import mul
 from typing import Any
 
 from abcparam.algebra.record import Record
@@ -22,9 +23,12 @@ from abcparam.symbolic.constraints import (
     LinearConstraint,
     Some,
     SymbolCondition,
+    SymbolPoint,
     decided,
+    holds_at,
     negation,
     opposite,
+    point_of,
     subtract,
 )
 from abcparam.symbolic.solver import Premises, UnprovedError
@@ -75,15 +79,15 @@ class Region(Record):
         ]
 
 
-def regions_of(verdicts: Verdicts) -> dict[str, Region]:
+def regions_of(verdicts: Verdicts, stable: Region) -> dict[str, Region]:
     """The region of each verdict, worst first, of stability and of completeness."""
     symbols = verdicts.derivation.symbols
     maximal = region_of(verdicts.condition("maximal-update"), symbols)
     found = {
         word: region_of(verdicts.condition(word, maximal.condition), symbols)
-        for word in (*VERDICTS[:-1], "stable", "complete")
+        for word in (*VERDICTS[:-1], "complete")
     }
-    return {**found, "maximal-update": maximal}
+    return {**found, "stable": stable, "maximal-update": maximal}
 
 
 def region_of(condition: SymbolCondition, symbols: Sequence[str]) -> Region:
@@ -111,14 +115,10 @@ def region_of(condition: SymbolCondition, symbols: Sequence[str]) -> Region:
 
 def _clauses(condition: SymbolCondition) -> tuple[list[LinearConstraint], list[Clause]]:
     """The plain constraints of a condition, and its choices."""
-    plain: list[LinearConstraint] = []
-    choices: list[Clause] = []
-    for part in _conjuncts(condition):
-        if isinstance(part, LinearConstraint):
-            plain.append(part)
-        else:
-            choices.append(_alternatives(part))
-    return plain, list(dict.fromkeys(choices))
+    parts = list({id(part): part for part in _conjuncts(condition)}.values())
+    plain = [part for part in parts if isinstance(part, LinearConstraint)]
+    choices = [_alternatives(part) for part in parts if not isinstance(part, LinearConstraint)]
+    return list(dict.fromkeys(plain)), list(dict.fromkeys(choices))
 
 
 def _conjuncts(condition: SymbolCondition) -> Iterable[SymbolCondition]:
@@ -228,15 +228,81 @@ def _complexity(row: AffineRow) -> tuple[int, int, int]:
 def _needed(
     names: tuple[str, ...], constraints: Sequence[LinearConstraint]
 ) -> list[LinearConstraint]:
+    """The constraints that the others do not imply.
+
+    Each is held against those that are known to be needed, which are few (K. L. Clarkson, "More
+    output-sensitive geometric algorithms", FOCS 1994): where it does not follow from them, the
+    first one that is met on the way from inside to where it is broken is needed too.
+    """
     kept = sorted(constraints, key=lambda x: _complexity(x.row))
+    inside = _inside(names, kept)
+    needed, assumed = Premises(names), set[LinearConstraint]()
     for x in reversed(list(kept)):
-        others = Premises(names)
-        for other in kept:
-            if other != x:
-                others.assume(other)
-        if others.proves(x):
-            kept.remove(x)
+        while x not in assumed:
+            beyond = LinearConstraint(opposite(x.row), ">")
+            broken = _example(needed, beyond) or _example(needed, negation(x))
+            if broken is None:
+                kept.remove(x)
+                break
+            met = None if inside is None else _first_met(kept, inside, broken)
+            if met is None and _follows(names, kept, x):
+                kept.remove(x)
+                break
+            met = met or x
+            assumed.add(met)
+            needed.assume(met)
     return kept
+
+
+def _inside(names: tuple[str, ...], constraints: Sequence[LinearConstraint]) -> SymbolPoint | None:
+    """A point inside of all constraints, off the planes on which simple points lie."""
+    found = _example(Premises(names), All(tuple(x._replace(relation=">") for x in constraints)))
+    if found is None:
+        return None
+    way: list[Fraction] = [
+        Fraction(0),
+        *(Fraction(97 + 31 * k * k, 64 + 11 * k) for k in range(len(names))),
+    ]
+    farthest = Fraction(1)
+    for x in constraints:
+        slope = sum(map(mul, x.row, way))
+        if slope < 0:
+            farthest = min(farthest, -Fraction(sum(map(mul, x.row, found)), found[0]) / slope)
+    values = (Fraction(v, found[0]) for v in found[1:])
+    return point_of([v + farthest / 3 * w for v, w in zip(values, way[1:], strict=True)])
+
+
+def _example(premises: Premises, condition: SymbolCondition) -> SymbolPoint | None:
+    values = premises.example(condition)
+    return None if values is None else point_of([values[s] for s in premises.symbols])
+
+
+def _first_met(
+    constraints: Sequence[LinearConstraint], inside: SymbolPoint, outside: SymbolPoint
+) -> LinearConstraint | None:
+    """The constraint that is broken first on the way; None where several are."""
+    found: list[LinearConstraint] = []
+    least = Fraction(2)
+    for x in constraints:
+        within, without = (Fraction(sum(map(mul, x.row, p)), p[0]) for p in (inside, outside))
+        if without <= 0:
+            way = within / (within - without)
+            if way < least:
+                found, least = [], way
+            if way == least:
+                found.append(x)
+    return found[0] if len(found) == 1 else None
+
+
+def _follows(
+    names: tuple[str, ...], constraints: Iterable[LinearConstraint], x: LinearConstraint
+) -> bool:
+    """Whether the others imply a constraint."""
+    others = Premises(names)
+    for other in constraints:
+        if other != x:
+            others.assume(other)
+    return others.proves(x)
 
 
 def _reduced(
@@ -250,15 +316,23 @@ def _reduced(
         else:
             premises.assume(x)
     found: list[Clause] = []
-    for clause in choices:
-        if premises.proves(_condition(clause)):
+    reduced: dict[Alternative, Alternative | None] = {}
+    for clause in reversed(choices):  # layers are alike: the last says what others say
+        wanted = _condition(clause)
+        if premises.proves(wanted) or any(_follows_from(premises, c, wanted) for c in found):
             continue
-        alternatives = [_alternative(premises, a) for a in clause]
-        possible = _weakest(premises, [a for a in alternatives if a is not None])
+        for a in clause:
+            if a not in reduced:
+                reduced[a] = _alternative(premises, a)
+        possible = _weakest(premises, [r for a in clause if (r := reduced[a]) is not None])
         if not possible:
             return None
         found.append(tuple(possible))
-    return _needed_choices(premises, list(dict.fromkeys(found)))
+    return _needed_choices(premises, list(dict.fromkeys(reversed(found))))
+
+
+def _follows_from(premises: Premises, clause: Clause, wanted: SymbolCondition) -> bool:
+    return premises.proves(Some((negation(_condition(clause)), wanted)))
 
 
 def _alternative(premises: Premises, alternative: Alternative) -> Alternative | None:
@@ -295,9 +369,10 @@ def _implies(left: Iterable[LinearConstraint], right: LinearConstraint) -> Symbo
 def _weakest(premises: Premises, alternatives: list[Alternative]) -> list[Alternative]:
     """The alternatives that are no special case of another one."""
     kept = list(dict.fromkeys(alternatives))
+    seen = _Examples(premises, {a: All(a) for a in kept})
     for a in list(kept):
         others = [b for b in kept if b != a]
-        if any(premises.proves(Some((negation(All(a)), All(other)))) for other in others):
+        if any(seen.implied(a, b) for b in others):
             kept = others
     return kept
 
@@ -305,12 +380,35 @@ def _weakest(premises: Premises, alternatives: list[Alternative]) -> list[Altern
 def _needed_choices(premises: Premises, clauses: list[Clause]) -> list[Clause]:
     """The choices that no other one implies."""
     kept = list(clauses)
+    seen = _Examples(premises, {clause: _condition(clause) for clause in clauses})
     for clause in clauses:
         others = [c for c in kept if c != clause]
-        wanted = _condition(clause)
-        if any(premises.proves(Some((negation(_condition(c)), wanted))) for c in others):
+        if any(seen.implied(c, clause) for c in others):
             kept = others
     return kept
+
+
+class _Examples:
+    """Which conditions hold at the points that are known: most that follow from none show there."""
+
+    def __init__(self, premises: Premises, conditions: Mapping[Any, SymbolCondition]) -> None:
+        self.premises = premises
+        self.conditions = conditions
+        self.seen = max(0, len(premises.examples) - len(conditions))
+        self.where = dict.fromkeys(conditions, 0)  # a bit for each point
+
+    def implied(self, left: Any, right: Any) -> bool:
+        """Whether a condition follows from another one."""
+        examples = self.premises.examples
+        if self.seen < len(examples):
+            for bit in range(self.seen, len(examples)):
+                for key, condition in self.conditions.items():
+                    self.where[key] |= holds_at(condition, examples[bit]) << bit
+            self.seen = len(examples)
+        if self.where[left] & ~self.where[right]:
+            return False
+        follows = Some((negation(self.conditions[left]), self.conditions[right]))
+        return self.premises.proves(follows)
 
 
 def _condition(clause: Clause) -> SymbolCondition:

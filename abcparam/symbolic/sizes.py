@@ -3,16 +3,18 @@
 A size is `max(top) - max(bottom)`, each a set of affine forms in the symbols. Sums, maxima, minima
 and differences of such are again such. Forms that another one dominates wherever the premises hold
 are dropped as they come up.
+
+Their numbers are counted in parts of 1, of which most are whole; `Quotient` has them as they are.
+Layers are alike: a size is made once, and what comes of two of them is kept until more is assumed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import TypeVar
 
 from abcparam.algebra.exponents import Affine
-from abcparam.algebra.sizes import Size
+from abcparam.algebra.sizes import Number, Size
 from abcparam.symbolic.constraints import (
     ALWAYS,
     NEVER,
@@ -21,17 +23,14 @@ from abcparam.symbolic.constraints import (
     Forms,
     SymbolCondition,
     add,
-    opposite,
     plain,
     subtract,
 )
 from abcparam.symbolic.solver import Premises, UnprovedError
 from abcparam.symbolic.text import LAW, PLAIN, Quotient, exponents_text, law_text
 
-HALF = Fraction(1, 2)
-LARGEST = 100  # coefficient of a form while directions of changes are followed
-Question = TypeVar("Question")
-Answer = TypeVar("Answer")
+PARTS = 2**5 * 3  # of 1: whole numbers are faster than fractions
+LARGEST = 100 * PARTS  # coefficient of a form while directions of changes are followed
 
 
 class CaseSplitError(Exception):
@@ -47,6 +46,9 @@ class CaseSplitError(Exception):
 
 class UnsettledError(UnprovedError):
     """The laws did not settle: no law is claimed."""
+
+
+SizePair = tuple[int, int]  # by their ids
 
 
 class SymbolicSpace:
@@ -69,15 +71,19 @@ class SymbolicSpace:
         self.symbols = self.premises.symbols
         self.width = 1 + len(self.symbols)
         self.splits = True  # whether dividing by a size of several forms asks for cases
-        self._pruned: dict[Forms, Forms] = {}
-        self._summed: dict[tuple[Forms, Forms], Forms] = {}
-        self._compared: dict[tuple[Forms, Forms], bool] = {}
-        self._assumed = self.premises.assumed
+        answers = self.premises.answers
+        self._pruned: dict[Forms, Forms] = answers()
+        self.products: dict[SizePair, SymbolicSize] = answers()
+        self.larger: dict[SizePair, SymbolicSize] = answers()
+        self.compared: dict[SizePair, bool] = answers()
+        self.inverses: dict[int, SymbolicSize] = answers()
+        self.halves: dict[int, SymbolicSize] = {}
+        self._made: dict[tuple[Forms, Forms], SymbolicSize] = {}
         self.origin: Form = (0,) * (self.width * max(1, len(self.names)))
         self.level: Forms = (self.origin,)  # what most sizes have at their bottom
-        self.one = SymbolicSize(self, self.level)
-        self.zero = SymbolicSize(self, ())
-        self.unbounded = SymbolicSize(self, (), unbounded=True)
+        self.one = self.made(self.level)
+        self.zero = self.made(())
+        self.unbounded = SymbolicSize(self, (), self.level, unbounded=True)
 
     def size(self, exponents: Mapping[str, Fraction]) -> SymbolicSize:
         """The size with these exponents."""
@@ -88,10 +94,24 @@ class SymbolicSpace:
         form = list(self.origin)
         for name, affine in exponents.items():
             start = self.names.index(name) * self.width
-            form[start] = plain(affine.constant)
+            form[start] = plain(affine.constant * PARTS)
             for symbol, factor in affine.symbols:
-                form[start + 1 + self.symbols.index(symbol)] = plain(factor)
-        return SymbolicSize(self, self.prune((tuple(form),)))
+                form[start + 1 + self.symbols.index(symbol)] = plain(factor * PARTS)
+        return self.made(self.prune((tuple(form),)))
+
+    def made(self, top: Forms, bottom: Forms | None = None) -> SymbolicSize:
+        """The size of these forms; made once."""
+        bottom = bottom or self.level
+        if len(bottom) == 1 and bottom != self.level and top:
+            top, bottom = tuple([subtract(form, bottom[0]) for form in top]), self.level
+        found = self._made.get((top, bottom))
+        if found is None:
+            found = self._made[top, bottom] = SymbolicSize(self, top, bottom)
+        return found
+
+    def pruned(self, top: Forms, bottom: Forms) -> SymbolicSize:
+        """The size of those of these forms that may be the largest."""
+        return self.made(self.prune(top), self.prune(bottom))
 
     def prune(self, forms: Forms) -> Forms:
         """The forms that may be the largest somewhere.
@@ -100,73 +120,30 @@ class SymbolicSpace:
         """
         if forms == self.level:
             return forms
-        return self._once(self._pruned, forms, lambda: self._prune(forms))
-
-    def sums(self, left: Forms, right: Forms) -> Forms:
-        """The sums of two forms, pruned."""
-        if left == self.level:
-            return self.prune(right)
-        return self._once(self._summed, (left, right), lambda: self._prune(_sums(left, right)))
-
-    def at_most(self, left: Forms, right: Forms) -> bool:
-        """Whether the largest on the left never exceeds the largest on the right."""
-        order = self.premises.order
-        return self._once(
-            self._compared,
-            (left, right),
-            lambda: self.premises.proves(order.at_most(left, right)),
-        )
-
-    def _once(
-        self, known: dict[Question, Answer], key: Question, make: Callable[[], Answer]
-    ) -> Answer:
-        """Layers are alike: most questions come again before more is assumed."""
-        if self._assumed != self.premises.assumed:
-            self._assumed = self.premises.assumed
-            self._pruned.clear()
-            self._summed.clear()
-            self._compared.clear()
-        found = known.get(key)
+        found = self._pruned.get(forms)
         if found is None:
-            known[key] = found = make()
+            self._pruned[forms] = found = self._prune(forms)
         return found
 
     def _prune(self, forms: Forms) -> Forms:
-        reduced = list(dict.fromkeys(self.premises.reduce(form) for form in forms))
+        reduced = list(dict.fromkeys(map(self.premises.reduce, forms)))
         if self.follows and self.splits and any(map(_soars, reduced)):
             raise UnsettledError
         if len(reduced) == 1:
             return tuple(reduced)
-        kept: list[Form] = []
-        for form in sorted(reduced, key=_simplicity):
-            if not any(self._dominates(other, form) for other in kept):
-                kept = [other for other in kept if not self._dominates(form, other)]
-                kept.append(form)
-        return tuple(sorted(self._on_the_hull(kept)))
-
-    def _on_the_hull(self, forms: list[Form]) -> list[Form]:
-        """Without the forms that several others dominate together."""
-        kept = list(forms)
-        for form in forms:
-            others = [other for other in kept if other != form]
-            if len(others) > 1 and self.premises.dominated(form, tuple(others)):
-                kept = others
-        return kept
-
-    def _dominates(self, larger: Form, smaller: Form) -> bool:
-        return self.premises.implies(subtract(larger, smaller))
+        return tuple(sorted(self.premises.largest(sorted(reduced, key=_simplicity))))
 
 
 def _soars(form: Form) -> bool:
-    return any(not -LARGEST <= c <= LARGEST for c in form)
+    return max(form) > LARGEST or min(form) < -LARGEST
 
 
-def _halved(form: Form) -> Form:
-    return tuple([c and plain(c * HALF) for c in form])
+def _halved(x: Number) -> Number:
+    return Fraction(x, 2) if x % 2 else x // 2
 
 
 def _simplicity(form: Form) -> tuple[object, ...]:
-    return (sum(1 for c in form[1:] if c), form)
+    return (len(form) - 1 - form[1:].count(0), form)
 
 
 class SymbolicSize:
@@ -175,16 +152,12 @@ class SymbolicSize:
     __slots__ = ("_unbounded", "bottom", "space", "vectors")
 
     def __init__(
-        self, space: SymbolicSpace, top: Forms, bottom: Forms | None = None, unbounded: bool = False
+        self, space: SymbolicSpace, top: Forms, bottom: Forms, unbounded: bool = False
     ) -> None:
         self.space = space
         self._unbounded = unbounded
-        if bottom is not None and len(bottom) == 1 and top:
-            if bottom != space.level:
-                top = tuple(subtract(form, bottom[0]) for form in top)
-            bottom = None
         self.vectors = top
-        self.bottom: Forms = bottom or space.level
+        self.bottom = bottom
 
     @property
     def is_zero(self) -> bool:
@@ -195,25 +168,34 @@ class SymbolicSize:
         return not self._unbounded
 
     def __add__(self, other: SymbolicSize) -> SymbolicSize:
+        known, pair = self.space.products, (id(self), id(other))
+        found = known.get(pair)
+        if found is None:
+            known[pair] = found = self._times(other)
+        return found
+
+    def _times(self, other: SymbolicSize) -> SymbolicSize:
         if not self.vectors or not other.vectors:
             return self.space.zero if self.is_zero or other.is_zero else self.space.unbounded
-        sums = self.space.sums
-        top, bottom = sums(self.vectors, other.vectors), sums(self.bottom, other.bottom)
-        return SymbolicSize(self.space, top, bottom)
-
-    def _made(self, top: Forms, bottom: Forms) -> SymbolicSize:
-        prune = self.space.prune
-        return SymbolicSize(self.space, prune(top), prune(bottom))
+        top = _sums(self.vectors, other.vectors)
+        return self.space.pruned(top, _sums(self.bottom, other.bottom))
 
     def __neg__(self) -> SymbolicSize:
         if len(self.vectors) > 1 and self.space.splits:
-            raise CaseSplitError(self.vectors)
+            raise CaseSplitError(_in_ones(self.vectors))
         return self._negated()
 
     def _negated(self) -> SymbolicSize:
+        known = self.space.inverses
+        found = known.get(id(self))
+        if found is None:
+            known[id(self)] = found = self._inverse()
+        return found
+
+    def _inverse(self) -> SymbolicSize:
         if not self.vectors:
             return self.space.unbounded if self.is_zero else self.space.zero
-        return self._made(self.bottom, self.vectors)
+        return self.space.pruned(self.bottom, self.vectors)
 
     def __sub__(self, other: SymbolicSize) -> SymbolicSize:
         return self + -other
@@ -226,31 +208,51 @@ class SymbolicSize:
         """`self <= 0` as a condition on the symbols."""
         if not self.vectors:
             return ALWAYS if self.is_zero else NEVER
-        return self.space.premises.order.at_most(self.vectors, self.bottom)
+        order = self.space.premises.order
+        return order.at_most(_in_ones(self.vectors), _in_ones(self.bottom))
 
     def at_least_one(self) -> SymbolCondition:
         """`self >= 0`."""
         if not self.vectors:
             return NEVER if self.is_zero else ALWAYS
-        return self.space.premises.order.at_most(self.bottom, self.vectors)
+        order = self.space.premises.order
+        return order.at_most(_in_ones(self.bottom), _in_ones(self.vectors))
 
     def half(self) -> SymbolicSize:
-        top, bottom = tuple(map(_halved, self.vectors)), tuple(map(_halved, self.bottom))
-        return SymbolicSize(self.space, top, bottom, self._unbounded)
+        if not self.vectors:
+            return self
+        known = self.space.halves
+        found = known.get(id(self))
+        if found is None:
+            top, bottom = (
+                tuple([tuple(map(_halved, form)) for form in forms])
+                for forms in (self.vectors, self.bottom)
+            )
+            known[id(self)] = found = self.space.made(top, bottom)
+        return found
 
     def __or__(self, other: SymbolicSize) -> SymbolicSize:
+        if self is other:
+            return self
+        known, pair = self.space.larger, (id(self), id(other))
+        found = known.get(pair)
+        if found is None:
+            known[pair] = found = self._plus(other)
+        return found
+
+    def _plus(self, other: SymbolicSize) -> SymbolicSize:
         if self.is_zero or other._unbounded:
             return other
-        if other.is_zero or self._unbounded or self == other:
+        if other.is_zero or self._unbounded:
             return self
         if self.bottom == other.bottom:
-            return self._made((*self.vectors, *other.vectors), self.bottom)
+            return self.space.pruned((*self.vectors, *other.vectors), self.bottom)
         if other <= self:
             return self
         if self <= other:
             return other
         top = (*_sums(self.vectors, other.bottom), *_sums(other.vectors, self.bottom))
-        return self._made(top, _sums(self.bottom, other.bottom))
+        return self.space.pruned(top, _sums(self.bottom, other.bottom))
 
     def __and__(self, other: SymbolicSize) -> SymbolicSize:
         if self._unbounded or other.is_zero:
@@ -259,28 +261,28 @@ class SymbolicSize:
             return self
         return (self._negated() | other._negated())._negated()
 
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, SymbolicSize)
-            and self.vectors == other.vectors
-            and self.bottom == other.bottom
-            and self._unbounded == other._unbounded
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.vectors, self.bottom))
-
     def __le__(self, other: SymbolicSize) -> bool:
         """Whether it is never larger, wherever the premises hold."""
+        if self is other:
+            return True
+        known, pair = self.space.compared, (id(self), id(other))
+        found = known.get(pair)
+        if found is None:
+            known[pair] = found = self._at_most(other)
+        return found
+
+    def _at_most(self, other: SymbolicSize) -> bool:
         if self.is_zero or other._unbounded:
             return True
         if other.is_zero or self._unbounded:
             return False
-        difference = self.less(other)
-        if len(difference.bottom) == 1:
-            implies = self.space.premises.implies
-            return all(implies(opposite(form)) for form in difference.vectors)
-        return self.space.at_most(difference.vectors, difference.bottom)
+        premises, prune = self.space.premises, self.space.prune
+        mine, theirs = _sums(self.vectors, other.bottom), _sums(other.vectors, self.bottom)
+        if premises.exceeds(mine, theirs):
+            return False
+        above = prune(theirs)
+        below = (form for form in map(premises.reduce, mine) if form not in above)
+        return all(premises.dominated(form, above) for form in below)
 
     def __ge__(self, other: SymbolicSize) -> bool:
         return other <= self
@@ -296,7 +298,7 @@ class SymbolicSize:
     def quotient(self) -> Quotient:
         """The size as it is written."""
         space, order = self.space, self.space.premises.order
-        top, bottom, symbols = self.vectors, self.bottom, space.symbols
+        top, bottom, symbols = _in_ones(self.vectors), _in_ones(self.bottom), space.symbols
         return Quotient(top, bottom, self.is_zero, space.names, symbols, order, space.origin)
 
     def exponents(self) -> dict[str, str | None]:
@@ -322,7 +324,11 @@ def symbolic(size: Size) -> SymbolicSize:
     return size
 
 
+def _in_ones(forms: Forms) -> Forms:
+    return tuple([tuple([plain(Fraction(c, PARTS)) if c else 0 for c in form]) for form in forms])
+
+
 def _sums(left: Forms, right: Forms) -> Forms:
     if len(left) == len(right) == 1:
         return (add(left[0], right[0]),)
-    return tuple(dict.fromkeys(add(x, y) for x in left for y in right))
+    return tuple(dict.fromkeys([add(x, y) for x in left for y in right]))

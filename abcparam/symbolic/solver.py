@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from math import gcd
+from typing import Any
 
 from abcparam.algebra.budgets import SpentError, spend
 from abcparam.algebra.record import replace
@@ -18,6 +20,7 @@ from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.solving import GaveUp
 from abcparam.diagnostics.source import START, Source
 from abcparam.symbolic.constraints import (
+    ALWAYS,
     AffineRow,
     All,
     Form,
@@ -28,6 +31,7 @@ from abcparam.symbolic.constraints import (
     SymbolPoint,
     holds_at,
     negation,
+    opposite,
     plain,
     point_of,
     subtract,
@@ -74,17 +78,17 @@ class Premises:
         self.order = order or FormOrder((), len(self.symbols))
         self.conditions: list[tuple[int, SymbolCondition]] = []
         self.pivots: dict[int, AffineRow] = {}  # symbol index -> the row that equals it
-        self._eliminations = 0
         self._known: dict[Form, bool] = {}
-        self._hulls: dict[tuple[Form, ...], bool] = {}
         self._reaching: dict[Form, list[frozenset[Form]]] = {}  # of each, one is at least 0
-        self._points: list[SymbolPoint] = []  # where the premises hold
+        self._answers: list[dict[Any, Any]] = []
+        self.examples: list[SymbolPoint] = []  # where the premises hold, as they were found
+        self._points: list[SymbolPoint] = []  # the last of them, those that answer most first
         self._decided: Conditions | None = None
 
-    @property
-    def assumed(self) -> tuple[int, int]:
-        """Grows whenever more may follow from the premises."""
-        return len(self.conditions), self._eliminations
+    def answers(self) -> dict[Any, Any]:
+        """A place for answers, which is emptied whenever more is assumed."""
+        self._answers.append({})
+        return self._answers[-1]
 
     # Building
 
@@ -93,10 +97,16 @@ class Premises:
         condition = whole(condition)
         self.conditions.append((label, condition))
         self._known = {form: True for form, known in self._known.items() if known}
-        self._hulls = {question: True for question, known in self._hulls.items() if known}
+        self._forget()
+        self.examples = [point for point in self.examples if holds_at(condition, point)]
         self._points = [point for point in self._points if holds_at(condition, point)]
         if self._decided is not None:
             self._decided.premise(condition)
+
+    def restate(self, condition: SymbolCondition) -> None:
+        """Takes a condition in the place of all premises, which says the same."""
+        self.conditions = [(-1, whole(condition))]
+        self._decided = None
 
     def assume_equation(self, form: Form, label: int = -1) -> None:
         """Adds `form = 0`, and eliminates a symbol by it."""
@@ -123,8 +133,12 @@ class Premises:
         for other, value in self.pivots.items():
             if value[index]:
                 self.pivots[other] = _substitute(value, index, solved)
-        self._known, self._hulls, self._reaching = {}, {}, {}
-        self._eliminations += 1
+        self._known, self._reaching = {}, {}
+        self._forget()
+
+    def _forget(self) -> None:
+        for answers in self._answers:
+            answers.clear()
 
     def reduce_row(self, row: AffineRow) -> AffineRow:
         """The row without the symbols that equalities eliminate."""
@@ -147,32 +161,107 @@ class Premises:
         """Whether `form >= 0` wherever the premises hold."""
         known = self._known.get(form)
         if known is None:
-            self._known[form] = known = self.proves(self.order.nonnegative(form))
+            self._known[form] = known = self._below_all([form]) is None
         return known
 
-    def dominated(self, form: Form, others: tuple[Form, ...]) -> bool:
+    def dominated(self, form: Form, others: Sequence[Form]) -> bool:
         """Whether `form` is at most the largest of the others wherever the premises hold."""
-        question = (form, *others)
-        known = self._hulls.get(question)
-        if known is None:
-            above = frozenset(subtract(other, form) for other in others)
-            self._hulls[question] = known = self._one_is_nonnegative(above)
-        return known
+        above = [subtract(other, form) for other in others]
+        return self.implies(above[0]) if len(above) == 1 else self._below_all(above) is None
 
-    def _one_is_nonnegative(self, forms: frozenset[Form]) -> bool:
-        """Whether one of the forms is at least 0 wherever the premises hold.
+    def exceeds(self, forms: Sequence[Form], others: Sequence[Form]) -> bool:
+        """Whether a point is known at which a form is larger than all others."""
+        values = self.order.values
+        return any(max(values(forms, p)) > max(values(others, p)) for p in self._points)
 
-        Layers ask it of the same forms, or of more than are known to.
+    def largest(self, forms: Sequence[Form]) -> list[Form]:
+        """The forms without those that another one, or several of them together, dominate.
+
+        Most are either the largest alone at a point, or dominated by such ones.
         """
-        known = (fewer for form in forms for fewer in self._reaching.get(form, ()))
-        if any(map(forms.issuperset, known)):
-            return True
-        ordered = sorted(forms)
-        level = (0,) * len(ordered[0])
-        reached = self.proves(self.order.at_most((level,), ordered))
-        if reached:
-            self._reaching.setdefault(ordered[0], []).append(forms)
-        return reached
+        if not self._points:
+            self.example(ALWAYS)
+        alone = self._alone(forms)
+        unsure: list[int] = []
+        for index, form in enumerate(forms) if alone else ():
+            while index not in alone:
+                above = [subtract(forms[other], form) for other in alone]
+                point = self._below_all(above)
+                if point is None:
+                    break
+                largest = self._alone_at(forms, point)
+                if largest is None:
+                    unsure.append(index)
+                    break
+                alone.add(largest)
+        if alone and not unsure:
+            return [forms[i] for i in sorted(alone)]
+        left = [forms[i] for i in sorted({*alone, *unsure})] if alone else forms
+        return self._not_dominated(left, {forms[i] for i in alone})
+
+    def _not_dominated(self, forms: Sequence[Form], needed: Collection[Form]) -> list[Form]:
+        """The forms without those that others dominate, one by one; some are known to be needed."""
+        kept = [f for i, f in enumerate(forms) if f in needed or not self._below_another(forms, i)]
+        for form in list(kept):
+            if form not in needed and len(kept) > 2:
+                others = [other for other in kept if other is not form]
+                if self.dominated(form, others):
+                    kept = others
+        return kept
+
+    def _below_another(self, forms: Sequence[Form], index: int) -> bool:
+        """Whether another form dominates this one; of two that are equal the first is kept."""
+        form = forms[index]
+        return any(
+            self.implies(subtract(other, form))
+            and (i < index or not self.implies(subtract(form, other)))
+            for i, other in enumerate(forms)
+            if i != index
+        )
+
+    def _alone(self, forms: Sequence[Form]) -> set[int]:
+        """Indices of forms that are larger than all others at a point that is known."""
+        found: set[int] = set()
+        for point in self._points:
+            index = self._alone_at(forms, point)
+            if index is not None:
+                found.add(index)
+                if len(found) == len(forms):
+                    break
+        return found
+
+    def _alone_at(self, forms: Sequence[Form], point: SymbolPoint) -> int | None:
+        """The index of the form that is larger than all others at a point."""
+        values = self.order.values(forms, point)
+        most = max(values)
+        return values.index(most) if values.count(most) == 1 else None
+
+    def _below_all(self, forms: Sequence[Form]) -> SymbolPoint | None:
+        """A point at which all of the forms are negative, None where there is none.
+
+        Layers ask it of the same forms, or of more than are known to be negative nowhere.
+        """
+        asked = frozenset(map(_primitive, forms))
+        if any(opposite(form) in asked for form in asked):
+            return None
+        known = (fewer for form in asked for fewer in self._reaching.get(form, ()))
+        if any(map(asked.issuperset, known)):
+            return None
+        order = self.order
+        for point in self._points:
+            if max(order.values(forms, point)) < order.zero:
+                return point
+        ordered = sorted(asked)
+        wrong = [negation(order.nonnegative(form)) for form in ordered]
+        with _in_time():
+            found, needed = self._conditions().example_or_core(wrong)
+        if found is not None:
+            self._checked(found, All(tuple(wrong)))
+            return self._points[0]
+        if needed:
+            core = [ordered[index] for index in needed]
+            self._reaching.setdefault(core[0], []).append(frozenset(core))
+        return None
 
     def proves(self, condition: SymbolCondition) -> bool:
         """Whether a condition holds wherever the premises do."""
@@ -208,6 +297,7 @@ class Premises:
         for stated in (*(c for _, c in self.conditions), condition):
             if not holds_at(stated, point):
                 raise UnprovedError
+        self.examples.append(point)
         self._points.insert(0, point)
         del self._points[MOST_POINTS:]
         return values
@@ -259,3 +349,13 @@ def _substitute(row: AffineRow, index: int, value: AffineRow) -> AffineRow:
         plain((c if i != index else 0) + by * v)
         for i, (c, v) in enumerate(zip(row, value, strict=True))
     )
+
+
+def _primitive(form: Form) -> Form:
+    """A positive multiple of a form, the same of all its multiples that are whole."""
+    numbers: tuple[Any, ...] = form
+    try:
+        common = gcd(*numbers)
+    except TypeError:  # of fractions
+        return form
+    return tuple([c // common for c in form]) if common > 1 else form

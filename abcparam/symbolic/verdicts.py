@@ -20,6 +20,7 @@ class Verdicts(Record):
     """The requirements behind the verdicts of a derivation, beyond those of stability."""
 
     derivation: Derivation
+    stable: SymbolCondition  # where it is stable
     bounds: Bounds = field(repr=False)
     moving: tuple[Requirement, ...]  # at least one of them: an output moves
     features: tuple[Requirement, ...]  # each: a feature moves by its own size
@@ -27,15 +28,6 @@ class Verdicts(Record):
     passed: tuple[Requirement, ...]  # each: a map passes a change of its input on in full
     within: tuple[Requirement, ...]  # each: the input of a nonlinearity moves by its own size
     stuck: tuple[str, ...]  # trained tensors that never move, by path
-
-    @property
-    def sound_at_init(self) -> SymbolCondition:
-        return _each(self.derivation.at_init)
-
-    @property
-    def stable(self) -> SymbolCondition:
-        """Stability, at initialization and in training."""
-        return All((self.derivation.within, self.sound_at_init, _each(self.derivation.stable)))
 
     @property
     def maximal(self) -> SymbolCondition:
@@ -60,7 +52,7 @@ class Verdicts(Record):
         """
         moves = _any(self.moving)
         moving_features = _any(self.features) if self.features else ALWAYS
-        case, sound = self.derivation.within, self.sound_at_init
+        case, sound = self.derivation.within, self.derivation.sound_at_init
         further = {
             "stable": ALWAYS,
             "complete": _each(self.within),
@@ -84,14 +76,20 @@ def _any(requirements: tuple[Requirement, ...]) -> SymbolCondition:
     return Some(tuple(r.condition for r in requirements))
 
 
-def verdicts_of(derivation: Derivation) -> Verdicts:
-    """What each verdict asks of the symbols, from the bounds on every change."""
+def verdicts_of(derivation: Derivation, stable: SymbolCondition | None = None) -> Verdicts:
+    """What each verdict asks of the symbols, from the bounds on every change.
+
+    `stable`: where it is stable, in lowest terms, which then is all that is assumed.
+    """
+    if stable is not None:
+        derivation.premises.restate(stable)
     graph, bounds = derivation.graph, bound(derivation.laws)
     moving = tuple(Requirement(symbolic(o.d), ">=", "the output moves", o) for o in graph.outputs)
     slack, stuck = _slack(graph, bounds)
     maps = [node for node in graph.nodes if isinstance(node, LinearNode) and node.passes_on]
     return Verdicts(
         derivation,
+        derivation.condition if stable is None else stable,
         bounds,
         moving,
         tuple(_moves(derivation, node, "the feature") for node in features_of(graph)),

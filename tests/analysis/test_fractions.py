@@ -309,4 +309,4 @@ def value_at(size: SymbolicSize, point: dict[str, Fraction]) -> Fraction:
     def largest(forms: Any) -> Fraction:
         return max(f[0] + f[1] * point["s"] + f[2] * point["t"] for f in forms)
 
-    return largest(size.vectors) - largest(size.bottom)
+    return largest(size.quotient.top) - largest(size.quotient.bottom)

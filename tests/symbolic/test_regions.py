@@ -120,7 +120,7 @@ def test_regions_are_the_published_ones(optimizer: str, hidden_layers: int):
     symbols = verdicts.derivation.symbols
     reals = variables(symbols)
     theorem = Theorem(hidden_layers, optimizer, dict(zip(symbols, reals, strict=True)))
-    stable = formula(verdicts.stable, reals)
+    stable = formula(verdicts.derivation.condition, reals)
     assert same(stable, theorem.stable())
     published = {
         "unstable-at-init": z3.Not(theorem.at_init()),

@@ -44,6 +44,26 @@ class Conditions:
             self.premise(condition)
             return self.search.numbers() if self.search.solve() else None
 
+    def example_or_core(
+        self, conditions: Sequence[SymbolCondition]
+    ) -> tuple[list[Fraction] | None, list[int]]:
+        """Values under which the conditions hold too, or indices of some that cannot hold."""
+        with self.search.scope():
+            named = self._named(conditions)
+            if self.search.solve(list(named)):
+                return self.search.numbers(), []
+            return None, sorted({named[literal] for literal in self.search.core})
+
+    def _named(self, conditions: Sequence[SymbolCondition]) -> dict[int, int]:
+        """A literal for each condition that does not always hold, and its index."""
+        named: dict[int, int] = {}
+        for index, condition in enumerate(conditions):
+            clauses = self._clauses(condition)
+            if clauses:
+                alone = len(clauses) == 1 and len(clauses[0]) == 1
+                named.setdefault(clauses[0][0] if alone else self._standing_for(clauses), index)
+        return named
+
     # Clauses
 
     def _clauses(self, condition: SymbolCondition) -> Clauses:
@@ -104,12 +124,7 @@ class Conditions:
         """
         search = self.search
         with search.scope():
-            named: dict[int, int] = {}
-            for index, condition in enumerate(conditions):
-                clauses = self._clauses(condition)
-                if clauses:
-                    alone = len(clauses) == 1 and len(clauses[0]) == 1
-                    named.setdefault(clauses[0][0] if alone else self._standing_for(clauses), index)
+            named = self._named(conditions)
             if search.solve(list(named)):
                 return None
             needed = [literal for literal in named if literal in search.core]

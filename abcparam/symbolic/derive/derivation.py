@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import cached_property
 from itertools import chain
 
 from abcparam.algebra.record import Record, field
 from abcparam.algebra.sizes import Number, Size
 from abcparam.analysis.build import build_graph
 from abcparam.analysis.graph import Graph
-from abcparam.analysis.judge import judgement_of
+from abcparam.analysis.judge import Evaluator
 from abcparam.analysis.laws import Laws
 from abcparam.analysis.limits import gains_behind_few
 from abcparam.analysis.rounds import backward, forward, turns, update
 from abcparam.analysis.trace import label
 from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
-from abcparam.program.binding import bind
 from abcparam.program.model import Program
 from abcparam.symbolic.constraints import (
     NEVER,
@@ -54,7 +54,7 @@ class Requirement(Record):
     node: Node | None = field(default=None, repr=False, compare=False)
     parameter: Parameter | None = field(default=None, repr=False, compare=False)
 
-    @property
+    @cached_property
     def condition(self) -> SymbolCondition:
         """What it asks of the symbols."""
         if self.relation == "<=":
@@ -98,6 +98,19 @@ class Derivation(Record):
         """The case, as a condition."""
         return within(self.premises, self.case)
 
+    @property
+    def sound_at_init(self) -> SymbolCondition:
+        return _each(self.at_init)
+
+    @property
+    def condition(self) -> SymbolCondition:
+        """Where it is stable, at initialization and in training."""
+        return All((self.within, self.sound_at_init, _each(self.stable)))
+
+
+def _each(requirements: tuple[Requirement, ...]) -> SymbolCondition:
+    return All(tuple(r.condition for r in requirements))
+
 
 def within(premises: Premises, case: tuple[Form, ...]) -> SymbolCondition:
     return All(tuple(premises.order.nonnegative(form) for form in case))
@@ -116,7 +129,7 @@ class NeverStable(Record):
 
     @property
     def sound_at_init(self) -> SymbolCondition:
-        return NEVER if self.sound is None else All(tuple(r.condition for r in self.sound))
+        return NEVER if self.sound is None else _each(self.sound)
 
     def condition(self, verdict: str) -> SymbolCondition:
         """Where in the case a verdict holds."""
@@ -203,6 +216,7 @@ class _CaseRun:
         for form in case:
             self.premises.assume(self.premises.order.nonnegative(form))
         self.program = program
+        self.numbers = Evaluator(program)
         self.symbols = symbols
         self.asked: list[Requirement] = []
         self.changes: list[Requirement] = []
@@ -271,9 +285,9 @@ class _CaseRun:
             return False
         label = len(self.asked)
         self.asked.append(required)
-        plain = len(size.vectors) == len(size.bottom) == 1
-        if required.relation == "=" and plain:
-            self.premises.assume_equation(size.vectors[0], label)
+        written = size.quotient
+        if required.relation == "=" and len(written.top) == len(written.bottom) == 1:
+            self.premises.assume_equation(written.top[0], label)
         else:
             self.premises.assume(required.condition, label)
         return True
@@ -315,7 +329,7 @@ class _CaseRun:
                 of.setdefault(shift, parameter)
         for shift in self._diverging(sorted(of)):
             reason = f"the update of {of[shift].tensor.path} must not grow from step to step"
-            size = SymbolicSize(self.space, (shift,))
+            size = self.space.made((shift,))
             self._changes_must(Requirement(size, "<=", reason, None, of[shift]))
 
     def _diverging(self, shifts: Sequence[Form]) -> list[Form]:
@@ -342,7 +356,7 @@ class _CaseRun:
             return bool(others) and self._diverges(shift, ())
         examples = (self.premises.example(All((where, away))) for away in self._away(first))
         return all(
-            judgement_of(bind(self.program, values)).verdict.startswith("unstable")
+            self.numbers.verdict(values).startswith("unstable")
             for values in chain([first], examples)
             if values is not None
         )
@@ -404,7 +418,4 @@ def _shifts(now: Forms, before: Forms) -> set[Form]:
 def _again(size: Size) -> SymbolicSize:
     """The size with its forms pruned anew."""
     found = symbolic(size)
-    prune = found.space.prune
-    if not found.vectors:
-        return found
-    return SymbolicSize(found.space, prune(found.vectors), prune(found.bottom))
+    return found.space.pruned(found.vectors, found.bottom) if found.vectors else found

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import Record
-from abcparam.analysis.judge import judgement_of
+from abcparam.analysis.judge import verdict_of
 from abcparam.program.binding import bind
 from abcparam.program.model import Program
 from abcparam.program.tensors import OWN, exponents_by_key
@@ -128,7 +128,10 @@ def _aim(
     named: Program, places: Mapping[str, ExponentPlace], symbols: tuple[str, ...], goal: str
 ) -> Aim:
     """Raises `ImpossibleError`, without cases where the program can be stable."""
-    cases = [verdicts_of(found) for found in derive_laws(named, symbols)]
+    cases = [
+        verdicts_of(found, region_of(found.condition, symbols).condition)
+        for found in derive_laws(named, symbols)
+    ]
     if Premises(symbols).example(Some(_wanted(cases, goal, ()))) is None:
         raise ImpossibleError(())
     largest, endless = _largest(cases, goal, places)
@@ -242,7 +245,7 @@ def _verified(named: Program, values: Mapping[str, Affine], own: tuple[str, ...]
     point along what reads it: where that alone makes it a solution, none is proved.
     """
     solved = bind(substituted(named, values), dict.fromkeys(own, Fraction(0)))
-    verdict = judgement_of(solved).verdict
+    verdict = verdict_of(solved)
     reached = not verdict.startswith("unstable") if goal == "stable" else verdict == goal
     if not reached:
         raise UnprovedError

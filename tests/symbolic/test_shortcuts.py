@@ -1,0 +1,73 @@
+"""What looks at points before it proves anything: it says what proofs alone would say."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from fractions import Fraction
+
+from abcparam.analysis.judge import Evaluator, judgement_of
+from abcparam.pipeline import to_source
+from abcparam.program.binding import bind
+from abcparam.symbolic.constraints import All, Form, LinearConstraint, subtract
+from abcparam.symbolic.regions import region_of
+from abcparam.symbolic.solver import Premises
+from abcparam.symbolic.symbols import all_symbolic
+from abcparam.verdict.check import load
+from tests.support.paths import EXAMPLES
+
+NAMES = ("s", "t", "u")
+
+
+def rows(draw: random.Random, count: int) -> list[Form]:
+    return [tuple(draw.randint(-2, 2) for _ in range(1 + len(NAMES))) for _ in range(count)]
+
+
+def among(constraints: Sequence[LinearConstraint]) -> Premises:
+    premises = Premises(NAMES)
+    for x in constraints:
+        premises.assume(x)
+    return premises
+
+
+def test_the_largest_forms_are_those_that_no_others_dominate():
+    draw = random.Random(0)
+    for _ in range(60):
+        bounds = [LinearConstraint(row, ">=") for row in rows(draw, draw.randrange(4))]
+        if among(bounds).example(All(())) is None:
+            continue
+        forms = sorted(set(rows(draw, 7)))
+        kept = among(bounds).largest(forms)
+        assert kept
+        for form in forms:
+            others = [other for other in kept if other != form]
+            above = [LinearConstraint(subtract(form, other), ">") for other in others]
+            larger = among(bounds).example(All(tuple(above)))
+            assert (larger is not None) == (form in kept)
+
+
+def test_a_region_keeps_what_its_other_constraints_do_not_imply():
+    draw = random.Random(1)
+    for _ in range(60):
+        relation = (">=", ">", ">=", "=")
+        stated = [LinearConstraint(row, draw.choice(relation)) for row in rows(draw, 6)]
+        region = region_of(All(tuple(stated)), NAMES)
+        if region.empty:
+            assert among(stated).example(All(())) is None
+            continue
+        kept = [x for clause in region.clauses for alternative in clause for x in alternative]
+        assert all(among(kept).proves(x) for x in stated)
+        assert all(among(stated).proves(x) for x in kept)
+        for x in kept:
+            assert not among([other for other in kept if other != x]).proves(x)
+
+
+def test_one_graph_is_judged_at_many_values():
+    program = all_symbolic(load(to_source(EXAMPLES / "mlp.param")))
+    numbers, draw = Evaluator(program), random.Random(2)
+    seen = set()
+    for _ in range(12):
+        values = {s: Fraction(draw.randint(-1, 2), 2) for s in program.symbols}
+        seen.add(numbers.verdict(values))
+        assert numbers.verdict(values) == judgement_of(bind(program, values)).verdict
+    assert len(seen) > 1
