@@ -40,6 +40,11 @@ BENCHMARKS = {
         "a coordinate check beside microsoft/mup's get_coord_data",
     ),
     "reading": ("own_models", "reading", "reading a model beside the exports that this takes"),
+    "unit": (
+        "unit_scaling",
+        "beside_unit_scaling",
+        "the gauge unit beside unit-scaling: step, range, loss",
+    ),
     "mup": ("steps", "beside_mup", "a training step beside microsoft/mup"),
 }
 

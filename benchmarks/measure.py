@@ -175,7 +175,7 @@ def amount(value: float, unit: str) -> str:
         for factor, name in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
             if value * factor >= 1:
                 return f"{value * factor:.3g} {name}"
-    return f"{value:,.0f} {unit}"
+    return f"{value:,.0f} {unit}" if unit else f"{value:.3g}"
 
 
 def write(comparisons: Sequence[Comparison], skipped: dict[str, str], folder: Path) -> None:
