@@ -14,7 +14,7 @@ MADE := $(VENV)/.made
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-all types lint format bench wrong-specs fuzz faults symbols-and-numbers \
+.PHONY: help env demo test test-all floors types lint format bench wrong-specs fuzz faults symbols-and-numbers \
         shared-searches grammar vscode site diagrams tables dist clean distclean
 
 help: ## list the targets
@@ -45,6 +45,10 @@ test: $(MADE) lint types ## pass the tests that take seconds, and lint and types
 
 test-all: $(MADE) lint types ## pass every test, the slow ones too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	$(BIN)/python -m tests.support.floors
+
+floors: $(MADE) ## tests with the oldest versions of libraries that pyproject.toml allows
+	$(BIN)/python -m tests.support.floors
 
 lint: $(MADE) ## ruff: rules and formatting
 	$(BIN)/ruff check .
