@@ -5,6 +5,7 @@ These are concat, split, indexing, dropout, zeros, mean.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.exponents import Affine
@@ -12,7 +13,14 @@ from abcparam.algebra.polynomials import ONE, Polynomial, number
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.node import Node, ZerosNode
 from abcparam.calculus.rows import PartNode
-from abcparam.calculus.structure import ConcatNode, MeanNode, SameNode, ScaleNode, SelectNode
+from abcparam.calculus.structure import (
+    ConcatNode,
+    MeanNode,
+    SameNode,
+    ScaleNode,
+    SelectNode,
+    SumNode,
+)
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Setting, Shape
@@ -24,6 +32,18 @@ if TYPE_CHECKING:
     from abcparam.operations.degrees import Degrees
     from abcparam.operations.emitter import Use
     from abcparam.python_code.value import ScaledCode
+
+
+TAKE = '''\
+def _take(x: Tensor, at: Tensor, axis: int) -> Tensor:
+    """The place along an axis that each sample names."""
+    return x.take_along_dim(at[(..., *[None] * -axis)], axis).squeeze(axis)'''
+
+SPLIT_HEADS = '''\
+def _split_heads(x: Tensor, heads: int, parts: int) -> tuple[Tensor, ...]:
+    """The parts of each head, those of all heads behind one another."""
+    each = x.unflatten(-1, (heads, -1)).chunk(parts, -1)
+    return tuple(part.flatten(-2) for part in each)'''
 
 
 def whole(call: Call, name: str) -> int:
@@ -103,6 +123,34 @@ class Select(Unchanged):
         return x.but(subscript(x.code, ELLIPSIS, at, *[Slice()] * (use.rank() - 1)))
 
 
+class Take(Unchanged):
+    """`x[n *], at -> y[*]`: of the first declared axis of each sample, the one that it names."""
+
+    name = "take"
+    example = "take(layernorm(x), last)"
+    values = ("x", "at")
+    indices = frozenset({"at"})
+    yields = True
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        x, at = call.shape(0), call.shape(1)
+        if not x:
+            raise call.refuse(rules.RankTooLow, needed=1, shape=show(x))
+        if at:
+            wanted = "[], one place for each sample"
+            raise call.refuse(rules.WrongRank, operand="`at`", wanted=wanted, shape=show(at))
+        return (x[1:],)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        return (SelectNode(build.context, (operands.node(0),), call.span),)
+
+    def helper(self, call: Apply) -> str:
+        return TAKE
+
+    def torch(self, use: Use) -> ScaledCode:
+        return use.result(call("_take", *use.batch(), -use.rank()))
+
+
 class Transpose(Unchanged):
     """`x[* i j] -> y[* j i]`: the last two axes."""
 
@@ -117,6 +165,36 @@ class Transpose(Unchanged):
     def torch(self, use: Use) -> ScaledCode:
         x = use.value(0)
         return x.but(method(x.code, "transpose", -2, -1))
+
+
+class Permute(Unchanged):
+    """`x[i j …] -> y[…]`: the declared axes in another order, those of x by number."""
+
+    name = "permute"
+    example = "permute(conv2d(depthwise, x, padding = 3, groups = width), axis = (1, 2, 0))"
+    settings = {"axis": REQUIRED}
+    yields = True
+
+    def _order(self, call: Call) -> list[int]:
+        x, axes = call.shape(0), whole_axes(call)
+        order = [axis_of(call, x, axis) for axis in axes]
+        if sorted(order) != list(range(len(x))):
+            wanted = f"each of the {_axes(len(x))} once"
+            raise call.refuse(rules.NotWhole, name="axis", wanted=wanted)
+        return order
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        x = call.shape(0)
+        return (tuple(x[axis] for axis in self._order(call)),)
+
+    def torch(self, use: Use) -> ScaledCode:
+        x, rank = use.value(0), use.rank()
+        order = [axis % rank for axis in axes_of(use.setting("axis"))]
+        moved = [i for i, axis in enumerate(order) if i != axis]
+        if not moved:
+            return x
+        now = [axis - rank for axis in (order[i] for i in moved)]
+        return x.but(method(x.code, "movedim", tuple(now), tuple(i - rank for i in moved)))
 
 
 class Unsqueeze(Unchanged):
@@ -147,6 +225,34 @@ class Unsqueeze(Unchanged):
         return x.but(code)
 
 
+class RepeatInterleave(Unchanged):
+    """`x[* i] -> y[* (i n)]`: each coordinate n times, one behind the other."""
+
+    name = "repeat_interleave"
+    example = "repeat_interleave(temperature, head) * query @ x"
+    law = "unchanged; gradients are summed over the copies"
+    source = "arXiv 2006.14548 (Tensor Programs II), linear combinations"
+    settings = {"n": REQUIRED}
+    yields = True
+
+    def shapes(self, call: Call) -> tuple[Shape, ...]:
+        x = call.shape(0)
+        if not x:
+            raise call.refuse(rules.RankTooLow, needed=1, shape=show(x))
+        return ((*x[:-1], x[-1] * call.amount("n")),)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        copies = build.rho(call.amount("n"))
+        return (SumNode(build.context, operands.nodes(), (copies,), call.span),)
+
+    def lengths(self, call: Apply) -> Iterable[Polynomial]:
+        return [s.value for s in call.settings.values() if isinstance(s, Amount)]
+
+    def torch(self, use: Use) -> ScaledCode:
+        x = use.value(0)
+        return x.but(method(x.code, "repeat_interleave", use.length("n"), -1))
+
+
 class Flatten(Unchanged):
     """`x[i j …] -> y[(i j …)]`: all declared axes into one."""
 
@@ -164,12 +270,12 @@ class Flatten(Unchanged):
 
 
 class Split(Operation):
-    """`x[* (n i)] -> n times y[* i]`."""
+    """`x[* (n i)] -> n times y[* i]`; with `heads` each of them is split, `x[* (h n i)]`."""
 
     name = "split"
     example = "split(packed @ x, 3)"
     law = "unchanged; parts of one map's result are as independent as those of several maps"
-    settings = {"n": REQUIRED, "axis": -1}
+    settings = {"n": REQUIRED, "axis": -1, "heads": 1}
     source = "reindexing: each coordinate is one of the input's"
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
@@ -177,6 +283,8 @@ class Split(Operation):
         axis = axis_of(call, x, whole(call, "axis"))
         if not 1 <= parts <= 64:
             raise call.refuse(rules.NotWhole, name="n", wanted="a whole number from 1 to 64")
+        if call.amount("heads") != ONE and axis != len(x) - 1:
+            raise call.refuse(rules.NotWhole, name="heads", wanted="1 but along the last axis")
         return ((*x[:axis], x[axis] / number(parts), *x[axis + 1 :]),) * parts
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
@@ -189,8 +297,23 @@ class Split(Operation):
     def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
         return (of.of(0),) * len(call.shapes)
 
+    def helper(self, call: Apply) -> str:
+        return SPLIT_HEADS if _has_heads(call.settings["heads"]) else ""
+
+    def lengths(self, call: Apply) -> Iterable[Polynomial]:
+        heads, (x,) = call.settings["heads"], call.operands
+        if x is not None and isinstance(heads, Amount) and _has_heads(heads):
+            yield x.shapes[0][-1] / heads.value
+
     def torch(self, use: Use) -> ScaledCode:
-        return use.result(method(use.code(0), "chunk", use.whole("n"), dim=use.axis()))
+        parts = use.whole("n")
+        if _has_heads(use.setting("heads")):
+            return use.result(call("_split_heads", use.code(0), use.length("heads"), parts))
+        return use.result(method(use.code(0), "chunk", parts, dim=use.axis()))
+
+
+def _has_heads(setting: Setting) -> bool:
+    return isinstance(setting, Amount) and setting.value != ONE
 
 
 class Concat(Operation):
@@ -333,8 +456,11 @@ class Total(Mean):
 OPERATIONS = (
     Dropout(),
     Select(),
+    Take(),
     Transpose(),
+    Permute(),
     Unsqueeze(),
+    RepeatInterleave(),
     Flatten(),
     Split(),
     Concat(),

@@ -131,9 +131,13 @@ def test_similarities_of_each_pair_in_the_batch(tmp_path: Path):
     optimizer.step()
 
 
-@pytest.mark.parametrize(
-    "name", ["upsample", "unsqueeze", "conv_transpose2d", "similarity", "exp", "rescale"]
+LATER = (
+    *("upsample", "unsqueeze", "conv_transpose2d", "similarity", "exp"),
+    *("permute", "repeat_interleave", "take", "rescale"),
 )
+
+
+@pytest.mark.parametrize("name", LATER)
 def test_a_block_may_have_a_later_operation_s_name(name: str):
     """A spec that was there before the operation goes on to mean what it meant."""
     text = f"""{HEAD}

@@ -114,6 +114,30 @@ CASES = {
     "dropout": Case(("dropout",), "y = dropout(x, 0.1)"),
     "index": Case(("index",), "y = x[0]"),
     "transpose": Case(("transpose",), "h = transpose(x)\n    y = transpose(h)"),
+    "permute": Case(
+        ("permute",),
+        "h = permute(x, axis = (1, 2, 0))\n    y = permute(A @ h, axis = (2, 0, 1))",
+        "tensor A : hidden [width, width]",
+        **IMAGES,
+    ),
+    "take": Case(
+        ("take", "embed"),
+        "y = take(A @ tanh(E), x)",
+        "tensor E : input [classes, width]\n    tensor A : hidden [width, width]",
+        shape="",
+        start="x",
+    ),
+    "copies": Case(
+        ("repeat_interleave",),
+        "y = repeat_interleave(t, head) * (A @ x)",
+        "tensor t : input [heads] { init = ones }\n    tensor A : hidden [width, width]",
+    ),
+    "pieces of heads": Case(
+        ("split",),
+        "p, q = split(A @ x, 2, heads = heads)\n    y = concat(q, p)",
+        "tensor A : hidden [width, width]",
+        measured=("p", "y"),
+    ),
     "flatten": Case(("flatten",), "y = flatten(x)", readout="[classes, sequence * width]"),
     "pieces": Case(
         ("split", "concat"), "p, q = split(x, 2)\n    y = concat(q, p)", measured=("p", "y")
@@ -432,7 +456,8 @@ def data(module: ModuleType, case: Case, seed: int) -> tuple[Tensor, Tensor]:
     draw = torch.Generator().manual_seed(1000 + seed)
     config = module.Config()
     if "embed" in case.operations:
-        x = torch.randint(config.classes, (4, config.sequence), generator=draw)
+        axes = [config.sequence] if case.shape else []
+        x = torch.randint(config.classes, (4, *axes), generator=draw)
     else:
         shape = [getattr(config, name) for name in case.shape.split(", ")]
         x = torch.randn(4, *shape, generator=draw, dtype=torch.float64)

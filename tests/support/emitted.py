@@ -119,7 +119,8 @@ def inputs_of(program: Program, config: Any, batch: tuple[int, ...] = (3,)) -> l
         else:
             classes = round(evaluate(given.index.value, values))
             indices = torch.randint(classes, (*batch, *shape))
-            indices[..., 0] = classes - 1  # a mask keeps at least one
+            if shape:
+                indices[..., 0] = classes - 1  # a mask keeps at least one
             found.append(indices)
     return found
 

@@ -229,7 +229,11 @@ class Reference:
                 return (first.select(first.dim() - ranks[0], self.length(settings["at"])),)
             case "split":
                 assert first is not None
-                return tuple(first.chunk(self.length(settings["n"]), self.length(settings["axis"])))
+                count, heads = (self.length(settings[name]) for name in ("n", "heads"))
+                if heads > 1:
+                    each = first.reshape(*first.shape[:-1], heads, count, -1)
+                    return tuple(each[..., i, :].flatten(-2) for i in range(count))
+                return tuple(first.chunk(count, self.length(settings["axis"])))
             case "zeros":
                 shape = settings["shape"]
                 assert isinstance(shape, tuple)
@@ -279,6 +283,24 @@ class Reference:
                 for axis in range(1, ranks[0]):
                     first = first.repeat_interleave(self.length(settings["factor"]), -axis)
                 return (first,)
+            case "permute":
+                assert first is not None
+                order = settings["axis"]
+                assert isinstance(order, tuple)
+                batch = first.dim() - ranks[0]
+                axes = [self.length(axis) % ranks[0] for axis in order]
+                return (first.permute(*range(batch), *(batch + axis for axis in axes)),)
+            case "take":
+                assert first is not None and x[1] is not None
+                batch = first.dim() - ranks[0]
+                flat, at = first.reshape(-1, *first.shape[batch:]), x[1].flatten()
+                found = torch.stack([row[i] for row, i in zip(flat, at, strict=True)])
+                return (found.reshape(*first.shape[:batch], *found.shape[1:]),)
+            case "repeat_interleave":
+                assert first is not None
+                count = self.length(settings["n"])
+                copies = first[..., None].expand(*first.shape, count)
+                return (copies.reshape(*first.shape[:-1], -1),)
             case "unsqueeze":
                 assert first is not None
                 setting = settings["axis"]

@@ -170,13 +170,16 @@ class OperationUse:
             return tuple(codes)
         codes[whole] = self.local(codes[whole])
         return tuple(
-            code if self.batched(i) else self._expanded(code, codes[whole], self.rank(i))
+            code if self.batched(i) else self._expanded(code, codes[whole], self.rank(whole), i)
             for i, code in enumerate(codes)
         )
 
-    def _expanded(self, code: Code, like: Code, rank: int) -> Code:
-        batch = nodes.subscript(nodes.Attribute(like, "shape"), nodes.Slice(stop=nodes.lift(-rank)))
-        return nodes.method(code, "expand", nodes.Starred(batch), *[-1] * rank)
+    def _expanded(self, code: Code, like: Code, rank: int, index: int) -> Code:
+        """An operand with the batch axes of a value of this rank."""
+        batch: Code = nodes.Attribute(like, "shape")
+        if rank:
+            batch = nodes.subscript(batch, nodes.Slice(stop=nodes.lift(-rank)))
+        return nodes.method(code, "expand", nodes.Starred(batch), *[-1] * self.rank(index))
 
     # Sums
 
