@@ -327,3 +327,15 @@ class OtherRow(DiagnosticRule):
     severity = "note"
     message = "row {row} of `{name}` is for padding: the model does not train it, the text does"
     help = "leave out `padding_idx` if the two have to train alike on padded texts"
+
+
+class OtherOrder(DiagnosticRule):
+    """What a model gives at last are the numbers that its text computes, moved to other places: an
+    image put together of patches, say, or a matrix turned. The language has no words for that; no
+    law depends on it. The proof moves them in the same way before it compares.
+    """
+
+    code = "P1026"
+    severity = "note"
+    message = "the text leaves its output's coordinates in the order in which they are computed"
+    help = "what compares it with targets has them in that order too"

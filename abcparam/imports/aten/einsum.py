@@ -31,7 +31,7 @@ def einsum(see: Seen) -> Expression:
     """`einsum` of one operand or two."""
     text, operands = see.get(0), see.get(1)
     assert isinstance(text, str) and isinstance(operands, tuple)
-    equation = _equation(see, text, operands)
+    equation = equation_of(see, text, operands)
     if len(operands) == 1:
         return _of_one(see, equation, operands[0])
     if len(operands) > 2 or any(len(set(x)) < len(x) for x in equation.operands):
@@ -45,7 +45,7 @@ def einsum(see: Seen) -> Expression:
     return _contracted(see, equation, operands)
 
 
-def _equation(see: Seen, text: str, operands: Sequence[Operand]) -> Letters:
+def equation_of(see: Seen, text: str, operands: Sequence[Operand]) -> Letters:
     """The equation with letters for every axis."""
     inputs, arrow, result = text.replace(" ", "").partition("->")
     terms, lengths = [], dict[str, Polynomial]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.export.graph_signature import InputKind
 from torch.fx import Node
 
+from abcparam.imports.capture import place
 from abcparam.imports.exported import Exported, Observer
 
 FEW = 3  # calls between an input and what is made of it
@@ -20,6 +22,7 @@ MOVES = tuple(
     ).split()
 )
 MOST_THETA = 40.0  # its logarithm
+FAR_AWAY = (128, 64, 256, 32)  # the longest distances that are tried, where none is said
 SMALL = 1e-4  # beside the largest entry
 
 
@@ -28,6 +31,13 @@ class KeptBand(NamedTuple):
 
     causal: bool = False
     window: int = 0  # a key is kept that is less than that far away; 0: any
+
+
+class DistanceRanges(NamedTuple):
+    """How places far from each other fall into ranges: T5's buckets."""
+
+    longest: int
+    causal: bool
 
 
 class _Everything:
@@ -39,6 +49,7 @@ class ModelValues:
     """The values of all nodes of a traced model, of its example."""
 
     def __init__(self, exported: Exported) -> None:
+        self.module = exported.example.model
         self.nodes: dict[str, Node] = {n.name: n for n in exported.module.graph.nodes}
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             self.values: dict[str, Any] = Observer(exported, _Everything()).values()
@@ -67,6 +78,33 @@ class ModelValues:
         if found is None or not self._same(found.name, node):
             return None
         return self.leaves[found.name]
+
+    def inputs_of(self, node: str) -> list[int]:
+        """The inputs that a value is computed from."""
+        found, seen, waiting = set[int](), set[Node](), [self.nodes.get(node)]
+        while waiting:
+            this = waiting.pop()
+            if this is None or this in seen:
+                continue
+            seen.add(this)
+            if this.name in self.leaves:
+                found.add(self.leaves[this.name])
+            waiting += this.all_input_nodes
+        return sorted(found)
+
+    def leaf_named(self, node: str) -> int:
+        """A number for what is computed from inputs, behind those of inputs."""
+        return len(self.leaves) + list(self.nodes).index(node)
+
+    def made_by(self, node: str) -> str:
+        """What a value may be called by the call that computes it: `features`, `argmax`."""
+        name = str(self.nodes[node].target).removeprefix("aten.").partition(".")[0].strip("_")
+        return "features" if name in {"cat", "stack", "to"} else name
+
+    def line_of(self, node: str) -> str:
+        """The file and line that compute a value."""
+        span = place(self.nodes[node])
+        return f"{Path(span.file).name}:{span.line}"
 
     def _same(self, node: str, other: str) -> bool:
         x, y = self.tensor(node), self.tensor(other)
@@ -123,6 +161,22 @@ class ModelValues:
         rows, columns = kept.shape[-2:]
         return _band(kept) if rows == columns else None
 
+    def whole_numbers(self, module: str, word: str) -> list[int]:
+        """The whole numbers that a module holds under names with this word."""
+        held = vars(self.module.get_submodule(module)).items()
+        return [n for name, n in held if word in name and type(n) is int]
+
+    def distances(self, node: str, count: int, longest: list[int]) -> DistanceRanges | None:
+        """The ranges that whole numbers of queries and keys are; None where they are none."""
+        found = self.tensor(node)
+        if found is None or found.dim() != 2 or found.shape[0] != found.shape[1]:
+            return None
+        for far in dict.fromkeys((*longest, *FAR_AWAY)):
+            for causal in (False, True):
+                if bool((found == _ranges(found.shape[0], count, far, causal)).all()):
+                    return DistanceRanges(far, causal)
+        return None
+
     def turning(self, start: str, end: str, place: int) -> float | None:
         """The `theta` of the rotation by positions that leads from one value to another.
 
@@ -146,6 +200,21 @@ class ModelValues:
         turned = one * torch.polar(torch.ones(()).double(), places[:, None] / theta**steps)
         close = (turned - other).abs().max() <= SMALL * other.abs().max()
         return theta if bool(close) else None
+
+
+def _ranges(length: int, count: int, longest: int, causal: bool) -> Tensor:
+    """T5's bucket of each distance, as `relative_bias` has it."""
+    place = torch.arange(length)
+    distance = place[:, None] - place
+    away = distance.clamp(min=0) if causal else distance.abs()
+    half = count if causal else count // 2
+    exact = half // 2
+    if exact < 1 or longest <= exact:
+        return torch.full((length, length), -1)
+    ratio = (away.clamp(min=1) / exact).log() / math.log(longest / exact)
+    far = (exact + (ratio * (half - exact)).long()).clamp(max=half - 1)
+    bucket = torch.where(away < exact, away, far)
+    return bucket if causal else bucket + half * (distance < 0)
 
 
 def _band(kept: Tensor) -> KeptBand | None:

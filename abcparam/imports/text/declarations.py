@@ -82,14 +82,14 @@ class _Trainer:
         exponents = {path: self.exponents(x) for path, x in self.tensors.items()}
         roles: dict[str, dict[str, str]] = {}
         for role in ROLES:
-            here = [exponents[p] for p, x in self.tensors.items() if x.tensor.role == role]
+            here = [exponents[p] for p, x in self.tensors.items() if self.role(x.tensor) == role]
             if here:
                 roles[role] = {key: _most([e.get(key, "0") for e in here], "0") for key in LETTERS}
         declared = {}
         groups: dict[tuple[object, ...], list[str]] = {}
         for path in order:
             x = self.tensors[path]
-            role = x.tensor.role or "scalar"
+            role = self.role(x.tensor)
             given = roles.get(role, dict.fromkeys(LETTERS, "0"))
             keys = {} if (init := self.init(x)) is None else {"init": init}
             for key, value in exponents[path].items():
@@ -102,6 +102,12 @@ class _Trainer:
             declared[path] = DeclaredTensor(role, keys)
         made = tuple(self.optimizers(groups, declared))
         return TrainingText(tuple(self.hypers()), tuple(_role_lines(roles)), declared, made)
+
+    def role(self, tensor: Tensor) -> str:
+        """Its role; a kernel for each of a growing number of channels is an input's."""
+        grows = any(length.names & self.grow for length in tensor.shape)
+        role = tensor.role or "scalar"
+        return "input" if grows and role == "scalar" else role
 
     def hypers(self) -> Iterator[str]:
         yield f"hyper lr = {text_of(self.lr)}"

@@ -13,9 +13,10 @@ from abcparam.algebra.record import replace
 from abcparam.imports.alike import Numbers, Operand, ReadingError, TracedStep
 from abcparam.imports.seen import CASTS, Seen, local
 from abcparam.imports.text.layout import Laid
+from abcparam.imports.text.operands import value_of
 from abcparam.imports.text.values import AttentionLogits
 from abcparam.imports.text.writer import Idiom, TextWriter, call_of, flat
-from abcparam.imports.traced import Ref
+from abcparam.imports.traced import Ref, Weight
 from abcparam.language import syntax
 from abcparam.operations import operations
 from abcparam.operations.pointwise import Pointwise
@@ -129,6 +130,9 @@ def _of_two(writer: TextWriter, see: Seen, name: str, levels: int) -> Laid | Non
 
 def _value(writer: TextWriter, see: Seen, operand: Operand, levels: int) -> Laid | None:
     """An operand, by its name or call by call."""
+    if isinstance(operand, Weight):
+        weight = value_of(writer, see, operand)
+        return weight if isinstance(weight, Laid) else None
     if not isinstance(operand, Ref) or not levels:
         return None
     known = writer.values.get(local(operand))

@@ -18,7 +18,7 @@ from abcparam.imports.text.data import ModelValues
 from abcparam.imports.text.declarations import ReadTensor, training_of
 from abcparam.imports.text.formulas import Formulas
 from abcparam.imports.text.idioms import IDIOMS
-from abcparam.imports.text.layout import Lengths
+from abcparam.imports.text.layout import Laid, Lengths, in_graph, in_text
 from abcparam.imports.text.printing import TextPrinter, text_paths
 from abcparam.imports.text.proof import (
     Compared,
@@ -94,9 +94,9 @@ class _Importer:
         text = self.text(body, root, formulas)
         weights = self.weights(body, root)
         report = self.judged(text)
-        model = TextModel(report.program, weights, [x.leaf for x in body.inputs], self.output)
+        model = TextModel(report.program, weights, body.inputs, self.output, body.layout)
         results = tuple(self.proved(model))
-        notes = tuple(self.notes(weights))
+        notes = tuple(self.notes(weights, body.layout))
         return ImportedModel(text, audit, report, weights, results, notes)
 
     # The text
@@ -112,6 +112,8 @@ class _Importer:
         training = training_of(trained, self.sizes, frozenset(audit.grow), order)
         name = self.class_of("")
         comment = f"{name}, read from {audit.factory.file}:{audit.factory.name}"
+        for given in body.inputs:
+            comment += f"\n{given.name} is computed from {given.made}" if given.made else ""
         printer = TextPrinter(root, body.inputs, body.tensors, training)
         (loss,) = audit.program.losses
         return printer.text(comment, name, self.sizes, formulas.named_dims(), audit.grow, loss.kind)
@@ -152,8 +154,10 @@ class _Importer:
                     found.append((getattr(table, "name", ""), int(row.first)))
         return found
 
-    def notes(self, weights: Mapping[str, TextWeight]) -> list[Diagnostic]:
-        return [
+    def notes(self, weights: Mapping[str, TextWeight], layout: Laid) -> list[Diagnostic]:
+        moved = in_text(layout) != in_graph(layout)
+        order = [rules.OtherOrder.at(self.last.span)] if moved else []
+        return order + [
             rules.OtherRow.at(self.place(weight.parameter), row=weight.padding, name=path)
             for path, weight in weights.items()
             if weight.padding is not None
@@ -165,6 +169,8 @@ class _Importer:
         for at in proof_settings(self.audit):
             for double in (False, True):
                 result = compared(model, self.audit.factory, at, double)
+                if result is None:
+                    continue
                 if result.wrong is not None:
                     raise ReadingError(self.differs(model, result, *result.wrong))
                 found.append(result)

@@ -20,7 +20,11 @@ NUMBERS = itertools.count()
 
 
 class AxisFactor(Record):
-    """A factor of an axis; `kind` is `batch`, `copies` (the same all along it) or nothing."""
+    """A factor of an axis.
+
+    `kind` is `batch`, `others` (samples beside those of the batch), `copies` (the same all along
+    it) or nothing.
+    """
 
     length: Polynomial
     kind: str
@@ -40,6 +44,18 @@ class Laid(Record):
     @property
     def batched(self) -> bool:
         return any(factor.kind == "batch" for axis in self.graph for factor in axis)
+
+
+def in_text(laid: Laid) -> list[AxisFactor]:
+    """The factors of a value's axes as it is computed: those of the batch lie in front."""
+    graph = [factor for axis in laid.graph for factor in axis]
+    outer = [factor for kind in ("batch", "others") for factor in graph if factor.kind == kind]
+    return [*outer, *(factor for axis in laid.text for factor in axis)]
+
+
+def in_graph(laid: Laid) -> list[AxisFactor]:
+    """The factors of a value's axes as the graph has them."""
+    return [factor for axis in laid.graph for factor in axis]
 
 
 AxisFactors = Mapping[AxisFactor, tuple[AxisFactor, ...]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -16,13 +17,16 @@ from abcparam.algebra.record import Record
 from abcparam.emission.emit import emit
 from abcparam.emission.execute import executed
 from abcparam.emission.lowering.uses import CodeUses
-from abcparam.imports.exported import Exported, in_one_precision, quietly
+from abcparam.imports.exported import Exported, Observer, in_one_precision, quietly
 from abcparam.imports.factory import Example, Factory
 from abcparam.imports.numbers import Sizes
+from abcparam.imports.text.layout import Laid, in_graph, in_text
+from abcparam.imports.text.values import TextInput
 from abcparam.program.model import Program
 
 SINGLE, DOUBLE = 1e-5, 1e-10
 SMALL = 1e-2  # of the largest gradient: what is smaller is held to that
+STIRRED = 0.1  # around what a parameter is everywhere
 SHORT = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -104,14 +108,25 @@ class TextModel:
         self,
         program: Program,
         weights: Mapping[str, TextWeight],
-        leaves: Sequence[int],
+        inputs: Sequence[TextInput],
         output: OutputPlace,
+        layout: Laid,
     ) -> None:
         self.program = program
         self.names, self.uses = executed(emit(program)), CodeUses(program)
         self.weights = weights
-        self.leaves = leaves
+        self.inputs = inputs
         self.output = output
+        self.layout = layout
+
+    def laid(self, found: Tensor, sizes: Sizes, shape: torch.Size) -> Tensor:
+        """What the text computes with its coordinates in the order in which the model has them."""
+        order, graph = in_text(self.layout), in_graph(self.layout)
+        if order == graph or {*order} != {*graph}:
+            return found
+        at = {name: Fraction(size) for name, size in sizes.items()}
+        lengths = [int(factor.length.evaluate(at)) for factor in order]
+        return found.reshape(lengths).permute([order.index(f) for f in graph]).reshape(shape)
 
     def made(self, sizes: Sizes) -> nn.Module:
         """The module at the sizes that it has."""
@@ -135,10 +150,11 @@ class TextModel:
             yield name, parameter, own, weight
 
 
-def compared(text: TextModel, factory: Factory, sizes: Sizes, double: bool) -> Compared:
-    """The text beside the model, at a setting."""
+def compared(text: TextModel, factory: Factory, sizes: Sizes, double: bool) -> Compared | None:
+    """The text beside the model, at a setting; None where it does not run in double precision."""
     with _precision(torch.float64 if double else torch.float32):
         example = factory.make(sizes)
+        _stir(example.model)
         if double:
             example = _double(example)
         exported = Exported(_without_dropout(example), training=False)
@@ -146,7 +162,12 @@ def compared(text: TextModel, factory: Factory, sizes: Sizes, double: bool) -> C
         other = other.double() if double else other
     other.train(example.model.training)
     _load(text, example.model, other)
-    return _compared(text, exported, other, sizes, double)
+    try:
+        return _compared(text, exported, other, sizes, double)
+    except RuntimeError as error:
+        if double and "dtype" in str(error):  # a cast of the model's own to single precision
+            return None
+        raise
 
 
 def _compared(
@@ -155,7 +176,8 @@ def _compared(
     inputs = exported.inputs()
     example = exported.example
     leaves = _pytree.tree_leaves((tuple(example.args), dict(example.kwargs)))
-    given = [leaves[leaf] for leaf in text.leaves]
+    computed = Observer(exported, {x.node for x in text.inputs if x.node}).values()
+    given = [computed[x.node] if x.node else leaves[x.leaf] for x in text.inputs]
     model = exported.example.model
     wanted = _Output(exported, text.output.node(exported).name)
 
@@ -166,7 +188,7 @@ def _compared(
 
     out, gradients = _run(own, dict(model.named_parameters(remove_duplicate=False)))
     names = {name: parameter for name, parameter, _, _ in text.parameters(other)}
-    found, others = _run(lambda: other(*given), names)
+    found, others = _run(lambda: text.laid(other(*given), sizes, out.shape), names)
     largest = max((float(g.abs().max()) for g in gradients.values() if g.numel()), default=0.0)
     apart = {}
     for name, _, parameter, weight in text.parameters(other):
@@ -230,7 +252,10 @@ def _load(text: TextModel, model: nn.Module, other: nn.Module) -> None:
 
 
 def _as_in_text(value: Tensor, weight: TextWeight, shape: torch.Size) -> Tensor:
-    return (value.transpose(0, 1) if weight.turned else value).reshape(shape)
+    """A parameter of the model as the text has it: what it sums over comes second there."""
+    if not weight.turned:
+        return value.reshape(shape)
+    return value.reshape(shape[1], shape[0], *shape[2:]).transpose(0, 1)
 
 
 def _without_dropout(example: Example) -> Example:
@@ -238,6 +263,16 @@ def _without_dropout(example: Example) -> Example:
     chances = [m.p for m in example.model.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
     example.model.train(not any(chances))
     return example
+
+
+def _stir(model: nn.Module) -> None:
+    """Parameters that start at one number get others around it: nothing is hidden by a zero."""
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.numel() > 1 and bool((parameter == parameter.flatten()[0]).all()):
+                noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+                parameter.add_(STIRRED * noise.to(parameter.dtype))
 
 
 def _double(example: Example) -> Example:

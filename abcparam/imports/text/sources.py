@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from abcparam.imports.text.data import ModelValues
 
+FAR = "max_distance"  # what attributes with the number are called
+LONGEST = 128  # T5's, which the language has where none is said
+
 
 class TextSources:
     """The inputs and tensors that a text was found to use."""
@@ -63,10 +66,31 @@ class TextSources:
     def known(self, data: KnownData) -> WrittenValue:
         leaf = self.model.leaf_of(data.node)
         if leaf is None:
-            return self.refused("numbers that the model computes by itself")
+            return self.computed(data)
         laid = self.input(leaf)
         made = viewed(laid, data.shape, self.lengths)
         return made or self.refused("an input whose axes are taken apart")
+
+    def computed(self, data: KnownData) -> WrittenValue:
+        """What is computed from inputs alone, sample by sample: an input of the text."""
+        sources = self.model.inputs_of(data.node)
+        batch = self.model.leaf_shape(sources[0])[0] if sources else None
+        if not data.shape or not sources or self.lengths.whole(data.shape[0]) != batch:
+            return self.refused("numbers that the model computes by itself")
+        key = self.model.leaf_named(data.node)
+        if key not in self.inputs:
+            shape = data.shape[1:]
+            axes = (self.lengths.axis(data.shape[0], "batch"), *self.lengths.axes(shape))
+            self.input_axes[key] = axes
+            names = [self.model.leaf_name(leaf) for leaf in sources]
+            wanted = f"{names[0].strip('_')}_{self.model.made_by(data.node)}"
+            name = input_name(wanted, self.inputs.values())
+            written = tuple(map(self.formulas.written, shape))
+            index = number(2) if data.integer else None
+            made = f"{', '.join(names)} at {self.model.line_of(data.node)}"
+            self.inputs[key] = TextInput(name, key, index, written, data.node, made)
+        graph = self.input_axes[key]
+        return Laid(syntax.Name(self.inputs[key].name), graph[1:], graph)
 
     def input(self, leaf: int) -> Laid:
         """An input of the model; its first axis is the batch."""
@@ -130,6 +154,8 @@ class TextSources:
         if self.model.counts(data.node):
             return self.places(table, data, tail)
         which = self.model.constant(data.node)
+        if which is None and len(data.shape) == 2 and len(row) == 1:
+            return self.relative(table, data, tail[0])
         if which is None:
             return self.refused("a table that is looked up by numbers of the model's own")
         self.use(table.tensor, tuple(map(self.formulas.written, table.shapes[0])), False)
@@ -143,8 +169,8 @@ class TextSources:
     def named_rows(self, data: KnownData, rows: Polynomial) -> None:
         """An input of indices has as many classes as the table that it is looked up in has rows."""
         leaf = self.model.leaf_of(data.node)
-        assert leaf is not None
-        self.inputs[leaf] = replace(self.inputs[leaf], index=rows)
+        key = self.model.leaf_named(data.node) if leaf is None else leaf
+        self.inputs[key] = replace(self.inputs[key], index=rows)
 
     def places(
         self, table: TensorRef, data: KnownData, tail: tuple[FactorAxis, ...]
@@ -162,6 +188,30 @@ class TextSources:
         laid = self.tensor(table, axes)
         graph = stretched(Laid(laid.code, (), ()), tuple(outer), self.lengths).graph
         return Laid(laid.code, (place, *tail), (*graph, place, *tail))
+
+    def relative(self, table: TensorRef, data: KnownData, heads: FactorAxis) -> WrittenValue:
+        """A bias for each range of distances from a query to a key, as T5 has it."""
+        rows, places = table.shapes[0][0], self.lengths.axes(data.shape)
+        count = self.lengths.whole(rows)
+        found = None if count is None else self.model.distances(data.node, count, self.longest())
+        if found is None or not self.is_place(data.shape[0]):
+            return self.refused("a table that is looked up by numbers of the model's own")
+        self.use(table.tensor, tuple(map(self.formulas.written, table.shapes[0])), False)
+        arguments = [
+            syntax.Argument(syntax.Name(f"@{table.tensor}")),
+            syntax.Argument(self.formulas.place(data.shape[0])),
+        ]
+        if found.longest != LONGEST:
+            arguments.append(syntax.Argument(syntax.Number(Fraction(found.longest))))
+        if found.causal:
+            arguments.append(syntax.Argument(syntax.Name("true"), "causal"))
+        code = syntax.Call(syntax.Name("relative_bias"), tuple(arguments))
+        return Laid(code, (heads, *places), (*places, heads))
+
+    def longest(self) -> list[int]:
+        """From which distance on all are one, where the module at hand says so."""
+        assert self.step is not None
+        return [n for path in self.step.step.modules for n in self.model.whole_numbers(path, FAR)]
 
     def is_place(self, length: Polynomial) -> bool:
         """Whether an input of indices is as long."""

@@ -11,7 +11,7 @@ from abcparam.imports.alike import Numbers
 from abcparam.imports.seen import Seen, local
 from abcparam.imports.text.layout import Laid
 from abcparam.imports.text.values import Unspelled, WrittenValue
-from abcparam.imports.text.writer import StepHandler, TextWriter, call_of
+from abcparam.imports.text.writer import StepHandler, TextWriter, call_of, in_order
 from abcparam.imports.traced import Ref, Weight
 from abcparam.language import syntax
 
@@ -31,7 +31,8 @@ def convolution(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
     path = writer.names.paths[weight.name]
     sizes = {writer.lengths.whole(n) for n in shape[2:]}
     is_patch = sizes == {stride} and stride > 1 and not padding and space == 2
-    if is_patch and x.code in [syntax.Name(i.name) for i in writer.inputs.values()]:
+    is_input = x.code in [syntax.Name(i.name) for i in writer.inputs.values()]
+    if is_patch and is_input and is_counted_on(writer, see):
         return patches(writer, see, x, stride)
     writer.use(path, tuple(map(writer.formulas.written, shape)), False)
     named: dict[str, syntax.Expression] = {}
@@ -89,6 +90,13 @@ def upsampled(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
     return Laid(code, axes, (x.graph[0], *axes))
 
 
+def is_counted_on(writer: TextWriter, see: Seen) -> bool:
+    """Whether what a call gives is at once counted along fewer axes, rows by columns."""
+    this, rank = Ref(see.step.name), len(see.result)
+    takers = [s for s in writer.names.steps.values() if s.arguments[:1] == (this,)]
+    return all(len(s.shapes[0]) < rank for s in takers)
+
+
 def patches(writer: TextWriter, see: Seen, x: Laid, size: int) -> Laid:
     """`W @ unfold(image, size)`: patches in a row, channels last."""
     weight = see.get(1)
@@ -127,6 +135,7 @@ def image(writer: TextWriter, see: Seen) -> Laid | Unspelled:
         x = writer.known(operand) if operand in writer.data else None  # type: ignore[arg-type]
     if isinstance(x, Unspelled):
         return x
+    x = in_order(x) if isinstance(x, Laid) else x
     if not isinstance(x, Laid) or x.text != x.graph[1:]:
         return writer.refused("channels and space that lie otherwise in the language")
     return x

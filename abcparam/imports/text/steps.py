@@ -1,14 +1,15 @@
-"""Calls of PyTorch that move coordinates about, and attention."""
+"""Calls of PyTorch that move coordinates about; with those of other files, all that are known."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from abcparam.algebra.polynomials import Polynomial, number
+from abcparam.algebra.polynomials import Polynomial, atom, number
 from abcparam.algebra.record import replace
-from abcparam.imports.alike import KnownData, Numbers, Operand
+from abcparam.imports.alike import KnownData, Numbers
 from abcparam.imports.seen import Seen, local
+from abcparam.imports.text.contracting import CONTRACTIONS
 from abcparam.imports.text.layout import (
     FactorAxis,
     Laid,
@@ -16,44 +17,19 @@ from abcparam.imports.text.layout import (
     turned,
     viewed,
 )
+from abcparam.imports.text.multihead import ATTENTION
+from abcparam.imports.text.operands import first, laid_or, value_of
 from abcparam.imports.text.space import SPACE
 from abcparam.imports.text.values import (
     AttentionLogits,
+    MaskedBias,
     Unspelled,
     WrittenLine,
     WrittenValue,
 )
-from abcparam.imports.text.writer import StepHandler, TextWriter
+from abcparam.imports.text.writer import StepHandler, TextWriter, call_of, in_order
 from abcparam.imports.traced import Ref, Weight
 from abcparam.language import syntax
-from abcparam.program.expressions import TensorRef
-
-
-def first(writer: TextWriter, see: Seen, index: int = 0, name: str = "") -> WrittenValue:
-    """An operand of a call."""
-    return value_of(writer, see, see.get(index, name))
-
-
-def value_of(writer: TextWriter, see: Seen, operand: Operand) -> WrittenValue:
-    match operand:
-        case Ref():
-            found = writer.values.get(local(operand))
-            return found if found is not None else writer.refused("a value that is left out")
-        case Weight():
-            value = see.value(operand)
-            assert isinstance(value, TensorRef)
-            return writer.tensor(value)
-        case KnownData():
-            return writer.known(operand)
-    return writer.refused("what is no tensor")
-
-
-def laid_or(writer: TextWriter, value: WrittenValue) -> Laid | Unspelled:
-    """A value with a layout; else the reason why it has none."""
-    if isinstance(value, AttentionLogits):
-        return writer.refused("attention that is put together in another way")
-    return value
-
 
 # What moves coordinates
 
@@ -115,7 +91,7 @@ def dropped(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
     chance = p.first if isinstance(p, Numbers) else 0.0
     if not chance or isinstance(x, Unspelled):
         return x
-    if isinstance(x, AttentionLogits):
+    if isinstance(x, AttentionLogits | MaskedBias):
         return writer.refused("dropout of what attention weighs by: set it to zero")
     by = syntax.Number(Fraction(repr(chance)))
     arguments = (syntax.Argument(x.code), syntax.Argument(by))
@@ -195,7 +171,7 @@ def sliced(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
     whole, length = shape[axis], see.result[axis]
     if writer.lengths.same(whole, length):
         return x
-    if isinstance(x, AttentionLogits):
+    if isinstance(x, AttentionLogits | MaskedBias):
         return writer.refused("attention that is put together in another way")
     start = see.get(2, "start")
     if not isinstance(start, Numbers):
@@ -221,32 +197,47 @@ def part(
     if apart is None:
         return writer.refused("parts along an axis that is put together otherwise")
     rows, rest = apart.graph[axis], apart.graph[axis + 1]
-    place = next((i for i, a in enumerate(apart.text) if a[: len(rows)] == rows), None)
-    if place is None:
+    found = next(((i, k) for i, a in enumerate(apart.text) for k in starts_of(a, rows)), None)
+    if found is None or (found[1] and found[0] != len(apart.text) - 1):
         return writer.refused("parts that are not next to each other in the language")
-    names = splits(writer, apart, place, whole)
-    text = tuple(a[len(rows) :] if i == place else a for i, a in enumerate(apart.text))
+    place, before = found
+    heads = apart.text[place][:before]
+    names = splits(writer, apart, place, whole, writer.lengths.length(heads) if heads else None)
+    text = tuple(
+        (*heads, *a[before + len(rows) :]) if i == place else a for i, a in enumerate(apart.text)
+    )
     middle: tuple[FactorAxis, ...] = (rest,) if keep else ()
     graph = (*apart.graph[:axis], *middle, *apart.graph[axis + 2 :])
     return Laid(syntax.Name(names[index]), text, graph)
+
+
+def starts_of(axis: FactorAxis, rows: FactorAxis) -> list[int]:
+    """Where factors stand in an axis, one behind the other."""
+    return [k for k in range(len(axis)) if rows and axis[k : k + len(rows)] == rows]
 
 
 def without(graph: Sequence[FactorAxis], axis: int) -> tuple[FactorAxis, ...]:
     return (*graph[:axis], *graph[axis + 1 :])
 
 
-def splits(writer: TextWriter, x: Laid, place: int, count: int) -> tuple[str, ...]:
-    """The names of the parts of a value, in one line of the text."""
+def splits(
+    writer: TextWriter, x: Laid, place: int, count: int, heads: Polynomial | None
+) -> tuple[str, ...]:
+    """The names of the parts of a value, or of its heads, in one line of the text."""
     assert writer.step is not None
     x = writer.bound(f"{local(Ref(writer.step.step.name))}_whole", x)
     assert isinstance(x.code, syntax.Name)
-    key = x.code.id, place - len(x.text), count
+    within = None if heads is None else writer.heads(heads)
+    key = x.code.id, place - len(x.text), count, within
     if key not in writer.splits:
-        names = tuple(f"{x.code.id}/{place - len(x.text)}/{count}/{i}" for i in range(count))
+        each = "" if within is None else "/heads"
+        names = tuple(f"{x.code.id}/{key[1]}{each}/{count}/{i}" for i in range(count))
         arguments = [syntax.Argument(x.code), syntax.Argument(syntax.Number(Fraction(count)))]
         if key[1] != -1:
             axis = syntax.Negative(syntax.Number(Fraction(-key[1])))
             arguments.append(syntax.Argument(axis, "axis"))
+        if within is not None:
+            arguments.append(syntax.Argument(within, "heads"))
         call = syntax.Call(syntax.Name("split"), tuple(arguments))
         titles = part_titles(writer, count)
         writer.parts.append(WrittenLine(names, call, writer.step.step.modules, titles))
@@ -261,6 +252,34 @@ def part_titles(writer: TextWriter, count: int) -> tuple[str, ...]:
     assert writer.step is not None
     found = titles_of_line(writer.step.step)
     return found if len(found) == count else ("",) * count
+
+
+def indexed(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
+    """`x[arange(batch), at]`: of each sample the place that whole numbers name."""
+    where = see.get(1)
+    if isinstance(see.get(0), Weight) or not isinstance(where, tuple):
+        return writer.by_law()
+    x = laid_or(writer, first(writer, see))
+    if isinstance(x, Unspelled):
+        return x
+    if len(where) != 2 or not all(isinstance(k, KnownData) and k.integer for k in where):
+        return writer.refused("places that are chosen otherwise than one for each sample")
+    rows, at = where
+    assert isinstance(rows, KnownData) and isinstance(at, KnownData)
+    place = writer.known(at)
+    if not isinstance(place, Laid) or not writer.model.counts(rows.node):
+        return place
+    x = in_order(x)
+    if place.text or not x.text or x.text[0] != x.graph[1]:
+        return writer.refused("places that are chosen otherwise than one for each sample")
+    length = writer.lengths.length(x.graph[1])
+    if writer.is_place(length):
+        name = writer.formulas.place(length)
+        assert isinstance(name, syntax.Name)
+        length = atom(name.id)
+    writer.named_rows(at, length)
+    code = call_of("take", x.code, place.code)
+    return Laid(code, x.text[1:], (x.graph[0], *x.graph[2:]))
 
 
 def concatenated(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
@@ -279,6 +298,7 @@ def concatenated(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
     if wanted not in base.text:
         return writer.refused("values put together along a part of an axis")
     place = base.text.index(wanted)
+    found = [of_rank(value, base) for value in found]
     for value in found:
         along = value.graph[axis]
         one = along == () and len(value.text) == len(base.text) and value.text[place] == ()
@@ -295,146 +315,24 @@ def concatenated(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
     return Laid(syntax.Call(syntax.Name("concat"), tuple(arguments)), text, graph)
 
 
-# Attention
-
-
-def attention(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
-    """`scaled_dot_product_attention`."""
-    given = [
-        laid_or(writer, first(writer, see, i, n)) for i, n in enumerate(("query", "key", "value"))
-    ]
-    for value in given:
-        if isinstance(value, Unspelled):
-            return value
-    query, key, value = (x for x in given if isinstance(x, Laid))
-    p = see.get(4, "dropout_p")
-    if isinstance(p, Numbers) and p.first:
-        return writer.refused("dropout of what attention weighs by: set it to zero")
-    scale = see.get(6, "scale")
-    by = see.shape(see.get(0))[-1].power(Fraction(-1, 2))
-    if isinstance(scale, Numbers):
-        found = see.scalar(scale)
-        assert found is not None
-        by = found.polynomial
-    logits = AttentionLogits(query, key, by, causal=see.get(5, "is_causal") is True)
-    mask = see.get(3, "attn_mask")
-    masked_ = logits if mask is None else masked(writer, logits, mask)
-    if isinstance(masked_, Unspelled):
-        return masked_
-    return attended(writer, masked_, value)
-
-
-def masked(
-    writer: TextWriter, logits: AttentionLogits, mask: Operand, hides: bool = False
-) -> AttentionLogits | Unspelled:
-    """Logits with a mask that is known: all is kept, what is not behind, or what is near."""
-    if not isinstance(mask, KnownData):
-        return writer.refused("attention with a bias that is computed")
-    kept = writer.model.keeps(mask.node, hides)
-    if kept is None:
-        return writer.refused("a mask that is neither all nor causal nor a window")
-    windows = [n for n in (logits.window, kept.window) if n]
-    return replace(
-        logits, causal=logits.causal or kept.causal, window=min(windows) if windows else 0
-    )
-
-
-def attended(writer: TextWriter, logits: AttentionLogits, value: Laid) -> WrittenValue:
-    """`attention(q, k, v, …)`: heads are the outer factors of the last axis."""
-    query, key = logits.query, logits.key
-    heads = [heads_of(x) for x in (query, key, value)]
-    if any(found is None for found in heads):
-        return writer.refused("attention over heads that lie otherwise in the language")
-    (q_heads, _), (k_heads, _), (v_heads, _) = (h for h in heads if h is not None)
-    counts = [
-        writer.lengths.length(tuple(f for f in h if f.kind != "copies"))
-        for h in (q_heads, k_heads, v_heads)
-    ]
-    if not writer.lengths.same(counts[1], counts[2]):
-        return writer.refused("keys and values of different heads")
-    copies = [f.kind == "copies" for f in k_heads]
-    if sorted(copies) != copies or any(f.kind == "copies" for f in q_heads):
-        return writer.refused("heads of keys that are repeated in another order")
-    named: dict[str, syntax.Expression] = {}
-    if not writer.lengths.is_one(counts[0]):
-        named["heads"] = writer.heads(counts[0])
-    if not writer.lengths.same(counts[0], counts[1]):
-        named["kv_heads"] = writer.heads(counts[1], "kv_heads")
-    scale = logits.scale if logits.softcap is None else logits.scale * logits.softcap
-    named["scale"] = writer.formulas.written(scale)
-    if logits.causal:
-        named["causal"] = syntax.Name("true")
-    if logits.window:
-        named["window"] = syntax.Number(Fraction(logits.window))
-    if logits.softcap is not None:
-        named["softcap"] = writer.formulas.written(logits.softcap)
-    arguments = [syntax.Argument(x.code) for x in (query, key, value)]
-    arguments += [syntax.Argument(x, name) for name, x in named.items()]
-    inner = value.graph[-1]
-    graph = (*query.graph[:-1], inner)
-    text = (*query.text[:-1], (*q_heads, *inner))
-    return Laid(syntax.Call(syntax.Name("attention"), tuple(arguments)), text, graph)
-
-
-def heads_of(x: Laid) -> tuple[FactorAxis, FactorAxis] | None:
-    """The heads and the positions of a query, key or value: `[.., heads, position, channel]`."""
-    if len(x.text) < 2 or len(x.graph) < 2:
-        return None
-    place, head = x.graph[-2], x.graph[-1]
-    inner = x.text[-1]
-    if x.text[-2] != place or inner[len(inner) - len(head) :] != head:
-        return None
-    own = inner[: len(inner) - len(head)]
-    axis = x.graph[-3] if len(x.graph) > 2 else ()
-    real = tuple(f for f in axis if f.kind == "")
-    if real != own:
-        return None
-    return tuple(f for f in axis if f.kind != "batch"), place
-
-
-def product_of_values(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
-    """`q @ k.T`, and what attention weighs by times values; else a map."""
-    x, y = see.get(0), see.get(1)
-    if see.weight(x) is not None or see.weight(y) is not None:
-        return writer.by_law()
-    left, right = value_of(writer, see, x), laid_or(writer, value_of(writer, see, y))
-    for value in (left, right):
-        if isinstance(value, Unspelled):
-            return value
-    assert isinstance(right, Laid)
-    if isinstance(left, AttentionLogits):
-        if not left.are_chances:
-            return writer.refused("attention without a softmax")
-        return attended(writer, left, right)
-    assert isinstance(left, Laid)
-    order = [*range(len(right.graph) - 2), len(right.graph) - 1, len(right.graph) - 2]
-    key = turned(right, order)
-    if heads_of(left) is None or heads_of(key) is None:
-        return writer.refused("a product of values that is none of queries and keys")
-    return AttentionLogits(left, key)
-
-
-def added(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
-    """A sum; of logits and a mask, logits that are masked."""
-    for value, other in ((see.get(0), see.get(1)), (see.get(1), see.get(0))):
-        found = writer.values.get(local(value)) if isinstance(value, Ref) else None
-        if isinstance(found, AttentionLogits) and isinstance(other, KnownData):
-            return masked(writer, found, other)
-    return writer.by_law()
-
-
-def filled(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
-    """`masked_fill` and `where`, of attention's logits."""
-    wheres = see.step.target.startswith("aten.where")
-    mask, value = (see.get(0), see.get(1)) if wheres else (see.get(1), see.get(0))
-    found = writer.values.get(local(value)) if isinstance(value, Ref) else None
-    if isinstance(found, AttentionLogits):
-        return masked(writer, found, mask, hides=not wheres)
-    return writer.refused("a choice by a mask")
+def of_rank(x: Laid, base: Laid) -> Laid:
+    """A value with an axis of 1 in the language for each that another one has and it lacks."""
+    places = [base.graph.index(axis) if axis else -1 for axis in base.text]
+    if len(x.text) >= len(base.text) or len(x.graph) != len(base.graph) or -1 in places:
+        return x
+    axes = [x.graph[i] if x.graph[i] in x.text else () for i in places]
+    if tuple(axis for axis in axes if axis) != x.text:
+        return x
+    lacking = [i - len(axes) for i, axis in enumerate(axes) if not axis]
+    signed = [syntax.Negative(syntax.Number(Fraction(-i))) for i in lacking]
+    along: syntax.Expression = signed[0] if len(signed) == 1 else syntax.Tuple(tuple(signed))
+    return replace(x, code=call_of("unsqueeze", x.code, axis=along), text=tuple(axes))
 
 
 HANDLERS: Mapping[str, StepHandler] = {
     **SPACE,
+    **ATTENTION,
+    **CONTRACTIONS,
     **dict.fromkeys(
         ("to", "type_as", "contiguous", "clone", "alias", "float", "_to_copy", "positive"), same
     ),
@@ -448,9 +346,6 @@ HANDLERS: Mapping[str, StepHandler] = {
     "unbind": unbound,
     "select": selected,
     **dict.fromkeys(("slice", "narrow"), sliced),
+    "index": indexed,
     **dict.fromkeys(("cat",), concatenated),
-    "scaled_dot_product_attention": attention,
-    **dict.fromkeys(("matmul", "bmm", "mm"), product_of_values),
-    "add": added,
-    **dict.fromkeys(("masked_fill", "where"), filled),
 }

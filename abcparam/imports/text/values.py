@@ -11,6 +11,14 @@ from abcparam.imports.text.layout import Laid
 from abcparam.language import syntax
 
 
+class MaskedBias(Record):
+    """What is added to attention's logits: a value, and a mask that is known."""
+
+    value: Laid
+    causal: bool = False
+    window: int = 0
+
+
 class AttentionLogits(Record):
     """Scaled dot products of queries and keys, before or behind their softmax."""
 
@@ -21,6 +29,7 @@ class AttentionLogits(Record):
     causal: bool = False
     window: int = 0
     are_chances: bool = False
+    bias: Laid | None = None
 
     def times(self, by: Polynomial) -> AttentionLogits:
         if self.softcap is not None:
@@ -29,8 +38,9 @@ class AttentionLogits(Record):
 
     def capped(self) -> AttentionLogits | None:
         """Their tanh; None behind a mask or another one."""
-        is_plain = self.softcap is None and not self.causal and not self.window
-        return replace(self, softcap=ONE) if is_plain and not self.are_chances else None
+        is_plain = self.softcap is None and self.bias is None and not self.are_chances
+        is_all = not self.causal and not self.window
+        return replace(self, softcap=ONE) if is_plain and is_all else None
 
 
 class Unspelled(Record):
@@ -39,7 +49,7 @@ class Unspelled(Record):
     reason: Diagnostic
 
 
-WrittenValue = Laid | AttentionLogits | Unspelled
+WrittenValue = Laid | AttentionLogits | MaskedBias | Unspelled
 
 
 class WrittenLine(Record):
@@ -65,12 +75,17 @@ WrittenPart = WrittenLine | WrittenLoop
 
 
 class TextInput(Record):
-    """An input of the text: which of the leaves that the model is called with, and its axes."""
+    """An input of the text: which of the leaves that the model is called with, and its axes.
+
+    Where `node` is named, it is what that computes from leaves and no parameter, by calls `made`.
+    """
 
     name: str
     leaf: int
     index: Polynomial | None
     axes: tuple[syntax.Expression, ...]
+    node: str = ""
+    made: str = ""
 
 
 class UsedTensor(Record):
@@ -88,3 +103,4 @@ class WrittenBody(Record):
     result: str
     inputs: tuple[TextInput, ...]
     tensors: Mapping[str, UsedTensor]  # by their paths in the program
+    layout: Laid  # of the result

@@ -27,6 +27,7 @@ from abcparam.imports.text.sources import TextSources
 from abcparam.imports.text.structure import changed
 from abcparam.imports.text.values import (
     AttentionLogits,
+    MaskedBias,
     Unspelled,
     WrittenBody,
     WrittenLine,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 StepHandler = Callable[["TextWriter", Seen, int], WrittenValue]
 Idiom = Callable[["TextWriter", Seen, int], Laid | AttentionLogits | None]
 
+NEAR = Fraction(1, 10**12)
 EPSILON = Fraction(1, 100000)  # of norms, where none is said
 
 
@@ -77,13 +79,13 @@ class TextWriter(TextSources):
         self.values: dict[str, WrittenValue] = {}
         self.flipped = flipped_tensors(read)
         self.parts: list[WrittenPart] = []
-        self.splits: dict[tuple[str, int, int], tuple[str, ...]] = {}
+        self.splits: dict[tuple[object, ...], tuple[str, ...]] = {}
         self.starts: dict[str, str] = {}  # what goes into a repeat, by the name that it carries
 
     def body(self) -> WrittenBody:
         """The whole text. Raises `ReadingError` at what has no spelling."""
         (result,) = self.statements(self.read.root)
-        if isinstance(result, AttentionLogits):
+        if isinstance(result, AttentionLogits | MaskedBias):
             result = self.unspelled(self.last_span(), "attention", "logits that are an output")
         if isinstance(result, Unspelled):
             raise ReadingError(result.reason)
@@ -91,7 +93,8 @@ class TextWriter(TextSources):
         assert isinstance(name.code, syntax.Name)
         inputs = tuple(self.inputs[leaf] for leaf in sorted(self.inputs))
         return renamed(
-            WrittenBody(tuple(self.parts), name.code.id, inputs, self.used), self.formulas.renamed
+            WrittenBody(tuple(self.parts), name.code.id, inputs, self.used, name),
+            self.formulas.renamed,
         )
 
     def last_span(self) -> Span:
@@ -221,11 +224,12 @@ class TextWriter(TextSources):
         wrong = next((x for x in given if isinstance(x, Unspelled)), None)
         if wrong is not None:
             return wrong
-        if isinstance(given[0], AttentionLogits):
-            return self.of_logits(value, given[0])
+        logits = next((x for x in given if isinstance(x, AttentionLogits)), None)
+        if logits is not None:
+            return self.of_logits(value, logits, next((x for x in given if x is not logits), None))
         laid = [x if isinstance(x, Laid) else None for x in given]
         x = laid[0]
-        if any(isinstance(y, AttentionLogits) for y in given) or x is None:
+        if any(isinstance(y, AttentionLogits | MaskedBias) for y in given) or x is None:
             return self.refused("attention that is put together in another way")
         if isinstance(operation, Pointwise):
             return self.pointwise(operation, x)
@@ -310,7 +314,7 @@ class TextWriter(TextSources):
             return code
         if by.constant == -1:
             return syntax.Negative(code)
-        under = (ONE / by).constant if len(by.terms) == 1 else None
+        under = nearest((ONE / by).constant) if len(by.terms) == 1 else None
         if under is not None and under.denominator == 1 and under > 1:
             return syntax.Binary("/", code, syntax.Number(under))
         return syntax.Binary("*", self.formulas.written(by), code)
@@ -406,13 +410,41 @@ class TextWriter(TextSources):
             return self.refused("a softmax over what is not the last axis")
         return replace(x, code=call_of("softmax", x.code))
 
-    def of_logits(self, value: Apply, logits: AttentionLogits) -> WrittenValue:
+    def of_logits(
+        self, value: Apply, logits: AttentionLogits, other: WrittenValue | None
+    ) -> WrittenValue:
         """What is made of logits: they are scaled, or turned into chances."""
-        if value.operation.name == "scale" and not logits.are_chances:
+        name = value.operation.name
+        if name == "scale" and not logits.are_chances:
             return logits.times(_amount(value, "by"))
-        if value.operation.name == "softmax" and not logits.are_chances:
+        if name == "softmax" and not logits.are_chances:
             return replace(logits, are_chances=True)
+        if name == "*" and isinstance(other, Laid):
+            query = self.heated(logits, other)
+            return query if isinstance(query, Unspelled) else replace(logits, query=query)
         return self.refused("attention that is put together in another way")
+
+    def heated(self, logits: AttentionLogits, by: Laid) -> Laid | Unspelled:
+        """Queries whose logits are multiplied by one number, or by one for each head."""
+        query, wanted = logits.query, "logits multiplied by more than a number for each head"
+        plain = logits.softcap is None and logits.bias is None and not logits.are_chances
+        axes = [axis for axis in by.graph if axis]
+        if not plain or logits.causal or logits.window or by.batched or len(axes) > 1:
+            return self.refused(wanted)
+        code = by.code
+        if axes:
+            head = query.graph[-1]
+            heads = query.text[-1][: len(query.text[-1]) - len(head)]
+            place = len(by.graph) - by.graph.index(axes[0])
+            if place != 3 or not self.lengths.alike(axes[0], heads):
+                return self.refused(wanted)
+            if len(by.text) > 1:
+                code = call_of("flatten", code)
+            length = self.formulas.written(self.lengths.length(head))
+            code = call_of("repeat_interleave", code, length)
+        elif by.text:
+            code = call_of("mean", code, axis=_last_axes(len(by.text)))
+        return replace(query, code=syntax.Binary("*", code, query.code))
 
     def heads(self, count: Polynomial, name: str = "heads") -> syntax.Expression:
         found = self.formulas.named(name, count)
@@ -422,11 +454,28 @@ class TextWriter(TextSources):
 
 
 def in_order(x: Laid) -> Laid:
-    """A value whose last two axes are the other way round in the language, turned there too."""
-    if len(x.text) < 2 or x.text[-2:] != (x.graph[-1], x.graph[-2]) or x.text[-2] == x.text[-1]:
+    """A value whose axes the language has in another order, in that of the graph there too."""
+    text = tuple(axis for axis in x.graph if axis in x.text)
+    if text == x.text or len(set(text)) < len(text) or set(text) != set(x.text):
         return x
-    text = (*x.text[:-2], x.text[-1], x.text[-2])
-    return replace(x, code=call_of("transpose", x.code), text=text)
+    order = [x.text.index(axis) for axis in text]
+    rank = len(text)
+    if order == [*range(rank - 2), rank - 1, rank - 2]:
+        return replace(x, code=call_of("transpose", x.code), text=text)
+    along = syntax.Tuple(tuple(syntax.Number(Fraction(axis)) for axis in order))
+    return replace(x, code=call_of("permute", x.code, axis=along), text=text)
+
+
+def nearest(value: Fraction | None) -> Fraction | None:
+    """A whole number in place of one that rounding has left beside it."""
+    if value is None or abs(value - round(value)) > NEAR * abs(value):
+        return value
+    return Fraction(round(value))
+
+
+def _last_axes(count: int) -> syntax.Expression:
+    axes = [syntax.Negative(syntax.Number(Fraction(count - i))) for i in range(count)]
+    return axes[0] if count == 1 else syntax.Tuple(tuple(axes))
 
 
 def over_more(x: Laid, other: Laid) -> Laid:
