@@ -229,6 +229,20 @@ def test_what_does_not_fit_is_told(check, text: str, code: str, said: str):
     assert said in ran.err
 
 
+def test_two_names_of_one_tensor_are_told(check):
+    """`first.bias` and `first_bias` are both what the spec's `first_bias` may be called."""
+    spec = SPEC.replace("h = first @ x", "h = first @ x + first_bias")
+    spec = spec.replace("tensor second", "tensor first_bias : input [width]\ntensor second", 1)
+    check.spec.write_text(spec)
+    text = MODEL.replace("config.width, bias=False)", "config.width)", 1)
+    more = "self.first_bias = nn.Parameter(torch.zeros(config.width))"
+    ran = check(text.replace("self.config, self", f"{more}\n        self.config, self", 1))
+    assert (ran.status, ran.out) == (2, "")
+    assert "`first.bias` and `first_bias` are both" in ran.err or (
+        "`first_bias` and `first.bias` are both" in ran.err
+    )
+
+
 @pytest.mark.parametrize("module", ["mine.py", "none.py:MLP", ":MLP", "mine.py:", "mine.py:a.b"])
 def test_what_is_not_there_is_told(run: Run, module: str):
     ran = run("coord-check", SPECS / "mlp.param", "--module", module)

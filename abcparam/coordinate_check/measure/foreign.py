@@ -90,12 +90,17 @@ class Foreign(Subject):
         mine = dict(self.model.named_parameters())
         theirs = dict(self.emitted.model.named_parameters())
         known = self.known(theirs)
-        named = {known.get(name, known.get(_stem(name), "")): name for name in mine}
-        if problems := list(_differences(mine, theirs, named, known)):
+        called = {name: known.get(name) or known.get(_stem(name)) for name in mine}
+        named: dict[str, list[str]] = {}
+        for name, own in called.items():
+            if own is not None:
+                named.setdefault(own, []).append(name)
+        unknown = [name for name, own in called.items() if own is None]
+        if problems := list(_differences(mine, theirs, named, unknown)):
             more = f"; and {len(problems) - MOST} more" if len(problems) > MOST else ""
             problem = "; ".join(problems[:MOST]) + more
             raise refused(ParametersDiffer, module=self.written.module, problem=problem)
-        self.emitted.adopt({name: mine[own] for name, own in named.items()})
+        self.emitted.adopt({name: mine[own] for name, (own,) in named.items()})
         self.tensors = self.emitted.tensors
 
     def known(self, emitted: Iterable[str]) -> dict[str, str]:
@@ -161,19 +166,21 @@ class Foreign(Subject):
 def _differences(
     mine: Mapping[str, nn.Parameter],
     theirs: Mapping[str, nn.Parameter],
-    named: Mapping[str, str],
-    known: Mapping[str, str],
+    named: Mapping[str, list[str]],
+    unknown: Iterable[str],
 ) -> Iterator[str]:
     """What of the parameters is not as in the emitted model, in words."""
     for name, parameter in theirs.items():
         shape = tuple(parameter.shape)
-        if name not in named:
+        found = named.get(name, [])
+        if not found:
             yield f"there is no `{name}` {_shape(shape)}"
-        elif (own := tuple(mine[named[name]].shape)) != shape:
-            yield f"`{named[name]}` is {_shape(own)}, not {_shape(shape)}"
-    for name in mine:
-        if name not in known and _stem(name) not in known:
-            yield f"the spec has no `{name}`"
+        elif len(found) > 1:
+            yield f"`{found[0]}` and `{found[1]}` are both called as `{name}` is"
+        elif (own := tuple(mine[found[0]].shape)) != shape:
+            yield f"`{found[0]}` is {_shape(own)}, not {_shape(shape)}"
+    for name in unknown:
+        yield f"the spec has no `{name}`"
 
 
 def _stem(name: str) -> str:
