@@ -15,6 +15,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from abcparam.imports.writes import RESHAPED, address_of
 
@@ -67,3 +68,33 @@ def empty_weights() -> Iterator[None]:
             yield
     finally:
         hook.remove()
+
+
+class ValueReads(TorchDispatchMode):
+    """While it is entered, sees whether values of a model's weights are used: they have none."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        held: Iterable[tuple[str, Tensor]] = model.named_parameters()
+        large = ((n, p) for n, p in held if not is_lazy(p) and p.numel() >= SMALL)
+        self.names = {address_of(p): name for name, p in large}
+        self.read: str | None = None  # the first parameter whose values were
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if self.read is None and _reads(func):
+            tensors = [x for x in tree_leaves((args, kwargs or {})) if isinstance(x, Tensor)]
+            held = {address_of(x) for x in tensors if x.layout is torch.strided}
+            self.read = next((self.names[x] for x in held if x in self.names), None)
+        return func(*args, **(kwargs or {}))
+
+
+def _reads(func: Any) -> bool:
+    """Whether an operation looks at entries: it gives no view and nothing of the same shape."""
+    is_view = any(given.alias_info is not None for given in func._schema.returns)
+    return not is_view and not str(func._schema.name).endswith("_like")

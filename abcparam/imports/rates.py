@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -16,10 +17,17 @@ from torch.optim import Optimizer as TorchOptimizer
 
 from abcparam.algebra.record import Record
 from abcparam.diagnostics.diagnostic import DiagnosticRule, SpecError
-from abcparam.diagnostics.rules.imports import NoPower, NotOneGroup, NoUpdateLaw, UnreadKey
+from abcparam.diagnostics.rules.imports import (
+    NoPower,
+    NotOneGroup,
+    NoUpdateLaw,
+    ReadsValues,
+    UnreadKey,
+)
+from abcparam.imports.empty import ValueReads
 from abcparam.imports.factory import Factory, called_with, written
 from abcparam.imports.leading import growing_of, power_for, shown
-from abcparam.imports.made_models import MadeModels, parameters_of
+from abcparam.imports.made_models import LIMIT, MadeModels, parameters_of
 from abcparam.imports.numbers import Power, Sizes
 from abcparam.imports.user_code import definition, running
 from abcparam.optimizers import optimizers
@@ -61,11 +69,16 @@ def rates_of(
     multiplied by what its group has under `lr_key`. `growing` is as for `starts_of`.
 
     Raises `SpecError` where an optimizer has no law, has groups with keys that it does not read, or
-    holds a parameter not at all or twice; and where a rate is no power of the sizes.
+    holds a parameter not at all or twice, or uses values of weights of a model that is made without
+    any; and where a rate is no power of the sizes.
     """
     grow = frozenset(growing_of(settings) if growing is None else growing)
     reader = _Groups(function, models.factory, lr_key)
-    looked = [reader.look(models.at(sizes).example.model, sizes) for sizes in settings]
+    looked = []
+    for sizes in settings:
+        model = models.at(sizes).example.model
+        with reader.held_back(model, models.is_small(sizes)):
+            looked.append(reader.look(model, sizes))
     return {name: reader.rate(name, settings, looked, grow) for name in looked[0]}
 
 
@@ -99,6 +112,15 @@ class _Groups:
 
     def refused(self, rule: type[DiagnosticRule], **fields: object) -> SpecError:
         return SpecError(self.source, [rule.at(self.span, **fields)])
+
+    @contextmanager
+    def held_back(self, model: nn.Module, filled: bool) -> Iterator[None]:
+        """Refuses a function that uses the values of weights which have none."""
+        reads = ValueReads(model)
+        with nullcontext() if filled else reads:
+            yield
+        if reads.read is not None:
+            raise self.refused(ReadsValues, parameter=reads.read, limit=LIMIT)
 
     def look(self, model: nn.Module, sizes: Sizes) -> dict[str, GroupAt]:
         """What trains each parameter of a model."""
@@ -280,7 +302,7 @@ def _options(rule: OptimizerRule, group: Mapping[str, Any]) -> dict[str, Option]
 
 
 def _option(value: Any) -> Option:
-    if isinstance(value, bool | str):
+    if isinstance(value, bool | str | int):
         return value
     if isinstance(value, tuple | list):
         return tuple(_number(x) for x in value)

@@ -194,6 +194,32 @@ def test_weights_that_only_values_tell(monkeypatch: pytest.MonkeyPatch):
     assert found.scale.powers == whole.scale.powers
 
 
+def test_optimizers_that_go_by_values_are_refused(monkeypatch: pytest.MonkeyPatch):
+    """What a model without values is trained by may not depend on what is in memory."""
+
+    def make(width: int = 64) -> Any:
+        return nn.Sequential(nn.Linear(width, width), nn.Linear(width, 10)), torch.randn(5, width)
+
+    def by_norm(model: nn.Module) -> torch.optim.Optimizer:
+        groups = [
+            {"params": [p], "lr": 1e-3 * float(p.detach().norm()) ** 0} for p in model.parameters()
+        ]
+        return torch.optim.AdamW(groups)
+
+    def by_shape(model: nn.Module) -> torch.optim.Optimizer:
+        like = [(p, torch.zeros_like(p).sum() == 0) for p in model.parameters()]
+        large = [p for p, there in like if there and p.detach().dim() > 1]
+        return torch.optim.AdamW([{"params": large}, {"params": [p for p, _ in like[1::2]]}])
+
+    assert audited(make, GROW, by_norm).rates["0.weight"].rule == "adamw"
+    monkeypatch.setattr(made_models, "LIMIT", 10_000)
+    assert audited(make, GROW, by_shape).rates["0.weight"].rule == "adamw"
+    with pytest.raises(abcparam.SpecError) as raised:
+        audited(make, GROW, by_norm)
+    (refusal,) = raised.value.diagnostics
+    assert (refusal.code, "`0.weight`" in refusal.message) == ("P1027", True)
+
+
 def test_a_spec_is_proved_on_small_models(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(made_models, "LIMIT", 150_000)
     found = abcparam.import_model(nanogpt.make, GROW)

@@ -339,3 +339,18 @@ class OtherOrder(DiagnosticRule):
     severity = "note"
     message = "the text leaves its output's coordinates in the order in which they are computed"
     help = "what compares it with targets has them in that order too"
+
+
+class ReadsValues(DiagnosticRule):
+    """A model of many weights is made without values: its shapes say how it is trained. A function
+    that makes groups of what weights are, their norms say, would go by whatever is in memory.
+    """
+
+    code = "P1027"
+    message = (
+        "values of `{parameter}` are read, which models of more than {limit:,} weights lack here"
+    )
+    label = "makes the optimizer"
+    help = (
+        "let it go by names and shapes, or read the model at smaller sizes: `--grow width=64,128`"
+    )
