@@ -16,11 +16,26 @@ from abcparam.imports.rates import Rate
 from abcparam.imports.remedy import MissingFactor, TensorChange
 from abcparam.imports.result import Audit
 from abcparam.imports.titles import starred
-from abcparam.imports.trained import BaseRates, base_rates, rates_of_trained
+from abcparam.imports.trained import (
+    BaseRates,
+    base_rates,
+    options_of,
+    rates_adapted,
+    rates_of_trained,
+)
 from abcparam.python_code.layout import Text, paragraph, prose, trusted
 
 BESIDE = {"lr", "weight_decay", "eps"}
 WIDTH = 88  # of a line
+
+
+class KindView(Record):
+    """One of several optimizers: its class in torch, what its groups are called, its settings."""
+
+    name: Text
+    variable: Text
+    settings: Text
+    drops_eps: bool  # its groups have none
 
 
 class AdaptAdaptAdaptHeadView(Record):
@@ -37,6 +52,7 @@ class AdaptAdaptAdaptHeadView(Record):
     has_eps: bool
     optimizer: Text
     settings: Text
+    kinds: tuple[KindView, ...]  # where there are several
 
 
 class LawsView(Record):
@@ -95,7 +111,14 @@ def _head(audit: Audit, base: BaseRates, command: str) -> AdaptAdaptAdaptHeadVie
         has_eps=bool(base.eps),
         optimizer=trusted(_class_of(alone)),
         settings=trusted(_settings(alone)),
+        kinds=tuple(map(_kind, rules.values())) if len(rules) > 1 else (),
     )
+
+
+def _kind(rate: Rate) -> KindView:
+    name = _class_of(rate)
+    settings, variable = trusted(_settings(rate)), trusted(f"of_{name.lower()}")
+    return KindView(trusted(name), variable, settings, rate.eps is None)
 
 
 def _class_of(rate: Rate | None) -> str:
@@ -108,7 +131,7 @@ def _class_of(rate: Rate | None) -> str:
 def _settings(rate: Rate | None) -> str:
     if rate is None:
         return ""
-    given = {name: value for name, value in rate.options.items() if name not in BESIDE}
+    given = {n: value for n, value in options_of(rate).items() if n not in BESIDE}
     return "".join(f", {name}={_plain(value)}" for name, value in given.items())
 
 
@@ -162,15 +185,19 @@ def _fields(
     change: TensorChange, start: Start, rate: Rate, base: BaseRates, audit: Audit
 ) -> dict[str, str]:
     sizes = audit.settings[0]
-    fields = {"init": _powers(change.init), "lr": _powers(change.lr)}
-    if change.decay and rate.weight_decay.coefficient:
-        fields["decay"] = _powers(change.decay)
-    if change.eps:
-        fields["eps"] = _powers(change.eps)
+    law = rates_adapted(audit, change, rate)
+    fields = {"init": _powers(change.init), "lr": _powers(law.lr)}
+    if law.decay and rate.weight_decay.coefficient:
+        fields["decay"] = _powers(law.decay)
+    if law.eps:
+        fields["eps"] = _powers(law.eps)
     if base.lr and rate.lr.at(sizes) != base.lr:
         fields["rate"] = f"{rate.lr.at(sizes) / base.lr:.6g}"
     if base.decay and rate.weight_decay.at(sizes) != base.decay:
         fields["weight"] = f"{rate.weight_decay.at(sizes) / base.decay:.6g}"
+    kinds = dict.fromkeys(_class_of(rate) for _, rate in rates_of_trained(audit))
+    if _class_of(rate) != next(iter(kinds)) and _class_of(rate) in kinds:
+        fields["kind"] = json.dumps(_class_of(rate))
     spread = _spread(start, audit)
     if spread is not None:
         fields["std"] = f"{spread.coefficient:.6g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from math import prod
 from typing import Any
 
@@ -11,12 +12,13 @@ from torch import Tensor, nn
 
 from abcparam.algebra.record import Record
 from abcparam.comparison.degrees import DimPowers
-from abcparam.imports.numbers import Sizes
-from abcparam.imports.rates import Rate, optimizers_made
+from abcparam.imports.numbers import Power, Sizes
+from abcparam.imports.rates import Option, Rate, optimizers_made
 from abcparam.imports.remedy import TensorChange
 from abcparam.imports.result import Audit
 from abcparam.optimizers import optimizers
 
+TORCH_NAMES = {"adjust": "adjust_lr_fn"}  # Muon's
 Optimizers = list[torch.optim.Optimizer]
 SCALED: dict[type[nn.Module], type[nn.Module]] = {}  # classes made so far, by what they extend
 
@@ -53,6 +55,33 @@ def rates_of_trained(audit: Audit) -> Iterator[tuple[str, Rate]]:
     for parameter, weights in audit.model.weights.items():
         if weights.trained:
             yield parameter, audit.rates[parameter]
+
+
+def options_of(rate: Rate) -> dict[str, Option]:
+    """The options of an optimizer as its class in torch calls them."""
+    return {TORCH_NAMES.get(name, name): value for name, value in rate.options.items()}
+
+
+class AdaptedRates(Record):
+    """By which powers of r what a group has at base is multiplied: your own, and what changes."""
+
+    lr: DimPowers
+    decay: DimPowers
+    eps: DimPowers
+
+
+def rates_adapted(audit: Audit, change: TensorChange | None, rate: Rate) -> AdaptedRates:
+    """How a parameter's rates follow what grows, where it is adapted."""
+
+    def powers(own: Power | None, by: DimPowers) -> DimPowers:
+        there = own.powers if own is not None and own.coefficient else {}
+        names = (name for name in audit.grow if name in there or name in by)
+        found = {name: there.get(name, Fraction(0)) + by.get(name, Fraction(0)) for name in names}
+        return {name: power for name, power in found.items() if power}
+
+    by = change or TensorChange("", (), {}, {}, {}, {})
+    pairs = ((rate.lr, by.lr), (rate.weight_decay, by.decay), (rate.eps, by.eps))
+    return AdaptedRates(*(powers(own, changed) for own, changed in pairs))
 
 
 def undecayed(found: Optimizers) -> Optimizers:
@@ -99,14 +128,12 @@ def _groups(
     changes = changes_by_parameter(audit)
     for name, parameter in model.named_parameters():
         rate: Rate = audit.rates[name]
-        change = changes.get(name)
-        lr, eps = rate.lr.at(base), None if rate.eps is None else rate.eps.at(base)
-        decay = rate.weight_decay.at(base)
-        if change is not None:
-            lr, decay = lr * times(change.lr, ratios), decay * times(change.decay, ratios)
-            eps = None if eps is None else eps * times(change.eps, ratios)
+        law = rates_adapted(audit, changes.get(name), rate)
+        lr = rate.lr.at(base) * times(law.lr, ratios)
+        decay = rate.weight_decay.at(base) * times(law.decay, ratios)
+        eps = None if rate.eps is None else rate.eps.at(base) * times(law.eps, ratios)
         group: dict[str, object] = {"params": [parameter], "lr": lr, "weight_decay": decay}
-        group |= rate.options
+        group |= options_of(rate)
         yield rate.rule, group if eps is None else {**group, "eps": eps}
 
 

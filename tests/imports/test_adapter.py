@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 import abcparam
 from abcparam.commands.cli import main
+from abcparam.imports.trained import optimizers_of
 from tests.imports.models import MODELS, nanogpt, perceptron
 
 VOCAB = 65
@@ -189,3 +190,56 @@ def test_another_base_than_the_first_size_read() -> None:
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     with pytest.raises(ValueError, match="the base is of what grows, width, not of depth"):
         abcparam.adapt(found, base={"depth": 4})
+
+
+class Muddle(nn.Module):
+    """A map of maps, whose inner one has an optimizer of its own."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(32, width, bias=False)
+        self.inner = nn.Linear(width, width, bias=False)
+        self.out = nn.Linear(width, 10, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.out(torch.tanh(self.inner(torch.tanh(self.first(x)))))
+        return found
+
+
+def muon_beside(model: Muddle) -> list[torch.optim.Optimizer]:
+    """Rates that follow the width, and two optimizers."""
+    lr = 0.1 * (model.inner.in_features / 64) ** -0.5
+    others = [model.first.weight, model.out.weight]
+    return [
+        torch.optim.AdamW(others, lr=lr, betas=(0.8, 0.95), weight_decay=0.0),
+        torch.optim.Muon([model.inner.weight], lr=0.02, weight_decay=0.0),
+    ]
+
+
+def test_several_optimizers_whose_rates_follow_sizes() -> None:
+    """Each is made over its own groups; the rates at other sizes are those of the laws."""
+
+    def build(width: int = 64) -> tuple[Any, ...]:
+        return Muddle(width), (torch.randn(5, 32),)
+
+    audit = abcparam.audit(build, ["width"], muon_beside)
+    text = abcparam.adapt(audit)
+    made: dict[str, Any] = {}
+    exec(compile(text, "adapter.py", "exec"), made)
+    model = Muddle(256)
+    made["init_"](model)
+    ours = made["make_optimizers"](model)
+    assert [type(x) for x in ours] == [torch.optim.AdamW, torch.optim.Muon]
+    groups = {id(p): g for x in ours for g in x.param_groups for p in g["params"]}
+    rates = {name: groups[id(p)]["lr"] for name, p in model.named_parameters()}
+    assert rates == pytest.approx(
+        {"first.weight": 0.1, "inner.weight": 0.02, "out.weight": 0.1 / 4}, rel=1e-4
+    )
+    trained = optimizers_of(audit, model, {"width": 256}, adapted=True)
+    theirs = {id(p): g for x in trained for g in x.param_groups for p in g["params"]}
+    for name, p in model.named_parameters():
+        assert theirs[id(p)]["lr"] == pytest.approx(rates[name], rel=1e-4)
+    model(torch.randn(5, 32)).square().sum().backward()
+    for one in ours:
+        one.step()
+        made["check_param_groups"](one)
