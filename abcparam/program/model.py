@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
+from abcparam.algebra.polynomials import Polynomial, leading_growth
 from abcparam.algebra.record import Record, field
 from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.diagnostics.source import START, Source, Span
@@ -179,3 +180,11 @@ class Program(Record):
     def growth_order(self, powers: Mapping[str, Fraction]) -> tuple[Fraction, ...]:
         """Which of two powers is larger: total rate by limit, the first limit first."""
         return order_of(self.dims, powers)
+
+    def longer_side(self, tensor: Tensor) -> Polynomial:
+        """That of fan-in and fan-out which grows faster."""
+
+        def rate(length: Polynomial) -> tuple[Fraction, ...]:
+            return self.growth_order(leading_growth(length, self.growth_of, self.growth_order))
+
+        return max(tensor.fan_in, tensor.fan_out, key=rate)

@@ -26,5 +26,9 @@ def exponents() -> Table:
 
 
 def _form(form: str) -> str:
-    note = ", `S` as `init` has it; constants are scaled too" if form.startswith("S ") else ""
-    return f"{code(form)}{note}"
+    if not form.startswith("S "):
+        return code(form)
+    return (
+        f"{code(form)}, `S` as `init` has it; constants are scaled too; `orthogonal` takes "
+        "`S * r^(1/2 - b)`, `r` of its longer side, so that its entries fall as `r^-b`"
+    )

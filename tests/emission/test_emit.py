@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -159,6 +160,33 @@ def recorded_inits(
     monkeypatch.undo()
     assert found.keys() == set(names.values())
     return found
+
+
+@pytest.mark.parametrize(
+    ("shape", "b", "returned"),
+    [
+        ("width, width", "1/2", "V @ y"),
+        ("width, width", "0", "V @ y"),
+        ("classes, width", "1", "y"),
+    ],
+)
+def test_entries_of_an_orthogonal_matrix_fall_as_the_spec_says(
+    shape: str, b: str, returned: str, tmp_path: Path
+):
+    text = (
+        "model M\ndim width -> inf, base = 64\ndim classes = 4\nhyper lr = 0.1\n"
+        f"tensor W : [{shape}] {{ a = 0, b = {b}, c = 1, init = orthogonal(2) }}\n"
+        "tensor U : [width, classes] { a = 0, b = 0, c = 0 }\n"
+        "tensor V : [classes, width] { a = 0, b = 1, c = 1 }\n"
+        f"forward(x : [classes]) {{\n    y = W @ U @ x\n    return {returned}\n}}\n"
+        "optimizer sgd { lr = lr }\nloss mse\n"
+    )
+    program, module = build(text, tmp_path)
+    sizes = [
+        float(make(program, module, {"width": width}).W.weight.detach().square().mean()) ** 0.5
+        for width in (64, 256)
+    ]
+    assert sizes[1] / sizes[0] == pytest.approx(4.0 ** -float(Fraction(b)), rel=0.01)
 
 
 class HandWritten(nn.Module):

@@ -87,6 +87,9 @@ def initial(program: Program, tensor: Parameter, values: Values) -> float:
     if argument is None:
         assert tensor.init.argument is not None
         argument = evaluate(tensor.init.argument.value, values)
+    if tensor.init.kind == "orthogonal":  # entries fall as the root of the longer side
+        longer = program.longer_side(tensor)
+        argument *= math.sqrt(evaluate(longer, values) / evaluate(longer, at_base(program, values)))
     return argument * power_of_ratio(program, tensor, "b", values)
 
 

@@ -170,8 +170,13 @@ def multiplier(scope: ModuleScope, tensor: Tensor) -> Formula:
 
 
 def initial(scope: ModuleScope, tensor: Tensor) -> Formula:
-    """What the init is called with: `S * r^-b`."""
+    """What the init is called with: `S * r^-b`.
+
+    A matrix that is orthogonal has entries that fall as the root of its longer side by themselves.
+    """
     shrink, argument = factor(scope, tensor, "b"), tensor.init.argument
+    if tensor.init.kind == "orthogonal":
+        shrink = shrink * scope.ratio(scope.program.longer_side(tensor)).power(Fraction(1, 2))
     if argument is None:
         return shrink
     if (
