@@ -147,6 +147,23 @@ def test_uses_are_the_tensor_and_its_change_applied_to_the_input_with_the_multip
     assert found["h2", "change"][0] == pytest.approx(_rms(h2() - found_h2(model, before, batch)))
 
 
+def test_a_tensor_as_a_value_is_measured_by_its_change_alone():
+    """Not by itself: a frozen gain does not change, and what another learns falls as its rate."""
+    tensors = (
+        "tensor gain : input [width] { a = 0, b = 0, c = 1/2, init = normal(1) }\n"
+        "tensor kept : input [width] { init = normal(1), frozen }\n"
+    )
+    text = (SPECS / "mlp.param").read_text(encoding="utf-8")
+    text = text.replace("forward(", f"{tensors}forward(", 1)
+    text = re.sub(r"relu\(h2\)", "(gain * (kept * relu(h2)))", text)
+    text = re.sub(r"optimizer .*", "optimizer adam { lr = lr, eps = 0 }", text)
+    found = {(r.name, r.quantity): r for r in checked(text).verdict.rows}
+    assert str(found["gain", "update"].law) == "-1/2"
+    assert found["gain", "update"].agree
+    assert str(found["kept", "update"].law) == "-inf"
+    assert found["kept", "update"].agree
+
+
 def found_h2(model: Any, before: dict[str, Tensor], batch: Any) -> Tensor:
     h1 = (64 / 128) ** 0.5 * (batch.inputs[0] @ before["W1.weight"].T + before["W1.bias"])
     return torch.relu(h1) @ before["W2.weight"].T

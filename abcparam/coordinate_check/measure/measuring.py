@@ -158,10 +158,12 @@ class Probe(Subject):
     def use(self, name: str, value: Tensor, again: Callable[[], Tensor]) -> None:
         """A tensor was used: what it gives, or what its change would give."""
         assert self.take is not None
-        if self.change is not None:
-            with self.change():
-                value = again()
-        self.take(self.used[name], value, name in self.applied)
+        path, applied = self.used[name], name in self.applied
+        if self.change is None:
+            self.take(path, value, applied)
+        else:
+            with self.change():  # a tensor as a value is its parameter, which holds it only here
+                self.take(path, again(), applied)
 
     # A subject
 
