@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import Polynomial
@@ -46,6 +46,7 @@ class ChannelNorm(Batched):
     optional = frozenset({"gain", "bias"})
     layer = ("gain", "bias")
     starts = {"gain": "ones", "bias": "zeros"}
+    biased_alone: ClassVar[bool] = True  # whether PyTorch's takes a bias without a gain
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
         x = call.shape(0)
@@ -84,7 +85,7 @@ class ChannelNorm(Batched):
         if layer is not None:
             return use.result(self.called(layer, use.code(0), use.rank()))
         gain, bias = (use.code(i) if _plain(use, i) else None for i in (1, 2))
-        inside = gain is not None or not use.has(1)
+        inside = gain is not None or (self.biased_alone and not use.has(1))
         y = self.normalized(use, gain, bias if inside else None)
         if use.has(1) and gain is None:
             y = Binary("*", y, _over_space(use, 1))
@@ -163,6 +164,8 @@ class GroupNorm(ChannelNorm):
         x, groups = call.operands[0], call.settings["groups"]
         if x is not None and isinstance(groups, Amount):
             yield x.shapes[0][0] / groups.value
+
+    biased_alone = False  # it does, but has no backward pass then
 
     def normalized(self, use: Use, gain: Code | None, bias: Code | None) -> Code:
         options = {"weight": gain, "bias": bias, "eps": _eps(use)}

@@ -625,6 +625,29 @@ def test_fully_shard(tmp_path: Path):
     assert found.returncode == 0, found.stderr
 
 
+def test_a_group_norm_with_a_bias_alone_can_be_trained(tmp_path: Path):
+    text = """model M
+dim width -> inf, base = 8
+parametrization mup
+tensor stem : input [width, 2, 3, 3]
+tensor shift : input [width]
+tensor V : output [3, width]
+forward(x : [2, 5, 5]) {
+    return V @ mean(groupnorm(conv2d(stem, x), groups = 2, bias = shift), axis = (-2, -1))
+}
+optimizer sgd { lr = 0.1 }
+loss cross_entropy
+"""
+    _, module = build(text, tmp_path)
+    model, x = module.M(module.Config()), torch.randn(4, 2, 5, 5)
+    model(x).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    (shift,) = (p for name, p in model.named_parameters() if "shift" in name)
+    nn.init.ones_(shift)
+    y = F.group_norm(model.stem(x), 2) + 1
+    torch.testing.assert_close(model(x), model.V(y.mean((-2, -1))))
+
+
 def test_batch_norm_is_pytorch_s(tmp_path: Path):
     """In training and in evaluation, with what it remembers; each copy and call has its own."""
     text = """model M
