@@ -178,7 +178,7 @@ def _entry(program: Program, context: Context, parameter: Parameter, clipped: Si
         return context.zero
     rule = rule_of(program, parameter)
     entry = rule.entry(parameter, gamma - clipped)
-    if program.strict_epsilon and rule.epsilon and parameter.has_epsilon:
+    if program.strict_epsilon and rule.counts_epsilon(parameter) and parameter.has_epsilon:
         entry = entry + gamma - (gamma | -parameter.d)
     return entry
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import of_product
 from abcparam.calculus.node import Context, Limit, Node, operand
-from abcparam.calculus.structure import stretched
+from abcparam.calculus.structure import centred_along, stretched
 from abcparam.diagnostics.source import START, Span
 
 
@@ -36,7 +36,7 @@ class ProductNode(Node):
         super().__init__(context, (x, y), span)
         self.contracted = contracted
         self.broadcast = broadcast
-        self.centred = self.independent and (x.centred or y.centred)
+        self.centred = self.independent and any(centred_along((x, y), broadcast))
         self.draws = of_product(*stretched((x, y), broadcast))
 
     @property
@@ -55,6 +55,12 @@ class ProductNode(Node):
         if self.independent or not x.draws.of & y.draws.of:
             return x.m0 + y.m0 + (self.contracted.half() if self.independent else self.contracted)
         return self.s0
+
+    def differing(self) -> Size:
+        x, y = self.inputs
+        if x.spread is x.s0 or y.spread is y.s0 or self.contracted > self.context.one:
+            return self.s0
+        return (x.spread + y.s0) | (x.s0 + y.spread)
 
     def _aligned(self) -> Size:
         return self.contracted.half() if self.context.alignment == "none" else self.contracted

@@ -236,8 +236,7 @@ class ValueNode(Node):
         super().__init__(context, (), span)
         self.parameter: Parameter = parameter
         self.lookup = lookup
-        zero_mean = parameter.is_random or parameter.tensor.init.kind == "zeros"
-        self.centred = zero_mean and (lookup or len(parameter.tensor.axes) > 1)
+        self.centred = parameter.is_random or parameter.starts_at_zero
         self.maps, self.comes_from_contraction = parameter.bit, parameter.contracts
         self.draws = self._draws()
 
@@ -248,6 +247,9 @@ class ValueNode(Node):
 
     def initial(self) -> Size:
         return self.parameter.sigma
+
+    def differing(self) -> Size:
+        return self.s0 if self.parameter.is_random else self.context.zero
 
     def update(self) -> Size:
         p = self.parameter

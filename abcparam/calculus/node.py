@@ -429,6 +429,9 @@ class ConstantNode(InputNode):
         super().__init__(context, "")
         self.draws = CONSTANT
 
+    def differing(self) -> Size:
+        return self.context.zero
+
 
 class ZerosNode(Node):
     """An array of zeros."""

@@ -12,6 +12,7 @@ from abcparam.diagnostics.source import START, Span
 class NormNode(Node):
     """`x / RMS(x)`. An input that starts at zero meets the epsilon: the identity below Θ(1).
 
+    So does one of which nothing is left where its mean is subtracted.
     `over_places`: whether each feature is over its own RMS at all places.
     """
 
@@ -33,7 +34,12 @@ class NormNode(Node):
         self.centred = centres or x.centred
 
     def initial(self) -> Size:
-        return self.context.zero if self.inputs[0].s0.is_zero else self.context.one
+        return self.context.zero if self._starts.is_zero else self.context.one
+
+    def differing(self) -> Size:
+        x = self.inputs[0]
+        whole = self._starts is x.spread or self._starts.is_zero
+        return self.s0 if whole else x.spread - self._starts
 
     def mean(self) -> Size:
         """A mean that is the same at all coordinates is subtracted by a norm that centres."""
@@ -56,17 +62,16 @@ class NormNode(Node):
 
     def _divided(self) -> Size:
         """What the forward pass subtracts from a change."""
-        x = self.inputs[0]
-        return self.context.one if x.s0.is_zero else self._size
+        return self.context.one if self._starts.is_zero else self._size
 
     def gains(self) -> Sequence[Size]:
         return (-self._divided(),)
 
     def clamp(self, change: Size) -> Size:
-        return change & self.context.one if self.inputs[0].s0.is_zero else change
+        return change & self.context.one if self._starts.is_zero else change
 
     def _back(self, size: Size) -> Size:
-        return -(size | self.context.one) if self.inputs[0].s0.is_zero else -size
+        return -(size | self.context.one) if self._starts.is_zero else -size
 
     def aligned(self) -> Size:
         return self.passed_along()
@@ -82,16 +87,16 @@ class NormNode(Node):
 
     def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
         x = self.inputs[0]
-        if x.s.is_zero:
-            return ()
         size = self._size
+        if size.is_zero:
+            return ()
         back = self._back(size)
         return ((0, x.dc - size + back, x.dr - size + back),)
 
     def limits(self) -> Iterable[tuple[int, Limit]]:
         """What a map contracts may start below Θ(1): in the limit its first change is all of it."""
         x, one = self.inputs[0], self.context.one
-        starts = one if x.s0.is_zero else self._starts
+        starts = one if self._starts.is_zero else self._starts
         return ((0, Limit("norm", starts | one if x.comes_from_contraction else starts)),)
 
     @property

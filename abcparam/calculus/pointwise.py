@@ -57,6 +57,13 @@ class PointwiseNode(Node):
     def mean(self) -> Size:
         return self.s0
 
+    def differing(self) -> Size:
+        """Of what is nearly the same at all coordinates it makes what is no less so."""
+        x = self.inputs[0]
+        if x.spread is x.s0 and self.shape.zero_at_zero:
+            return self.s0
+        return self.clamp(x.spread + x.s0 if self.shape.degree == 2 else x.spread)
+
     def clamp(self, change: Size) -> Size:
         return change & self.context.one if self.shape.bounded else change
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from abcparam.algebra.sizes import Size
@@ -29,6 +29,7 @@ class SumNode(Node):
     ) -> None:
         super().__init__(context, inputs, span)
         self.broadcast = tuple(broadcast)
+        self.centred = all(centred_along(inputs, broadcast))
         self.shares: dict[Node, Size] | None = None
         self.draws = of_sum(stretched(inputs, broadcast))
 
@@ -219,6 +220,15 @@ class MeanNode(Node):
 
     def back_initial(self) -> Sequence[Size]:
         return (-self.rho,)
+
+
+def centred_along(inputs: Sequence[Node], broadcast: Sequence[Size]) -> Iterator[bool]:
+    """Per input, whether its coordinates have mean zero along the axes that it lacks too.
+
+    What is the same all along an axis is its own mean there.
+    """
+    for x, lacking in zip(inputs, broadcast, strict=True):
+        yield x.centred and (x.draws.is_zero or not lacking > x.context.one)
 
 
 def stretched(inputs: Sequence[Node], broadcast: Sequence[Size]) -> list[Draws]:

@@ -63,6 +63,13 @@ class Subtract(Add):
     example = "x - mean(x, axis = -1)"
     written = ("x - y",)
 
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        """What is subtracted from itself leaves exactly nothing."""
+        x, y = operands.nodes()
+        if x is y:
+            return (ZerosNode(build.context, (), call.span),)
+        return super().graph(build, call, operands)
+
 
 class Multiply(Elementwise):
     name = "*"

@@ -70,6 +70,10 @@ class OptimizerRule(OptimizerSignature):
         """Size of an entry of an update of w, from the size of its gradient `gamma` (not zero)."""
         raise NotImplementedError
 
+    def counts_epsilon(self, parameter: Parameter) -> bool:
+        """Whether an epsilon larger than its gradient takes from the size of its update."""
+        return self.epsilon
+
     def first(self, lr: float, gradient: float, fans: tuple[float, float]) -> float:
         """The RMS of the first update of w where it starts at exact zero.
 

@@ -63,6 +63,10 @@ class LAMB(OptimizerRule):
         weights = parameter.weights
         return -parameter.c if weights.is_zero else weights - parameter.c
 
+    def counts_epsilon(self, parameter: Parameter) -> bool:
+        """Epsilon goes with the norm of Adam's update, but where the weights are exactly zero."""
+        return parameter.weights.is_zero
+
     def beside(self, parameter: Parameter) -> Size:
         return parameter.c.space.one
 

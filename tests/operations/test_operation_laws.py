@@ -183,6 +183,42 @@ def test_the_largest_of_centred_values_is_not_centred():
     assert sizes == {"maxpool": "1", "avgpool": "width^(-1/2)"}
 
 
+def test_what_starts_at_random_has_mean_zero_but_not_along_the_axes_that_it_lacks():
+    """A mean over the width of a bias that is drawn falls, that of a scalar or of ones does not."""
+    tensors = """tensor drawn : input [width] { init = normal(1) }
+tensor first : input [width] { init = ones }
+tensor factor : [1] { init = normal(1) }
+"""
+    body = """flat = mean(x, axis = (-2, -1))
+    a = mean(flat + drawn, axis = 0)
+    b = mean(flat + first, axis = 0)
+    c = mean(flat + factor, axis = 0)
+    d = mean(factor * flat, axis = 0)
+    e = mean(drawn * relu(flat), axis = 0)
+    y = a * (b * (c * (d * (e * flat))))"""
+    found = activations(body, tensors, "y")
+    sizes = [str(found[name].s0) for name in "abcde"]
+    assert sizes == ["width^(-1/2)", "1", "1", "width^(-1/2)", "width^(-1/2)"]
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        ("layernorm(0 * x + first)", "0"),
+        ("layernorm(relu(2 * first))", "0"),
+        ("layernorm(first * rmsnorm(first))", "0"),
+        ("layernorm(x + first)", "1"),
+        ("rmsnorm(first)", "1"),
+        ("x - x", "0"),
+    ],
+)
+def test_nothing_is_left_of_one_number_less_its_mean(value: str, size: str):
+    """And then a norm meets its epsilon, as it does at an exact zero."""
+    body = f"x = mean(x, axis = (-2, -1))\n    y = {value}\n    z = x + y"
+    found = activations(body, "tensor first : input [width] { init = ones }", "z")
+    assert str(found["y"].s0) == size
+
+
 EXPERT = """tensor router : output [experts, width] { init = normal(1) }
 block Expert(x) {
     tensor A : hidden [width, width]

@@ -50,6 +50,15 @@ def model(optimizer: str, parametrization: str = "parametrization mup", settings
     return MODEL.format(optimizer=optimizer, parametrization=parametrization, settings=settings)
 
 
+def test_the_norm_of_lambs_update_is_divided_out_epsilon_and_all():
+    """But of what starts at exact zero, which moves as under Adam."""
+    zero = model("lamb").replace("[width, width]", "[width, width] { init = zeros }")
+    for text, slack in ((model("lamb"), "1"), (zero, "width^(1/2)")):
+        found = judged(load(Source(f"{text}assume epsilon = strict\n"))).judgement
+        (law,) = (law for law in found.tensors if law.path == "A")
+        assert str(law.slack) == slack
+
+
 @pytest.mark.parametrize(("name", "word"), with_words())
 def test_mup_suits_it(name: str, word: str):
     report = abcparam.check(model(name, settings=f"lr = lr{word}"))
