@@ -15,7 +15,7 @@ MADE := $(VENV)/.made
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help env demo test test-all floors types lint format bench wrong-specs fuzz faults symbols-and-numbers \
-        shared-searches grammar vscode site diagrams tables dist clean distclean
+        random-truth random-slopes shared-searches grammar vscode site diagrams tables dist clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,12 @@ wrong-specs: $(MADE) ## fix 5,000 random wrong specs, in half an hour: each must
 
 symbols-and-numbers: $(MADE) ## hold what is derived with symbols against numbers at 5,000 points, in ten minutes
 	$(BIN)/python -m benchmarks.symbols_and_numbers 5000
+
+random-truth: $(MADE) ## hold verdicts and laws of 10,000 random models against a second implementation
+	$(BIN)/python -m benchmarks.random_truth compare 10000
+
+random-slopes: $(MADE) ## measure 1,000 random models in training, in an hour; goes on where it was
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.random_truth measure 1000
 
 shared-searches: $(MADE) ## let 100 pairs of processes share a search, in ten minutes: none may lose points
 	$(BIN)/python -m benchmarks.shared_searches 100

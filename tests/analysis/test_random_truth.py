@@ -1,0 +1,37 @@
+"""Random models over the whole language, held against a second implementation of the theory.
+
+`make random-truth` takes 10,000 of them, and measures others in training.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from tests.support.truth.comparing import differences
+from tests.support.truth.models import random_model
+
+VERDICTS = 6
+
+
+def compared(first: int, count: int) -> Counter[str]:
+    """How often each verdict came up; every model has to be judged as the reference does."""
+    verdicts = Counter[str]()
+    for number in range(first, first + count):
+        model = random_model(random.Random(f"tests {number}"))
+        judgement, found = differences(model)
+        assert not found, f"model {number}\n{model.text}" + "\n".join(found)
+        verdicts[judgement.verdict] += 1
+    return verdicts
+
+
+def test_random_models_are_judged_as_the_reference_does():
+    verdicts = compared(0, 150)
+    assert len(verdicts) == VERDICTS and max(verdicts.values()) < 75, verdicts
+
+
+@pytest.mark.slow
+def test_more_random_models_are_judged_as_the_reference_does():
+    assert len(compared(150, 1_000)) == VERDICTS

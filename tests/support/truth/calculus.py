@@ -1,0 +1,768 @@
+"""The scaling calculus a second time, written from `docs/theory.md` alone, for one growing width.
+
+An oracle for the compiler that shares no code with it: sizes are plain fractions, `-inf` an exact
+zero, and a graph is a list of values that a generator made beside the text of a spec. Laws that the
+page does not give for one width (infinite depth, several limits, symbols) are not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import inf
+
+Size = Fraction | float  # a float is -inf (an exact zero) or inf (no bound)
+HALF, ZERO, ONE = Fraction(1, 2), Fraction(0), Fraction(1)
+
+BOUNDED, ODD = {"tanh", "sigmoid"}, {"tanh"}
+LIFTED = {"sigmoid", "softplus", "exp"}  # not zero at zero
+FLAT = {"relu", "square"}  # no derivative at zero
+RELATIVE, SPECTRAL, ROTATING = {"adafactor", "lamb", "lars"}, {"muon", "shampoo"}, {"soap"}
+
+
+@dataclass(eq=False)
+class Tensor:
+    """`W = n^-a w`; the letters are exponents of the width itself, `rows` by `columns` its fans."""
+
+    name: str
+    a: Fraction
+    b: Fraction
+    c: Fraction
+    fan_in: Fraction
+    fan_out: Fraction
+    start: str = "normal"  # or "zeros", "ones"
+    frozen: bool = False
+    optimizer: str = "sgd"
+    adjust: str = "original"
+    table: bool = False  # stored (in, out)
+    epsilon: Fraction | None = None  # `d`, where an optimizer has an epsilon that counts
+    clip: Fraction | None = None  # what the limit of its gradients' norm grows by
+    group: int = 0  # of those that are clipped together
+
+    @property
+    def sigma(self) -> Size:
+        return -inf if self.start == "zeros" else -self.a - self.b
+
+    @property
+    def contracts(self) -> bool:
+        return self.fan_in > self.fan_out
+
+
+@dataclass(eq=False)
+class Value:
+    """One activation: what makes it, of what, and how long its axes are."""
+
+    kind: str
+    inputs: tuple[Value, ...] = ()
+    tensor: Tensor | None = None
+    volume: Fraction = ZERO  # the size of all its axes together
+    fan_in: Fraction = ZERO  # as a map reads the tensor
+    fan_out: Fraction = ZERO
+    beside: Fraction = ZERO  # the axes of its input that a map is applied to side by side
+    lacking: tuple[Fraction, ...] = ()  # per input, the axes that it is stretched over
+    over: Fraction = ZERO  # what a product, or a mean, sums over
+    factor: Fraction = ZERO
+    function: str = ""
+    centres: bool = False
+    transposed: bool = False
+    rows: bool = False  # whether the rows of its tensor lie along its last axis
+    part: tuple[int, int] | None = None  # of a `split`: which, of how many
+    name: str = ""
+
+
+@dataclass(eq=False)
+class Graph:
+    """A model: its values in order, its outputs with their losses, what is assumed of alignment."""
+
+    values: list[Value]
+    outputs: list[tuple[Value, str]]
+    tensors: list[Tensor]
+    alignment: str = "tensor-programs"
+    strict: bool = False
+
+
+@dataclass
+class Found:
+    """What is known of a value."""
+
+    s0: Size = -inf
+    d: Size = -inf
+    along: Size = -inf
+    g0: Size = -inf
+    gd: Size = -inf
+    galong: Size = -inf
+    centred: bool = False
+    spread: Size = -inf  # of s0, what differs from coordinate to coordinate
+    maps: dict[Tensor, tuple[Fraction, Fraction] | None] = field(default_factory=dict)
+    rows: dict[Tensor, tuple[Fraction, Fraction]] = field(default_factory=dict)
+    contracted: bool = False  # a map that contracts made it
+
+    @property
+    def s(self) -> Size:
+        return max(self.s0, self.d)
+
+    @property
+    def g(self) -> Size:
+        return max(self.g0, self.gd)
+
+
+@dataclass
+class Said:
+    """The verdict, and per tensor at init, update, slack and status."""
+
+    verdict: str
+    complete: bool
+    tensors: dict[str, tuple[Size, Size, Size | None, str]]
+    found: dict[Value, Found]
+
+
+def whole() -> tuple[Fraction, Fraction]:
+    return ZERO, ONE
+
+
+def less(x: Size, y: Size) -> Size:
+    """`x - y` where x may be exactly zero."""
+    return x if x == -inf else x - y
+
+
+class Calculus:
+    """The rounds of one graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.of: dict[Value, Found] = {v: Found() for v in graph.values}
+        self.entry: dict[Tensor, Size] = dict.fromkeys(graph.tensors, -inf)
+        self.gamma: dict[Tensor, Size] = dict.fromkeys(graph.tensors, -inf)
+        self.readers: dict[Value, list[Value]] = {v: [] for v in graph.values}
+        for value in graph.values:
+            for x in value.inputs:
+                if value not in self.readers[x]:
+                    self.readers[x].append(value)
+        self.directions()
+
+    # Directions: which changes are followed reader by reader, which gradients term by term
+
+    def directions(self) -> None:
+        self.toward: dict[tuple[Value, Value], Size] = {}
+        self.share: dict[tuple[Value, Value], Size] = {}
+        self.partial = self.graph.alignment == "tensor-programs"
+        if not self.partial:
+            return
+        uses: dict[Tensor, int] = {}
+        for value in self.graph.values:
+            if value.tensor is not None:
+                uses[value.tensor] = uses.get(value.tensor, 0) + 1
+        shared = {v for v in self.graph.values if v.tensor is not None and uses[v.tensor] > 1}
+        behind: set[Value] = set()  # made of a shared tensor without another map
+        enlarged: set[Value] = set()  # made of what enlarges small parts of gradients
+        for v in self.graph.values:
+            if v in shared or (v.kind != "map" and any(x in behind for x in v.inputs)):
+                behind.add(v)
+            t = v.tensor
+            turned = t is not None and not t.frozen and t.optimizer in SPECTRAL | ROTATING
+            if turned or any(x in enlarged for x in v.inputs):
+                enlarged.add(v)
+        before: set[Value] = set()  # read by a shared map without another map
+        for v in reversed(self.graph.values):
+            near = v.kind != "map" and any(r in before for r in self.readers[v])
+            if (v in shared and v.kind == "map") or near:
+                before.add(v)
+        outputs = {v for v, _ in self.graph.outputs}
+        for x in self.graph.values:
+            several = len(self.readers[x]) + (x in outputs) > 1
+            selected = any(r.kind == "part" for r in self.readers[x])
+            if several and x.volume > 0 and not (x in enlarged or x in behind or selected):
+                for reader in self.readers[x]:
+                    if reader not in before:
+                        self.toward[x, reader] = -inf
+            if x.kind == "sum" and x.volume > 0 and not enlarged and x not in before:
+                for term in x.inputs:
+                    if term not in behind and term.inputs:
+                        self.share[x, term] = -inf
+
+    def along(self, x: Value, reader: Value) -> Size:
+        """The part of the change of x that points along the gradient through a reader."""
+        if not self.partial:
+            return self.of[x].d
+        return self.toward.get((x, reader), self.of[x].along)
+
+    # At initialization
+
+    def start(self) -> None:
+        for v in self.graph.values:
+            f, xs = self.of[v], [self.of[x] for x in v.inputs]
+            f.centred = self.is_centred(v, xs)
+            self.take_maps(v, f, xs)
+            f.s0 = self.initial(v, xs)
+            f.spread = self.spread_of(v, xs)
+
+    def initial(self, v: Value, xs: Sequence[Found]) -> Size:
+        largest = max((x.s0 for x in xs), default=-inf)
+        match v.kind:
+            case "input" | "number":
+                return ZERO + v.factor
+            case "zeros":
+                return -inf
+            case "lookup" | "value":
+                assert v.tensor is not None
+                return v.tensor.sigma
+            case "map":
+                assert v.tensor is not None
+                summed = v.fan_in / 2
+                if self.tied(v):
+                    summed = self.summed_along(v)
+                return v.tensor.sigma + summed + xs[0].s0
+            case "product":
+                x, y = xs
+                return x.s0 + y.s0 + (v.over / 2 if apart(x, y) else v.over)
+            case "scale":
+                return largest + v.factor
+            case "function":
+                size = 2 * largest if v.function == "square" else largest
+                if v.function in LIFTED:
+                    size = max(size, ZERO)
+                return min(size, ZERO) if v.function in BOUNDED else size
+            case "softmax":
+                return ZERO
+            case "norm":
+                return ZERO if self.starts(v) > -inf else -inf
+            case "mean":
+                return largest - v.over / 2 if xs[0].centred else largest
+        return largest
+
+    def starts(self, norm: Value) -> Size:
+        """What a norm divides by at initialization; exact zero is held up by its epsilon."""
+        x = self.of[norm.inputs[0]]
+        return x.spread if norm.centres else x.s0
+
+    def divisor(self, norm: Value) -> Size:
+        """What it divides by."""
+        return max(self.starts(norm), self.of[norm.inputs[0]].d)
+
+    def spread_of(self, v: Value, xs: Sequence[Found]) -> Size:
+        largest = max((x.spread for x in xs), default=-inf)
+        match v.kind:
+            case "number" | "zeros":
+                return -inf
+            case "value":
+                return self.of[v].s0 if v.tensor and v.tensor.start == "normal" else -inf
+            case "sum" | "concat" | "same" | "part":
+                return largest
+            case "scale":
+                return largest + v.factor
+            case "function":
+                size = largest + xs[0].s0 if v.function == "square" else largest
+                return min(size, ZERO) if v.function in BOUNDED else size
+            case "product" if v.over == 0:
+                return max(xs[0].spread + xs[1].s0, xs[0].s0 + xs[1].spread)
+            case "norm" if self.starts(v) > -inf:
+                return largest - self.starts(v)
+        return self.of[v].s0
+
+    def is_centred(self, v: Value, xs: Sequence[Found]) -> bool:
+        match v.kind:
+            case "input" | "number" | "softmax" | "largest":
+                return False
+            case "lookup" | "value":
+                assert v.tensor is not None
+                return v.tensor.start != "ones"
+            case "map" | "zeros":
+                return True
+            case "product":
+                return apart(*xs) and any(self.even(v, xs))
+            case "sum" | "concat":
+                return all(self.even(v, xs))
+            case "function":
+                return xs[0].centred and v.function in ODD
+            case "norm":
+                return v.centres or xs[0].centred
+        return all(x.centred for x in xs)
+
+    def even(self, v: Value, xs: Sequence[Found]) -> Iterable[bool]:
+        """Per input, whether it is centred along the axes that it is stretched over too."""
+        for x, lacking in zip(xs, v.lacking, strict=True):
+            yield x.centred and (lacking == 0 or x.s0 == -inf)
+
+    def take_maps(self, v: Value, f: Found, xs: Sequence[Found]) -> None:
+        """Which tensors' products it last came from, and of which rows."""
+        t = v.tensor
+        if t is not None:
+            f.maps, f.contracted = {t: None}, t.contracts
+            if v.rows:
+                f.rows = {t: whole()}
+            return
+        for x in xs:
+            f.contracted |= x.contracted
+            for tensor in x.maps:
+                f.maps[tensor] = None
+        for tensor in f.maps:
+            held = [x.maps[tensor] for x in xs if tensor in x.maps]
+            known = [h for h in held if h is not None]
+            if known and len(known) == len(held):
+                f.maps[tensor] = min(s for s, _ in known), max(e for _, e in known)
+        if v.kind in ("function", "scale"):
+            f.rows = dict(xs[0].rows)
+        if v.kind == "sum":
+            for tensor in {t for x in xs for t in x.rows}:
+                places = {x.rows.get(tensor) for x in xs if tensor in x.maps}
+                if len(places) == 1 and (place := places.pop()) is not None:
+                    f.rows[tensor] = place
+        if v.kind == "part" and v.part is not None:
+            index, count = v.part
+            for tensor, (start, end) in xs[0].rows.items():
+                step = (end - start) / count
+                f.rows[tensor] = start + index * step, start + (index + 1) * step
+            f.maps |= f.rows
+
+    def tied(self, v: Value) -> bool:
+        return v.transposed and v.tensor in self.of[v.inputs[0]].maps
+
+    # Gains of maps
+
+    def summed_along(self, v: Value) -> Size:
+        """Of initial weights on what points along their rows."""
+        if self.graph.alignment != "tensor-programs":
+            return v.fan_in / 2
+        return max(v.fan_in / 2, v.fan_in - v.fan_out / 2)
+
+    def update_of(self, t: Tensor) -> Size:
+        return self.entry[t] - t.a
+
+    def updated(self, t: Tensor, fan_in: Fraction, fan_out: Fraction) -> Size:
+        """The gain of an update on what it is aligned with."""
+        if t.optimizer in SPECTRAL:
+            return self.update_of(t) + (fan_in - fan_out) / 2
+        return self.update_of(t) + (fan_in / 2 if self.graph.alignment == "none" else fan_in)
+
+    def own_update(self, v: Value) -> Size:
+        """What the update of its own tensor adds to a value."""
+        t = v.tensor
+        if t is None:
+            return -inf
+        if v.kind == "map":
+            return self.updated(t, v.fan_in, v.fan_out) + self.of[v.inputs[0]].s
+        spread = max(t.fan_in, t.fan_out) / 2 if t.optimizer in SPECTRAL else ZERO
+        return self.update_of(t) - spread
+
+    def strays(self, v: Value) -> bool:
+        x = v.inputs[0]
+        return not self.tied(v) and self.along(x, v) < self.of[x].d
+
+    def map_gain(self, v: Value) -> Size:
+        """What initial weights make of the change of their input, over that change."""
+        assert v.tensor is not None
+        x = v.inputs[0]
+        if not self.strays(v):
+            return v.tensor.sigma + self.summed_along(v)
+        part = self.along(x, v) - self.of[x].d
+        return v.tensor.sigma + max(v.fan_in / 2, v.fan_in - v.fan_out / 2 + part)
+
+    def gains(self, v: Value) -> list[Size]:
+        """Per input: by how much its change grows."""
+        xs = [self.of[x] for x in v.inputs]
+        match v.kind:
+            case "map":
+                return [self.map_gain(v)]
+            case "product":
+                over = v.over / 2 if self.graph.alignment == "none" else v.over
+                return [xs[1].s + over, xs[0].s + over]
+            case "scale":
+                return [v.factor]
+            case "function" if v.function == "square":
+                return [xs[0].s]
+            case "norm":
+                return [-self.divisor(v) if self.starts(v) > -inf else ZERO]
+        return [ZERO] * len(xs)
+
+    def clamped(self, v: Value, size: Size) -> Size:
+        holds = v.kind == "softmax" or (v.kind == "function" and v.function in BOUNDED)
+        held_up = v.kind == "norm" and self.starts(v) == -inf
+        return min(size, ZERO) if holds or held_up else size
+
+    # Rounds
+
+    def forward(self) -> None:
+        for v in self.graph.values:
+            f, own, gains = self.of[v], self.own_update(v), self.gains(v)
+            sizes = [g + self.of[x].d for g, x in zip(gains, v.inputs, strict=True)]
+            f.d = self.clamped(v, max([own, *sizes]))
+            f.along = self.points_along(v, own, gains) if self.partial else f.d
+            for reader in self.readers[v]:
+                if (v, reader) in self.toward:
+                    turned = self.turned(v, reader)
+                    self.toward[v, reader] = max(self.toward[v, reader], turned)
+
+    def points_along(self, v: Value, own: Size, gains: Sequence[Size]) -> Size:
+        """The part of its change that points along its gradient."""
+        d, parts = self.of[v].d, [self.along(x, v) for x in v.inputs]
+        passed = [g + p for g, p in zip(gains, parts, strict=True)]
+        match v.kind:
+            case "map" if not self.tied(v):
+                assert v.tensor is not None
+                along = v.tensor.sigma + v.fan_in - v.fan_out / 2 + parts[0]
+                return max(own, min(along, d))
+            case "sum" | "concat":
+                return max(p - w / 2 for p, w in zip(parts, v.lacking, strict=True))
+            case "product" if v.over == 0:
+                found: list[Size] = []
+                for i, lacking in enumerate(v.lacking):
+                    x, y = self.of[v.inputs[i]], self.of[v.inputs[1 - i]]
+                    if x.d == -inf:
+                        continue
+                    stretched = x.d + max(y.s - lacking / 2, parts[1 - i])
+                    found.append(stretched if lacking > 0 else parts[i] + y.s)
+                return max(found, default=-inf)
+            case "same" | "part" | "scale" | "function" | "norm":
+                return self.clamped(v, max(passed))
+        return d
+
+    def turned(self, x: Value, reader: Value) -> Size:
+        """Of a change made by the gradients at hand, the part along one reader's."""
+        whole_, through = self.of[x].g, self.through[x, reader]
+        if through >= whole_:
+            return self.of[x].along
+        return self.of[x].along + less(through, whole_)
+
+    def weigh(self) -> bool:
+        """The parts of sums that their terms are, the largest so far."""
+        uneven = False
+        for (total, term), share in self.share.items():
+            s, part = self.of[total].s, self.of[term].s
+            new = ZERO if part >= s else max(share, less(part, s))
+            self.share[total, term] = new
+            uneven |= new < 0
+        return uneven
+
+    def backward(self) -> None:
+        self.uneven = self.weigh()
+        self.through = dict.fromkeys(self.toward, -inf)
+        for f in self.of.values():
+            f.g0 = f.gd = f.galong = -inf
+        for t in self.gamma:
+            self.gamma[t] = -inf
+        for v, loss in self.graph.outputs:
+            f = self.of[v]
+            f.g0 = max(f.g0, ZERO if loss == "cross_entropy" else max(f.s0, ZERO))
+            f.gd = max(f.gd, min(f.d, ZERO) if loss == "cross_entropy" else f.d)
+            f.galong = max(f.galong, f.gd)
+        for v in reversed(self.graph.values):
+            f = self.of[v]
+            if f.g == -inf:
+                continue
+            if not self.uneven:
+                f.galong = f.gd
+            for x, g0, gd, along in self.passed_back(v):
+                fx = self.of[x]
+                fx.g0, fx.gd = max(fx.g0, g0), max(fx.gd, gd)
+                fx.galong = max(fx.galong, along)
+                if (x, v) in self.through:
+                    self.through[x, v] = max(self.through[x, v], g0, gd)
+            if v.tensor is not None:
+                self.gamma[v.tensor] = max(self.gamma[v.tensor], self.gradient(v) - v.tensor.a)
+
+    def gradient(self, v: Value) -> Size:
+        f = self.of[v]
+        if v.kind != "map":
+            return f.g
+        x = self.of[v.inputs[0]]
+        first = f.g0 + x.s0 + v.beside / 2
+        return max(first, f.gd + x.s + v.beside, f.g + x.d + v.beside)
+
+    def passed_back(self, v: Value) -> Iterable[tuple[Value, Size, Size, Size]]:
+        """(input, g0, gd, the part of gd that points along the value), what it contributes."""
+        f, xs = self.of[v], [self.of[x] for x in v.inputs]
+        match v.kind:
+            case "map":
+                yield self.back_through(v)
+            case "product":
+                for i in (0, 1):
+                    y, lacking = xs[1 - i], v.lacking[i]
+                    gd = max(y.s + f.gd, y.d + f.g) + lacking
+                    yield v.inputs[i], y.s0 + f.g0 + lacking / 2, gd, gd
+            case "sum" | "concat":
+                for x, lacking in zip(v.inputs, v.lacking, strict=True):
+                    share = self.share.get((v, x), ZERO)
+                    along = f.galong + lacking + share
+                    yield x, f.g0 + lacking / 2, f.gd + lacking, along
+            case "scale":
+                along = f.galong + v.factor
+                yield v.inputs[0], f.g0 + v.factor, f.gd + v.factor, along
+            case "mean":
+                yield v.inputs[0], f.g0 - v.over, f.gd - v.over, f.gd - v.over
+            case "softmax":
+                gd = max(f.gd, f.g + min(xs[0].d, ZERO))
+                yield v.inputs[0], f.g0, gd, gd
+            case "function":
+                yield self.back_function(v)
+            case "norm":
+                x = xs[0]
+                starts, size = self.starts(v), self.divisor(v)
+                if starts == -inf:
+                    first, later = ZERO, -max(size, ZERO)
+                else:
+                    first, later = -starts, -size
+                turned = -inf if size == -inf else f.g + x.d - size + later
+                yield (
+                    v.inputs[0],
+                    f.g0 + first,
+                    max(f.gd + later, turned),
+                    max(f.galong + later, turned),
+                )
+            case "largest":
+                x = xs[0]
+                turned = -inf if x.s == -inf else f.g + x.d - x.s
+                gd = max(f.gd, turned)
+                yield v.inputs[0], f.g0, gd, gd
+            case "same" | "part":
+                yield v.inputs[0], f.g0, f.gd, f.galong
+
+    def back_through(self, v: Value) -> tuple[Value, Size, Size, Size]:
+        t, f = v.tensor, self.of[v]
+        assert t is not None
+        tied = self.tied(v)
+        random, along = v.fan_out / 2, v.fan_out - v.fan_in / 2
+        most = max(random, along) if self.partial else random
+        update = self.updated(t, v.fan_out, v.fan_in) + f.g
+        g0 = t.sigma + (most if tied else random) + f.g0
+        if tied or f.galong >= f.gd:
+            gd = max(t.sigma + most + f.gd, update)
+            return v.inputs[0], g0, gd, gd
+        pointing = t.sigma + along + f.galong
+        gd = max(t.sigma + random + f.gd, pointing, update)
+        return v.inputs[0], g0, gd, max(pointing, update)
+
+    def back_function(self, v: Value) -> tuple[Value, Size, Size, Size]:
+        f, x = self.of[v], self.of[v.inputs[0]]
+        if v.function == "square":
+            turned = f.g + x.d
+            return (
+                v.inputs[0],
+                f.g0 + x.s0,
+                max(f.gd + x.s, turned),
+                max(f.galong + x.s, turned),
+            )
+        flat = v.function in FLAT
+        g0 = -inf if flat and x.s0 == -inf else f.g0
+        gone = flat and x.s == -inf
+        turned = -inf if x.s == -inf else f.g + x.d - x.s
+        gd = -inf if gone else f.gd
+        return v.inputs[0], g0, max(gd, turned), max(-inf if gone else f.galong, turned)
+
+    def updates(self) -> bool:
+        """New updates from the gradients at hand; whether one grew."""
+        clipped, grew = self.clipped(), False
+        for t in self.graph.tensors:
+            if t.frozen or self.gamma[t] == -inf:
+                continue
+            cancels = t.optimizer == "lamb" and max(t.sigma, self.entry[t]) > -inf
+            size = self.update_entry(t, self.gamma[t] - clipped.get(t.group, ZERO))
+            if t.epsilon is not None and self.graph.strict and not cancels:
+                size += self.gamma[t] - max(self.gamma[t], -t.epsilon)
+            grew |= size > self.entry[t]
+            self.entry[t] = max(self.entry[t], size)
+        return grew
+
+    def update_entry(self, t: Tensor, gamma: Size) -> Size:
+        rows, columns = (t.fan_in, t.fan_out) if t.table else (t.fan_out, t.fan_in)
+        match t.optimizer:
+            case "sgd":
+                return gamma - t.c
+            case "adafactor" | "lamb" | "lars":
+                weights = max(t.sigma + t.a, self.entry[t])
+                if weights == -inf:
+                    return gamma - t.c if t.optimizer == "lars" else -t.c
+                return weights - t.c
+            case "muon":
+                grown = {
+                    "original": max(rows - columns, ZERO),
+                    "match_rms_adamw": max(rows, columns),
+                    "spectral": rows - columns,
+                }[t.adjust]
+                return grown / 2 - t.c
+        return -t.c
+
+    def clipped(self) -> dict[int, Size]:
+        """What clipping takes from the gradients of an optimizer."""
+        most: dict[int, Size] = {}
+        for t in self.graph.tensors:
+            if t.clip is not None and not t.frozen:
+                norm = self.gamma[t] + (t.fan_in + t.fan_out) / 2 - t.clip
+                most[t.group] = max(most.get(t.group, ZERO), norm)
+        return most
+
+    def turning(self) -> bool:
+        return any(self.turned(*pair) > size for pair, size in self.toward.items())
+
+    def rounds(self) -> bool:
+        """Trains until nothing grows; whether it settled."""
+        self.start()
+        self.backward()
+        patience = 3 + sum(not t.frozen for t in self.graph.tensors)
+        grown = broken = 0
+        for _ in range(4 * patience):
+            turning, grew = self.turning(), self.updates()
+            if not grew and not turning:
+                return True
+            self.forward()
+            self.backward()
+            grown += grew
+            broken += bool(self.broken())
+            if grown > patience or broken > 2 * patience:
+                return False
+        return False
+
+    # Limits, bounds, verdict
+
+    def limits(self) -> Iterable[tuple[Value, Size]]:
+        """(value, bound): where a change may be so large at most."""
+        for v in self.graph.values:
+            for x in v.inputs:
+                s0 = self.of[x].s0
+                if v.kind in ("map", "product"):
+                    yield x, max(s0, ZERO)
+                elif v.kind in ("function", "softmax"):
+                    yield x, ZERO
+                elif v.kind == "norm":
+                    starts = self.starts(v) if self.starts(v) > -inf else ZERO
+                    yield x, max(starts, ZERO) if self.of[x].contracted else starts
+        for v, _ in self.graph.outputs:
+            yield v, ZERO
+
+    def broken(self) -> bool:
+        return any(self.of[x].d > bound for x, bound in self.limits())
+
+    def unsound(self) -> bool:
+        """Whether a size at initialization is not as it must be."""
+        for v in self.graph.values:
+            for x in v.inputs:
+                s0 = self.of[x].s0
+                if v.kind == "softmax" and s0 > 0:
+                    return True
+                if v.kind == "function" and not (s0 in (ZERO, -inf) or self.starts_small(x)):
+                    return True
+        return any(self.of[v].s0 > 0 for v, _ in self.graph.outputs)
+
+    def starts_small(self, x: Value) -> bool:
+        """Below Θ(1) as a bottleneck is, through maps that keep its size."""
+        kept = self.kept_behind(x)
+        return self.of[x].s0 < 0 and kept is not None and not any(kept)
+
+    def kept_behind(self, x: Value) -> list[Size] | None:
+        """What maps make of few numbers' sizes, of a value of those alone; None: of others."""
+        if self.of[x].contracted:
+            return []
+        s0 = self.of[x].s0
+        match x.kind:
+            case "map":
+                inner = self.kept_behind(x.inputs[0])
+                return None if inner is None else [less(s0, self.of[x.inputs[0]].s0), *inner]
+            case "product" if x.over == 0:
+                factors = [self.kept_behind(y) for y in x.inputs]
+                if all(f is None for f in factors):
+                    return None
+                pairs = zip(x.inputs, factors, strict=True)
+                return [k for y, f in pairs for k in ([self.of[y].s0] if f is None else f)]
+            case "function" | "same" | "part":
+                return self.kept_behind(x.inputs[0])
+            case "sum" | "concat":
+                terms = [self.kept_behind(y) for y in x.inputs if self.of[y].s0 > -inf]
+                known = [k for t in terms if t is not None for k in t]
+                return None if any(t is None for t in terms) else known
+        return None
+
+    def bounds(self) -> dict[Value, Size]:
+        found: dict[Value, Size] = dict.fromkeys(self.graph.values, inf)
+        for x, bound in self.limits():
+            found[x] = min(found[x], bound)
+        for v in reversed(self.graph.values):
+            gains = self.gains(v)
+            if v.kind == "map" and v.tensor is not None:
+                gains = [max(gains[0], self.updated(v.tensor, v.fan_in, v.fan_out))]
+            for x, gain in zip(v.inputs, gains, strict=True):
+                if gain > -inf:
+                    found[x] = min(found[x], found[v] - gain)
+        return found
+
+    def judged(self) -> Said:
+        settled = self.rounds()
+        bounds = self.bounds()
+        tensors = {t.name: self.tensor_law(t, bounds) for t in self.graph.tensors}
+        stable = settled and not self.broken() and not self.unsound()
+        if self.unsound():
+            verdict = "unstable-at-init"
+        elif not stable:
+            verdict = "unstable"
+        else:
+            verdict = self.stable_verdict(bounds, [t[3] for t in tensors.values()])
+        nonlinear = [
+            x for v in self.graph.values if v.kind in ("function", "softmax") for x in v.inputs
+        ]
+        complete = stable and all(self.moves(x) for x in nonlinear)
+        return Said(verdict, complete, tensors, self.of)
+
+    def tensor_law(
+        self, t: Tensor, bounds: dict[Value, Size]
+    ) -> tuple[Size, Size, Size | None, str]:
+        """Over all uses of all its copies."""
+        uses = [v for v in self.graph.values if v.tensor and v.tensor.name == t.name]
+        at_init = max((self.of[v].s0 for v in uses), default=-inf)
+        updates = [(v, self.own_update(v)) for v in uses]
+        slack = min((bounds[v] - u for v, u in updates if u > -inf), default=inf)
+        update = max((u for _, u in updates), default=-inf)
+        if t.frozen:
+            return at_init, update, None, "frozen"
+        if slack == inf:
+            return at_init, update, None, "under"
+        status = "maximal" if slack == 0 else "under" if slack > 0 else "over"
+        return at_init, update, slack, status
+
+    def moves(self, x: Value) -> bool:
+        return self.of[x].d > -inf and self.of[x].d >= self.of[x].s
+
+    def features(self) -> list[Value]:
+        found: list[Value] = []
+        for output, _ in self.graph.outputs:
+            todo, seen = [output], set[Value]()
+            while todo:
+                v = todo.pop()
+                if v in seen:
+                    continue
+                seen.add(v)
+                summed = v.fan_in if v.kind == "map" else v.over
+                if v.kind in ("map", "product", "mean") and summed > 0:
+                    found += v.inputs
+                else:
+                    todo += v.inputs
+        return found
+
+    def stable_verdict(self, bounds: dict[Value, Size], statuses: Sequence[str]) -> str:
+        if all(self.of[v].d < 0 for v, _ in self.graph.outputs):
+            return "trivial"
+        moving = [self.moves(x) for x in self.features()]
+        if moving and not any(moving):
+            return "kernel"
+        in_part = any(
+            v.tensor is not None
+            and v.tensor.sigma > -inf
+            and self.of[v.inputs[0]].d > -inf
+            and self.map_gain(v) + self.of[v.inputs[0]].s < bounds[v]
+            for v in self.graph.values
+            if v.kind == "map"
+        )
+        full = all(s in ("maximal", "frozen") for s in statuses) and all(moving) and not in_part
+        return "maximal-update" if full else "feature-learning"
+
+
+def apart(x: Found, y: Found) -> bool:
+    """Whether they last came from different maps, or from different rows of one."""
+    for tensor in x.maps.keys() & y.maps.keys():
+        mine, theirs = x.maps[tensor], y.maps[tensor]
+        if mine is None or theirs is None or max(mine[0], theirs[0]) < min(mine[1], theirs[1]):
+            return False
+    return bool(x.maps and y.maps)
+
+
+def judged(graph: Graph) -> Said:
+    """What the theory says of a graph."""
+    return Calculus(graph).judged()
