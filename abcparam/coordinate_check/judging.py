@@ -28,6 +28,8 @@ CORRECTION = Fraction(1, 2)  # how far below a law its corrections of finite wid
 SHARE = 0.25  # of the square that the leading power must have at the largest width
 LACK = 0.1  # what a sum of powers may leave of log size, if seeds scatter less
 
+TRAINED = (CHANGE, UPDATE, RELATIVE)  # what a check of learning rates is about
+
 AGREES, CROSSOVER, DISAGREES, UNRESOLVED = "agrees", "crossover", "disagrees", "unresolved"
 UNDECIDED = "undecided"  # what a check comes to where too little is resolved
 ROUNDED, SCATTERED = "below rounding, or of fewer than three widths", "seeds scatter too much"
@@ -80,15 +82,20 @@ class CheckedRows(Record):
 
     @property
     def outcome(self) -> str:
-        """A row that disagrees decides; else most of them have to be resolved."""
+        """A row that disagrees decides; else most have to be resolved, and most of training."""
         if self.of(DISAGREES):
             return DISAGREES
-        resolved = len(self.rows) - len(self.of(UNRESOLVED))
-        return AGREES if resolved > len(self.rows) / 2 else UNDECIDED
+        trained = [row for row in self.rows if row.quantity in TRAINED]
+        resolved = _mostly_resolved(self.rows) and (not trained or _mostly_resolved(trained))
+        return AGREES if resolved else UNDECIDED
 
     @property
     def agree(self) -> bool:
         return self.outcome == AGREES
+
+
+def _mostly_resolved(rows: Sequence[CheckedRow]) -> bool:
+    return sum(row.outcome != UNRESOLVED for row in rows) > len(rows) / 2
 
 
 def judge(laws: PredictedLaws, measured: MeasuredSizes) -> CheckedRows:
@@ -104,7 +111,7 @@ def judge(laws: PredictedLaws, measured: MeasuredSizes) -> CheckedRows:
 
 def _floors(name: str, quantity: str, measured: MeasuredSizes) -> dict[tuple[int, int], float]:
     """What rounding makes of a change of nothing."""
-    if quantity not in (CHANGE, UPDATE, RELATIVE):
+    if quantity not in TRAINED:
         return dict.fromkeys(measured, 0.0)
     return {at: _floor(name, quantity, sizes) for at, sizes in measured.items()}
 

@@ -262,6 +262,19 @@ def outcome(law: PredictedLaw, sizes: list[float]) -> str:
     return judge(laws, measured).rows[0].outcome
 
 
+def test_what_starts_right_says_nothing_of_training():
+    """Three values of the right size at init, of which one changes: by how much is not resolved."""
+    flat = PredictedLaw(Fraction(0))
+    starts = {(name, "at_init"): flat for name in "xyz"}
+    laws = PredictedLaws({**starts, ("x", CHANGE): flat}, 1, ())
+    for changes, outcome in (([1.0] * 4, "agrees"), ([1e-14] * 4, "undecided")):
+        measured = {
+            (64 * 2**k, 0): {**{key: [1.0] for key in starts}, ("x", CHANGE): [change]}
+            for k, change in enumerate(changes)
+        }
+        assert judge(laws, measured).outcome == outcome
+
+
 def test_outcomes():
     flat, zero = PredictedLaw(Fraction(0), (Fraction(-1, 2),)), PredictedLaw(None)
     assert outcome(zero, [0.0] * 4) == "agrees"
