@@ -183,10 +183,10 @@ def test_entries_of_an_orthogonal_matrix_fall_as_the_spec_says(
     )
     program, module = build(text, tmp_path)
     sizes = [
-        float(make(program, module, {"width": width}).W.weight.detach().square().mean()) ** 0.5
+        float(make(program, module, {"width": width}).get_parameter("W.weight").detach().std())
         for width in (64, 256)
     ]
-    assert sizes[1] / sizes[0] == pytest.approx(4.0 ** -float(Fraction(b)), rel=0.01)
+    assert sizes[1] / sizes[0] == pytest.approx(4.0 ** -float(Fraction(b)), rel=0.05)
 
 
 class HandWritten(nn.Module):
