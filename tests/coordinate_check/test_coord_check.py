@@ -593,7 +593,7 @@ def test_figures_are_written(run: Run, tmp_path: Path):
     text = (SPECS / "rnn.param").read_text(encoding="utf-8")
     arguments = ("--widths", "16,32,64", "--seeds", "1", "--steps", "2", "--against", "sp")
     ran = run("coord-check", "-", *arguments, "--plot", tmp_path, stdin=text)
-    assert ran.status in {0, 1}
+    assert ran.status in {0, 1, 3}
     names = {path.name for path in tmp_path.iterdir()}
     assert names >= {f"{q}.{f}" for q in ("at_init", "change", "update") for f in ("png", "svg")}
     assert run("coord-check", MLP, "--widths", "16,32,64", "--against", "sp").status == 2
