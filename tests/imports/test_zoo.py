@@ -301,6 +301,20 @@ def test_models_are_written_as_specs_or_refused(name: str):
         assert all(result.wrong is None for result in found.compared)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["GPT-2", "ResNet", "ViT"])
+def test_adapted_models_are_flat(name: str):
+    """Values at init, in their change and gradients, of the model itself as it is trained."""
+
+    def build(width: int = 64) -> tuple[Any, ...]:
+        return ZOO[name].make(width)
+
+    options: dict[str, Any] = {"widths": (64, 128, 256), "seeds": 3, "steps": 3}
+    found = abcparam.coord_check(abcparam.audit(build, GROW), adapted=True, **options)
+    outcomes = [row.outcome for row in found.verdict.rows]
+    assert len(outcomes) > 40 and set(outcomes) <= {"agrees", "crossover"}
+
+
 def test_the_documentation_has_a_row_for_each_model():
     text = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
     _, _, table = text.partition("## Models that were read")
