@@ -115,6 +115,16 @@ def test_a_correct_model_agrees(check, text: str):
     )
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["behind the readout", "before it"])
+def test_a_factor_of_the_code_may_stand_on_either_side(check, before: bool):
+    """It is the same function: the readout's own values are judged up to that factor."""
+    text = SPEC.replace("output [classes, width]", "output [classes, width] { a = 0 }")
+    check.spec.write_text(text.replace("return readout", "return base(width) / width * readout"))
+    model = MODEL.replace("self.scale * self.readout(", "self.readout(self.scale * ")
+    ran = check(model if before else MODEL)
+    assert ran.status == 0 and rows(ran) == dict.fromkeys(SEEN, True)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "disagrees"),
     [
