@@ -123,7 +123,12 @@ class FormOrder:
         self.dims = tuple(dims) or ((0, Fraction(1)),)
         self.limits = sorted({limit for limit, _ in self.dims})
         self._single = len(self.dims) == 1 and self.dims[0][1] == 1
-        self.zero: FormValue = 0 if self._single else (0,) * len(self.limits)
+        scale = lcm(*(rate.denominator for _, rate in self.dims))
+        self._weights = [  # of each limit, the dims' rates in whole numbers
+            [int(rate * scale) if of == limit else 0 for of, rate in self.dims]
+            for limit in self.limits
+        ]
+        self.zero: FormValue = 0 if len(self.limits) == 1 else (0,) * len(self.limits)
 
     def parts(self, form: Form) -> list[AffineRow]:
         """The row of each growth dim."""
@@ -141,9 +146,10 @@ class FormOrder:
 
     def values(self, forms: Iterable[Form], point: SymbolPoint) -> Sequence[FormValue]:
         """Multiples of forms at a point, the same of all: their rates within each limit."""
-        if self._single:
-            return [sum(map(mul, form, point)) for form in forms]
-        return [tuple([sum(map(mul, row, point)) for row in self.rows(form)]) for form in forms]
+        forms = list(forms)
+        points = [[rate * x for rate in rates for x in point] for rates in self._weights]
+        found = [[sum(map(mul, form, weighed)) for form in forms] for weighed in points]
+        return found[0] if len(found) == 1 else list(zip(*found, strict=True))
 
     def nonnegative(self, form: Form) -> SymbolCondition:
         """`form >= 0`."""

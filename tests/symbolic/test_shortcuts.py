@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from fractions import Fraction
+from operator import mul
 
 from abcparam.analysis.judge import Evaluator, judgement_of
 from abcparam.pipeline import to_source
 from abcparam.program.binding import bind
-from abcparam.symbolic.constraints import All, Form, LinearConstraint, subtract
+from abcparam.symbolic.constraints import All, Form, FormOrder, LinearConstraint, subtract
 from abcparam.symbolic.regions import region_of
 from abcparam.symbolic.solver import Premises
 from abcparam.symbolic.symbols import all_symbolic
@@ -71,3 +72,18 @@ def test_one_graph_is_judged_at_many_values():
         seen.add(numbers.verdict(values))
         assert numbers.verdict(values) == judgement_of(bind(program, values)).verdict
     assert len(seen) > 1
+
+
+def test_forms_at_a_point_are_ordered_as_their_rates_in_each_limit():
+    """Of two limits the first decides; rates are fractions, values whole numbers."""
+    draw = random.Random(3)
+    half, seventh = Fraction(1, 2), Fraction(3, 7)
+    for dims in (((0, half),), ((0, half), (0, seventh)), ((0, half), (1, seventh), (0, half))):
+        order = FormOrder(dims, 1)
+        for _ in range(30):
+            point = (draw.randint(1, 3), draw.randint(-3, 3))
+            forms = [tuple(draw.randint(-2, 2) for _ in range(2 * len(dims))) for _ in range(2)]
+            one, other = ([sum(map(mul, row, point)) for row in order.rows(form)] for form in forms)
+            first, second = order.values(forms, point)
+            assert (first < second, first == second) == (one < other, one == other)
+            assert (first < order.zero) == (one < [0] * len(one))
