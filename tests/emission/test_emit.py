@@ -514,6 +514,35 @@ def test_classes_make_way_for_what_the_module_imports(tmp_path: Path):
     assert "tensors.0.attention.query.weight" in make(program, module).state_dict()
 
 
+SHARED = """model Copies
+dim width -> inf, base = 8
+dim depth = 2
+parametrization mup
+tensor first : input [width, 3]
+tensor shared : hidden [width, width]
+tensor last : output [2, width]
+forward(x : [3]) {
+    x = first @ x
+    repeat depth as layers {
+        tensor own : hidden [width, width]
+        x = x + own @ gelu(shared @ gelu(x))
+    }
+    return last @ x
+}
+optimizer adam { lr = 0.01 }
+loss cross_entropy
+"""
+
+
+def test_arguments_make_way_for_what_a_function_reads(tmp_path: Path):
+    """A tensor that copies read from outside may be named as a module, or a function of Python."""
+    for name in ("F", "input"):
+        program, module = build(SHARED.replace("shared", name), tmp_path)
+        model = make(program, module).double()
+        assert hasattr(model, name)
+        assert model(*inputs_of(program, model.config)).isfinite().all()
+
+
 class Wrapper(nn.Module):
     """What DistributedDataParallel does to names."""
 

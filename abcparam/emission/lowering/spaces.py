@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from abcparam.algebra.record import Record
 from abcparam.emission.lowering.numbers import CodePlace
 from abcparam.program.model import Module
-from abcparam.program.reserved_names import MODULE_ATTRIBUTES
+from abcparam.program.reserved_names import EMITTED, FORBIDDEN, MODULE_ATTRIBUTES
 from abcparam.python_code.formula import Formula
 from abcparam.python_code.nodes import Code, own
 
@@ -24,10 +24,14 @@ def fresh(hint: str, taken: set[str]) -> str:
 
 
 class Locals:
-    """Names of a function. Those of the spec stand as they are, ours make way."""
+    """Names of a function. Those of the spec stand as they are, ours make way.
+
+    Tensors may be named as what a function reads, being attributes: arguments that stand for such
+    make way too.
+    """
 
     def __init__(self) -> None:
-        self._taken: set[str] = {"self"}
+        self._taken: set[str] = {*EMITTED, *FORBIDDEN}
 
     def reserve(self, names: Iterable[str]) -> None:
         self._taken |= {*names}
