@@ -4,7 +4,7 @@ import { typeset } from "../shared/typeset.js";
 import { python } from "../shared/python.js";
 
 const HEADS = new Set(["W·x at init", "ΔW·x", "gradient", "at init", "change"]);
-const NUMBERS = new Set(["a", "b", "c", "slack"]);
+const LETTERS = new Set(["a", "b", "c"]);
 const made = new Map();
 
 export function mathematics(law) {
@@ -26,8 +26,9 @@ export function adorned(panel) {
         if (law) cell.innerHTML = law;
       });
     heads.forEach((head, column) => {
-      if (NUMBERS.has(head)) table.querySelectorAll("thead th")[column].classList.add("letter");
+      if (LETTERS.has(head)) table.querySelectorAll("thead th")[column].classList.add("letter");
     });
+    for (const name of table.querySelectorAll("tbody :is(td:first-child a, th)")) breakable(name);
   }
   for (const item of panel.querySelectorAll("details li")) conditions(item);
   for (const code of panel.querySelectorAll("pre.python")) {
@@ -35,6 +36,12 @@ export function adorned(panel) {
     code.innerHTML = python(text);
     code.before(copier(text));
   }
+}
+
+/** Lets a name of many parts go over lines, after its dots. */
+function breakable(name) {
+  const parts = name.textContent.split(/(?<=\.)/);
+  name.replaceChildren(...parts.flatMap((part, index) => (index ? [document.createElement("wbr"), part] : [part])));
 }
 
 /** Conditions on exponents: `b_hidden >= 1/2 or c_hidden = 1`. */

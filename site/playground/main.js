@@ -96,7 +96,7 @@ function show(reply, took) {
   judged(reply);
   editor.show(reply);
   document.documentElement.dataset.settled = true;
-  told(`${Math.round(reply.took)} ms`);
+  if (state.said !== state.version) told(`${Math.round(reply.took)} ms`);
   panelled(reply.panel);
   clearTimeout(state.timer);
   if (reply.open) state.timer = setTimeout(search, PAUSE);
@@ -104,7 +104,7 @@ function show(reply, took) {
 
 function judged({ model, verdict, tone, expected }) {
   const pill = $("verdict");
-  if (model) $("model").textContent = model;
+  $("model").textContent = model ?? "…";
   const words = verdict ?? (tone === "symbols" ? "depends on symbols" : "invalid");
   pill.textContent = verdict && expected !== verdict && tone === "bad" ? `${words} (expected ${expected})` : words;
   pill.className = `verdict ${{ invalid: "bad", symbols: "open" }[tone] ?? tone}`;
@@ -148,7 +148,11 @@ async function rewritten(what, kind) {
   const before = editor.text;
   const reply = await work(what, kind, request());
   if (!reply) return;
-  if (reply.text && reply.text !== before && editor.text === before) editor.write(reply.text);
+  if (editor.text !== before) {
+    if (reply.text !== editor.text) told(`${what}: the text has changed meanwhile`, "open");
+    return;
+  }
+  if (reply.text && reply.text !== before) editor.write(reply.text);
   if (reply.problem) return told(reply.problem.split("\n")[0], "bad");
   if (reply.comments?.length) return told(`comments that may now be false: ${reply.comments.join("; ")}`, "open");
   if (reply.text === before) told("nothing to change");
@@ -157,12 +161,16 @@ async function rewritten(what, kind) {
 async function derive() {
   tabs.select("derivation");
   $("panel").innerHTML = "";
-  const reply = await work("deriving", "derive", request());
+  const asked = request();
+  const reply = await work("deriving", "derive", asked);
   if (!reply) return;
-  if (reply.problem) return told(reply.problem.split("\n")[0], "bad");
-  state.derivation = { text: editor.text, panel: reply.panel };
+  state.derivation = { text: asked.text, panel: reply.panel ?? problem(reply.problem) };
   if (tabs.open === "derivation") panelled(reply.panel);
+  if (reply.problem) told(reply.problem.split("\n")[0], "bad");
 }
+
+/** What went wrong, as a panel. */
+const problem = (text) => Object.assign(document.createElement("pre"), { textContent: text }).outerHTML;
 
 // Panels
 
@@ -175,7 +183,7 @@ function opened(name) {
   const { searched } = state;
   if (searched?.version === state.version && searched.panel === name) panelled(searched.reply.panel);
   else if (name === "exponents" || name === "plane") panelled("");
-  else fresh("panel", { panel: name }).then(({ panel }) => tabs.open === name && panelled(panel));
+  else fresh("panel", { panel: name }).then(({ panel }) => tabs.open === name && panelled(panel ?? ""));
 }
 
 function panelled(html) {
@@ -205,7 +213,9 @@ $("panel").addEventListener("click", (event) => {
 
 // The header
 
+/** Says something; what has a tone stays until the text is another. */
 function told(text, tone = "") {
+  state.said = tone ? state.version : null;
   $("status").textContent = text;
   $("status").className = tone;
 }
@@ -262,6 +272,7 @@ async function begin() {
       editor.write(wanted.text);
     }
     if (wanted.broken) told("the link does not hold a text", "bad");
+    else if (wanted.example && state.example?.name !== wanted.example) told("there is no example of that name", "bad");
   };
   addEventListener("hashchange", visit);
   await visit();
