@@ -21,8 +21,6 @@ from fractions import Fraction
 from abcparam.algebra.budgets import budget
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import Record
-from abcparam.algebra.sizes import NumericSize, NumericSpace, Size
-from abcparam.analysis.build import space_of
 from abcparam.analysis.judge import Judgement, judgement_of
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.source import Source
@@ -30,9 +28,9 @@ from abcparam.program.binding import bind
 from abcparam.program.model import Program
 from abcparam.program.tensors import exponents_by_key
 from abcparam.program.vocabulary import VERDICTS
-from abcparam.symbolic.constraints import Forms, holds
-from abcparam.symbolic.judgement import Case, DeniedError, Symbolic, judge_symbolic
-from abcparam.symbolic.sizes import SymbolicSize, symbolic
+from abcparam.symbolic.constraints import holds
+from abcparam.symbolic.judgement import DeniedError, Symbolic, judge_symbolic
+from abcparam.symbolic.points import other_laws
 from abcparam.symbolic.solve.solution import UnsolvableError, solve
 from abcparam.symbolic.solver import UnprovedError
 from abcparam.symbolic.symbols import ExponentPlace, free_places, substituted, with_symbols
@@ -116,43 +114,7 @@ def disagreement(found: Symbolic, at: Values) -> str | None:
     if complete != judgement.complete:
         return f"complete: {complete}, of numbers {judgement.complete}"
     case = next(c for c in found.cases if holds(c.within.condition, at, symbols))
-    return _other_law(case, judgement, at)
-
-
-def _other_law(case: Case, judgement: Judgement, at: Values) -> str | None:
-    """Laws of activations and updates that are not those of numbers."""
-    space = space_of(judgement.laws.program)
-    ours, theirs = case.judgement.laws.graph, judgement.laws.graph
-    pairs: list[tuple[str, Size, Size]] = []
-    for x, y in zip(ours.nodes, theirs.nodes, strict=True):
-        pairs += [(f"{x.title} at init", x.s0, y.s0), (f"the change of {x.title}", x.d, y.d)]
-    for p, q in zip(ours.parameters, theirs.parameters, strict=True):
-        pairs.append((f"the update of {p.tensor.path}", p.u, q.u))
-    for what, law, right in pairs:
-        size = size_at(symbolic(law), space, at)
-        if size != right:
-            return f"{what} is {size}, of numbers {right}"
-    return None
-
-
-def size_at(size: SymbolicSize, space: NumericSpace, at: Values) -> NumericSize:
-    """A size in symbols as a number."""
-    if not size.vectors:
-        return space.zero if size.is_zero else space.unbounded
-    written = size.quotient
-    return _largest(size, written.top, space, at) - _largest(size, written.bottom, space, at)
-
-
-def _largest(size: SymbolicSize, forms: Forms, space: NumericSpace, at: Values) -> NumericSize:
-    found, point = space.zero, [Fraction(1), *(at[s] for s in size.space.symbols)]
-    for form in forms:
-        parts = size.space.premises.order.parts(form)
-        powers = (
-            sum((Fraction(c) * v for c, v in zip(p, point, strict=True)), Fraction(0))
-            for p in parts
-        )
-        found = found | space.size(dict(zip(size.space.names, powers, strict=False)))
-    return found
+    return next(other_laws(case.judgement, judgement, at), None)
 
 
 def judged_at(program: Program, at: Values) -> Judgement:

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from abcparam.algebra.record import Record, replace
-from abcparam.analysis.judge import Evaluator, Judgement, TensorLaw, tensor_laws
+from abcparam.analysis.judge import Evaluator, Judgement, TensorLaw, judgement_of, tensor_laws
 from abcparam.calculus.parameter import Parameter
+from abcparam.program.binding import bind
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
-from abcparam.symbolic.constraints import Some, SymbolCondition, negation
+from abcparam.symbolic.constraints import Some, SymbolCondition, holds, negation
 from abcparam.symbolic.derive.derivation import Derivation, NeverStable, derive_cases
+from abcparam.symbolic.points import other_laws
 from abcparam.symbolic.regions import Region, region_of, regions_of
 from abcparam.symbolic.sizes import SymbolicSize
 from abcparam.symbolic.solver import Premises, UnprovedError
@@ -22,7 +24,7 @@ from abcparam.symbolic.verdicts import Verdicts, verdicts_of
 
 
 class DeniedError(UnprovedError):
-    """Numbers deny a verdict at values of the symbols for which it was derived."""
+    """Numbers deny a verdict or a law at values of the symbols for which it was derived."""
 
 
 class Case(Record):
@@ -66,8 +68,8 @@ def judge_symbolic(program: Program) -> Symbolic:
     """Laws, regions and verdict for symbolic exponents. Raises `UnprovedError`.
 
     Where directions of changes cannot be followed with symbols, all of a change is taken to point
-    along what reads it. Where numbers deny what that makes of a region, at values of the symbols in
-    it, nothing is claimed.
+    along what reads it. Where numbers deny what that makes of a region or a law, at values of the
+    symbols in it, nothing is claimed.
     """
     symbols = program.symbols
     found = derive_cases(program, symbols)
@@ -84,9 +86,22 @@ def judge_symbolic(program: Program) -> Symbolic:
     numbers = Evaluator(program)
     for claimed in VERDICTS:
         values = result.example(claimed)
-        if values is not None and numbers.verdict(values) != claimed:
+        if values is not None and (
+            numbers.verdict(values) != claimed or _is_denied(result, claimed, values)
+        ):
             raise DeniedError
     return replace(result, verdict=verdict, complete=complete)
+
+
+def _is_denied(found: Symbolic, verdict: str, at: dict[str, Fraction]) -> bool:
+    """Whether a law of changes whose directions are not followed is another one, of numbers."""
+    if verdict.startswith("unstable"):
+        return False
+    case = next(c for c in found.cases if holds(c.within.condition, at, found.program.symbols))
+    if case.verdicts.derivation.space.follows:
+        return False
+    numbers = judgement_of(bind(found.program, at))
+    return any(other_laws(case.judgement, numbers, at))
 
 
 def _case(derivation: Derivation) -> Case:

@@ -1,0 +1,51 @@
+"""Laws in symbols at a point of them, beside what is judged of numbers there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+
+from abcparam.algebra.sizes import NumericSize, NumericSpace, Size
+from abcparam.analysis.build import space_of
+from abcparam.analysis.judge import Judgement
+from abcparam.symbolic.constraints import Forms
+from abcparam.symbolic.sizes import SymbolicSize, symbolic
+
+SymbolValues = Mapping[str, Fraction]
+
+
+def size_at(size: SymbolicSize, space: NumericSpace, at: SymbolValues) -> NumericSize:
+    """A size in symbols as a number."""
+    if not size.vectors:
+        return space.zero if size.is_zero else space.unbounded
+    written = size.quotient
+    return _largest(size, written.top, space, at) - _largest(size, written.bottom, space, at)
+
+
+def _largest(
+    size: SymbolicSize, forms: Forms, space: NumericSpace, at: SymbolValues
+) -> NumericSize:
+    found, point = space.zero, [Fraction(1), *(at[s] for s in size.space.symbols)]
+    for form in forms:
+        parts = size.space.premises.order.parts(form)
+        powers = (
+            sum((Fraction(c) * v for c, v in zip(p, point, strict=True)), Fraction(0))
+            for p in parts
+        )
+        found = found | space.size(dict(zip(size.space.names, powers, strict=False)))
+    return found
+
+
+def other_laws(symbols: Judgement, numbers: Judgement, at: SymbolValues) -> Iterator[str]:
+    """Laws of activations and updates in symbols that are not those of numbers at a point."""
+    space = space_of(numbers.laws.program)
+    ours, theirs = symbols.laws.graph, numbers.laws.graph
+    pairs: list[tuple[str, Size, Size]] = []
+    for x, y in zip(ours.nodes, theirs.nodes, strict=True):
+        pairs += [(f"{x.title} at init", x.s0, y.s0), (f"the change of {x.title}", x.d, y.d)]
+    for p, q in zip(ours.parameters, theirs.parameters, strict=True):
+        pairs.append((f"the update of {p.tensor.path}", p.u, q.u))
+    for what, law, right in pairs:
+        size = size_at(symbolic(law), space, at)
+        if size != right:
+            yield f"{what} is {size}, of numbers {right}"
