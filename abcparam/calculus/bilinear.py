@@ -1,8 +1,8 @@
 """Products of two activations: elementwise, inner products, attention's weighted sums; quotients.
 
 The sum over a contracted axis obeys the central limit at init where the factors came from different
-maps or rows of one map. It is aligned otherwise and for every change (which is why attention logits
-want 1/d and not 1/sqrt(d): arXiv 2203.03466, Definition 4.1).
+maps or rows of one map, and one of them is centred. It is aligned otherwise and for every change
+(which is why attention logits want 1/d and not 1/sqrt(d): arXiv 2203.03466, Definition 4.1).
 """
 
 from __future__ import annotations
@@ -47,13 +47,20 @@ class ProductNode(Node):
 
     def initial(self) -> Size:
         x, y = self.inputs
-        return x.s0 + y.s0 + (self.contracted.half() if self.independent else self.contracted)
+        return x.s0 + y.s0 + self._summed
+
+    @property
+    def _summed(self) -> Size:
+        """What the sum makes of terms at init: at random where they have mean zero."""
+        x, y = self.inputs
+        random = self.independent and (x.centred or y.centred)
+        return self.contracted.half() if random else self.contracted
 
     def mean(self) -> Size:
         """The product of the means where no draw is in both factors."""
         x, y = self.inputs
         if self.independent or not x.draws.of & y.draws.of:
-            return x.m0 + y.m0 + (self.contracted.half() if self.independent else self.contracted)
+            return x.m0 + y.m0 + self._summed
         return self.s0
 
     def differing(self) -> Size:

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import CONSTANT, ZERO, Draws, drawn, mapped, of_product
-from abcparam.calculus.node import NO_PARTS, Context, Limit, Node, operand
+from abcparam.calculus.node import Context, Limit, Node, operand
 from abcparam.calculus.parameter import Parameter
+from abcparam.calculus.parts import NO_PARTS
 from abcparam.diagnostics.source import START, Span
 
 

@@ -8,14 +8,14 @@ of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import CONSTANT, GIVEN, Draws, of_sum
 from abcparam.calculus.parameter import Parameter
+from abcparam.calculus.parts import Parts, are_apart, parts_of
 from abcparam.diagnostics.source import START, Span
 
 
@@ -48,9 +48,6 @@ class Context(NamedTuple):
     follows: bool  # whether the part of a change that points along the gradient is followed
 
 
-Parts = Mapping[int, tuple[Fraction, Fraction]]  # of a tensor's rows, by its bit
-NO_PARTS: Parts = {}
-
 CHANGING = ("dc", "dr", "dm", "along", "g0", "gc", "gr", "gm", "gn", "galong")  # in training
 _sizes_of = attrgetter(*CHANGING)
 
@@ -68,8 +65,7 @@ class Node:
     `gr` over the weights that its copy of an infinite repeat draws, on which it depends as `draws`
     says. `spread`: what of `s0` differs from coordinate to coordinate. `centred`: zero mean at
     init. `maps`: the tensors whose products it
-    last came from, a bit for each; `parts`: of those of which it holds some rows only, from where
-    to where (all of them: 0 to 1).
+    last came from, a bit for each; `parts`: which rows, of those of which it holds some only.
     """
 
     __slots__ = (
@@ -124,7 +120,7 @@ class Node:
         for x in self.inputs:
             self.maps |= x.maps
             self.comes_from_contraction |= x.comes_from_contraction
-        self.parts: Parts = parts_of(self.inputs)
+        self.parts: Parts = parts_of([(x.maps, x.parts) for x in self.inputs])
 
     def apart_from(self, other: Node) -> bool:
         """Whether they last came from different maps, or from different rows of one."""
@@ -132,7 +128,7 @@ class Node:
         while both:
             bit = both & -both
             mine, theirs = self.parts.get(bit), other.parts.get(bit)
-            if mine is None or theirs is None or max(mine[0], theirs[0]) < min(mine[1], theirs[1]):
+            if mine is None or theirs is None or not are_apart(mine, theirs):
                 return False
             both ^= bit
         return bool(self.maps and other.maps)
@@ -385,19 +381,6 @@ class Node:
     def title(self) -> str:
         """What the node does, for people."""
         return type(self).__name__.removesuffix("Node").lower()
-
-
-def parts_of(inputs: Sequence[Node]) -> Parts:
-    """The rows that a value holds of each tensor of which every input holds a part."""
-    if not any(x.parts for x in inputs):
-        return NO_PARTS
-    found: dict[int, tuple[Fraction, Fraction]] = {}
-    for bit in {bit for x in inputs for bit in x.parts}:
-        parts = [x.parts.get(bit) for x in inputs if x.maps & bit]
-        kept = [part for part in parts if part is not None]
-        if len(kept) == len(parts):
-            found[bit] = min(start for start, _ in kept), max(end for _, end in kept)
-    return found
 
 
 class InputNode(Node):

@@ -12,8 +12,8 @@ from abcparam.diagnostics.source import START, Span
 class NormNode(Node):
     """`x / RMS(x)`. An input that starts at zero meets the epsilon: the identity below Θ(1).
 
-    So does one of which nothing is left where its mean is subtracted.
-    `over_places`: whether each feature is over its own RMS at all places.
+    So does one of which nothing is left where its mean is subtracted, which it is if it `centres`.
+    `over_places`: whether each feature is over its own RMS, less its own mean, at all places.
     """
 
     __slots__ = ("centres", "operation", "over_places")
@@ -31,7 +31,7 @@ class NormNode(Node):
         self.operation = name
         self.centres = centres
         self.over_places = over_places
-        self.centred = centres or x.centred
+        self.centred = self.centres_features or x.centred
 
     def initial(self) -> Size:
         return self.context.zero if self._starts.is_zero else self.context.one
@@ -44,9 +44,14 @@ class NormNode(Node):
     def mean(self) -> Size:
         """A mean that is the same at all coordinates is subtracted by a norm that centres."""
         x = self.inputs[0]
-        if x.m0.is_zero or (self.centres and x.draws.alike):
+        if x.m0.is_zero or (self.centres_features and x.draws.alike):
             return self.context.zero
         return x.m0 - self._starts
+
+    @property
+    def centres_features(self) -> bool:
+        """Whether it subtracts the mean over features."""
+        return self.centres and not self.over_places
 
     @property
     def _starts(self) -> Size:

@@ -7,40 +7,48 @@ central limit.
 
 from __future__ import annotations
 
-from fractions import Fraction
+from collections.abc import Callable
 
-from abcparam.algebra.polynomials import Polynomial, number
+from abcparam.algebra.polynomials import ONE, Polynomial, number
 from abcparam.calculus.linear import LinearNode, ValueNode
-from abcparam.calculus.node import NO_PARTS, Context, Node, Parts
+from abcparam.calculus.node import Context, Node
+from abcparam.calculus.parts import ALL_ROWS, NO_PARTS, Parts, Rows, part
 from abcparam.calculus.pointwise import PointwiseNode
 from abcparam.calculus.stream import GivenNode
 from abcparam.calculus.structure import ScaleNode, SelectNode, SumNode
 from abcparam.diagnostics.source import START, Span
 
-WHOLE = (Fraction(0), Fraction(1))
-Rows = tuple[Polynomial | None, Parts]
+Along = tuple[Polynomial | None, Parts]
+
+
+def is_whole(length: Polynomial) -> bool:
+    """Whether it is one, whatever its dims are."""
+    return length.constant is not None and length.constant.denominator == 1
 
 
 class PartNode(SelectNode):
-    """One of `count` equal parts of the last axis, counted from 0."""
+    """One of `count` equal parts of each of the heads of the last axis, counted from 0."""
 
     __slots__ = ("length",)
 
     def __init__(
-        self, context: Context, x: Node, index: int, count: int, span: Span = START
+        self,
+        context: Context,
+        x: Node,
+        index: int,
+        count: int,
+        span: Span = START,
+        heads: Polynomial = ONE,
+        is_whole: Callable[[Polynomial], bool] = is_whole,
     ) -> None:
         super().__init__(context, (x,), span)
-        length, rows = rows_of(x, {})
+        length, along = rows_of(x, {})
         self.length = None if length is None else length / number(count)
-        self.parts = {**x.parts, **{bit: _part(*r, index, count) for bit, r in rows.items()}}
+        found = {bit: part(rows, index, count, heads, is_whole) for bit, rows in along.items()}
+        self.parts = {**x.parts, **found}
 
 
-def _part(start: Fraction, end: Fraction, index: int, count: int) -> tuple[Fraction, Fraction]:
-    step = (end - start) / count
-    return start + index * step, start + (index + 1) * step
-
-
-def rows_of(node: Node, known: dict[int, Rows]) -> Rows:
+def rows_of(node: Node, known: dict[int, Along]) -> Along:
     """The length of its last axis, and the tensors whose rows lie along it, with which of them.
 
     A tensor that is mixed with another part of itself is left out: none of its rows are known.
@@ -51,14 +59,14 @@ def rows_of(node: Node, known: dict[int, Rows]) -> Rows:
     return known[id(node)]
 
 
-def _rows_of(node: Node, known: dict[int, Rows]) -> Rows:
+def _rows_of(node: Node, known: dict[int, Along]) -> Along:
     match node:
         case LinearNode(parameter=parameter) if not node.transposed:
             axes = parameter.tensor.axes
             if len(axes) == 2:  # a convolution's channels are not its last axis
-                return axes[parameter.tensor.table].value, {parameter.bit: WHOLE}
+                return axes[parameter.tensor.table].value, {parameter.bit: ALL_ROWS}
         case ValueNode(parameter=parameter) if not node.lookup and parameter.tensor.axes:
-            return parameter.tensor.axes[-1].value, {parameter.bit: WHOLE}
+            return parameter.tensor.axes[-1].value, {parameter.bit: ALL_ROWS}
         case PartNode(length=length):
             return length, node.parts if length is not None else NO_PARTS
         case PointwiseNode() | ScaleNode() | GivenNode():
@@ -68,17 +76,17 @@ def _rows_of(node: Node, known: dict[int, Rows]) -> Rows:
     return None, NO_PARTS
 
 
-def _rows_of_sum(node: SumNode, known: dict[int, Rows]) -> Rows:
+def _rows_of_sum(node: SumNode, known: dict[int, Along]) -> Along:
     """Those of its inputs, where they lie along the same axis and each is in one place only."""
     found = [rows_of(x, known) for x in node.inputs]
     lengths = {length for length, _ in found if length is not None}
     if len(lengths) != 1:
         return None, NO_PARTS
-    parts: dict[int, tuple[Fraction, Fraction]] = {}
+    parts: dict[int, Rows] = {}
     for bit in {bit for _, rows in found for bit in rows}:
-        places = {
+        first, *others = [
             rows.get(bit) for x, (_, rows) in zip(node.inputs, found, strict=True) if x.maps & bit
-        }
-        if len(places) == 1 and (place := places.pop()) is not None:
-            parts[bit] = place
+        ]
+        if first is not None and all(other == first for other in others):
+            parts[bit] = first
     return lengths.pop(), parts

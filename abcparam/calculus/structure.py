@@ -95,6 +95,21 @@ class ConcatNode(SumNode):
         self.draws = self.draws._replace(alike=False)
 
 
+class CopiesNode(SumNode):
+    """Every coordinate several times; `alike`: copies of a single one."""
+
+    __slots__ = ("alike",)
+
+    def __init__(
+        self, context: Context, x: Node, copies: Size, alike: bool, span: Span = START
+    ) -> None:
+        super().__init__(context, (x,), (copies,), span)
+        self.alike = alike
+
+    def differing(self) -> Size:
+        return self.context.zero if self.alike else super().differing()
+
+
 class SameNode(Node):
     """What leaves sizes as they are: reshapes, slices, dropout, rotary positions, pooling."""
 

@@ -14,6 +14,7 @@ from abcparam.algebra.polynomials import ONE, Polynomial
 from abcparam.calculus.bilinear import ProductNode, QuotientNode
 from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
+from abcparam.calculus.parts import ALL_OF_IT, ALL_ROWS, Rows
 from abcparam.calculus.structure import LargestNode, MeanNode, SameNode, ScaleNode, SumNode
 from abcparam.diagnostics.source import Span
 from abcparam.operations.attention import Heads, attended
@@ -105,12 +106,13 @@ class RowsPart(ReadOperation):
 def rows(build: Build, x: Node, start: Fraction, end: Fraction, span: Span) -> Node:
     """Some of the rows of the maps that made a value."""
     node = SameNode(build.context, (x,), span)
-    found = {}
+    found: dict[int, Rows] = {}
     bits = node.maps
     while bits:
         bit = bits & -bits
-        low, high = node.parts.get(bit, (Fraction(0), Fraction(1)))
-        found[bit] = low + start * (high - low), low + end * (high - low)
+        held = node.parts.get(bit, ALL_ROWS)
+        low, high = held.get(ONE, ALL_OF_IT)
+        found[bit] = {**held, ONE: (low + start * (high - low), low + end * (high - low))}
         bits ^= bit
     node.parts = found
     return node

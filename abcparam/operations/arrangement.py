@@ -12,14 +12,14 @@ from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import ONE, Polynomial, number
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.node import Node, ZerosNode
-from abcparam.calculus.rows import PartNode
+from abcparam.calculus.rows import PartNode, is_whole
 from abcparam.calculus.structure import (
     ConcatNode,
+    CopiesNode,
     MeanNode,
     SameNode,
     ScaleNode,
     SelectNode,
-    SumNode,
 )
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
@@ -242,8 +242,8 @@ class RepeatInterleave(Unchanged):
         return ((*x[:-1], x[-1] * call.amount("n")),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        copies = build.rho(call.amount("n"))
-        return (SumNode(build.context, operands.nodes(), (copies,), call.span),)
+        copies, alike = build.rho(call.amount("n")), call.shape(0)[-1] == ONE
+        return (CopiesNode(build.context, operands.node(0), copies, alike, call.span),)
 
     def lengths(self, call: Apply) -> Iterable[Polynomial]:
         return [s.value for s in call.settings.values() if isinstance(s, Amount)]
@@ -292,7 +292,14 @@ class Split(Operation):
         last = axis_of(call, call.shape(0), whole(call, "axis")) == len(call.shape(0)) - 1
         if not last:
             return tuple(SelectNode(build.context, (x,), call.span) for _ in range(count))
-        return tuple(PartNode(build.context, x, i, count, call.span) for i in range(count))
+        heads = call.amount("heads")
+
+        def is_cut(length: Polynomial) -> bool:
+            return is_whole(length) or build.rho(length) > build.context.one
+
+        return tuple(
+            PartNode(build.context, x, i, count, call.span, heads, is_cut) for i in range(count)
+        )
 
     def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
         return (of.of(0),) * len(call.shapes)

@@ -174,7 +174,7 @@ class _Reasons:
         readers = [
             n for n in nodes if id(n) not in values and any(id(x) in values for x in n.inputs)
         ]
-        centred = all(isinstance(n, NormNode) and n.centres for n in readers)
+        centred = all(isinstance(n, NormNode) and n.centres_features for n in readers)
         return not centred or any(id(output) in whole for output in self.graph.outputs)
 
     def _mean(self, source: Node, copies: Size, size: Size) -> Diagnostic:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
 import torch
 
 import abcparam
+from abcparam.algebra.polynomials import ONE, atom
+from abcparam.calculus.parts import Rows, are_apart, part
 from abcparam.verdict.report import Report
 
 HEAD = """model M
@@ -146,3 +149,100 @@ def test_sums_that_share_their_summands_are_gone_through_once():
     tensors = "tensor w : hidden [2 * width, width]"
     report = judged(tensors, f"{doubled}\n a, b = split(s, 2)\n return readout @ (a * b)")
     assert report.verdict
+
+
+TWICE = """a, b = split(all @ h, 2, heads = heads); q, c = split(b, 2)
+ d, e = split(all @ h, 2); v, k = split(d, 2, heads = heads)"""
+HEADS = "tensor all : hidden [4 * width, width]"
+
+
+@pytest.mark.parametrize(
+    ("lines", "verdict"),
+    [
+        ("q, k, v, w = split(all @ h, 4, heads = heads)", "unstable"),
+        ("a, b = split(all @ h, 2, heads = heads); q, k = split(a, 2, heads = heads); v = k",
+         "unstable"),
+        ("a, b = split(all @ h, 2); q, k = split(a, 2, heads = heads); v = k", "unstable"),
+        ("a, b = split(all @ h, 2); q, c = split(a, 2, heads = heads); k, v = split(b, 2)",
+         "unstable"),
+        ("q, b, c, d = split(all @ h, 4, heads = heads); e, k, v, f = split(all @ h, 4)",
+         "unstable-at-init"),
+        (TWICE, "unstable-at-init"),
+    ],
+    ids=["by heads", "by heads twice", "plainly, then by heads", "of two halves", "in both ways",
+         "in both ways, twice"],
+)  # fmt: skip
+def test_parts_of_each_head_are_apart_where_no_row_is_in_both(lines: str, verdict: str):
+    assert attention(HEADS, lines).verdict == verdict
+
+
+ROWS = 864
+
+
+@pytest.mark.parametrize("heads", [12, 24])
+def test_parts_that_are_apart_share_no_row(heads: int):
+    """Every way to split twice, beside the rows themselves, of a number of heads that grows."""
+    number_of_heads = atom("heads")
+    found: list[tuple[Rows, frozenset[int]]] = [({}, frozenset(range(ROWS)))]
+    for first, second in itertools.product(((1, 0), (2, 0), (2, heads), (3, heads)), repeat=2):
+        for i, j in itertools.product(range(first[0]), range(second[0])):
+            rows: Rows = {}
+            held = list(range(ROWS))
+            for index, (count, by) in ((i, first), (j, second)):
+                rows = part(rows, index, count, number_of_heads if by else ONE, lambda _: True)
+                each = len(held) // max(by, 1) // count
+                places = range(len(held))
+                held = [held[p] for p in places if p // each % count == index]
+            found.append((rows, frozenset(held)))
+    pairs = [(x, y) for x in found for y in found]
+    apart = [(x, y) for x, y in pairs if are_apart(x[0], y[0])]
+    assert not any(x[1] & y[1] for x, y in apart)
+    assert len(apart) > 0.8 * sum(not x[1] & y[1] for x, y in pairs)
+
+
+def test_factors_whose_mean_is_not_zero_are_aligned_at_initialization():
+    """Measured at widths 128 to 1024: of two `relu`s n, of one with what is centred n^(1/2)."""
+    torch.manual_seed(0)
+    widths = [128, 256, 512, 1024]
+    for left, right, size, exponent in (
+        ("relu(a @ h)", "relu(b @ h)", "width", 1.0),
+        ("relu(a @ h)", "b @ h", "width^(1/2)", 0.5),
+        ("repeat_interleave(c @ h, head)", "repeat_interleave(d @ h, head)", "width", 1.0),
+        ("repeat_interleave(c @ h, head)", "b @ h", "width^(1/2)", 0.5),
+    ):
+        tensors = "tensor a, b : hidden [width, width]\n"
+        tensors += "tensor c, d : output [heads, width] { a = 0, b = 1/2, c = 1 }"
+        lines = f"q = {left}; k = {right}; v = b @ h\n s = similarity(q, k)"
+        law = attention(tensors, lines).judgement.laws.graph.activations["s"]
+        assert str(law.s0) == size
+        measured = [similarity_of(left, right, width) for width in widths]
+        assert abs(slope(widths, measured) - exponent) < 0.15, (left, right)
+
+
+def similarity_of(left: str, right: str, width: int) -> float:
+    """The root mean square of an inner product over the width of values such as are written."""
+    found = []
+    for text in (left, right):
+        h = torch.randn(4 if "repeat" in text else width, 512, dtype=torch.float64)
+        h = h.relu() if "relu" in text else h
+        found.append(h.repeat_interleave(width // len(h), 0))
+    return float((found[0] * found[1]).sum(0).square().mean().sqrt())
+
+
+def test_norms_of_channels_leave_nothing_of_a_constant():
+    """As layer norms: group and batch norms subtract a mean, and what is the same is that."""
+    body = """tensor gate : input [width] {{ init = zeros }}
+tensor bias : input [width] {{ init = ones }}
+forward(x : [features]) {{
+ h = first @ x
+ y = {norm}
+ return readout @ (h + y)
+}}
+"""
+    for norm in (
+        "groupnorm(gate * h + bias, groups = heads)",
+        "batchnorm(gate * h + bias)",
+        "layernorm(repeat_interleave(mean(unsqueeze(h, axis = 0), axis = 1), width))",
+    ):
+        graph = abcparam.check(HEAD + body.format(norm=norm) + TAIL).judgement.laws.graph
+        assert str(graph.activations["y"].s0) == "0", norm

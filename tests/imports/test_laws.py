@@ -346,7 +346,7 @@ PARTS: dict[str, Callable[[Tensor], Sequence[Tensor]]] = {
     "parts inside of heads": lambda y: y.view(5, 7, 4, 3, -1).transpose(1, 2).unbind(3),
     "parts of each head": lambda y: y.view(5, 7, 4, -1).transpose(1, 2).chunk(3, dim=-1),
     "selected": lambda y: [y.view(5, 7, 3, -1).select(2, i) for i in range(3)],
-    "with a bias behind": lambda y: (y + 0.5).chunk(3, -1),
+    "with a factor behind": lambda y: (0.5 * y).chunk(3, -1),
 }
 
 
@@ -355,6 +355,11 @@ def test_parts_of_one_map_are_independent(name: str):
     """Their product over n channels obeys the central limit."""
     forward = packed(PARTS[name])
     assert law(forward, a=lambda n: (12 * n, 11)) == "width^(1/2)"
+
+
+def test_parts_whose_mean_is_not_zero_are_aligned():
+    forward = packed(lambda y: (y + 9).chunk(3, -1))
+    assert law(forward, a=lambda n: (12 * n, 11)) == "width"
 
 
 def test_a_part_is_aligned_with_itself():

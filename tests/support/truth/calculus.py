@@ -20,6 +20,9 @@ LIFTED = {"sigmoid", "softplus", "exp"}  # not zero at zero
 FLAT = {"relu", "square"}  # no derivative at zero
 RELATIVE, SPECTRAL, ROTATING = {"adafactor", "lamb", "lars"}, {"muon", "shampoo"}, {"soap"}
 
+# Rows of a tensor, by a number of heads in all of them: where in each head they are. Key 0: in all.
+Rows = dict[Fraction, tuple[Fraction, Fraction]]
+
 
 @dataclass(eq=False)
 class Tensor:
@@ -63,11 +66,15 @@ class Value:
     lacking: tuple[Fraction, ...] = ()  # per input, the axes that it is stretched over
     over: Fraction = ZERO  # what a product, or a mean, sums over
     factor: Fraction = ZERO
+    back: Fraction | None = None  # the factor of its gradient, if it is another
     function: str = ""
     centres: bool = False
+    channel_by_channel: bool = False  # a norm of each channel over what is not one
+    alike: bool = False  # copies of a single number
     transposed: bool = False
     rows: bool = False  # whether the rows of its tensor lie along its last axis
     part: tuple[int, int] | None = None  # of a `split`: which, of how many
+    heads: Fraction | None = None  # of that split: how many heads, in units of those that there are
     name: str = ""
 
 
@@ -94,8 +101,8 @@ class Found:
     galong: Size = -inf
     centred: bool = False
     spread: Size = -inf  # of s0, what differs from coordinate to coordinate
-    maps: dict[Tensor, tuple[Fraction, Fraction] | None] = field(default_factory=dict)
-    rows: dict[Tensor, tuple[Fraction, Fraction]] = field(default_factory=dict)
+    maps: dict[Tensor, Rows | None] = field(default_factory=dict)
+    rows: dict[Tensor, Rows] = field(default_factory=dict)
     contracted: bool = False  # a map that contracts made it
 
     @property
@@ -115,10 +122,6 @@ class Said:
     complete: bool
     tensors: dict[str, tuple[Size, Size, Size | None, str]]
     found: dict[Value, Found]
-
-
-def whole() -> tuple[Fraction, Fraction]:
-    return ZERO, ONE
 
 
 def less(x: Size, y: Size) -> Size:
@@ -215,7 +218,8 @@ class Calculus:
                 return v.tensor.sigma + summed + xs[0].s0
             case "product":
                 x, y = xs
-                return x.s0 + y.s0 + (v.over / 2 if apart(x, y) else v.over)
+                random = apart(x, y) and (x.centred or y.centred)
+                return x.s0 + y.s0 + (v.over / 2 if random else v.over)
             case "scale":
                 return largest + v.factor
             case "function":
@@ -247,7 +251,9 @@ class Calculus:
                 return -inf
             case "value":
                 return self.of[v].s0 if v.tensor and v.tensor.start == "normal" else -inf
-            case "sum" | "concat" | "same" | "part":
+            case "copies" if v.alike:
+                return -inf
+            case "sum" | "concat" | "same" | "part" | "copies":
                 return largest
             case "scale":
                 return largest + v.factor
@@ -271,12 +277,12 @@ class Calculus:
                 return True
             case "product":
                 return apart(*xs) and any(self.even(v, xs))
-            case "sum" | "concat":
+            case "sum" | "concat" | "copies":
                 return all(self.even(v, xs))
             case "function":
                 return xs[0].centred and v.function in ODD
             case "norm":
-                return v.centres or xs[0].centred
+                return xs[0].centred or (v.centres and not v.channel_by_channel)
         return all(x.centred for x in xs)
 
     def even(self, v: Value, xs: Sequence[Found]) -> Iterable[bool]:
@@ -290,7 +296,7 @@ class Calculus:
         if t is not None:
             f.maps, f.contracted = {t: None}, t.contracts
             if v.rows:
-                f.rows = {t: whole()}
+                f.rows = {t: {}}
             return
         for x in xs:
             f.contracted |= x.contracted
@@ -300,19 +306,20 @@ class Calculus:
             held = [x.maps[tensor] for x in xs if tensor in x.maps]
             known = [h for h in held if h is not None]
             if known and len(known) == len(held):
-                f.maps[tensor] = min(s for s, _ in known), max(e for _, e in known)
+                places = set.intersection(*(set(h) for h in known))
+                f.maps[tensor] = {
+                    p: (min(h[p][0] for h in known), max(h[p][1] for h in known)) for p in places
+                }
         if v.kind in ("function", "scale"):
             f.rows = dict(xs[0].rows)
         if v.kind == "sum":
             for tensor in {t for x in xs for t in x.rows}:
-                places = {x.rows.get(tensor) for x in xs if tensor in x.maps}
-                if len(places) == 1 and (place := places.pop()) is not None:
-                    f.rows[tensor] = place
+                first, *others = [x.rows.get(tensor) for x in xs if tensor in x.maps]
+                if first is not None and all(rows == first for rows in others):
+                    f.rows[tensor] = first
         if v.kind == "part" and v.part is not None:
-            index, count = v.part
-            for tensor, (start, end) in xs[0].rows.items():
-                step = (end - start) / count
-                f.rows[tensor] = start + index * step, start + (index + 1) * step
+            for tensor, rows in xs[0].rows.items():
+                f.rows[tensor] = cut(rows, *v.part, v.heads)
             f.maps |= f.rows
 
     def tied(self, v: Value) -> bool:
@@ -402,7 +409,7 @@ class Calculus:
                 assert v.tensor is not None
                 along = v.tensor.sigma + v.fan_in - v.fan_out / 2 + parts[0]
                 return max(own, min(along, d))
-            case "sum" | "concat":
+            case "sum" | "concat" | "copies":
                 return max(p - w / 2 for p, w in zip(parts, v.lacking, strict=True))
             case "product" if v.over == 0:
                 found: list[Size] = []
@@ -480,14 +487,14 @@ class Calculus:
                     y, lacking = xs[1 - i], v.lacking[i]
                     gd = max(y.s + f.gd, y.d + f.g) + lacking
                     yield v.inputs[i], y.s0 + f.g0 + lacking / 2, gd, gd
-            case "sum" | "concat":
+            case "sum" | "concat" | "copies":
                 for x, lacking in zip(v.inputs, v.lacking, strict=True):
                     share = self.share.get((v, x), ZERO)
                     along = f.galong + lacking + share
                     yield x, f.g0 + lacking / 2, f.gd + lacking, along
             case "scale":
-                along = f.galong + v.factor
-                yield v.inputs[0], f.g0 + v.factor, f.gd + v.factor, along
+                back = v.factor if v.back is None else v.back
+                yield v.inputs[0], f.g0 + back, f.gd + back, f.galong + back
             case "mean":
                 yield v.inputs[0], f.g0 - v.over, f.gd - v.over, f.gd - v.over
             case "softmax":
@@ -663,7 +670,7 @@ class Calculus:
                     return None
                 pairs = zip(x.inputs, factors, strict=True)
                 return [k for y, f in pairs for k in ([self.of[y].s0] if f is None else f)]
-            case "function" | "same" | "part":
+            case "function" | "same" | "part" | "copies":
                 return self.kept_behind(x.inputs[0])
             case "sum" | "concat":
                 terms = [self.kept_behind(y) for y in x.inputs if self.of[y].s0 > -inf]
@@ -758,9 +765,24 @@ def apart(x: Found, y: Found) -> bool:
     """Whether they last came from different maps, or from different rows of one."""
     for tensor in x.maps.keys() & y.maps.keys():
         mine, theirs = x.maps[tensor], y.maps[tensor]
-        if mine is None or theirs is None or max(mine[0], theirs[0]) < min(mine[1], theirs[1]):
+        if mine is None or theirs is None:
+            return False
+        both = mine.keys() & theirs.keys()
+        if not any(max(mine[p][0], theirs[p][0]) >= min(mine[p][1], theirs[p][1]) for p in both):
             return False
     return bool(x.maps and y.maps)
+
+
+def cut(rows: Rows, index: int, count: int, heads: Fraction | None) -> Rows:
+    """One part of so many, of each head of what holds these rows; all where cuts may cross."""
+    start, end = rows.get(ZERO, (ZERO, ONE))
+    key = ZERO if heads is None else heads / (end - start)
+    finer = rows.keys() - {ZERO, key}
+    if heads is not None and finer:
+        return rows
+    low, high = rows.get(key, (ZERO, ONE))
+    step = (high - low) / count
+    return {**rows, key: (low + index * step, low + (index + 1) * step)}
 
 
 def judged(graph: Graph) -> Said:

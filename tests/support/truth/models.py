@@ -104,7 +104,7 @@ class Writer:
         self.grow = draw.choice(("heads", "head"))
         self.spoilt = draw.choice((0, 0.05, 0.15, 0.3))  # how many exponents are
         self.measurable = True
-        self.masked = False
+        self.masked = self.taken = False
         growing = ONE if self.grow == "heads" else ZERO
         self.size = {
             "width": ONE,
@@ -113,6 +113,7 @@ class Writer:
             "3 * width": ONE,
             "inner": HALF,
             "width / 2": ONE,
+            "width / rank": ONE,
             "heads": growing,
             "head": ONE - growing,
         }
@@ -400,13 +401,9 @@ class Writer:
         keys = "head" if few else "width"
         if draw.random() < 0.3 and not few:
             packed = self.named(self.new_map(x, "3 * width"))
-            names = [self.fresh("p") for _ in range(3)]
-            self.lines.append(f"{', '.join(names)} = split({packed.text}, 3)")
-            self.used["split"] += 1
-            q, k, v = (
-                self.term(n, "part", [packed], (*x.axes[:-1], "width"), part=(i, 3))
-                for i, n in enumerate(names)
-            )
+            q, k, v = self.parts(packed, 3, "width", draw.random() < 0.3)
+            if draw.random() < 0.2:  # one that another way to split it shares rows with
+                k = draw.choice(self.parts(packed, 3, "width", draw.random() < 0.5))
         else:
             q, k, v = self.new_map(x, "width"), self.new_map(y, keys), self.new_map(y, keys)
         if draw.random() < 0.2:
@@ -482,16 +479,106 @@ class Writer:
     def step_feedforward(self, x: Term, y: Term) -> Term:
         return self.new_map(self.function(self.new_map(x, "4 * width")), "width")
 
+    def parts(self, x: Term, count: int, axis: str, by_heads: bool) -> list[Term]:
+        """Parts of the last axis, or of that of each head."""
+        names = [self.fresh("p") for _ in range(count)]
+        heads = ", heads = heads" if by_heads else ""
+        self.lines.append(f"{', '.join(names)} = split({x.text}, {count}{heads})")
+        self.used["split"] += 1
+        self.used["split: heads"] += by_heads
+        key = ONE if by_heads else None
+        axes = (*x.axes[:-1], axis)
+        return [
+            self.term(name, "part", [x], axes, part=(i, count), heads=key)
+            for i, name in enumerate(names)
+        ]
+
     def step_gated(self, x: Term, y: Term) -> Term:
         packed = self.named(self.new_map(x, "2 * width"))
-        names = [self.fresh("p") for _ in range(2)]
-        self.lines.append(f"{', '.join(names)} = split({packed.text}, 2)")
-        self.used["split"] += 1
-        left, right = (
-            self.term(n, "part", [packed], (*x.axes[:-1], "width"), part=(i, 2))
-            for i, n in enumerate(names)
-        )
+        left, right = self.parts(packed, 2, "width", self.draw.random() < 0.3)
         return self.binary("*", self.function(left, "silu"), right)
+
+    def step_quarters(self, x: Term, y: Term) -> Term:
+        """Two of four parts of a map, each got in two ways, and their inner product."""
+        packed, draw = self.named(self.new_map(x, "4 * width")), self.draw
+        pair = []
+        for _ in range(2):
+            half = draw.choice(self.parts(packed, 2, "2 * width", draw.random() < 0.5))
+            by_heads = draw.random() < 0.5 or (self.grow == "head" and half.value.heads is not None)
+            pair.append(draw.choice(self.parts(half, 2, "width", by_heads)))
+        return self.similar(*pair)
+
+    def step_permuted(self, x: Term, y: Term) -> Term:
+        """A map over the positions, as `step_across`, with a function of both axes."""
+        order = self.draw.choice(("(1, 0)", "(-1, -2)", "(1, -2)"))
+        flipped = self.permuted(x, order, ("width", "sequence"))
+        return self.permuted(self.new_map(flipped, "sequence"), order, x.axes)
+
+    def permuted(self, x: Term, order: str, axes: Sequence[str]) -> Term:
+        self.used["permute: axis"] += 1
+        return self.same(f"permute({x.text}, axis = {order})", x, axes, "permute")
+
+    def step_take(self, x: Term, y: Term) -> Term:
+        """A position that each sample names."""
+        if self.kind == "image":
+            return x
+        self.taken = True
+        self.used["take"] += 1
+        taken = self.term(f"take({y.text}, at)", "part", [y], ("width",))
+        return self.binary(self.draw.choice("+*"), x, taken)
+
+    def copies(self, x: Term, count: str, axis: str) -> Term:
+        for name in ("", ": n"):
+            self.used[f"repeat_interleave{name}"] += 1
+        return self.term(
+            f"repeat_interleave({x.text}, {count})",
+            "copies",
+            [x],
+            (*x.axes[:-1], axis),
+            lacking=(self.rho((count,)),),
+            alike=x.axes[-1] == "1",
+        )
+
+    def step_copies(self, x: Term, y: Term) -> Term:
+        """Every coordinate several times: of few numbers, of a tensor for each head, of a half."""
+        draw = self.draw
+        choice = draw.randrange(5)
+        if choice == 0:
+            made = self.copies(self.new_map(x, "rank"), "width / rank", "width")
+        elif choice == 1:
+            made = self.copies(self.parameter(("heads",)), "head", "width")
+        elif choice == 2:
+            made = self.copies(self.new_map(x, "heads"), "head", "width")
+        elif choice == 3:
+            made = self.copies(self.parameter(("1",)), "width", "width")
+        else:
+            made = self.copies(self.new_map(x, "width / 2"), "2", "width")
+        if len(made.axes) == 1:
+            return self.binary(draw.choice("+*"), x, made)
+        if draw.random() < 0.5:
+            return self.binary(draw.choice("+*"), x, made)
+        return self.normed(made, draw.choice(("layernorm", "rmsnorm")))
+
+    def step_products_of_copies(self, x: Term, y: Term) -> Term:
+        """Inner products of copies with copies of another, or with what is none."""
+        left = self.copies(self.new_map(x, "heads"), "head", "width")
+        other = self.new_map(y, self.draw.choice(("heads", "width")))
+        right = other if other.axes[-1] == "width" else self.copies(other, "head", "width")
+        return self.similar(left, right)
+
+    def step_rescale(self, x: Term, y: Term) -> Term:
+        draw = self.draw
+        given, factors = [], {}
+        for key in ("forward", "backward"):
+            factors[key] = draw.choice(GRID) if draw.random() < 0.6 else ZERO
+            if factors[key] or draw.random() < 0.2:
+                given.append(f"{key} = 2 * {power(factors[key])}")
+                self.used[f"rescale: {key}"] += 1
+        self.used["rescale"] += 1
+        text = f"rescale({', '.join([x.text, *given])})"
+        return self.term(
+            text, "scale", [x], x.axes, factor=factors["forward"], back=factors["backward"]
+        )
 
     def step_residual(self, x: Term, y: Term) -> Term:
         inner = self.draw.choice(
@@ -614,6 +701,11 @@ class Writer:
         return self.attention(x, y)
 
     def step_similarity(self, x: Term, y: Term) -> Term:
+        if self.draw.random() < 0.3:
+            x, y = (self.function(self.new_map(z, "width")) for z in (x, y))
+        return self.similar(x, y)
+
+    def similar(self, x: Term, y: Term) -> Term:
         self.used["similarity"] += 1
         dot = self.value(
             "product", [x.value, y.value], ("sequence", "sequence"), over=ONE, lacking=(ZERO, ZERO)
@@ -828,7 +920,8 @@ class Writer:
     def channel_norm(self, x: Term) -> Term:
         name = self.draw.choice(("batchnorm", "groupnorm"))
         self.used[name] += 1
-        made = self.term("", "norm", [x], x.axes)
+        by_channel = name == "batchnorm"
+        made = self.term("", "norm", [x], x.axes, centres=True, channel_by_channel=by_channel)
         arguments = [x.text]
         for key, kind in (("gain", "product"), ("bias", "sum")):
             if self.draw.random() < 0.4:
@@ -927,7 +1020,8 @@ class Writer:
         self.used["epsilon = strict"] += strict
         other = {"heads": "head = 4", "head": "heads = 4"}[self.grow]
         derived = {"heads": "heads = width / head", "head": "head = width / heads"}[self.grow]
-        inputs = f"{given}, keep : index(2) [sequence]" if self.masked else given
+        masks = ", keep : index(2) [sequence]" if self.masked else ""
+        inputs = f"{given}{masks}{', at : index(3) []' if self.taken else ''}"
         body = "".join(f"    {line}\n" for line in [*self.lines, f"return {', '.join(returned)}"])
         inner = "" if self.measurable else "dim inner = width^(1/2)\n"
         sequence = "(side / 2)^2" if kind == "patches" else "3"
