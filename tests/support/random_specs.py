@@ -202,6 +202,10 @@ ON_SEQUENCES = (  # what a `[context, width]` may become
     "x + mixture({O} @ x, Expert(x), top = 2)",
     "x + unsqueeze({W} @ mean(x, axis = 0), axis = 0)",
     "transpose(upsample(avgpool(transpose(x), 2), factor = 2))",
+    "permute(permute(x, axis = (1, 0)), axis = (-1, 0))",
+    "x + take(x, at)",
+    "repeat_interleave({H} @ x, 2)",
+    "rescale(x, forward = 1/3, backward = {k})",
     "x + Mix(x) as {m}",
 )
 ON_IMAGES = (  # what a `[width, side, side]` may become
@@ -295,6 +299,8 @@ class SpecWriter:
         images = draw.random() < 0.25
         body = self._images() if images else self._sequences()
         given = "x : [3, side, side]" if images else "x : index(vocab) [context]"
+        if any("take(" in line for line in body):
+            given += ", at : index(context)"
         roles = draw.choice((self._roles(), *["parametrization mup\n"] * 2))
         several = draw.random() < 0.15
         two = [f"    y = {body[-1]}", "    z = 1/3 * y", "    return y, z"]

@@ -59,6 +59,7 @@ class TrainingView(Record):
     doc: Text
     make: tuple[Text, ...]
     fused: bool
+    has_eps: bool
     helpers: tuple[Text, ...]
 
 
@@ -106,6 +107,7 @@ def training_view(
         doc=Text(" and ".join(name.rpartition(".")[2] for name in classes)),
         make=tuple(lines(_make(ModuleScope(program), optimizers, (names, access)), 4)),
         fused=any(rule_behind(o).fused for o in optimizers.values()),
+        has_eps=any(group.law.epsilon is not None for group in groups),
         helpers=tuple(dict.fromkeys(_helpers(optimizers.values()))),
     )
 

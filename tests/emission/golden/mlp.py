@@ -125,7 +125,7 @@ def check_param_groups(optimizer: torch.optim.Optimizer, groups: Any = None) -> 
     held = [{id(p) for p in group["params"]} for group in found]
     if held != [{id(p) for p in law["params"]} for law in laws]:
         raise ValueError("groups do not hold the parameters that this model has now")
-    for key, of in ("lr", "lr_scale"), ("weight_decay",) * 2, ("eps",) * 2:
+    for key, of in ("lr", "lr_scale"), ("weight_decay",) * 2:
         rows = [(w.get(of, 0), g.get(key, 0), g["name"]) for w, g in zip(laws, found)]
         most, top, first = max(rows)
         for share, value, name in rows:
