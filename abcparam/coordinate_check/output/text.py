@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from textwrap import wrap
 
 from abcparam.coordinate_check.alignment import AS_ASSUMED, LESS, MORE, OF, AlignmentRow
 from abcparam.coordinate_check.check import CoordCheckResult
@@ -28,6 +29,7 @@ ALIGNMENT_WORDS = (
     "exponent; half of the fan-in's is no alignment, all of it full alignment; over none: how many "
     "times what signs drawn at random give, at the largest width"
 )
+LINE = 96  # characters of prose
 RANGE_HEADER = ("name", "quantity", "smallest", "largest", "")
 HEADER = ("name", "quantity", "derived", "measured", "error", "")
 WORDS = (
@@ -76,7 +78,7 @@ def _alignment(checked: CoordCheckResult, colour: bool) -> list[str]:
         head = f"{BOLD}{head}{END}"
         tinted = zip(lines, checked.alignment, strict=True)
         lines = [_coloured(line, alignment_cells(row)[-1], row.outcome) for line, row in tinted]
-    return ["", head, *lines]
+    return ["", head, *lines, "", *wrap(ALIGNMENT_WORDS, LINE)]
 
 
 def _ranges(checked: CoordCheckResult) -> list[str]:
