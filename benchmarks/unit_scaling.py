@@ -8,13 +8,10 @@ The package need not be installed:
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import math
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -23,6 +20,7 @@ from torch import Tensor, nn
 
 import abcparam
 from benchmarks.measure import Comparison, Options, SkippedError, alternate, compare, seconds
+from benchmarks.steps import imported
 
 WIDTH, DEPTH, HEAD, VOCAB, CONTEXT, BATCH = 128, 2, 32, 256, 64, 8
 STEPS = 60
@@ -79,7 +77,7 @@ def beside_unit_scaling(options: Options) -> list[Comparison]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "decoder.py"
         path.write_text(abcparam.compile(SPEC, gauge="unit"), encoding="utf-8")
-        ours, theirs = _ours(_module(path)), _theirs(uu)
+        ours, theirs = _ours(imported(path, "decoder")), _theirs(uu)
         labels = "unit", "unit-scaling"
         times = alternate(_step(ours), _step(theirs), options.rounds(30))
         ranges, losses = (_spread(ours), _spread(theirs)), (_best(ours), _best(theirs))
@@ -88,15 +86,6 @@ def beside_unit_scaling(options: Options) -> list[Comparison]:
         compare("powers of two from 1, gradients of weights", labels, [ranges], None, ""),
         compare(f"best loss after {STEPS} steps", labels, [losses], 1.0, ""),
     ]
-
-
-def _module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("decoder", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["decoder"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def _ours(module: Any) -> Make:

@@ -68,8 +68,7 @@ def judgement_of(program: Program) -> Judgement:
 
 def judgement_if_stable(program: Program) -> Judgement | None:
     """The same, None where it is unstable, which is known sooner."""
-    laws = train_while_stable(build_graph(program))
-    return None if laws is None else judge(laws, bound(laws))
+    return _judged_if_stable(build_graph(program))
 
 
 def verdict_of(program: Program) -> str:
@@ -104,10 +103,15 @@ class Evaluator:
         return _verdict(builder.rebound(graph, program))
 
 
-def _verdict(graph: Graph) -> str:
+def _judged_if_stable(graph: Graph) -> Judgement | None:
     laws = train_while_stable(graph)
-    if laws is not None:
-        return judge(laws, bound(laws)).verdict
+    return None if laws is None else judge(laws, bound(laws))
+
+
+def _verdict(graph: Graph) -> str:
+    found = _judged_if_stable(graph)
+    if found is not None:
+        return found.verdict
     return "unstable-at-init" if violations_at_init(graph) else "unstable"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from abcparam.comparison.plane import Plane, PlanePart
@@ -58,10 +57,10 @@ def _labels(axes: Any, plane: Plane) -> None:
 
 
 def _legend(plane: Plane) -> list[Any]:
-    parts = (*plane.cells, *plane.segments, *plane.points)
-    return [patch(COLOURS[verdict], verdict) for verdict in _occurring(parts)]
+    return [patch(COLOURS[verdict], verdict) for verdict in occurring(plane)]
 
 
-def _occurring(parts: Iterable[PlanePart]) -> list[str]:
-    found = {part.verdict for part in parts}
+def occurring(plane: Plane) -> list[str]:
+    """The verdicts of its parts, worst first."""
+    found = {part.verdict for part in (*plane.cells, *plane.segments, *plane.points)}
     return [verdict for verdict in VERDICTS if verdict in found]

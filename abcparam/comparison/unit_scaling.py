@@ -36,10 +36,14 @@ from abcparam.program.dims import Hyper
 from abcparam.program.model import GradientScales, Program
 from abcparam.program.signature import OptimizerSignature
 from abcparam.program.tensors import Tensor
-from abcparam.verdict.magnitudes import attended_nodes, flows_at_base, middle_gradients_at_base
+from abcparam.verdict.magnitudes import (
+    STEPS,
+    attended_nodes,
+    flows_at_base,
+    middle_gradients_at_base,
+)
 
 BATCH, EXAMPLES = "batch_size", 16  # the hyper, and what it is unless Config says otherwise
-STEPS = 3  # that tensors in series that start at zero may need
 
 
 class Scale(Record):

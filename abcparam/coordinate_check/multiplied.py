@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from abcparam.emission.lowering.scope import ModuleScope, factor
 from abcparam.program.amounts import Amount
@@ -28,7 +28,7 @@ def multiplied(program: Program) -> frozenset[str]:
     return frozenset(own.union(*(_scaled(m, scope.growing) for m in program.root.walk())))
 
 
-def _scaled(module: Module, growing: Collection[str]) -> Iterator[str]:
+def _scaled(module: Module, growing: frozenset[str]) -> Iterator[str]:
     """The tensors of a module whose input or result is multiplied by a growing factor."""
     assigned = {
         statement.targets[0]: statement.value
@@ -41,7 +41,7 @@ def _scaled(module: Module, growing: Collection[str]) -> Iterator[str]:
 
     def grows(value: Expression | None) -> bool:
         by = value.settings.get("by") if isinstance(value, Apply) else None
-        return isinstance(by, Amount) and bool(by.value.names & set(growing))
+        return isinstance(by, Amount) and bool(by.value.names & growing)
 
     for value in module.expressions():
         if not isinstance(value, Apply):

@@ -153,6 +153,7 @@ class GroupNorm(ChannelNorm):
     settings = {"groups": REQUIRED, "eps": EPS}
     order = ("x", "groups", "gain", "bias", "eps")
     source = "arXiv 1803.08494; sizes as arXiv 2203.03466, appendix B.1"
+    biased_alone = False  # it does, but has no backward pass then
 
     def made(self, making: Making) -> Code:
         return call("nn.GroupNorm", making.length("groups"), *making.axes(), eps=_eps(making))
@@ -164,8 +165,6 @@ class GroupNorm(ChannelNorm):
         x, groups = call.operands[0], call.settings["groups"]
         if x is not None and isinstance(groups, Amount):
             yield x.shapes[0][0] / groups.value
-
-    biased_alone = False  # it does, but has no backward pass then
 
     def normalized(self, use: Use, gain: Code | None, bias: Code | None) -> Code:
         options = {"weight": gain, "bias": bias, "eps": _eps(use)}

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from abcparam.comparison.plane import Plane, PlanePart, PlanePoint
-from abcparam.comparison.plane_figure import COLOURS
+from abcparam.comparison.plane_figure import COLOURS, occurring
 from abcparam.presentation.charts import ChartScale, chart, text
 from abcparam.presentation.markup import element, shown
-from abcparam.program.vocabulary import VERDICTS
 
 SIDE = 360.0
 LEFT, TOP, BOTTOM = 44.0, 10.0, 44.0
@@ -34,10 +33,7 @@ class PlaneDrawing:
 
     def legend(self) -> str:
         """The verdicts that occur, each beside its colour."""
-        parts = (*self.plane.cells, *self.plane.segments, *self.plane.points)
-        found = {part.verdict for part in parts}
-        items = (_entry(verdict) for verdict in VERDICTS if verdict in found)
-        return element("ul", "".join(items), class_="legend")
+        return element("ul", "".join(map(_entry, occurring(self.plane))), class_="legend")
 
     def _at(self, point: PlanePoint) -> tuple[float, float]:
         return self.across.at(float(point[0])), self.up.at(float(point[1]))

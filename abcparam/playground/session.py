@@ -56,7 +56,7 @@ class Session:
                 reply = ANSWERS[asked["do"]](self, asked)
         except SpecError as error:
             reply = {"problem": rendered(error.diagnostics, error.source)}
-        except (UnwritableError, RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError) as error:
             reply = {"problem": str(error) or type(error).__name__}
         except Exception as error:  # a mistake of ours: the page goes on, and says so
             reply = {"problem": f"this is a mistake in abcparam: {type(error).__name__}: {error}"}

@@ -12,7 +12,7 @@ from abcparam.analysis.trace import label
 from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
 from abcparam.symbolic.constraints import ALWAYS, NEVER, All, Some, SymbolCondition, negation
-from abcparam.symbolic.derive.derivation import Derivation, Requirement
+from abcparam.symbolic.derive.derivation import Derivation, Requirement, each
 from abcparam.symbolic.sizes import symbolic
 
 
@@ -33,7 +33,7 @@ class Verdicts(Record):
     def maximal(self) -> SymbolCondition:
         """Maximal updates, where it is stable."""
         moves = _any(self.moving)
-        rest = _each((*self.features, *self.slack, *self.passed))
+        rest = each((*self.features, *self.slack, *self.passed))
         return NEVER if self.stuck else All((moves, rest))
 
     def largest(self, paths: Collection[str]) -> SymbolCondition:
@@ -55,7 +55,7 @@ class Verdicts(Record):
         case, sound = self.derivation.within, self.derivation.sound_at_init
         further = {
             "stable": ALWAYS,
-            "complete": _each(self.within),
+            "complete": each(self.within),
             "trivial": negation(moves),
             "kernel": All((moves, negation(moving_features))),
             "feature-learning": All((moves, moving_features, negation(maximal or self.maximal))),
@@ -64,12 +64,8 @@ class Verdicts(Record):
         if verdict in further:
             return All((self.stable, further[verdict]))
         if verdict == "unstable":
-            return All((case, sound, negation(_each(self.derivation.stable))))
+            return All((case, sound, negation(each(self.derivation.stable))))
         return All((case, negation(sound)))
-
-
-def _each(requirements: tuple[Requirement, ...]) -> SymbolCondition:
-    return All(tuple(r.condition for r in requirements))
 
 
 def _any(requirements: tuple[Requirement, ...]) -> SymbolCondition:

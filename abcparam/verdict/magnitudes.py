@@ -32,6 +32,7 @@ from abcparam.verdict.moments import AtBase, Moments, TensorMoments, forward
 TWO = "two"  # the only dim
 FINE = 4096  # powers of two are whole multiples of 1/4096
 STEPS = 3  # that tensors in series that start at zero may need
+OUT_OF_RANGE = (ArithmeticError, AssertionError, TypeError, ValueError)  # where some number is
 
 
 def gradients_at_base(program: Program, batch: int = 1) -> dict[str, float]:
@@ -42,7 +43,7 @@ def gradients_at_base(program: Program, batch: int = 1) -> dict[str, float]:
     """
     try:
         return _Gradients(program, batch).found()
-    except (ArithmeticError, AssertionError, TypeError, ValueError):
+    except OUT_OF_RANGE:
         return {}
 
 
@@ -62,7 +63,7 @@ def flows_at_base(program: Program) -> FlowSizes | None:
     """Of gradients of values for one example; None where some number is out of range."""
     try:
         return _Gradients(program, 1).flows()
-    except (ArithmeticError, AssertionError, TypeError, ValueError):
+    except OUT_OF_RANGE:
         return None
 
 
@@ -81,12 +82,17 @@ def middle_gradients_at_base(program: Program) -> dict[str, float]:
     """As `gradients_at_base`, halfway between the smallest and the largest of several copies."""
     try:
         found = _Gradients(program, 1).first()
-    except (ArithmeticError, AssertionError, TypeError, ValueError):
+    except OUT_OF_RANGE:
         return {}
     sizes: dict[str, list[float]] = {}
     for parameter, size in found.items():
         sizes.setdefault(parameter.tensor.path, []).append(size)
-    return {path: sqrt(min(copies) * max(copies)) for path, copies in sizes.items()}
+    return {path: _middle(copies) for path, copies in sizes.items()}
+
+
+def _middle(sizes: list[float]) -> float:
+    """Halfway between the smallest and the largest."""
+    return sqrt(min(sizes) * max(sizes))
 
 
 class _Gradients:
@@ -135,7 +141,7 @@ class _Gradients:
                 sizes[kind].append(sqrt(flow.square))
         given = [n for n in self.graph.nodes if isinstance(n, AttendedNode)]
         sizes["mixed"] = [sqrt(self.values[node].square) for node in given]
-        middle = {k: sqrt(min(found) * max(found)) for k, found in sizes.items() if found}
+        middle = {k: _middle(found) for k, found in sizes.items() if found}
         hidden = middle.get("hidden", middle["outputs"])
         of_attended, mixed = middle.get("attended", hidden), middle.get("mixed", 1.0)
         return FlowSizes(middle["outputs"], of_attended, hidden, mixed)

@@ -16,29 +16,11 @@ from abcparam.coordinate_check.measure.aligning import AlignmentMeasure, ChangeC
 from abcparam.coordinate_check.output.page import page
 from abcparam.coordinate_check.output.text import render_check, render_csv
 from tests.support.markup import stands_alone
+from tests.support.running import changed
 
-SPEC = """
-model MLP
-dim width -> inf, base = 64
-dim pixels = 32
-dim classes = 10
-hyper lr = 0.1
-
-parametrization mup
-
-tensor first   : input  [width, pixels]
-tensor second  : hidden [width, width]
-tensor readout : output [classes, width]
-
-forward(x : [pixels]) {
-    h = first @ x
-    k = second @ tanh(h)
-    return readout @ tanh(k)
-}
-
-optimizer sgd { lr = lr }
-loss cross_entropy
-"""
+SPEC = changed(
+    Path(__file__).with_name("perceptron.param"), ("lr = 0.01", "lr = 0.1"), ("adam", "sgd")
+)
 WIDTHS = (64, 128, 256, 512)
 
 

@@ -11,27 +11,7 @@ from abcparam.pipeline import compile
 from tests.support.paths import SPECS
 from tests.support.running import Ran, Run
 
-SPEC = """model MLP
-dim width -> inf, base = 64
-dim pixels = 32
-dim classes = 10
-hyper lr = 0.01
-
-parametrization mup
-
-tensor first   : input  [width, pixels]
-tensor second  : hidden [width, width]
-tensor readout : output [classes, width]
-
-forward(x : [pixels]) {
-    h = first @ x
-    k = second @ tanh(h)
-    return readout @ tanh(k)
-}
-
-optimizer adam { lr = lr }
-loss cross_entropy
-"""
+SPEC = Path(__file__).with_name("perceptron.param").read_text(encoding="utf-8")
 MODEL = """
 import torch
 from torch import nn

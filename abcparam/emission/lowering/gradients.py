@@ -52,8 +52,7 @@ class GradientRegions:
         self.pending.update(
             id(value)
             for name in locals.made
-            if (value := locals.made_for(name)) is not None
-            and isinstance(value, Apply)
+            if isinstance(value := locals.made_for(name), Apply)
             and value.operation.name == "attention"
         )
         if is_root:
@@ -85,8 +84,6 @@ class GradientRegions:
                 self._mark(made, region, locals)
             case Local() | Invoke():
                 self._leave(value, region)
-            case TensorRef():
-                return
 
     def _leave(self, value: Expression, region: str) -> None:
         outside, _ = self.changes.get(id(value), (region, region))

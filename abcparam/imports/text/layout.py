@@ -48,7 +48,7 @@ class Laid(Record):
 
 def in_text(laid: Laid) -> list[AxisFactor]:
     """The factors of a value's axes as it is computed: those of the batch lie in front."""
-    graph = [factor for axis in laid.graph for factor in axis]
+    graph = in_graph(laid)
     outer = [factor for kind in ("batch", "others") for factor in graph if factor.kind == kind]
     return [*outer, *(factor for axis in laid.text for factor in axis)]
 
@@ -124,7 +124,7 @@ def with_factors(laid: Laid, factors: AxisFactors) -> Laid:
 
 def viewed(laid: Laid, shape: Shape, lengths: Lengths) -> Laid | None:
     """A value whose coordinates are counted along other axes; None where no factors make them."""
-    queue = [factor for axis in laid.graph for factor in axis]
+    queue = in_graph(laid)
     factors: dict[AxisFactor, tuple[AxisFactor, ...]] = {}
     graph: list[FactorAxis] = []
     for length in shape:

@@ -427,9 +427,8 @@ class TextWriter(TextSources):
     def heated(self, logits: AttentionLogits, by: Laid) -> Laid | Unspelled:
         """Queries whose logits are multiplied by one number, or by one for each head."""
         query, wanted = logits.query, "logits multiplied by more than a number for each head"
-        plain = logits.softcap is None and logits.bias is None and not logits.are_chances
         axes = [axis for axis in by.graph if axis]
-        if not plain or logits.causal or logits.window or by.batched or len(axes) > 1:
+        if logits.capped() is None or by.batched or len(axes) > 1:
             return self.refused(wanted)
         code = by.code
         if axes:

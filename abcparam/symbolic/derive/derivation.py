@@ -100,15 +100,16 @@ class Derivation(Record):
 
     @property
     def sound_at_init(self) -> SymbolCondition:
-        return _each(self.at_init)
+        return each(self.at_init)
 
     @property
     def condition(self) -> SymbolCondition:
         """Where it is stable, at initialization and in training."""
-        return All((self.within, self.sound_at_init, _each(self.stable)))
+        return All((self.within, self.sound_at_init, each(self.stable)))
 
 
-def _each(requirements: tuple[Requirement, ...]) -> SymbolCondition:
+def each(requirements: tuple[Requirement, ...]) -> SymbolCondition:
+    """That all of them hold."""
     return All(tuple(r.condition for r in requirements))
 
 
@@ -129,7 +130,7 @@ class NeverStable(Record):
 
     @property
     def sound_at_init(self) -> SymbolCondition:
-        return NEVER if self.sound is None else _each(self.sound)
+        return NEVER if self.sound is None else each(self.sound)
 
     def condition(self, verdict: str) -> SymbolCondition:
         """Where in the case a verdict holds."""
@@ -177,9 +178,10 @@ def derive_cases(
     """
     done: list[Derivation | NeverStable] = []
     todo: list[tuple[CaseForms, bool]] = [((), True)]
+    numbers = Evaluator(program)
     while todo:
         case, follows = todo.pop(0)
-        run = _CaseRun(program, symbols, case, follows)
+        run = _CaseRun(numbers, symbols, case, follows)
         try:
             done.append(run.derivation())
         except UnsettledError:
@@ -206,8 +208,9 @@ class _CaseRun:
     """One case: from the graph to the laws."""
 
     def __init__(
-        self, program: Program, symbols: tuple[str, ...], case: CaseForms, follows: bool
+        self, numbers: Evaluator, symbols: tuple[str, ...], case: CaseForms, follows: bool
     ) -> None:
+        program = numbers.program
         dims = {dim.name: (dim.group, dim.rate) for dim in program.growing}
         self.case = case
         self.space = SymbolicSpace(dims, symbols, follows)
@@ -216,7 +219,7 @@ class _CaseRun:
         for form in case:
             self.premises.assume(self.premises.order.nonnegative(form))
         self.program = program
-        self.numbers = Evaluator(program)
+        self.numbers = numbers
         self.symbols = symbols
         self.asked: list[Requirement] = []
         self.changes: list[Requirement] = []
