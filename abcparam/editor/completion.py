@@ -41,13 +41,19 @@ class Completion(Record):
 Suggested = Iterator[tuple[str, str]]  # words, each with its kind
 
 
-def complete(analysis: Analysis, position: Position) -> list[Completion]:
-    """The words that may stand at a place, each once."""
+def complete(analysis: Analysis, position: Position, unasked: bool = False) -> list[Completion]:
+    """The words that may stand at a place, each once; `unasked`, where the line cannot end."""
     cursor = cursor_at(analysis.source, position)
-    if cursor is None:
+    if cursor is None or (unasked and _may_end(cursor)):
         return []
     found = dict(_suggested(analysis, cursor, position))
     return [_completion(analysis, cursor, word, kind) for word, kind in found.items()]
+
+
+def _may_end(cursor: Cursor) -> bool:
+    """Whether Enter may be the next key at a place: it would take the first word offered."""
+    at_start = not cursor.item and cursor.kind in ("top", "body")
+    return at_start or cursor.previous in (*OPERANDS, "_INF")
 
 
 def _completion(analysis: Analysis, cursor: Cursor, word: str, kind: str) -> Completion:

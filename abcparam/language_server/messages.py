@@ -86,7 +86,7 @@ def item(found: Completion, places: ClientPlaces) -> types.CompletionItem:
     return types.CompletionItem(
         found.label,
         kind=ITEMS.get(found.kind, types.CompletionItemKind.Variable),
-        detail=found.detail,
+        label_details=types.CompletionItemLabelDetails(description=found.detail),
         documentation=markdown(found.documentation) if found.documentation else None,
         filter_text=found.label,
         text_edit=types.TextEdit(places.range(found.span), found.label),

@@ -30,7 +30,7 @@ from abcparam.language_server import messages
 from abcparam.language_server.documents import ClientPlaces, source_of
 from abcparam.language_server.search import searched
 
-TRIGGERS = [" ", ".", "(", "[", "{", "="]  # after these completions are offered unasked
+TRIGGERS = [" ", ".", "(", "[", "="]  # after these completions are offered unasked
 
 
 class PlaceParams(Protocol):
@@ -138,7 +138,11 @@ def closed(server: SpecServer, params: types.DidCloseTextDocumentParams) -> None
 
 def completions(server: SpecServer, params: types.CompletionParams) -> list[types.CompletionItem]:
     analysis, places, position = server.asked(params)
-    return [messages.item(found, places) for found in complete(analysis, position)]
+    unasked = (
+        params.context is not None
+        and params.context.trigger_kind is types.CompletionTriggerKind.TriggerCharacter
+    )
+    return [messages.item(found, places) for found in complete(analysis, position, unasked)]
 
 
 def hovered(server: SpecServer, params: types.HoverParams) -> types.Hover | None:

@@ -142,7 +142,8 @@ def _unjudged(analysis: Analysis) -> str:
 
 
 def completed(session: Session, request: Request) -> Reply:
-    found = complete(session.known, (request["line"], request["column"]))
+    position = (request["line"], request["column"])
+    found = complete(session.known, position, request.get("unasked", False))
     return {
         "items": [
             {

@@ -173,8 +173,9 @@ function short(title) {
 async function completions(context, ask) {
   const word = context.matchBefore(/[\p{L}\p{N}_]+/u);
   const before = context.state.sliceDoc(context.pos - 1, context.pos);
-  if (!context.explicit && !word && !/[ .([{=]/.test(before)) return null;
-  const { items = [] } = await ask("complete", place(context.state.doc, context.pos));
+  const unasked = !context.explicit && !word;
+  if (unasked && !/[ .([=]/.test(before)) return null;
+  const { items = [] } = await ask("complete", { ...place(context.state.doc, context.pos), unasked });
   if (!items.length || context.aborted) return null;
   return {
     from: offset(context.state.doc, items[0].span.line, items[0].span.column),

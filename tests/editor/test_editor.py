@@ -82,6 +82,25 @@ def test_completion(line: str, typed: str, offered: str, not_offered: str):
     assert not set(not_offered.split()) & found.keys()
 
 
+@pytest.mark.parametrize(
+    ("line", "typed", "offered"),
+    [
+        ("hyper lr", "  |\nhyper lr", False),
+        ("parametrization sp", "parametrization |", True),
+        ("parametrization sp", "parametrization sp |", False),
+        ("parametrization sp", "parametrization sp { |", True),
+        ("dim depth   = 12", "dim depth -> inf |", False),
+        ("dim depth   = 12", "dim depth = |", True),
+        ("return down @ gelu(up @ x)", "return down @ gelu(up @ x) |", False),
+        ("return down @ gelu(up @ x)", "return down @ |", True),
+        ("return down @ gelu(up @ x)", "    |", False),
+    ],
+)
+def test_unasked_words_are_offered_where_the_line_cannot_end(line: str, typed: str, offered: bool):
+    assert bool(complete(*edited(line, typed), unasked=True)) is offered
+    assert complete(*edited(line, typed))
+
+
 def test_completions_are_documented_and_take_the_place_of_the_word():
     analysis, position = edited("optimizer adamw", "optimizer ada|")
     adam = next(c for c in complete(analysis, position) if c.label == "adam")
