@@ -82,12 +82,13 @@ def diagnostic(found: Diagnostic, places: ClientPlaces, uri: str) -> types.Diagn
     )
 
 
-def item(found: Completion, places: ClientPlaces) -> types.CompletionItem:
+def item(found: Completion, rank: int, places: ClientPlaces) -> types.CompletionItem:
     return types.CompletionItem(
         found.label,
         kind=ITEMS.get(found.kind, types.CompletionItemKind.Variable),
         label_details=types.CompletionItemLabelDetails(description=found.detail),
         documentation=markdown(found.documentation) if found.documentation else None,
+        sort_text=f"{rank:03}",
         filter_text=found.label,
         text_edit=types.TextEdit(places.range(found.span), found.label),
     )

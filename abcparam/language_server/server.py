@@ -142,7 +142,8 @@ def completions(server: SpecServer, params: types.CompletionParams) -> list[type
         params.context is not None
         and params.context.trigger_kind is types.CompletionTriggerKind.TriggerCharacter
     )
-    return [messages.item(found, places) for found in complete(analysis, position, unasked)]
+    found = complete(analysis, position, unasked)
+    return [messages.item(completion, rank, places) for rank, completion in enumerate(found)]
 
 
 def hovered(server: SpecServer, params: types.HoverParams) -> types.Hover | None:

@@ -181,7 +181,7 @@ async function completions(context, ask) {
     from: offset(context.state.doc, items[0].span.line, items[0].span.column),
     validFor: /^[\p{L}\p{N}_-]*$/u,
     options: items.map(({ label, kind, detail, documentation }) => ({
-      label, type: ITEMS[kind], detail: detail.length > 48 ? "" : detail,
+      label, type: ITEMS[kind], boost: kind === "function" ? -1 : 0, detail: detail.length > 48 ? "" : detail,
       info: documentation ? () => prosed(documentation) : undefined,
     })),
   };

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_neovim_shows_a_spec_as_the_server_has_it(tmp_path: Path):
     assert found["formatted"] == abcparam.format(renamed)
 
 
-def looked(folder: Path, text: str) -> dict[str, object]:
+def looked(folder: Path, text: str) -> dict[str, Any]:
     """What `neovim.lua` sees of a text."""
     plugins, spec, seen = folder / "nvim" / "plugin", folder / "gpt.param", folder / "seen.json"
     plugins.mkdir(parents=True)
