@@ -47,8 +47,9 @@ def run(options: argparse.Namespace) -> int:
         best = "held back" if remedy.verdict == "maximal-update" else remedy.verdict
         print(f"abcparam adapt: {best} at best; nothing is written", file=sys.stderr)
         return 1
-    if remedy.missing:
+    if remedy.missing or remedy.knobs:
         print("\n".join(forward_lines(found)).strip("\n"), file=sys.stderr)
+    if remedy.missing:
         if can_be_hooked(found) and not options.allow_forward:
             print("--allow-forward writes `scale_`, which gives modules them", file=sys.stderr)
         if not (can_be_hooked(found) and options.allow_forward):
@@ -60,6 +61,11 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--base: {error}") from None
     if print_or_write(text, options.output_file):
         print(f"{found.factory.name}: maximal-update -> {options.output_file}", file=sys.stderr)
+        if remedy.knobs:
+            print(
+                "call `scale_(model)` of it too, wherever a model is made or loaded",
+                file=sys.stderr,
+            )
     return 0
 
 

@@ -61,6 +61,8 @@ class LawsView(Record):
     shown: tuple[Text, ...]
     entries: tuple[Text, ...]
     factors: tuple[Text, ...]
+    held: tuple[Text, ...]  # the modules that hold numbers of the model's own
+    knobs: tuple[Text, ...]  # what these are set to
 
 
 def adapter_of(
@@ -143,6 +145,11 @@ def _plain(value: object) -> str:
 
 def _forward(missing: Sequence[MissingFactor], audit: Audit) -> Iterator[Text]:
     """What the docstring says of factors that the forward has to have."""
+    if audit.remedy.knobs:
+        yield Text("")
+        yield from paragraph("`scale_` sets numbers of the model's own:")
+        for knob in audit.remedy.knobs:
+            yield from paragraph(f"{', '.join(knob.places)}, * {_ratio_of(knob.powers)}")
     if not missing:
         return
     yield Text("")
@@ -152,8 +159,12 @@ def _forward(missing: Sequence[MissingFactor], audit: Audit) -> Iterator[Text]:
         yield from paragraph("The forward has to have factors that nothing here makes up for:")
     for found in missing:
         source = audit.program.source.holding(found.span)
-        factor = " * ".join(f"r_{name}^({power})" for name, power in found.powers.items())
+        factor = _ratio_of(found.powers)
         yield from paragraph(f"{factor} at line {found.span.line} of {source.file}")
+
+
+def _ratio_of(powers: Mapping[str, Fraction]) -> str:
+    return " * ".join(f"r_{name}^({power})" for name, power in powers.items())
 
 
 def _laws(audit: Audit, base: BaseRates) -> LawsView:
@@ -167,7 +178,55 @@ def _laws(audit: Audit, base: BaseRates) -> LawsView:
         start, rate = audit.starts[parameter], audit.rates[parameter]
         fields = _fields(change, start, rate, base, audit)
         entries += _entry(starred(path), fields)
-    return LawsView(tuple(_shown(audit, first)), tuple(entries), tuple(_factors(audit)))
+    names = list(_knob_names(audit))
+    return LawsView(
+        tuple(_shown(audit, first)),
+        tuple(entries),
+        tuple(_factors(audit)),
+        tuple(_held(audit, names)),
+        tuple(_set(audit, names)),
+    )
+
+
+def _knob_names(audit: Audit) -> Iterator[str]:
+    """What the modules that hold each number are called: each has a name of its own."""
+    taken: set[str] = set()
+    for knob in audit.remedy.knobs:
+        name = knob.name.rpartition(".")[2]
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        yield name
+
+
+def _held(audit: Audit, names: Sequence[str]) -> Iterator[Text]:
+    for knob, name in zip(audit.remedy.knobs, names, strict=True):
+        own = f"{knob.own.at(audit.settings[0]):.6g}{_by(knob.own.powers)}"
+        call = [json.dumps(knob.name), own, *map(json.dumps, knob.paths)]
+        line = f"    {name} = _holding(model, {', '.join(call)})"
+        if len(line) <= WIDTH:
+            yield trusted(line)
+        else:
+            yield trusted(f"    {name} = _holding(")
+            yield from (trusted(f"        {part},") for part in ("model", *call))
+            yield trusted("    )")
+
+
+def _set(audit: Audit, names: Sequence[str]) -> Iterator[Text]:
+    for knob, name in zip(audit.remedy.knobs, names, strict=True):
+        yield trusted(f"    for module in {name}:")
+        yield trusted(f"        module.{knob.name} *= {_by(knob.powers).removeprefix(' * ')}")
+
+
+def _by(powers: Mapping[str, Fraction]) -> str:
+    """` * r["width"] ** (-1 / 2)`."""
+    return "".join(f" * r[{json.dumps(n)}]{_exponent(p)}" for n, p in powers.items())
+
+
+def _exponent(power: Fraction) -> str:
+    if power == 1:
+        return ""
+    return f" ** {power}" if power.denominator == 1 else f" ** ({_number(power)})"
 
 
 def can_be_hooked(audit: Audit) -> bool:

@@ -8,21 +8,23 @@ from typing import Any
 
 from abcparam.algebra.record import replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
-from abcparam.imports.alike import ReadingError
+from abcparam.imports.alike import Model, ReadingError
 from abcparam.imports.factory import Factory, find_factory, find_function
 from abcparam.imports.held import objections
 from abcparam.imports.inits import Start, notes_of, starts_of
+from abcparam.imports.knobs import Knobs
 from abcparam.imports.made_models import MadeModels
 from abcparam.imports.program import program_of
 from abcparam.imports.rates import rates_of
-from abcparam.imports.reading import read
-from abcparam.imports.remedy import remedy_of
+from abcparam.imports.reading import Read, read
+from abcparam.imports.remedy import Remedy, remedy_of
 from abcparam.imports.result import Audit
 from abcparam.imports.settings import settings_of
 from abcparam.imports.traced import Trace
 from abcparam.imports.traces import Traces, Watch, unwatched
 from abcparam.imports.unused import unused
 from abcparam.imports.user_code import sources_of
+from abcparam.program.model import Program
 from abcparam.verdict.check import judged
 from abcparam.verdict.findings import reasons
 from abcparam.verdict.report import Report
@@ -59,14 +61,24 @@ def audited(
     wrong = objections(*reader.first, model, chosen, names, starts, rates, output)
     if wrong:
         raise SpecError(source, wrong)
+
+    def program_read(model: Model, meaning: Read) -> Program:
+        return program_of(model, meaning, starts, rates, chosen[0], names, source, found.name)
+
+    def remedied(model: Model) -> Remedy:
+        meaning = read(model, chosen[0], names, output)
+        return remedy_of(judged(program_read(model, meaning)), meaning)
+
     with at_work():
-        program = program_of(model, meaning, starts, rates, chosen[0], names, source, found.name)
+        program = program_read(model, meaning)
         if expect is not None:
             program = replace(program, expected=(expect,))
         report = judged(program)
         notes = (*_notes(starts, found), *unused(program))
         report = replace(report, said=(*_findings(report), *notes))
         remedy = remedy_of(report, meaning)
+        if remedy.missing and remedy.reaches:
+            remedy = Knobs(models, chosen, names, meaning, remedied).instead(remedy, model)
     grown = tuple(values)
     return Audit(
         found,

@@ -39,7 +39,7 @@ def remedy_lines(audit: Audit) -> list[str]:
         return []
     if remedy.verdict == "maximal-update" and not remedy.complete:
         return _held_back(audit)
-    if not changes and not remedy.missing:
+    if not changes and not remedy.missing and not remedy.knobs:
         return ["nothing that initial scales and learning rates could change makes it better"]
     lines = [_title(remedy, audit.grow, base), ""]
     rows = [_row(alike, audit.grow) for alike in _alike(changes)]
@@ -101,8 +101,13 @@ def _power(name: str, power: Fraction) -> str:
 
 
 def forward_lines(audit: Audit) -> list[str]:
-    """The factors that the forward has to have."""
+    """The factors that the forward has to have, or the model's own numbers that do for them."""
     lines = []
+    for knob in audit.remedy.knobs:
+        factor = " ".join(_power(f"({n} / base)", p) for n, p in knob.powers.items())
+        source = audit.program.source.holding(knob.span)
+        lines += ["", f"  and {', '.join(f'`{place}`' for place in knob.places)} times {factor}"]
+        lines += [f"    a number of the model's own, for {source.file}:{knob.span.line}"]
     for found in audit.remedy.missing:
         source = audit.program.source.holding(found.span)
         text = source.lines[found.span.line - 1].strip() if found.span.file else ""

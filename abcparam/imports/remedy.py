@@ -20,6 +20,7 @@ from abcparam.comparison.degrees import DimPowers
 from abcparam.comparison.fold import Kept, fold
 from abcparam.diagnostics.source import Span
 from abcparam.imports.maximal import left_out, wanted
+from abcparam.imports.numbers import Power
 from abcparam.imports.reading import Read
 from abcparam.program.model import Program
 from abcparam.verdict.check import judged
@@ -63,10 +64,39 @@ class MissingFactor(Record):
     reasons: tuple[str, ...]
     module: str = ""
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for factors of the same place."""
+        return tuple(sorted(self.powers.items())), self.span, self.module
+
+
+class Knob(Record):
+    """A number of the model's own, and by which powers of `r` it is multiplied.
+
+    Modules at `paths` hold it, in which a star is the number of a layer and the empty one is the
+    model; `name` may be that of a number of their config. What it is now is `own`.
+    """
+
+    paths: tuple[str, ...]
+    name: str
+    own: Power
+    powers: DimPowers
+    span: Span = field(compare=False)  # of what lacks the factor
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """It as the user's code has it: `layers.*.attention.scaling`."""
+        return tuple(f"{path}.{self.name}".removeprefix(".") for path in self.paths)
+
+    def to_dict(self) -> dict[str, Any]:
+        factor = {name: str(power) for name, power in self.powers.items()}
+        return {"places": list(self.places), "factor": factor, "span": self.span.to_dict()}
+
 
 class Remedy(Record):
     """The program as it should be, its verdict, and what changes.
 
+    Factors that the forward has to have are numbers of the model's own, `knobs`, or `missing`.
     Where it is maximal-update only as parts are held back, it is not `complete`: `narrow` are then
     the places of norms behind a map to a length that does not grow, which leave no other way.
     """
@@ -77,6 +107,7 @@ class Remedy(Record):
     changes: tuple[TensorChange, ...]
     missing: tuple[MissingFactor, ...]
     narrow: tuple[Span, ...] = ()
+    knobs: tuple[Knob, ...] = ()
 
     @property
     def reaches(self) -> bool:
@@ -89,6 +120,7 @@ class Remedy(Record):
             "verdict": self.verdict,
             "complete": self.complete,
             "changes": [change.to_dict() for change in self.changes if any(change.key)],
+            "knobs": [knob.to_dict() for knob in self.knobs],
             "forward": [
                 {
                     "factor": {d: str(p) for d, p in missing.powers.items()},

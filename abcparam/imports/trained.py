@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from abcparam.algebra.record import Record
 from abcparam.comparison.degrees import DimPowers
+from abcparam.imports.knobs import multiply_
 from abcparam.imports.numbers import Power, Sizes
 from abcparam.imports.rates import Option, Rate, optimizers_made
 from abcparam.imports.remedy import TensorChange
@@ -140,6 +141,8 @@ def _groups(
 def multiplied_(audit: Audit, model: nn.Module, sizes: Sizes) -> None:
     """Gives the forward the factors that nothing else makes up for, as the adapter does."""
     ratios = ratios_of(audit, sizes)
+    for knob in audit.remedy.knobs:
+        multiply_(model, knob, times(knob.powers, ratios))
     for missing in audit.remedy.missing:
         module: Any = model.get_submodule(missing.module)
         module.mup_factor = times(missing.powers, ratios)
