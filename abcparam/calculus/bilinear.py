@@ -8,6 +8,7 @@ maps or rows of one map, and one of them is centred. It is aligned otherwise and
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import of_product
@@ -143,15 +144,43 @@ class AttendedNode(ProductNode):
         super().__init__(weights.context, weights, values, weights.context.one, broadcast, span)
 
 
-class MixedNode(ProductNode):
-    """The sum of what experts give, weighted by the softmax of the `top` logits of a router."""
+class Share(NamedTuple):
+    """How large the weights of experts are: scores, divided by those of all that are taken."""
 
-    __slots__ = ("top",)
+    normalized: bool
+    sigmoid: bool
+
+    def square(self, top: float, experts: float) -> float:
+        """The sum of the squared weights of a token, where its logits are small."""
+        if self.normalized:
+            return 1 / top
+        return top / 4 if self.sigmoid else top / experts**2
+
+    def slope(self, top: float, experts: float) -> float:
+        """The mean square of the gradient of a logit, over that of an expert's weight."""
+        if self.normalized:
+            return (1 - 1 / top) / (top * experts) / (4 if self.sigmoid else 1)
+        if self.sigmoid:
+            return top / (16 * experts)
+        return top * (1 - 1 / experts) / experts**3
+
+
+class MixedNode(ProductNode):
+    """The sum of what experts give, weighted by scores of the `top` of them that a router takes."""
+
+    __slots__ = ("share", "top")
 
     def __init__(
-        self, weights: Node, expert: Node, lacking: Size, top: Size, span: Span = START
+        self,
+        weights: Node,
+        expert: Node,
+        lacking: Size,
+        top: Size,
+        share: Share,
+        span: Span = START,
     ) -> None:
         self.top = top
+        self.share = share
         context = weights.context
         super().__init__(context, weights, expert, context.one, (lacking, context.one), span)
 

@@ -82,6 +82,8 @@ def _softplus(x: float) -> float:
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
+SIGMOID = law.FunctionTraits("sigmoid", bounded=True, zero_at_zero=False, value=_sigmoid)
+
 OPERATIONS = (
     Pointwise(
         law.FunctionTraits("relu", flat_at_zero=True, homogeneous=True, value=lambda x: max(x, 0.0))
@@ -90,7 +92,7 @@ OPERATIONS = (
     Pointwise(law.FunctionTraits("gelu_tanh", value=_gelu_tanh)),
     Pointwise(law.FunctionTraits("silu", value=lambda x: x * _sigmoid(x))),
     Pointwise(law.FunctionTraits("tanh", bounded=True, odd=True, value=math.tanh)),
-    Pointwise(law.FunctionTraits("sigmoid", bounded=True, zero_at_zero=False, value=_sigmoid)),
+    Pointwise(SIGMOID),
     Pointwise(law.FunctionTraits("softplus", zero_at_zero=False, value=_softplus)),
     Pointwise(law.FunctionTraits("exp", zero_at_zero=False, value=_exp), yields=True),
     Pointwise(

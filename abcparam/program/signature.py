@@ -75,6 +75,10 @@ class Signature:
         """The order of positional arguments."""
         return (*self.values, *self.settings)
 
+    def keeps_state(self, settings: Mapping[str, Setting]) -> bool:
+        """Whether a use of it keeps buffers."""
+        return self.state
+
     def start(self, operand: str, shape: Shape) -> str | None:
         """The init of a tensor of this shape that is this operand, None where it has no say."""
         return self.starts.get(operand)

@@ -276,11 +276,9 @@ def _logits(node: Node, at: AtBase) -> tuple[float, Node | None]:
 def _(node: MixedNode, at: AtBase, g: Backflow) -> Contributions:
     logits, y = node.inputs[0].inputs[0], at.values[node.inputs[1]]
     top, experts = at.number(node.top), at.values[logits].features
-    yield node.inputs[1], g._replace(radial=0.0).times(1 / top)
-    yield (
-        logits,
-        Backflow(g.square * y.features * y.square * (1 - 1 / top) / (top * experts)),
-    )
+    share = node.share
+    yield node.inputs[1], g._replace(radial=0.0).times(share.square(top, experts))
+    yield logits, Backflow(g.square * y.features * y.square * share.slope(top, experts))
 
 
 def alignment(node: Node, at: AtBase, g: Backflow) -> float:

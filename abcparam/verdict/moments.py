@@ -334,5 +334,6 @@ def _(node: AttendedNode, at: AtBase, volume: float | None) -> Moments:
 
 @forward.register
 def _(node: MixedNode, at: AtBase, volume: float | None) -> Moments:
-    y, top = at.values[node.inputs[1]], at.number(node.top)
-    return y._replace(square=y.square / top, shared=y.shared / top)
+    y, logits = at.values[node.inputs[1]], at.values[node.inputs[0].inputs[0]]
+    square = node.share.square(at.number(node.top), logits.features)
+    return y._replace(square=y.square * square, shared=y.shared * square)

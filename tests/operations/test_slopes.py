@@ -351,6 +351,14 @@ CASES = {
         families=("adam",),
         **EXPERT,
     ),
+    "router by sigmoids": Case(
+        ("mixture",),
+        "l = R @ x\n    y = mixture(l, Expert(x), sigmoid = true, groups = 2, balanced = true)",
+        "tensor R : output [classes, width]",
+        measured=("l", "y"),
+        families=("adam",),
+        **EXPERT,
+    ),
     **{
         name: Case((name,), f"y = {name}(A @ x)", "tensor A : hidden [width, width]")
         for name in ("relu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid", "softplus", "square")

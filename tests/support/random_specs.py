@@ -200,6 +200,11 @@ ON_SEQUENCES = (  # what a `[context, width]` may become
     "transpose(conv1d({C}, transpose(x), padding = 1))",
     "transpose(conv_transpose1d({C}, transpose(x), padding = 1))",
     "x + mixture({O} @ x, Expert(x), top = 2)",
+    "x + mixture({O} @ x, Expert(x) as {m}, top = 1, normalize = false, balanced = true)",
+    (
+        "x + mixture({O} @ x, Expert(x) as {m}, sigmoid = true, groups = classes, top_groups = 3, "
+        "group_top = 1)"
+    ),
     "x + unsqueeze({W} @ mean(x, axis = 0), axis = 0)",
     "transpose(upsample(avgpool(transpose(x), 2), factor = 2))",
     "permute(permute(x, axis = (1, 0)), axis = (-1, 0))",

@@ -192,9 +192,18 @@ class Reference:
         logits, expert = call.operands
         assert logits is not None and isinstance(expert, Invoke)
         scores = self.value(logits, module, copies, env)
-        kept = scores.topk(self.length(call.settings["top"])).indices
-        closed = torch.ones_like(scores, dtype=torch.bool).scatter(-1, kept, False)
-        weights = scores.masked_fill(closed, -torch.inf).softmax(-1)
+        settings, top = call.settings, self.length(call.settings["top"])
+        score = torch.sigmoid if settings["sigmoid"] is True else lambda x: x.softmax(-1)
+        weights, groups = score(scores), self.length(settings["groups"])
+        each = weights.detach().unflatten(-1, (groups, -1))
+        if groups > 1:
+            best = each.sort(-1, descending=True).values[..., : self.length(settings["group_top"])]
+            order = best.sum(-1).argsort(-1, descending=True).argsort(-1)
+            each = each - 2 * (order >= self.length(settings["top_groups"]))[..., None]
+        kept = each.flatten(-2).topk(top).indices
+        weights = weights * torch.zeros_like(weights).scatter(-1, kept, 1.0)
+        if settings["normalize"] is True:
+            weights = weights / weights.sum(-1, keepdim=True)
         path = f"{module.path}.{expert.instance}".lstrip(".")
         total: Tensor | None = None
         for number in range(scores.shape[-1]):

@@ -186,7 +186,10 @@ def is_plain(module: Module) -> bool:
     return (
         module.is_repeat
         and not module.tensors
-        and not any(isinstance(v, Apply) and v.operation.state for v in module.expressions())
+        and not any(
+            isinstance(v, Apply) and v.operation.keeps_state(v.settings)
+            for v in module.expressions()
+        )
         and all(is_plain(c) for c in module.children)
     )
 

@@ -16,6 +16,7 @@ from tests.support.truth.calculus import HALF, ONE, ZERO, Graph, Tensor, Value
 
 GRID = [Fraction(k, 4) for k in range(-2, 3)]
 SPOILS = [HALF / 2, HALF / 2, -HALF / 2, HALF, -HALF, ONE]
+RULES = ("", ", normalize = false", ", sigmoid = true, groups = 2, top_groups = 2, balanced = true")
 FUNCTIONS = ("relu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid", "softplus", "exp", "square")
 MATRICES = ("muon", "shampoo")
 SETTINGS = {  # what each setting of an optimizer may be
@@ -751,13 +752,16 @@ class Writer:
             f"block {block}(x) {{\n    {line.replace(name, 'E', 1)}\n    return E @ relu(x)\n}}\n"
         )
         self.used["block"] += 1
-        weights = self.term("", "softmax", [logits], logits.axes)
         inside = self.function(x, "relu")
         expert = self.map(tensor, "width", inside)
         self.used["mixture"] += 1
         lacking = (ONE, ZERO)
         top = self.draw.choice((1, 2, 3))
-        text = f"mixture({logits.text}, {block}({x.text}) as {instance}, top = {top})"
+        rule = RULES[(top + len(self.blocks)) % len(RULES)]
+        weights = self.term("", "softmax", [logits], logits.axes)
+        if "sigmoid" in rule:
+            weights = self.term("", "function", [logits], logits.axes, function="sigmoid")
+        text = f"mixture({logits.text}, {block}({x.text}) as {instance}, top = {top}{rule})"
         return self.term(text, "product", [weights, expert], x.axes, lacking=lacking)
 
     def step_repeat(self, x: Term, y: Term) -> Term:
