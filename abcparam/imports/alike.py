@@ -65,6 +65,11 @@ class TracedStep(Record):
     sizes: tuple[tuple[float, ...], ...] = ()  # of each result: its RMS at each setting
     node: str = field(default="", compare=False)  # at the first setting
 
+    @property
+    def call(self) -> str:
+        """Its name in PyTorch, whether in place or not: `add` of `aten.add_.Tensor`."""
+        return self.target.split(".")[:2][-1].removesuffix("_")
+
 
 class Repeated(Record):
     """A loop over `count` equal layers; see `outline.Loop`."""

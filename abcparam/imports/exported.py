@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from math import nan
@@ -153,19 +153,29 @@ class DataRun(SizesRun):
         is_weight = n.op == "placeholder" and n.name in self.weights
         if is_weight or (any(x in self.depends for x in n.all_input_nodes) and not _is_data(n)):
             self.depends.add(n)
+        elif self.is_drawn(n) and not _is_made_of_shapes(n):
+            self.unknown.add(n)
         made = super().run_node(n) if self.filled else self.without_values(n)
         if n not in self.depends:
-            self.data[n] = _pytree.tree_map_only(torch.Tensor, self.datum, made)
+            self.data[n] = _pytree.tree_map_only(torch.Tensor, self.datum_of(n), made)
         return made
 
-    def datum(self, value: torch.Tensor) -> Datum:
-        found = datum(value)
-        return replace(found, look=_look(value)) if self.exact else found
+    def is_drawn(self, n: Node) -> bool:
+        """Whether it is made of what depends on parameters."""
+        return any(x in self.depends or x in self.unknown for x in n.all_input_nodes)
+
+    def datum_of(self, n: Node) -> Callable[[torch.Tensor], Datum]:
+        """What is kept of tensors: choices that depend on parameters are those of any others."""
+
+        def look(value: torch.Tensor) -> Datum:
+            return replace(datum(value), look=_look(value))
+
+        return look if self.exact and n not in self.unknown else datum
 
     def without_values(self, n: Node) -> Any:
         """What a node gives where what depends on weights has no values, but shapes."""
         if n not in self.depends:
-            if not any(x in self.depends or x in self.unknown for x in n.all_input_nodes):
+            if not self.is_drawn(n):
                 return super().run_node(n)
             if _is_made_of_shapes(n):
                 args, kwargs = _pytree.tree_map_only(
@@ -174,7 +184,6 @@ class DataRun(SizesRun):
                 return self.call_function(n.target, args, kwargs)
             if not _is_data(n):
                 raise NeedsValuesError
-            self.unknown.add(n)
         self.sizes[n] = (nan,) * len(values_of(n))
         return Interpreter.run_node(self, n) if n.op == "placeholder" else n.meta.get("val")
 

@@ -138,6 +138,10 @@ class Seen:
         return self.step.keywords.get(name)
 
     @property
+    def call(self) -> str:
+        return self.step.call
+
+    @property
     def result(self) -> Shape:
         return self.step.shapes[0]
 

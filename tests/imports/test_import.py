@@ -336,3 +336,40 @@ def test_padding_is_told() -> None:
     assert is_proved(found)
     assert [note.code for note in found.notes] == ["P1016"]
     assert "row 0 of `table` is for padding" in found.notes[0].message
+
+
+def test_experts_that_are_chosen_by_biased_scores_in_groups() -> None:
+    found = abcparam.import_model(f"{MODELS}/experts.py:balanced", ["width"])
+    assert is_proved(found)
+    for line in (
+        "tensor up   : hidden [3 * width, width]",
+        "tensor down : hidden [width, 3 * width]",
+        "return down @ relu(up @ x)",
+        "return 2.5 * mixture(logits, Experts(x), top = 2, sigmoid = true, groups = 2, ",
+        ", groups = 2, group_top = 1, balanced = true)",
+    ):
+        assert line in found.text
+    assert found.weights["mixture.experts.up"].parameter == "mixture.experts.up"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("best", "mixture(router @ x, Experts(x), top = 2)"),
+        ("of_all", "mixture(router @ x, Experts(x), top = 1, normalize = false)"),
+    ],
+)
+def test_experts_that_are_chosen_by_a_softmax(name: str, call: str) -> None:
+    found = abcparam.import_model(f"{MODELS}/experts.py:{name}", ["width"])
+    assert is_proved(found)
+    assert call in found.text
+
+
+def test_weights_of_experts_by_another_rule_are_refused() -> None:
+    with pytest.raises(
+        abcparam.SpecError, match=r"P1013.*mixture of experts that is put"
+    ) as caught:
+        abcparam.import_model(f"{MODELS}/experts.py:bent", ["width"])
+    (found,) = caught.value.diagnostics
+    assert found.span.file.endswith("experts.py")

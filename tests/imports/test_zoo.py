@@ -239,7 +239,7 @@ ZOO = {
     "Granite": Case(decoder("Granite")),
     "Llama": Case(decoder("Llama")),
     "Mistral": Case(decoder("Mistral")),
-    "Mixtral": Case(decoder("Mixtral", **EXPERTS, num_local_experts=4), spec="no: `index`"),
+    "Mixtral": Case(decoder("Mixtral", **EXPERTS, num_local_experts=4)),
     "OLMo 2": Case(decoder("Olmo2")),
     "Phi-3": Case(decoder("Phi3")),
     "Qwen3": Case(decoder("Qwen3")),
@@ -249,8 +249,7 @@ ZOO = {
             **EXPERTS,
             num_experts=4,
             moe_intermediate_size=lambda width: 2 * width,
-        ),
-        spec="no: `index`",
+        )
     ),
     "ResNet": Case(resnet, "unstable"),
     "T5": Case(t5),

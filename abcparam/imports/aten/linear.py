@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from abcparam.algebra.polynomials import ONE
 from abcparam.diagnostics.rules import imports as rules
-from abcparam.imports.alike import Numbers, Operand
+from abcparam.imports.alike import KnownData, Numbers, Operand
 from abcparam.imports.operations import CONTRACT
 from abcparam.imports.seen import Law, Matrix, Seen, amount
 from abcparam.program.amounts import Amount, Setting, Shape
@@ -52,9 +52,34 @@ def addmm(see: Seen) -> Expression:
     return see.apply("+", (_weighted(see, weight, 0, x), see.value(bias)))
 
 
+class Gathered(NamedTuple):
+    """Matrices that are taken out of a parameter of several, by index."""
+
+    matrix: Matrix
+    at: KnownData
+
+
+def gathered(see: Seen, operand: Operand) -> Gathered | None:
+    """The matrices that a value is, `weight[expert]`; None for other values."""
+    step = see.definition(operand)
+    if step is None or step.target != "aten.index.Tensor":
+        return None
+    matrix, where = see.with_step(step).weight(step.arguments[0]), step.arguments[1]
+    at = where[0] if isinstance(where, tuple) and len(where) == 1 else None
+    if matrix is None or len(matrix.shape) != 3 or not isinstance(at, KnownData) or not at.integer:
+        return None
+    return Gathered(matrix, at)
+
+
 def matmul(see: Seen) -> Expression:
     """`x @ y` where either may be a parameter."""
     x, y = see.get(0), see.get(1)
+    for place, other in enumerate((y, x)):
+        taken = gathered(see, see.get(place))
+        if taken is not None:
+            rows, columns = taken.matrix.shape[-2:-1], taken.matrix.shape[-1:]
+            fans = (rows, columns) if place else (columns, rows)
+            return see.packed(taken.matrix, other, fans, ())
     left, right = see.weight(x), see.weight(y)
     if right is not None and left is None:
         if len(right.shape) == 2:

@@ -12,6 +12,7 @@ from abcparam.imports.seen import WHOLE, Matrix, Seen
 from abcparam.imports.text.layout import FactorAxis, Laid, turned
 from abcparam.imports.text.multihead import attended, heads_of
 from abcparam.imports.text.operands import laid_or, value_of
+from abcparam.imports.text.routing import batched
 from abcparam.imports.text.values import AttentionLogits, Unspelled, WrittenValue
 from abcparam.imports.text.writer import StepHandler, TextWriter, call_of, in_order
 from abcparam.language import syntax
@@ -112,6 +113,9 @@ def _contracted(
 def product_of_values(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
     """`q @ k.T`, and what attention weighs by times values; else a map."""
     x, y = see.get(0), see.get(1)
+    of_experts = batched(writer, see)
+    if of_experts is not None:
+        return of_experts
     if see.weight(x) is not None or see.weight(y) is not None:
         return writer.by_law()
     left, right = value_of(writer, see, x), laid_or(writer, value_of(writer, see, y))

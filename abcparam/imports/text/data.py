@@ -61,6 +61,9 @@ class ModelValues:
             if spec.kind is InputKind.USER_INPUT
         ]
         self.leaves: dict[str, int] = {name: leaf for leaf, name in enumerate(given)}
+        self.buffers: dict[str, str] = {
+            spec.arg.name: str(spec.target) for spec in specs if spec.kind is InputKind.BUFFER
+        }
 
     def tensor(self, node: str) -> Tensor | None:
         found = self.values.get(node)
@@ -81,16 +84,27 @@ class ModelValues:
 
     def inputs_of(self, node: str) -> list[int]:
         """The inputs that a value is computed from."""
-        found, seen, waiting = set[int](), set[Node](), [self.nodes.get(node)]
+        return sorted(self.leaves[n.name] for n in self._behind(node) if n.name in self.leaves)
+
+    def buffers_behind(self, node: str, length: int) -> dict[str, Tensor]:
+        """The buffers of so many numbers that a value is computed from, by the model's names."""
+        names = [n.name for n in self._behind(node) if n.name in self.buffers]
+        held = {self.buffers[name]: self.tensor(name) for name in names}
+        return {
+            name: value.double()
+            for name, value in held.items()
+            if value is not None and value.shape == (length,) and value.is_floating_point()
+        }
+
+    def _behind(self, node: str) -> set[Node]:
+        """All that a value is computed from."""
+        seen, waiting = set[Node](), [self.nodes.get(node)]
         while waiting:
             this = waiting.pop()
-            if this is None or this in seen:
-                continue
-            seen.add(this)
-            if this.name in self.leaves:
-                found.add(self.leaves[this.name])
-            waiting += this.all_input_nodes
-        return sorted(found)
+            if this is not None and this not in seen:
+                seen.add(this)
+                waiting += this.all_input_nodes
+        return seen
 
     def leaf_named(self, node: str) -> int:
         """A number for what is computed from inputs, behind those of inputs."""

@@ -14,6 +14,7 @@ from abcparam.imports.alike import Numbers, Operand, ReadingError, TracedStep
 from abcparam.imports.seen import CASTS, Seen, local
 from abcparam.imports.text.layout import Laid
 from abcparam.imports.text.operands import value_of
+from abcparam.imports.text.routing import ROUTING
 from abcparam.imports.text.values import AttentionLogits
 from abcparam.imports.text.writer import Idiom, TextWriter, call_of, flat
 from abcparam.imports.traced import Ref, Weight
@@ -31,8 +32,7 @@ TURNING = frozenset(
 
 def turned_by_place(writer: TextWriter, see: Seen, result: int) -> Laid | None:
     """`rope(x)`, where that is what a value is, however it was computed."""
-    name = see.step.target.removeprefix("aten.").partition(".")[0].removesuffix("_")
-    if name not in {"add", "cat", "sub", "flatten", "view", "reshape"} or result:
+    if see.call not in {"add", "cat", "sub", "flatten", "view", "reshape"} or result:
         return None
     for ref, step in _behind(writer, see.step):
         x = writer.values.get(local(ref))
@@ -73,8 +73,7 @@ def _behind(writer: TextWriter, step: TracedStep) -> Iterator[tuple[Ref, TracedS
                     continue
                 seen.add(local(ref))
                 yield ref, inner
-                name = inner.target.removeprefix("aten.").partition(".")[0].removesuffix("_")
-                if name in TURNING or inner.target in CASTS:
+                if inner.call in TURNING or inner.target in CASTS:
                     following.append(inner)
         level = following
 
@@ -89,7 +88,7 @@ def composed(writer: TextWriter, see: Seen, result: int) -> Laid | None:
 
 
 def _call_by_call(writer: TextWriter, see: Seen, levels: int) -> Laid | None:
-    name = see.step.target.removeprefix("aten.").partition(".")[0].rstrip("_")
+    name = see.call
     if see.step.target in CASTS:
         return _value(writer, see, see.get(0), levels)
     operation = operations().get(name)
@@ -148,7 +147,7 @@ def capped(writer: TextWriter, see: Seen, result: int) -> AttentionLogits | None
 
 
 def _capped(writer: TextWriter, see: Seen, levels: int) -> AttentionLogits | None:
-    name = see.step.target.removeprefix("aten.").partition(".")[0].rstrip("_")
+    name = see.call
     if see.step.target not in CASTS and name not in {"tanh", "mul", "div"}:
         return None
     operand = see.get(0)
@@ -170,4 +169,4 @@ def _as(x: Laid, code: syntax.Expression) -> Laid:
     return replace(x, code=code)
 
 
-IDIOMS: tuple[Idiom, ...] = (turned_by_place, composed, capped)
+IDIOMS: tuple[Idiom, ...] = (turned_by_place, composed, capped, *ROUTING)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.rules import imports as rules
@@ -26,13 +26,16 @@ from abcparam.imports.text.proof import (
     TextWeight,
     compared,
     first_numbers,
+    like,
     output_place,
+    stir,
 )
 from abcparam.imports.text.steps import HANDLERS
 from abcparam.imports.text.structure import TextScope, structured
 from abcparam.imports.text.values import WrittenBody
 from abcparam.imports.text.writer import TextWriter
 from abcparam.imports.titles import starred
+from abcparam.operations.mixture import BIAS
 from abcparam.program.expressions import Local, Return
 from abcparam.verdict.check import judged, load
 from abcparam.verdict.report import Report
@@ -67,7 +70,9 @@ class _Importer:
         self.read: Read = read(
             audit.model, audit.settings[0], grow, audit.output, inline=False, entitled=False
         )
-        self.exported = exported_of(audit.factory.make(audit.settings[0]))
+        example = audit.factory.make(audit.settings[0])
+        stir([*example.model.parameters(), *example.model.buffers()])
+        self.exported = exported_of(example)
         self.sizes: Sizes = audit.settings[0]
         result = self.read.root.body[-1]
         assert isinstance(result, Return) and isinstance(result.values[0], Local)
@@ -94,7 +99,8 @@ class _Importer:
         text = self.text(body, root, formulas)
         weights = self.weights(body, root)
         report = self.judged(text)
-        model = TextModel(report.program, weights, body.inputs, self.output, body.layout)
+        biases = dict(self.biases(root))
+        model = TextModel(report.program, weights, biases, body.inputs, self.output, body.layout)
         results = tuple(self.proved(model))
         notes = tuple(self.notes(weights, body.layout))
         return ImportedModel(text, audit, report, weights, results, notes)
@@ -141,8 +147,19 @@ class _Importer:
         for path, name in text_paths(root).items():
             used = body.tensors[path]
             first = first_numbers(path, used.parameter)
-            found[name] = TextWeight(starred(path), first, used.turned, padding.get(used.parameter))
+            row = padding.get(used.parameter)
+            found[name] = TextWeight(starred(path), first, used.turned, row, used.copied)
         return found
+
+    def biases(self, root: TextScope) -> Iterator[tuple[str, TextWeight]]:
+        """The buffers that count for the choice of experts, by what they are in the text."""
+        for scope in root.walk():
+            if scope.bias is None or scope.outer is None:
+                continue
+            path, parameter = next(iter(scope.tensors.items()))
+            path = like(scope.bias, parameter, path)
+            first = first_numbers(path, scope.bias)
+            yield ".".join((*scope.outer.path, BIAS)), TextWeight(starred(path), first, False)
 
     def padded(self) -> list[tuple[str, int]]:
         """Rows that stand for padding, by the table's parameter."""

@@ -70,6 +70,7 @@ class Lengths:
     """What is asked of lengths, at all settings that the model was read at."""
 
     def __init__(self, settings: Sequence[Sizes]) -> None:
+        self.sizes = settings[0]
         self.settings = [{n: Fraction(size) for n, size in sizes.items()} for sizes in settings]
 
     def values(self, length: Polynomial) -> tuple[Fraction, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abcparam.imports.alike import KnownData, Operand
 from abcparam.imports.seen import Seen, local
 from abcparam.imports.text.layout import Laid
-from abcparam.imports.text.values import AttentionLogits, MaskedBias, Unspelled, WrittenValue
+from abcparam.imports.text.values import UnfinishedValue, Unspelled, WrittenValue
 from abcparam.imports.text.writer import TextWriter
 from abcparam.imports.traced import Ref, Weight
 from abcparam.program.expressions import TensorRef
@@ -32,6 +32,4 @@ def value_of(writer: TextWriter, see: Seen, operand: Operand) -> WrittenValue:
 
 def laid_or(writer: TextWriter, value: WrittenValue) -> Laid | Unspelled:
     """A value with a layout; else the reason why it has none."""
-    if isinstance(value, AttentionLogits | MaskedBias):
-        return writer.refused("attention that is put together in another way")
-    return value
+    return writer.unfinished(value) if isinstance(value, UnfinishedValue) else value

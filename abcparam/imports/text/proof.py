@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,12 +34,21 @@ class TextWeight(Record):
     """Which parameter of the model a tensor of the text is; `turned`: stored (in, out) there.
 
     `parameter` has a star for each number of a layer, with the number of the first one in `first`.
+    Where it is `copied`, each expert's is a part of the parameter.
     """
 
     parameter: str
     first: tuple[int, ...]
     turned: bool
     padding: int | None = None
+    copied: bool = False
+
+    def own(self, numbers: Sequence[int]) -> str:
+        """The name in the model, in the layers of these numbers."""
+        own = self.parameter
+        for number, first in zip(numbers, self.first, strict=False):
+            own = own.replace("*", str(number + first), 1)
+        return own
 
 
 class Compared(Record):
@@ -101,6 +110,24 @@ def _outputs(exported: Exported) -> list[torch.fx.Node]:
     return [x for x in _pytree.tree_leaves(found.args) if isinstance(x, torch.fx.Node)]
 
 
+class OwnPart(NamedTuple):
+    """A parameter of a text's module, and the one of the model that it is, or is a part of."""
+
+    name: str
+    parameter: nn.Parameter
+    own: str
+    weight: TextWeight
+    expert: int | None
+
+    def of(self, value: Tensor) -> Tensor:
+        """A value of the model's parameter as the text has it: what it sums over comes second."""
+        value = value if self.expert is None else value[self.expert]
+        shape = self.parameter.shape
+        if not self.weight.turned:
+            return value.reshape(shape)
+        return value.reshape(shape[1], shape[0], *shape[2:]).transpose(0, 1)
+
+
 class TextModel:
     """The module that is compiled from a text, for the weights of a model."""
 
@@ -108,6 +135,7 @@ class TextModel:
         self,
         program: Program,
         weights: Mapping[str, TextWeight],
+        biases: Mapping[str, TextWeight],
         inputs: Sequence[TextInput],
         output: OutputPlace,
         layout: Laid,
@@ -115,6 +143,7 @@ class TextModel:
         self.program = program
         self.names, self.uses = executed(emit(program)), CodeUses(program)
         self.weights = weights
+        self.biases = biases  # buffers of routers
         self.inputs = inputs
         self.output = output
         self.layout = layout
@@ -139,26 +168,30 @@ class TextModel:
         """The parameter of the model that one of the text's module is."""
         return self.weights[self.uses.tensor_of(name)]
 
-    def parameters(self, model: nn.Module) -> Iterator[tuple[str, nn.Parameter, str, TextWeight]]:
+    def parameters(self, model: nn.Module) -> Iterator[OwnPart]:
         """Each parameter of the text's module, with the one of the model that it is."""
         for name, parameter in model.named_parameters():
-            numbers = [int(part) for part in name.split(".") if part.isdigit()]
-            weight = self.weight(name)
-            own = weight.parameter
-            for number, first in zip(numbers, weight.first, strict=False):
-                own = own.replace("*", str(number + first), 1)
-            yield name, parameter, own, weight
+            weight, numbers = self.weight(name), numbers_in(name)
+            expert = numbers[-1] if weight.copied else None
+            yield OwnPart(name, parameter, weight.own(numbers), weight, expert)
+
+    def buffers(self, model: nn.Module) -> Iterator[tuple[Tensor, str]]:
+        """Each buffer of the text's module that is one of the model's, and the name of that."""
+        for name, buffer in model.named_buffers():
+            path = ".".join(part for part in name.split(".") if not part.isdigit())
+            if path in self.biases:
+                yield buffer, self.biases[path].own(numbers_in(name))
 
 
 def compared(text: TextModel, factory: Factory, sizes: Sizes, double: bool) -> Compared | None:
     """The text beside the model, at a setting; None where it does not run in double precision."""
     with _precision(torch.float64 if double else torch.float32):
-        example = factory.make(sizes)
-        _stir(example.model)
+        example, other = factory.make(sizes), text.made(sizes)
+        held = dict(example.model.named_buffers())
+        stir([*example.model.parameters(), *(held[own] for _, own in text.buffers(other))])
         if double:
             example = _double(example)
         exported = Exported(_without_dropout(example), training=False)
-        other = text.made(sizes)
         other = other.double() if double else other
     other.train(example.model.training)
     _load(text, example.model, other)
@@ -187,18 +220,17 @@ def _compared(
         return wanted.value
 
     out, gradients = _run(own, dict(model.named_parameters(remove_duplicate=False)))
-    names = {name: parameter for name, parameter, _, _ in text.parameters(other)}
+    names = {part.name: part.parameter for part in text.parameters(other)}
     found, others = _run(lambda: text.laid(other(*given), sizes, out.shape), names)
     largest = max((float(g.abs().max()) for g in gradients.values() if g.numel()), default=0.0)
     apart = {}
-    for name, _, parameter, weight in text.parameters(other):
-        one = _as_in_text(gradients[parameter], weight, others[name].shape)
-        two = others[name]
-        if weight.padding is not None:
+    for part in text.parameters(other):
+        one, two, padding = part.of(gradients[part.own]), others[part.name], part.weight.padding
+        if padding is not None:
             one, two = one.clone(), two.clone()
-            one[weight.padding] = two[weight.padding] = 0
+            one[padding] = two[padding] = 0
         scale = max(float(one.abs().max()), SMALL * largest) or 1.0
-        apart[name] = float((one - two).abs().max()) / scale
+        apart[part.name] = float((one - two).abs().max()) / scale
     scale = float(out.detach().abs().max()) or 1.0
     by = float((out - found).detach().abs().max()) / scale if out.shape == found.shape else 1.0
     short = not double or any(map(_is_short, exported.module.graph.nodes))
@@ -246,16 +278,12 @@ def _run(
 def _load(text: TextModel, model: nn.Module, other: nn.Module) -> None:
     parameters = dict(model.named_parameters(remove_duplicate=False))
     with torch.no_grad():
-        for _, mine, own, weight in text.parameters(other):
-            mine.copy_(_as_in_text(parameters[own], weight, mine.shape))
-            mine.requires_grad_(parameters[own].requires_grad)
-
-
-def _as_in_text(value: Tensor, weight: TextWeight, shape: torch.Size) -> Tensor:
-    """A parameter of the model as the text has it: what it sums over comes second there."""
-    if not weight.turned:
-        return value.reshape(shape)
-    return value.reshape(shape[1], shape[0], *shape[2:]).transpose(0, 1)
+        for part in text.parameters(other):
+            part.parameter.copy_(part.of(parameters[part.own]))
+            part.parameter.requires_grad_(parameters[part.own].requires_grad)
+        held = dict(model.named_buffers())
+        for buffer, own in text.buffers(other):
+            buffer.copy_(held[own])
 
 
 def _without_dropout(example: Example) -> Example:
@@ -265,14 +293,16 @@ def _without_dropout(example: Example) -> Example:
     return example
 
 
-def _stir(model: nn.Module) -> None:
-    """Parameters that start at one number get others around it: nothing is hidden by a zero."""
+def stir(tensors: Iterable[Tensor]) -> None:
+    """Tensors that start at one number get others around it: nothing is hidden by a zero."""
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.numel() > 1 and bool((parameter == parameter.flatten()[0]).all()):
-                noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-                parameter.add_(STIRRED * noise.to(parameter.dtype))
+        for tensor in tensors:
+            if tensor.numel() < 2 or not tensor.is_floating_point():
+                continue
+            if bool((tensor == tensor.flatten()[0]).all()):
+                noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
+                tensor.add_(STIRRED * noise.to(tensor.dtype))
 
 
 def _double(example: Example) -> Example:
@@ -291,6 +321,18 @@ def _precision(dtype: torch.dtype) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
+
+
+def numbers_in(name: str) -> list[int]:
+    """The numbers of layers in a name."""
+    return [int(part) for part in name.split(".") if part.isdigit()]
+
+
+def like(name: str, parameter: str, path: str) -> str:
+    """A name with stars where the path of a parameter has them for the same lists of layers."""
+    found, own, stars = name.split("."), parameter.split("."), path.split(".")
+    shared = next((i for i, x in enumerate(zip(found, own, strict=False)) if x[0] != x[1]), 0)
+    return ".".join([*stars[:shared], *found[shared:]])
 
 
 def first_numbers(path: str, parameter: str) -> tuple[int, ...]:

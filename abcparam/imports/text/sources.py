@@ -124,8 +124,10 @@ class TextSources:
         self.use(value.tensor, written, turned=False)
         return Laid(syntax.Name(f"@{value.tensor}"), text, graph)
 
-    def use(self, path: str, axes: tuple[syntax.Expression, ...], turned: bool) -> None:
-        found = UsedTensor(self.paths[path], axes, turned)
+    def use(
+        self, path: str, axes: tuple[syntax.Expression, ...], turned: bool, copied: bool = False
+    ) -> None:
+        found = UsedTensor(self.paths[path], axes, turned, copied)
         known = self.used.get(path)
         if known is None or known.axes == axes:
             self.used[path] = found

@@ -19,10 +19,10 @@ from abcparam.imports.text.layout import (
 )
 from abcparam.imports.text.multihead import ATTENTION
 from abcparam.imports.text.operands import first, laid_or, value_of
+from abcparam.imports.text.routing import ROUTED
 from abcparam.imports.text.space import SPACE
 from abcparam.imports.text.values import (
-    AttentionLogits,
-    MaskedBias,
+    UnfinishedValue,
     Unspelled,
     WrittenLine,
     WrittenValue,
@@ -91,7 +91,7 @@ def dropped(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
     chance = p.first if isinstance(p, Numbers) else 0.0
     if not chance or isinstance(x, Unspelled):
         return x
-    if isinstance(x, AttentionLogits | MaskedBias):
+    if isinstance(x, UnfinishedValue):
         return writer.refused("dropout of what attention weighs by: set it to zero")
     by = syntax.Number(Fraction(repr(chance)))
     arguments = (syntax.Argument(x.code), syntax.Argument(by))
@@ -171,8 +171,8 @@ def sliced(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
     whole, length = shape[axis], see.result[axis]
     if writer.lengths.same(whole, length):
         return x
-    if isinstance(x, AttentionLogits | MaskedBias):
-        return writer.refused("attention that is put together in another way")
+    if isinstance(x, UnfinishedValue):
+        return writer.unfinished(x)
     start = see.get(2, "start")
     if not isinstance(start, Numbers):
         return one_of_equal(writer, x, axis, length, None)
@@ -333,6 +333,7 @@ HANDLERS: Mapping[str, StepHandler] = {
     **SPACE,
     **ATTENTION,
     **CONTRACTIONS,
+    **ROUTED,
     **dict.fromkeys(
         ("to", "type_as", "contiguous", "clone", "alias", "float", "_to_copy", "positive"), same
     ),

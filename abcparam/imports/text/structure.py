@@ -12,7 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count, groupby
 
 from abcparam.algebra.record import replace
-from abcparam.imports.text.values import WrittenBody, WrittenLine, WrittenLoop, WrittenPart
+from abcparam.imports.text.values import (
+    WrittenBlock,
+    WrittenBody,
+    WrittenLine,
+    WrittenLoop,
+    WrittenPart,
+)
 from abcparam.language import syntax
 from abcparam.language.printer import written
 from abcparam.operations import operations
@@ -41,6 +47,7 @@ class TextScope:
         self.tensors: dict[str, str] = {}  # what a tensor is called here, by its path
         self.names: dict[str, str] = {}  # what a value is called here
         self.block = ""
+        self.bias: str | None = None  # the buffer of the mixture that it is an expert of
 
     def chain(self) -> Iterator[TextScope]:
         """It and those around it."""
@@ -127,6 +134,7 @@ def lines_in(parts: Iterable[WrittenPart]) -> Iterator[WrittenLine]:
     for part in parts:
         if isinstance(part, WrittenLine):
             yield part
+            yield from part.block.lines if part.block else ()
         else:
             yield from lines_in(part.body)
 
@@ -187,11 +195,23 @@ class _Builder:
 
     def item(self, scope: TextScope, part: WrittenPart) -> WrittenLine | LoopItem:
         if isinstance(part, WrittenLine):
+            if part.block is not None:
+                self.called(scope, part.block)
             return part
         module = _layer(part)
         body = TextScope("loop", module, part.path.rpartition(".")[2], scope)
         self.fill(body, part.body, _depth(part, module))
         return LoopItem(part.count, part.carried, body)
+
+    def called(self, scope: TextScope, block: WrittenBlock) -> None:
+        """The block that a line calls by its key."""
+        label = _last(block.module) or "expert"
+        body = TextScope("block", block.key, label, scope)
+        body.block = self.class_of(block.module)
+        body.inputs, body.bias = (block.source,), block.bias
+        inner = self.items(body, block.lines, block.depth, {block.result, RESULT})
+        body.items += [*inner, WrittenLine((RESULT,), syntax.Name(block.result))]
+        scope.blocks.append(body)
 
     def block(
         self,
@@ -206,7 +226,7 @@ class _Builder:
         if len(lines) < len(run) or sum(map(_maps, lines)) < 2:
             return None
         made = {target for line in lines for target in line.targets}
-        given = list(dict.fromkeys(n for line in lines for n in names_in(line.value)))
+        given = list(dict.fromkeys(n for line in lines for n in _taken(line)))
         results = [target for line in lines for target in line.targets if target in used]
         outer = self.outer_values(given, made)
         if len(results) != 1 or not outer or not self.owns(module, given):
@@ -226,7 +246,7 @@ class _Builder:
     def outer_values(self, given: Sequence[str], made: set[str]) -> list[str]:
         """Names of values that lines take from outside; the first is what flows through."""
         inputs = {x.name for x in self.body.inputs}
-        return [n for n in given if n not in made and (n in inputs or not _is_fixed(n))]
+        return [n for n in given if n not in made and (n in inputs or not is_fixed(n))]
 
     def owns(self, module: str, given: Iterable[str]) -> bool:
         """Whether all tensors of some lines are the module's, and used nowhere else."""
@@ -242,9 +262,16 @@ class _Builder:
         return all(own) and not any(elsewhere[path] for path in paths)
 
 
-def _is_fixed(name: str) -> bool:
+def is_fixed(name: str) -> bool:
     """Whether a name is no value: a tensor, a dim, a word."""
     return name.startswith("@") or not re.search(r"[#'/]|^v\d|^result$", name)
+
+
+def _taken(line: WrittenLine) -> Iterator[str]:
+    """The values that a line takes, and the tensors, those of what it calls too."""
+    yield from names_in(line.value)
+    for inner in line.block.lines if line.block else ():
+        yield from (name for name in names_in(inner.value) if name.startswith("@"))
 
 
 def _module(part: WrittenPart, depth: int) -> str | None:
@@ -272,7 +299,8 @@ def _depth(part: WrittenLoop, module: str) -> int:
 def _maps(line: WrittenLine) -> int:
     """How many tensors are applied or called."""
     parts = list(syntax.parts_of(line.value))
-    return sum(isinstance(part, syntax.Binary) and part.op == "@" for part in parts)
+    own = sum(isinstance(part, syntax.Binary) and part.op == "@" for part in parts)
+    return own + sum(map(_maps, line.block.lines if line.block else ()))
 
 
 def _last(module: str) -> str:
@@ -353,12 +381,7 @@ class _TextNames:
             path = found.id[1:]
             return syntax.Name(next(x.tensors[path] for x in scope.chain() if path in x.tensors))
 
-        value = changed(item.value, name)
-        if isinstance(value, syntax.Call) and value.alias is not None:
-            block = blocks[value.alias.id]
-            alias = syntax.Name(block.label)
-            value = replace(value, function=syntax.Name(block.block), alias=alias)
-        return replace(item, value=value)
+        return replace(item, value=_called(changed(item.value, name), blocks))
 
     def values(self) -> None:
         for scope in self.root.walk():
@@ -400,6 +423,21 @@ class _TextNames:
 
     def _fixed(self) -> set[str]:
         return self.taken | self.fixed_names
+
+
+def _called(value: syntax.Expression, blocks: Mapping[str, TextScope]) -> syntax.Expression:
+    """An expression with the names of the blocks that it calls."""
+    match value:
+        case syntax.Call(arguments=arguments, alias=alias):
+            made = tuple(replace(a, value=_called(a.value, blocks)) for a in arguments)
+            if alias is None:
+                return replace(value, arguments=made)
+            block = blocks[alias.id]
+            return syntax.Call(syntax.Name(block.block), made, syntax.Name(block.label))
+        case syntax.Binary(left=left, right=right):
+            sides = (_called(side, blocks) for side in (left, right))
+            return replace(value, left=next(sides), right=next(sides))
+    return value
 
 
 def _streams(value: syntax.Expression, names: Mapping[str, str]) -> list[str]:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from abcparam.algebra.polynomials import ONE, Polynomial
 from abcparam.algebra.record import Record, field, replace
 from abcparam.diagnostics.diagnostic import Diagnostic
+from abcparam.imports.numbers import Power
 from abcparam.imports.text.layout import Laid
+from abcparam.imports.text.routers import RouterRule
 from abcparam.language import syntax
 
 
@@ -43,13 +45,44 @@ class AttentionLogits(Record):
         return replace(self, softcap=ONE) if is_plain and is_all else None
 
 
+class Route(Record):
+    """Of which token of a value each row is, and which expert it is sent to, once one took it."""
+
+    source: Laid
+    tokens: tuple[int, ...]
+    experts: tuple[int, ...] | None = None
+
+
+class RouterWeights(Record):
+    """What is made of a router's logits, up to the weights of experts; a factor of these.
+
+    `node` gives the logits, `choice` which experts are taken.
+    """
+
+    logits: Laid
+    node: str
+    choice: str
+    factor: Power = Power(1.0, {})
+
+
+class WeighedRows(Record):
+    """What experts give for their rows, times the router's weights; `node` gives them."""
+
+    rows: Laid
+    route: Route
+    weights: RouterWeights
+    rule: RouterRule
+    node: str
+
+
 class Unspelled(Record):
     """A value that the language has no words for, and why."""
 
     reason: Diagnostic
 
 
-WrittenValue = Laid | AttentionLogits | MaskedBias | Unspelled
+UnfinishedValue = AttentionLogits | MaskedBias | RouterWeights | WeighedRows
+WrittenValue = Laid | UnfinishedValue | Unspelled
 
 
 class WrittenLine(Record):
@@ -59,6 +92,23 @@ class WrittenLine(Record):
     value: syntax.Expression
     modules: tuple[str, ...] = ()
     titles: tuple[str, ...] = field(default=(), compare=False)  # what the user's code calls them
+    block: WrittenBlock | None = None  # that it calls, where lines are one whatever their modules
+
+
+class WrittenBlock(Record):
+    """Lines that are a block: of a module that is so deep, from one value to another."""
+
+    module: str
+    depth: int
+    source: str
+    result: str
+    lines: tuple[WrittenLine, ...]
+    bias: str | None = None  # the buffer that counts for the choice of it as an expert
+
+    @property
+    def key(self) -> str:
+        """What a line calls it by."""
+        return f"block {self.module} {self.result}"
 
 
 class WrittenLoop(Record):
@@ -94,6 +144,7 @@ class UsedTensor(Record):
     parameter: str
     axes: tuple[syntax.Expression, ...]
     turned: bool
+    copied: bool = False  # it is that of one expert, the parameter of all
 
 
 class WrittenBody(Record):

@@ -17,18 +17,17 @@ from abcparam.imports.alike import KnownData, Operand, ReadingError, TracedStep
 from abcparam.imports.reading import Read
 from abcparam.imports.seen import Seen
 from abcparam.imports.text.formulas import Formulas
-from abcparam.imports.text.layout import (
-    Laid,
-    Lengths,
-    combined,
-)
+from abcparam.imports.text.layout import AxisFactor, Laid, Lengths, combined
 from abcparam.imports.text.names import title_of
 from abcparam.imports.text.sources import TextSources
 from abcparam.imports.text.structure import changed
 from abcparam.imports.text.values import (
     AttentionLogits,
-    MaskedBias,
+    Route,
+    RouterWeights,
+    UnfinishedValue,
     Unspelled,
+    WeighedRows,
     WrittenBody,
     WrittenLine,
     WrittenLoop,
@@ -54,7 +53,7 @@ if TYPE_CHECKING:
     from abcparam.imports.text.data import ModelValues
 
 StepHandler = Callable[["TextWriter", Seen, int], WrittenValue]
-Idiom = Callable[["TextWriter", Seen, int], Laid | AttentionLogits | None]
+Idiom = Callable[["TextWriter", Seen, int], Laid | UnfinishedValue | None]
 
 NEAR = Fraction(1, 10**12)
 EPSILON = Fraction(1, 100000)  # of norms, where none is said
@@ -81,12 +80,13 @@ class TextWriter(TextSources):
         self.parts: list[WrittenPart] = []
         self.splits: dict[tuple[object, ...], tuple[str, ...]] = {}
         self.starts: dict[str, str] = {}  # what goes into a repeat, by the name that it carries
+        self.routes: dict[AxisFactor, Route] = {}  # where rows go that experts are given
 
     def body(self) -> WrittenBody:
         """The whole text. Raises `ReadingError` at what has no spelling."""
         (result,) = self.statements(self.read.root)
-        if isinstance(result, AttentionLogits | MaskedBias):
-            result = self.unspelled(self.last_span(), "attention", "logits that are an output")
+        if isinstance(result, UnfinishedValue):
+            result = self.unfinished(result)
         if isinstance(result, Unspelled):
             raise ReadingError(result.reason)
         name = self.bound("result", result)
@@ -137,8 +137,7 @@ class TextWriter(TextSources):
 
     def value_of_step(self, see: Seen, result: int, value: Expression) -> WrittenValue:
         self.meaning = value
-        name = see.step.target.removeprefix("aten.").partition(".")[0].removesuffix("_")
-        handler = self.handlers.get(name)
+        handler = self.handlers.get(see.call)
         return self.by_law() if handler is None else handler(self, see, result)
 
     def by_law(self) -> WrittenValue:
@@ -229,8 +228,10 @@ class TextWriter(TextSources):
             return self.of_logits(value, logits, next((x for x in given if x is not logits), None))
         laid = [x if isinstance(x, Laid) else None for x in given]
         x = laid[0]
-        if any(isinstance(y, AttentionLogits | MaskedBias) for y in given) or x is None:
-            return self.refused("attention that is put together in another way")
+        unfinished = next((y for y in given if isinstance(y, UnfinishedValue)), None)
+        if unfinished is not None:
+            return self.unfinished(unfinished)
+        assert x is not None
         if isinstance(operation, Pointwise):
             return self.pointwise(operation, x)
         match name, laid:
@@ -284,6 +285,12 @@ class TextWriter(TextSources):
 
     def is_looked_up(self, path: str) -> bool:
         return self.paths[path] in self.names.tables and path not in self.flipped
+
+    def unfinished(self, value: UnfinishedValue) -> Unspelled:
+        """What is a part of an operation of the language, and is used otherwise."""
+        experts = isinstance(value, RouterWeights | WeighedRows)
+        what = "a mixture of experts" if experts else "attention"
+        return self.refused(f"{what} that is put together in another way")
 
     # Operations
 
@@ -499,9 +506,15 @@ def renamed(body: WrittenBody, names: Mapping[str, str]) -> WrittenBody:
     def value(found: syntax.Expression) -> syntax.Expression:
         return changed(found, lambda x: syntax.Name(names.get(x.id, x.id)))
 
+    def line(found: WrittenLine) -> WrittenLine:
+        block = found.block
+        if block is not None:
+            block = replace(block, lines=tuple(map(line, block.lines)))
+        return replace(found, value=value(found.value), block=block)
+
     def part(found: WrittenPart) -> WrittenPart:
         if isinstance(found, WrittenLine):
-            return replace(found, value=value(found.value))
+            return line(found)
         return replace(found, count=value(found.count), body=tuple(map(part, found.body)))
 
     tensors = {
