@@ -7,13 +7,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from pathlib import Path
 
+from abcparam.algebra.record import replace
 from abcparam.storage.atomic import write_atomically
+from abcparam.tuning.extrapolation import FEWEST, LEVEL, Estimate, PowerLaw, optimum
 from abcparam.tuning.output.plots import plot
 from abcparam.tuning.output.text import render_csv, value_text
 from abcparam.tuning.space import AxisValue
-from abcparam.tuning.sweep import SweepResult
+from abcparam.tuning.sweep import Cell, SweepResult
+from abcparam.tuning.trials import Trial, TrialResult
 
 FORMS = ("mup", "sp")
 MARGIN = 1.02  # a loss that is so many times another is worse; less is noise
@@ -27,13 +31,16 @@ def curves(swept: SweepResult, form: str, hyper: str, along: str = "width") -> d
     found: dict[int, dict[AxisValue, float]] = {}
     for cell, points in swept.cells.items():
         if cell.form == form:
-            settings = {"steps": cell.steps, "batch": cell.batch}
-            size = settings.get(along) or int(dict(cell.sizes)[along])
-            curve = found.setdefault(size, {})
+            curve = found.setdefault(_size(cell, cell.sizes, along), {})
             for hypers, loss in points.items():
                 value = dict(hypers)[hyper]
                 curve[value] = min(loss, curve.get(value, math.inf))
     return dict(sorted(found.items()))
+
+
+def _size(trained: Cell | Trial, values: Iterable[tuple[str, Fraction]], along: str) -> int:
+    settings = {"steps": trained.steps, "batch": trained.batch}
+    return settings.get(along) or int(dict(values)[along])
 
 
 def best(curve: Curve) -> AxisValue:
@@ -50,17 +57,49 @@ def drift(found: Mapping[int, Curve]) -> float:
     return math.log2(large / small)
 
 
+def drift_by_law(swept: SweepResult, form: str, hyper: str, along: str) -> Estimate | None:
+    """The drift of a power law through the optima between the values of the grid, with its
+    interval; None of schedules, and of fewer sizes than make a law.
+    """
+    found = {}
+    for each in swept.best:
+        if each.cell.form == form and not isinstance(dict(each.point)[hyper], str):
+            found[_size(each.cell, each.cell.sizes, along)] = optimum(swept, each, hyper)
+    if len(found) < FEWEST:
+        return None
+    sizes = tuple(map(float, sorted(found)))
+    values, steps = zip(*(found[int(size)] for size in sizes), strict=True)
+    slope, octaves = PowerLaw(sizes, values, max(steps)).slope, math.log2(sizes[-1] / sizes[0])
+    return Estimate(slope.value * octaves, slope.low * octaves, slope.high * octaves)
+
+
 def violations(found: Mapping[int, Curve]) -> tuple[int, int]:
     """How often a model is worse than the next smaller one with the same hyper, of how many pairs;
-    pairs whose smaller model diverged say nothing.
+    pairs whose smaller model diverged say nothing, nor do values of one width alone.
     """
     pairs = [
         (small[value], large[value])
         for small, large in itertools.pairwise(found.values())
-        for value in small
+        for value in small.keys() & large.keys()
         if math.isfinite(small[value])
     ]
     return sum(large > MARGIN * small for small, large in pairs), len(pairs)
+
+
+def violations_by_seed(swept: SweepResult, form: str, hyper: str, along: str) -> tuple[int, int]:
+    """Each pair of sizes is compared by the seeds that both have."""
+    trained: dict[int, list[TrialResult]] = {}
+    for result in swept.results:
+        if result.trial.form == form:
+            size = _size(result.trial, result.trial.values, along)
+            trained.setdefault(size, []).append(result)
+    worse = pairs = 0
+    for sizes in itertools.pairwise(sorted(trained)):
+        seeds = [{result.trial.seed for result in trained[size]} for size in sizes]
+        both = [r for size in sizes for r in trained[size] if r.trial.seed in seeds[0] & seeds[1]]
+        found = violations(curves(replace(swept, results=tuple(both)), form, hyper, along))
+        worse, pairs = worse + found[0], pairs + found[1]
+    return worse, pairs
 
 
 def table(swept: SweepResult, hypers: Iterable[str], along: str) -> str:
@@ -72,16 +111,20 @@ def table(swept: SweepResult, hypers: Iterable[str], along: str) -> str:
         lines += [f"{form}: {hyper}", f"{along:<7}  best          loss"]
         for width, curve in found.items():
             lines.append(f"{width:<7}  {value_text(best(curve)):<12}  {min(curve.values()):.4f}")
-        worse, pairs = violations(found)
+        worse, pairs = violations_by_seed(swept, form, hyper, along)
         moved = drift(found)
+        law = drift_by_law(swept, form, hyper, along)
         by = "the best is another one" if math.isnan(moved) else f"drift {moved:+.1f} octaves"
         more = "wider" if along == "width" else "more"
         lines.append(f"{by}; {more} is worse in {worse} of {pairs}")
+        if law is not None:
+            between = f"{law.low:+.1f} to {law.high:+.1f} at {100 * LEVEL:.0f} %"
+            lines.append(f"by a power law through the optima {law.value:+.1f} octaves, {between}")
         lines.append("")
     return "\n".join(lines)
 
 
-def powers(octaves: Iterable[int], unit: float = 1.0) -> str:
+def powers(octaves: Iterable[float], unit: float = 1.0) -> str:
     """Values for `over`, an octave apart where the numbers are."""
     return ",".join(str(unit * 2.0**octave) for octave in octaves)
 

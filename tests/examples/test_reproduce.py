@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from examples.reproduce.learning_rates import OPTIMIZERS, SPEC, bracketed
 from examples.reproduce.optima import drift, violations
 from examples.reproduce.recipe_cost import PLANS, bill
 from tests.support.paths import ROOT
@@ -92,3 +93,15 @@ def test_violations_are_losses_that_grow_with_the_width():
     """By more than the margin of 2 %; what diverged at the smaller width is no pair."""
     found = {64: curve(3, 2, 1, math.inf), 128: curve(3.03, 2.1, math.inf, 1)}
     assert violations(found) == (2, 3)
+
+
+def test_rates_are_tried_until_the_best_lies_between_others():
+    def best_of(places: set[int]) -> int:
+        return min(places, key=lambda place: abs(place + 9))
+
+    assert bracketed(best_of, {-4, -3, -2}, 2) == set(range(-11, -1))
+    assert bracketed(best_of, {-14, -10, -6}, 1) == {-14, -11, -10, -9, -8, -6}
+
+
+def test_another_optimizer_takes_the_place_of_the_one_of_the_spec():
+    assert f"optimizer {OPTIMIZERS['adam']}\n" in SPEC.read_text(encoding="utf-8")
