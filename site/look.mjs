@@ -73,8 +73,9 @@ async function byKeys(shown) {
   await shown.keyboard.press("Control+z");
   await shown.waitForFunction(() => document.documentElement.dataset.verdict === "unstable");
   await shown.keyboard.press("F8");
-  found.finding = await shown.locator(".cm-diagnostic").first().isVisible();
+  await shown.locator(".cm-diagnostic").first().waitFor();
   await shown.keyboard.press("Escape");
+  await named(shown, found);
   await shown.keyboard.press("Control+End");
   await shown.keyboard.type("\ntens");
   await shown.keyboard.press("Control+Space");
@@ -91,6 +92,27 @@ async function byKeys(shown) {
   await shown.locator(".slider input").first().waitFor();
   found.slider = await tabbed(shown, ".slider input");
   return found;
+}
+
+/** The definition of a name, and another name for it. */
+async function named(shown, found) {
+  const selected = () => shown.evaluate(() => getSelection().toString());
+  await shown.keyboard.press("Control+f");
+  await shown.keyboard.type("attention(query");
+  await shown.keyboard.press("Enter");
+  await shown.keyboard.press("Escape");
+  await shown.keyboard.press("F12");
+  await shown.waitForFunction(() => getSelection().toString() === "query");
+  found.definition = await selected();
+  await shown.keyboard.press("F2");
+  await shown.locator(".cm-dialog input").waitFor();
+  await shown.keyboard.type("q");
+  await shown.keyboard.press("Enter");
+  await shown.waitForFunction(() => document.querySelector(".cm-content").textContent.includes("attention(q @ x"));
+  await shown.keyboard.press("F12");
+  await shown.waitForFunction(() => getSelection().toString() === "q");
+  found.name = await selected();
+  await settled(shown);
 }
 
 async function stopped(shown) {

@@ -40,7 +40,11 @@ class TensorLaw(Record):
     @property
     def sizes(self) -> str:
         """Of what it computes at initialization, and of the change that its updates make."""
-        return f"W·x ~ {self.at_init}, ΔW·x ~ {self.update}"
+        return sizes_text(self.at_init, self.update)
+
+
+def sizes_text(at_init: Size, update: Size) -> str:
+    return f"W·x ~ {at_init}, ΔW·x ~ {update}"
 
 
 class Judgement(Record):

@@ -6,16 +6,18 @@ from collections.abc import Iterator
 
 from abcparam.algebra.record import Record
 from abcparam.editor.analysis import Analysis
+from abcparam.editor.laws import TensorHint
 from abcparam.editor.tree import assignments, tensors
 from abcparam.editor.words import Position
 from abcparam.language import syntax
 
 
 class Hint(Record):
-    """A text to show behind a place."""
+    """A text to show behind a place; `wrong`: it tells of a tensor that is not maximal."""
 
     position: Position
     text: str
+    wrong: bool = False
 
 
 def hints(analysis: Analysis) -> list[Hint]:
@@ -29,14 +31,15 @@ def hints(analysis: Analysis) -> list[Hint]:
 def _tensors(analysis: Analysis) -> Iterator[Hint]:
     """One for each declaration; names with other laws than their neighbours' are told apart."""
     assert analysis.laws is not None
-    declared: dict[Position, dict[str, str]] = {}
+    declared: dict[Position, dict[str, TensorHint]] = {}
     for place, name, statement in tensors(analysis.spec):
         if place in analysis.laws.tensors:
             declared.setdefault(_end(statement), {})[name.id] = analysis.laws.tensors[place]
     for position, laws in declared.items():
         alike = len(set(laws.values())) == 1
-        texts = laws.values() if alike else (f"{name}: {law}" for name, law in laws.items())
-        yield Hint(position, "; ".join(dict.fromkeys(texts)))
+        texts = [str(law) if alike else f"{name}: {law}" for name, law in laws.items()]
+        wrong = any(law.wrong for law in laws.values())
+        yield Hint(position, "; ".join(dict.fromkeys(texts)), wrong)
 
 
 def _values(analysis: Analysis) -> Iterator[Hint]:

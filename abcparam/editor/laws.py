@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from abcparam.algebra.record import Record
 from abcparam.algebra.sizes import Size
-from abcparam.analysis.judge import TensorLaw
+from abcparam.analysis.judge import TensorLaw, sizes_text
 from abcparam.analysis.trace import why_change, why_initial, why_update
 from abcparam.calculus.node import Node
 from abcparam.diagnostics.source import Span
@@ -22,11 +22,25 @@ WORST = ("over", SUFFERS, "under", "frozen", "maximal")
 MOST_COPIES = 4  # instances of a tensor that are told of one by one
 
 
+class TensorHint(Record):
+    """`W·x ~ 1, ΔW·x ~ width, over`: the largest, and the worst, of all instances of a tensor."""
+
+    sizes: str
+    status: str
+
+    @property
+    def wrong(self) -> bool:
+        return self.status in WORST[:-1]
+
+    def __str__(self) -> str:
+        return self.sizes if self.status == "maximal" else f"{self.sizes}, {self.status}"
+
+
 class KnownLaws(Record):
     """The laws of a text: hints of each tensor and assignment, by place, and the whole report."""
 
     report: Report
-    tensors: dict[BodyPlace, str]
+    tensors: dict[BodyPlace, TensorHint]
     values: dict[BodyPlace, str]
     of_tensors: dict[BodyPlace, tuple[TensorLaw, ...]]
 
@@ -48,13 +62,12 @@ def laws_of(spec: syntax.Spec, report: Report) -> KnownLaws:
     )
 
 
-def _hint(laws: Iterable[TensorLaw], only: set[str]) -> str:
-    """`W·x ~ 1, ΔW·x ~ width, over`: the largest, and the worst, of all instances."""
+def _hint(laws: Iterable[TensorLaw], only: set[str]) -> TensorHint:
     laws = tuple(laws)
     statuses = {SUFFERS if law.path in only else law.status or "depends" for law in laws}
     worst = next((status for status in WORST if status in statuses), "depends")
-    sizes = f"W·x ~ {_most(law.at_init for law in laws)}, ΔW·x ~ {_most(x.update for x in laws)}"
-    return sizes if worst == "maximal" else f"{sizes}, {worst}"
+    sizes = sizes_text(_most(law.at_init for law in laws), _most(law.update for law in laws))
+    return TensorHint(sizes, worst)
 
 
 def sizes(nodes: Iterable[Node]) -> str:

@@ -17,6 +17,7 @@ from abcparam.language.lexical_errors import is_allowed
 from abcparam.resolve.names import snake_case
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+NO_NAME = "there is no name of the spec's own here"
 
 
 class Renaming(Record):
@@ -34,7 +35,7 @@ def rename(analysis: Analysis, position: Position, name: str) -> Renaming:
     """
     what = analysis.index.at(position)
     if what is None:
-        return Renaming((), "there is no name of the spec's own here")
+        return Renaming((), NO_NAME)
     if not NAME.fullmatch(name) or not is_allowed(name):
         return Renaming((), f"`{name}` cannot be a name")
     edit = tuple(dict.fromkeys(_edit(analysis, what, name)))

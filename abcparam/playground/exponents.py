@@ -9,7 +9,7 @@ from typing import Any
 from abcparam.algebra.exponents import Affine
 from abcparam.editing.exponents import edited
 from abcparam.program.model import Program
-from abcparam.program.tensors import Tensor, exponents_by_key
+from abcparam.program.tensors import ExponentsByKey, exponents_by_key
 
 LETTERS = "abc"
 
@@ -27,23 +27,18 @@ def movable(program: Program) -> list[dict[str, Any]]:
 
 
 def _group(program: Program, name: str, paths: list[str]) -> dict[str, Any]:
-    tensors = [program.tensors[path] for path in paths]
-    keys = dict.fromkeys(key for tensor in tensors for key in _keys(tensor))
+    written = [exponents_by_key(program.tensors[path]) for path in paths]
+    by_dim = {key for found in written for key in found if key[0] in LETTERS}
     return {
         "name": name,
         "paths": paths,
-        "exponents": {key: _common(tensors, key) for key in sorted(keys)},
+        "exponents": {key: _common(written, key) for key in sorted({*LETTERS, *by_dim})},
     }
 
 
-def _keys(tensor: Tensor) -> Iterable[str]:
-    """`a`, `b` and `c`, and what is written by dim."""
-    return (*LETTERS, *(key for key in exponents_by_key(tensor) if key[0] in LETTERS))
-
-
-def _common(tensors: Iterable[Tensor], key: str) -> str | None:
+def _common(written: Iterable[ExponentsByKey], key: str) -> str | None:
     zero = Affine(Fraction(0))
-    values = {exponents_by_key(tensor).get(key, zero) for tensor in tensors}
+    values = {exponents.get(key, zero) for exponents in written}
     value = values.pop()
     return None if values or value.symbols else str(value.constant)
 

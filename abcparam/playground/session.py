@@ -21,8 +21,9 @@ from abcparam.editor.actions import quick_fixes
 from abcparam.editor.analysis import Analysis, analyse
 from abcparam.editor.colours import coloured
 from abcparam.editor.completion import complete
-from abcparam.editor.hints import hints
+from abcparam.editor.hints import Hint, hints
 from abcparam.editor.hover import hover
+from abcparam.editor.rename import NO_NAME, rename
 from abcparam.language.formatter import format_source
 from abcparam.playground.exponents import movable, moved
 from abcparam.playground.panels import UnsearchedReport, errors_panel, panel
@@ -73,8 +74,8 @@ class Session:
 def warmed() -> Session:
     """A session that has worked: what is made once is made, and nothing else is kept."""
     session = Session()
-    for panel_name in ("laws", "graph", "exponents"):
-        text = read_resource("examples", "gpt.param")
+    text = read_resource("examples", "gpt.param")
+    for panel_name in ("laws", "graph"):
         session.answer(json.dumps({"do": "analyse", "text": text, "panel": panel_name}))
     session.analysis = None
     gc.collect()
@@ -96,7 +97,7 @@ def analysed(session: Session, request: Request) -> Reply:
         **_judged(UnsearchedReport(found) if found else None, analysis.diagnostics),
         **({"tone": OUTSIDE, "verdict": None} if analysis.open and not found else {}),
         "open": analysis.open,
-        "hints": [_hint(hint.position, hint.text) for hint in hints(analysis)],
+        "hints": [_hint(hint) for hint in hints(analysis)],
         "colours": [[*word.span.start, *word.span.end, word.kind] for word in coloured(analysis)],
         "panel": paneled(session, request)["panel"],
     }
@@ -122,9 +123,9 @@ def _judged(subject: ShownReport | None, diagnostics: Iterable[Diagnostic]) -> R
     }
 
 
-def _hint(position: tuple[int, int], text: str) -> Reply:
-    wrong = text.rpartition(", ")[2] in ("over", "suffers", "under", "frozen")
-    return {"line": position[0], "column": position[1], "text": text, "wrong": wrong}
+def _hint(hint: Hint) -> Reply:
+    line, column = hint.position
+    return {"line": line, "column": column, "text": hint.text, "wrong": hint.wrong}
 
 
 def paneled(session: Session, request: Request) -> Reply:
@@ -161,6 +162,22 @@ def completed(session: Session, request: Request) -> Reply:
 def hovered(session: Session, request: Request) -> Reply:
     found = hover(session.known, (request["line"], request["column"]))
     return {"text": found.text, "span": found.span.to_dict()} if found else {"text": ""}
+
+
+def defined(session: Session, request: Request) -> Reply:
+    """The name at a place, and where that is declared."""
+    what = session.known.index.at((request["line"], request["column"]))
+    if what is None:
+        raise ValueError(NO_NAME)
+    return {"name": what.name, "declared": what.declared.to_dict()}
+
+
+def renamed(session: Session, request: Request) -> Reply:
+    """What gives the name at a place another one everywhere."""
+    made = rename(session.known, (request["line"], request["column"]), request["name"])
+    if made.problem:
+        raise ValueError(made.problem)
+    return {"edit": [replacement.to_dict() for replacement in made.edit]}
 
 
 def exponents(session: Session, request: Request) -> Reply:
@@ -272,6 +289,8 @@ ANSWERS: dict[str, Callable[[Session, Request], Reply]] = {
     "panel": paneled,
     "complete": completed,
     "hover": hovered,
+    "definition": defined,
+    "rename": renamed,
     "exponents": exponents,
     "move": move,
     "format": formatted,

@@ -10,6 +10,7 @@ import {
   hoverTooltip, keymap, lineNumbers, WidgetType,
 } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
+import { names } from "./names.js";
 import { spoken } from "./prose.js";
 import { change, offset, place, range } from "./places.js";
 import { spec } from "../shared/spec.js";
@@ -64,8 +65,11 @@ const ITEMS = {
 };
 
 export class Editor {
-  /** `ask` is of the compiler, once it knows the text as it is; `changed` is told of each edit. */
-  constructor(parent, { ask, changed }) {
+  /**
+   * `ask` is of the compiler, once it knows the text as it is; `changed` is told of each edit,
+   * `refused` of each answer: it says what went wrong, and whether anything did.
+   */
+  constructor(parent, { ask, changed, refused }) {
     this.view = new EditorView({
       parent,
       state: EditorState.create({
@@ -75,6 +79,7 @@ export class Editor {
           StreamLanguage.define(spec), syntaxHighlighting(palette), laws.field, colours.field,
           autocompletion({ icons: false, override: [(context) => completions(context, ask)] }),
           hoverTooltip((view, at) => hovered(view, at, ask), { hoverTime: 250, hideOnChange: true }),
+          names({ ask, refused, edit: (edit) => this.edit(edit), show: (span) => this.select(span) }),
           keymap.of([...completionKeymap, ...lintKeymap, ...searchKeymap, ...historyKeymap, ...defaultKeymap]),
           EditorView.lineWrapping,
           EditorView.contentAttributes.of({ "aria-label": "the spec", spellcheck: "false" }),
@@ -129,10 +134,14 @@ export class Editor {
   }
 
   goto(line) {
-    const at = offset(this.view.state.doc, line, 1);
+    this.select({ line, column: 1, end_line: line, end_column: 1 });
+  }
+
+  select(span) {
+    const { from, to } = range(this.view.state.doc, span);
     this.view.dispatch({
-      selection: { anchor: at },
-      effects: EditorView.scrollIntoView(at, { y: "center" }),
+      selection: { anchor: from, head: to },
+      effects: EditorView.scrollIntoView(from, { y: "center" }),
     });
     this.view.focus();
   }

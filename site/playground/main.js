@@ -14,22 +14,20 @@ const WORKER = new URL("worker.js", import.meta.url);
 const $ = (id) => document.getElementById(id);
 
 const state = { version: 0, known: -1, file: "spec.param", waiting: [], reply: null };
-const marks = { begun: performance.now() };
+const begun = performance.now();
 
 // The text and what is known of it
 
-const compiler = new Compiler(WORKER, ({ state: what, reason, whole, remembered }) => {
+const compiler = new Compiler(WORKER, ({ state: what, reason, remembered }) => {
   if (what === "failed") return told(`The compiler did not start: ${reason}`, "bad");
   if (what === "broken") return told(`The compiler ended, and starts again with the next key: ${reason}`, "bad");
-  marks.ready = performance.now() - marks.begun;
-  document.documentElement.dataset.started = Math.round(whole);
   document.documentElement.dataset.remembered = remembered;
 });
 
 let second = null; // for what takes long
 const slow = () => (second ??= new Compiler(WORKER, () => {}));
 
-const editor = new Editor($("editor"), { ask: fresh, changed: edited });
+const editor = new Editor($("editor"), { ask: fresh, changed: edited, refused });
 const tabs = new Tabs($("tabs"), $("panel"), [
   ["laws", "Laws"], ["graph", "Graph"], ["exponents", "Exponents"], ["plane", "Plane"],
   ["derivation", "Derivation"], ["code", "PyTorch"],
@@ -84,15 +82,14 @@ async function revised(what, more) {
   const { version } = state;
   const reply = await compiler.ask(what, { ...request(), ...more });
   if (version === state.version && reply.text) editor.write(reply.text);
-  if (reply.problem) told(reply.problem.split("\n")[0], "bad");
+  refused(reply);
   return reply;
 }
 
 function show(reply, took) {
-  marks.first ??= performance.now() - marks.begun;
-  document.documentElement.dataset.first = Math.round(marks.first);
+  document.documentElement.dataset.first ??= Math.round(performance.now() - begun);
   document.documentElement.dataset.edit = Math.round(took);
-  if (reply.problem) return told(reply.problem, "bad");
+  if (refused(reply)) return;
   judged(reply);
   editor.show(reply);
   document.documentElement.dataset.settled = true;
@@ -116,8 +113,7 @@ function judged({ model, verdict, tone, expected }) {
 async function search() {
   const version = state.version;
   const reply = await work("looking for a way out", "search", { ...request(), panel: tabs.open }, true);
-  if (!reply || version !== state.version) return;
-  if (reply.problem) return told(reply.problem.split("\n")[0], "bad");
+  if (!reply || version !== state.version || refused(reply)) return;
   state.searched = { version, panel: tabs.open, reply };
   if (reply.verdict) judged(reply);
   editor.say(reply.diagnostics, reply.fixes);
@@ -133,7 +129,8 @@ async function work(what, kind, more, quiet = false) {
   told(`${what} …`);
   try {
     const reply = await slow().ask(kind, more);
-    told(quiet ? "" : `${what}: ${(performance.now() - begun) / 1000 < 1 ? "done" : `${((performance.now() - begun) / 1000).toFixed(1)} s`}`);
+    const seconds = (performance.now() - begun) / 1000;
+    told(quiet ? "" : `${what}: ${seconds < 1 ? "done" : `${seconds.toFixed(1)} s`}`);
     return reply;
   } catch (error) {
     if (!(error instanceof Stopped)) throw error;
@@ -153,7 +150,7 @@ async function rewritten(what, kind) {
     return;
   }
   if (reply.text && reply.text !== before) editor.write(reply.text);
-  if (reply.problem) return told(reply.problem.split("\n")[0], "bad");
+  if (refused(reply)) return;
   if (reply.comments?.length) return told(`comments that may now be false: ${reply.comments.join("; ")}`, "open");
   if (reply.text === before) told("nothing to change");
 }
@@ -166,7 +163,7 @@ async function derive() {
   if (!reply) return;
   state.derivation = { text: asked.text, panel: reply.panel ?? problem(reply.problem) };
   if (tabs.open === "derivation") panelled(reply.panel);
-  if (reply.problem) told(reply.problem.split("\n")[0], "bad");
+  refused(reply);
 }
 
 /** What went wrong, as a panel. */
@@ -218,6 +215,12 @@ function told(text, tone = "") {
   state.said = tone ? state.version : null;
   $("status").textContent = text;
   $("status").className = tone;
+}
+
+/** Says what the compiler would not do, and whether there was such. */
+function refused({ problem }) {
+  if (problem) told(problem.split("\n")[0], "bad");
+  return Boolean(problem);
 }
 
 async function share() {

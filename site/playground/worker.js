@@ -2,7 +2,6 @@
 import makeModule from "./pyodide/pyodide.asm.mjs";
 import { loadPyodide } from "./pyodide/pyodide.mjs";
 
-const started = performance.now();
 const home = new URL(".", self.location.href).href;
 const fetched = async (name) => {
   const answer = await fetch(home + name);
@@ -35,7 +34,7 @@ async function start() {
   const pyodide = known ?? (await begun());
   pyodide.unpackArchive(await packed, "zip", { extractDir: "/abcparam" });
   if (!known) pyodide.runPython("from abcparam.playground.session import Session; session = Session()");
-  postMessage({ state: "ready", whole: performance.now() - started, remembered: Boolean(known) });
+  postMessage({ state: "ready", remembered: Boolean(known) });
   return pyodide.globals.get("session");
 }
 

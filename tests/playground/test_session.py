@@ -86,6 +86,15 @@ def test_words_of_a_place(standard: Page):
     assert standard("hover", line=1, column=1)["text"] == ""
 
 
+def test_names_of_a_place(standard: Page):
+    found = standard("definition", line=24, column=20)
+    assert found["name"] == "query" and found["declared"]["line"] == 22
+    edit = standard("rename", line=24, column=20, name="q")["edit"]
+    assert [made["span"]["line"] for made in edit] == [22, 24] and edit[0]["text"] == "q"
+    assert "is taken" in standard("rename", line=24, column=20, name="key")["problem"]
+    assert "no name" in standard("definition", line=1, column=1)["problem"]
+
+
 def test_exponents_are_moved_in_the_text(standard: Page):
     groups = {group["name"]: group for group in standard("exponents")["groups"]}
     hidden = groups["hidden"]
@@ -94,6 +103,15 @@ def test_exponents_are_moved_in_the_text(standard: Page):
     assert "hidden { c = 1 }" in moved
     alone = standard("move", paths=["readout"], key="b", value="3/4")["text"]
     assert Page(alone)("exponents")["groups"][1]["exponents"]["b"] == "3/4"
+
+
+def test_hints_are_wrong_if_one_of_their_tensors_is():
+    text = MLP.replace("second  :", "second, third :").replace(
+        "second @ relu(first @ x)", "third @ first @ x + width^(-1/2) * (second @ first @ x)"
+    )
+    first, both, readout, _ = Page(text).analysis["hints"]
+    assert both["text"] == "second: W·x ~ 1, ΔW·x ~ 1, under; third: W·x ~ 1, ΔW·x ~ 1"
+    assert both["wrong"] and not first["wrong"] and not readout["wrong"]
 
 
 def test_half_typed_texts_are_told_their_errors():
