@@ -2,13 +2,26 @@
 
 const PAIRS = /[\ud800-\udbff][\udc00-\udfff]/;
 
+/** Where each character of a line begins, if one is longer than a unit. */
+function begins(text) {
+  let at = 0;
+  return PAIRS.test(text) ? Array.from(text, (letter) => (at += letter.length) - letter.length) : null;
+}
+
+let last = {}; // the line that was asked for, of which many places are
+
+function lineOf(doc, number) {
+  if (last.doc !== doc || last.number !== number) {
+    const { from, text } = doc.line(number);
+    last = { doc, number, from, length: text.length, begins: begins(text) };
+  }
+  return last;
+}
+
 export function offset(doc, line, column) {
   if (line > doc.lines) return doc.length;
-  const { from, text } = doc.line(Math.max(line, 1));
-  const before = PAIRS.test(text)
-    ? Array.from(text).slice(0, column - 1).join("").length
-    : Math.min(column - 1, text.length);
-  return from + before;
+  const { from, length, begins } = lineOf(doc, Math.max(line, 1));
+  return from + (begins ? begins[column - 1] ?? length : Math.min(column - 1, length));
 }
 
 export function range(doc, span) {

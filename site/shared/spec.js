@@ -15,12 +15,15 @@ const rules = grammar.patterns.map(({ match, name, captures = {} }) => ({
   inner: Object.entries(captures).map(([group, { name }]) => [Number(group), kind(name)]),
 }));
 
-/** The first rule that matches from a place on, and where. */
-function next(line, from) {
+/** The first rule that matches from a place on, and where; `ahead` keeps the next match of each. */
+function next(line, from, ahead) {
   let best = null;
   for (const rule of rules) {
-    rule.pattern.lastIndex = from;
-    const found = rule.pattern.exec(line);
+    let found = ahead.get(rule);
+    if (found === undefined || found?.index < from) {
+      rule.pattern.lastIndex = from;
+      ahead.set(rule, (found = rule.pattern.exec(line)));
+    }
     if (found && (!best || found.index < best.found.index)) best = { rule, found };
     if (best?.found.index === from) break;
   }
@@ -29,7 +32,8 @@ function next(line, from) {
 
 export function words(line) {
   const made = [];
-  for (let at = 0, best; at < line.length && (best = next(line, at)); ) {
+  const ahead = new Map();
+  for (let at = 0, best; at < line.length && (best = next(line, at, ahead)); ) {
     const { rule, found } = best;
     const end = found.index + found[0].length;
     if (rule.inner.length)
@@ -44,16 +48,16 @@ export function words(line) {
 /** The same for a stream parser of CodeMirror. */
 export const spec = {
   name: "abcparam",
-  startState: () => ({ rest: [] }),
-  copyState: ({ rest }) => ({ rest: [...rest] }),
+  startState: () => ({ words: [], at: 0 }),
+  copyState: (state) => ({ ...state }),
   token(stream, state) {
-    if (stream.sol()) state.rest = words(stream.string);
-    const [from, to, what] = state.rest[0] ?? [Infinity, Infinity, null];
+    if (stream.sol()) Object.assign(state, { words: words(stream.string), at: 0 });
+    const [from, to, what] = state.words[state.at] ?? [Infinity, Infinity, null];
     if (stream.pos < from) {
       stream.pos = Math.min(from, stream.string.length);
       return null;
     }
-    state.rest.shift();
+    state.at++;
     stream.pos = to;
     return ["comment", "string", "number", "keyword"].includes(what) ? what : null;
   },

@@ -74,6 +74,7 @@ def test_the_site_in_a_browser(address: str):
     assert min(seen["times"]["edits"]) < 1000 * MOST_TO_EDIT
     keys = seen["keys"]
     assert keys.pop("completion") == "tensor" and keys.pop("graph") == "true"
+    assert keys.pop("name") == "q" and keys.pop("definition") == "query"
     assert set(keys.values()) == {True}
     assert seen["stopped"] == {"said": "stopped", "then": "maximal-update, complete"}
     assert seen["moved"] == {"plane": ["0", "17/12"], "exponent": "unstable"}
@@ -93,6 +94,21 @@ def test_no_page_names_another_site(built: Path):
         assert '<link rel="stylesheet" href="http' not in text
     for style in built.rglob("*.css"):
         assert "url(http" not in style.read_text(encoding="utf-8")
+
+
+@needs_node
+def test_long_lines_take_no_longer_than_they_are_long():
+    """Looking for each word from the start of the line took minutes for a line of this length."""
+    code = (
+        "import { words } from './shared/spec.js'; import { offset } from './playground/places.js';"
+        "const text = 'h + 𝜇 + '.repeat(12500);"
+        "const doc = { lines: 1, line: () => ({ from: 0, text }) };"
+        "let last; for (let n = 1; n <= 100000; n++) last = offset(doc, 1, n);"
+        "console.log(JSON.stringify([words(text).length, last]))"
+    )
+    command = [str(NODE), "--input-type=module", "-e", code]
+    ran = subprocess.run(command, cwd=SITE, capture_output=True, text=True, check=True, timeout=30)
+    assert json.loads(ran.stdout) == [25_000, 8 * 12_500 + 12_500 - 1]
 
 
 @needs_node
