@@ -112,7 +112,8 @@ def test_a_size_that_is_out_of_range_decides():
     )
     assert found.outcome == "disagrees" and not found.agree
     assert "embedding" in {row.name for row in outside(found.ranges)}
-    assert "lie outside" in render_check(found)
+    said = render_check(found).rstrip().rpartition("\n")[2]
+    assert said.startswith("measured and derived do not agree: ") and "lie outside" in said
 
 
 def test_values_and_maps_of_a_residual_network_lie_in_range():

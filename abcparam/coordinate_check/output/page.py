@@ -98,7 +98,7 @@ def _tables(
 ) -> Iterable[str]:
     for checked, of_one in zip(checks, rows, strict=True):
         yield from _heading(checks, checked)
-        yield table(HEADER, map(_row, of_one), NUMBERS) if of_one else "<p>There is no row.</p>"
+        yield table(HEADER, map(_checked, of_one), NUMBERS) if of_one else "<p>There is no row.</p>"
 
 
 def _alignments(checks: Sequence[CoordCheckResult]) -> Iterable[str]:
@@ -122,31 +122,27 @@ def _ranges(checks: Sequence[CoordCheckResult]) -> Iterable[str]:
             yield table(RANGE_HEADER, map(_range, checked.ranges), RANGE_HEADER[2:4])
 
 
-def _range(row: RangeRow) -> str:
-    name, quantity, *sizes, outcome = range_cells(row)
-    made = [element("th", shown(name), scope="row"), element("td", shown(quantity))]
-    made += [element("td", shown(size), class_="number") for size in sizes]
-    made.append(element("td", outcome, class_=AGREES if row.is_inside else DISAGREES))
-    return element("tr", "".join(made))
+def _checked(found: NumberedRow) -> str:
+    panel = found.panel if is_drawn(found.row) else ""
+    return _row(cells(found.row), found.row.outcome, panel, id=found.id)
 
 
 def _aligned(row: AlignmentRow) -> str:
-    name, of, *numbers, outcome = alignment_cells(row)
-    made = [element("th", shown(name), scope="row"), element("td", shown(of))]
-    made += [element("td", shown(number), class_="number") for number in numbers]
-    made.append(element("td", shown(outcome), class_=ALIGNMENT_KINDS[row.outcome]))
-    return element("tr", "".join(made))
+    return _row(alignment_cells(row), ALIGNMENT_KINDS[row.outcome])
 
 
-def _row(found: NumberedRow) -> str:
-    texts = cells(found.row)
-    name = shown(texts[0])
-    if is_drawn(found.row):
-        name = f'<a href="#{found.panel}">{name}</a>'
-    made = [element("th", name, scope="row"), element("td", shown(texts[1]))]
-    made += [element("td", shown(text), class_="number") for text in texts[2:5]]
-    made.append(element("td", shown(texts[5]), class_=found.row.outcome))
-    return element("tr", "".join(made), id=found.id)
+def _range(row: RangeRow) -> str:
+    return _row(range_cells(row), AGREES if row.is_inside else DISAGREES)
+
+
+def _row(cells: Sequence[str], kind: str, panel: str = "", **attributes: str) -> str:
+    """A name, led to its panel, what of it was measured, the numbers, and what comes of them."""
+    name, quantity, *numbers, outcome = map(shown, cells)
+    name = f'<a href="#{panel}">{name}</a>' if panel else name
+    made = [element("th", name, scope="row"), element("td", quantity)]
+    made += [element("td", number, class_="number") for number in numbers]
+    made.append(element("td", outcome, class_=kind))
+    return element("tr", "".join(made), **attributes)
 
 
 def _laws(checked: CoordCheckResult) -> Iterable[str]:

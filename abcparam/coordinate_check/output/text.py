@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from abcparam.coordinate_check.alignment import AS_ASSUMED, LESS, MORE, OF, AlignmentRow
@@ -57,15 +57,13 @@ TINTS = {
 
 def render_check(checked: CoordCheckResult, colour: bool = False) -> str:
     """The table of all rows, then what they come to."""
-    rows = checked.verdict.rows
-    lines = columns([HEADER, *(cells(row) for row in rows)])
-    if colour:
-        lines = [f"{BOLD}{lines[0]}{END}", *map(_tinted, lines[1:], rows)]
+    rows = [(cells(row), row.outcome) for row in checked.verdict.rows]
+    lines = _table(HEADER, rows, colour)
     program = checked.report.program
     head = f"{program.name} ({program.source.file}), {checked.sizes}"
     notes = (f"* {note}" for note in (*checked.notes, *advice(checked)))
     lines += _alignment(checked, colour)
-    lines += _ranges(checked)
+    lines += _ranges(checked, colour)
     return "\n".join([head, "", *lines, "", *notes, result(checked), ""])
 
 
@@ -73,18 +71,28 @@ def _alignment(checked: CoordCheckResult, colour: bool) -> list[str]:
     """The table of alignments, where they were measured."""
     if not checked.alignment:
         return []
-    head, *lines = columns([ALIGNMENT_HEADER, *map(alignment_cells, checked.alignment)])
-    if colour:
-        head = f"{BOLD}{head}{END}"
-        tinted = zip(lines, checked.alignment, strict=True)
-        lines = [_coloured(line, alignment_cells(row)[-1], row.outcome) for line, row in tinted]
-    return ["", head, *lines, "", *wrap(ALIGNMENT_WORDS, LINE)]
+    rows = [(alignment_cells(row), row.outcome) for row in checked.alignment]
+    return ["", *_table(ALIGNMENT_HEADER, rows, colour), "", *wrap(ALIGNMENT_WORDS, LINE)]
 
 
-def _ranges(checked: CoordCheckResult) -> list[str]:
+def _ranges(checked: CoordCheckResult, colour: bool) -> list[str]:
     """The table of sizes at init, where they are to lie in a range."""
-    rows = [range_cells(row) for row in checked.ranges]
-    return ["", *columns([RANGE_HEADER, *rows])] if rows else []
+    rows = [(range_cells(row), AGREES if row.is_inside else DISAGREES) for row in checked.ranges]
+    return ["", *_table(RANGE_HEADER, rows, colour)] if rows else []
+
+
+def _table(
+    header: tuple[str, ...], rows: Sequence[tuple[tuple[str, ...], str]], colour: bool
+) -> list[str]:
+    """Rows, each with its outcome, in whose colour the last cell is."""
+    head, *lines = columns([header, *(texts for texts, _ in rows)])
+    if not colour:
+        return [head, *lines]
+    tinted = (
+        f"{line.removesuffix(texts[-1])}{TINTS[outcome]}{texts[-1]}{END}"
+        for line, (texts, outcome) in zip(lines, rows, strict=True)
+    )
+    return [f"{BOLD}{head}{END}", *tinted]
 
 
 def range_cells(row: RangeRow) -> tuple[str, ...]:
@@ -102,13 +110,13 @@ def alignment_cells(row: AlignmentRow) -> tuple[str, ...]:
 
 
 def result(checked: CoordCheckResult) -> str:
-    """What all rows come to, in a line."""
+    """What all rows come to, in a line, and sizes that are to lie in a range."""
     counts = ", ".join(
         f"{len(checked.verdict.of(outcome))} {outcome}"
         for outcome in (AGREES, CROSSOVER, DISAGREES, UNRESOLVED)
         if checked.verdict.of(outcome)
     )
-    found = f"measured and derived {VERDICTS[checked.verdict.outcome]}: {counts}"
+    found = f"measured and derived {VERDICTS[checked.outcome]}: {counts}"
     return f"{found}; {range_words(checked.ranges)}" if checked.ranges else found
 
 
@@ -129,14 +137,6 @@ def cells(row: CheckedRow) -> tuple[str, ...]:
     value, error = (f"{slope.value:.3f}", f"{slope.error:.3f}") if slope else ("-", "-")
     note = f"{row.outcome}: {row.note}" if row.note else row.outcome
     return (row.name, row.quantity, str(row.law), value, error, note)
-
-
-def _tinted(line: str, row: CheckedRow) -> str:
-    return _coloured(line, cells(row)[-1], row.outcome)
-
-
-def _coloured(line: str, note: str, outcome: str) -> str:
-    return f"{line.removesuffix(note)}{TINTS[outcome]}{note}{END}"
 
 
 def render_csv(checked: CoordCheckResult) -> str:
