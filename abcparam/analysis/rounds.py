@@ -177,10 +177,8 @@ def _entry(program: Program, context: Context, parameter: Parameter, clipped: Si
     if parameter.tensor.frozen or gamma.is_zero:
         return context.zero
     rule = rule_of(program, parameter)
-    entry = rule.entry(parameter, gamma - clipped)
-    if program.strict_epsilon and rule.counts_epsilon(parameter) and parameter.has_epsilon:
-        entry = entry + gamma - (gamma | -parameter.d)
-    return entry
+    strict = program.strict_epsilon and parameter.has_epsilon and rule.counts_epsilon(parameter)
+    return (rule.strict if strict else rule.entry)(parameter, gamma - clipped)
 
 
 def _clipping(graph: Graph) -> dict[int, Size]:

@@ -158,12 +158,12 @@ class Pair:
     def _fixed(self) -> bool:
         """Whether only the same multiplier will do.
 
-        Clipping by the norm of all gradients sees their scales, and a step relative to an exact
-        zero is of a constant size.
+        Clipping by the norm of all gradients sees their scales, as optimizers that are not
+        invariant do, and a step relative to an exact zero is of a constant size.
         """
         program, index = self.sides[0].program, self.tensors[0].optimizer
-        clipped = program.optimizers[index].clip_norm is not None
-        return clipped or (self.rules[0].gauge == 0 and self.x.init.sign == 0)
+        scales = program.optimizers[index].clip_norm is not None or not self.rules[0].invariant
+        return scales or (self.rules[0].gauge == 0 and self.x.init.sign == 0)
 
     def _compared(self, what: Quantity, x: ScaleFactor, y: ScaleFactor) -> Iterator[Difference]:
         """Whether `x M^power`, which no gauge changes, is the same.

@@ -74,7 +74,7 @@ def is_clipped(program: Program, tensor: Tensor) -> bool:
 def is_invariant(program: Program, tensor: Tensor) -> bool:
     """Whether its optimizer takes the very same steps in another gauge."""
     rule = program.optimizers[tensor.optimizer].rule
-    return tensor.frozen or bool(rule.gauge and not rule.spectral)
+    return tensor.frozen or bool(rule.invariant and rule.gauge and not rule.spectral)
 
 
 # Choices of κ

@@ -17,6 +17,7 @@ from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
 from abcparam.coordinate_check.plan import VariedDims
 from abcparam.coordinate_check.spectrum import SpectralSpace, Spectrum
+from abcparam.optimizers.base import rule_behind
 from abcparam.program.model import Program
 from abcparam.verdict.report import Report
 
@@ -76,7 +77,7 @@ class PredictedLaws(Record):
 def laws_of(report: Report, steps: int, varied: VariedDims) -> PredictedLaws:
     """The laws at initialization and after so many steps; of an unstable program, after one.
 
-    They are in the dims that are varied.
+    Steps before an optimizer's law holds are not counted. They are in the dims that are varied.
     """
     program = report.program
     graph = build_graph(program, space_of(program, SpectralSpace))
@@ -95,9 +96,17 @@ def laws_of(report: Report, steps: int, varied: VariedDims) -> PredictedLaws:
     rows |= {(name, CHANGE): _law(n.d, rates) for name, n in _named(graph) if n in sound}
     rows |= {(t, UPDATE): _law(size, rates) for t, size in _of_tensors(graph, sound, True)}
     aligned = dict(_alignments(graph, rates))
+    late = _late(program)
     if stable:
-        return PredictedLaws(rows, steps, (), aligned)
-    return PredictedLaws(rows, 1, (UNSTABLE,), aligned)
+        return PredictedLaws(rows, late + steps, (), aligned)
+    return PredictedLaws(rows, late + 1, (UNSTABLE,), aligned)
+
+
+def _late(program: Program) -> int:
+    """After how many steps every optimizer makes updates as large as its law says."""
+    trained = {t.optimizer for t in program.tensors.values() if not t.frozen}
+    used = (program.optimizers[index] for index in trained)
+    return max((rule_behind(each).late(each.settings) for each in used), default=0)
 
 
 def relative(laws: PredictedLaws, paths: Collection[str]) -> PredictedLaws:

@@ -38,7 +38,10 @@ Option = float | bool | str | tuple[float, ...]
 
 BESIDE = frozenset(("params", "lr", "weight_decay", "eps", "initial_lr"))  # in all groups
 DEFAULT_LR = 1e-3  # where no optimizer is named: AdamW
-NAMESAKES = {"SpectralMuon": ("muon", {"adjust": "spectral"})}  # emitted, beside torch's own
+NAMESAKES = {  # emitted, beside those of the usual settings
+    "SpectralMuon": ("muon", {"adjust": "spectral"}),
+    "MatchingNorMuon": ("normuon", {"adjust": "match_rms_adamw"}),
+}
 
 
 class Rate(Record):

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from abcparam.algebra.record import Record
+from abcparam.optimizers.refused import Refusal
 from abcparam.program.signature import OptimizerSignature
 
 if TYPE_CHECKING:
     from abcparam.algebra.sizes import Size
     from abcparam.calculus.parameter import Parameter
+    from abcparam.program.amounts import Setting
     from abcparam.program.model import Optimizer, Program
 
 
@@ -18,7 +20,7 @@ class Step(Record):
     """What a class does that torch.optim lacks.
 
     That is its docstring, its default learning rate, the state of a parameter, `update`, the code
-    of a step of one `parameter` of a `group`, and the functions that this calls.
+    of a step of one `parameter` of a `group`, the functions that this calls, and other methods.
     """
 
     doc: str
@@ -26,6 +28,7 @@ class Step(Record):
     state: Mapping[str, str]
     update: str
     functions: tuple[str, ...] = ()
+    methods: str = ""
 
 
 class OptimizerRule(OptimizerSignature):
@@ -56,6 +59,7 @@ class OptimizerRule(OptimizerSignature):
 
         settings = {"lr": self.step.lr, **self.settings}
         text = class_text(self.torch, self.step.doc, settings, self.step.state, self.step.update)
+        text += self.step.methods.rstrip()
         return "\n\n\n".join((*self.step.functions, text))
 
     @property
@@ -69,6 +73,18 @@ class OptimizerRule(OptimizerSignature):
     def entry(self, parameter: Parameter, gamma: Size) -> Size:
         """Size of an entry of an update of w, from the size of its gradient `gamma` (not zero)."""
         raise NotImplementedError
+
+    def refusal(self, settings: Mapping[str, Setting]) -> Refusal | None:
+        """Why its law does not hold with these settings, where it does not."""
+        return None
+
+    def late(self, settings: Mapping[str, Setting]) -> int:
+        """After how many steps the first comes that is as large as its law says."""
+        return 0
+
+    def strict(self, parameter: Parameter, gamma: Size) -> Size:
+        """Size of an entry whose epsilon counts: as much less as the gradient is below epsilon."""
+        return self.entry(parameter, gamma) + gamma - (gamma | -parameter.d)
 
     def counts_epsilon(self, parameter: Parameter) -> bool:
         """Whether an epsilon larger than its gradient takes from the size of its update."""

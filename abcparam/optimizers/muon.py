@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from abcparam.algebra.record import replace
 from abcparam.optimizers.base import OptimizerRule, Step
 
 if TYPE_CHECKING:
@@ -35,6 +36,43 @@ parameter.mul_(1 - group["lr"] * group["weight_decay"])
 parameter.sub_(rate * _orthogonal(momentum, group["ns_steps"]))
 """,
     (ORTHOGONAL,),
+)
+
+NEURONS = '''def _by_neurons(update: Tensor, squares: Tensor, beta: float) -> Tensor:
+    """The same norm, shared equally by the rows; `squares` are their running mean squares."""
+    squares.lerp_(update.square().mean(1, keepdim=True), 1 - beta)
+    made = update / squares.sqrt().clamp(min=1e-10)
+    return made * (update.norm() / made.norm().clamp(min=1e-10))'''
+
+NORMUON_STEP = Step(
+    "Muon whose updates have rows of about the same length.",
+    "2e-2",
+    {
+        "momentum": "torch.zeros_like(parameter)",
+        "squares": "torch.zeros_like(parameter[:, :1])",
+    },
+    """
+momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
+if group["nesterov"]:
+    momentum = parameter.grad.lerp(momentum, group["momentum"])
+update = _orthogonal(momentum, group["ns_steps"])
+update = _by_neurons(update, state["squares"], group["beta2"])
+parameter.mul_(1 - group["lr"] * group["weight_decay"])
+adjust = max(1, parameter.shape[0] / parameter.shape[1]) ** 0.5
+parameter.sub_(group["lr"] * adjust * update)
+""",
+    (ORTHOGONAL, NEURONS),
+)
+
+MATCHING_STEP = replace(
+    NORMUON_STEP,
+    doc="Muon whose updates have rows of about the same length, and AdamW's size.",
+    update=NORMUON_STEP.update.replace(
+        """adjust = max(1, parameter.shape[0] / parameter.shape[1]) ** 0.5
+""",
+        """adjust = 0.2 * parameter.numel() ** 0.5 / update.norm().clamp(min=1e-10)
+""",
+    ),
 )
 
 
@@ -92,6 +130,47 @@ class SpectralMuon(Muon):
         return _excess(parameter).half() - parameter.c
 
 
+class NorMuon(Muon):
+    """Muon with the rows of an update brought to one length, its norm as before.
+
+    Rows are scaled, so that directions of inputs stay, and with them Muon's law.
+    """
+
+    name = "normuon"
+    source = "arXiv 2510.05491, Algorithm 1, and its code"
+    torch = "NorMuon"
+    step = NORMUON_STEP
+    settings = {
+        "momentum": "0.95",
+        "beta2": "0.95",
+        "nesterov": True,
+        "ns_steps": 5,
+        "weight_decay": "0",
+    }
+    words = {"adjust": ("original", "match_rms_adamw")}
+
+    def chosen(self, words: Mapping[str, str]) -> OptimizerRule:
+        return MATCHING_NORMUON if words["adjust"] == MatchingMuon.variant else self
+
+
+class MatchingNorMuon(NorMuon):
+    """With updates whose root mean square is 0.2, whatever their rank: Adam's law.
+
+    Of a batch that is small beside the width, that is; of full rank, 0.2 of a root mean square is a
+    spectral norm smaller by a root of the width.
+    """
+
+    law = "-c"
+    in_words = "`-c`"
+    variant = MatchingMuon.variant
+    torch = "MatchingNorMuon"
+    step = MATCHING_STEP
+    spectral = False
+
+    def entry(self, parameter: Parameter, gamma: Size) -> Size:
+        return -parameter.c
+
+
 def _excess(parameter: Parameter) -> Size:
     """Rows over columns; those of a table are (in, out)."""
     excess = parameter.rho_out - parameter.rho_in
@@ -101,4 +180,5 @@ def _excess(parameter: Parameter) -> Size:
 VARIANTS: Mapping[str, OptimizerRule] = {
     rule.variant: rule for rule in (MatchingMuon(), SpectralMuon())
 }
-OPTIMIZERS = (Muon(),)
+MATCHING_NORMUON = MatchingNorMuon()
+OPTIMIZERS = (Muon(), NorMuon())

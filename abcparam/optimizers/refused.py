@@ -13,11 +13,11 @@ class Refusal(Record):
 
 
 REFUSED = {
-    # arXiv 1908.03265, Algorithm 2: for the first five steps (at a second beta of 0.999) the update
-    # is the first moment itself, whose size is the gradient's; then it is Adam's. No change of
-    # (a, b, c) leaves both alone, and the learning rate that one needs is too large or too small
-    # for the other by a power of the width.
-    "radam": Refusal("its first steps are SGD's and its later ones Adam's", "adam"),
+    # arXiv 2306.06101, Algorithm 3, and its code, which raises where the learning rates of groups
+    # differ: the estimate is one number, and what each tensor has to be told is its own.
+    "prodigy": Refusal("it estimates one learning rate for all tensors together", "adamw"),
+    # arXiv 2301.07733, Algorithm 4: the same.
+    "dadaptadam": Refusal("it estimates one learning rate for all tensors together", "adamw"),
     # arXiv 2305.14342: an estimate of the Hessian's diagonal wants a second kind of backward pass,
     # which a training loop does and an optimizer cannot.
     "sophia": Refusal("it needs an estimate of the Hessian beside the gradient", "signsgd"),

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from abcparam.optimizers.adam import Adam
 from abcparam.optimizers.base import Step
+
+if TYPE_CHECKING:
+    from abcparam.program.amounts import Setting
 
 ROTATE = '''def _rotate(tensor: Tensor, bases: dict[int, Tensor], back: bool = False) -> Tensor:
     """`tensor` with each of its axes that has a basis in that basis, or back from it."""
@@ -81,6 +87,9 @@ class Soap(Adam):
     }
     remarks = {"interval": "between bases", "largest": "axis that gets one"}
     decoupled = True
+
+    def late(self, settings: Mapping[str, Setting]) -> int:
+        return 1  # the first gradient only gives the basis
 
 
 OPTIMIZERS = (Soap(),)

@@ -101,9 +101,11 @@ class OptimizerSignature:
     settings: ClassVar[Mapping[str, object]]  # defaults: int, bool, text for real; lr has none
     decoupled: ClassVar[bool] = False  # weight decay multiplies the weights, whatever the gradient
     epsilon: ClassVar[bool] = False  # divides by a root plus `eps`
+    invariant: ClassVar[bool] = True  # takes the very same steps in another gauge
     stacks: ClassVar[bool] = False  # an entry of an update is lr times what its gradients make
     spectral: ClassVar[bool] = False  # the entry of an update is a spectral norm
     rotates: ClassVar[bool] = False  # an update may enlarge small parts of its gradient
+    keeps_norm: ClassVar[bool] = False  # of each tensor, so that exact zero stays
     axes: ClassVar[int | None] = None  # of the tensors that it takes; None: any number
     variant: ClassVar[str] = ""  # its word, where words make it another one than its namesake
     words: ClassVar[

@@ -16,6 +16,7 @@ from abcparam.language import syntax
 from abcparam.optimizers import optimizers
 from abcparam.program.amounts import Amount, Setting
 from abcparam.program.model import Loss, Optimizer
+from abcparam.program.signature import OptimizerSignature
 from abcparam.program.tensors import Init, Tensor
 from abcparam.resolve.amounts import NotStaticError
 from abcparam.resolve.keywords import ROLES, hyphenated
@@ -41,6 +42,9 @@ def _optimizer(world: Globals, declared: syntax.Optimizer) -> Optimizer:
         fields = {"name": rule.name, "key": "lr"}
         world.collector.add(training_rules.MissingSetting.at(declared.name.span, **fields))
     settings.setdefault("lr", _number(1))
+    if refusal := rule.refusal(settings):
+        fields = {"name": rule.name, "reason": refusal.reason, "instead": refusal.instead}
+        world.collector.add(training_rules.NoLawForOptimizer.at(declared.span, **fields))
     selectors = tuple(dotted(selector) for selector in declared.selectors)
     return Optimizer(rule.chosen(words), selectors, settings, declared.span)
 
@@ -133,10 +137,8 @@ def _trained_by(world: Globals, tensor: Tensor, declared: Sequence[Optimizer]) -
         world.collector.add(rules.NoOptimizer.at(tensor.span, **fields))
     index = found[0] if found else 0
     rule, settings = declared[index].rule, declared[index].settings
-    if rule.axes is not None and len(tensor.axes) != rule.axes and not tensor.frozen:
-        fields = {"wanted": str(rule.axes), "axes": str(len(tensor.axes))}
-        fields |= {"optimizer": rule.name, "tensor": tensor.path}
-        world.collector.add(training_rules.WrongAxes.at(tensor.span, **fields))
+    if not tensor.frozen:
+        _fits(world, tensor, rule)
     lr, decay, epsilon = (settings.get(key) for key in ("lr", "weight_decay", "eps"))
     assert isinstance(lr, Amount)
     return replace(
@@ -146,6 +148,16 @@ def _trained_by(world: Globals, tensor: Tensor, declared: Sequence[Optimizer]) -
         weight_decay=tensor.weight_decay or (decay if isinstance(decay, Amount) else None),
         epsilon=epsilon if isinstance(epsilon, Amount) else None,
     )
+
+
+def _fits(world: Globals, tensor: Tensor, rule: OptimizerSignature) -> None:
+    """Holds a tensor against what an optimizer can train."""
+    fields = {"optimizer": rule.name, "tensor": tensor.path}
+    if rule.axes is not None and len(tensor.axes) != rule.axes:
+        fields |= {"wanted": str(rule.axes), "axes": str(len(tensor.axes))}
+        world.collector.add(training_rules.WrongAxes.at(tensor.span, **fields))
+    elif rule.keeps_norm and tensor.init.is_zero:
+        world.collector.add(training_rules.StaysZero.at(tensor.span, **fields))
 
 
 def _used_selectors(

@@ -321,7 +321,7 @@ def test_every_spec_agrees(name: str):
 def test_gated_architectures_agree(name: str):
     """Numbers that are added to values, gates that are products."""
     program = load(read(EMIT_SPECS / f"{name}.param"))
-    found = coordinate_check(program, CheckOptions(widths=(64, 128, 256), seeds=3))
+    found = coordinate_check(program, CheckOptions(widths=(64, 128, 256, 512), seeds=4))
     assert found.report.verdict == "maximal-update"
     assert found.agree, summary(found)
 

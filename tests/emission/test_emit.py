@@ -579,8 +579,11 @@ def test_optimizers_use_fused_kernels_where_there_are_some(tmp_path: Path):
 
 @pytest.mark.parametrize("name", sorted(optimizers()))
 def test_every_optimizer_is_made_and_steps(name: str, tmp_path: Path):
-    """One that takes matrices alone leaves the bias to another; SOAP's first step moves nothing."""
-    rest = "optimizer sgd for b1 { lr = lr }\n" if optimizers()[name].axes else ""
+    """One that takes matrices alone, or keeps zeros, leaves the bias to another; SOAP's first step
+    moves nothing.
+    """
+    rule = optimizers()[name]
+    rest = "optimizer sgd for b1 { lr = lr }\n" if rule.axes or rule.keeps_norm else ""
     made = f"{rest}optimizer {name} {{ lr = lr }}"
     text = MLP.replace("optimizer sgd { lr = lr, momentum = 0 }", made)
     train(*build(text, tmp_path), steps=2 if name == "soap" else 1)

@@ -347,7 +347,10 @@ def test_a_key_that_the_training_loop_reads(rates: Read):
 @pytest.mark.parametrize(
     ("made", "message"),
     [
-        ("RAdam(p)", "the optimizer `RAdam` has no law here: its first steps are SGD's"),
+        (
+            "Prodigy(p, {'lr': 1.0})",
+            "the optimizer `Prodigy` has no law here: it estimates one learning rate for all",
+        ),
         ("LBFGS(p)", "the optimizer `LBFGS` has no law here: its step comes from a line search"),
         ("Rprop(p)", "the optimizer `Rprop` has no law here"),
         ("Mine(p, {'lr': 0.1})", "the optimizer `Mine` has no law here"),
@@ -369,6 +372,9 @@ def test_optimizers_without_a_law(rates: Read, made: str, message: str):
         class Mine(Optimizer):
             pass
 
+        class Prodigy(Optimizer):
+            pass
+
         class Muon(Optimizer):
             pass
 
@@ -383,7 +389,7 @@ def test_optimizers_without_a_law(rates: Read, made: str, message: str):
     with pytest.raises(SpecError) as caught:
         rates(text)
     assert str(caught.value).startswith(f"error[P1009]: {message}")
-    assert "use one of Adafactor, Adagrad, Adam, AdamW" in str(caught.value)
+    assert "use one of AdEMAMix, Adafactor, Adagrad, Adam, AdamH, AdamW" in str(caught.value)
     assert underlined(caught.value) == "def optimizer(model):"
 
 

@@ -5,8 +5,10 @@ their papers' formulas.
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +225,195 @@ def test_lars(tmp_path: Path):
         m = 0.9 * m + w.norm() / g.norm() * g
         w = w - 0.1 * m
     assert torch.allclose(stepped("lars", "lr = lr, momentum = 0.9", tmp_path), w)
+
+
+def test_radam(tmp_path: Path):
+    """torch's, under the language's settings."""
+    module: Any = imported(abcparam.compile(model("radam")), tmp_path)
+    optimizer = module.make_optimizer(module.M(module.Config()))
+    assert type(optimizer) is torch.optim.RAdam
+
+
+def test_adan(tmp_path: Path):
+    """Algorithm 1 of arXiv 2208.06677, its moments unbiased and the first difference zero as in its
+    authors' code, its decay before the step.
+    """
+    w, m, v, n = START.clone(), *(torch.zeros(2, 2) for _ in range(3))
+    last = GRADIENTS[0]
+    for t, g in enumerate(GRADIENTS, 1):
+        m, v = 0.98 * m + 0.02 * g, 0.92 * v + 0.08 * (g - last)
+        n = 0.99 * n + 0.01 * (g + 0.92 * (g - last)) ** 2
+        size = (n / (1 - 0.99**t)).sqrt() + 1e-3
+        step = (m / (1 - 0.98**t) + 0.92 * v / (1 - 0.92**t)) / size
+        w, last = (1 - 0.1 * 0.5) * w - 0.1 * step, g
+    found = stepped("adan", "lr = lr, eps = 1e-3, weight_decay = 0.5", tmp_path)
+    assert torch.allclose(found, w)
+
+
+@pytest.mark.parametrize("warmup", [0, 4])
+def test_ademamix(warmup: int, tmp_path: Path):
+    """Algorithm 1 of arXiv 2409.03137; the slow mean warms up by its equation for beta3(t)."""
+    w, fast, slow, n = START.clone(), *(torch.zeros(2, 2) for _ in range(3))
+    for t, g in enumerate(GRADIENTS, 1):
+        part = min(1.0, t / warmup) if warmup else 1.0
+        log1, log3 = math.log(0.9), math.log(0.9999)
+        beta = math.exp(log1 * log3 / ((1 - part) * log3 + part * log1))
+        fast, slow = 0.9 * fast + 0.1 * g, beta * slow + (1 - beta) * g
+        n = 0.999 * n + 0.001 * g**2
+        size = (n / (1 - 0.999**t)).sqrt() + 1e-3
+        w = w - 0.1 * ((fast / (1 - 0.9**t) + part * 5 * slow) / size + 0.5 * w)
+    given = f"lr = lr, eps = 1e-3, weight_decay = 0.5, warmup = {warmup}"
+    assert torch.allclose(stepped("ademamix", given, tmp_path), w)
+
+
+def test_schedule_free_adamw(tmp_path: Path):
+    """Algorithm 1 of arXiv 2405.15682 with Adam's root: z steps, x averages, y is between them."""
+    z, v = START.clone(), torch.zeros(2, 2)
+    x = y = z
+    for t, g in enumerate(GRADIENTS, 1):
+        v = 0.999 * v + 0.001 * g**2
+        z = z - 0.1 * (g / ((v / (1 - 0.999**t)).sqrt() + 1e-3) + 0.5 * y)
+        x = (1 - 1 / t) * x + 1 / t * z
+        y = 0.1 * z + 0.9 * x
+    given = "lr = lr, eps = 1e-3, weight_decay = 0.5"
+    assert torch.allclose(stepped("schedule_free_adamw", given, tmp_path), y)
+
+
+def test_schedule_free_weights_are_averages_where_they_are_evaluated(tmp_path: Path):
+    module: Any = imported(abcparam.compile(model("schedule_free_adamw")), tmp_path)
+    parameter = torch.nn.Parameter(START.clone())
+    optimizer = module.AdamWScheduleFree([parameter], lr=0.1)
+    seen = []
+    for gradient in GRADIENTS:
+        parameter.grad = gradient.clone()
+        optimizer.step()
+        seen.append(optimizer.state[parameter]["weights"].clone())
+    y = parameter.detach().clone()
+    for _ in range(2):
+        optimizer.eval()
+    assert torch.allclose(parameter, sum(seen) / 2)
+    with pytest.raises(RuntimeError, match="call `train\\(\\)` before a step"):
+        optimizer.step()
+    for _ in range(2):
+        optimizer.train()
+    assert torch.allclose(parameter, y)
+    optimizer.step()
+
+
+@pytest.mark.parametrize("name", ["adamh", "muonh"])
+def test_hyperball(name: str, tmp_path: Path):
+    """W' = R Norm(W - lr R Norm(u)) (Wen et al. 2025), u the update of Adam or Muon."""
+    w = START.double()
+    m, v = torch.zeros(2, 2).double(), torch.zeros(2, 2).double()
+    radius = w.norm()
+    for t, gradient in enumerate(GRADIENTS, 1):
+        g = gradient.double()
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        update = m / (1 - 0.9**t) / ((v / (1 - 0.999**t)).sqrt() + 1e-3)
+        if name == "muonh":
+            nesterov = g + 0.9 * (m - g)
+            left, _, right = torch.linalg.svd(nesterov)
+            update = left @ right
+        w = w - 0.1 * radius * update / update.norm()
+        w = w * radius / w.norm()
+    given = "eps = 1e-3" if name == "adamh" else "momentum = 0.9, ns_steps = 20"
+    found = stepped(name, f"lr = lr, {given}", tmp_path)
+    assert torch.allclose(found.norm().double(), radius)
+    # Newton-Schulz's singular values are within 0.7 and 1.2, not at 1
+    assert torch.allclose(found.double(), w, atol=1e-6 if name == "adamh" else 0.05)
+
+
+@pytest.mark.parametrize("name", ["adamh", "muonh"])
+def test_what_starts_at_zero_would_stay_there_on_a_sphere(name: str, tmp_path: Path):
+    zero = model(name).replace("[width, width]", "[width, width] { init = zeros }")
+    with pytest.raises(abcparam.SpecError, match=r"P0426.*keeps the norm of `A`"):
+        abcparam.check(zero)
+    module: Any = imported(abcparam.compile(model(name)), tmp_path)
+    parameter = torch.nn.Parameter(torch.zeros(2, 2))
+    optimizer = getattr(module, {"adamh": "AdamH", "muonh": "MuonH"}[name])([parameter])
+    parameter.grad = GRADIENTS[0].clone()
+    optimizer.step()
+    assert torch.equal(parameter, torch.zeros(2, 2))
+
+
+def test_normuon(tmp_path: Path):
+    """Its authors' code: rows over their running root mean squares, then the norm of before."""
+    module: Any = imported(abcparam.compile(model("normuon")), tmp_path)
+    draw = torch.Generator().manual_seed(0)
+    for rows, columns in ((12, 3), (3, 12)):
+        start = torch.randn(rows, columns, generator=draw).double()
+        parameter = torch.nn.Parameter(start.clone())
+        optimizer = module.NorMuon([parameter], lr=0.1)
+        w, m, squares = start, torch.zeros_like(start), torch.zeros(rows, 1).double()
+        for _ in range(3):
+            g = torch.randn(rows, columns, generator=draw).double()
+            parameter.grad = g.clone()
+            optimizer.step()
+            m = 0.95 * m + 0.05 * g
+            update = module._orthogonal(0.05 * g + 0.95 * m, 5)
+            squares = 0.95 * squares + 0.05 * (update**2).mean(1, keepdim=True)
+            even = update / squares.sqrt()
+            w = w - 0.1 * max(1, rows / columns) ** 0.5 * even * update.norm() / even.norm()
+        assert torch.allclose(parameter.detach(), w)
+
+
+def test_normuon_like_adamw_has_updates_of_one_size(tmp_path: Path):
+    """arXiv 2510.05491, Algorithm 1: the root mean square is 0.2 of the learning rate."""
+    text = model("normuon", settings="lr = lr, adjust = match_rms_adamw")
+    module: Any = imported(abcparam.compile(text), tmp_path)
+    for shape in ((12, 3), (3, 12)):
+        parameter = torch.nn.Parameter(torch.zeros(shape))
+        parameter.grad = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        module.MatchingNorMuon([parameter], lr=0.1).step()
+        assert float(parameter.detach().square().mean().sqrt()) == pytest.approx(0.02, rel=1e-4)
+
+
+def test_radam_is_adam_but_where_gradients_grow():
+    """Its first steps are as large as their gradients, which fall in a usual network."""
+    assert abcparam.diff(model("radam"), model("adam")).same == "asymptotically"
+    grown = "parametrization { input { a = -2, b = 2, c = 2 }, hidden { a = 0, b = 1/2, c = 1 }, "
+    grown += "output { a = 1, b = 0, c = 0 } }"
+    updates = [
+        {law.path: str(law.update) for law in abcparam.check(model(name, grown)).judgement.tensors}
+        for name in ("radam", "adam")
+    ]
+    assert updates[0] != updates[1]
+
+
+@pytest.mark.parametrize("beta", [0.999, 0.9, 0.8, 0.7])
+def test_radam_divides_late(beta: float):
+    """The first step of torch's RAdam that does not follow the size of its gradient."""
+    settings = f"lr = lr, betas = (0.9, {beta})"
+    (optimizer,) = load(Source(model("radam", settings=settings))).optimizers
+    steps = []
+    for scale in (1.0, 10.0):
+        parameter = torch.nn.Parameter(torch.zeros(1))
+        made = torch.optim.RAdam([parameter], lr=1.0, betas=(0.9, beta), eps=0)
+        seen = [0.0]
+        for _ in range(12):
+            parameter.grad = torch.tensor([scale])
+            made.step()
+            seen.append(float(parameter.detach()))
+        steps.append([y - x for x, y in pairwise(seen)])
+    same = [math.isclose(x, y, rel_tol=1e-3) for x, y in zip(*steps, strict=True)]
+    assert same.index(True) == optimizers()["radam"].late(optimizer.settings)
+
+
+def test_radam_that_never_divides_has_no_law():
+    with pytest.raises(abcparam.SpecError, match="all its steps are SGD's"):
+        abcparam.check(model("radam", settings="lr = lr, betas = (0.9, 0.6)"))
+
+
+def test_radam_has_no_gauge():
+    """With `a` in `b` and `c`, Adam takes the same steps; RAdam's first ones are others."""
+    given = "parametrization {{ input {{ a = 0, b = 0, c = 0 }}, "
+    given += "hidden {{ a = 0, b = 1/2, c = 1 }}, output {{ {} }} }}"
+    outputs = ("a = 1, b = 0, c = 0", "a = 1/2, b = 1/2, c = 1/2")
+    a, b = (given.format(output) for output in outputs)
+    for name, same in (("adam", "exactly"), ("radam", "asymptotically")):
+        assert abcparam.diff(*(model(name, x, "lr = lr, eps = 0") for x in (a, b))).same == same
+    with pytest.raises(abcparam.SpecError, match="P0432"):
+        abcparam.compile(model("radam", a), gauge="plain")
 
 
 def test_a_step_may_reevaluate_the_loss(tmp_path: Path):

@@ -275,13 +275,20 @@ OPTIMIZERS = {  # settings beside `lr`, some of them scaled
     "lars": ("momentum = 0.9",),
     "lion": ("betas = (0.9, 0.99)",),
     "muon": ("momentum = 0.95, adjust = original", "adjust = spectral"),
+    "radam": ("weight_decay = 1e-2",),
+    "adan": ("betas = (0.98, 0.92, 0.99)", "eps = 1e-8 * width^-1"),
+    "ademamix": ("alpha = 8, warmup = 100",),
+    "schedule_free_adamw": ("warmup_steps = 10, weight_decay = 0.1",),
+    "adamh": ("betas = (0.9, 0.95)",),
+    "muonh": ("momentum = 0.9",),
+    "normuon": ("beta2 = 0.9, adjust = original", "adjust = match_rms_adamw"),
     "nadam": ("momentum_decay = 4e-3",),
     "rmsprop": ("alpha = 0.99, momentum = 0.5",),
     "shampoo": ("ridge = 1e-6",),
     "signsgd": ("momentum = 0.9",),
     "soap": ("interval = 2",),
 }
-FOR_MATRICES = {"muon", "shampoo"}
+FOR_MATRICES = {"muon", "muonh", "normuon", "shampoo"}
 
 
 class SpecWriter:

@@ -15,8 +15,9 @@ class Clipped(DiagnosticRule):
 
 
 class NotInvariant(DiagnosticRule):
-    """Adafactor, LAMB and LARS take steps relative to their weights, from a constant floor, and
-    Muon rounds to bfloat16: in another gauge they would not take the very same steps.
+    """Adafactor, LAMB and LARS take steps relative to their weights, from a constant floor, AdamH
+    and MuonH at a constant norm, RAdam's first steps are SGD's, and Muon rounds to bfloat16: in
+    another gauge they would not take the very same steps.
     """
 
     code = "P0432"

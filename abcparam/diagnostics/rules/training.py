@@ -50,15 +50,30 @@ class WrongAxes(DiagnosticRule):
     help = "give it another optimizer: `optimizer adamw for {tensor} {{ lr = lr }}`"
 
 
+class StaysZero(DiagnosticRule):
+    """An optimizer that keeps the norm of each tensor, AdamH or MuonH, never moves what is zero.
+
+    optimizer adamh for hidden, output { lr = lr }
+    optimizer adamw { lr = lr }             # takes the rest: biases, and what else starts at zero
+    """
+
+    code = "P0426"
+    message = (
+        "`{optimizer}` keeps the norm of `{tensor}`, which starts at zero and would stay there"
+    )
+    label = "trained by `{optimizer}`"
+    help = (
+        "give it another optimizer: `optimizer adamw for {tensor} {{ lr = lr }}`, or another init"
+    )
+
+
 class NoLawForOptimizer(DiagnosticRule):
     """An optimizer whose update has no single law, so that no exponents suit it.
 
-    RAdam is the example. While its estimate of the variance is too rough (the first five steps at a
-    second beta of 0.999) its update is the mean gradient itself, as SGD's; from then on it is
-    divided by the gradient's size, as Adam's. In the maximal update parametrization for Adam the
-    gradients of hidden matrices fall as 1/n, so that the first steps vanish; in the one for SGD the
-    later ones explode. What RAdam wants, small steps at first, a warm-up of Adam's learning rate
-    does.
+    Prodigy is the example. It estimates, while it trains, one learning rate for all tensors
+    together, and takes no groups whose rates differ. But a tensor's rate has to follow the width by
+    a power of its own: with one for all, the tensors that need a smaller one are moved too far as
+    the width grows, or all others hardly move.
     """
 
     code = "P0425"

@@ -18,7 +18,9 @@ HALF, ZERO, ONE = Fraction(1, 2), Fraction(0), Fraction(1)
 BOUNDED, ODD = {"tanh", "sigmoid"}, {"tanh"}
 LIFTED = {"sigmoid", "softplus", "exp"}  # not zero at zero
 FLAT = {"relu", "square"}  # no derivative at zero
-RELATIVE, SPECTRAL, ROTATING = {"adafactor", "lamb", "lars"}, {"muon", "shampoo"}, {"soap"}
+RELATIVE = {"adafactor", "lamb", "lars", "adamh", "muonh"}
+SPECTRAL, ROTATING = {"muon", "normuon", "shampoo"}, {"soap", "normuon", "muonh"}
+ADAMW = "match_rms_adamw"
 
 # Rows of a tensor, by a number of heads in all of them: where in each head they are. Key 0: in all.
 Rows = dict[Fraction, tuple[Fraction, Fraction]]
@@ -50,6 +52,11 @@ class Tensor:
     @property
     def contracts(self) -> bool:
         return self.fan_in > self.fan_out
+
+    @property
+    def spectral(self) -> bool:
+        """Whether `entry` is a spectral norm."""
+        return self.optimizer in SPECTRAL and (self.optimizer, self.adjust) != ("normuon", ADAMW)
 
 
 @dataclass(eq=False)
@@ -338,7 +345,7 @@ class Calculus:
 
     def updated(self, t: Tensor, fan_in: Fraction, fan_out: Fraction) -> Size:
         """The gain of an update on what it is aligned with."""
-        if t.optimizer in SPECTRAL:
+        if t.spectral:
             return self.update_of(t) + (fan_in - fan_out) / 2
         return self.update_of(t) + (fan_in / 2 if self.graph.alignment == "none" else fan_in)
 
@@ -349,7 +356,7 @@ class Calculus:
             return -inf
         if v.kind == "map":
             return self.updated(t, v.fan_in, v.fan_out) + self.of[v.inputs[0]].s
-        spread = max(t.fan_in, t.fan_out) / 2 if t.optimizer in SPECTRAL else ZERO
+        spread = max(t.fan_in, t.fan_out) / 2 if t.spectral else ZERO
         return self.update_of(t) - spread
 
     def strays(self, v: Value) -> bool:
@@ -562,10 +569,13 @@ class Calculus:
         for t in self.graph.tensors:
             if t.frozen or self.gamma[t] == -inf:
                 continue
-            cancels = t.optimizer == "lamb" and max(t.sigma, self.entry[t]) > -inf
+            cancels = t.optimizer in ("lamb", "adamh") and max(t.sigma, self.entry[t]) > -inf
             size = self.update_entry(t, self.gamma[t] - clipped.get(t.group, ZERO))
             if t.epsilon is not None and self.graph.strict and not cancels:
-                size += self.gamma[t] - max(self.gamma[t], -t.epsilon)
+                gamma = self.gamma[t] - clipped.get(t.group, ZERO)
+                size += gamma - max(gamma, -t.epsilon)
+                if t.optimizer == "radam":  # its first steps have no epsilon
+                    size = max(size, gamma - t.c)
             grew |= size > self.entry[t]
             self.entry[t] = max(self.entry[t], size)
         return grew
@@ -580,10 +590,16 @@ class Calculus:
                 if weights == -inf:
                     return gamma - t.c if t.optimizer == "lars" else -t.c
                 return weights - t.c
-            case "muon":
+            case "radam":
+                return max(gamma, ZERO) - t.c
+            case "adamh" | "muonh":
+                return max(t.sigma + t.a, self.entry[t]) + min(-t.c, ZERO)
+            case "normuon" if t.adjust == ADAMW:
+                return -t.c
+            case "muon" | "normuon":
                 grown = {
                     "original": max(rows - columns, ZERO),
-                    "match_rms_adamw": max(rows, columns),
+                    ADAMW: max(rows, columns),
                     "spectral": rows - columns,
                 }[t.adjust]
                 return grown / 2 - t.c

@@ -18,7 +18,8 @@ GRID = [Fraction(k, 4) for k in range(-2, 3)]
 SPOILS = [HALF / 2, HALF / 2, -HALF / 2, HALF, -HALF, ONE]
 RULES = ("", ", normalize = false", ", sigmoid = true, groups = 2, top_groups = 2, balanced = true")
 FUNCTIONS = ("relu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid", "softplus", "exp", "square")
-MATRICES = ("muon", "shampoo")
+MATRICES = ("muon", "muonh", "normuon", "shampoo")
+ON_SPHERES = ("adamh", "muonh")
 SETTINGS = {  # what each setting of an optimizer may be
     "momentum": ("0", "0.9"),
     "nesterov": ("true", "false"),
@@ -35,11 +36,24 @@ SETTINGS = {  # what each setting of an optimizer may be
     "ridge": ("1e-6", "1e-4"),
     "interval": ("1", "2"),
     "largest": ("10000",),
+    "beta2": ("0.9", "0.95"),
+    "adan: betas": ("(0.98, 0.92, 0.99)", "(0.9, 0.9, 0.95)"),
+    "ademamix: betas": ("(0.9, 0.999, 0.9999)", "(0.8, 0.99, 0.999)"),
+    "ademamix: alpha": ("2", "8"),
+    "warmup": ("0", "2"),
+    "warmup_steps": ("0", "2"),
 }
 TAKES = {  # which of them each takes
     "sgd": ("momentum", "weight_decay"),
     "adam": ("betas", "weight_decay"),
     "adamw": ("betas", "weight_decay"),
+    "radam": ("betas", "weight_decay"),
+    "adan": ("betas", "weight_decay"),
+    "ademamix": ("betas", "alpha", "warmup", "weight_decay"),
+    "schedule_free_adamw": ("betas", "warmup_steps", "weight_decay"),
+    "adamh": ("betas",),
+    "muonh": ("momentum", "nesterov", "ns_steps"),
+    "normuon": ("momentum", "beta2", "nesterov", "ns_steps", "weight_decay"),
     "nadam": ("betas", "weight_decay", "momentum_decay"),
     "adamax": ("betas", "weight_decay"),
     "rmsprop": ("alpha", "momentum", "weight_decay"),
@@ -54,6 +68,8 @@ TAKES = {  # which of them each takes
     "shampoo": ("momentum", "ridge", "weight_decay"),
 }
 WITH_EPSILON = ("adam", "adamw", "nadam", "adamax", "rmsprop", "adagrad", "soap", "lamb")
+WITH_EPSILON += ("radam", "adan", "ademamix", "schedule_free_adamw", "adamh")
+ADJUSTED = {"muon": SETTINGS["adjust"], "normuon": SETTINGS["adjust"][:2]}
 
 
 @dataclass(frozen=True)
@@ -141,15 +157,16 @@ class Writer:
         settings, adjust = [], "original"
         for key in TAKES[name]:
             if draw.random() < 0.25:
-                settings.append(f"{key} = {draw.choice(SETTINGS[key])}")
+                chosen = draw.choice(SETTINGS.get(f"{name}: {key}") or SETTINGS[key])
+                settings.append(f"{key} = {chosen}")
                 self.used[f"{name}: {key}"] += 1
         if name == "sgd" and draw.random() < 0.2:
             settings = ["momentum = 0.9", "nesterov = true"]
             self.used["sgd: nesterov"] += 1
-        if name == "muon":
-            adjust = draw.choice(SETTINGS["adjust"])
+        if name in ADJUSTED:
+            adjust = draw.choice(ADJUSTED[name])
             settings.append(f"adjust = {adjust}")
-            self.used[f"muon: adjust = {adjust}"] += 1
+            self.used[f"{name}: adjust = {adjust}"] += 1
         rate = draw.choice([ZERO] * 6 + GRID)
         epsilon = clip = None
         if name in WITH_EPSILON:
@@ -196,6 +213,8 @@ class Writer:
             ]
         if not kind and len(shape) < 2:
             kind = draw.choice(("normal", "ones", "zeros"))
+        if kind == "zeros" and training.name in ON_SPHERES:  # it would stay zero, and is refused
+            kind = "ones" if start else "normal"
         if kind == "ones":
             keys.append(draw.choice(("init = ones", "init = constant(1/2)")))
         elif kind == "zeros":
@@ -269,15 +288,17 @@ class Writer:
         match training.name:
             case "sgd":
                 c = -2 * a + (fan_in if role in ("output", "scalar") else fan_in - 1)
-            case "adafactor" | "lamb" | "lars":
+            case "adafactor" | "lamb" | "lars" | "adamh" | "muonh":
                 c = fan_in - both
-            case "muon" | "shampoo":
+            case "normuon" if training.adjust == "match_rms_adamw":
+                c = fan_in - a
+            case "muon" | "normuon" | "shampoo":
                 adjust = {
                     "original": max(rows - columns, ZERO),
                     "match_rms_adamw": max(rows, columns),
                     "spectral": rows - columns,
                 }[training.adjust]
-                adjust = adjust if training.name == "muon" else ZERO
+                adjust = adjust if training.name in ADJUSTED else ZERO
                 wanted = (fan_out - fan_in) if use == "map" else max(fan_in, fan_out)
                 c = -a + (adjust - wanted) / 2
             case _:
