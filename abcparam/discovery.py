@@ -9,12 +9,17 @@ from types import ModuleType
 from typing import Any
 
 
-def modules_of(package: ModuleType) -> Iterator[ModuleType]:
-    """The modules of a package in the order of their names, compiled ones without source too."""
+def names_of(package: ModuleType) -> Iterator[str]:
+    """The names of a package's modules in their order, compiled ones without source too."""
     for file in sorted(os.listdir(os.path.dirname(str(package.__file__)))):
         name, ending = os.path.splitext(file)
         if ending in (".py", ".pyc") and name != "__init__":
-            yield import_module(f"{package.__name__}.{name}")
+            yield name
+
+
+def modules_of(package: ModuleType) -> Iterator[ModuleType]:
+    """The modules of a package in the order of their names."""
+    return (import_module(f"{package.__name__}.{name}") for name in names_of(package))
 
 
 def offered(package: ModuleType, name: str) -> Iterator[Any]:

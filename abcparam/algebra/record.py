@@ -3,15 +3,18 @@
 What `dataclasses.dataclass(frozen=True)` gives, with the methods shared by all classes instead of
 compiled for each: sixty classes cost 1 ms at start-up instead of 50 (and `dataclasses` itself
 another 10), and `abcparam check` has to start fast. Type checkers see ordinary frozen dataclasses.
+
+`NamedTuple` is that of `typing` without a look at the types of its fields, which takes longer than
+all else there is to do.
 """
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable
-from typing import Any, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, Self, TypeVar, dataclass_transform
 
 MISSING: Any = object()
-T = TypeVar("T", bound="Record")
 
 
 class Field:
@@ -102,9 +105,12 @@ class Record:
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{type(self).__name__}.{name} cannot be deleted")
 
-    def __replace__(self: T, **changes: Any) -> T:
+    def __replace__(self, **changes: Any) -> Self:
         fields = {name: self.__dict__[name] for name in self._fields}
         return type(self)(**(fields | changes))
+
+
+T = TypeVar("T", bound=Record)
 
 
 def _field(cls: type[Record], name: str) -> Field:
@@ -117,3 +123,21 @@ def _field(cls: type[Record], name: str) -> Field:
 def replace(record: T, **changes: Any) -> T:
     """A copy with some fields changed."""
     return record.__replace__(**changes)
+
+
+if TYPE_CHECKING:
+    from typing import NamedTuple as NamedTuple
+else:
+
+    class _NamedTupleType(type):
+        """Makes a named tuple of a class and of the fields that are annotated in it."""
+
+        def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> type:
+            fields = body["__annotations__"]
+            defaults = [body.pop(field) for field in fields if field in body]
+            made = namedtuple(name, fields, defaults=defaults, module=body["__module__"])
+            for own, value in body.items():
+                setattr(made, own, value)
+            return made
+
+    NamedTuple = type.__new__(_NamedTupleType, "NamedTuple", (), {})

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import NamedTuple
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
 from abcparam.calculus.structure import SelectNode, SumNode

@@ -6,8 +6,8 @@ Blocks are inlined, finite repeats unrolled, infinite ones kept as one copy.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.calculus.node import Context, Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.stream import EnterNode

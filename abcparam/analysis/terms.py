@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from abcparam.algebra.record import NamedTuple
 from abcparam.algebra.sizes import Size
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.laws import Laws

@@ -5,8 +5,7 @@ It is the path of the terms that won, from an activation back to an update or an
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from abcparam.algebra.record import NamedTuple
 from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter

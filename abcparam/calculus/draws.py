@@ -7,7 +7,8 @@ depend on them, is of one kind in all copies and adds up coherently.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from abcparam.algebra.record import NamedTuple
 
 
 class Draws(NamedTuple):

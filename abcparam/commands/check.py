@@ -28,7 +28,7 @@ from abcparam.verdict.results import CheckResult
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
-    from abcparam.recipes.registry import recipes
+    from abcparam.recipes.registry import recipe_names
 
     command.add_argument("files", nargs="+", metavar="FILE", help="a spec; - is standard input")
     command.add_argument(
@@ -53,7 +53,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--recipe",
-        choices=[*recipes()],
+        choices=recipe_names(),
         help="the files are configurations of that project: its model is judged",
     )
     command.add_argument(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from abcparam.algebra.budgets import SECONDS, budget
 from abcparam.commands.parser import parser
-from abcparam.commands.registry import commands
+from abcparam.commands.registry import command_named, commands
 from abcparam.commands.shared import UsageError, print_diagnostics, seconds_of
 from abcparam.diagnostics.diagnostic import SpecError, did_you_mean, showing
 from abcparam.diagnostics.installed import installed
@@ -56,15 +56,16 @@ def _print_no_more() -> None:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     word = next((text for text in arguments if not text.startswith("-")), "")
-    known = parser(word if word in commands() else None)
-    if suggestion := _no_command(word, arguments):
+    named = command_named(word)
+    known = parser(named if [word] == list(arguments[:1]) else None)
+    if suggestion := None if named else _no_command(word, arguments):
         known.error(suggestion)
     return known.parse_args(arguments)
 
 
 def _no_command(word: str, arguments: Sequence[str]) -> str:
     """What to say of a first word that is no command, but nearly one, or a file."""
-    if not word or word in commands():
+    if not word:
         return ""
     if word.endswith(".param") or os.path.isfile(word):
         rest = " ".join(["check", *arguments])

@@ -7,10 +7,10 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from abcparam.algebra.budgets import SECONDS
-from abcparam.algebra.record import replace
+from abcparam.algebra.record import NamedTuple, replace
 from abcparam.diagnostics.diagnostic import Diagnostic, render
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import exact

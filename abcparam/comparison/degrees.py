@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
-from typing import NamedTuple
 
 from abcparam.algebra.elimination import Elimination, LinearEquation, LinearTerms
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import Polynomial
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import NamedTuple, Record
 from abcparam.comparison.regauge import is_clipped, is_invariant
 from abcparam.diagnostics.source import START
 from abcparam.operations.base import operation_of

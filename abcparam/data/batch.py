@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from abcparam.algebra.polynomials import Polynomial
+from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import DataDoesNotFit
 from abcparam.diagnostics.source import START

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
 
-from abcparam.algebra.record import Record, field
+from abcparam.algebra.record import NamedTuple, Record, field
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.imports import NoFactory, NoFunction, NotAModel
 from abcparam.imports.hugging_face import (

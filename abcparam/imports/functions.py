@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.calculus.pointwise import FunctionTraits
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import Numbers, Operand, TracedStep

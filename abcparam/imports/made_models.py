@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.imports.drawn import Drawn, constant, unknown
 from abcparam.imports.empty import empty_weights

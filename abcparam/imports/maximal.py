@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import NamedTuple
 
 from abcparam.algebra.exponents import Affine
-from abcparam.algebra.record import replace
+from abcparam.algebra.record import NamedTuple, replace
 from abcparam.analysis.judge import judgement_of
 from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import Node

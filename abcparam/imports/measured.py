@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from math import exp, inf, isnan, log, log1p, sqrt
-from typing import NamedTuple
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import Polynomial
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import NamedTuple, Record
 from abcparam.algebra.sizes import Size, Vector
 from abcparam.analysis.build import Builder
 from abcparam.calculus.linear import LinearNode

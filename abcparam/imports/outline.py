@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import NamedTuple
 
-from abcparam.algebra.record import Record, replace
+from abcparam.algebra.record import NamedTuple, Record, replace
 from abcparam.imports.traced import Datum, Line, Ref, Trace, TracedArgument, Weight
 
 LayerPlace = tuple[str, int]  # the path of a list of modules, and which of them

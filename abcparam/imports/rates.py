@@ -9,13 +9,13 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer as TorchOptimizer
 
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import NamedTuple, Record
 from abcparam.diagnostics.diagnostic import DiagnosticRule, SpecError
 from abcparam.diagnostics.rules.imports import (
     NoPower,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from abcparam.algebra.polynomials import number
-from abcparam.algebra.record import replace
+from abcparam.algebra.record import NamedTuple, replace
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import START, Span
 from abcparam.imports.alike import Model, Part, ReadingError, Repeated, TracedStep

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from abcparam.algebra.polynomials import Polynomial, atom, number, product
+from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.diagnostic import DiagnosticRule
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import KnownData, Numbers, Operand, ReadingError, TracedStep

@@ -6,8 +6,8 @@ What is measured is measured on small models; of large ones only shapes and cons
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.imports.alike import Model, ReadingError, together
 from abcparam.imports.capture import exported_of, trace_of, trace_without_values
 from abcparam.imports.exported import Exported, NeedsValuesError

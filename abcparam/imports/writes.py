@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from math import inf, isclose, sqrt
 from types import FrameType
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.imports.drawn import (
     EMPTY,
     Drawn,

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import NamedTuple
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.source import Source
 from abcparam.language.lexer import CONTINUES, Layout
 from abcparam.language.parser import parse, pieces

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.source import Source, Span
 from abcparam.language import syntax_errors

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.source import Span
 
 DECLARATIONS = {

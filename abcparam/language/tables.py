@@ -10,8 +10,9 @@ import json
 import sys
 import zlib
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.language.scanner import Scanner
 from abcparam.language.tree_builder import BUILD, NodeFactory
 from abcparam.storage.resources import read_resource, resource

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.source import Span
 from abcparam.language.scanner import Token
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import ONE, Polynomial
+from abcparam.algebra.record import NamedTuple
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.bilinear import AttendedNode, ProductNode
 from abcparam.calculus.node import Node

@@ -6,10 +6,11 @@ The law is a piece of the graph.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import ONE, Polynomial
+from abcparam.algebra.record import NamedTuple
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.node import Context, Node
 from abcparam.calculus.parameter import Parameter

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.presentation.markup import element, shown
 
 CHARACTER = 6.7  # the width of a letter, at 11 px

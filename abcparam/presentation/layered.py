@@ -10,7 +10,8 @@ from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+
+from abcparam.algebra.record import NamedTuple
 
 SWEEPS = 12
 BEND = 14.0  # the room of an edge that passes a layer

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from abcparam.algebra.polynomials import Polynomial
+from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.diagnostic import Diagnostic, DiagnosticRule
 from abcparam.diagnostics.rules import shapes as rules
 from abcparam.diagnostics.source import Span

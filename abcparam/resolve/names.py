@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import NamedTuple
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.diagnostic import (
     Collector,
     DiagnosticRule,

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from math import lcm
 from operator import mul
-from typing import Any, NamedTuple
+from typing import Any
 
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import NamedTuple, Record
 from abcparam.algebra.sizes import Number
 
 AffineRow = tuple[Number, ...]

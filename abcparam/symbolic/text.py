@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.symbolic.constraints import opposite
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import singledispatch
 from math import log, sqrt
-from typing import NamedTuple
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.calculus.bilinear import AttendedNode, MixedNode, ProductNode, QuotientNode
 from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import Node
@@ -117,7 +117,7 @@ def _gathered(g: Backflow, x: Moments, y: Moments, by: Moments | None = None) ->
     return Backflow(lost * (g.summed(times, square, shared) + along))
 
 
-@backward.register
+@backward.register(LinearNode)
 def _(node: LinearNode, at: AtBase, g: Backflow) -> Contributions:
     x, y = at.values[node.inputs[0]], at.values[node]
     weights, fan_in = at.weights[node.parameter], at.number(node.rho_in)
@@ -143,13 +143,13 @@ def _of_signs(square: float, places: float, batch: int) -> Backflow:
     return Backflow(whole * square, shared * square, radial=along, examples=batch)
 
 
-@backward.register
+@backward.register(SumNode)
 def _(node: SumNode, at: AtBase, g: Backflow) -> Contributions:
     for x in node.inputs:
         yield x, _gathered(g, at.values[x], at.values[node])
 
 
-@backward.register
+@backward.register(ConcatNode)
 def _(node: ConcatNode, at: AtBase, g: Backflow) -> Contributions:
     for index, x in enumerate(node.inputs):
         places, whole = at.values[x].places, at.values[node].places
@@ -157,17 +157,17 @@ def _(node: ConcatNode, at: AtBase, g: Backflow) -> Contributions:
         yield x, Backflow(g.square * (uneven if places < whole else 1.0), g.shared, g.pairs)
 
 
-@backward.register
+@backward.register(ScaleNode)
 def _(node: ScaleNode, at: AtBase, g: Backflow) -> Contributions:
     yield node.inputs[0], g.times(at.number(node.factor) ** 2)
 
 
-@backward.register
+@backward.register(RescaleNode)
 def _(node: RescaleNode, at: AtBase, g: Backflow) -> Contributions:
     yield node.inputs[0], g.times(at.number(node.backward) ** 2)
 
 
-@backward.register
+@backward.register(MeanNode)
 def _(node: MeanNode, at: AtBase, g: Backflow) -> Contributions:
     count = at.number(node.rho)
     x, y = at.values[node.inputs[0]], at.values[node]
@@ -178,7 +178,7 @@ def _(node: MeanNode, at: AtBase, g: Backflow) -> Contributions:
     )
 
 
-@backward.register
+@backward.register(PointwiseNode)
 def _(node: PointwiseNode, at: AtBase, g: Backflow) -> Contributions:
     x = at.values[node.inputs[0]]
     if node.inputs[0] in at.chosen:
@@ -196,7 +196,7 @@ def _raised(x: Moments, window: float) -> Moments:
     return x._replace(square=square, shared=mean**2 + shared / less, mean=mean)
 
 
-@backward.register
+@backward.register(NormNode)
 def _(node: NormNode, at: AtBase, g: Backflow) -> Contributions:
     x = at.values[node.inputs[0]]
     if node.over_places and x.places > 1:
@@ -216,13 +216,13 @@ def _uneven(g: Backflow, x: Moments) -> Backflow:
     return g.times(mean, rest)._replace(first=first / mean)
 
 
-@backward.register
+@backward.register(SoftmaxNode)
 def _(node: SoftmaxNode, at: AtBase, g: Backflow) -> Contributions:
     y = at.values[node]
     yield node.inputs[0], g.times(y.square)
 
 
-@backward.register
+@backward.register(ProductNode)
 def _(node: ProductNode, at: AtBase, g: Backflow) -> Contributions:
     x, y = (at.values[x] for x in node.inputs)
     if at.number(node.contracted) > 1:
@@ -236,7 +236,7 @@ def _(node: ProductNode, at: AtBase, g: Backflow) -> Contributions:
     yield node.inputs[1], _gathered(g, y, z, x)
 
 
-@backward.register
+@backward.register(QuotientNode)
 def _(node: QuotientNode, at: AtBase, g: Backflow) -> Contributions:
     x, y = (at.values[x] for x in node.inputs)
     under = y.square or 1.0
@@ -244,7 +244,7 @@ def _(node: QuotientNode, at: AtBase, g: Backflow) -> Contributions:
     yield node.inputs[1], _gathered(g.times(1 / under**2), y, at.values[node], x)
 
 
-@backward.register
+@backward.register(AttendedNode)
 def _(node: AttendedNode, at: AtBase, g: Backflow) -> Contributions:
     q, k, v = (at.values[x] for x in (node.query, node.key, node.inputs[1]))
     y, weights = at.values[node], attended(node, at)
@@ -272,7 +272,7 @@ def _logits(node: Node, at: AtBase) -> tuple[float, Node | None]:
     return at.number(node.factor), bias
 
 
-@backward.register
+@backward.register(MixedNode)
 def _(node: MixedNode, at: AtBase, g: Backflow) -> Contributions:
     logits, y = node.inputs[0].inputs[0], at.values[node.inputs[1]]
     top, experts = at.number(node.top), at.values[logits].features

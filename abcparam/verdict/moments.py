@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Set
 from functools import cache, singledispatch
 from math import exp, log, log1p, pi, sqrt
-from typing import NamedTuple
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.bilinear import AttendedNode, MixedNode, ProductNode, QuotientNode
 from abcparam.calculus.linear import LinearNode, ValueNode
@@ -114,13 +114,13 @@ def _axes(x: Moments, volume: float | None) -> dict[str, float]:
     return {"features": features, "places": volume / features}
 
 
-@forward.register
+@forward.register(InputNode)
 def _(node: InputNode, at: AtBase, volume: float | None) -> Moments:
     features = at.lasts.get(node.name, 1.0)
     return Moments(1.0, 0.0, (volume or features) / features, features)
 
 
-@forward.register
+@forward.register(LinearNode)
 def _(node: LinearNode, at: AtBase, volume: float | None) -> Moments:
     x = at.values[node.inputs[0]]
     weights, fan_in = at.weights[node.parameter], at.number(node.rho_in)
@@ -130,7 +130,7 @@ def _(node: LinearNode, at: AtBase, volume: float | None) -> Moments:
     return Moments(weight * fan_in * x.square, weight * fan_in * x.shared, places, features)
 
 
-@forward.register
+@forward.register(ValueNode)
 def _(node: ValueNode, at: AtBase, volume: float | None) -> Moments:
     square, count, rows, _ = at.weights[node.parameter]
     if node.lookup:
@@ -141,7 +141,7 @@ def _(node: ValueNode, at: AtBase, volume: float | None) -> Moments:
     return Moments(square, mean**2, count / features, features, 1.0, mean)
 
 
-@forward.register
+@forward.register(SumNode)
 def _(node: SumNode, at: AtBase, volume: float | None) -> Moments:
     xs = [at.values[x] for x in node.inputs]
     places, features = max(x.places for x in xs), max(x.features for x in xs)
@@ -160,7 +160,7 @@ def stretched(x: Moments, places: float) -> float:
     return x.over_places if x.places < places else x.shared
 
 
-@forward.register
+@forward.register(ConcatNode)
 def _(node: ConcatNode, at: AtBase, volume: float | None) -> Moments:
     xs = [at.values[x] for x in node.inputs]
     total = sum(x.volume for x in xs)
@@ -175,14 +175,14 @@ def _(node: ConcatNode, at: AtBase, volume: float | None) -> Moments:
     return Moments(square, shared, places, features, first)
 
 
-@forward.register
+@forward.register(ScaleNode)
 def _(node: ScaleNode, at: AtBase, volume: float | None) -> Moments:
     x, factor = at.values[node.inputs[0]], at.number(node.factor) ** 2
     square, shared = x.square * factor, x.shared * factor
     return x._replace(square=square, shared=shared, mean=x.mean * sqrt(factor))
 
 
-@forward.register
+@forward.register(SelectNode)
 def _(node: SelectNode, at: AtBase, volume: float | None) -> Moments:
     x = at.values[node.inputs[0]]
     if volume is None or volume >= x.volume:
@@ -193,7 +193,7 @@ def _(node: SelectNode, at: AtBase, volume: float | None) -> Moments:
     return x._replace(features=volume / x.places)
 
 
-@forward.register
+@forward.register(MeanNode)
 def _(node: MeanNode, at: AtBase, volume: float | None) -> Moments:
     x, count = at.values[node.inputs[0]], at.number(node.rho)
     if count <= x.places:
@@ -202,7 +202,7 @@ def _(node: MeanNode, at: AtBase, volume: float | None) -> Moments:
     return Moments(x.square / count, x.shared / count, x.places, x.features / count)
 
 
-@forward.register
+@forward.register(LargestNode)
 def _(node: LargestNode, at: AtBase, volume: float | None) -> Moments:
     x, count = at.values[node.inputs[0]], max(at.number(node.window), 1.0)
     mean = sqrt(max(x.shared, 0.0)) + sqrt(x.own) * largest(count)
@@ -215,7 +215,7 @@ def largest(count: float) -> float:
     return 0.68 * sqrt(2 * log(count))
 
 
-@forward.register
+@forward.register(PointwiseNode)
 def _(node: PointwiseNode, at: AtBase, volume: float | None) -> Moments:
     x = at.values[node.inputs[0]]
     square, shared = bent(node.shape, 0, x)
@@ -256,7 +256,7 @@ def averages(
     return square, average, slope
 
 
-@forward.register
+@forward.register(NormNode)
 def _(node: NormNode, at: AtBase, volume: float | None) -> Moments:
     x = at.values[node.inputs[0]]
     if not x.square:
@@ -267,14 +267,14 @@ def _(node: NormNode, at: AtBase, volume: float | None) -> Moments:
     return x._replace(square=1.0, shared=x.alike, first=1.0, mean=mean)
 
 
-@forward.register
+@forward.register(SoftmaxNode)
 def _(node: SoftmaxNode, at: AtBase, volume: float | None) -> Moments:
     x = at.values[node.inputs[0]]
     square = min(exp(x.square) / x.features, 1.0) / x.features
     return Moments(square, square * x.alike, x.places, x.features)
 
 
-@forward.register
+@forward.register(ProductNode)
 def _(node: ProductNode, at: AtBase, volume: float | None) -> Moments:
     x, y = (at.values[x] for x in node.inputs)
     count = at.number(node.contracted)
@@ -287,7 +287,7 @@ def _(node: ProductNode, at: AtBase, volume: float | None) -> Moments:
     )
 
 
-@forward.register
+@forward.register(QuotientNode)
 def _(node: QuotientNode, at: AtBase, volume: float | None) -> Moments:
     x, y = (at.values[x] for x in node.inputs)
     under = y.square or 1.0
@@ -323,7 +323,7 @@ def attended(node: AttendedNode, at: AtBase) -> Attended:
     return Attended(squares, 1 / keys, 1.0, squares * (1 - squares), 1 / keys**2)
 
 
-@forward.register
+@forward.register(AttendedNode)
 def _(node: AttendedNode, at: AtBase, volume: float | None) -> Moments:
     v, query = at.values[node.inputs[1]], at.values[node.query]
     weights = attended(node, at)
@@ -332,7 +332,7 @@ def _(node: AttendedNode, at: AtBase, volume: float | None) -> Moments:
     return Moments(square, shared, query.places, features)
 
 
-@forward.register
+@forward.register(MixedNode)
 def _(node: MixedNode, at: AtBase, volume: float | None) -> Moments:
     y, logits = at.values[node.inputs[1]], at.values[node.inputs[0].inputs[0]]
     square = node.share.square(at.number(node.top), logits.features)

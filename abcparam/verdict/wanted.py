@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import NamedTuple
 
 from abcparam.algebra.polynomials import leading_growth
+from abcparam.algebra.record import NamedTuple
 from abcparam.algebra.sizes import Size
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.rounds import start

@@ -19,7 +19,7 @@ from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor
 from abcparam.recipes.exporting import exported
 from abcparam.recipes.judging import judged_config, spec_of
-from abcparam.recipes.registry import recipes
+from abcparam.recipes.registry import recipe_names, recipes
 from abcparam.recipes.settings import settings_of
 from abcparam.verdict.check import load
 from abcparam.verdict.magnitudes import evaluate
@@ -41,6 +41,10 @@ def config(recipe: str, flags: dict[str, Any]) -> str:
     if recipe == "transformers":
         return json.dumps(flags, indent=2)
     return "".join(f"{k} = {v}\n" for k, v in flags.items())
+
+
+def test_recipes_are_named_as_their_files_are() -> None:
+    assert tuple(recipes()) == recipe_names()
 
 
 def program_of(recipe: str, text: str) -> Program:

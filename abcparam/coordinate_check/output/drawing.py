@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.coordinate_check.alignment import AS_ASSUMED, LESS, MORE, OF, AlignmentRow
 from abcparam.coordinate_check.check import CoordCheckResult
 from abcparam.coordinate_check.judging import (

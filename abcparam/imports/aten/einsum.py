@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from abcparam.algebra.polynomials import ONE, Polynomial, product
+from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import Operand
 from abcparam.imports.operations import CONTRACT

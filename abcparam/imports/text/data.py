@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.export.graph_signature import InputKind
 from torch.fx import Node
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.imports.capture import place
 from abcparam.imports.exported import Exported, Observer
 

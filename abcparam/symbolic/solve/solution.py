@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations
-from typing import NamedTuple
 
 from abcparam.algebra.exponents import Affine
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import NamedTuple, Record
 from abcparam.analysis.judge import verdict_of
 from abcparam.program.binding import bind
 from abcparam.program.model import Program

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.presentation.charts import CHARACTER, ChartScale, chart, line, text
 from abcparam.presentation.layered import rising
 from abcparam.presentation.markup import element, shown

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import NamedTuple, Record
 from abcparam.data.batch import Batch, Data, refuse, tuple_of
 from abcparam.data.named import Given
 from abcparam.program.model import Program

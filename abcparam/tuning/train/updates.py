@@ -7,11 +7,11 @@ rate.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.emission.views.training import optimizers_used
 from abcparam.tuning.train.training import Job
 

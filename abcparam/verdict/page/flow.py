@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from abcparam.algebra.polynomials import leading_growth
-from abcparam.algebra.record import Record, field
+from abcparam.algebra.record import NamedTuple, Record, field
 from abcparam.analysis.graph import Home
 from abcparam.analysis.judge import Judgement
 from abcparam.analysis.trace import TraceStep, label, why_change, why_initial

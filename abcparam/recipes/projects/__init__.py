@@ -1,0 +1,1 @@
+"""The recipes, each in a file that is named as the recipe is."""
