@@ -66,13 +66,10 @@ class Record:
         cls._compared = tuple(name for name, f in fields.items() if f.compare)
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        values = self.__dict__
-        for name, value in zip(self._positional, arguments, strict=False):
-            values[name] = value
-        if (
-            len(arguments) > len(self._positional)
-            or not named.keys() <= self._fields.keys() - values.keys()
-        ):
+        values, positional = self.__dict__, self._positional
+        values.update(zip(positional, arguments, strict=False))
+        unknown = named and not named.keys() <= self._fields.keys() - values.keys()
+        if unknown or len(arguments) > len(positional):
             raise TypeError(f"{type(self).__name__}: unexpected arguments")
         values.update(named)
         if len(values) < len(self._fields):

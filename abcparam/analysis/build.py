@@ -68,6 +68,7 @@ class Builder:
         self.copies: dict[tuple[str, tuple[int, ...]], Node] = {}
         self.shapes: dict[Node, Shape] = {}  # of results that no infinite repeat holds or reads
         self.sizes: dict[str, dict[str, Size]] = {}
+        self.shaped: dict[int, Call] = {}  # by the identity of what the program has
         self.rho, self.exponent = cache(self._rho), cache(self._written_exponent)
         self.build = Build(self.context, self.rho, cache(self._volume), self.tied)
 
@@ -354,20 +355,23 @@ class Builder:
                 operands.append(self.parameter(operand.tensor, copy))
             else:
                 operands.append(self.value(operand, module, names, copy)[0])
-        tensors = self.program.tensors
-        shapes = tuple(
-            map_shape(tensors, operation.name, o) if o is not None else None for o in call.operands
-        )
-        results = operation.graph(
-            self.build,
-            Call(operation.name, shapes, call.settings, call.span),
-            Operands(tuple(operands)),
-        )
+        results = operation.graph(self.build, self.call(call), Operands(tuple(operands)))
         for node, shape in zip(results, call.shapes, strict=True):
             self.add_new(node)
             if self.inside is None:
                 self.shapes[node] = shape
         return results
+
+    def call(self, call: Apply) -> Call:
+        """A call with the shapes of its operands, the same for all copies of it."""
+        if id(call) not in self.shaped:
+            tensors, name = self.program.tensors, operation_of(call).name
+            shapes = (
+                map_shape(tensors, name, operand) if operand is not None else None
+                for operand in call.operands
+            )
+            self.shaped[id(call)] = Call(name, tuple(shapes), call.settings, call.span)
+        return self.shaped[id(call)]
 
     def add_new(self, node: Node) -> None:
         """Adds a node after those of its inputs that the operation made too."""

@@ -8,8 +8,8 @@ maps or rows of one map, and one of them is centred. It is aligned otherwise and
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
+from abcparam.algebra.record import NamedTuple
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import of_product
 from abcparam.calculus.node import Context, Limit, Node, operand

@@ -13,7 +13,6 @@ from abcparam.algebra.budgets import SECONDS
 from abcparam.algebra.record import NamedTuple, replace
 from abcparam.diagnostics.diagnostic import Diagnostic, render
 from abcparam.diagnostics.source import Source
-from abcparam.pipeline import exact
 
 if TYPE_CHECKING:
     from abcparam.data.batch import Data
@@ -58,6 +57,8 @@ def named_values(texts: Iterable[str], option: str) -> dict[str, Fraction]:
 
 
 def number(text: str) -> Fraction:
+    from abcparam.pipeline import exact
+
     try:
         return exact(text)
     except ValueError as error:

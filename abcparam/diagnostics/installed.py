@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.diagnostics.rules.tuning import NotInstalled
+from abcparam.diagnostics.rules import tuning as rules
 
 OF_TRAINING = ("torch", "tqdm")  # libraries that the extra `torch` installs
 EXTRAS = {
@@ -32,4 +32,4 @@ def installed(what: str) -> Iterator[None]:
 def missing(what: str, package: str, error: ImportError, extra: str = "") -> SpecError:
     """What something needs is not installed; the extra that installs it is called as it is."""
     fields = {"what": what, "package": package, "install": f"abcparam[{extra or package.lower()}]"}
-    return SpecError.about(what, NotInstalled, problem=error, **fields)
+    return SpecError.about(what, rules.NotInstalled, problem=error, **fields)

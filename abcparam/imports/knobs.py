@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cached_property
 from math import isclose, isfinite, log2, sqrt
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from abcparam.algebra.record import replace
+from abcparam.algebra.record import NamedTuple, replace
 from abcparam.comparison.degrees import DimPowers
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.source import Span

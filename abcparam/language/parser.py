@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from fractions import Fraction
 from typing import Any
 
+from abcparam.algebra.collector import without_collector
 from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.source import Source, Span
-from abcparam.language import syntax_errors
 from abcparam.language.lexer import Layout
 from abcparam.language.reader import refuse_characters
 from abcparam.language.scanner import Raw, Token
@@ -36,16 +35,11 @@ class Recovered(NamedTuple):
 
 def recovered(pieces: list[Raw]) -> Recovered:
     """What can be read of the pieces of a text, whatever they are."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with without_collector():
         layout = Layout(pieces)
         tokens = tuple(layout.tokens)
         parser = Parser(layout.tokens, layout.errors)
         spec = parser.run()
-    finally:
-        if collecting:
-            gc.enable()
     # A brace that opens in the wrong place and never closes is one mistake, the latter.
     return Recovered(spec, tuple({d.span: d for d in parser.diagnostics}.values()), tokens)
 
@@ -132,11 +126,13 @@ class Parser:
 
     def recover(self, index: int) -> int:
         """Reports the error at a token and puts a `_BAD` in the place of its statement."""
+        from abcparam.language.syntax_errors import explain
+
         accepted = self.accepted()
         start = self.unwind(index)
         stop = self.statement_end(index, self.tokens[start].depth)
         known = self.errors.get(index) or self._unclosed(index, stop)
-        diagnostic = known or syntax_errors.explain(accepted, self.tokens, index, start)
+        diagnostic = known or explain(accepted, self.tokens, index, start)
         self.diagnostics.append(diagnostic)
         assert stop > self.recovered, "the parser must move on"
         self.recovered = stop

@@ -18,7 +18,7 @@ from abcparam.operations.base import Build, Operands, Operation
 from abcparam.operations.pointwise import SIGMOID
 from abcparam.program.amounts import Amount, Setting, Shape
 from abcparam.program.expressions import Apply
-from abcparam.program.signature import Call, finite, show
+from abcparam.program.signature import Call, show
 from abcparam.python_code.nodes import call, method
 
 if TYPE_CHECKING:
@@ -121,7 +121,9 @@ class Mixture(Operation):
         logits, top = call.shape(0), call.amount("top").constant
         if not logits:
             raise call.refuse(rules.RankTooLow, needed=1, shape=show(logits))
-        finite(call, logits[-1], remedy=rules.GrowingAxis.experts)
+        if call.grows(logits[-1]):
+            remedy = rules.GrowingAxis.experts
+            raise call.refuse(rules.GrowingAxis, axis=logits[-1], remedy=remedy)
         most = logits[-1].constant
         if top is not None and (top < 1 or top.denominator != 1 or (most and top > most)):
             wanted = "a whole number from 1 to the number of experts"

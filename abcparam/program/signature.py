@@ -147,11 +147,11 @@ def _common(call: Call, x: Polynomial, y: Polynomial, left: Shape, right: Shape)
     raise call.refuse(rules.ShapesDiffer, left=show(left), right=show(right))
 
 
-def finite(call: Call, *lengths: Polynomial, remedy: str = rules.GrowingAxis.usual) -> None:
+def finite(call: Call, *lengths: Polynomial) -> None:
     """Refuses lengths that grow."""
     for length in lengths:
         if call.grows(length):
-            raise call.refuse(rules.GrowingAxis, axis=length, remedy=remedy)
+            raise call.refuse(rules.GrowingAxis, axis=length, remedy=rules.GrowingAxis.usual)
 
 
 def show(shape: Shape) -> str:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from collections.abc import Iterable
 
 from abcparam.language.parser import comments
 from abcparam.language.printer import written
 from abcparam.language.reader import read
 from abcparam.language.syntax import Parametrization, Role
 from abcparam.reference.entry import GlossaryEntry
-from abcparam.resolve.parametrizations import shipped
+from abcparam.resolve.parametrizations import shipped, shipped_name
 
 LETTERS = ("a", "b", "c")
 
 
 def entries() -> dict[str, GlossaryEntry]:
     """Every shipped parametrization by name."""
-    return {PurePath(path).stem: _entry(path) for path in shipped()}
+    return {shipped_name(path): _entry(path, offered) for path, offered in shipped()}
 
 
-def _entry(path: str) -> GlossaryEntry:
-    name = PurePath(path).stem
-    blocks = "\n".join(_block(offered) for offered in shipped()[path])
+def _entry(path: str, offered: Iterable[Parametrization]) -> GlossaryEntry:
+    name, blocks = shipped_name(path), "\n".join(map(_block, offered))
     return GlossaryEntry(
         name,
         "parametrization",

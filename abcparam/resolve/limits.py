@@ -43,24 +43,21 @@ def _counts_that_grow(spec: syntax.Spec, world: Globals) -> Iterator[Diagnostic]
     told: set[str] = set()
     for given in (x for d in spec.declarations if isinstance(d, syntax.Forward) for x in d.inputs):
         if given.index is not None:
-            yield from _growing(world, [given.index], rules.CountGrows.classes, told)
-            yield from _growing(world, given.shape, rules.CountGrows.positions, told)
+            yield from _growing(world, [given.index], "classes", told)
+            yield from _growing(world, given.shape, "positions", told)
 
 
 def _growing(
-    world: Globals,
-    lengths: Iterable[syntax.Expression],
-    words: tuple[str, str, str],
-    told: set[str],
+    world: Globals, lengths: Iterable[syntax.Expression], counted: str, told: set[str]
 ) -> Iterator[Diagnostic]:
-    what, counted, why = words
     for length in lengths:
         for name in syntax.names_in(length):
             dim = world.dims.get(name)
             roots = sorted(dim.value.names) if dim else []
             for root in (world.dims[n] for n in roots if world.dims[n].growing and n not in told):
                 told.add(root.name)
-                fields = {"what": what, "counted": counted, "why": why}
+                what, counts, why = getattr(rules.CountGrows, counted)
+                fields = {"what": what, "counted": counts, "why": why}
                 size = root.base or USUAL
                 yield rules.CountGrows.at(root.span, dim=root.name, size=size, **fields)
 

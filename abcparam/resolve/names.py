@@ -340,8 +340,7 @@ class NameResolver:
                 for operand in (left, right):
                     if isinstance(operand, syntax.Name):
                         self.uses.name(self._declaration(operand, scope))
-                        as_tensor = declared_as(value, operand, scope.node) if self.in_body else ""
-                        self._known(operand, scope, as_tensor)
+                        self._known(operand, scope, value if self.in_body else None)
                     else:
                         self._expression(operand, scope)
                 self._used(value.op, (syntax.Argument(left), syntax.Argument(right)), scope)
@@ -354,13 +353,16 @@ class NameResolver:
             case _:
                 pass
 
-    def _known(self, name: syntax.Name, scope: Scope, declaration: str = "") -> None:
+    def _known(
+        self, name: syntax.Name, scope: Scope, operand_of: syntax.Binary | None = None
+    ) -> None:
         entry = scope.find(name.id)
         self.refer(name.id, name.span, entry)
         if name.id not in {"true", "false"} and entry is None:
             suggestion = did_you_mean(name.id, scope.known(), name.span)
-            fields = {"suggestion": suggestion, "name": name.id}
-            self.report(rules.UnknownName, name.span, declaration=declaration, **fields)
+            declaration = declared_as(operand_of, name, scope.node) if operand_of else ""
+            fields = {"suggestion": suggestion, "name": name.id, "declaration": declaration}
+            self.report(rules.UnknownName, name.span, **fields)
 
     def _power_then_quotient(self, value: syntax.Binary) -> None:
         """Warns of `x^-1/2`, which is `(x^-1)/2`, where `x^(-1/2)` may be meant."""

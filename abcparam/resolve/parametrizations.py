@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 from itertools import chain
 
 from abcparam.algebra.record import Record, replace
@@ -80,14 +80,15 @@ def _named(
 ) -> RoleSettings:
     """A shipped or imported parametrization; its settings are placed at its name in the spec."""
     name, place = wanted.id, wanted.span
-    library = chain.from_iterable(shipped().values())
-    fitting = [p for p in (*imported, *library) if fits(p, optimizer)]
-    for offered in fitting:
-        if offered.name and offered.name.id == name:
-            return {r.role.id: by_key(_placed(r.settings, place)) for r in offered.roles}
-    known = sorted({p.name.id for p in fitting if p.name})
-    fields = {"name": name, "optimizer": optimizer, "known": ", ".join(known)}
-    suggestion = did_you_mean(name, known, place)
+    library = chain.from_iterable(found for _, found in shipped(name))
+    known = set[str]()
+    for offered in chain(imported, library):
+        if offered.name and fits(offered, optimizer):
+            if offered.name.id == name:
+                return {r.role.id: by_key(_placed(r.settings, place)) for r in offered.roles}
+            known.add(offered.name.id)
+    fields = {"name": name, "optimizer": optimizer, "known": ", ".join(sorted(known))}
+    suggestion = did_you_mean(name, sorted(known), place)
     collector.add(rules.NoSuchParametrization.at(place, suggestion=suggestion, **fields))
     zero = syntax.Number(Fraction(0))
     return {role: {key: syntax.Setting(key, zero) for key in "abc"} for role in ROLES}
@@ -104,12 +105,24 @@ def _placed(settings: tuple[syntax.Setting, ...], place: Span) -> tuple[syntax.S
     )
 
 
-@lru_cache(maxsize=1)
-def shipped() -> Mapping[str, list[syntax.Parametrization]]:
-    """Those that are shipped, by the path of their file; read once."""
-    files = sorted(file for file in os.listdir(SHIPPED) if file.endswith(".param"))
-    paths = [os.path.join(SHIPPED, file) for file in files]
-    return {path: read_parametrizations(path) for path in paths}
+def shipped(first: str = "") -> Iterator[tuple[str, list[syntax.Parametrization]]]:
+    """Those that are shipped, by the path of their file, read when they are reached; `first` first.
+
+    A file is named as its parametrization is.
+    """
+    paths = (os.path.join(SHIPPED, file) for file in sorted(os.listdir(SHIPPED)))
+    found = (path for path in paths if path.endswith(".param"))
+    for path in sorted(found, key=lambda path: shipped_name(path) != first):
+        yield path, _read_once(path)
+
+
+def shipped_name(path: str) -> str:
+    return os.path.basename(path).removesuffix(".param")
+
+
+@cache
+def _read_once(path: str) -> list[syntax.Parametrization]:
+    return read_parametrizations(path)
 
 
 def read_parametrizations(path: str) -> list[syntax.Parametrization]:

@@ -11,7 +11,6 @@ from abcparam.algebra.record import Record, field
 from abcparam.diagnostics.diagnostic import Collector
 from abcparam.diagnostics.rules import exponents as rules
 from abcparam.diagnostics.rules import shapes as shape_rules
-from abcparam.diagnostics.rules.shapes import RoleContradictsShape
 from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
 from abcparam.language.printer import written
@@ -239,7 +238,7 @@ class _Tensor:
         names = [f"`{name.id}`" for name in self.declaration.names]
         several = len(names) > 1
         self.report(
-            RoleContradictsShape.at(
+            shape_rules.RoleContradictsShape.at(
                 role.span,
                 remedy=remedy,
                 names=f"{', '.join(names)} {'are' if several else 'is'}",
@@ -264,16 +263,16 @@ class _Tensor:
         dim = dims.get(str(fault))
         if self.world.grows(fault):
             if dim is None or dim.derived or dim.name in other.names:
-                return "", RoleContradictsShape.declare.format(**fields)
-            keep = RoleContradictsShape.keep.format(dim=dim.name, size=dim.base or 512)
+                return "", shape_rules.RoleContradictsShape.declare.format(**fields)
+            keep = shape_rules.RoleContradictsShape.keep.format(dim=dim.name, size=dim.base or 512)
             return dim.name, keep
         factors = sorted(fault.names)
         if len(factors) == 2 and all(name in dims for name in factors):
             second, first = factors
             grows = next(d.name for d in dims.values() if d.growing)
             fields |= {"factors": "` and `".join(factors), "factor": first, "other": second}
-            return str(fault), RoleContradictsShape.follow.format(grows=grows, **fields)
-        return "", RoleContradictsShape.grow.format(**fields)
+            return str(fault), shape_rules.RoleContradictsShape.follow.format(grows=grows, **fields)
+        return "", shape_rules.RoleContradictsShape.grow.format(**fields)
 
     def _own(self, geometry: Geometry) -> Polynomial | None:
         if self.world.grows(geometry.fan_in):

@@ -121,6 +121,20 @@ class Fix(Record):
         return {"why": self.why, "changes": [change.to_dict() for change in self.changes]}
 
 
+class Proposal(Record):
+    """Changes, none where none were found. `unfinished` says why the search ended early, if so."""
+
+    changes: tuple[Change, ...] = ()
+    unfinished: str = ""
+
+
+class Alternatives(Record):
+    """Other fixes; `unfinished` as of a `Proposal`."""
+
+    fixes: tuple[Fix, ...] = ()
+    unfinished: str = ""
+
+
 def in_words(changes: Iterable[Change]) -> str:
     """The changes in one line; of many exponents that change alike the first and their number."""
     texts = {str(change): change for change in changes}

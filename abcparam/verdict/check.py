@@ -12,7 +12,6 @@ from abcparam.language.parser import parse
 from abcparam.program.binding import bind, require_no_unknowns, require_numbers
 from abcparam.program.model import Program
 from abcparam.resolve.resolver import resolve
-from abcparam.verdict.proof import prove
 from abcparam.verdict.report import Report
 from abcparam.verdict.work import at_work
 
@@ -33,8 +32,11 @@ def judged(program: Program) -> Report:
 @at_work()
 def proved(found: Report) -> Report:
     """The report with the smallest fix proved, which takes a search; at once where none is."""
-    wrong = found.said is None and found.verdict != "maximal-update"
-    return replace(found, proof=prove(found.judgement)) if wrong else found
+    if found.said is not None or found.verdict == "maximal-update":
+        return found
+    from abcparam.verdict.proof import prove
+
+    return replace(found, proof=prove(found.judgement))
 
 
 @at_work()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from abcparam.algebra.record import replace
 from abcparam.algebra.sizes import Size, numeric
@@ -32,7 +33,9 @@ from abcparam.verdict.causes import causes, causes_at_init, suffering
 from abcparam.verdict.changes import Change, SettingChange, in_words, shared_declaration
 from abcparam.verdict.epsilon import lagging
 from abcparam.verdict.identify import FIRST, described, identify
-from abcparam.verdict.proof import Proof
+
+if TYPE_CHECKING:
+    from abcparam.verdict.proof import Proof
 
 MOST = 8  # findings of one kind
 

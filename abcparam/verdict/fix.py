@@ -17,19 +17,28 @@ from fractions import Fraction
 
 from abcparam.algebra.budgets import NOT_FURTHER, SpentError, spend
 from abcparam.algebra.exponents import Affine
-from abcparam.algebra.record import Record, replace
+from abcparam.algebra.record import replace
 from abcparam.analysis.judge import Judgement, judgement_if_stable, judgement_of
 from abcparam.program.model import Program
 from abcparam.program.tensors import (
     exponents_by_key,
     with_exponents,
 )
-from abcparam.verdict.changes import Change, ExponentChange, FactorChange, Fix, applied
+from abcparam.verdict.changes import (
+    Alternatives,
+    Change,
+    ExponentChange,
+    FactorChange,
+    Fix,
+    Proposal,
+    applied,
+)
+from abcparam.verdict.decay import moved_decay
 from abcparam.verdict.factors import factor_change
 from abcparam.verdict.forward_factors import powers_of
 from abcparam.verdict.laziness import lazy_tensors, mended
 from abcparam.verdict.places import Places
-from abcparam.verdict.settings import learnt_behind_norms, moved_decay, started_at_zero
+from abcparam.verdict.settings import learnt_behind_norms, started_at_zero
 from abcparam.verdict.shortening import shortened
 from abcparam.verdict.wanted import KeyShifts, keys_of, wanted
 
@@ -48,20 +57,6 @@ KINDS = {  # factors, scales, complete branches -> what sets such a change apart
 ZERO = Affine(Fraction(0))
 MINUS = Fraction(-1)
 TOO_LARGE = NOT_FURTHER.format(why=f"the model has more than {MOST_NODES:,} operations")
-
-
-class Proposal(Record):
-    """Changes, none where none were found. `unfinished` says why the search ended early, if so."""
-
-    changes: tuple[Change, ...] = ()
-    unfinished: str = ""
-
-
-class Alternatives(Record):
-    """Other fixes, and the same."""
-
-    fixes: tuple[Fix, ...] = ()
-    unfinished: str = ""
 
 
 def propose(judgement: Judgement) -> Proposal:

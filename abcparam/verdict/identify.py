@@ -6,7 +6,6 @@ weight decay and constants is its own.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 
@@ -18,7 +17,7 @@ from abcparam.language.parser import comments
 from abcparam.language.reader import read
 from abcparam.program.model import Program
 from abcparam.program.tensors import OWN, Tensor, exponents_by_key
-from abcparam.resolve.parametrizations import fits, shipped
+from abcparam.resolve.parametrizations import fits, shipped, shipped_name
 from abcparam.resolve.tensors import affine
 
 FIRST = "mup"  # what others are called where they are the same up to gauge
@@ -46,12 +45,12 @@ def identify(program: Program) -> Identity | None:
     if exponents is None:
         return None
     found = None
-    for path, offered in sorted(shipped().items(), key=lambda item: _name(item[0]) != FIRST):
+    for path, offered in shipped(FIRST):
         shifts = _fit(program, exponents, _by_optimizer(program, offered))
         if shifts is not None and not any(shifts.values()):
             return None
         if shifts is not None and found is None:
-            found = Identity(_name(path), _citation(path), shifts)
+            found = Identity(shipped_name(path), _citation(path), shifts)
     return found
 
 
@@ -126,10 +125,6 @@ def _total(
 
 
 # The shipped ones
-
-
-def _name(path: str) -> str:
-    return os.path.basename(path).removesuffix(".param")
 
 
 def _citation(path: str) -> str:

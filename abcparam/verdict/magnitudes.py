@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import cache
 from math import log2, prod, sqrt
 
 from abcparam.algebra.polynomials import Opaque, Polynomial
@@ -147,10 +148,10 @@ class _Gradients:
         return FlowSizes(middle["outputs"], of_attended, hidden, mixed)
 
     def _weights(self, parameter: Parameter) -> TensorMoments:
-        tensor, values = parameter.tensor, self.builder.values
+        tensor, of = parameter.tensor, self.builder.of
         mult = self._multiplier(parameter)
-        axes = [evaluate(axis, values) for axis in tensor.shape]
-        deviation = mult * _deviation(tensor, values)
+        axes = [of(axis) for axis in tensor.shape]
+        deviation = mult * _deviation(tensor, of)
         return TensorMoments(deviation**2, prod(axes), axes[0] if axes else 1.0)
 
     def _step(self, parameter: Parameter, gradient: float, aligned: float, step: int) -> None:
@@ -162,9 +163,9 @@ class _Gradients:
         weights = self.weights[parameter]
         if weights.square or parameter.tensor.frozen:
             return
-        tensor, values = parameter.tensor, self.builder.values
-        fans = evaluate(tensor.fan_in, values), evaluate(tensor.fan_out, values)
-        lr = evaluate(tensor.lr.value, values)
+        tensor, of = parameter.tensor, self.builder.of
+        fans = of(tensor.fan_in), of(tensor.fan_out)
+        lr = of(tensor.lr.value)
         rule = rule_of(self.program, parameter)
         first = rule.first(lr, gradient, fans) / (sqrt(step) if rule.gauge == 1 else 1.0)
         mult = self._multiplier(parameter)
@@ -204,19 +205,19 @@ class _Gradients:
     def _share(self, parameter: Parameter) -> float:
         """The part of the examples that a copy sees, where one stands for several."""
         tensor = parameter.tensor
-        copies = prod(evaluate(count.value, self.builder.values) for count in tensor.copies)
+        copies = prod(self.builder.of(count.value) for count in tensor.copies)
         return self.seen[tensor.path] / copies
 
     def _lasts(self) -> dict[str, float]:
         found = {}
         for given in self.program.inputs:
-            axes = [evaluate(axis.value, self.builder.values) for axis in given.axes]
+            axes = [self.builder.of(axis.value) for axis in given.axes]
             found[given.name] = axes[-1] if axes else 1.0
         return found
 
     def _multiplier(self, parameter: Parameter) -> float:
         mult = parameter.tensor.mult
-        return evaluate(mult.value, self.builder.values) if mult else 1.0
+        return self.builder.of(mult.value) if mult else 1.0
 
     def _error(self, kind: str, output: Moments) -> Backflow:
         """The loss gradient, of a mean over all places of all examples.
@@ -257,25 +258,31 @@ class _AtBase(Builder):
         self.context = self.context._replace(follows=False)
         self.build = self.build._replace(context=self.context)
         self.values = program.base_values()
+        self.of, self.power = cache(self._of), cache(self._power)
         self.volumes: dict[Node, float] = {}
         self.tokens = 1.0  # that a block sees side by side
 
     def add(self, node: Node) -> Node:
-        for given in self.program.inputs:
-            if isinstance(node, InputNode) and node.name == given.name:
-                self.volumes[node] = prod(evaluate(x.value, self.values) for x in given.axes)
+        if isinstance(node, InputNode):
+            given = next(given for given in self.program.inputs if given.name == node.name)
+            self.volumes[node] = prod(self.of(x.value) for x in given.axes)
         return super().add(node)
 
     def number(self, size: Size) -> float:
         """What a size stands for."""
-        if not size.vectors:
-            return 0.0
-        found = float(2.0 ** float(numeric(size).exponents()[TWO]))
+        return self.power(numeric(size).exponents()[TWO]) if size.vectors else 0.0
+
+    def _power(self, exponent: Fraction) -> float:
+        found = float(2.0 ** float(exponent))
         whole = float(round(found))
         return whole if abs(found - whole) < found / FINE else found
 
+    def _of(self, length: Polynomial) -> float:
+        """What a length or factor is at base."""
+        return evaluate(length, self.values)
+
     def _rho(self, length: Polynomial) -> Size:
-        value = abs(evaluate(length, self.values))
+        value = abs(self.of(length))
         if not value:
             return self.context.zero
         return self.space.size({TWO: Fraction(round(log2(value) * FINE), FINE)})
@@ -305,11 +312,11 @@ class _AtBase(Builder):
         return made
 
     def _count(self, shape: Shape) -> float:
-        return prod(evaluate(axis, self.values) for axis in shape)
+        return prod(map(self.of, shape))
 
     def _tensor_sizes(self, tensor: Tensor) -> dict[str, Size]:
         sizes = dict.fromkeys(("a", "b", "c", "d", "decay", "rho_copies"), self.context.one)
-        sizes["rho_in"], sizes["rho_out"] = self._rho(tensor.fan_in), self._rho(tensor.fan_out)
+        sizes["rho_in"], sizes["rho_out"] = self.rho(tensor.fan_in), self.rho(tensor.fan_out)
         return sizes
 
 
@@ -332,14 +339,14 @@ def _atom(atom: str | Opaque, values: Mapping[str, Fraction]) -> float:
     return float(atom.evaluate(values))
 
 
-def _deviation(tensor: Tensor, values: Mapping[str, Fraction]) -> float:
+def _deviation(tensor: Tensor, of: Callable[[Polynomial], float]) -> float:
     """The RMS of an entry at init."""
-    given = evaluate(tensor.init.argument.value, values) if tensor.init.argument else 1.0
+    given = of(tensor.init.argument.value) if tensor.init.argument else 1.0
     match tensor.init.kind:
         case "uniform":
             return abs(given) / 3**0.5
         case "orthogonal":
-            longer = max(evaluate(x, values) for x in (tensor.fan_in, tensor.fan_out))
+            longer = max(of(tensor.fan_in), of(tensor.fan_out))
             return float(abs(given) / longer**0.5)
         case "zeros":
             return 0.0

@@ -13,20 +13,24 @@ from abcparam.analysis.laws import Laws
 from abcparam.analysis.rows import tensor_row
 from abcparam.diagnostics.diagnostic import Diagnostic, Replacement, in_order
 from abcparam.diagnostics.rules.findings import DecayGrows, DecayVanishes
-from abcparam.editing.comments import CommentLine
-from abcparam.editing.exponents import UnwritableError, edited
-from abcparam.editing.replacements import replacements
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
-from abcparam.verdict.changes import Change, Fix, texts_of, values_of
+from abcparam.verdict.changes import (
+    Alternatives,
+    Change,
+    Fix,
+    Proposal,
+    texts_of,
+    values_of,
+)
+from abcparam.verdict.decay import moved_decay
 from abcparam.verdict.findings import reasons, way_out
-from abcparam.verdict.fix import Alternatives, Proposal, alternatives, propose
-from abcparam.verdict.proof import Proof
-from abcparam.verdict.settings import moved_decay
 from abcparam.verdict.work import at_work
 
 if TYPE_CHECKING:
+    from abcparam.editing.comments import CommentLine
     from abcparam.symbolic.regions import Region
+    from abcparam.verdict.proof import Proof
 
 MOVED_DECAY = (DecayVanishes.code, DecayGrows.code)  # what a fix of maximal-update is about
 
@@ -67,6 +71,8 @@ class Report(Record):
             return Proposal(moved_decay(self.judgement))
         if self.proof is not None and self.proof.changes:
             return Proposal(self.proof.changes)
+        from abcparam.verdict.fix import propose
+
         with at_work():
             return propose(self.judgement)
 
@@ -79,6 +85,8 @@ class Report(Record):
     def _alternatives(self) -> Alternatives:
         if not self.fix:
             return Alternatives()
+        from abcparam.verdict.fix import alternatives
+
         with at_work():
             return alternatives(self.judgement, self.fix)
 
@@ -119,6 +127,9 @@ class Report(Record):
         """What writes the fix into the text of the spec; empty where it cannot be written."""
         if not self.fix:
             return ()
+        from abcparam.editing.exponents import UnwritableError, edited
+        from abcparam.editing.replacements import replacements
+
         try:
             with at_work():
                 text = edited(self.program, values_of(self.fix), texts_of(self.fix))

@@ -1,27 +1,21 @@
-"""Settings of tensors that are to change: at what maps start, how fast weights decay.
+"""Settings of tensors that are to change: at what maps start.
 
 Where no usual exponents do, a map from a width to finitely many numbers can start at zero: what a
-norm or a nonlinearity makes of it is then learnt. Weight decay whose written power of a width makes
-it wipe weights out, or points the wrong way, is moved; one that is constant is what many want, and
-is warned of.
+norm or a nonlinearity makes of it is then learnt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from abcparam.algebra.sizes import Size
 from abcparam.analysis.judge import Judgement, judgement_if_stable
 from abcparam.calculus.normalize import NormNode
-from abcparam.diagnostics.source import START, Span
+from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
 from abcparam.language.parser import parse
-from abcparam.optimizers.base import rule_of
 from abcparam.program.model import Program
-from abcparam.program.tensors import Tensor
 from abcparam.verdict.changes import Change, ExponentChange, SettingChange, applied
-from abcparam.verdict.factors import decay_texts, text_at
-from abcparam.verdict.forward_factors import powers_of
+from abcparam.verdict.factors import text_at
 from abcparam.verdict.laziness import lazy_tensors, mended
 
 ZEROS = "zeros"
@@ -89,47 +83,6 @@ def _zeroed(program: Program, declaration: syntax.Tensor, paths: list[str]) -> S
         written = f"{written}, {text}" if first else f"{text} {{ {written} }}"
     before = text.partition("=")[2].strip() if init else ""
     return SettingChange(owner, "init", before, ZEROS, tuple(paths), ((span, written),))
-
-
-def moved_decay(judgement: Judgement) -> tuple[Change, ...]:
-    """Weight decay with the power of the width that keeps `lr * weight_decay`, where it is wrong.
-
-    That is where the product grows, or where decay is written to fall though the product vanishes.
-    """
-    program = judgement.laws.program
-    one = judgement.laws.graph.context.one
-    written: dict[Span, list[tuple[Tensor, Size]]] = {}
-    wrong: set[Span] = set()
-    for law in judgement.tensors:
-        p, decay = law.parameter, law.parameter.tensor.weight_decay
-        rule = rule_of(program, p)
-        if decay is None or p.tensor.frozen or not p.has_decay or not rule.adds_decay:
-            continue
-        size, span = rule.decays(p), decay.written.span
-        written.setdefault(span, []).append((p.tensor, size))
-        if p.decay != one and (size > one or (size < one and p.decay < one)):
-            wrong.add(span)
-    found = []
-    for span, tensors in written.items():
-        if span in wrong and span != START and len({size for _, size in tensors}) == 1:
-            change = _decay(program, [tensor for tensor, _ in tensors], -tensors[0][1])
-            found += [change] if change else []
-    return tuple(found)
-
-
-def _decay(program: Program, tensors: list[Tensor], by: Size) -> SettingChange | None:
-    decay = tensors[0].weight_decay
-    assert decay is not None
-    powers = powers_of(by)
-    texts = decay_texts(program, decay.written, powers)
-    if texts is None:
-        return None
-    span, before, after = texts
-    paths = tuple(tensor.path for tensor in tensors)
-    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-    edits = ((span, after),)
-    owner = f"{paths[0]}{more}"
-    return SettingChange(owner, "weight_decay", before, after, paths, edits, tuple(powers.items()))
 
 
 def _declarations(nodes: tuple[syntax.Node, ...]) -> Iterator[syntax.Tensor]:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from abcparam.algebra.budgets import opened
+from abcparam.algebra.collector import without_collector
 
 FRAMES = 20_000  # enough for 64 levels of brackets in each of 32 levels of blocks
 
 
 @contextmanager
 def at_work() -> Iterator[None]:
-    """With room for deep specs, without the garbage collector, and within a budget.
-
-    Whatever a phase makes is kept, and passes over it all cost time.
-    """
-    collecting, frames = gc.isenabled(), sys.getrecursionlimit()
-    gc.disable()
+    """With room for deep specs, without the garbage collector, and within a budget."""
+    frames = sys.getrecursionlimit()
     sys.setrecursionlimit(max(FRAMES, frames))
     try:
-        with opened():
+        with without_collector(), opened():
             yield
     finally:
         sys.setrecursionlimit(frames)
-        if collecting:
-            gc.enable()

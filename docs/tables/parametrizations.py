@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 from abcparam.language.syntax import Parametrization
 from abcparam.reference.parametrizations import about
 from abcparam.reference.parametrizations import exponents as exponents_of
-from abcparam.resolve.parametrizations import fits, shipped
+from abcparam.resolve.parametrizations import fits, shipped, shipped_name
 from docs.diagrams.specs import laws, mlp
 from docs.tables.markdown import Table, code
 from docs.tables.optimizers import Form, forms
@@ -20,14 +19,14 @@ OPTIMIZER = re.compile(r"^optimizer .*$", re.MULTILINE)
 
 def table() -> Table:
     head = ("name", "for", "input a, b, c", *ROLES[1:], "verdict on an MLP")
-    return Table(head, tuple(row for path in shipped() for row in _rows(path)))
+    return Table(head, tuple(row for path, offered in shipped() for row in _rows(path, offered)))
 
 
-def _rows(path: str) -> Iterator[tuple[str, ...]]:
+def _rows(path: str, blocks: Iterable[Parametrization]) -> Iterator[tuple[str, ...]]:
     """A row for each block; the first one has the name and what the file says of it."""
-    name = Path(path).stem
+    name = shipped_name(path)
     first = f"{code(name)} ({_about(path)})"
-    for offered in shipped()[path]:
+    for offered in blocks:
         roles = {role.role.id: role for role in offered.roles}
         served = [form for form in forms() if fits(offered, form.rule.form)]
         exponents = (exponents_of(roles[role]) for role in ROLES)

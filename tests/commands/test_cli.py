@@ -419,6 +419,20 @@ def test_what_a_command_imports(arguments: list[str], libraries: set[str]):
     assert imported(*arguments) == libraries
 
 
+def test_the_console_script_loads_what_it_needs_and_ends_at_once():
+    code = (
+        "import os, sys; from abcparam.commands.cli import program\n"
+        "def leave(status, end=os._exit):\n"
+        "    print(*sys.modules, file=sys.stderr, flush=True), end(status)\n"
+        f"os._exit, sys.argv = leave, ['abcparam', 'check', {str(GPT)!r}]; program()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "verdict: maximal-update, complete" in done.stdout
+    loaded = {name for name in done.stderr.split() if name.startswith("abcparam.")}
+    assert {name for name in loaded if ".rules." in name} == {"abcparam.diagnostics.rules.findings"}
+    assert not loaded & {f"abcparam.{n}" for n in ("pipeline", "commands.compile", "verdict.fix")}
+
+
 def test_a_changed_spec_is_read_anew(run: Run, folder: Path):
     (folder / "good.param").write_text(changed(MLP, ("model MLP", "model Other")))
     assert run("check", "good.param").out.startswith("Other (good.param)\n")

@@ -132,8 +132,8 @@ def test_a_thousand_verdicts_look_for_nothing_else(monkeypatch: pytest.MonkeyPat
         judged += 1
         return judge.judgement_of(program)
 
-    for name in ("propose", "alternatives", "moved_decay", "reasons"):
-        monkeypatch.setattr(f"abcparam.verdict.report.{name}", unasked)
+    for name in ("fix.propose", "fix.alternatives", "report.moved_decay", "report.reasons"):
+        monkeypatch.setattr(f"abcparam.verdict.{name}", unasked)
     monkeypatch.setattr("abcparam.verdict.check.judgement_of", judgement_of)
     text = (
         (EXAMPLES / "mlp.param").read_text(encoding="utf-8").replace("a = 1/2,  b", "a = 1/4,  b")

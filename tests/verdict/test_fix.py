@@ -22,8 +22,8 @@ from abcparam.optimizers import optimizers
 from abcparam.verdict.changes import Change, ExponentChange
 from abcparam.verdict.changes import applied as program_with
 from abcparam.verdict.check import load
+from abcparam.verdict.decay import moved_decay
 from abcparam.verdict.laziness import lazy_tensors, mended
-from abcparam.verdict.settings import moved_decay
 from benchmarks.wrong_specs import wrong_specs
 from tests.analysis.test_published import MUP
 from tests.analysis.test_transformers import spelled, transformer

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from abcparam.algebra.record import NamedTuple
 
 CLOSE = 1e-4  # of weights to those of a rule
 
