@@ -7,6 +7,7 @@ who reads.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -131,6 +132,12 @@ def test_a_library_has_one_door(library: str):
     }
     through = {path for path in found if path.startswith(tuple(DOORS[library]))}
     assert found and found == through, f"{library} is imported by {', '.join(DOORS[library])} only"
+
+
+def test_named_tuples_are_those_that_start_fast():
+    imported = re.compile(r"^from typing import .*\bNamedTuple\b", re.MULTILINE)
+    found = [name_of(path) for path in FILES if imported.search(path.read_text(encoding="utf-8"))]
+    assert found == [], "see abcparam/algebra/record.py"
 
 
 def test_every_package_has_a_floor():
