@@ -70,7 +70,16 @@ def _example(made: Any) -> Example | None:
     if not isinstance(model, nn.Module) or len(rest) > 1:
         return None
     args = rest[0] if rest else ()
-    return Example(model, tuple(args) if isinstance(args, tuple | list) else (args,), dict(kwargs))
+    given = {**_without_cache(model), **kwargs}
+    return Example(model, tuple(args) if isinstance(args, tuple | list) else (args,), given)
+
+
+def _without_cache(model: nn.Module) -> dict[str, Any]:
+    """What tells a model of Hugging Face's to return no keys and values for generation."""
+    if not getattr(getattr(model, "config", None), "use_cache", False):
+        return {}
+    taken = inspect.signature(model.forward).parameters
+    return {"use_cache": False} if "use_cache" in taken else {}
 
 
 def _described(made: Any) -> str:

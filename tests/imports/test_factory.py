@@ -120,6 +120,35 @@ def test_inputs_beside_a_model_alone(write: Write):
     assert factory.make({"width": 16, "depth": 2}).args[0].shape == (5, 16)
 
 
+@pytest.mark.parametrize(
+    ("cached", "takes", "given", "found"),
+    [
+        ("True", "x, use_cache=None", "", {"use_cache": False}),
+        ("True", "x, use_cache=None", ", {'use_cache': True}", {"use_cache": True}),
+        ("False", "x, use_cache=None", "", {}),
+        ("True", "x", "", {}),
+    ],
+)
+def test_what_generation_keeps_is_no_output(
+    write: Write, cached: str, takes: str, given: str, found: dict[str, bool]
+):
+    """A model of Hugging Face's, whose configuration says `use_cache`, is asked for outputs."""
+    factory = write(f"""
+        import types
+        import torch
+
+        class Model(torch.nn.Module):
+            config = types.SimpleNamespace(use_cache={cached})
+
+            def forward(self, {takes}):
+                return x
+
+        def build(width=8):
+            return Model(), (torch.ones(2),){given}
+    """)
+    assert factory.make({"width": 8}).kwargs == found
+
+
 def test_files_beside_it_are_imported(write: Write, tmp_path: Path):
     (tmp_path / "beside_a_factory.py").write_text("SIZE = 24\n")
     factory = write("""
