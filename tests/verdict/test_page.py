@@ -118,6 +118,13 @@ def test_a_notebook_shows_the_same_in_short(standard: abcparam.Report):
     assert "P0201" in lines[0] and "^^" in "\n".join(lines)
 
 
+def test_what_is_printed_is_as_its_rules_say():
+    """Later rules overrule earlier ones: those of print are the last."""
+    screen, _, printed = style().rpartition("@media print {")
+    assert "@media print" not in screen and "overflow-x: auto" in screen
+    assert "overflow: visible" in printed and "overflow-x" not in printed
+
+
 def test_colours_stand_out_by_day_and_by_night():
     """By WCAG 2.2, 1.4.3: 4.5 to 1 for every text, on every ground that it may stand on."""
     day, night = (
