@@ -72,8 +72,14 @@ class Search(NamedTuple):
 
     def around_best(self, width: int, places: set[int]) -> SweepResult:
         around = self.effort.around if width <= self.effort.wide else 1
-        tried = bracketed(lambda at: _place(self.trained(width, at)), places, around)
-        return self.trained(width, tried)
+        found: list[SweepResult] = []
+
+        def best_of(tried: set[int]) -> int:
+            found.append(self.trained(width, tried))
+            return _place(found[-1])
+
+        bracketed(best_of, places, around)
+        return found[-1]
 
     def trained(self, width: int, places: Iterable[int]) -> SweepResult:
         """At these rates, in half octaves."""

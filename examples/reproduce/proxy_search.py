@@ -1,11 +1,13 @@
 """A random search on a small proxy beside one on the target itself, of the same cost.
 
     python -m examples.reproduce.proxy_search
+    python -m examples.reproduce.proxy_search --model bert
 
 An analogue of the comparisons of µTransfer (arXiv 2203.03466, sections 7.1 to 7.3), on a
 transformer of width 128 with a proxy of width 32: with the operations of two, four and eight runs
 of the target either as many points are drawn and trained there, or so many on the proxy that all
 runs but one are spent, and the best one is trained on the target. Five times, µP beside standard.
+For BERT, as in `recipes`, three times, µP by its proxy beside standard on the target.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
@@ -22,6 +24,7 @@ from typing import Any, NamedTuple
 import abcparam
 from abcparam.data.named import data_named
 from abcparam.data.synthetic import Synthetic
+from abcparam.diagnostics.source import Source
 from abcparam.language.reader import read
 from abcparam.pipeline import emit_program
 from abcparam.presentation.figures import new_figure
@@ -30,12 +33,48 @@ from abcparam.tuning.train.cost import cost_of
 from abcparam.tuning.train.training import job_of
 from abcparam.verdict.check import judged, load
 from examples.reproduce.optima import FORMS
+from examples.reproduce.recipes import RECIPES, scaled
 from examples.reproduce.scripts import asked, options, report
 
 SPEC = Path(__file__).parent / "transformer.param"
 PROXY, TARGET = 32, 128
-HYPERS = ("lr", "out_mult", "std")
-RUNS, TIMES = (2, 4, 8), 5  # the cost of a search, in runs of the target; searches of each cost
+RUNS = (2, 4, 8)  # the cost of a search, in runs of the target
+DIRECT, SMALL = "on the target", "on the proxy"
+
+
+class Task(NamedTuple):
+    """A model, how it is trained and searched, and how often."""
+
+    source: Callable[[str], Source]  # of a parametrization
+    over: tuple[str, ...]
+    ways: tuple[tuple[str, str], ...]  # parametrizations, and where each is searched
+    times: int
+    setting: Mapping[str, Any]
+
+
+BERT = RECIPES["bert"]
+TASKS = {
+    "transformer": Task(
+        lambda form: read(SPEC),
+        ("lr", "out_mult", "std"),
+        tuple(itertools.product(FORMS, (DIRECT, SMALL))),
+        times=5,
+        setting={"data": None, "steps": 100, "batch": 8},
+    ),
+    "bert": Task(
+        lambda form: scaled("bert", BERT, form),
+        BERT.over,
+        (("mup", SMALL), ("sp", DIRECT)),
+        times=3,
+        setting={
+            "data": BERT.data,
+            "steps": BERT.steps,
+            "batch": BERT.batch,
+            "schedule": "linear:0.1",
+        },
+    ),
+}
+SMALLEST = {"steps": 4, "batch": 2}
 
 
 class Found(NamedTuple):
@@ -50,50 +89,61 @@ class Found(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    given = asked(options("searches of the same cost", "proxy_search"), arguments)
-    found = list(searches(given))
+    parser = options("searches of the same cost", "proxy_search")
+    parser.add_argument("--model", choices=TASKS, default="transformer")
+    given = asked(parser, arguments)
+    found = list(searches(TASKS[given.model], given))
     report(given, "searches", found, drawn(found), table(found))
 
 
-def searches(given: argparse.Namespace) -> Iterator[Found]:
-    times, each = range(1 if given.smallest else TIMES), ratio(given)
-    for form, runs, time in itertools.product(FORMS, RUNS[:1] if given.smallest else RUNS, times):
-        direct = swept(given, form, time, TARGET, HYPERS, runs)
-        yield Found(form, runs, time, "on the target", runs, least(direct))
-        points = (runs - 1) * each
-        small = swept(given, form, time, PROXY, HYPERS, points)
-        values = {name: value for best in small.best for name, value in best.hypers.items()}
-        over = [f"{name}={value}" for name, value in values.items()]
-        moved = swept(given, form, time, TARGET, over, 0)
-        yield Found(form, runs, time, "on the proxy", points, least(moved))
+def searches(task: Task, given: argparse.Namespace) -> Iterator[Found]:
+    times, each = range(1 if given.smallest else task.times), ratio(task, given)
+    costs = RUNS[:1] if given.smallest else RUNS
+    for form, runs, time in itertools.product(FORMS, costs, times):
+        for way in (way for known, way in task.ways if known == form):
+            points = runs if way == DIRECT else (runs - 1) * each
+            width = TARGET if way == DIRECT else PROXY
+            found = swept(task, given, form, time, width, task.over, points)
+            if way == SMALL:
+                values = {name: value for best in found.best for name, value in best.hypers.items()}
+                over = [f"{name}={value}" for name, value in values.items()]
+                found = swept(task, given, form, time, TARGET, over, 0)
+            yield Found(form, runs, time, way, points, least(found))
 
 
-def ratio(given: argparse.Namespace) -> int:
+def ratio(task: Task, given: argparse.Namespace) -> int:
     """How many runs of the proxy cost as much as one of the target, in operations."""
     if given.smallest:
         return 1
-    data = data_named(given.data) if given.data else Synthetic()
+    named = given.data or task.setting["data"]
+    data = data_named(named) if named else Synthetic()
     flops = []
     for width in (PROXY, TARGET):
-        program = load(read(SPEC), {"width": Fraction(width)})
+        program = load(task.source("mup"), {"width": Fraction(width)})
         code = emit_program(judged(program))
-        flops.append(cost_of(job_of(program, code, data, steps=1, batch=8), {}).flops)
+        job = job_of(program, code, data, steps=1, batch=task.setting["batch"])
+        flops.append(cost_of(job, {}).flops)
     return int(flops[1] / flops[0])
 
 
 def swept(
-    given: argparse.Namespace, form: str, time: int, width: int, over: Iterable[str], trials: int
+    task: Task,
+    given: argparse.Namespace,
+    form: str,
+    time: int,
+    width: int,
+    over: Iterable[str],
+    trials: int,
 ) -> SweepResult:
+    setting = {**task.setting, **(SMALLEST if given.smallest else {})}
     return abcparam.sweep(
-        SPEC,
+        task.source(form),
         over,
-        data=given.data,
+        **{**setting, "data": given.data or setting["data"]},
         set={"width": width},
         forms=(form,),
         trials=trials,
         first=time,
-        steps=4 if given.smallest else 100,
-        batch=2 if given.smallest else 8,
         folder=given.resume,
     )
 
@@ -127,7 +177,7 @@ def drawn(found: Sequence[Found]) -> Any:
     for (form, way, runs), same in grouped(found).items():
         curves.setdefault((form, way), {})[runs] = [each.loss for each in same]
     for (form, way), losses in curves.items():
-        place, color = places[form], "C1" if way == "on the proxy" else "C0"
+        place, color = places[form], "C1" if way == SMALL else "C0"
         place.plot(list(losses), [median(each) for each in losses.values()], color=color, label=way)
         dots = [(r, x) for r, each in losses.items() for x in each if math.isfinite(x)]
         place.plot(*zip(*dots, strict=True), ".", color=color)
@@ -136,8 +186,8 @@ def drawn(found: Sequence[Found]) -> Any:
         place.set_xticks(sorted({each.runs for each in found}))
         place.get_xaxis().set_major_formatter("{x:.0f}")
         place.minorticks_off()
+        place.legend()
     places[FORMS[0]].set_ylabel(f"loss at width {TARGET}")
-    places[FORMS[0]].legend()
     return figure
 
 

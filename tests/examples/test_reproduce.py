@@ -23,13 +23,14 @@ WRITTEN = {
     "activations": ("activations.svg", "activations.csv", 24),
     "recipe_cost": ("cost.svg", "cost.csv", 6),
     "recipes": ("recipes.svg", "recipes.csv", 6),
+    "between": ("between.svg", "between.csv", 14),
     "proxy_search": ("searches.svg", "searches.csv", 4),
     "transformer_scales": ("depth/lr.svg", "depth/depth.csv", 4),
     "init_plane": ("plane.svg", "trials.csv", 16),
     "wider": ("lr.svg", "trials.csv", 8),
     "transformer_optima": ("schedule.svg", "schedule.csv", 8),
 }
-
+SLOW = ("recipes", "between")
 FORMS = {"transformer_scales": {"mup"}}
 
 
@@ -47,7 +48,7 @@ def test_every_script_is_run():
 
 @pytest.mark.parametrize(
     "script",
-    [pytest.param(s, marks=pytest.mark.slow if s == "recipes" else ()) for s in WRITTEN],
+    [pytest.param(s, marks=pytest.mark.slow if s in SLOW else ()) for s in WRITTEN],
 )
 def test_smallest(script, tmp_path, capsys):
     """A second run reads what the first kept and prints the same."""
