@@ -20,6 +20,10 @@ from torch.utils._pytree import tree_leaves
 from abcparam.imports.writes import RESHAPED, address_of
 
 SMALL = 2**10  # entries of a parameter that is written
+MADE = ("zeros", "ones", "empty", "full", "rand", "randn", "randint", "empty_strided")
+MADE_OF_SHAPES = frozenset(  # what operations give that look at no entries, by their names
+    name for kind in MADE for name in (kind, f"new_{kind}", f"{kind}_like")
+)
 
 
 class EmptyWeights(TorchDispatchMode):
@@ -95,6 +99,6 @@ class ValueReads(TorchDispatchMode):
 
 
 def _reads(func: Any) -> bool:
-    """Whether an operation looks at entries: it gives no view and nothing of the same shape."""
+    """Whether an operation looks at entries: it gives no view and nothing made of shapes."""
     is_view = any(given.alias_info is not None for given in func._schema.returns)
-    return not is_view and not str(func._schema.name).endswith("_like")
+    return not is_view and str(func._schema.name).partition("::")[2] not in MADE_OF_SHAPES

@@ -17,18 +17,12 @@ from torch.fx import Interpreter, Node
 from torch.utils import _pytree
 
 from abcparam.algebra.record import replace
+from abcparam.imports.empty import MADE_OF_SHAPES
 from abcparam.imports.traced import LARGE, Datum
 from abcparam.imports.written_parts import without_writes
 
 if TYPE_CHECKING:
     from abcparam.imports.factory import Example
-
-
-MADE_OF_SHAPES = frozenset(
-    f"{start}{kind}"
-    for kind in ("zeros", "ones", "empty", "full", "rand", "randn")
-    for start in ("new_", "")
-) | frozenset(f"{kind}_like" for kind in ("zeros", "ones", "empty", "full", "rand", "randn"))
 
 
 class Exported:

@@ -14,11 +14,13 @@ from torch.nn.parameter import is_lazy
 
 from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules.imports import SparseWeights
 from abcparam.imports.drawn import Drawn, constant, unknown
 from abcparam.imports.empty import empty_weights
 from abcparam.imports.factory import Example, Factory
 from abcparam.imports.looks import looks
 from abcparam.imports.numbers import Sizes
+from abcparam.imports.user_code import definition
 from abcparam.imports.writes import Write, Writes, recorded
 
 LIMIT = 2**22  # entries of the parameters of a model that is made with values
@@ -93,9 +95,19 @@ def model_made(factory: Factory, sizes: Sizes, seed: int = 0, *, filled: bool = 
     with recorded() as writes:
         example = factory.make(sizes, seed)
     parameters = parameters_of(example.model)
+    _require_dense(factory, parameters)
     there = {id(parameter) for parameter in present(p for _, p in parameters)}
     starts = {name: _start(p, writes, filled) for name, p in parameters if id(p) in there}
     return MadeModel(example, starts, filled, looks(example))
+
+
+def _require_dense(factory: Factory, parameters: Iterable[tuple[str, nn.Parameter]]) -> None:
+    """Raises `SpecError` where a parameter has other memory than its shape says."""
+    for name, parameter in parameters:
+        if any(p.layout is not torch.strided for p in present([parameter])):
+            source, span = definition(factory.function, factory.file)
+            layout = str(parameter.layout).removeprefix("torch.")
+            raise SpecError(source, [SparseWeights.at(span, parameter=name, layout=layout)])
 
 
 def present(parameters: Iterable[Tensor]) -> list[Tensor]:

@@ -293,6 +293,20 @@ def test_not_a_model(write: Write, result: str, found: str):
     assert underlined(factory.make, factory.defaults)[1] == "def build(width=8):"
 
 
+def test_a_model_with_sparse_weights(write: Write):
+    factory = write("""
+        import torch
+
+        def build(width=8):
+            model = torch.nn.Linear(width, width)
+            model.sparse = torch.nn.Parameter(torch.eye(width).to_sparse())
+            return model, torch.randn(5, width)
+    """)
+    text = said(MadeModels(factory).at, factory.defaults)
+    assert text.startswith("error[P1028]: `sparse` is sparse_coo: which entries it has")
+    assert underlined(MadeModels(factory).at, factory.defaults)[1] == "def build(width=8):"
+
+
 # Settings
 
 

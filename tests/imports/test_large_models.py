@@ -207,6 +207,8 @@ def test_optimizers_that_go_by_values_are_refused(monkeypatch: pytest.MonkeyPatc
         return torch.optim.AdamW(groups)
 
     def by_shape(model: nn.Module) -> torch.optim.Optimizer:
+        for p in model.parameters():
+            p.new_zeros(3), p.new_empty(p.shape), p.new_ones(2), p.new_full((2,), 1.0)
         like = [(p, torch.zeros_like(p).sum() == 0) for p in model.parameters()]
         large = [p for p, there in like if there and p.detach().dim() > 1]
         return torch.optim.AdamW([{"params": large}, {"params": [p for p, _ in like[1::2]]}])

@@ -105,6 +105,18 @@ class NotAModel(DiagnosticRule):
     help = "return `model`, `(model, args)` or `(model, args, kwargs)`; `args` is a tuple"
 
 
+class SparseWeights(DiagnosticRule):
+    """Which entries a sparse parameter has is part of its values: how many numbers a map sums over
+    is said by no shape, so there is no law for it. Its optimizer is another one too, such as
+    `torch.optim.SparseAdam`. Gradients may be sparse, as those of `nn.Embedding(sparse=True)`.
+    """
+
+    code = "P1028"
+    message = "`{parameter}` is {layout}: which entries it has is in no shape, so it has no law"
+    label = "makes the model"
+    help = "make it dense, and multiply it by a buffer that is its mask"
+
+
 class DoesNotGrow(DiagnosticRule):
     """Nothing in the model depends on a size that should grow: no parameter's shape, no number that
     a module holds, none of the inputs.
