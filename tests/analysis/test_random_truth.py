@@ -10,20 +10,30 @@ from collections import Counter
 
 import pytest
 
+from abcparam.diagnostics.diagnostic import SpecError
 from tests.support.truth.comparing import differences
 from tests.support.truth.models import random_model
 
 VERDICTS = 6
+SHAPES = {"P0301", "P0302"}
 
 
 def compared(first: int, count: int) -> Counter[str]:
-    """How often each verdict came up; every model has to be judged as the reference does."""
+    """How often each verdict came up; every model has to be judged as the reference does.
+
+    A few have shapes that do not fit, and are refused.
+    """
     verdicts = Counter[str]()
     for number in range(first, first + count):
         model = random_model(random.Random(f"tests {number}"))
-        judgement, found = differences(model)
+        try:
+            judgement, found = differences(model)
+        except SpecError as error:
+            assert {each.code for each in error.diagnostics} <= SHAPES, model.text
+            continue
         assert not found, f"model {number}\n{model.text}" + "\n".join(found)
         verdicts[judgement.verdict] += 1
+    assert verdicts.total() >= 0.98 * count
     return verdicts
 
 
