@@ -45,7 +45,10 @@ def other_laws(symbols: Judgement, numbers: Judgement, at: SymbolValues) -> Iter
         pairs += [(f"{x.title} at init", x.s0, y.s0), (f"the change of {x.title}", x.d, y.d)]
     for p, q in zip(ours.parameters, theirs.parameters, strict=True):
         pairs.append((f"the update of {p.tensor.path}", p.u, q.u))
+    known: dict[int, NumericSize] = {}  # by the identity of a size, which is made once
     for what, law, right in pairs:
-        size = size_at(symbolic(law), space, at)
+        if id(law) not in known:
+            known[id(law)] = size_at(symbolic(law), space, at)
+        size = known[id(law)]
         if size != right:
             yield f"{what} is {size}, of numbers {right}"
