@@ -53,9 +53,10 @@ class ChannelNorm(Batched):
         if not x:
             raise call.refuse(rules.RankTooLow, needed=1, shape=show(x))
         finite(call, *x[1:])
-        for shape in call.shapes[1:]:
+        for name, shape in zip(self.values[1:], call.shapes[1:], strict=False):
             if shape is not None and shape != x[:1]:
-                raise call.refuse(rules.ShapesDiffer, left=show(x[:1]), right=show(shape))
+                fields = {"name": name, "found": show(shape), "wanted": show(x[:1])}
+                raise call.refuse(rules.NotOfChannels, **fields)
         return (x,)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:

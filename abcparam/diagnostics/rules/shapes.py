@@ -457,3 +457,17 @@ class MapStoredAsTable(DiagnosticRule):
     message = "`{name}` {shape} is stored as a table (in, out), and no `embed` reads it"
     label = "`@` wants `{wanted}`"
     help = "maps are stored (out, in), and start at 1/sqrt(fan_in): `{name} : input {wanted}`"
+
+
+class NotOfChannels(DiagnosticRule):
+    """The gain and the bias of a `batchnorm` or `groupnorm` have one entry for each channel, which
+    is the first axis of what is normed, and so one axis, whatever axes follow the channels.
+
+        tensor gain : input [width, 1, 1] { init = ones }       wrong: as PyTorch would broadcast it
+        tensor gain : input [width] { init = ones }             right
+    """
+
+    code = "P0328"
+    message = "`{operation}`: its {name} is of shape {found}, where each channel has one entry"
+    label = "the {name} must be of shape {wanted}"
+    help = "declare the {name} as `{wanted}`: all places of a channel share its entry"

@@ -10,6 +10,7 @@ from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules import gauges
 from abcparam.emission.lowering.numbers import CodePlace, Names
 from abcparam.emission.lowering.scope import ModuleScope, amount, factor
+from abcparam.language.printer import decimal
 from abcparam.optimizers.base import rule_behind
 from abcparam.program.amounts import Amount, Setting
 from abcparam.program.fingerprint import mark_of
@@ -131,6 +132,14 @@ def make_groups(program: Program) -> list[Group]:
     return [Group(law, tuple(tensors)) for law, tensors in groups.items()]
 
 
+def _written(value: Amount | None) -> str:
+    """As people write it: a constant as a decimal."""
+    if value is None:
+        return "none"
+    constant = value.value.constant
+    return str(value.value) if constant is None else decimal(constant)
+
+
 def require_single_groups(program: Program) -> None:
     """Raises `SpecError` where the tensors of an optimizer are more than one group."""
     errors, firsts = [], dict[int, Group]()
@@ -140,11 +149,12 @@ def require_single_groups(program: Program) -> None:
             continue
         one, other = group.tensors[0], first.tensors[0]
         same = group.law.epsilon == first.law.epsilon
-        value = one.weight_decay if same else one.epsilon
-        fields = {"what": "weight decay" if same else "eps", "tensor": one.path}
+        values = (one.weight_decay, other.weight_decay) if same else (one.epsilon, other.epsilon)
+        value, known = map(_written, values)
+        fields = {"value": value, "first": known}
+        fields |= {"what": "weight decay" if same else "eps", "tensor": one.path}
         fields |= {"remedy": "`weight_decay` by role" if same else "`d`, or `eps = 0`"}
-        text = str(value.value) if value else "none"
-        errors.append(gauges.SeveralGroups.at(one.span, other=other.path, value=text, **fields))
+        errors.append(gauges.SeveralGroups.at(one.span, other=other.path, **fields))
     if errors:
         raise SpecError(program.source, errors)
 
