@@ -14,7 +14,7 @@ SPEC = "examples/gpt.param"
 
 def check(options: Options) -> list[Comparison]:
     """`abcparam check` beside `import sympy`."""
-    return [beside_import(["check", SPEC], "sympy", 0.5, options)]
+    return [beside_import(["check", SPEC], "sympy", 0.3, options)]
 
 
 def examples(options: Options) -> list[Comparison]:
@@ -59,7 +59,7 @@ def random_wrong(options: Options) -> list[Comparison]:
 
 def compile_(options: Options) -> list[Comparison]:
     """`abcparam compile` beside `import torch`."""
-    return [beside_import(["compile", SPEC, "-o", "-"], "torch", 0.25, options)]
+    return [beside_import(["compile", SPEC, "-o", "-"], "torch", 0.12, options)]
 
 
 def beside_import(

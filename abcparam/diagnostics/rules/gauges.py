@@ -46,5 +46,5 @@ class SeveralGroups(DiagnosticRule):
 
     code = "P0433"
     message = "`{tensor}` needs another {what} than `{other}`, so they are not one group"
-    label = "would have {what} {value}, `{other}` {first}"
+    label = "would have {what} {value}; `{other}`, {first}"
     help = "change {what} so that they agree ({remedy}), or emit it `--gauge as-written`"

@@ -15,7 +15,7 @@ from abcparam.optimizers.base import rule_behind
 from abcparam.program.amounts import Amount, Setting
 from abcparam.program.fingerprint import mark_of
 from abcparam.program.model import Optimizer, Program
-from abcparam.program.tensors import Tensor
+from abcparam.program.tensors import Tensor, exponents_by_key
 from abcparam.python_code import formula, nodes
 from abcparam.python_code.formula import Formula
 from abcparam.python_code.layout import Text, definition, entry, lines, python, trusted
@@ -133,11 +133,21 @@ def make_groups(program: Program) -> list[Group]:
 
 
 def _written(value: Amount | None) -> str:
-    """As people write it: a constant as a decimal."""
+    """A value as people write it, a constant as a decimal."""
     if value is None:
         return "none"
     constant = value.value.constant
     return str(value.value) if constant is None else decimal(constant)
+
+
+def _decay_of(tensor: Tensor) -> str:
+    return _written(tensor.weight_decay)
+
+
+def _epsilon_of(tensor: Tensor) -> str:
+    """`1e-12, d = 1`: the epsilon, and how it falls with the width."""
+    powers = (f"{k} = {d}" for k, d in exponents_by_key(tensor).items() if k.startswith("d"))
+    return ", ".join([_written(tensor.epsilon), *powers])
 
 
 def require_single_groups(program: Program) -> None:
@@ -149,10 +159,9 @@ def require_single_groups(program: Program) -> None:
             continue
         one, other = group.tensors[0], first.tensors[0]
         same = group.law.epsilon == first.law.epsilon
-        values = (one.weight_decay, other.weight_decay) if same else (one.epsilon, other.epsilon)
-        value, known = map(_written, values)
-        fields = {"value": value, "first": known}
-        fields |= {"what": "weight decay" if same else "eps", "tensor": one.path}
+        has = _decay_of if same else _epsilon_of
+        fields = {"what": "weight decay" if same else "eps", "tensor": one.path}
+        fields |= {"value": has(one), "first": has(other)}
         fields |= {"remedy": "`weight_decay` by role" if same else "`d`, or `eps = 0`"}
         errors.append(gauges.SeveralGroups.at(one.span, other=other.path, **fields))
     if errors:
