@@ -234,6 +234,6 @@ def test_the_command(run: Run, tmp_path: Path):
     assert (tmp_path / "mlp.py").read_text(encoding="utf-8").count('"name":') == 1
     path.write_text(spec("adam { lr = lr, eps = 1e-8 }"), encoding="utf-8")
     refused = run("compile", str(path), "--gauge", "single-group")
-    assert refused.status == 2 and "have eps 1e-08, d = 1; `first`, 1e-08" in refused.err
+    assert refused.status == 2 and "have eps 1e-08, d = 1; `first`, 3e-08, d = 0" in refused.err
     with pytest.raises(ValueError, match="no gauge"):
         abcparam.compile(path, gauge="other")
