@@ -263,9 +263,9 @@ class _AtBase(Builder):
         self.tokens = 1.0  # that a block sees side by side
 
     def add(self, node: Node) -> Node:
-        if isinstance(node, InputNode):
-            given = next(given for given in self.program.inputs if given.name == node.name)
-            self.volumes[node] = prod(self.of(x.value) for x in given.axes)
+        for given in self.program.inputs:
+            if isinstance(node, InputNode) and node.name == given.name:
+                self.volumes[node] = prod(self.of(x.value) for x in given.axes)
         return super().add(node)
 
     def number(self, size: Size) -> float:

@@ -18,7 +18,7 @@ from abcparam.language.parser import parse
 from abcparam.program.model import Program
 from abcparam.resolve.resolver import resolve
 from abcparam.verdict.magnitudes import gradients_at_base
-from tests.support.paths import EXAMPLES
+from tests.support.paths import EMIT_SPECS, EXAMPLES
 
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.param"))
 SMALL = {
@@ -168,3 +168,10 @@ def test_the_number_of_a_copy_counts_as_one():
     repeat = "    repeat 2 as t {\n        h2 = h2 + t * h2\n    }\n    return W3"
     counted = text.replace("    return W3", repeat)
     assert gradients_at_base(program_of(counted)).keys() == {"W1", "b1", "W2", "W3"}
+
+
+@pytest.mark.parametrize("name", ["dit", "gru"])
+def test_constants_of_operations_are_no_inputs(name: str):
+    """What an operation makes of nothing has no axes of the program's inputs."""
+    found = gradients_at_base(program_of((EMIT_SPECS / f"{name}.param").read_text("utf-8")))
+    assert found and all(size >= 0 for size in found.values())
