@@ -116,13 +116,15 @@ class _Gradients:
         return named
 
     def first(self) -> dict[Parameter, float]:
+        """A pass that finds no other ones leaves all weights as they are: the next is the same."""
         first: dict[Parameter, float] = {}
         for step in range(1, STEPS + 1):
-            for parameter, (square, aligned) in self._pass().items():
-                if square and not first.get(parameter):
-                    first[parameter] = sqrt(square)
-                    self._step(parameter, first[parameter], aligned, step)
-            if len(first) == len(self.graph.parameters):
+            passed = self._pass().items()
+            others = {p: given for p, given in passed if given[0] and p not in first}
+            for parameter, (square, aligned) in others.items():
+                first[parameter] = sqrt(square)
+                self._step(parameter, first[parameter], aligned, step)
+            if not others or len(first) == len(self.graph.parameters):
                 break
         return first
 
