@@ -11,6 +11,7 @@ from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.imports.alike import Model, ReadingError
 from abcparam.imports.factory import Factory, find_factory, find_function
 from abcparam.imports.held import objections
+from abcparam.imports.initial_places import initial_places
 from abcparam.imports.inits import Start, notes_of, starts_of
 from abcparam.imports.knobs import Knobs
 from abcparam.imports.made_models import MadeModels
@@ -79,6 +80,8 @@ def audited(
         remedy = remedy_of(report, meaning)
         if remedy.missing and remedy.reaches:
             remedy = Knobs(models, chosen, names, meaning, remedied).instead(remedy, model)
+        initial = initial_places(remedy.changes, starts, models, chosen[0])
+        remedy = replace(remedy, initial=initial)
     grown = tuple(values)
     return Audit(
         found,

@@ -8,6 +8,7 @@ from fractions import Fraction
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.remedy import Remedy, TensorChange
 from abcparam.imports.result import Audit
+from abcparam.imports.user_code import line_at
 from abcparam.presentation.table import columns
 from abcparam.verdict.report_text import render_report
 
@@ -44,7 +45,21 @@ def remedy_lines(audit: Audit) -> list[str]:
     lines = [_title(remedy, audit.grow, base), ""]
     rows = [_row(alike, audit.grow) for alike in _alike(changes)]
     lines += [f"  {line}" for line in columns([HEADER, *rows])]
+    lines += _initial_lines(audit)
     lines += forward_lines(audit)
+    return lines
+
+
+def _initial_lines(audit: Audit) -> list[str]:
+    """Where the initial scales that change are made, of tensors that the table may leave out."""
+    lines = []
+    for made in audit.remedy.initial:
+        file, line = made.place
+        source, _ = line_at(made.place, audit.factory.file)
+        text = source.lines[line - 1].strip() if 1 <= line <= len(source.lines) else ""
+        by = f"`{made.field}`, " if made.field else ""
+        lines += ["", f"  {made.scale} now, by {by}{file}:{line}: {text}"]
+        lines += [f"    {path}" for path in made.paths]
     return lines
 
 

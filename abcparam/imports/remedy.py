@@ -93,6 +93,23 @@ class Knob(Record):
         return {"places": list(self.places), "factor": factor, "span": self.span.to_dict()}
 
 
+class InitialPlace(Record):
+    """A line that makes initial values, what they are, and the tensors that have them.
+
+    `field` is the number of the model's config that they follow, empty where none is known.
+    """
+
+    place: tuple[str, int]
+    scale: str
+    field: str
+    paths: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        file, line = self.place
+        at = {"file": file, "line": line, "field": self.field}
+        return {**at, "scale": self.scale, "tensors": list(self.paths)}
+
+
 class Remedy(Record):
     """The program as it should be, its verdict, and what changes.
 
@@ -108,6 +125,7 @@ class Remedy(Record):
     missing: tuple[MissingFactor, ...]
     narrow: tuple[Span, ...] = ()
     knobs: tuple[Knob, ...] = ()
+    initial: tuple[InitialPlace, ...] = ()  # where initial scales that change are made
 
     @property
     def reaches(self) -> bool:
@@ -120,6 +138,7 @@ class Remedy(Record):
             "verdict": self.verdict,
             "complete": self.complete,
             "changes": [change.to_dict() for change in self.changes if any(change.key)],
+            "initial": [place.to_dict() for place in self.initial],
             "knobs": [knob.to_dict() for knob in self.knobs],
             "forward": [
                 {

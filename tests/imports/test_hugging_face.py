@@ -9,6 +9,7 @@ import pytest
 
 import abcparam
 from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.imports.audit_text import render_audit
 from abcparam.imports.factory import find_factory
 from abcparam.imports.hugging_face import resized
 
@@ -42,6 +43,13 @@ def test_a_llama_is_made_maximal_update_from_its_config(folder: Path) -> None:
     assert (query.init, query.lr) == ({"width": Fraction(-1, 2)}, {"width": Fraction(-1)})
     readout = changes["lm_head.weight"]
     assert (readout.init, readout.lr) == ({"width": Fraction(-1)}, {"width": Fraction(-1)})
+    (made,) = found.remedy.initial
+    assert (made.field, made.scale) == ("config.initializer_range", "0.02")
+    assert made.place[0].endswith("transformers/modeling_utils.py")
+    assert set(made.paths) == {c.path for c in found.remedy.changes if c.init}
+    told = render_audit(found)
+    assert "  0.02 now, by `config.initializer_range`, " in told
+    assert "init.normal_(module.weight" in told and "\n    lm_head.weight\n" in told
 
 
 def test_its_adapter_fits_the_real_one(folder: Path) -> None:
