@@ -77,7 +77,7 @@ def attended(writer: TextWriter, logits: AttentionLogits, value: Laid) -> Writte
     heads = [heads_of(x) for x in (query, key, value)]
     if any(found is None for found in heads):
         return writer.refused("attention over heads that lie otherwise in the language")
-    (q_heads, _), (k_heads, _), (v_heads, _) = (h for h in heads if h is not None)
+    q_heads, k_heads, v_heads = (found for found in heads if found is not None)
     counts = [
         writer.lengths.length(tuple(f for f in h if f.kind != "copies"))
         for h in (q_heads, k_heads, v_heads)
@@ -114,8 +114,8 @@ def attended(writer: TextWriter, logits: AttentionLogits, value: Laid) -> Writte
     return Laid(syntax.Call(syntax.Name("attention"), tuple(arguments)), text, graph)
 
 
-def heads_of(x: Laid) -> tuple[FactorAxis, FactorAxis] | None:
-    """The heads and the positions of a query, key or value: `[.., heads, position, channel]`."""
+def heads_of(x: Laid) -> FactorAxis | None:
+    """The heads of a query, key or value that is laid out as `[.., heads, position, channel]`."""
     if len(x.text) < 2 or len(x.graph) < 2:
         return None
     place, head = x.graph[-2], x.graph[-1]
@@ -127,7 +127,7 @@ def heads_of(x: Laid) -> tuple[FactorAxis, FactorAxis] | None:
     real = tuple(f for f in axis if f.kind == "")
     if real != own:
         return None
-    return tuple(f for f in axis if f.kind != "batch"), place
+    return tuple(f for f in axis if f.kind != "batch")
 
 
 def added(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
