@@ -34,9 +34,9 @@ def around(several: Sequence[Rows]) -> Rows:
 
 
 def part(
-    rows: Rows, index: int, count: int, heads: Polynomial, is_whole: Callable[[Polynomial], bool]
+    rows: Rows, share: Range, heads: Polynomial, is_whole: Callable[[Polynomial], bool]
 ) -> Rows:
-    """Those of one of `count` equal parts of each head of a value that holds these rows.
+    """Those of a part of each head, from where to where, of a value that holds these rows.
 
     All of them where a part may begin within a head of another number of heads.
     """
@@ -44,14 +44,14 @@ def part(
     scale = ONE if heads == ONE else heads / number(end - start)  # of as many heads in all rows
     others = [known for known in rows if known not in (ONE, scale)]
     if heads == ONE:
-        fits = all(is_whole(h * number((end - start) / count)) for h in others)
+        fits = all(is_whole(h * number((end - start) * at)) for h in others for at in share if at)
     else:
         fits = not others and (start / (end - start)).denominator == 1
     if not fits:
         return rows
     low, high = rows.get(scale, ALL_OF_IT)
-    step = (high - low) / count
-    return {**rows, scale: (low + index * step, low + (index + 1) * step)}
+    first, last = (low + at * (high - low) for at in share)
+    return {**rows, scale: (first, last)}
 
 
 def parts_of(inputs: Sequence[tuple[int, Parts]]) -> Parts:

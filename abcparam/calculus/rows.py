@@ -12,7 +12,7 @@ from collections.abc import Callable
 from abcparam.algebra.polynomials import ONE, Polynomial, number
 from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import Context, Node
-from abcparam.calculus.parts import ALL_ROWS, NO_PARTS, Parts, Rows, part
+from abcparam.calculus.parts import ALL_ROWS, NO_PARTS, Parts, Range, Rows, part
 from abcparam.calculus.pointwise import PointwiseNode
 from abcparam.calculus.stream import GivenNode
 from abcparam.calculus.structure import ScaleNode, SelectNode, SumNode
@@ -27,7 +27,7 @@ def is_whole(length: Polynomial) -> bool:
 
 
 class PartNode(SelectNode):
-    """One of `count` equal parts of each of the heads of the last axis, counted from 0."""
+    """A part of each of the heads of the last axis: from where to where, of all of it."""
 
     __slots__ = ("length",)
 
@@ -35,16 +35,15 @@ class PartNode(SelectNode):
         self,
         context: Context,
         x: Node,
-        index: int,
-        count: int,
+        share: Range,
         span: Span = START,
         heads: Polynomial = ONE,
         is_whole: Callable[[Polynomial], bool] = is_whole,
     ) -> None:
         super().__init__(context, (x,), span)
         length, along = rows_of(x, {})
-        self.length = None if length is None else length / number(count)
-        found = {bit: part(rows, index, count, heads, is_whole) for bit, rows in along.items()}
+        self.length = None if length is None else length * number(share[1] - share[0])
+        found = {bit: part(rows, share, heads, is_whole) for bit, rows in along.items()}
         self.parts = {**x.parts, **found}
 
 

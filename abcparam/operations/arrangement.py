@@ -6,6 +6,8 @@ These are concat, split, indexing, dropout, zeros, mean.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fractions import Fraction
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.exponents import Affine
@@ -26,11 +28,12 @@ from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Setting, Shape
 from abcparam.program.expressions import Apply
 from abcparam.program.signature import REQUIRED, Call, RefusedError, axis_of, show
-from abcparam.python_code.nodes import ELLIPSIS, Slice, call, method, own, subscript
+from abcparam.python_code.nodes import ELLIPSIS, List, Slice, call, method, own, subscript
 
 if TYPE_CHECKING:
     from abcparam.operations.degrees import Degrees
     from abcparam.operations.emitter import Use
+    from abcparam.python_code.nodes import Code
     from abcparam.python_code.value import ScaledCode
 
 
@@ -69,6 +72,19 @@ def axes_of(setting: Setting) -> list[int]:
     """Whole numbers, of which a setting is one or several."""
     amounts = setting if isinstance(setting, tuple) else (setting,)
     return [int(a.value.constant or 0) for a in amounts if isinstance(a, Amount)]
+
+
+SPLIT_HEADS_AT = '''\
+def _split_heads_at(x: Tensor, heads: int, lengths: list[int]) -> tuple[Tensor, ...]:
+    """The parts of these lengths of each head, those of all heads behind one another."""
+    each = x.unflatten(-1, (heads, -1)).split(lengths, -1)
+    return tuple(part.flatten(-2) for part in each)'''
+
+CONCAT_HEADS = '''\
+def _concat_heads(heads: int, *several: Tensor) -> Tensor:
+    """Of each head the parts, one behind the other."""
+    each = [x.unflatten(-1, (heads, -1)) for x in several]
+    return torch.cat(each, -1).flatten(-2)'''
 
 
 class Unchanged(Operation):
@@ -253,6 +269,17 @@ class RepeatInterleave(Unchanged):
         return x.but(method(x.code, "repeat_interleave", use.length("n"), -1))
 
 
+class Tile(RepeatInterleave):
+    """`x[* i] -> y[* (n i)]`: all coordinates n times, one whole behind the other."""
+
+    name = "tile"
+    example = "concat(key @ latent, tile(rope(shared @ x), heads), heads = heads)"
+
+    def torch(self, use: Use) -> ScaledCode:
+        x = use.value(0)
+        return x.but(method(x.code, "tile", use.length("n")))
+
+
 class Flatten(Unchanged):
     """`x[i j …] -> y[(i j …)]`: all declared axes into one."""
 
@@ -270,7 +297,10 @@ class Flatten(Unchanged):
 
 
 class Split(Operation):
-    """`x[* (n i)] -> n times y[* i]`; with `heads` each of them is split, `x[* (h n i)]`."""
+    """`x[* (n i)] -> n times y[* i]`; with `heads` each of them is split, `x[* (h n i)]`.
+
+    n may be the lengths of the parts, `(i, j)`, of `x[* (i + j)]` or of each head.
+    """
 
     name = "split"
     example = "split(packed @ x, 3)"
@@ -279,44 +309,73 @@ class Split(Operation):
     source = "reindexing: each coordinate is one of the input's"
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
-        x, parts = call.shape(0), whole(call, "n")
-        axis = axis_of(call, x, whole(call, "axis"))
+        x = call.shape(0)
+        axis, heads = axis_of(call, x, whole(call, "axis")), call.amount("heads")
+        if heads != ONE and axis != len(x) - 1:
+            raise call.refuse(rules.NotWhole, name="heads", wanted="1 but along the last axis")
+        lengths = [heads * length for length in self._lengths(call, x[axis] / heads)]
+        return tuple((*x[:axis], length, *x[axis + 1 :]) for length in lengths)
+
+    def _lengths(self, call: Call, whole_: Polynomial) -> list[Polynomial]:
+        """Those of the parts of an axis, or of that of a head."""
+        sizes = call.settings["n"]
+        if isinstance(sizes, tuple):
+            found = [size.value for size in sizes]
+            total = number(0)
+            for length in found:
+                total = total + length
+            if total != whole_ or not 1 <= len(found) <= 64:
+                wanted, help = f"lengths that make up {whole_}", rules.NotWhole.lengths
+                raise call.refuse(rules.NotWhole, name="n", wanted=wanted, help=help)
+            return found
+        parts = whole(call, "n")
         if not 1 <= parts <= 64:
             raise call.refuse(rules.NotWhole, name="n", wanted="a whole number from 1 to 64")
-        if call.amount("heads") != ONE and axis != len(x) - 1:
-            raise call.refuse(rules.NotWhole, name="heads", wanted="1 but along the last axis")
-        return ((*x[:axis], x[axis] / number(parts), *x[axis + 1 :]),) * parts
+        return [whole_ / number(parts)] * parts
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        x, count = operands.node(0), whole(call, "n")
-        last = axis_of(call, call.shape(0), whole(call, "axis")) == len(call.shape(0)) - 1
-        if not last:
-            return tuple(SelectNode(build.context, (x,), call.span) for _ in range(count))
-        heads = call.amount("heads")
+        x, shape = operands.node(0), call.shape(0)
+        axis, heads = axis_of(call, shape, whole(call, "axis")), call.amount("heads")
+        each = shape[axis] / heads
+        shares = [(length / each).constant for length in self._lengths(call, each)]
+        if axis != len(shape) - 1 or None in shares:
+            return tuple(SelectNode(build.context, (x,), call.span) for _ in shares)
 
         def is_cut(length: Polynomial) -> bool:
             return is_whole(length) or build.rho(length) > build.context.one
 
-        return tuple(
-            PartNode(build.context, x, i, count, call.span, heads, is_cut) for i in range(count)
-        )
+        ends = list(accumulate(share for share in shares if share is not None))
+        cuts = zip([Fraction(0), *ends], ends, strict=False)
+        return tuple(PartNode(build.context, x, cut, call.span, heads, is_cut) for cut in cuts)
 
     def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
         return (of.of(0),) * len(call.shapes)
 
     def helper(self, call: Apply) -> str:
-        return SPLIT_HEADS if _has_heads(call.settings["heads"]) else ""
+        if not _has_heads(call.settings["heads"]):
+            return ""
+        return SPLIT_HEADS_AT if isinstance(call.settings["n"], tuple) else SPLIT_HEADS
 
     def lengths(self, call: Apply) -> Iterable[Polynomial]:
-        heads, (x,) = call.settings["heads"], call.operands
+        heads, (x,), sizes = call.settings["heads"], call.operands, call.settings["n"]
+        yield from (size.value for size in sizes) if isinstance(sizes, tuple) else ()
         if x is not None and isinstance(heads, Amount) and _has_heads(heads):
             yield x.shapes[0][-1] / heads.value
 
     def torch(self, use: Use) -> ScaledCode:
+        sizes = use.setting("n")
+        if isinstance(sizes, tuple):
+            return use.result(self._cut(use, [use.extent(size) for size in sizes]))
         parts = use.whole("n")
         if _has_heads(use.setting("heads")):
             return use.result(call("_split_heads", use.code(0), use.length("heads"), parts))
         return use.result(method(use.code(0), "chunk", parts, dim=use.axis()))
+
+    def _cut(self, use: Use, lengths: list[Code]) -> Code:
+        """Parts of these lengths."""
+        if _has_heads(use.setting("heads")):
+            return call("_split_heads_at", use.code(0), use.length("heads"), List(tuple(lengths)))
+        return method(use.code(0), "split", List(tuple(lengths)), dim=use.axis())
 
 
 def _has_heads(setting: Setting) -> bool:
@@ -324,18 +383,23 @@ def _has_heads(setting: Setting) -> bool:
 
 
 class Concat(Operation):
-    """`x[* i], y[* j] -> z[* (i + j)]` along an axis; equal but for that."""
+    """`x[* i], y[* j] -> z[* (i + j)]` along an axis; equal but for that.
+
+    With `heads` each of them is put together, `x[* (h i)], y[* (h j)] -> z[* (h (i + j))]`.
+    """
 
     name = "concat"
     example = "concat(token, x, axis = 0)"
     law = "the largest"
     many = True
-    settings = {"axis": -1}
+    settings = {"axis": -1, "heads": 1}
     source = "arXiv 2006.14548: the largest part decides"
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
         first, axis = call.shape(0), whole(call, "axis")
         where = axis_of(call, first, axis)
+        if call.amount("heads") != ONE and where != len(first) - 1:
+            raise call.refuse(rules.NotWhole, name="heads", wanted="1 but along the last axis")
         total: Polynomial | None = None
         for index in range(len(call.shapes)):
             shape = call.shape(index)
@@ -355,7 +419,17 @@ class Concat(Operation):
         return (of.same(),)
 
     def torch(self, use: Use) -> ScaledCode:
+        if _has_heads(use.setting("heads")):
+            return use.result(call("_concat_heads", use.length("heads"), *use.batch()))
         return use.result(call("torch.cat", use.batch(), dim=use.axis()))
+
+    def helper(self, call: Apply) -> str:
+        return CONCAT_HEADS if _has_heads(call.settings["heads"]) else ""
+
+    def lengths(self, call: Apply) -> Iterable[Polynomial]:
+        heads = call.settings["heads"]
+        if isinstance(heads, Amount) and _has_heads(heads):
+            yield from (x.shapes[0][-1] / heads.value for x in call.operands if x is not None)
 
 
 def _not_joined(call: Call, left: Shape, right: Shape, axis: int) -> RefusedError:
@@ -468,6 +542,7 @@ OPERATIONS = (
     Permute(),
     Unsqueeze(),
     RepeatInterleave(),
+    Tile(),
     Flatten(),
     Split(),
     Concat(),

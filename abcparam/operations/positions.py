@@ -19,7 +19,7 @@ from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import Apply
 from abcparam.program.signature import REQUIRED, Call, finite, show
-from abcparam.python_code.nodes import call
+from abcparam.python_code.nodes import call, method
 
 if TYPE_CHECKING:
     from abcparam.algebra.polynomials import Polynomial
@@ -76,12 +76,13 @@ def _alibi(bias: Tensor) -> Tensor:
 class Rope(Unchanged):
     """`x[i (h d)] -> y[i (h d)]`, d even.
 
-    The halves of a head are turned by angles that grow with i.
+    The halves of a head are turned by angles that grow with i: its first coordinate with the first
+    of the second half, and so on. If `interleaved`, neighbours are turned, and come out in halves.
     """
 
     name = "rope"
     example = "rope(query @ x, heads = heads)"
-    settings = {"heads": 1, "theta": 10000}
+    settings = {"heads": 1, "theta": 10000, "interleaved": False}
     source = "arXiv 2104.09864: rotations, which keep sizes"
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
@@ -104,7 +105,11 @@ class Rope(Unchanged):
 
     def torch(self, use: Use) -> code.ScaledCode:
         x = use.value(0)
-        return x.but(call("_rope", x.code, use.length("heads"), use.number("theta")))
+        heads, given = use.length("heads"), x.code
+        if use.flag("interleaved"):
+            pairs = method(given, "unflatten", -1, (heads, -1, 2))
+            given = method(method(pairs, "transpose", -1, -2), "flatten", -3)
+        return x.but(call("_rope", given, heads, use.number("theta")))
 
 
 class RelativeBias(Operation):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -59,10 +60,12 @@ def attention(tensors: str, lines: str) -> Report:
          "q, k = split(qk @ h, 2); v = value @ h"),
         ("tensor all : hidden [4 * width, width]",
          "qk, vw = split(all @ h, 2); q, k = split(qk, 2); v, w = split(vw, 2)"),
+        ("tensor qkv : hidden [3 * width, width]",
+         "q, kv = split(qkv @ h, (width, 2 * width)); k, v = split(kv, 2)"),
         ("tensor qkv : hidden [3 * width, width]\ntensor U : hidden [3 * width, width]",
          "q, k, v = split(qkv @ h + U @ h, 3)"),
     ],
-    ids=["rows", "bias", "factor", "two of three", "twice", "a sum of two maps"],
+    ids=["rows", "bias", "factor", "two of three", "twice", "two lengths", "a sum of two maps"],
 )  # fmt: skip
 def test_packed_attention_is_as_that_of_three_maps(packed: tuple[str, str]):
     """It starts as it should with 1/sqrt(head), and outgrows that in training, as with three."""
@@ -189,7 +192,8 @@ def test_parts_that_are_apart_share_no_row(heads: int):
             rows: Rows = {}
             held = list(range(ROWS))
             for index, (count, by) in ((i, first), (j, second)):
-                rows = part(rows, index, count, number_of_heads if by else ONE, lambda _: True)
+                share = Fraction(index, count), Fraction(index + 1, count)
+                rows = part(rows, share, number_of_heads if by else ONE, lambda _: True)
                 each = len(held) // max(by, 1) // count
                 places = range(len(held))
                 held = [held[p] for p in places if p // each % count == index]

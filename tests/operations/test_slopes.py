@@ -142,6 +142,13 @@ CASES = {
     "pieces": Case(
         ("split", "concat"), "p, q = split(x, 2)\n    y = concat(q, p)", measured=("p", "y")
     ),
+    "pieces of two lengths": Case(
+        ("split", "concat", "tile"),
+        "p, q = split(A @ x, (head / 4, 3 * head / 4), heads = heads)\n"
+        "    y = tile(B @ x, 2) + concat(q, p, heads = heads)",
+        "tensor A : hidden [width, width]\n    tensor B : hidden [width / 2, width]",
+        measured=("p", "y"),
+    ),
     "zeros": Case(("zeros",), "y = x + zeros(width)"),
     "mean over width": Case(
         ("mean",),
@@ -225,7 +232,7 @@ CASES = {
     ),
     "rope": Case(
         ("rope",),
-        "y = rope(Q @ x, heads = heads)",
+        "y = rope(rope(Q @ x, heads = heads), heads = heads, interleaved = true)",
         "tensor Q : hidden [heads * head, width]",
     ),
     "relative bias": Case(

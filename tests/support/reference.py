@@ -241,7 +241,14 @@ class Reference:
                 return (first.select(first.dim() - ranks[0], self.length(settings["at"])),)
             case "split":
                 assert first is not None
-                count, heads = (self.length(settings[name]) for name in ("n", "heads"))
+                heads, several = self.length(settings["heads"]), settings["n"]
+                if isinstance(several, tuple):
+                    each = first.unflatten(-1, (heads, -1)) if heads > 1 else first
+                    ends = [sum(map(self.length, several[:i])) for i in range(len(several) + 1)]
+                    axis = -1 if heads > 1 else self.length(settings["axis"])
+                    found = [each.narrow(axis, a, b - a) for a, b in itertools.pairwise(ends)]
+                    return tuple(x.flatten(-2) if heads > 1 else x for x in found)
+                count = self.length(several)
                 if heads > 1:
                     each = first.reshape(*first.shape[:-1], heads, count, -1)
                     return tuple(each[..., i, :].flatten(-2) for i in range(count))
@@ -264,6 +271,10 @@ class Reference:
             case "attention":
                 return (self.attention(call, x),)
             case "concat":
+                heads = self.length(settings["heads"])
+                if heads > 1:
+                    each = [v.unflatten(-1, (heads, -1)) for v in x if v is not None]
+                    return (self.concat(each, [r + 1 for r in ranks], -1).flatten(-2),)
                 return (self.concat(x, ranks, self.length(settings["axis"])),)
             case "sum":
                 return (self.mean(call, first, ranks[0], sums=True),)
@@ -275,6 +286,9 @@ class Reference:
             case "rope":
                 assert first is not None
                 heads, theta = self.length(settings["heads"]), self.amount(settings["theta"])
+                if settings["interleaved"] is True:
+                    each = first.reshape(*first.shape[:-1], heads, -1)
+                    first = torch.cat([each[..., ::2], each[..., 1::2]], -1).flatten(-2)
                 return (rope(first, heads, theta),)
             case "relative_bias":
                 assert first is not None
@@ -308,6 +322,9 @@ class Reference:
                 flat, at = first.reshape(-1, *first.shape[batch:]), x[1].flatten()
                 found = torch.stack([row[i] for row, i in zip(flat, at, strict=True)])
                 return (found.reshape(*first.shape[:batch], *found.shape[1:]),)
+            case "tile":
+                assert first is not None
+                return (torch.cat([first] * self.length(settings["n"]), -1),)
             case "repeat_interleave":
                 assert first is not None
                 count = self.length(settings["n"])

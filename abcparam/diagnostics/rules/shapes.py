@@ -239,6 +239,7 @@ class NotWhole(DiagnosticRule):
     message = "`{operation}`: `{name}` must be {wanted}"
     label = "`{name}` is not {wanted}"
     help = "write the number out, for example `axis = -1` or `split(x, 4)`"
+    lengths = "their sum has to be that of the axis, or of a head: `split(x, (1, n - 1))`"
 
 
 class IndexOutOfRange(DiagnosticRule):

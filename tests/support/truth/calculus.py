@@ -80,7 +80,7 @@ class Value:
     alike: bool = False  # copies of a single number
     transposed: bool = False
     rows: bool = False  # whether the rows of its tensor lie along its last axis
-    part: tuple[int, int] | None = None  # of a `split`: which, of how many
+    part: tuple[Fraction | int, Fraction | int] | None = None  # of a `split`: which, of how many
     heads: Fraction | None = None  # of that split: how many heads, in units of those that there are
     name: str = ""
 
@@ -789,7 +789,7 @@ def apart(x: Found, y: Found) -> bool:
     return bool(x.maps and y.maps)
 
 
-def cut(rows: Rows, index: int, count: int, heads: Fraction | None) -> Rows:
+def cut(rows: Rows, index: Fraction | int, count: Fraction | int, heads: Fraction | None) -> Rows:
     """One part of so many, of each head of what holds these rows; all where cuts may cross."""
     start, end = rows.get(ZERO, (ZERO, ONE))
     key = ZERO if heads is None else heads / (end - start)

@@ -550,10 +550,12 @@ class Writer:
         return self.binary(self.draw.choice("+*"), x, taken)
 
     def copies(self, x: Term, count: str, axis: str) -> Term:
+        tiled = self.used["repeat_interleave"] > self.used["tile"]
+        operation = "tile" if tiled else "repeat_interleave"
         for name in ("", ": n"):
-            self.used[f"repeat_interleave{name}"] += 1
+            self.used[f"{operation}{name}"] += 1
         return self.term(
-            f"repeat_interleave({x.text}, {count})",
+            f"{operation}({x.text}, {count})",
             "copies",
             [x],
             (*x.axes[:-1], axis),
@@ -672,14 +674,21 @@ class Writer:
         return self.new_map(weights, "width")
 
     def step_pieces(self, x: Term, y: Term) -> Term:
-        names = [self.fresh("p") for _ in range(2)]
-        self.lines.append(f"{', '.join(names)} = split({x.text}, 2)")
-        half = (*x.axes[:-1], "width / 2")
-        left, right = (self.term(n, "part", [x], half, part=(i, 2)) for i, n in enumerate(names))
+        names, heads = [self.fresh("p") for _ in range(2)], ""
+        lengths, cuts = ("width / 2", "width / 2"), ((0, 2), (1, 2))
+        if len(self.lines) % 2:  # of a quarter, and of the rest
+            lengths, heads = ("width / 4", "3 * width / 4"), ", heads = heads"
+            cuts = ((0, 4), (Fraction(1, 3), Fraction(4, 3)))
+        parts = f"({', '.join(lengths)})" if heads else "2"
+        self.lines.append(f"{', '.join(names)} = split({x.text}, {parts})")
+        left, right = (
+            self.term(name, "part", [x], (*x.axes[:-1], length), part=cut)
+            for name, length, cut in zip(names, lengths, cuts, strict=True)
+        )
         self.used["split"] += 1
         self.used["concat"] += 1
         return self.term(
-            f"concat({right.text}, {left.text})",
+            f"concat({right.text}, {left.text}{heads})",
             "concat",
             [right, left],
             x.axes,
@@ -739,7 +748,8 @@ class Writer:
         return self.same(f"dropout({x.text}, 0.1)", x, x.axes, "dropout")
 
     def step_rope(self, x: Term, y: Term) -> Term:
-        return self.same(f"rope({x.text}, heads = heads)", x, x.axes, "rope")
+        pairs = ", interleaved = true" if len(self.lines) % 2 else ""
+        return self.same(f"rope({x.text}, heads = heads{pairs})", x, x.axes, "rope")
 
     def step_zeros(self, x: Term, y: Term) -> Term:
         self.used["zeros"] += 1
