@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ HEADS = (
 )
 KEYS = ("num_key_value_heads",)
 HEAD_SIZES = ("head_dim", "d_kv")
+LATENT_HEADS = {  # of latent attention, where `head_dim` is that of rotations
+    "qk_rope_head_dim": 8,
+    "head_dim": 8,
+    "qk_nope_head_dim": 16,
+    "v_head_dim": 16,
+}
 INNER = (
     "intermediate_size",
     "moe_intermediate_size",
@@ -32,11 +39,14 @@ INNER = (
     "d_ff",
     "encoder_ffn_dim",
     "decoder_ffn_dim",
+    "q_lora_rank",
+    "kv_lora_rank",
 )
 LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "encoder_layers", "decoder_layers")
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 DEPTH, VOCAB, HEAD, FEW = 2, 64, 16, 4
 BATCH, CONTEXT = 5, 7
+FINE, COARSE = 16, 8  # parts of the width that inner sizes are made of
 
 
 class ConfigReference(Record):
@@ -121,17 +131,34 @@ def resized(config: Any, sizes: Mapping[str, int]) -> Any:
     for name, keys in _set(config, KEYS):
         setattr(small, name, max(1, count * keys // heads))
     for name, inner in _set(config, INNER):
-        setattr(small, name, max(1, width * inner // before))
+        setattr(small, name, max(1, int(width * share_of(inner, before))))
     for name, _ in _set(config, HEAD_SIZES):
         setattr(small, name, sizes["head"])
+    if hasattr(config, "qk_rope_head_dim"):
+        for name, _ in _set(config, tuple(LATENT_HEADS)):
+            setattr(small, name, LATENT_HEADS[name])
     for name, experts in _set(config, EXPERTS):
         setattr(small, name, min(experts, max(FEW, getattr(config, "num_experts_per_tok", 1))))
     for name, _ in _set(config, LAYERS):
         setattr(small, name, sizes["depth"])
+    for name, dense in _set(config, ("first_k_dense_replace",)):
+        setattr(small, name, min(dense, sizes["depth"] - 1))
+    for name, groups in _set(config, ("n_group",)):
+        if groups > 1:  # two of four, each of two experts
+            setattr(small, name, FEW)
+            small.n_routed_experts, small.topk_group, small.num_experts_per_tok = 2 * FEW, 2, 2
     if "vocab" in sizes:
         small.vocab_size = sizes["vocab"]
     _tidy(small, sizes)
     return small
+
+
+def share_of(inner: int, width: int) -> Fraction:
+    """How large an inner size is beside the width, so that small widths have whole ones."""
+    exact = Fraction(inner, width)
+    if FINE % exact.denominator == 0:
+        return exact
+    return Fraction(max(1, round(COARSE * exact)), COARSE)
 
 
 def _tidy(config: Any, sizes: Mapping[str, int]) -> None:

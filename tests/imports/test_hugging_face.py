@@ -11,7 +11,7 @@ import abcparam
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.imports.audit_text import render_audit
 from abcparam.imports.factory import find_factory
-from abcparam.imports.hugging_face import resized
+from abcparam.imports.hugging_face import config_of, made, resized, sizes_of
 
 transformers = pytest.importorskip("transformers")
 
@@ -80,3 +80,14 @@ def test_what_is_no_config_is_told(tmp_path: Path) -> None:
         find_factory("NoSuchConfig")
     with pytest.raises(SpecError, match="P1024"):
         find_factory(str(tmp_path / "config.json"))
+
+
+def test_latent_attention_and_groups_of_experts_are_made_small():
+    config = config_of("DeepseekV3Config").config
+    small, large = (resized(config, {**sizes_of(config), "width": n}) for n in (64, 128))
+    assert (small.q_lora_rank, small.kv_lora_rank, small.moe_intermediate_size) == (16, 8, 16)
+    assert (large.q_lora_rank, large.kv_lora_rank, large.moe_intermediate_size) == (32, 16, 32)
+    assert small.first_k_dense_replace == 1 < small.num_hidden_layers
+    assert (small.n_routed_experts, small.n_group, small.topk_group) == (8, 4, 2)
+    model, args, kwargs = made(config, sizes_of(config))
+    assert model(*args, **kwargs).logits.shape[-1] == small.vocab_size

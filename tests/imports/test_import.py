@@ -321,9 +321,34 @@ class Thirds(Parts):
         return a[..., :width] + torch.cat([b, b], dim=-1)
 
 
-def test_parts_that_are_none_of_equal_ones_are_refused() -> None:
-    with pytest.raises(abcparam.SpecError, match=r"P1013.*`split` makes equal ones"):
+def test_a_part_that_others_of_its_length_do_not_make_up_is_refused() -> None:
+    with pytest.raises(abcparam.SpecError, match=r"P1013.*others of its length do not make up"):
         abcparam.import_model(net(Thirds), ["width"])
+
+
+class Uneven(nn.Module):
+    """Parts of two lengths, of all of a value and of each of its heads."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.packed = nn.Linear(width, 3 * width // 2, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        width = x.shape[-1]
+        a, b = self.packed(x).split([width, width // 2], dim=-1)
+        p, q = a.unflatten(-1, (width // 16, 16)).split([12, 4], dim=-1)
+        return torch.cat([torch.relu(q), p], dim=-1).flatten(-2) + torch.cat([b, b], dim=-1)
+
+
+def test_parts_of_two_lengths() -> None:
+    found = abcparam.import_model(net(Uneven), ["width"])
+    assert is_proved(found)
+    for line in (
+        "a, b = split(packed @ x, (width, width / 2))",
+        "p, q = split(a, (12, 4), heads = heads)",
+        "concat(h, p, heads = heads)",
+    ):
+        assert line in found.text
 
 
 def test_padding_is_told() -> None:

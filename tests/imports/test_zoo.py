@@ -225,7 +225,7 @@ ZOO = {
     "CLIP": Case(clip, "unstable"),
     "ConvNeXt": Case(convnext),
     "DiT": Case(dit, "unstable"),
-    "DeepSeek-V3": Case(deepseek(rank=8), spec="no: `split_with_sizes`"),
+    "DeepSeek-V3": Case(deepseek(rank=8)),
     "GPT-2": Case(gpt2),
     "Gemma 3": Case(
         decoder(

@@ -41,6 +41,13 @@ class DistanceRanges(NamedTuple):
     causal: bool
 
 
+class Turn(NamedTuple):
+    """A rotation by positions, of halves or of neighbours."""
+
+    theta: float
+    interleaved: bool
+
+
 class _Everything:
     def __contains__(self, _: object) -> bool:
         return True
@@ -192,29 +199,43 @@ class ModelValues:
                     return DistanceRanges(far, causal)
         return None
 
-    def turning(self, start: str, end: str, place: int) -> float | None:
-        """The `theta` of the rotation by positions that leads from one value to another.
+    def turning(self, start: tuple[str, int], end: str, place: int) -> Turn | None:
+        """The rotation by positions that leads from a result of a node to another value.
 
         Positions are along the axis `place`, halves of vectors along the last one. None where it
         is no such rotation.
         """
-        x, y = self.tensor(start), self.tensor(end)
-        if x is None or y is None or x.shape != y.shape or x.shape[-1] % 2 or x.shape[place] < 2:
+        node, result = start
+        held, y = self.values.get(node), self.tensor(end)
+        x = held[result] if isinstance(held, tuple | list) else held
+        if not isinstance(x, Tensor) or y is None or x.shape != y.shape or x.shape[-1] % 2:
             return None
-        x, y = (z.detach().double().movedim(place, -2) for z in (x, y))
-        half = x.shape[-1] // 2
-        one, other = (torch.complex(z[..., :half], z[..., half:]) for z in (x, y))
-        angles = (other / one)[..., 1, :].reshape(-1, half)[0].angle()
-        if half < 2:
-            theta = 10000.0
-        else:
-            power = -half * math.log(max(float(angles[1]), SMALL**4))
-            theta = float(f"{math.exp(power):.3g}") if 0 < power < MOST_THETA else 1.0
-        steps = torch.arange(half, dtype=torch.float64) / half
-        places = torch.arange(x.shape[-2], dtype=torch.float64)
-        turned = one * torch.polar(torch.ones(()).double(), places[:, None] / theta**steps)
-        close = (turned - other).abs().max() <= SMALL * other.abs().max()
-        return theta if bool(close) else None
+        theta = _turning(x, y, place)
+        if theta is not None:
+            return Turn(theta, False)
+        pairs = torch.cat([x[..., ::2], x[..., 1::2]], -1)
+        theta = _turning(pairs, y, place)
+        return None if theta is None else Turn(theta, True)
+
+
+def _turning(x: Tensor, y: Tensor, place: int) -> float | None:
+    """The `theta` of the rotation of halves that leads from one value to another."""
+    if x.shape[place] < 2:
+        return None
+    x, y = (z.detach().double().movedim(place, -2) for z in (x, y))
+    half = x.shape[-1] // 2
+    one, other = (torch.complex(z[..., :half], z[..., half:]) for z in (x, y))
+    angles = (other / one)[..., 1, :].reshape(-1, half)[0].angle()
+    if half < 2:
+        theta = 10000.0
+    else:
+        power = -half * math.log(max(float(angles[1]), SMALL**4))
+        theta = float(f"{math.exp(power):.3g}") if 0 < power < MOST_THETA else 1.0
+    steps = torch.arange(half, dtype=torch.float64) / half
+    places = torch.arange(x.shape[-2], dtype=torch.float64)
+    turned = one * torch.polar(torch.ones(()).double(), places[:, None] / theta**steps)
+    close = (turned - other).abs().max() <= SMALL * other.abs().max()
+    return theta if bool(close) else None
 
 
 def _ranges(length: int, count: int, longest: int, causal: bool) -> Tensor:

@@ -38,26 +38,31 @@ def turned_by_place(writer: TextWriter, see: Seen, result: int) -> Laid | None:
         x = writer.values.get(local(ref))
         if not isinstance(x, Laid) or step is None or len(x.text) < 2:
             continue
-        found = _rotation(writer, see.step, x, step)
+        found = _rotation(writer, see.step, x, ref, step)
         if found is not None:
             return found
     return None
 
 
-def _rotation(writer: TextWriter, end: TracedStep, x: Laid, start: TracedStep) -> Laid | None:
+def _rotation(
+    writer: TextWriter, end: TracedStep, x: Laid, ref: Ref, start: TracedStep
+) -> Laid | None:
     head, place = x.graph[-1], x.text[-2]
     trailing = x.text[-1][len(x.text[-1]) - len(head) :]
     if trailing != head or place not in x.graph or len(end.shapes[0]) != len(x.graph):
         return None
-    theta = writer.model.turning(start.node, end.node, x.graph.index(place))
-    if theta is None:
+    turn = writer.model.turning((start.node, ref.result), end.node, x.graph.index(place))
+    if turn is None:
         return None
+    theta = turn.theta
     heads = x.text[-1][: len(x.text[-1]) - len(head)]
     named: dict[str, syntax.Expression] = {}
     if heads:
         named["heads"] = writer.heads(writer.lengths.length(heads))
     if theta != 10000:
         named["theta"] = syntax.Number(Fraction(repr(theta)))
+    if turn.interleaved:
+        named["interleaved"] = syntax.Name("true")
     return replace(x, code=call_of("rope", x.code, **named))
 
 

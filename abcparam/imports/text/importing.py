@@ -41,6 +41,7 @@ from abcparam.verdict.check import judged, load
 from abcparam.verdict.report import Report
 
 RESERVED = {"lr", "init_std"}
+LITTLE = 0.02  # around what a buffer is everywhere
 
 
 def imported(audit: Audit) -> ImportedModel:
@@ -71,7 +72,8 @@ class _Importer:
             audit.model, audit.settings[0], grow, audit.output, inline=False, entitled=False
         )
         example = audit.factory.make(audit.settings[0])
-        stir([*example.model.parameters(), *example.model.buffers()])
+        stir(example.model.parameters())
+        stir(example.model.buffers(), LITTLE)  # scores still decide which experts are taken
         self.exported = exported_of(example)
         self.sizes: Sizes = audit.settings[0]
         result = self.read.root.body[-1]

@@ -293,7 +293,7 @@ def _without_dropout(example: Example) -> Example:
     return example
 
 
-def stir(tensors: Iterable[Tensor]) -> None:
+def stir(tensors: Iterable[Tensor], by: float = STIRRED) -> None:
     """Tensors that start at one number get others around it: nothing is hidden by a zero."""
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
@@ -302,7 +302,7 @@ def stir(tensors: Iterable[Tensor]) -> None:
                 continue
             if bool((tensor == tensor.flatten()[0]).all()):
                 noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
-                tensor.add_(STIRRED * noise.to(tensor.dtype))
+                tensor.add_(by * noise.to(tensor.dtype))
 
 
 def _double(example: Example) -> Example:

@@ -17,7 +17,7 @@ from abcparam.imports.text.layout import (
     turned,
     viewed,
 )
-from abcparam.imports.text.multihead import ATTENTION
+from abcparam.imports.text.multihead import ATTENTION, heads_of
 from abcparam.imports.text.operands import first, laid_or, value_of
 from abcparam.imports.text.routing import ROUTED
 from abcparam.imports.text.space import SPACE
@@ -30,6 +30,7 @@ from abcparam.imports.text.values import (
 from abcparam.imports.text.writer import StepHandler, TextWriter, call_of, in_order
 from abcparam.imports.traced import Ref, Weight
 from abcparam.language import syntax
+from abcparam.language.printer import written
 
 # What moves coordinates
 
@@ -108,9 +109,26 @@ def cut(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
         return x
     axis = see.whole(2, "dim") % len(x.graph)
     lengths = [shape[axis] for shape in see.step.shapes]
+    if not all(writer.lengths.same(length, lengths[0]) for length in lengths):
+        return of_lengths(writer, x, axis, lengths, result)
     before = [writer.lengths.values(length) for length in lengths[:result]]
     starts = tuple(map(sum, zip(*before, strict=True))) if before else None
     return one_of_equal(writer, x, axis, lengths[result], starts)
+
+
+def of_lengths(
+    writer: TextWriter, x: Laid, axis: int, lengths: Sequence[Polynomial], index: int
+) -> WrittenValue:
+    """The index-th of parts of these lengths, of a whole axis of the language or of each head."""
+    wanted = x.graph[axis]
+    found = next((i for i, a in enumerate(x.text) if a[len(a) - len(wanted) :] == wanted), None)
+    heads = () if found is None else x.text[found][: len(x.text[found]) - len(wanted)]
+    if found is None or not wanted or (heads and found != len(x.text) - 1):
+        return writer.refused("parts that are not next to each other in the language")
+    names = splits(writer, x, found, lengths, writer.lengths.length(heads) if heads else None)
+    made = writer.made_parts.setdefault(names[index], writer.lengths.axis(lengths[index]))
+    text = (*x.text[:found], (*heads, *made), *x.text[found + 1 :])
+    return Laid(syntax.Name(names[index]), text, (*x.graph[:axis], made, *x.graph[axis + 1 :]))
 
 
 def one_of_equal(
@@ -128,7 +146,7 @@ def one_of_equal(
     places = {Fraction(a) / n for a, n in zip(starts or [0] * len(lengths), lengths, strict=True)}
     place = places.pop()
     if count is None or places or place.denominator != 1:
-        return writer.refused("parts of different lengths: `split` makes equal ones")
+        return writer.refused("a part of an axis that others of its length do not make up")
     return part(writer, x, axis, number(count), int(place), keep=True)
 
 
@@ -169,6 +187,8 @@ def sliced(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
     shape = see.shape(see.get(0))
     axis = see.whole(1, "dim") % len(shape)
     whole, length = shape[axis], see.result[axis]
+    if see.whole(4, "step", 1) != 1:
+        return writer.refused("every second place, or the like")
     if writer.lengths.same(whole, length):
         return x
     if isinstance(x, UnfinishedValue):
@@ -202,7 +222,8 @@ def part(
         return writer.refused("parts that are not next to each other in the language")
     place, before = found
     heads = apart.text[place][:before]
-    names = splits(writer, apart, place, whole, writer.lengths.length(heads) if heads else None)
+    within = writer.lengths.length(heads) if heads else None
+    names = splits(writer, apart, place, [inner] * whole, within)
     text = tuple(
         (*heads, *a[before + len(rows) :]) if i == place else a for i, a in enumerate(apart.text)
     )
@@ -221,25 +242,33 @@ def without(graph: Sequence[FactorAxis], axis: int) -> tuple[FactorAxis, ...]:
 
 
 def splits(
-    writer: TextWriter, x: Laid, place: int, count: int, heads: Polynomial | None
+    writer: TextWriter,
+    x: Laid,
+    place: int,
+    lengths: Sequence[Polynomial],
+    heads: Polynomial | None,
 ) -> tuple[str, ...]:
     """The names of the parts of a value, or of its heads, in one line of the text."""
     assert writer.step is not None
     x = writer.bound(f"{local(Ref(writer.step.step.name))}_whole", x)
     assert isinstance(x.code, syntax.Name)
     within = None if heads is None else writer.heads(heads)
+    count: syntax.Expression = syntax.Number(Fraction(len(lengths)))
+    if not all(writer.lengths.same(length, lengths[0]) for length in lengths):
+        count = syntax.Tuple(tuple(map(writer.formulas.written, lengths)))
     key = x.code.id, place - len(x.text), count, within
     if key not in writer.splits:
         each = "" if within is None else "/heads"
-        names = tuple(f"{x.code.id}/{key[1]}{each}/{count}/{i}" for i in range(count))
-        arguments = [syntax.Argument(x.code), syntax.Argument(syntax.Number(Fraction(count)))]
+        several = written(count)
+        names = tuple(f"{x.code.id}/{key[1]}{each}/{several}/{i}" for i in range(len(lengths)))
+        arguments = [syntax.Argument(x.code), syntax.Argument(count)]
         if key[1] != -1:
             axis = syntax.Negative(syntax.Number(Fraction(-key[1])))
             arguments.append(syntax.Argument(axis, "axis"))
         if within is not None:
             arguments.append(syntax.Argument(within, "heads"))
         call = syntax.Call(syntax.Name("split"), tuple(arguments))
-        titles = part_titles(writer, count)
+        titles = part_titles(writer, len(lengths))
         writer.parts.append(WrittenLine(names, call, writer.step.step.modules, titles))
         writer.splits[key] = names
     return writer.splits[key]
@@ -293,6 +322,38 @@ def concatenated(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
             return value
         found.append(value)
     axis = see.whole(1, "dim") % len(see.result)
+    return joined(writer, see, found, axis)
+
+
+def scattered(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
+    """`slice_scatter` of parts that make up an axis, one call for each, as `concat`."""
+    axis, parts, step = see.whole(2, "dim") % len(see.result), list[Laid](), see
+    end = writer.lengths.values(see.result[axis])
+    while any(end):
+        if step.call != "slice_scatter" or step.whole(2, "dim") % len(see.result) != axis:
+            return writer.refused("a value with others in some of its places")
+        value, start = laid_or(writer, first(writer, step, 1)), step.get(3, "start")
+        if isinstance(value, Unspelled):
+            return value
+        length = writer.lengths.values(step.shape(step.get(1))[axis])
+        begin = tuple(start.values) if isinstance(start, Numbers) else (0.0,) * len(length)
+        if tuple(a + n for a, n in zip(begin, length, strict=True)) != end:
+            return writer.refused("a value with others in some of its places")
+        parts.insert(0, value)
+        end = tuple(map(Fraction, begin))
+        before = see.names.step_of(step.get(0))
+        if before is not None:
+            step = see.with_step(before)
+        elif any(end):
+            return writer.refused("a value with others in some of its places")
+    return joined(writer, see, parts, axis)
+
+
+def joined(writer: TextWriter, see: Seen, found: list[Laid], axis: int) -> WrittenValue:
+    """Values one behind the other along an axis of the graph, or in each head."""
+    by_heads = joined_heads(writer, see, found, axis)
+    if by_heads is not None:
+        return by_heads
     base = next((x for x in found if x.batched), found[0])
     wanted = base.graph[axis]
     if wanted not in base.text:
@@ -313,6 +374,30 @@ def concatenated(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
     text = (*base.text[:place], made, *base.text[place + 1 :])
     graph = (*base.graph[:axis], made, *base.graph[axis + 1 :])
     return Laid(syntax.Call(syntax.Name("concat"), tuple(arguments)), text, graph)
+
+
+def joined_heads(writer: TextWriter, see: Seen, found: list[Laid], axis: int) -> Laid | None:
+    """Values that are put together in each head; those that all heads share are repeated."""
+    base = next((x for x in found if x.text and heads_of(x) is not None), found[0])
+    if axis != len(see.result) - 1 or not base.text:
+        return None
+    heads = base.text[-1][: len(base.text[-1]) - len(base.graph[-1])]
+    if not heads or base.text[-1] != (*heads, *base.graph[-1]):
+        return None
+    codes = []
+    for x in found:
+        if x.text[:-1] != base.text[:-1]:
+            return None
+        code = x.code
+        if x.text[-1] == x.graph[-1] and x.graph[-3] and not any(f.kind == "" for f in x.graph[-3]):
+            code = call_of("tile", code, writer.heads(writer.lengths.length(heads)))
+        elif x.text[-1] != (*heads, *x.graph[-1]):
+            return None
+        codes.append(code)
+    made = writer.lengths.axis(see.result[axis])
+    count = writer.heads(writer.lengths.length(heads))
+    text = (*base.text[:-1], (*heads, *made))
+    return Laid(call_of("concat", *codes, heads=count), text, (*base.graph[:-1], made))
 
 
 def of_rank(x: Laid, base: Laid) -> Laid:
@@ -348,5 +433,6 @@ HANDLERS: Mapping[str, StepHandler] = {
     "select": selected,
     **dict.fromkeys(("slice", "narrow"), sliced),
     "index": indexed,
-    **dict.fromkeys(("cat",), concatenated),
+    "cat": concatenated,
+    "slice_scatter": scattered,
 }

@@ -17,7 +17,7 @@ from abcparam.imports.alike import KnownData, Operand, ReadingError, TracedStep
 from abcparam.imports.reading import Read
 from abcparam.imports.seen import Seen
 from abcparam.imports.text.formulas import Formulas
-from abcparam.imports.text.layout import AxisFactor, Laid, Lengths, combined
+from abcparam.imports.text.layout import AxisFactor, FactorAxis, Laid, Lengths, combined
 from abcparam.imports.text.names import title_of
 from abcparam.imports.text.sources import TextSources
 from abcparam.imports.text.structure import changed
@@ -79,6 +79,7 @@ class TextWriter(TextSources):
         self.flipped = flipped_tensors(read)
         self.parts: list[WrittenPart] = []
         self.splits: dict[tuple[object, ...], tuple[str, ...]] = {}
+        self.made_parts: dict[str, FactorAxis] = {}  # of parts that are no factors of an axis
         self.starts: dict[str, str] = {}  # what goes into a repeat, by the name that it carries
         self.routes: dict[AxisFactor, Route] = {}  # where rows go that experts are given
 
