@@ -56,11 +56,15 @@ class Decoder(Record):
     project_std: str = (
         "(2 * depth)^(-1/2)"  # what maps into the stream start at, in those of others
     )
+    up_std: str = "1"  # what maps to the inside of the feed-forward network start at, in those
+    down_std: str | None = None  # what maps out of it start at, in those; else as `project_std`
+    readout_std: str = "embedding_std"
     scale: tuple[float, Fraction] = (1.0, Fraction(-1))  # of attention: a factor, head's power
     embedding_mult: str = "1"
     residual_mult: str = "1"
     output_mult: str = "1"
     output_falls: bool = True  # the multiplier of logits is that at base, by the width
+    output_power: Fraction = Fraction(1)  # by which power of the width
     hidden: Scaling = Scaling()
     vector: Scaling = Scaling()  # of embeddings, gains, shifts and biases
     output: Scaling = Scaling()
@@ -134,7 +138,7 @@ class Decoder(Record):
         if self.positions == "learned":
             yield f"tensor position_embedding : input [context, width] {keys}", "embedding"
         if not self.tied:
-            keys = f"{{ {self.output}, init = normal(embedding_std){decay} }}"
+            keys = f"{{ {self.output}, init = normal({self.readout_std}){decay} }}"
             yield f"tensor readout : output [vocab, width] {keys}", "readout"
 
     def _vector(self, names: str, axis: str, start: str) -> SpecLine:
@@ -182,10 +186,13 @@ class Decoder(Record):
 
     def _feed_forward(self) -> Iterator[SpecLine]:
         up, gate = (" + up_bias", " + gate_bias") if self.bias else ("", "")
-        inner, times = self._inner(), f" * {self.project_std}" if self.project_std else ""
+        inner, last = self._inner(), self.project_std if self.down_std is None else self.down_std
+        times, first = (
+            f" * {part}" if part not in ("", "1") else "" for part in (last, self.up_std)
+        )
         gated = self.activation == "swiglu"
         yield "block FeedForward(x) {", "feed_forward"
-        yield self._map("gate, up" if gated else "up", f"{inner}, width")
+        yield self._map("gate, up" if gated else "up", f"{inner}, width", first)
         yield self._map("down", f"width, {inner}", times)
         if self.bias:
             yield self._vector("gate_bias, up_bias" if gated else "up_bias", inner, "zeros")
@@ -211,6 +218,8 @@ class Decoder(Record):
         yield "    h = Norm(x)", "forward"
         logits = "embedding.T @ h" if self.tied else "readout @ h"
         falls = "base(width) / width" if self.output_falls else ""
+        if falls and self.output_power != 1:
+            falls = f"({falls})^({self.output_power})"
         factors = [text for text in (self.output_mult, falls) if text not in ("", "1")]
         yield f"    return {' * '.join([*factors, f'({logits})'])}", "output"
         yield "}", "forward"

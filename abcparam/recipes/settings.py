@@ -16,6 +16,10 @@ from abcparam.python_code.layout import decimal
 VALUE = r"(\"[^\"]*\"|'[^']*'|[^\s,;}\]#\\]+)"
 FLAG = re.compile(rf"--([A-Za-z][\w-]*)(?:(?:\s*[=:]\s*|\s+)(?!--){VALUE})?")
 PAIR = re.compile(rf"[\"']?\b([A-Za-z]\w*)[\"']?\s*[:=]\s*{VALUE}")
+KEY = re.compile(r"(\s*(?:-\s+)*)[\"']?([A-Za-z]\w*)[\"']?\s*:")
+OPENING = re.compile(r"\s*\{?\s*$")  # what is behind the key of a block
+ITEM = re.compile(rf"(\s*)-\s+{VALUE}\s*$")
+SEQUENCE = re.compile(r"\[([^\]]*)\]")
 COMMENT = re.compile(r"(^|\s)#.*")
 YES, NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
@@ -30,7 +34,9 @@ class WrittenSetting(Record):
 class ConfigSettings(Record):
     """The settings of a configuration by name, in small letters with `_` between words.
 
-    Of a name that is written twice the last counts, as it does for projects.
+    Of a name that is written twice the last counts, as it does for projects. What stands in a
+    block is known by itself and as `block.name`, a block in another too, an entry of a list as
+    `name.0`.
     """
 
     source: Source
@@ -38,6 +44,10 @@ class ConfigSettings(Record):
 
     def has(self, name: str) -> bool:
         return name in self.written
+
+    def within(self, block: str) -> tuple[str, ...]:
+        """The full names of what stands in a block, in the order of writing."""
+        return tuple(name for name in self.written if name.startswith(f"{block}."))
 
     def place(self, *names: str) -> Span:
         """Where the first of these that is written stands; the whole file where none is."""
@@ -79,6 +89,13 @@ class ConfigSettings(Record):
             raise self.refusal(rules.UnreadableSetting, name, wanted="true or false")
         return text in YES
 
+    def chosen(self, name: str, known: Mapping[str, str], default: str) -> str:
+        """What a word of the configuration is in a spec."""
+        word = self.word(name, default)
+        if word not in known:
+            raise self.refusal(rules.UnreadableSetting, name, wanted=" or ".join(known))
+        return known[word]
+
     def refusal(self, rule: type[DiagnosticRule], name: str, **fields: object) -> SpecError:
         """The error of a rule at the place of a setting."""
         value = self.written[name].text if name in self.written else ""
@@ -90,17 +107,76 @@ def text_of(value: Fraction) -> str:
     return decimal(value) or str(value)
 
 
+def word_for(known: Mapping[str, str], chosen: str) -> str:
+    """What a configuration calls it."""
+    return next(word for word, meant in known.items() if meant == chosen)
+
+
 def settings_of(source: Source) -> ConfigSettings:
     """The settings of a configuration, whatever the format: they are found line by line."""
     found: dict[str, WrittenSetting] = {}
+    blocks = _Blocks()
     for number, line in enumerate(source.lines, 1):
-        for name, text, start, end in _pairs(COMMENT.sub(r"\1", line)):
+        said = COMMENT.sub(r"\1", line)
+        block = blocks.around(said)
+        pairs = [*_pairs(said)]
+        for name, text, start, end in pairs:
             span = Span(number, start + 1, number, end + 1)
-            found[name.lower().replace("-", "_")] = WrittenSetting(text, span)
+            _keep(found, block, _setting(name), WrittenSetting(text, span))
+            for place, entry in enumerate(_entries(said[start:]) if len(pairs) == 1 else ()):
+                found[f"{_setting(name)}.{place}"] = WrittenSetting(entry, span)
+        for name, text, start, end in blocks.opened(said):
+            found[name] = WrittenSetting(text, Span(number, start + 1, number, end + 1))
     return ConfigSettings(source, found)
+
+
+def _setting(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def _keep(found: dict[str, WrittenSetting], block: str, name: str, setting: WrittenSetting) -> None:
+    found[name] = setting
+    if block:
+        found[f"{block}.{name}"] = setting
 
 
 def _pairs(line: str) -> Iterator[tuple[str, str, int, int]]:
     pattern = FLAG if FLAG.search(line) else PAIR
     for match in pattern.finditer(line):
         yield match[1], (match[2] or "true").strip("\"'"), match.start(), match.end()
+
+
+def _entries(text: str) -> list[str]:
+    """Those of a list on one line."""
+    match = SEQUENCE.search(text)
+    return [entry.strip().strip("\"'") for entry in match[1].split(",")] if match else []
+
+
+class _Blocks:
+    """The blocks that lines are indented into."""
+
+    def __init__(self) -> None:
+        self.open: list[tuple[int, str]] = []
+        self.entries = 0  # of the innermost
+
+    def around(self, line: str) -> str:
+        """The block in which the key of a line stands; none where it has no key."""
+        key = KEY.match(line)
+        if not key:
+            return ""
+        while self.open and self.open[-1][0] >= len(key[1]):
+            self.open.pop()
+        return self.open[-1][1] if self.open else ""
+
+    def opened(self, line: str) -> Iterator[tuple[str, str, int, int]]:
+        """The block that a line opens within another; an entry of a list in one."""
+        key, entry = KEY.match(line), ITEM.match(line)
+        if key and OPENING.match(line, key.end()):
+            name = _setting(key[2])
+            if self.open:
+                yield f"{self.open[-1][1]}.{name}", "", key.start(2), key.end(2)
+            self.open.append((len(key[1]), name))
+            self.entries = 0
+        elif entry and self.open:
+            yield f"{self.open[-1][1]}.{self.entries}", entry[2], entry.start(2), entry.end(2)
+            self.entries += 1

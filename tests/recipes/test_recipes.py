@@ -40,7 +40,20 @@ def config(recipe: str, flags: dict[str, Any]) -> str:
         return "torchrun pretrain_gpt.py \\\n    " + " \\\n    ".join(said) + "\n"
     if recipe == "transformers":
         return json.dumps(flags, indent=2)
+    if recipe == "cerebras":
+        return yaml(flags)
     return "".join(f"{k} = {v}\n" for k, v in flags.items())
+
+
+def yaml(flags: dict[str, Any], indent: str = "") -> str:
+    """Blocks in blocks."""
+    lines = (
+        f"{indent}{k}:\n{yaml(v, indent + '  ')}"
+        if isinstance(v, dict)
+        else f"{indent}{k}: {json.dumps(v)}\n"
+        for k, v in flags.items()
+    )
+    return "".join(lines)
 
 
 def test_recipes_are_named_as_their_files_are() -> None:
@@ -160,6 +173,50 @@ def test_findings_lie_at_the_settings(changes: Any, verdict: str, setting: str):
     errors = [d.span for d in report.diagnostics if d.severity == "error"]
     said = {lines[s.line - 1][s.column - 1 : s.end_column - 1] for s in errors}
     assert setting in said and {s.file for s in errors} == {"args.sh"}
+
+
+def test_cerebras_goes_by_what_its_code_does():
+    def said(**changes: Any) -> str:
+        sizes = {"hidden_size": 1024, "filter_size": 4096, "num_hidden_layers": 8, "num_heads": 16}
+        start = {"initializer": {"name": "truncated_normal", "std": 0.08}}
+        base = {"mup_base_hidden_size": 256, "mup_base_filter_size": 1024}
+        model = {"name": "gpt3", **sizes, **start, **base, "scale_qk_dot_by_d": True, **changes}
+        return yaml({"model": {k: v for k, v in model.items() if v}, "learning_rate": 0.006})
+
+    # without its own initializer the map out of the feed-forward network has initializer_range's
+    at = At(program_of("cerebras", said()), 1024)
+    kept = 0.87962566103424
+    assert at.std("query") == pytest.approx(0.04 * kept)
+    assert at.std("down") == at.std("project") == pytest.approx(0.02 * kept / 8)
+    drawn = {"name": "normal", "std": 0.16}
+    at = At(program_of("cerebras", said(ffn_output_layer_initializer=drawn)), 1024)
+    assert at.std("down") == pytest.approx(0.02) != at.std("project")
+    # no base has heads as large: they are as many
+    wide = {"hidden_size": 2560, "filter_size": 10240, "num_heads": 32}
+    assert At(program_of("cerebras", said(**wide)), 2560).scale() == pytest.approx(1 / 80)
+    recipe = recipes()["cerebras"]
+    text = said(scale_output_logits_by_d="false")
+    report = judged_config(recipe, Source(text, "model.yaml"), {})
+    places = {text.split("\n")[d.span.line - 1].strip() for d in report.diagnostics}
+    assert report.verdict == "unstable-at-init" and any(
+        "scale_output_logits_by_d" in p for p in places
+    )
+    plain = said(mup_base_hidden_size=None, mup_base_filter_size=None)
+    assert judged_config(recipe, Source(plain, "model.yaml"), {}).verdict == "unstable-at-init"
+    for changes, code, place in (
+        ({"mup_base_filter_size": 512}, "P1102", "mup_base_filter_size: 512"),
+        ({"mup_base_filter_size": None}, "P1101", "model:"),
+        ({"mup_base_hidden_size": 250}, "P1102", "mup_base_hidden_size: 250"),
+        ({"initializer": {"name": "uniform"}}, "P1103", 'name: "uniform"'),
+        ({"initializer": {"name": "normal", "mean": 1}}, "P1102", "mean: 1"),
+        ({"position_embedding_type": "alibi"}, "P1102", 'position_embedding_type: "alibi"'),
+        ({"moe": {"num_experts": 8}}, "P1103", "num_experts: 8"),
+        ({"adjust_learning_rate": {"embedding": 2}}, "P1103", "embedding: 2"),
+        ({"optimizer": {"SGD": {"momentum": 0.9}}}, "P1103", "SGD"),
+        ({"name": "btlm"}, "P1103", 'name: "btlm"'),
+    ):
+        error = refused("cerebras", said(**changes))
+        assert error == (code, "" if code == "P1101" else place)
 
 
 def refused(recipe: str, text: str) -> tuple[str, str]:

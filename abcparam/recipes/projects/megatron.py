@@ -8,7 +8,7 @@ from abcparam.diagnostics.rules import recipes as rules
 from abcparam.pipeline import exact
 from abcparam.recipes.base import HALF, ONE, ProjectRecipe
 from abcparam.recipes.decoder import Decoder, Scaling
-from abcparam.recipes.settings import ConfigSettings, text_of
+from abcparam.recipes.settings import ConfigSettings, text_of, word_for
 
 UNKNOWN = {  # settings of other models, which the recipe has no spec for
     "num_experts": "mixtures of experts",
@@ -91,11 +91,11 @@ class Megatron(ProjectRecipe):
             context=found.whole("max_position_embeddings", found.whole("seq_length", CONTEXT)),
             inner=self._inner(found, width),
             activation=self._activation(found),
-            norm=_chosen(found, "normalization", NORMS, "LayerNorm"),
+            norm=found.chosen("normalization", NORMS, "LayerNorm"),
             norm_shift=found.word("normalization", "LayerNorm") == "LayerNorm",
             bias=biased,
             qkv_bias=biased or found.flag("add_qkv_bias"),
-            positions=_chosen(found, "position_embedding_type", POSITIONS, "learned_absolute"),
+            positions=found.chosen("position_embedding_type", POSITIONS, "learned_absolute"),
             tied=not untied,
             init_std=self._std(found),
             embedding_std=text_of(embedding_std),
@@ -179,8 +179,8 @@ class Megatron(ProjectRecipe):
             ("max-position-embeddings", decoder.context),
             ("seq-length", decoder.context),
             ("vocab-size", decoder.vocab),
-            ("position-embedding-type", _word(POSITIONS, decoder.positions)),
-            ("normalization", _word(NORMS, decoder.norm)),
+            ("position-embedding-type", word_for(POSITIONS, decoder.positions)),
+            ("normalization", word_for(NORMS, decoder.norm)),
             ("init-method-std", decoder.init_std),
             ("lr", decoder.lr),
             ("optimizer", "sgd" if decoder.optimizer == "sgd" else "adam"),
@@ -223,19 +223,6 @@ class Megatron(ProjectRecipe):
         if factor != 1:
             found.append(("mup-base-head-dim", text_of(exact(factor) ** 2)))
         return found
-
-
-def _chosen(found: ConfigSettings, name: str, known: dict[str, str], default: str) -> str:
-    """What a word of the configuration is in a spec."""
-    word = found.word(name, default)
-    if word not in known:
-        raise found.refusal(rules.UnreadableSetting, name, wanted=" or ".join(known))
-    return known[word]
-
-
-def _word(known: dict[str, str], chosen: str) -> str:
-    """What a configuration calls it."""
-    return next(word for word, meant in known.items() if meant == chosen)
 
 
 RECIPE = Megatron()
