@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import cache
 
 from abcparam.commands.registry import commands
 from abcparam.commands.shared import Command
 
 
+@cache
 def parser(only: Command | None = None) -> argparse.ArgumentParser:
     """The parser; what it makes of a line has the command's function as `run`.
 

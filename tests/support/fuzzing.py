@@ -1,7 +1,10 @@
 """Specs made at random go through every command, and each keeps what is guaranteed of any input.
 
-No traceback, no status of 101, nothing over its budget; `fmt` leaves alone what it has formatted,
-and every report as it was; what compiles is imported and runs; the same bytes under any hash seed.
+No traceback, no status of 101, nothing over its budget of time or memory; `fmt` leaves alone what
+it has formatted, and every report as it was; what compiles is imported and runs; the same bytes
+under any hash seed, in any folder and locale. Half of the cases are short, and most of those no
+specs: they take two milliseconds. The others are whole; each goes through `check`, and one command
+more that is drawn, or all of them (`every`).
 
 `python -m tests.support.fuzzing COUNT [SEED [LOG]]` tries so many cases, goes on behind the last
 one in its log, and prints what broke a guarantee; it then exits with 1.
@@ -16,28 +19,45 @@ import json
 import os
 import random
 import re
+import resource
 import subprocess
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from time import thread_time
 from typing import NamedTuple
 
 from abcparam.commands.cli import OUR_BUG, main
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.source import Source
+from abcparam.editing.replacements import replaced
+from abcparam.editor.actions import quick_fixes
+from abcparam.editor.analysis import analyse
+from abcparam.editor.colours import coloured
+from abcparam.editor.completion import complete
+from abcparam.editor.hints import hints
+from abcparam.editor.hover import hover
+from abcparam.editor.outline import outline
+from abcparam.editor.rename import rename
+from abcparam.language.formatter import format_source
 from abcparam.language.reader import read
 from abcparam.operations import operations
 from abcparam.verdict import check
 from tests.support.limits import TooLongError, within
 from tests.support.paths import EXAMPLES, ROOT, SPECS
-from tests.support.random_specs import SpecWriter, damaged_words
+from tests.support.random_specs import SpecWriter, damaged, damaged_words, derived
 
 BUDGET = 0.5  # seconds of the processor for a search
 SLACK = 4  # for reading, judging, writing
+MEGABYTES = 500  # that a case may take
 HANGS = 60  # seconds of the processor after which a case is given up
 LONGEST = 4000  # characters of an example that is spliced
-TWICE = 8  # of how many cases one is run under another hash seed too
+TWICE = 16  # of how many cases one is run in another process too
+NOTED = 100  # after how many cases the log says how far it is
+KINDS = 16  # of which the first eight are short
 ENDED = "not searched further"  # what was found by then, a slower machine may not find
 ROLES = re.compile(r"^parametrization \{\n(.*\n)*?\}\n", re.M)
 
@@ -61,15 +81,26 @@ class Ended(NamedTuple):
 def case(seed: int, number: int) -> str:
     """The text of one case, the same for a seed and a number."""
     draw = random.Random(f"{seed} {number}")
-    kind = draw.randrange(8)
+    kind = draw.randrange(KINDS)
+    if kind < KINDS // 2:
+        make = derived if kind == 0 else damaged
+        return next(make(1, draw.randrange(2**32)))
+    if kind == KINDS // 2:
+        return damaged_words(draw.choice(_examples()), draw)
     text = SpecWriter(draw).text()
-    if kind == 0:
-        text = _spliced(text, draw.choice(_examples()), draw)
-    if kind == 1:
-        text = draw.choice(_examples())
-    return damaged_words(text, draw) if kind in {1, 2} else text
+    if kind == KINDS // 2 + 1:
+        return damaged_words(_spliced(text, draw.choice(_examples()), draw), draw)
+    if kind == KINDS // 2 + 2:
+        return _spliced(text, draw.choice(_examples()), draw)
+    return text
 
 
+def is_short(seed: int, number: int) -> bool:
+    """Whether a case is of a kind that is nearly never a whole spec."""
+    return random.Random(f"{seed} {number}").randrange(KINDS) < KINDS // 2
+
+
+@cache
 def _examples() -> list[str]:
     paths = sorted([*EXAMPLES.glob("*.param"), *SPECS.glob("*.param")])
     texts = (path.read_text(encoding="utf-8") for path in paths)
@@ -104,30 +135,70 @@ class Case:
         self.broken: list[Broken] = []
         self.digest = hashlib.sha256()
         self.repeatable = True
+        self.ran_forward = False
 
-    def run(self) -> None:
+    def run(self, short: bool, every: bool) -> None:
+        if short:
+            self._written()
+            choices = (*self.ways(), lambda: self.command("check", "a.param"), self._explained)
+            self.draw.choice(choices)()
+            return
         found = ROLES.search(self.text)
         if found and self.draw.random() < 0.2:  # by an import
             Path("mine.param").write_text(found[0].replace(" {", " mine {", 1), encoding="utf-8")
             use = 'import "mine.param"\nparametrization mine\n'
             self.text = self.text.replace(found[0], use)
+        self._written()
+        self.command("check", "a.param", "--format", self.draw.choice(FORMATS))
+        for way in self.ways() if every else (self.draw.choice(self.ways()),):
+            way()
+
+    def _written(self) -> None:
         Path("a.param").write_text(self.text, encoding="utf-8")
-        checked = self.command("check", "a.param", "--format", "json")
-        self._compiled()
-        self._formatted(checked)
-        searches: list[Callable[[], object]] = [
-            lambda: self.command("solve", "a.param", "--for", self.draw.choice(GOALS)),
-            lambda: self.command("derive", "a.param", "--format", "latex"),
+
+    def ways(self) -> tuple[Callable[[], object], ...]:
+        """What is done with a spec beside checking it; two in seven run what is emitted."""
+        draw = self.draw
+        return (
+            *([self._compiled] * 4),
+            *([self._formatted] * 2),
+            self._edited,
+            self._fixed,
+            lambda: self.command("compile", "a.param", *draw.choice(COMPILED), "-o", "-"),
+            lambda: self.command("solve", "a.param", "--for", draw.choice(GOALS)),
+            lambda: self.command("solve", "a.param", "--gauge", draw.choice(GAUGES)),
+            lambda: self.command("derive", "a.param", "--format", draw.choice(DERIVED)),
             lambda: self.command("derive", "a.param", "--all", "--steps"),
-            lambda: self.command("map", "a.param", "a.param", "--format", "json"),
+            lambda: self.command("map", "a.param", self._other(), "--format", "json"),
             lambda: self.command("check", "a.param", "--prove"),
             lambda: self.command("check", "a.param", "--all-fixes", "--set", "width=16"),
-            lambda: self.command("diff", "a.param", "a.param"),
-            self._fixed,
-        ]
-        for search in self.draw.sample(searches, 2):
-            search()
+            lambda: self.command("diff", "a.param", self._other()),
+            self._explained,
+        )
+
+    def _other(self) -> str:
+        """The spec itself, or one with an exponent changed."""
+        old, new = self.draw.choice((("", ""), ("1/2", "1"), ("c = 1", "c = 2/3"), ("adam", "sgd")))
+        places = [found.start() for found in re.finditer(re.escape(old), self.text)] if old else []
+        if not places:
+            return "a.param"
+        at = self.draw.choice(places)
+        text = self.text[:at] + new + self.text[at + len(old) :]
+        Path("b.param").write_text(text, encoding="utf-8")
+        return "b.param"
+
+    def _explained(self) -> None:
         self.command("explain", self.draw.choice(re.findall(r"\w+", self.text) or ["x"]))
+
+    def _edited(self) -> None:
+        """All that the language server answers with, at a place of the text."""
+        at = self.draw.randrange(len(self.text) + 1)
+        try:
+            answers = ask_everything(self.text, at)
+        except Exception:
+            self._broke(("lsp", f"at {at}"), traceback.format_exc())
+        else:
+            self.digest.update(repr(answers).encode())
 
     def command(self, *arguments: str) -> Ended:
         searches = arguments[0] in {"check", "solve", "derive", "map"}
@@ -157,10 +228,12 @@ class Case:
             return
         try:
             _runs()
+            self.ran_forward = True
         except Exception:
             self._broke(("import", "made.py"), traceback.format_exc())
 
-    def _formatted(self, before: Ended) -> None:
+    def _formatted(self) -> None:
+        before = self.command("check", "a.param", "--format", "json")
         if self.command("fmt", "a.param").status:
             return
         if self.command("fmt", "--check", "a.param").status:
@@ -175,6 +248,13 @@ class Case:
 
 
 GOALS = ("maximal-update", "kernel", "stable")
+GAUGES = ("mup", "a=0", "b=1/2", "c=1/3")
+FORMATS = ("json", "json", "text", "html", "sarif", "github")
+DERIVED = ("text", "json", "latex", "markdown")
+COMPILED = (
+    *(("--adapter",), ("--adapter", "--fold"), ("--gauge", "plain"), ("--gauge", "unit")),
+    *(("--gauge", "single-group"), ("--set", "width=16"), ("--require", "stable")),
+)
 
 
 def _laws(checked: Ended) -> object:
@@ -192,26 +272,54 @@ def _runs() -> None:
 
     program = check.load(read("a.param"))
     module = load(Path("made.py").read_text(encoding="utf-8"), Path())
-    model = make(program, module).double()
-    inputs = inputs_of(program, model.config)
-    with torch.no_grad():
-        assert all(isinstance(y, torch.Tensor) for y in outputs_of(model(*inputs)))
-    module.make_optimizer(model)
+    try:
+        model = make(program, module).double()
+        inputs = inputs_of(program, model.config)
+        with torch.no_grad():
+            assert all(isinstance(y, torch.Tensor) for y in outputs_of(model(*inputs)))
+        module.make_optimizer(model)
+    finally:
+        del sys.modules[module.__name__]
 
 
-def try_case(seed: int, number: int, forward: bool) -> tuple[Case, str]:
+def ask_everything(text: str, offset: int) -> tuple[object, ...]:
+    """What an editor is told of a text, with the cursor at an offset."""
+    analysis = analyse(Source(text))
+    at = text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+    for action in quick_fixes(analysis.diagnostics):
+        replaced(text, action.edit)
+    with contextlib.suppress(SpecError):
+        format_source(analysis.source)
+    named = analysis.index.at(at)
+    return (
+        *(complete(analysis, at), hover(analysis, at), hints(analysis), outline(analysis)),
+        *(coloured(analysis), named and analysis.index.of(named)),
+        rename(analysis, at, "renamed"),
+    )
+
+
+def _peak() -> float:
+    """The most memory that this process has had, in megabytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def try_case(seed: int, number: int, forward: bool, every: bool = False) -> tuple[Case, str]:
     """Runs a case; what it printed as a digest, empty where a budget ended a search."""
-    made = Case(case(seed, number), seed, number, forward)
+    made, before = Case(case(seed, number), seed, number, forward), _peak()
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), within(HANGS):
         try:
-            made.run()
+            made.run(is_short(seed, number), every)
         except TooLongError:
             made.broken.append(Broken("?", f"no end in {HANGS} s:\n{traceback.format_exc()}"))
             made.repeatable = False
+    if _peak() > before + MEGABYTES:
+        made.broken.append(Broken("?", f"took {_peak() - before:.0f} MB"))
     return made, made.digest.hexdigest() if made.repeatable else ""
 
 
 # Many
+
+ELSEWHERE = {"PYTHONHASHSEED": "12345", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
 
 
 def fuzz(count: int, seed: int, log: Path) -> int:
@@ -223,6 +331,7 @@ def fuzz(count: int, seed: int, log: Path) -> int:
     done = [json.loads(line) for line in lines if line.endswith("}")]
     start = max((line["case"] + 1 for line in done), default=0)
     wrong = sum(bool(line["broken"]) for line in done)
+    models = max((line["models"] for line in done), default=0)
     print(f"seed {seed}, cases {start} to {count}, log {log}", flush=True)
     with log.open("a", encoding="utf-8") as file, _other_process(seed) as digest_elsewhere:
         for number in tqdm(range(start, count), initial=start, total=count, unit="case"):
@@ -230,23 +339,24 @@ def fuzz(count: int, seed: int, log: Path) -> int:
             if number % TWICE == 0 and digest:
                 other = digest_elsewhere(number)
                 if other and other != digest:
-                    made.broken.append(Broken("all", "other bytes under another hash seed"))
-            line = {"seed": seed, "case": number, "broken": made.broken}
-            file.write(json.dumps(line) + "\n")
-            file.flush()
+                    made.broken.append(Broken("all", "other bytes in another process"))
+            models += made.ran_forward
+            if made.broken or number % NOTED == NOTED - 1:
+                line = {"seed": seed, "case": number, "models": models, "broken": made.broken}
+                print(json.dumps(line), file=file, flush=True)
             if made.broken:
                 wrong += 1
                 print(f"\ncase {number} of seed {seed}:\n{made.text}")
                 print("\n".join(f"{command}: {what}" for command, what in made.broken), flush=True)
-    print(f"{count} cases, seed {seed}: {wrong} broke a guarantee")
+    print(f"{count} cases, seed {seed}, {models} models run: {wrong} broke a guarantee")
     return wrong
 
 
 @contextlib.contextmanager
 def _other_process(seed: int) -> Iterator[Callable[[int], str]]:
-    """Digests of cases by a process with another hash seed."""
+    """Digests of cases by a process with another hash seed and locale."""
     command = [sys.executable, "-m", "tests.support.fuzzing", "--digests", str(seed)]
-    environment = {**os.environ, "PYTHONHASHSEED": "12345", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **ELSEWHERE, "PYTHONPATH": str(ROOT)}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as child:
         assert child.stdin and child.stdout

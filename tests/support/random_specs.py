@@ -102,7 +102,7 @@ def _cost(choice: tuple[str, ...]) -> int:
 def damaged(count: int, seed: int) -> Iterator[str]:
     """Windows of lines of the specs, one in ten a whole spec, with up to three mistakes in each."""
     draw = random.Random(seed)
-    texts = [path.read_text(encoding="utf-8") for path in SPECS]
+    texts = _texts()
     for number in range(count):
         text = draw.choice(texts)
         if number % 10:
@@ -110,6 +110,11 @@ def damaged(count: int, seed: int) -> Iterator[str]:
         for _ in range(draw.randrange(1, 4)):
             text = draw.choice((_damage_characters, _damage_words))(text, draw)
         yield text
+
+
+@cache
+def _texts() -> list[str]:
+    return [path.read_text(encoding="utf-8") for path in SPECS]
 
 
 def damaged_words(text: str, draw: random.Random) -> str:
@@ -165,6 +170,7 @@ DECLARED = {  # what a letter in braces stands for: a tensor of its own
     "R": ("input", "context, heads"),
     "H": ("hidden", "width / 2, width"),
     "C": ("hidden", "width, width, 3"),
+    "G": ("input", "width, 1, 3"),
     "S": ("hidden", "width, width, 3, 3"),
     "D": ("input", "width, 1, 3, 3"),
     "T": ("hidden", "width, width, 2, 2"),
@@ -179,14 +185,17 @@ ON_SEQUENCES = (  # what a `[context, width]` may become
     "{W}.T @ {f}({W} @ x)",
     "{f}(x) / {n}",
     "layernorm(x)",
+    "layernorm({Q} @ x, heads = heads)",
     "layernorm(x, gain = {g}, bias = {i}, eps = 1e-6)",
-    "rmsnorm(x, gain = {g})",
+    "rmsnorm(x, gain = {g}, eps = 1e-5)",
     "rmsnorm({Q} @ x, heads = heads)",
     f"x + {ATTENTION}, causal = true)",
     f"{ATTENTION}, causal = true, window = 2, softcap = 3)",
     f"{ATTENTION}, bias = alibi(heads, context))",
     f"{ATTENTION}, bias = relative_bias({{R}}, context, max_distance = 4))",
     "attention({Q} @ x, {K} @ x, {K} @ x, heads = heads, kv_heads = 1, scale = {s})",
+    f"{ATTENTION}, bias = relative_bias({{R}}, context, max_distance = 4, causal = true))",
+    "rope({Q} @ x, heads = heads, theta = 500)",
     "rope({Q} @ x, heads = heads)",
     "{Z} @ softmax({O} @ x)",
     "{Z} @ ({O} @ x)",
@@ -200,9 +209,13 @@ ON_SEQUENCES = (  # what a `[context, width]` may become
     "concat({H} @ x, {H} @ x, heads = heads)",
     "tile({H} @ x, 2)",
     "rope({Q} @ x, heads = heads, interleaved = true)",
+    "concat({H} @ x, {H} @ x, axis = 1)",
     "x + x[0] + zeros(width)",
     "transpose(conv1d({C}, transpose(x), padding = 1))",
     "transpose(conv_transpose1d({C}, transpose(x), padding = 1))",
+    "transpose(conv1d({G}, transpose(x), padding = 1, groups = width))",
+    "transpose(upsample(conv1d({C}, transpose(x), padding = 1, stride = 2), factor = 2))",
+    "transpose(conv_transpose1d({C}, avgpool(transpose(x), size = 2, stride = 2), stride = 2))",
     "x + mixture({O} @ x, Expert(x), top = 2)",
     "x + mixture({O} @ x, Expert(x) as {m}, top = 1, normalize = false, balanced = true)",
     (
@@ -214,6 +227,7 @@ ON_SEQUENCES = (  # what a `[context, width]` may become
     "permute(permute(x, axis = (1, 0)), axis = (-1, 0))",
     "x + take(x, at)",
     "repeat_interleave({H} @ x, 2)",
+    "{U} @ x\n    p, q, r, s = split(x, 4)\n    x = p + q * sigmoid(r) - s",
     "rescale(x, forward = 1/3, backward = {k})",
     "x + Mix(x) as {m}",
 )
@@ -221,6 +235,11 @@ ON_IMAGES = (  # what a `[width, side, side]` may become
     "x + conv2d({S}, {f}(x), padding = 1)",
     "conv2d({D}, x, padding = 1, groups = width)",
     "batchnorm(x)",
+    "batchnorm(x, eps = 1e-3)",
+    "groupnorm(x, groups = heads, gain = {g}, bias = {i}, eps = 1e-3)",
+    "upsample(conv2d({S}, x, padding = 1, stride = 2), factor = 2)",
+    "conv_transpose2d({S}, maxpool(x, 2), stride = 2, padding = 1, output_padding = 1)",
+    "avgpool(x, 3, stride = 1, padding = 1)",
     "batchnorm(x, gain = {g}, bias = {i})",
     "groupnorm(x, groups = heads)",
     "maxpool(x, 3, stride = 1, padding = 1)",
@@ -267,18 +286,30 @@ block Mix(x) {
 ASSUMED = (
     *("", "", "assume epsilon = strict\n", "assume alignment = full\n"),
     *("assume alignment = none\n", "assume alignment = tensor-programs\n"),
+    *("expect kernel\n", "expect maximal-update, unstable\n"),
 )
 OPTIMIZERS = {  # settings beside `lr`, some of them scaled
     "sgd": ("momentum = 0.9, nesterov = true", "momentum = 0, weight_decay = 1e-3"),
-    "adam": ("eps = 1e-8 * width^-1", "betas = (0.9, 0.95), eps = 1e-8 * width^(-1/3)"),
-    "adamw": ("weight_decay = 0.1", "eps = 1e-12, clip_norm = 1"),
-    "adafactor": ("weight_decay = 1e-3",),
-    "adagrad": ("eps = 1e-10",),
-    "adamax": ("eps = 1e-8",),
-    "lamb": ("weight_decay = 0.1",),
-    "lars": ("momentum = 0.9",),
-    "lion": ("betas = (0.9, 0.99)",),
-    "muon": ("momentum = 0.95, adjust = original", "adjust = spectral"),
+    "adam": (
+        *("eps = 1e-8 * width^-1", "betas = (0.9, 0.95), eps = 1e-8 * width^(-1/3)"),
+        "weight_decay = 1e-2 / width",
+    ),
+    "adamw": ("weight_decay = 0.1", "eps = 1e-12, clip_norm = 1", "betas = (0.8, 0.99)"),
+    "adafactor": ("weight_decay = 1e-3", "beta2_decay = -0.7, d = 2"),
+    "adagrad": ("eps = 1e-10", "lr_decay = 1e-3, weight_decay = 0.1"),
+    "adamax": ("eps = 1e-8", "betas = (0.8, 0.9), weight_decay = 0.1"),
+    "lamb": ("weight_decay = 0.1", "betas = (0.8, 0.9), eps = 1e-6"),
+    "lars": ("momentum = 0.9", "weight_decay = 1e-3"),
+    "lion": ("betas = (0.9, 0.99)", "weight_decay = 1"),
+    "muon": (
+        *("momentum = 0.95, adjust = original", "adjust = spectral"),
+        "nesterov = false, ns_steps = 4, weight_decay = 0.1",
+    ),
+    "nadam": ("momentum_decay = 4e-3", "betas = (0.8, 0.9), eps = 1e-6, weight_decay = 0.1"),
+    "rmsprop": ("alpha = 0.99, momentum = 0.5", "eps = 1e-6 / width, weight_decay = 0.1"),
+    "shampoo": ("ridge = 1e-6", "momentum = 0.5, weight_decay = 0.1"),
+    "signsgd": ("momentum = 0.9", "weight_decay = 0.1"),
+    "soap": ("interval = 2", "betas = (0.8, 0.9), eps = 1e-6, weight_decay = 0.1, largest = 64"),
     "radam": ("weight_decay = 1e-2",),
     "adan": ("betas = (0.98, 0.92, 0.99)", "eps = 1e-8 * width^-1"),
     "ademamix": ("alpha = 8, warmup = 100",),
@@ -286,11 +317,6 @@ OPTIMIZERS = {  # settings beside `lr`, some of them scaled
     "adamh": ("betas = (0.9, 0.95)",),
     "muonh": ("momentum = 0.9",),
     "normuon": ("beta2 = 0.9, adjust = original", "adjust = match_rms_adamw"),
-    "nadam": ("momentum_decay = 4e-3",),
-    "rmsprop": ("alpha = 0.99, momentum = 0.5",),
-    "shampoo": ("ridge = 1e-6",),
-    "signsgd": ("momentum = 0.9",),
-    "soap": ("interval = 2",),
 }
 FOR_MATRICES = {"muon", "muonh", "normuon", "shampoo"}
 
@@ -316,8 +342,9 @@ class SpecWriter:
         body = self._images() if images else self._sequences()
         given = "x : [3, side, side]" if images else "x : index(vocab) [context]"
         if any("take(" in line for line in body):
-            given += ", at : index(context)"
-        roles = draw.choice((self._roles(), *["parametrization mup\n"] * 2))
+            given += ", at : index(context) []"
+        shipped = draw.choice((*["mup"] * 9, "ntk", "mfp", "sp"))
+        roles = draw.choice((self._roles(), *[f"parametrization {shipped}\n"] * 2))
         several = draw.random() < 0.15
         two = [f"    y = {body[-1]}", "    z = 1/3 * y", "    return y, z"]
         lines = [*body[:-1], *(two if several else [f"    return {body[-1]}"])]
@@ -409,9 +436,12 @@ class SpecWriter:
 
     def _optimizers(self) -> str:
         draw = self.draw
-        name = draw.choice(sorted(OPTIMIZERS))
+        hidden = [line for line in self.tensors if ": hidden" in line]
+        matrices = hidden and all(line.partition("]")[0].count(",") == 1 for line in hidden)
+        known = OPTIMIZERS if matrices else OPTIMIZERS.keys() - FOR_MATRICES
+        name = draw.choice(sorted(known))
         settings = ", ".join(("lr = lr", *draw.choice([(), (draw.choice(OPTIMIZERS[name]),)])))
-        if name in FOR_MATRICES or draw.random() < 0.2:
+        if name in FOR_MATRICES or (hidden and draw.random() < 0.2):
             first = f"optimizer {name} for hidden {{ {settings} }}\n"
             return f"{first}optimizer adam {{ lr = lr * width^(-1/3) }}\n"
         return f"optimizer {name} {{ {settings} }}\n"
