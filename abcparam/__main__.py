@@ -1,10 +1,18 @@
-"""`python -m abcparam`."""
+"""`python -m abcparam`, and the command `abcparam`."""
 
 import sys
 
-try:
-    from abcparam.commands.cli import main
 
-    sys.exit(main())
-except KeyboardInterrupt:  # before `main` could say so
-    sys.exit(130)
+def main() -> None:
+    """Runs a command; an interrupt is one line from the first import on."""
+    try:
+        from abcparam.commands.cli import program
+
+        program()
+    except KeyboardInterrupt:
+        print("abcparam: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from abcparam.algebra.budgets import SECONDS, budget
 from abcparam.algebra.collector import without_collector
+from abcparam.commands.interrupts import INTERRUPTS, interruptible
 from abcparam.commands.parser import parser
 from abcparam.commands.registry import command_named, commands
 from abcparam.commands.shared import UsageError, print_diagnostics, seconds_of
@@ -42,10 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _open_streams()
     try:
-        with without_collector():
-            options = _options(sys.argv[1:] if arguments is None else arguments)
-        status = _guarded(options)
-        sys.stdout.flush()
+        with interruptible():
+            with without_collector():
+                options = _options(sys.argv[1:] if arguments is None else arguments)
+            status = _guarded(options)
+            sys.stdout.flush()
+            if INTERRUPTS.came:
+                raise KeyboardInterrupt
         return status
     except BrokenPipeError:
         _print_no_more()
@@ -96,26 +100,31 @@ def _no_command(word: str, arguments: Sequence[str]) -> str:
 def _guarded(options: argparse.Namespace) -> int:
     try:
         return _ran(options)
-    except SpecError as error:
-        print_diagnostics(error.diagnostics, error.source)
-        return 2
-    except UsageError as error:
-        say(f"abcparam {options.command}: {error}")
-        return 2
     except (BrokenPipeError, KeyboardInterrupt):
         raise
-    except OSError as error:  # a disk that is full, a folder that may not be written
-        if options.debug:
-            raise
+    except Exception as error:
+        if INTERRUPTS.came:  # a library in C made another exception of it
+            raise KeyboardInterrupt from None
+        return _told(options, error)
+
+
+def _told(options: argparse.Namespace, error: Exception) -> int:
+    """Says what went wrong."""
+    if isinstance(error, SpecError):
+        print_diagnostics(error.diagnostics, error.source)
+        return 2
+    if isinstance(error, UsageError):
+        say(f"abcparam {options.command}: {error}")
+        return 2
+    if options.debug:
+        raise error
+    if isinstance(error, OSError):  # a disk that is full, a folder that may not be written
         say(f"abcparam {options.command}: {showing(str(error))}")
         return 2
-    except Exception as error:
-        if options.debug:
-            raise
-        say(f"abcparam: internal error: {type(error).__name__}: {str(error)[:200]}")
-        say("This is a bug in abcparam, not in your spec. Please report it with the spec that")
-        say("caused it; `abcparam --debug …` prints where it happened.")
-        return OUR_BUG
+    say(f"abcparam: internal error: {type(error).__name__}: {str(error)[:200]}")
+    say("This is a bug in abcparam, not in your spec. Please report it with the spec that")
+    say("caused it; `abcparam --debug …` prints where it happened.")
+    return OUR_BUG
 
 
 def _ran(options: argparse.Namespace) -> int:

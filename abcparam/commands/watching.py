@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from abcparam.commands.interrupts import INTERRUPTS
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.language.reader import read
 from abcparam.resolve.parametrizations import imported_files
@@ -29,6 +30,7 @@ def watch(files: Sequence[str], judge: Callable[[], int]) -> int:
                 time.sleep(PAUSE)
             _settle(seen)
     except KeyboardInterrupt:
+        INTERRUPTS.came = False  # it is how this ends
         return status
 
 
