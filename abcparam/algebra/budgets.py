@@ -41,13 +41,17 @@ class _Budget:
         now = perf_counter()
         if now < self.next:
             return
+        if why := self.spent():
+            raise SpentError(why)
+        self.next = now + PAUSE
+
+    def spent(self) -> str:
+        why = ""
         if thread_time() > self.until:
             why = f"the budget of {self.seconds:g} s is spent (`--budget` sets another)"
-            raise SpentError(NOT_FURTHER.format(why=why))
-        if _peak() > self.megabytes:
+        elif _peak() > self.megabytes:
             why = f"the search takes more than {MEGABYTES} MB of memory"
-            raise SpentError(NOT_FURTHER.format(why=why))
-        self.next = now + PAUSE
+        return why and NOT_FURTHER.format(why=why)
 
 
 _allowed: ContextVar[float] = ContextVar("allowed", default=SECONDS)
@@ -86,6 +90,12 @@ def spend() -> None:
     found = _open.get()
     if found is not None:
         found.spend()
+
+
+def spent() -> str:
+    """Why the budget that is open is spent; empty where it is not."""
+    found = _open.get()
+    return found.spent() if found is not None else ""
 
 
 if sys.platform == "win32" or sys.platform == "emscripten":

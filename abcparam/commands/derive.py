@@ -31,7 +31,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 
 @at_work()
 def run(options: argparse.Namespace) -> int:
-    """The laws of a spec, in its symbols; 0 derived, 2 invalid."""
+    """The laws of a spec, in its symbols; 0 derived, 1 in part, 2 invalid."""
     found = derive(read(options.file), options.all, set=values_of(options))
     if options.format == "json":
         import json
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
 
         text = options.format == "text"
         print(render_derived(found, options.steps) if text else markdown(found), end="")
-    return 0
+    return int(bool(found.unfinished))
 
 
 COMMAND = Command(

@@ -44,7 +44,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 
 @at_work()
 def run(options: argparse.Namespace) -> int:
-    """The verdicts of the plane between two specs; 0 mapped, 2 invalid."""
+    """The verdicts of the plane between two specs; 0 mapped, 1 in part, 2 invalid."""
     from abcparam.comparison.family import family
     from abcparam.comparison.plane import names_of, plane
     from abcparam.comparison.plane_text import render_plane
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
 
         for path in write_picture(picture(found), options.output or "-".join(names)):
             print(f"{found.family.program.name} -> {path}", file=sys.stderr)
-    return 0
+    return int(bool(found.unfinished))
 
 
 COMMAND = Command("map", "the verdicts of the plane between two specs", _arguments, run)

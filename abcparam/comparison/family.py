@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import cached_property
 
 from abcparam.algebra.exponents import Affine
-from abcparam.algebra.record import Record, replace
+from abcparam.algebra.record import Record, field, replace
 from abcparam.comparison.compare import compare
 from abcparam.comparison.text import difference_line
 from abcparam.diagnostics.diagnostic import SpecError
@@ -36,21 +37,25 @@ class Family(Record):
     """The spec between two others, `text`, with its `report`.
 
     The report has the verdict where it does not depend on the symbols, and the region of each
-    verdict. Initial scales are A's at `init` 0 and B's at 1, learning rates A's at `lr` 0 and B's
-    at 1. Values that A was given are in the report, and not in the text.
+    verdict; it is worked out when it is first asked for. Initial scales are A's at `init` 0 and B's
+    at 1, learning rates A's at `lr` 0 and B's at 1. Values that A was given are in the report, and
+    not in the text.
     """
 
     text: str
     init: str | Fraction
     lr: str | Fraction
-    report: Report
+    program: Program = field(repr=False)
 
     def __str__(self) -> str:
         return self.text
 
-    @property
-    def program(self) -> Program:
-        return self.report.program
+    @cached_property
+    def report(self) -> Report:
+        """Raises `SpecError` where no law can be proved."""
+        from abcparam.verdict.check import judged, report
+
+        return report(self.program) if self.program.symbols else judged(self.program)
 
 
 def between(a: Program, b: Program, init: Coordinate, lr: Coordinate) -> Program:
@@ -81,12 +86,9 @@ def between(a: Program, b: Program, init: Coordinate, lr: Coordinate) -> Program
 
 
 def family(a: Program, b: Program, init: Coordinate = "s", lr: Coordinate = "t") -> Family:
-    """The family with its report. Raises as `between` does."""
-    from abcparam.verdict.check import judged, report
-
+    """The family. Raises as `between` does."""
     program = between(a, b, init, lr)
-    found = report(program) if program.symbols else judged(program)
-    return Family(program.source.text, init, lr, found)
+    return Family(program.source.text, init, lr, program)
 
 
 # The ends

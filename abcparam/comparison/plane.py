@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import combinations, pairwise
 from typing import Any
 
-from abcparam.algebra.budgets import SpentError, spend
+from abcparam.algebra.budgets import SpentError, spend, spent
 from abcparam.algebra.record import Record
 from abcparam.analysis.judge import verdict_of
 from abcparam.comparison.family import Family
+from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.program.binding import bind
 from abcparam.program.vocabulary import VERDICTS, WINDOW
 from abcparam.symbolic.constraints import LinearConstraint, holds
@@ -26,7 +27,6 @@ from abcparam.symbolic.solver import gave_up
 
 PlanePoint = tuple[Fraction, Fraction]
 PlaneLine = tuple[Fraction, Fraction, Fraction]  # k + x s + y t = 0
-Judge = Callable[[PlanePoint], str]
 
 USUAL = (Fraction(WINDOW[0]), Fraction(WINDOW[1]))
 
@@ -53,6 +53,7 @@ class Plane(Record):
     segments: tuple[PlanePart, ...]
     points: tuple[PlanePart, ...]
     corners: tuple[PlanePart, PlanePart]  # the two specs
+    unfinished: str = ""  # why there may be other regions and parts
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `abcparam map --format json`; coordinates are exact strings."""
@@ -68,6 +69,7 @@ class Plane(Record):
             "segments": [part.to_dict() for part in self.segments],
             "points": [part.to_dict() for part in self.points],
             "spec": self.family.text,
+            **({"unfinished": self.unfinished} if self.unfinished else {}),
         }
 
 
@@ -76,28 +78,39 @@ def plane(
 ) -> Plane:
     """All verdicts of a family whose coordinates are two symbols.
 
-    Raises `SpecError` where the budget is spent before all are known, or numbers deny a region.
+    Where the budget is spent before all are known, there are those that are; the two specs are
+    judged in any case. Raises `SpecError` where numbers deny a region.
     """
+    regions, ended = _regions(family)
+    judge = _Judge(family, regions, ended)
     try:
-        return _plane(family, names, window)
-    except (SpentError, DeniedError) as error:
+        parts = _edges_and_cells(family, regions, window, judge)
+        ends = [((x, x),) for x in (Fraction(0), Fraction(1))]
+        a, b = (PlanePart(judge.verdict(end[0]), end) for end in ends)
+    except DeniedError as error:
         raise gave_up(family.program.source, error) from None
+    return Plane(family, names, window, regions, *parts, (a, b), judge.ended)
 
 
-def _plane(family: Family, names: tuple[str, str], window: tuple[Fraction, Fraction]) -> Plane:
-    regions = _regions(family)
-    judge = _judge(family, regions)
+PlaneParts = tuple[tuple[PlanePart, ...], tuple[PlanePart, ...], tuple[PlanePart, ...]]
+
+
+def _edges_and_cells(
+    family: Family,
+    regions: dict[str, Region],
+    window: tuple[Fraction, Fraction],
+    judge: _Judge,
+) -> PlaneParts:
     lines = _lines(family, regions.values())
     found = _parts(lines, window, judge)
+    if judge.ended:
+        return found
     seen = [line for line in lines if _is_seen(line, *found)]
     if len(seen) < len(lines):
         found = _parts(seen, window, judge)
     cells, *bounds = found
     segments, points = (tuple(p for p in parts if _is_edge(p, cells)) for parts in bounds)
-    points = tuple(p for p in points if not _is_on(p, segments))
-    ends = [Fraction(0), Fraction(1)]
-    corners = [PlanePart(judge((x, x)), ((x, x),)) for x in ends]
-    return Plane(family, names, window, regions, cells, segments, points, (corners[0], corners[1]))
+    return cells, segments, tuple(p for p in points if not _is_on(p, segments))
 
 
 def names_of(a: str, b: str) -> tuple[str, str]:
@@ -106,30 +119,47 @@ def names_of(a: str, b: str) -> tuple[str, str]:
     return (first, second) if first != second else ("A", "B")
 
 
-def _regions(family: Family) -> dict[str, Region]:
-    found = family.report.regions
+def _regions(family: Family) -> tuple[dict[str, Region], str]:
+    """The regions; none, and why, where the budget is spent."""
+    try:
+        found = family.report.regions
+    except SpecError:
+        if why := spent():
+            return {}, why
+        raise
     if found is None:  # no exponent depends on a symbol
-        return {str(family.report.verdict): Region((), ())}
-    return {verdict: found[verdict] for verdict in VERDICTS if not found[verdict].empty}
+        return {str(family.report.verdict): Region((), ())}, ""
+    return {verdict: found[verdict] for verdict in VERDICTS if not found[verdict].empty}, ""
 
 
-def _judge(family: Family, regions: dict[str, Region]) -> Judge:
-    """What a point is judged to be, by numbers; the regions have to say the same."""
-    known: dict[PlanePoint, str] = {}
+class _Judge:
+    """What points are judged to be, by numbers; the regions, if any, have to say the same."""
 
-    def judge(point: PlanePoint) -> str:
-        if point not in known:
-            spend()
-            at = defaultdict(Fraction, {str(family.init): point[0], str(family.lr): point[1]})
-            values = {symbol: at[symbol] for symbol in family.program.symbols}
-            verdict = verdict_of(bind(family.program, values))
+    def __init__(self, family: Family, regions: dict[str, Region], ended: str) -> None:
+        self.family, self.regions, self.ended = family, regions, ended
+        self.known: dict[PlanePoint, str] = {}
+
+    def parts(self, polygons: Iterable[Sequence[PlanePoint]]) -> Iterator[PlanePart]:
+        """Those that the budget is enough for."""
+        for points in polygons:
+            try:
+                if not self.ended:
+                    spend()
+                    yield PlanePart(self.verdict(_middle(points)), tuple(points))
+            except SpentError as error:
+                self.ended = str(error)
+
+    def verdict(self, point: PlanePoint) -> str:
+        if point not in self.known:
+            program, regions = self.family.program, self.regions
+            coordinates = {str(self.family.init): point[0], str(self.family.lr): point[1]}
+            at = defaultdict(Fraction, coordinates)
+            verdict = verdict_of(bind(program, {symbol: at[symbol] for symbol in program.symbols}))
             region = regions.get(verdict)
-            if region is None or not holds(region.condition, at, region.symbols):
+            if regions and (region is None or not holds(region.condition, at, region.symbols)):
                 raise DeniedError
-            known[point] = verdict
-        return known[point]
-
-    return judge
+            self.known[point] = verdict
+        return self.known[point]
 
 
 def _lines(family: Family, regions: Iterable[Region]) -> list[PlaneLine]:
@@ -150,8 +180,8 @@ def _lines(family: Family, regions: Iterable[Region]) -> list[PlaneLine]:
 
 
 def _parts(
-    lines: Sequence[PlaneLine], window: tuple[Fraction, Fraction], judge: Judge
-) -> tuple[tuple[PlanePart, ...], tuple[PlanePart, ...], tuple[PlanePart, ...]]:
+    lines: Sequence[PlaneLine], window: tuple[Fraction, Fraction], judge: _Judge
+) -> PlaneParts:
     """The cells, segments and crossings that lines make in the window."""
     low, high = window
     square = ((low, low), (high, low), (high, high), (low, high))
@@ -163,7 +193,7 @@ def _parts(
         p for one, other in combinations(lines, 2) if (p := _crossing(one, other, square))
     )
     kinds = (cells, segments, [(point,) for point in points])
-    found = [tuple(PlanePart(judge(_middle(p)), tuple(p)) for p in parts) for parts in kinds]
+    found = [tuple(judge.parts(polygons)) for polygons in kinds]
     return found[0], found[1], found[2]
 
 

@@ -21,4 +21,5 @@ def render_plane(plane: Plane, colour: bool = False) -> str:
     for verdict, region in plane.regions.items():
         lines += ["", *region_lines(verdict, region)]
     verdicts = [f"{n}: {p.verdict}" for n, p in zip(plane.names, plane.corners, strict=True)]
-    return "\n".join([*lines, "", f"verdict: {'; '.join(verdicts)}", ""])
+    lines += ["", f"verdict: {'; '.join(verdicts)}", *filter(None, [plane.unfinished]), ""]
+    return "\n".join(lines)

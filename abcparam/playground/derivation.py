@@ -28,6 +28,8 @@ def derivation(derived: Derived) -> str:
 
 
 def _verdict(derived: Derived) -> str:
+    if derived.unfinished:
+        return f"Verdict {derived.verdict_text}; {derived.unfinished}."
     if derived.verdict is None:
         return "Depends on the symbols."
     return f"{derived.verdict}{', complete' if derived.complete else ''}, whatever the symbols are."

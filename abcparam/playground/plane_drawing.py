@@ -33,7 +33,8 @@ class PlaneDrawing:
 
     def legend(self) -> str:
         """The verdicts that occur, each beside its colour."""
-        return element("ul", "".join(map(_entry, occurring(self.plane))), class_="legend")
+        verdicts = element("ul", "".join(map(_entry, occurring(self.plane))), class_="legend")
+        return verdicts + (element("p", self.plane.unfinished) if self.plane.unfinished else "")
 
     def _at(self, point: PlanePoint) -> tuple[float, float]:
         return self.across.at(float(point[0])), self.up.at(float(point[1]))

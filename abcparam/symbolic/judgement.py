@@ -5,10 +5,11 @@ It is the verdict if that is the same for all their values, and where each verdi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from abcparam.algebra.record import Record, replace
+from abcparam.analysis.bounds import Bounds
 from abcparam.analysis.judge import Evaluator, Judgement, TensorLaw, judgement_of, tensor_laws
 from abcparam.calculus.parameter import Parameter
 from abcparam.program.binding import bind
@@ -17,7 +18,7 @@ from abcparam.program.vocabulary import VERDICTS
 from abcparam.symbolic.constraints import Some, SymbolCondition, holds, negation
 from abcparam.symbolic.derive.derivation import Derivation, NeverStable, derive_cases
 from abcparam.symbolic.points import other_laws
-from abcparam.symbolic.regions import Region, region_of, regions_of
+from abcparam.symbolic.regions import Region, region_of, regions_of, stated
 from abcparam.symbolic.sizes import SymbolicSize
 from abcparam.symbolic.solver import Premises, UnprovedError
 from abcparam.symbolic.verdicts import Verdicts, verdicts_of
@@ -25,6 +26,15 @@ from abcparam.symbolic.verdicts import Verdicts, verdicts_of
 
 class DeniedError(UnprovedError):
     """Numbers deny a verdict or a law at values of the symbols for which it was derived."""
+
+
+class UnfinishedError(UnprovedError):
+    """The budget is spent: `cases` are done, of `derived` there are the laws alone."""
+
+    def __init__(self, why: str, cases: Sequence[Case], derived: Sequence[Derivation]) -> None:
+        super().__init__(why)
+        self.cases = tuple(cases)
+        self.derived = tuple(derived)
 
 
 class Case(Record):
@@ -69,14 +79,28 @@ def judge_symbolic(program: Program) -> Symbolic:
 
     Where directions of changes cannot be followed with symbols, all of a change is taken to point
     along what reads it. Where numbers deny what that makes of a region or a law, at values of the
-    symbols in it, nothing is claimed.
+    symbols in it, nothing is claimed. Where the budget is spent when there are laws that follow
+    directions, that is an `UnfinishedError`, which has them.
     """
-    symbols = program.symbols
-    found = derive_cases(program, symbols)
-    cases = tuple(_case(case) for case in found if isinstance(case, Derivation))
-    never = tuple(case for case in found if isinstance(case, NeverStable))
-    result = Symbolic(program, cases, never, None, None)
-    anything = Premises(symbols)
+    found: list[Derivation | NeverStable] = []
+    cases: list[Case] = []
+    try:
+        found.extend(derive_cases(program, program.symbols))
+        cases.extend(_case(case) for case in found if isinstance(case, Derivation))
+        never = tuple(case for case in found if isinstance(case, NeverStable))
+        return _judged(Symbolic(program, tuple(cases), never, None, None))
+    except UnprovedError as error:
+        derived = [case for case in found if isinstance(case, Derivation)][len(cases) :]
+        laws = [*(case.verdicts.derivation for case in cases), *derived]
+        if not str(error) or not laws or not all(of.space.follows for of in laws):
+            raise
+        raise UnfinishedError(str(error), cases, derived) from None
+
+
+def _judged(result: Symbolic) -> Symbolic:
+    """With the verdict, where it is the same for all values; held against numbers."""
+    program, cases = result.program, result.cases
+    anything = Premises(program.symbols)
     verdict = next((v for v in VERDICTS if anything.proves(result.condition(v))), None)
     complete = None
     if all(case.regions["complete"].empty for case in cases):
@@ -102,6 +126,17 @@ def _is_denied(found: Symbolic, verdict: str, at: dict[str, Fraction]) -> bool:
         return False
     numbers = judgement_of(bind(found.program, at))
     return any(other_laws(case.judgement, numbers, at))
+
+
+def laws_alone(derivation: Derivation) -> tuple[Judgement, Region]:
+    """The laws of a case, and where it is, with no more searching."""
+    laws = derivation.laws
+    derivation.premises.close()
+    unbounded = dict.fromkeys(laws.graph.nodes, laws.graph.context.unbounded)
+    bounds = Bounds(unbounded, unbounded)
+    tensors = tuple(replace(law, status=None) for law in tensor_laws(laws, bounds))
+    judgement = Judgement(laws, bounds, "", False, tensors, (), (), (), ())
+    return judgement, stated(derivation.within, derivation.symbols)
 
 
 def _case(derivation: Derivation) -> Case:

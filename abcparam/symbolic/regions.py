@@ -90,6 +90,12 @@ def regions_of(verdicts: Verdicts, stable: Region) -> dict[str, Region]:
     return {**found, "stable": stable, "maximal-update": maximal}
 
 
+def stated(condition: SymbolCondition, symbols: Sequence[str]) -> Region:
+    """A condition as it is, which may say something twice."""
+    plain, choices = _clauses(condition)
+    return Region(tuple(symbols), (*(((x,),) for x in dict.fromkeys(plain)), *choices))
+
+
 def region_of(condition: SymbolCondition, symbols: Sequence[str]) -> Region:
     """A condition in lowest terms."""
     names = tuple(symbols)

@@ -84,6 +84,11 @@ class Premises:
         self.examples: list[SymbolPoint] = []  # where the premises hold, as they were found
         self._points: list[SymbolPoint] = []  # the last of them, those that answer most first
         self._decided: Conditions | None = None
+        self._closed = False
+
+    def close(self) -> None:
+        """Nothing is searched from now on: what is not known to follow does not."""
+        self._closed = True
 
     def answers(self) -> dict[Any, Any]:
         """A place for answers, which is emptied whenever more is assumed."""
@@ -159,7 +164,7 @@ class Premises:
 
     def implies(self, form: Form) -> bool:
         """Whether `form >= 0` wherever the premises hold."""
-        known = self._known.get(form)
+        known = self._known.get(form, False if self._closed else None)
         if known is None:
             self._known[form] = known = self._below_all([form]) is None
         return known
@@ -167,7 +172,9 @@ class Premises:
     def dominated(self, form: Form, others: Sequence[Form]) -> bool:
         """Whether `form` is at most the largest of the others wherever the premises hold."""
         above = [subtract(other, form) for other in others]
-        return self.implies(above[0]) if len(above) == 1 else self._below_all(above) is None
+        if len(above) == 1 or self._closed:
+            return any(map(self.implies, above))
+        return self._below_all(above) is None
 
     def exceeds(self, forms: Sequence[Form], others: Sequence[Form]) -> bool:
         """Whether a point is known at which a form is larger than all others."""
@@ -179,6 +186,8 @@ class Premises:
 
         Most are either the largest alone at a point, or dominated by such ones.
         """
+        if self._closed:
+            return list(forms)
         if not self._points:
             self.example(ALWAYS)
         alone = self._alone(forms)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from threading import Timer
 
 import pytest
 
 import abcparam
 from abcparam.algebra import budgets
-from tests.support.running import MLP, UNSTABLE, Run
+from tests.support.running import MLP, UNSTABLE, Ran, Run
 
 NOT_FURTHER = "not searched further: the budget of"
 NONE = "1e-9"  # seconds
@@ -62,8 +65,80 @@ def test_proofs_that_take_too_long_say_so(run: Run):
         ran = run(command, "-", "--budget", NONE, stdin=SYMBOLIC)
         assert ran.status == 2 and "P0703" in ran.err and NOT_FURTHER in ran.err
     ran = run("map", MLP, MLP, "--format", "json", "--budget", NONE)
-    assert ran.status == 2 and "P0703" in ran.err
+    mapped = json.loads(ran.out)
+    assert ran.status == 1 and mapped["unfinished"].startswith(NOT_FURTHER)
+    assert {corner["verdict"] for corner in mapped["corners"]} == {"maximal-update"}
     assert run("solve", "-", "--budget", "soon", stdin=STRICT).status == 2
+
+
+class Looks:
+    """Counts the looks at a budget, which is spent after some of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.looks, self.most = 0, 0
+        monkeypatch.setattr(budgets, "PAUSE", 0)
+        monkeypatch.setattr(budgets._Budget, "spent", lambda _: self.spent())
+
+    def spent(self) -> str:
+        self.looks += 1
+        text = budgets.NOT_FURTHER.format(why="the budget of looks is spent")
+        return text if self.looks > self.most else ""
+
+    def ended(self, run: Callable[[], Ran], *shares: float) -> list[Ran]:
+        """What comes out where looks end after shares of those that it takes, and of all."""
+        self.looks, self.most = 0, 10**9
+        whole, count = run(), self.looks
+        found = []
+        for share in shares:
+            self.looks, self.most = 0, int(share * count)
+            found.append(run())
+            assert NOT_FURTHER in found[-1].out + found[-1].err
+        return [*found, whole]
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    return Looks(monkeypatch)
+
+
+def test_a_derivation_that_is_ended_has_the_laws_that_were_found(run: Run, looks: Looks):
+    command = ("derive", "-", "--all", "--format")
+    found = looks.ended(lambda: run(*command, "json", stdin=UNSTABLE), 0, 0.3, 0.6, 0.95)
+    assert [ran.status for ran in found] == [2, 1, 1, 1, 0]
+    *partly, whole = [json.loads(ran.out) for ran in found[1:]]
+    wanted = [tensor["laws"] for tensor in whole["cases"][0]["tensors"]]
+    for read in partly:
+        assert read["verdict"] is None and read["unfinished"].startswith(NOT_FURTHER)
+        assert [tensor["laws"] for tensor in read["cases"][0]["tensors"]] == wanted
+    for format in ("text", "latex", "markdown"):
+        [ran, _] = looks.ended(partial(run, *command, format, stdin=UNSTABLE), 0.5)
+        assert ran.status == 1 and "erdict: not known" in ran.out and not ran.err
+
+
+def test_a_plane_that_is_ended_has_both_specs_and_the_cells_that_were_judged(
+    run: Run, looks: Looks, tmp_path: Path
+):
+    (tmp_path / "other.param").write_text(UNSTABLE, encoding="utf-8")
+    command = ("map", MLP, tmp_path / "other.param", "--format")
+    found = looks.ended(lambda: run(*command, "json"), 0, 0.5, 0.99)
+    assert [ran.status for ran in found] == [1, 1, 1, 0]
+    first, _, last, whole = [json.loads(ran.out) for ran in found]
+    assert first["corners"] == last["corners"] == whole["corners"]
+    assert not first["regions"] and not first["cells"]
+    assert last["regions"] == whole["regions"] and last["cells"]
+    assert last["unfinished"].startswith(NOT_FURTHER)
+
+
+def test_a_solution_that_is_found_is_given_without_the_others(run: Run, looks: Looks):
+    text = MLP.read_text(encoding="utf-8").replace("c = 0 }", "c = ? }")
+    command = ("solve", "-", "--format")
+    found = looks.ended(lambda: run(*command, "json", stdin=text), 0, 0.98)
+    assert [ran.status for ran in found] == [2, 0, 0]
+    [partly, whole] = [json.loads(ran.out) for ran in found[1:]]
+    assert partly["spec"] == whole["spec"] and partly["unfinished"].startswith(NOT_FURTHER)
+    assert len(partly["family"]["all"]) == len(partly["unknowns"])
+    [ran, _] = looks.ended(lambda: run("solve", "-", stdin=text), 0.98)
+    assert f"other solutions were {NOT_FURTHER}" in ran.err
 
 
 def test_memory_is_counted_too(run: Run, monkeypatch: pytest.MonkeyPatch):

@@ -160,30 +160,27 @@ def derive_laws(program: Program, symbols: tuple[str, ...]) -> tuple[Derivation,
     `ImpossibleError` where the program is stable for no values of the symbols, `UnprovedError`
     where no law is found.
     """
-    cases = derive_cases(program, symbols)
+    cases = tuple(derive_cases(program, symbols))
     derivations = tuple(case for case in cases if isinstance(case, Derivation))
     if not derivations:
         raise ImpossibleError(tuple(case for case in cases if isinstance(case, NeverStable)))
     return derivations
 
 
-def derive_cases(
-    program: Program, symbols: tuple[str, ...]
-) -> tuple[Derivation | NeverStable, ...]:
-    """The same, with the cases that are never stable.
+def derive_cases(program: Program, symbols: tuple[str, ...]) -> Iterator[Derivation | NeverStable]:
+    """The same, with the cases that are never stable, one by one.
 
     Directions of changes are followed where that comes to an end; where each round, or each layer,
     turns them a little further, by a power that may be as small as one likes, all of a change is
     taken to point along what reads it.
     """
-    done: list[Derivation | NeverStable] = []
     todo: list[tuple[CaseForms, bool]] = [((), True)]
     numbers = Evaluator(program)
     while todo:
         case, follows = todo.pop(0)
         run = _CaseRun(numbers, symbols, case, follows)
         try:
-            done.append(run.derivation())
+            yield run.derivation()
         except UnsettledError:
             if not follows:
                 raise
@@ -193,8 +190,7 @@ def derive_cases(
         except ContradictionError as found:
             if requirements := tuple(run.asked[i] for i in found.labels if i >= 0):
                 sound = tuple(run.sound) if run.trained else None
-                done.append(NeverStable(requirements, run.within, sound))
-    return tuple(done)
+                yield NeverStable(requirements, run.within, sound)
 
 
 CaseForms = tuple[Form, ...]  # forms that are not negative

@@ -116,6 +116,7 @@ class Derived(Record):
     verdict: str | None  # None: it depends on the symbols
     complete: bool | None
     elsewhere: tuple[str, ...] = ()  # why the other cases are never stable
+    unfinished: str = ""  # why there may be more cases, and regions of these
 
     def to_dict(self, steps: bool = False) -> dict[str, Any]:
         """The JSON of `abcparam derive --format json`."""
@@ -129,7 +130,15 @@ class Derived(Record):
             "complete": self.complete,
             "cases": [case.to_dict(steps) for case in self.cases],
             "never_stable": list(self.elsewhere),
+            **({"unfinished": self.unfinished} if self.unfinished else {}),
         }
+
+    @property
+    def verdict_text(self) -> str:
+        """The verdict in words."""
+        if self.verdict is None:
+            return "not known" if self.unfinished else "depends on the symbols"
+        return f"{self.verdict}{', complete' if self.complete else ''}"
 
 
 def _sizes(sizes: Mapping[str, Size]) -> dict[str, Any]:

@@ -34,8 +34,9 @@ def latex_document(derived: Derived) -> str:
         for word in ("stable", *VERDICTS, "complete"):
             if case.regions:
                 lines += _region(word, case.regions[word])
-    verdict = derived.verdict or "depends on the symbols"
-    return "\n".join([*lines, "", f"Verdict: {text(verdict)}.", "", r"\end{document}", ""])
+    said = [f"Verdict: {derived.verdict or derived.verdict_text}", derived.unfinished]
+    verdict = " ".join(f"{text(words)}." for words in said if words)
+    return "\n".join([*lines, "", verdict, "", r"\end{document}", ""])
 
 
 def text(plain: str) -> str:

@@ -35,13 +35,11 @@ def render_derived(derived: Derived, steps: bool = False) -> str:
         lines += _regions(case)
     if derived.elsewhere:
         lines += ["", f"never stable elsewhere: {'; '.join(derived.elsewhere)}"]
-    return "\n".join([*lines, "", _verdict(derived), ""])
+    return "\n".join([*lines, "", *_verdict(derived), ""])
 
 
-def _verdict(derived: Derived) -> str:
-    if derived.verdict is None:
-        return "verdict: depends on the symbols"
-    return f"verdict: {derived.verdict}{', complete' if derived.complete else ''}"
+def _verdict(derived: Derived) -> Lines:
+    return [f"verdict: {derived.verdict_text}", *filter(None, [derived.unfinished])]
 
 
 # Laws
@@ -154,7 +152,7 @@ def _from(terms: Sequence[Term]) -> str:
 
 def markdown(derived: Derived) -> str:
     """The same as Markdown tables, without the steps."""
-    lines = [f"# {derived.program.name}", "", _verdict(derived) + "."]
+    lines = [f"# {derived.program.name}", "", ". ".join(_verdict(derived)) + "."]
     for number, case in enumerate(derived.cases, 1):
         if len(derived.cases) > 1 and case.within:
             lines += ["", f"## Case {number}: {_code(_conjunction(case.within))}"]

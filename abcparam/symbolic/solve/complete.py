@@ -74,6 +74,7 @@ class Completed(Record):
                 "no_largest": list(solution.endless),
             },
             "spec": self.text,
+            **({"unfinished": solution.unfinished} if solution.unfinished else {}),
         }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations
+from typing import Any
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import NamedTuple, Record
@@ -52,6 +53,7 @@ class Solution(Record):
     free: tuple[str, ...]  # symbols that nothing constrains
     endless: tuple[str, ...]  # learning rates that can always be larger, short of some limit
     verdict: str
+    unfinished: str = ""  # why the region is no more than these values
 
     @property
     def solved(self) -> Program:
@@ -108,11 +110,20 @@ def solve(
         _prove(aim, values, own)
     else:
         values = _at_a_point(named, places, aim, goal, order)
-    region = _region(aim.wanted, aim.symbols)
+    verdict = _verified(named, values, own, goal)
     unused = _unconstrained(Some(aim.wanted), aim.symbols)
     free = tuple(symbol for symbol in unused if symbol in places)
-    gauges, verdict = _gauges(named, places, region), _verified(named, values, own, goal)
-    return Solution(named, places, values, region, gauges, free, aim.endless, verdict)
+    found: dict[str, Any] = {"free": free, "endless": aim.endless, "verdict": verdict}
+    try:
+        region = _region(aim.wanted, aim.symbols)
+    except UnprovedError as error:
+        if not str(error):
+            raise
+        pins = tuple(((pin,),) for pin in _pins(aim, values))
+        found |= {"region": Region(aim.symbols, pins), "gauges": (), "unfinished": str(error)}
+    else:
+        found |= {"region": region, "gauges": _gauges(named, places, region)}
+    return Solution(named, places, values, **found)
 
 
 class Aim(NamedTuple):
@@ -176,13 +187,19 @@ def _for_all(
 def _prove(aim: Aim, values: Mapping[str, Affine], own: tuple[str, ...]) -> None:
     """Raises `DependentError` unless the values solve it whatever the program's own symbols."""
     premises = Premises(aim.symbols)
-    for symbol, value in values.items():
-        row = [value.constant, *(dict(value.symbols).get(s, 0) for s in aim.symbols)]
-        row[1 + aim.symbols.index(symbol)] = -1
-        premises.assume(LinearConstraint(tuple(row), "="))
+    for pin in _pins(aim, values):
+        premises.assume(pin)
     premises.check()
     if not premises.proves(Some(aim.wanted)):
         raise DependentError(own)
+
+
+def _pins(aim: Aim, values: Mapping[str, Affine]) -> Iterator[LinearConstraint]:
+    """That each unknown has its value."""
+    for symbol, value in values.items():
+        row = [value.constant, *(dict(value.symbols).get(s, 0) for s in aim.symbols)]
+        row[1 + aim.symbols.index(symbol)] = -1
+        yield LinearConstraint(tuple(row), "=")
 
 
 def words_of(program: Program, goal: str) -> tuple[str, ...]:

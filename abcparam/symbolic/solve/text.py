@@ -18,8 +18,11 @@ def render_solution(found: Completed, colour: bool = False) -> str:
         return "\n".join([f"{lines[0]}, and no ? to fill"])
     for symbol, place in solution.places.items():
         lines.append(f"    {place.owner} {place.key} = {solution.values[symbol]}")
-    lines.append("every solution:")
-    lines += [f"    {text}" for text in clause_texts(found.region)] or ["    anything"]
+    if solution.unfinished:
+        lines.append(f"other solutions were {solution.unfinished}")
+    else:
+        lines.append("every solution:")
+        lines += [f"    {text}" for text in clause_texts(found.region)] or ["    anything"]
     if found.gauges:
         lines.append("free directions, which change nothing (gauges):")
         lines += [f"    {_gauge(gauge)}" for gauge in found.gauges]
