@@ -38,7 +38,7 @@ class KindView(Record):
     drops_eps: bool  # its groups have none
 
 
-class AdaptAdaptAdaptHeadView(Record):
+class AdaptHeadView(Record):
     """What the file as a whole says."""
 
     title: Text
@@ -63,6 +63,11 @@ class LawsView(Record):
     factors: tuple[Text, ...]
     held: tuple[Text, ...]  # the modules that hold numbers of the model's own
     knobs: tuple[Text, ...]  # what these are set to
+
+    @property
+    def scales(self) -> bool:
+        """Whether the forward needs factors."""
+        return bool(self.factors or self.knobs)
 
 
 def adapter_of(
@@ -97,11 +102,11 @@ def at_base(audit: Audit, sizes: Sizes) -> Audit:
     return replace(audit, settings=({**first, **sizes}, *others))
 
 
-def _head(audit: Audit, base: BaseRates, command: str) -> AdaptAdaptAdaptHeadView:
+def _head(audit: Audit, base: BaseRates, command: str) -> AdaptHeadView:
     sizes = {name: audit.settings[0][name] for name in audit.grow}
     rules = {rate.rule: rate for _, rate in rates_of_trained(audit)}
     alone = next(iter(rules.values())) if len(rules) == 1 else None
-    return AdaptAdaptAdaptHeadView(
+    return AdaptHeadView(
         title=prose(f"The maximal update parametrization of {audit.factory.name}."),
         command=prose(command),
         base=prose(", ".join(f"{name} = {size}" for name, size in sizes.items())),

@@ -5,8 +5,11 @@ A rule's docstring is what `abcparam explain` prints.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
+
+_FOLDER = os.path.dirname(__file__)
 
 
 class _Later:
@@ -23,6 +26,6 @@ class _Later:
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("_"):
+    if name.startswith("_") or not os.path.isfile(os.path.join(_FOLDER, f"{name}.py")):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return _Later(name)
