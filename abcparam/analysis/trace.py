@@ -39,7 +39,8 @@ def label(program: Program, node: Node) -> str:
 def why_change(program: Program, node: Node) -> list[TraceStep]:
     """The path that made the change of an activation, outermost first."""
     steps: list[TraceStep] = []
-    while len(steps) < MOST_STEPS:
+    plain: set[int] = set()  # of an infinite repeat they may lie on a circle
+    while len(steps) < MOST_STEPS and id(node) not in plain:
         if node.update() >= node.d:
             steps.append(TraceStep(node, update_of(program, node)))
             return steps
@@ -49,6 +50,8 @@ def why_change(program: Program, node: Node) -> list[TraceStep]:
         x, how = source
         if node.name or not _plain(node):
             steps.append(TraceStep(node, passed_on(program, node, x, how)))
+        else:
+            plain.add(id(node))
         node = x
     return steps
 

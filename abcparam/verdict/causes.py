@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from abcparam.analysis.judge import Judgement, TensorLaw
 from abcparam.analysis.limits import Violation
@@ -49,12 +49,26 @@ def suffering(judgement: Judgement) -> tuple[TensorLaw, ...]:
 
 def _maker(node: Node) -> Node:
     """Where a change came to be so large: where it grew last, or else at the update it is of."""
+    for x in _sources(node):
+        if x.d < node.d:
+            return node
+        node = x
+    return node
+
+
+def _sources(node: Node) -> Iterator[Node]:
+    """The nodes that a change comes from, one behind the other, up to the update that made it.
+
+    Those of an infinite repeat may lie on a circle, which is gone around once.
+    """
+    seen = {id(node)}
     while node.update() < node.d:
         source = source_of_change(node)
-        if source is None or source[0].d < node.d:
-            return node
+        if source is None or id(source[0]) in seen:
+            return
         node = source[0]
-    return node
+        seen.add(id(node))
+        yield node
 
 
 def _exceeds(node: Node) -> bool:
@@ -77,10 +91,4 @@ def _came_in(node: Node, exceeding: set[int]) -> bool:
 
 
 def _inherited(node: Node, exceeding: set[int]) -> bool:
-    source = None if node.update() >= node.d else source_of_change(node)
-    while source is not None:
-        x = source[0]
-        if id(x) in exceeding:
-            return True
-        source = None if x.update() >= x.d else source_of_change(x)
-    return False
+    return any(id(x) in exceeding for x in _sources(node))

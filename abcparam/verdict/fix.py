@@ -123,7 +123,8 @@ def _in_usual_gauge(
         now, before = exponents_by_key(tensor), exponents_by_key(program.tensors[path])
         if not program.has_gauge(tensor):
             letters = dict.fromkeys(letters, 0)
-        theta = USUAL_MULTIPLIERS.get(tensor.role or "", ZERO.constant) - now["a"].constant
+        usual = USUAL_MULTIPLIERS.get(tensor.role or "", ZERO.constant)
+        theta = usual - now.get("a", ZERO).constant
         keys = {**now, **before}
         moved = {k: (now.get(k, ZERO) + before.get(k, ZERO) * MINUS).constant for k in keys}
         for letter in "abcd" if program.strict_epsilon else "abc":

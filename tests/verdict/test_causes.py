@@ -156,3 +156,56 @@ def test_messages_that_newcomers_meet():
         abcparam.check(endless)
     assert abcparam.explain("502") == abcparam.explain("p502") == abcparam.explain("P0502")
     assert "{" not in abcparam.explain("P0502").partition("\n")[0]
+
+
+CIRCLE = """model Circle
+dim width -> inf, base = 8
+dim depth -> inf, base = 2
+dim classes = 5
+hyper lr = 1e-2
+parametrization mup
+tensor last : output [classes, width]
+tensor Q : hidden [width, width]
+tensor Z : input [width, classes] { init = zeros }
+tensor O : output [classes, width]
+forward(x : [width]) {
+    x = Q @ x
+    x = Z @ softmax(O @ x)
+    repeat depth as layers {
+        tensor own : hidden [width, width]
+        x = x + own @ (own @ x)
+    }
+    return last @ x
+}
+optimizer sgd { lr = lr }
+loss cross_entropy
+"""
+
+
+def test_changes_that_go_around_a_stream_come_to_an_end():
+    """A change that passes from copy to copy as it is may come from itself."""
+    report = abcparam.check(CIRCLE)
+    assert report.verdict.startswith("unstable") and "layers" in str(render_report(report))
+
+
+SCALAR = """model Scalar
+dim width -> inf, base = 8
+dim depth -> inf, base = 2
+dim pixels = 5
+hyper lr = 1e-2
+parametrization { input { a = 0, b = 0, c = 1 }, output { a = 0, b = -1, c = 1 } }
+tensor U : input [width, pixels]
+tensor s : scalar [1] { c[depth] = -1/7, init = ones }
+tensor V : output [3, width]
+forward(x : [pixels]) {
+    return V @ (exp(s) * (U @ x))
+}
+optimizer sgd { lr = lr }
+loss mse
+"""
+
+
+def test_all_fixes_of_a_scalar_whose_exponents_are_of_the_depth(run: Run):
+    """It has none of the width, `a` neither."""
+    ran = run("check", "-", "--all-fixes", stdin=SCALAR)
+    assert ran.status == 1 and "internal error" not in ran.err + ran.out
