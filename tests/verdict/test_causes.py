@@ -185,7 +185,7 @@ loss cross_entropy
 def test_changes_that_go_around_a_stream_come_to_an_end():
     """A change that passes from copy to copy as it is may come from itself."""
     report = abcparam.check(CIRCLE)
-    assert report.verdict.startswith("unstable") and "layers" in str(render_report(report))
+    assert report.verdict == "unstable" and "layers" in str(render_report(report))
 
 
 SCALAR = """model Scalar
