@@ -26,14 +26,7 @@ if TYPE_CHECKING:
     from abcparam.operations.emitter import Use
     from abcparam.python_code.value import ScaledCode
 
-MIXTURE = '''\
-def _mixture(
-    logits: Tensor, experts: nn.ModuleList, top: int, x: Tensor, *more: Any
-) -> Tensor:
-    """The best experts of each token, weighted by the softmax of their logits."""
-    tokens, axes = logits.shape[:-1], x.shape[logits.dim() - 1 :]
-    weights, chosen = logits.reshape(-1, logits.shape[-1]).topk(top)
-    weights, x = weights.softmax(-1), x.reshape(-1, *axes)
+GIVEN = """\
     rows, values = [], []
     for number, expert in enumerate(experts):
         row, place = (chosen == number).nonzero(as_tuple=True)
@@ -42,10 +35,23 @@ def _mixture(
         values.append(weights[row, place].view(-1, *[1] * (y.dim() - 1)) * y)
     y = torch.cat(values)
     y = y.new_zeros(x.shape[0], *y.shape[1:]).index_add(0, torch.cat(rows), y)
-    return y.reshape(*tokens, *y.shape[1:])'''
+    return y.reshape(*tokens, *y.shape[1:])"""
 
+MIXTURE = (
+    '''\
+def _mixture(
+    logits: Tensor, experts: nn.ModuleList, top: int, x: Tensor, *more: Any
+) -> Tensor:
+    """The best experts of each token, weighted by the softmax of their logits."""
+    tokens, axes = logits.shape[:-1], x.shape[logits.dim() - 1 :]
+    weights, chosen = logits.reshape(-1, logits.shape[-1]).topk(top)
+    weights, x = weights.softmax(-1), x.reshape(-1, *axes)
+'''
+    + GIVEN
+)
 
-SCORED = '''\
+SCORED = (
+    '''\
 def _scored_mixture(
     scores: Tensor,
     experts: nn.ModuleList,
@@ -76,15 +82,9 @@ def _scored_mixture(
     weights = scores.gather(-1, chosen)
     if normalize:
         weights = weights / weights.sum(-1, keepdim=True)
-    rows, values = [], []
-    for number, expert in enumerate(experts):
-        row, place = (chosen == number).nonzero(as_tuple=True)
-        y = expert(x[row], *more)
-        rows.append(row)
-        values.append(weights[row, place].view(-1, *[1] * (y.dim() - 1)) * y)
-    y = torch.cat(values)
-    y = y.new_zeros(x.shape[0], *y.shape[1:]).index_add(0, torch.cat(rows), y)
-    return y.reshape(*tokens, *y.shape[1:])'''
+'''
+    + GIVEN
+)
 
 BIAS = "expert_bias"  # the buffer that counts for the choice
 GROUPING = ("groups", "top_groups", "group_top")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abcparam.optimizers.base import OptimizerRule, Step
-from abcparam.optimizers.muon import ORTHOGONAL
+from abcparam.optimizers.lamb import ADAM_STATE, ADAM_UPDATE
+from abcparam.optimizers.muon import NESTEROV, ORTHOGONAL
 
 if TYPE_CHECKING:
     from abcparam.algebra.sizes import Size
@@ -20,21 +21,8 @@ ON_SPHERE = '''def _on_sphere(parameter: Tensor, update: Tensor, lr: float, radi
 ADAM_STEP = Step(
     "Adam on the sphere of tensors that have the norm of the initial one.",
     "1e-3",
-    {
-        "step": "0",
-        "radius": "parameter.norm()",
-        "mean": "torch.zeros_like(parameter)",
-        "square": "torch.zeros_like(parameter)",
-    },
-    """
-first, second = group["betas"]
-state["step"] += 1
-mean = state["mean"].lerp_(parameter.grad, 1 - first)
-square = state["square"].lerp_(parameter.grad.square(), 1 - second)
-size = (square / (1 - second ** state["step"])).sqrt() + group["eps"]
-update = mean / (1 - first ** state["step"]) / size
-_on_sphere(parameter, update, group["lr"], state["radius"])
-""",
+    {"radius": "parameter.norm()", **ADAM_STATE},
+    f'{ADAM_UPDATE}_on_sphere(parameter, update, group["lr"], state["radius"])\n',
     (ON_SPHERE,),
 )
 
@@ -42,10 +30,8 @@ MUON_STEP = Step(
     "Muon on the sphere of matrices that have the norm of the initial one.",
     "2e-2",
     {"radius": "parameter.norm()", "momentum": "torch.zeros_like(parameter)"},
-    """
-momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-if group["nesterov"]:
-    momentum = parameter.grad.lerp(momentum, group["momentum"])
+    NESTEROV
+    + """\
 update = _orthogonal(momentum, group["ns_steps"])
 _on_sphere(parameter, update, group["lr"], state["radius"])
 """,

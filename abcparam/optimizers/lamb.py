@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from abcparam.algebra.sizes import Size
     from abcparam.calculus.parameter import Parameter
 
-LAMB_STEP = Step(
-    "Adam's update, scaled to the norm of its tensor; as it is where that is zero.",
-    "1e-3",
-    {"step": "0", "mean": "torch.zeros_like(parameter)", "square": "torch.zeros_like(parameter)"},
-    """
+ADAM_STATE = {
+    "step": "0",
+    "mean": "torch.zeros_like(parameter)",
+    "square": "torch.zeros_like(parameter)",
+}
+ADAM_UPDATE = """
 first, second = group["betas"]
 state["step"] += 1
 mean, square = state["mean"], state["square"]
@@ -22,6 +23,14 @@ mean.lerp_(parameter.grad, 1 - first)
 square.lerp_(parameter.grad.square(), 1 - second)
 size = (square / (1 - second ** state["step"])).sqrt()
 update = mean / (1 - first ** state["step"]) / (size + group["eps"])
+"""
+
+LAMB_STEP = Step(
+    "Adam's update, scaled to the norm of its tensor; as it is where that is zero.",
+    "1e-3",
+    ADAM_STATE,
+    ADAM_UPDATE
+    + """\
 update = update + group["weight_decay"] * parameter
 norm, length = parameter.norm(), update.norm()
 trust = torch.where((norm > 0) & (length > 0), norm / length, 1.0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from abcparam.algebra.record import replace
 from abcparam.optimizers.base import OptimizerRule, Step
 
 if TYPE_CHECKING:
@@ -22,14 +21,18 @@ ORTHOGONAL = '''def _orthogonal(matrix: Tensor, steps: int) -> Tensor:
         x = 3.4445 * x + (2.0315 * square @ square - 4.7750 * square) @ x
     return x.T if len(matrix) > len(matrix.T) else x'''
 
+NESTEROV = """
+momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
+if group["nesterov"]:
+    momentum = parameter.grad.lerp(momentum, group["momentum"])
+"""
+
 SPECTRAL = Step(
     "Muon with updates of spectral norm `lr * sqrt(rows / columns)`.",
     "1e-3",
     {"momentum": "torch.zeros_like(parameter)"},
-    """
-momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-if group["nesterov"]:
-    momentum = parameter.grad.lerp(momentum, group["momentum"])
+    NESTEROV
+    + """\
 rows, columns = parameter.shape
 rate = group["lr"] * (rows / columns) ** 0.5
 parameter.mul_(1 - group["lr"] * group["weight_decay"])
@@ -44,35 +47,30 @@ NEURONS = '''def _by_neurons(update: Tensor, squares: Tensor, beta: float) -> Te
     made = update / squares.sqrt().clamp(min=1e-10)
     return made * (update.norm() / made.norm().clamp(min=1e-10))'''
 
-NORMUON_STEP = Step(
-    "Muon whose updates have rows of about the same length.",
-    "2e-2",
-    {
-        "momentum": "torch.zeros_like(parameter)",
-        "squares": "torch.zeros_like(parameter[:, :1])",
-    },
-    """
-momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-if group["nesterov"]:
-    momentum = parameter.grad.lerp(momentum, group["momentum"])
+
+def _by_neurons_step(doc: str, adjust: str) -> Step:
+    """The step that multiplies updates by neurons by `adjust`."""
+    update = f"""\
 update = _orthogonal(momentum, group["ns_steps"])
 update = _by_neurons(update, state["squares"], group["beta2"])
 parameter.mul_(1 - group["lr"] * group["weight_decay"])
-adjust = max(1, parameter.shape[0] / parameter.shape[1]) ** 0.5
+adjust = {adjust}
 parameter.sub_(group["lr"] * adjust * update)
-""",
-    (ORTHOGONAL, NEURONS),
-)
+"""
+    state = {
+        "momentum": "torch.zeros_like(parameter)",
+        "squares": "torch.zeros_like(parameter[:, :1])",
+    }
+    return Step(doc, "2e-2", state, NESTEROV + update, (ORTHOGONAL, NEURONS))
 
-MATCHING_STEP = replace(
-    NORMUON_STEP,
-    doc="Muon whose updates have rows of about the same length, and AdamW's size.",
-    update=NORMUON_STEP.update.replace(
-        """adjust = max(1, parameter.shape[0] / parameter.shape[1]) ** 0.5
-""",
-        """adjust = 0.2 * parameter.numel() ** 0.5 / update.norm().clamp(min=1e-10)
-""",
-    ),
+
+NORMUON_STEP = _by_neurons_step(
+    "Muon whose updates have rows of about the same length.",
+    "max(1, parameter.shape[0] / parameter.shape[1]) ** 0.5",
+)
+MATCHING_STEP = _by_neurons_step(
+    "Muon whose updates have rows of about the same length, and AdamW's size.",
+    "0.2 * parameter.numel() ** 0.5 / update.norm().clamp(min=1e-10)",
 )
 
 
