@@ -59,6 +59,10 @@ class Decoder(Record):
     up_std: str = "1"  # what maps to the inside of the feed-forward network start at, in those
     down_std: str | None = None  # what maps out of it start at, in those; else as `project_std`
     readout_std: str = "embedding_std"
+    attention_rates: str = "1"  # of queries, keys and values, in the learning rates of others
+    up_rates: str = "1"  # of maps to the inside of the feed-forward network, in those
+    down_rates: str = "1"  # of the map out of it, in those
+    readout_rates: str = "1"  # of an untied readout, in those
     scale: tuple[float, Fraction] = (1.0, Fraction(-1))  # of attention: a factor, head's power
     embedding_mult: str = "1"
     residual_mult: str = "1"
@@ -70,6 +74,7 @@ class Decoder(Record):
     output: Scaling = Scaling()
     lr: str = "1e-3"
     embedding_decays: bool = True
+    vectors_decay: bool = False  # gains, shifts and biases
     optimizer: str = "adamw"
     betas: tuple[str, str] = ("0.9", "0.95")
     eps: str = "1e-8"
@@ -138,15 +143,17 @@ class Decoder(Record):
         if self.positions == "learned":
             yield f"tensor position_embedding : input [context, width] {keys}", "embedding"
         if not self.tied:
-            keys = f"{{ {self.output}, init = normal({self.readout_std}){decay} }}"
+            rate = _rate(self.readout_rates)
+            keys = f"{{ {self.output}, init = normal({self.readout_std}){rate}{decay} }}"
             yield f"tensor readout : output [vocab, width] {keys}", "readout"
 
     def _vector(self, names: str, axis: str, start: str) -> SpecLine:
-        keys = f"{self.vector}, init = {start}, weight_decay = 0"
+        decay = "" if self.vectors_decay else ", weight_decay = 0"
+        keys = f"{self.vector}, init = {start}{decay}"
         return f"    tensor {names} : input [{axis}] {{ {keys} }}", "vector"
 
-    def _map(self, names: str, axes: str, times: str = "") -> SpecLine:
-        keys = f"{self.hidden}, init = normal(init_std{times})"
+    def _map(self, names: str, axes: str, times: str = "", rates: str = "1") -> SpecLine:
+        keys = f"{self.hidden}, init = normal(init_std{times}){_rate(rates)}"
         return f"    tensor {names} : hidden [{axes}] {{ {keys} }}", "hidden"
 
     def _norm(self) -> Iterator[SpecLine]:
@@ -161,8 +168,8 @@ class Decoder(Record):
     def _attention(self) -> Iterator[SpecLine]:
         times = f" * {self.project_std}" if self.project_std else ""
         yield "block Attention(x) {", "attention"
-        yield self._map("query", "heads * head, width")
-        yield self._map("key, value", "kv_heads * head, width")
+        yield self._map("query", "heads * head, width", rates=self.attention_rates)
+        yield self._map("key, value", "kv_heads * head, width", rates=self.attention_rates)
         yield self._map("project", "width, heads * head", times)
         biases = {"q": "query_bias", "k": "key_bias", "v": "value_bias"} if self.qkv_bias else {}
         if biases:
@@ -192,8 +199,8 @@ class Decoder(Record):
         )
         gated = self.activation == "swiglu"
         yield "block FeedForward(x) {", "feed_forward"
-        yield self._map("gate, up" if gated else "up", f"{inner}, width", first)
-        yield self._map("down", f"width, {inner}", times)
+        yield self._map("gate, up" if gated else "up", f"{inner}, width", first, self.up_rates)
+        yield self._map("down", f"width, {inner}", times, self.down_rates)
         if self.bias:
             yield self._vector("gate_bias, up_bias" if gated else "up_bias", inner, "zeros")
             yield self._vector("down_bias", "width", "zeros")
@@ -229,3 +236,8 @@ class Decoder(Record):
         if self.positions == "learned":
             found += " + position_embedding"
         return found if self.embedding_mult == "1" else f"{self.embedding_mult} * ({found})"
+
+
+def _rate(times: str) -> str:
+    """The key of a learning rate that is a multiple of others."""
+    return "" if times == "1" else f", lr = {times} * lr"

@@ -219,6 +219,91 @@ def test_cerebras_goes_by_what_its_code_does():
         assert error == (code, "" if code == "P1101" else place)
 
 
+def test_nanotron_gives_adam_the_rates_of_the_spectral_condition_for_sgd():
+    """Its README says that models of 1B and 8B blew up: a map's rate must fall as its fan-in."""
+
+    def said(mup: bool = True, sgd: bool = False, **changes: Any) -> str:
+        sizes = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 8}
+        heads = {"num_attention_heads": 8, "num_key_value_heads": 4, "vocab_size": 49152}
+        model = {"is_llama_config": True, **sizes, **heads, **changes}
+        start = {"use_mup": True} if mup else {"std": 0.025}
+        training: dict[str, Any] = {"learning_rate_scheduler": {"learning_rate": 0.001}}
+        training |= {"weight_decay": 0.1, "clip_grad": None if sgd else 1.0}
+        training["optimizer_factory"] = {"name": "sgd" if sgd else "adamW"}
+        init = {"init_method": start, "model_config": {k: v for k, v in model.items() if v}}
+        return yaml({"model": init, "optimizer": training})
+
+    def numbers(text: str, width: int) -> dict[str, tuple[float, float]]:
+        at = At(program_of("nanotron", text), width)
+        names = ("query", "value", "project", "gate", "down", "readout", "embedding", "norm.gain")
+        return {
+            name: (at.std(name) if at.tensor(name).init.argument else 1, at.lr(name))
+            for name in names
+        }
+
+    recipe, text = recipes()["nanotron"], said()
+    # scaling/parametrization.py: the rate times fan-out / fan-in, which of queries is that of all
+    wanted = {
+        "query": (1 / 32, 0.002),  # 1024 to 1024 and twice 512, in one map
+        "value": (1 / 32, 0.002),
+        "project": (1 / 32, 0.001),
+        "gate": (1 / 32, 0.008),
+        "down": (1 / 128, 0.00025),
+        "readout": (1 / 32, 0.048),
+        "embedding": (1, 0.001),
+        "norm.gain": (1, 0.001),
+    }
+    for name, found in numbers(text, 1024).items():
+        assert found == pytest.approx(wanted[name]), name
+    small = numbers(said(vocab_size=256), 1024)
+    assert small["readout"] == pytest.approx((1 / 64, 0.00025))
+    report = judged_config(recipe, Source(text, "run.yaml"), {})
+    assert report.verdict == "unstable"
+    errors = [d for d in report.diagnostics if d.severity == "error"]
+    assert {text.split("\n")[d.span.line - 1].strip() for d in errors} == {"use_mup: true"}
+    moved = {t.path.split(".")[-1] for t in report.judgement.tensors if t.status == "over"}
+    # embeddings and gains are over because of the others
+    assert moved - {"embedding", "gain"} == {
+        "query",
+        "key",
+        "value",
+        "project",
+        "gate",
+        "up",
+        "down",
+    }
+
+    # Qwen2's attention keeps the root of the head's size; the head is finite here
+    assert At(program_of("nanotron", said(is_llama_config=False)), 1024).scale() == 128**-0.5
+    assert At(program_of("nanotron", text), 1024).scale() == 1 / 128
+    # SGD's rates are right for maps, but those of tables and gains have to grow
+    report = judged_config(recipe, Source(said(sgd=True), "run.yaml"), {})
+    assert report.verdict == "feature-learning"
+    under = {t.path.split(".")[-1] for t in report.judgement.tensors if t.status == "under"}
+    assert under == {"embedding", "gain"}
+    plain = said(mup=False)
+    assert judged_config(recipe, Source(plain, "run.yaml"), {}).verdict == "unstable-at-init"
+    at = At(program_of("nanotron", plain), 1024)
+    assert [at.std("down"), at.lr("down")] == pytest.approx([0.025 / 4, 0.001])
+
+    for changes, code, place in (
+        ({"num_attention_heads": 7}, "P1102", "num_attention_heads: 7"),
+        ({"num_key_value_heads": 3}, "P1102", "num_key_value_heads: 3"),
+        ({"attention_bias": True}, "P1103", "attention_bias: true"),
+        ({"sliding_window_size": 64}, "P1103", "sliding_window_size: 64"),
+        ({"moe_config": {"num_experts": 8}}, "P1103", "num_experts: 8"),
+    ):
+        assert refused("nanotron", said(**changes)) == (code, place)
+    never = "weight_decay_exclude_named_params:\n  - .*norm.*\n"
+    assert refused("nanotron", plain + never)[0] == "P1103"
+    assert refused("nanotron", plain.replace("0.025", "0.025\n    scaling_method: x"))[0] == "P1102"
+
+    for text in (said(), plain, said(sgd=True), said(attention_bias=True, mup=False)):
+        program = program_of("nanotron", text)
+        found = exported(recipe, program)
+        assert found.notes == () and program_of("nanotron", found.text).tensors == program.tensors
+
+
 def refused(recipe: str, text: str) -> tuple[str, str]:
     with pytest.raises(SpecError) as failed:
         judged_config(recipes()[recipe], Source(text, "config"), {})
