@@ -152,8 +152,8 @@ def prove(
 ) -> Report:
     """Checks a spec as `check` does, and proves its fix smallest, as `abcparam check --prove` does.
 
-    That is a search over the exponents that are written, which takes seconds. The report's `proof`
-    says what came of it; its `fix` is the one that is proved, or as `check` finds it.
+    That is a search over exponents and factors of the code, which takes seconds. The report's
+    `proof` says what came of it; its `fix` is the one that is proved, or as `check` finds it.
     """
     return proved(report(load(to_source(source), given(set, values))))
 

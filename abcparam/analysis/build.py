@@ -142,8 +142,18 @@ class Builder:
         """The size of a length or factor: 0 where it is finite."""
         size = self.context.zero
         for exponents in growth(length, self.program.growth_of, self.program.growth_order):
-            size = size | self.space.size(exponents)
+            size = size | self._with_open(exponents)
         return size
+
+    def _with_open(self, exponents: Mapping[str, Fraction]) -> Size:
+        opened = self.program.open_powers
+        if opened.keys().isdisjoint(exponents):
+            return self.space.size(exponents)
+        total = {n: Affine(power) for n, power in exponents.items() if n not in opened}
+        for name in opened.keys() & exponents.keys():
+            for dim, value in opened[name].items():
+                total[dim] = total.get(dim, Affine(Fraction(0))) + value * exponents[name]
+        return self.space.exponent(total)
 
     def _volume(self, shape: Shape) -> Size:
         return self.rho(product(shape))

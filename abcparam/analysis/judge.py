@@ -97,7 +97,7 @@ class Evaluator:
 
     def _judged(self, values: Mapping[str, Fraction]) -> str:
         program = bind(self.program, values)
-        if self._built is None:
+        if self._built is None or program.open_powers:  # factors are parts of the graph
             builder = Builder(program, space_of(program))
             graph = builder.run()
             self._built = builder, graph, Snapshot(graph, 0)

@@ -31,6 +31,10 @@ def bind(program: Program, values: Mapping[str, Fraction]) -> Program:
         hypers={h.name: _hyper(h, values) for h in program.hypers.values()},
         tensors={path: _tensor(t, values) for path, t in program.tensors.items()},
         symbols=tuple(s for s in program.symbols if s not in values),
+        open_powers={
+            name: {dim: _affine(power, values) for dim, power in powers.items()}
+            for name, powers in program.open_powers.items()
+        },
         chosen={**program.chosen, **{s: values[s] for s in program.symbols if s in values}},
     )
     errors = [e for dim in bound.dims.values() if (e := _uneven(bound, dim, values)) is not None]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
+from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import Polynomial, leading_growth
 from abcparam.algebra.record import Record, field
 from abcparam.diagnostics.diagnostic import Diagnostic
@@ -133,6 +134,7 @@ class Program(Record):
     gauge: str = GAUGES[0]
     gradients: GradientScales | None = None  # in a gauge that scales them
     folded: bool = False  # factors of the forward are in tensors
+    open_powers: Mapping[str, Mapping[str, Affine]] = {}  # names in factors that are such powers
     warnings: tuple[Diagnostic, ...] = ()  # what is worth knowing about how it is written
 
     def called(self, call: Invoke, caller: Module) -> Module:
@@ -175,7 +177,8 @@ class Program(Record):
     def growth_of(self, name: str) -> Mapping[str, Fraction]:
         """The growth of a dim or hyper, for `polynomials.growth`."""
         dim = self.dims.get(name)
-        return {name: Fraction(1)} if dim and dim.infinite else {}
+        grows = dim.infinite if dim else name in self.open_powers
+        return {name: Fraction(1)} if grows else {}
 
     def growth_order(self, powers: Mapping[str, Fraction]) -> tuple[Fraction, ...]:
         """Which of two powers is larger: total rate by limit, the first limit first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from typing import TypeVar
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import Record, replace
@@ -39,6 +40,17 @@ class ExponentPlace(Record):
         return letter_and_dim(self.key)[1]
 
 
+class OpenPower(Record):
+    """A constant factor of the code that is open, and a growing dim whose power in it is sought."""
+
+    name: str  # in `Program.open_powers`
+    dim: str
+
+
+SymbolPlace = ExponentPlace | OpenPower
+SomePlace = TypeVar("SomePlace", ExponentPlace, OpenPower, SymbolPlace)
+
+
 def places_of(program: Program, letters: str = LETTERS) -> tuple[ExponentPlace, ...]:
     """The places of all exponents that are written, tensor by tensor, letter by letter."""
     found: dict[tuple[object, str, str], list[Tensor]] = {}
@@ -59,20 +71,23 @@ def _names(tensors: Iterable[Tensor]) -> str:
 
 
 def with_symbols(
-    program: Program, places: Iterable[ExponentPlace]
-) -> tuple[Program, dict[str, ExponentPlace]]:
+    program: Program, places: Iterable[SomePlace]
+) -> tuple[Program, dict[str, SomePlace]]:
     """The program with a symbol for the exponent of each place, and the places by their symbols."""
     taken = set(program.symbols)
-    named: dict[str, ExponentPlace] = {}
-    tensors = dict(program.tensors)
+    named: dict[str, SomePlace] = {}
+    tensors, powers = dict(program.tensors), dict(program.open_powers)
     for place in places:
         symbol = _fresh(place, taken)
         taken.add(symbol)
         named[symbol] = place
         value = Affine(Fraction(0), ((symbol, Fraction(1)),))
+        if isinstance(place, OpenPower):
+            powers[place.name] = {**powers[place.name], place.dim: value}
+            continue
         for path in place.paths:
             tensors[path] = with_exponent(tensors[path], place.key, value)
-    return _declared(replace(program, tensors=tensors)), named
+    return _declared(replace(program, tensors=tensors, open_powers=powers)), named
 
 
 def _declared(program: Program) -> Program:
@@ -152,7 +167,11 @@ def named_unknowns(program: Program) -> tuple[Program, dict[str, ExponentPlace]]
 def substituted(program: Program, values: Mapping[str, Affine]) -> Program:
     """The program with exponents in the place of symbols."""
     tensors = {path: _with_values(tensor, values) for path, tensor in program.tensors.items()}
-    return _declared(replace(program, tensors=tensors))
+    powers = {
+        name: {dim: _value(power, values) for dim, power in of_dims.items()}
+        for name, of_dims in program.open_powers.items()
+    }
+    return _declared(replace(program, tensors=tensors, open_powers=powers))
 
 
 def _with_values(tensor: Tensor, values: Mapping[str, Affine]) -> Tensor:
@@ -173,8 +192,10 @@ def _open_symbols(program: Program, place: ExponentPlace) -> list[str]:
     return [symbol for symbol, _ in value.symbols if symbol.startswith(OPEN)]
 
 
-def _fresh(place: ExponentPlace, taken: set[str]) -> str:
+def _fresh(place: SymbolPlace, taken: set[str]) -> str:
     """`b_hidden`, `c_depth_hidden`, `b_query_key`: a name that sympy can read, and its own."""
+    if isinstance(place, OpenPower):
+        return f"{place.name}_{place.dim}"
     words = [place.letter, place.dim, *place.owner.split(", ")]
     name = "_".join(word for word in words if word)
     if name in taken:
@@ -188,6 +209,9 @@ def _fresh(place: ExponentPlace, taken: set[str]) -> str:
 def symbols_of(program: Program) -> tuple[str, ...]:
     """The symbols that its exponents hold, in the order of the tensors, letter by letter."""
     found: dict[str, None] = {}
+    for powers in program.open_powers.values():
+        for value in powers.values():
+            found |= dict.fromkeys(symbol for symbol, _ in value.symbols)
     for tensor in program.tensors.values():
         for value in exponents_by_key(tensor).values():
             found |= dict.fromkeys(symbol for symbol, _ in value.symbols)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from abcparam.algebra.polynomials import leading_growth
+from abcparam.algebra.record import Record
 from abcparam.algebra.sizes import power
 from abcparam.diagnostics.source import START, Span
 from abcparam.language import syntax
@@ -17,26 +18,61 @@ from abcparam.verdict.changes import FactorChange
 from abcparam.verdict.wanted import PowersByDim
 
 
-def factor_change(
-    program: Program, call: Apply | Invoke, powers: PowersByDim
-) -> FactorChange | None:
-    """The change by which the result of a call is multiplied by powers of growing dims.
+class FactorPlace(Record):
+    """Where a constant factor is written, or can be: `setting` of a call, empty where a new one."""
 
-    It is one of its own factor, or of the one that its result has, or else a new factor. None where
-    what is written has no place in the text.
+    call: Apply | Invoke
+    setting: str
+
+    @property
+    def name(self) -> str:
+        """What a spec calls the setting, empty for a factor of a value."""
+        return self.setting if self.setting != "by" else ""
+
+    @property
+    def written(self) -> syntax.Expression | None:
+        """The factor as it is written; None for a new one."""
+        amount = self.call.settings.get(self.setting) if isinstance(self.call, Apply) else None
+        return amount.written if isinstance(amount, Amount) else None
+
+    def times(self, name: str) -> FactorChange:
+        """The factor multiplied by a name, which stands for a power, whatever the text of it is."""
+        span = self.call.span
+        return FactorChange(self.name, "", "", span, span, self.setting, ((name, Fraction(1)),))
+
+
+def factor_place(program: Program, call: Apply | Invoke) -> FactorPlace | None:
+    """Where the result of a call is multiplied by a constant.
+
+    That is its own factor, or the one that its result has, or else a new one. None where what is
+    written has no place in the text.
     """
-    names = tuple(powers.items())
     own = next(iter(call.operation.factors), "") if isinstance(call, Apply) else ""
     place = call if own and isinstance(call, Apply) else _scaling(program, call)
     if place is None:
+        return FactorPlace(call, "") if text_at(program, call.span) else None
+    found = FactorPlace(place, own or "by")
+    return found if found.written is not None and found.written.span != START else None
+
+
+def written_factors(program: Program) -> Iterator[FactorPlace]:
+    """The constant factors of the code."""
+    for call in program.expressions():
+        if isinstance(call, Apply) and call.operation.factors:
+            place = factor_place(program, call)
+            if place is not None:
+                yield place
+
+
+def factor_change(program: Program, place: FactorPlace, powers: PowersByDim) -> FactorChange:
+    """The change by which the factor at a place is multiplied by powers of growing dims."""
+    call, value = place.call, place.written
+    if value is None:
         return _inserted(program, call, powers)
-    setting = own or "by"
-    amount = place.settings[setting]
-    if not isinstance(amount, Amount) or amount.written.span == START:
-        return None
-    span, after = _rewritten(program, amount.written, powers, place)
-    name = own if own != "by" else ""
-    return FactorChange(name, text_at(program, span), after, span, place.span, setting, names)
+    assert isinstance(call, Apply)
+    span, after = _rewritten(program, value, powers, call)
+    before, names = text_at(program, span), tuple(powers.items())
+    return FactorChange(place.name, before, after, span, call.span, place.setting, names)
 
 
 def decay_texts(
@@ -63,10 +99,8 @@ def _scaling(program: Program, call: Apply | Invoke) -> Apply | None:
     return None
 
 
-def _inserted(program: Program, call: Apply | Invoke, powers: PowersByDim) -> FactorChange | None:
+def _inserted(program: Program, call: Apply | Invoke, powers: PowersByDim) -> FactorChange:
     span, text = call.span, text_at(program, call.span)
-    if not text:
-        return None
     before = program.source.lines[span.line - 1][: span.column - 1].rstrip()
     after = f"{_ratio(powers)} * {text if isinstance(call, Invoke) else f'({text})'}"
     after = f"({after})" if before.endswith(("*", "/", "@")) else after

@@ -34,12 +34,12 @@ from abcparam.verdict.changes import (
     applied,
 )
 from abcparam.verdict.decay import moved_decay
-from abcparam.verdict.factors import factor_change
 from abcparam.verdict.forward_factors import powers_of
 from abcparam.verdict.laziness import lazy_tensors, mended
 from abcparam.verdict.places import Places
 from abcparam.verdict.settings import learnt_behind_norms, started_at_zero
 from abcparam.verdict.shortening import shortened
+from abcparam.verdict.space import SearchSpace
 from abcparam.verdict.wanted import KeyShifts, keys_of, wanted
 
 MOST_NODES = 30_000
@@ -145,7 +145,8 @@ class _Search:
         self.program = program
         self.short = short
         self.lazy = lazy_tensors(judgement)
-        self.places = Places(program)
+        self.space = SearchSpace(program)
+        self.places = self.space.places
         self.unfinished = ""
         self._found: list[Change] = []  # the last that do it
 
@@ -188,7 +189,7 @@ class _Search:
         ideal = wanted(self.short, factors, scales, complete)
         factored: list[Change] = []
         for call, powers in ideal.factors:
-            change = factor_change(self.program, call, powers)
+            change = self.space.factor(call, powers)
             if change is None:
                 return None
             if change not in factored:
@@ -204,7 +205,7 @@ class _Search:
             if found.verdict == BEST:
                 if base.strict_epsilon:
                     self._epsilons(found, shifts)
-                changes = [*factored, *self.places.changes(shifts)]
+                changes = [*factored, *self.space.exponents(shifts)]
                 strict = base.strict_epsilon  # then it is judged once more, with the changes
                 mends = self._mends(changes) if strict else mended(found, self.lazy)
                 return changes if changes and mends else None

@@ -35,6 +35,17 @@ class Places:
             t.places.keys() & set("abc") - t.spans.keys() for t in program.tensors.values()
         )
 
+    def groups(self, keys: Iterable[str]) -> Iterator[tuple[str, str, list[Tensor]]]:
+        """Each place: a key, its owner and the tensors that take the exponent there."""
+        for key in keys:
+            left = {t.path: t for t in self.program.tensors.values() if not _idle(t, key)}
+            for role, takers in self._takers(key).items() if self.by_role else ():
+                same = [t for t in takers if left.pop(t.path, None)]
+                if same:
+                    yield key, role, same
+            for same in _declared(left.values(), key):
+                yield key, _names(same), same
+
     def changes(self, shifts: KeyShifts) -> list[ExponentChange]:
         """KeyShifts as changes of places, in the gauge in which the fewest exponents change."""
         return self.spelled(self._in_gauge(shifts))
@@ -52,11 +63,7 @@ class Places:
 
     def _roles(self, key: str, left: dict[str, Fraction]) -> Iterator[ExponentChange]:
         """Changes of roles of which all tensors that matter move alike; they leave `left`."""
-        takers: dict[str, list[Tensor]] = {}
-        for tensor in self.program.tensors.values():
-            if tensor.role is not None and key not in tensor.spans:
-                takers.setdefault(tensor.role, []).append(tensor)
-        for role, tensors in takers.items():
+        for role, tensors in self._takers(key).items():
             by = {left.get(t.path) for t in tensors if not _idle(t, key)}
             shift = by.pop() if len(by) == 1 else None
             if shift is not None:
@@ -64,19 +71,22 @@ class Places:
                 for tensor in tensors:
                     left.pop(tensor.path, None)
 
+    def _takers(self, key: str) -> dict[str, list[Tensor]]:
+        """The tensors that take an exponent from their roles."""
+        takers: dict[str, list[Tensor]] = {}
+        for tensor in self.program.tensors.values():
+            if tensor.role is not None and key not in tensor.spans:
+                takers.setdefault(tensor.role, []).append(tensor)
+        return takers
+
     def _declarations(self, key: str, left: Mapping[str, Fraction]) -> Iterator[ExponentChange]:
         """Changes of declarations: of all their names where these move alike, else of each."""
-        declared: dict[Span, list[Tensor]] = {}
-        for path in left:
-            tensor = self.program.tensors[path]
-            declared.setdefault(tensor.spans.get(key, tensor.span), []).append(tensor)
-        for tensors in declared.values():
+        for tensors in _declared((self.program.tensors[path] for path in left), key):
             alike: dict[Fraction, list[Tensor]] = {}
             for tensor in tensors:
                 alike.setdefault(left[tensor.path], []).append(tensor)
             for shift, same in alike.items():
-                names = ", ".join(dict.fromkeys(tensor.name for tensor in same))
-                yield self._change(names, key, same, shift)
+                yield self._change(_names(same), key, same, shift)
 
     def _change(
         self, owner: str, key: str, tensors: Sequence[Tensor], by: Fraction
@@ -192,6 +202,18 @@ class Places:
             return len(option), _unusual(tensor, keys), Fraction(0)
 
         return sorted(options, key=cost)
+
+
+def _declared(tensors: Iterable[Tensor], key: str) -> Iterable[list[Tensor]]:
+    """Tensors by where their exponent is declared."""
+    declared: dict[Span, list[Tensor]] = {}
+    for tensor in tensors:
+        declared.setdefault(tensor.spans.get(key, tensor.span), []).append(tensor)
+    return declared.values()
+
+
+def _names(tensors: Iterable[Tensor]) -> str:
+    return ", ".join(dict.fromkeys(tensor.name for tensor in tensors))
 
 
 def _nearest(tensor: Tensor, options: Sequence[Shift], shared: Shift) -> Shift:

@@ -121,12 +121,13 @@ class NeverStable(Record):
     """A case that is stable for no values of the symbols.
 
     `requirements` contradict each other; `sound` is what is asked at initialization, None where
-    that alone is impossible.
+    that alone is impossible. `follows`: whether directions of changes were followed.
     """
 
     requirements: tuple[Requirement, ...]
     within: SymbolCondition
     sound: tuple[Requirement, ...] | None
+    follows: bool = True
 
     @property
     def sound_at_init(self) -> SymbolCondition:
@@ -190,7 +191,7 @@ def derive_cases(program: Program, symbols: tuple[str, ...]) -> Iterator[Derivat
         except ContradictionError as found:
             if requirements := tuple(run.asked[i] for i in found.labels if i >= 0):
                 sound = tuple(run.sound) if run.trained else None
-                yield NeverStable(requirements, run.within, sound)
+                yield NeverStable(requirements, run.within, sound, follows)
 
 
 CaseForms = tuple[Form, ...]  # forms that are not negative

@@ -1,15 +1,15 @@
-"""The smallest change of exponents that makes a program maximal-update.
+"""The smallest changes of exponents and factors that make a program maximal-update.
 
-It is the fewest exponents, then the least moves. Proved: where it is `n` exponents, no fewer of
-those that were tried do it. What may change are the places where exponents are written, and each
-tensor's exponents apart from the others of its place. Single changes are tried first, then pairs,
-those of suspects before others: with a symbol or two laws are derived fast. Where none does it, all
-places get symbols together.
+They are the fewest. Proved: where it is `n` of them, no fewer of those that were tried do it. What
+may change are the places that are given: of exponents as they are written, each tensor's apart from
+the others of its place, powers in factors. Single changes are tried first, then pairs, those of
+suspects before others: with a symbol or two laws are derived fast. Where none does it, all places
+get symbols together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import combinations
 from math import comb
@@ -17,23 +17,23 @@ from math import comb
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import Record
 from abcparam.program.model import Program
-from abcparam.program.tensors import Tensor, exponents_by_key
+from abcparam.program.tensors import exponents_by_key
 from abcparam.symbolic.constraints import AffineRow, LinearConstraint, Some
-from abcparam.symbolic.derive.derivation import ImpossibleError, derive_laws
+from abcparam.symbolic.derive.derivation import Derivation, NeverStable, derive_cases
 from abcparam.symbolic.solver import Premises
-from abcparam.symbolic.symbols import ExponentPlace, free_places, unwritten_places, with_symbols
+from abcparam.symbolic.symbols import ExponentPlace, OpenPower, SymbolPlace, with_symbols
 from abcparam.symbolic.verdicts import verdicts_of
 
-MOST_NODES = 4_000  # of all derivations with one symbol or two together
+MOST_NODES = 20_000  # of all derivations with one symbol or two together
 MOST_TOGETHER = 500  # symbols of one derivation, times nodes
 MOST_SUSPECTS = 4
 EASIEST = "bcad"  # what to change, where moves are equal: anything before a multiplier
 
 
 class Move(Record):
-    """An exponent that changes, and what it was and becomes."""
+    """An exponent or a power in a factor that changes, and what it was and becomes."""
 
-    place: ExponentPlace
+    place: SymbolPlace
     before: Fraction
     after: Fraction
 
@@ -41,81 +41,118 @@ class Move(Record):
 Moves = tuple[Move, ...]
 
 
-def smallest(program: Program, suspects: Sequence[str], nodes: int) -> Moves:
-    """The smallest change, empty where none is found.
+class Sought(Record):
+    """What may change: places of several tensors, those of one apart from the others, powers.
 
     `suspects` are the tensors, by path, that something is wrong with, `nodes` the size of the
-    program's graph. Raises `UnprovedError`.
+    program's graph.
     """
-    written = (*free_places(program), *unwritten_places(program))
-    apart = tuple(_apart(program, written))
-    few = max(MOST_NODES // nodes, 1)
-    wrong = [place for place in written if set(place.paths) & set(suspects)]
-    worst = [place for place in apart if set(place.paths) & set(suspects[:MOST_SUSPECTS])]
-    pairs = list(combinations(written, 2)) if comb(len(written), 2) <= few else []
-    wider = (written, (*written, *worst))
-    attempts: tuple[Iterable[Sequence[ExponentPlace]], ...] = (
-        zip(written[:few]),
-        zip(apart[: max(few - len(written), 0)]),
-        [pair for pair in pairs if set(pair) <= set(wrong)],
-        [pair for pair in pairs if not set(pair) <= set(wrong)],
-        *([places] for places in wider if len(places) * nodes <= MOST_TOGETHER),
-    )
-    for attempt in attempts:
-        found = [moves for places in attempt for moves in _changes(program, places)]
-        if found:
-            return min(found, key=lambda moves: _cost(moves, suspects))
-    return ()
+
+    program: Program
+    wide: tuple[SymbolPlace, ...]
+    apart: tuple[ExponentPlace, ...]
+    suspects: tuple[str, ...]
+    nodes: int
 
 
-def _apart(program: Program, written: Iterable[ExponentPlace]) -> Iterator[ExponentPlace]:
-    """The exponents of each declared name that shares its place with others."""
-    for place in written:
-        declared: dict[object, list[Tensor]] = {}
-        for path in place.paths:
-            tensor = program.tensors[path]
-            declared.setdefault(tensor.span, []).append(tensor)
-        for tensors in declared.values() if len(declared) > 1 else ():
-            yield ExponentPlace(tensors[0].name, place.key, tuple(t.path for t in tensors))
+class Smallest(Record):
+    """The smallest changes, the best first; whether all that are smaller were tried."""
+
+    changes: tuple[Moves, ...]
+    exhaustive: bool
+
+
+def smallest(sought: Sought, most: int) -> Smallest:
+    """The smallest changes of `most` moves at most. Raises `UnprovedError`."""
+    return _Attempts(sought).run(most)
+
+
+class _Attempts:
+    """Single changes, then pairs, then all together."""
+
+    def __init__(self, sought: Sought) -> None:
+        self.sought = sought
+        self.few = max(MOST_NODES // sought.nodes, 1)
+        self.every: tuple[SymbolPlace, ...] = (*sought.wide, *sought.apart)
+        self.exact = True  # whether all laws so far are the laws, and no bounds on them
+
+    def run(self, most: int) -> Smallest:
+        exhausted = 0  # so many moves do not do it
+        for least, everything, attempt in self._in_turn():
+            tried = attempt if least <= most else ()
+            found = [moves for places in tried for moves in self._changes(places)]
+            fewest = min(map(len, found), default=most + 1)
+            if fewest <= most:
+                kept = [moves for moves in found if len(moves) == fewest]
+                kept.sort(key=lambda moves: _cost(moves, self.sought.suspects))
+                return Smallest(tuple(kept), self.exact and exhausted == fewest - 1)
+            if everything and self.exact and least <= most and exhausted == least - 1:
+                exhausted = least
+        return Smallest((), exhausted >= most)
+
+    def _in_turn(self) -> Iterator[tuple[int, bool, Sequence[Sequence[SymbolPlace]]]]:
+        """Places to change together: of how many moves at least, whether it is all, and which."""
+        single = [(place,) for place in self.every]
+        yield 1, len(single) <= self.few, single[: self.few]
+        fits = [p for p in (self.every, self.sought.wide) if comb(len(p), 2) <= self.few]
+        pairs = list(combinations(fits[0], 2)) if fits else []
+        wrong = [pair for pair in pairs if all(_touches(p, self.sought.suspects) for p in pair)]
+        yield 2, False, wrong
+        yield 2, fits[:1] == [self.every], [pair for pair in pairs if pair not in wrong]
+        suspects = self.sought.suspects[:MOST_SUSPECTS]
+        worst = [place for place in self.sought.apart if _touches(place, suspects)]
+        for places in (self.sought.wide, (*self.sought.wide, *worst)):
+            if len(places) * self.sought.nodes <= MOST_TOGETHER:
+                yield 3, False, [places]
+
+    def _changes(self, places: Sequence[SymbolPlace]) -> Iterator[Moves]:
+        """Every smallest set of places with which maximal updates are had, with its least moves."""
+        program = self.sought.program
+        symbolic, named = with_symbols(program, places)
+        found = tuple(derive_cases(symbolic, tuple(named)))
+        self.exact = self.exact and all(map(_is_exact, found))
+        cases = [verdicts_of(case) for case in found if isinstance(case, Derivation)]
+        premises = Premises(tuple(named))
+        premises.assume(Some(tuple(case.condition("maximal-update") for case in cases)))
+        moves = [_move(program, premises, named, symbol) for symbol in named]
+        pins = [LinearConstraint(row, "=") for row in moves]
+        for changed in filter(None, list(premises.fewest(pins)) if cases else ()):
+            values = premises.nearest(moves, changed)
+            yield tuple(
+                Move(named[symbol], _value(program, named[symbol]), values[symbol])
+                for symbol in (premises.symbols[index] for index in changed)
+            )
+
+
+def _is_exact(case: Derivation | NeverStable) -> bool:
+    """Whether directions of changes were followed: else what is refused may be had."""
+    return case.space.follows if isinstance(case, Derivation) else case.follows
+
+
+def _touches(place: SymbolPlace, suspects: Sequence[str]) -> bool:
+    return isinstance(place, OpenPower) or bool(set(place.paths) & set(suspects))
 
 
 def _cost(moves: Moves, suspects: Sequence[str]) -> tuple[Fraction, int, list[int]]:
     total = sum((abs(move.after - move.before) for move in moves), Fraction(0))
-    elsewhere = sum(1 for move in moves if not set(move.place.paths) & set(suspects))
-    return total, elsewhere, sorted((EASIEST.index(m.place.letter) for m in moves), reverse=True)
+    elsewhere = sum(1 for move in moves if not _touches(move.place, suspects))
+    return total, elsewhere, sorted(map(_hardness, moves), reverse=True)
 
 
-def _changes(program: Program, places: Sequence[ExponentPlace]) -> Iterator[Moves]:
-    """Every smallest set of places with which maximal updates are had, with its least moves.
-
-    None where symbols find nothing wrong: they take all of a change to point along what reads it.
-    """
-    symbolic, named = with_symbols(program, places)
-    try:
-        cases = [verdicts_of(case) for case in derive_laws(symbolic, tuple(named))]
-    except ImpossibleError:
-        return
-    premises = Premises(tuple(named))
-    premises.assume(Some(tuple(case.condition("maximal-update") for case in cases)))
-    moves = [_move(program, premises, named, symbol) for symbol in named]
-    for changed in filter(
-        None, list(premises.fewest([LinearConstraint(row, "=") for row in moves]))
-    ):
-        values = premises.nearest(moves, changed)
-        yield tuple(
-            Move(named[symbol], _value(program, named[symbol]), values[symbol])
-            for symbol in (premises.symbols[index] for index in changed)
-        )
+def _hardness(move: Move) -> int:
+    if isinstance(move.place, OpenPower):
+        return len(EASIEST)
+    return EASIEST.index(move.place.letter)
 
 
 def _move(
-    program: Program, premises: Premises, named: dict[str, ExponentPlace], symbol: str
+    program: Program, premises: Premises, named: dict[str, SymbolPlace], symbol: str
 ) -> AffineRow:
     """By how much a symbol differs from what is written, or from the symbol of a wider place."""
     place = named[symbol]
     row: list[Fraction | int] = [0] * (1 + len(premises.symbols))
     row[1 + premises.symbols.index(symbol)] = 1
-    wider = [s for s, p in named.items() if p.key == place.key and set(place.paths) < set(p.paths)]
+    wider = [symbol for symbol, other in named.items() if _is_wider(other, place)]
     if wider:
         row[1 + premises.symbols.index(wider[0])] = -1
     else:
@@ -123,6 +160,14 @@ def _move(
     return tuple(row)
 
 
-def _value(program: Program, place: ExponentPlace) -> Fraction:
+def _is_wider(place: SymbolPlace, than: SymbolPlace) -> bool:
+    if isinstance(place, OpenPower) or isinstance(than, OpenPower):
+        return False
+    return place.key == than.key and set(than.paths) < set(place.paths)
+
+
+def _value(program: Program, place: SymbolPlace) -> Fraction:
+    if isinstance(place, OpenPower):
+        return Fraction(0)
     tensor = program.tensors[place.paths[0]]
     return exponents_by_key(tensor).get(place.key, Affine(Fraction(0))).constant
