@@ -15,7 +15,8 @@ class FunctionTraits(NamedTuple):
     """What a law needs to know of a function.
 
     Is it bounded? Is phi(0) = 0? Is phi'(0) = 0? Is it odd? Is phi(k x) = k^degree phi(x), for
-    every k > 0? `value` is phi itself, where its values are known.
+    every k > 0? Degree 0 is log's: a factor of what is positive is a summand of it. `value` is phi
+    itself, where its values are known.
     """
 
     name: str
@@ -48,8 +49,8 @@ class PointwiseNode(Node):
 
     def initial(self) -> Size:
         size = self.inputs[0].s0
-        if self.shape.degree == 2:
-            size = size + size
+        if self.shape.degree != 1:
+            size = size + size if self.shape.degree else self.context.one
         if not self.shape.zero_at_zero:
             size = size | self.context.one
         return self.clamp(size)
@@ -62,13 +63,22 @@ class PointwiseNode(Node):
         x = self.inputs[0]
         if x.spread is x.s0 and self.shape.zero_at_zero:
             return self.s0
-        return self.clamp(x.spread + x.s0 if self.shape.degree == 2 else x.spread)
+        return self.clamp(x.spread + self._slope(x.s0))
+
+    def _slope(self, size: Size) -> Size:
+        """The size of its derivative at a value of this one."""
+        match self.shape.degree:
+            case 0:
+                return -size
+            case 2:
+                return size
+        return self.context.one
 
     def clamp(self, change: Size) -> Size:
         return change & self.context.one if self.shape.bounded else change
 
     def gains(self) -> Sequence[Size]:
-        return (self.inputs[0].s,) if self.shape.degree == 2 else (self.context.one,)
+        return (self._slope(self.inputs[0].s),)
 
     def change_mean(self) -> Size:
         """Of an input that starts at zero the function is taken of the change itself."""
@@ -83,17 +93,13 @@ class PointwiseNode(Node):
 
     def back_initial(self) -> Sequence[Size]:
         x = self.inputs[0]
-        if self.shape.degree == 2:
-            return (x.s0,)
-        return (
-            self.context.zero if self.shape.flat_at_zero and x.s0.is_zero else self.context.one,
-        )
+        gone = self.shape.flat_at_zero and x.s0.is_zero
+        return (self.context.zero if gone else self._slope(x.s0),)
 
     def back_gains(self) -> Sequence[Size]:
         x = self.inputs[0]
-        if self.shape.degree == 2:
-            return (x.s,)
-        return (self.context.zero if self.shape.flat_at_zero and x.s.is_zero else self.context.one,)
+        gone = self.shape.flat_at_zero and x.s.is_zero
+        return (self.context.zero if gone else self._slope(x.s),)
 
     def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
         x = self.inputs[0]
@@ -101,7 +107,8 @@ class PointwiseNode(Node):
             return ((0, x.dc, x.dr),)
         if x.s.is_zero:
             return ()
-        return ((0, x.dc - x.s, x.dr - x.s),)
+        turns = self._slope(x.s) - x.s
+        return ((0, x.dc + turns, x.dr + turns),)
 
     def limits(self) -> Iterable[tuple[int, Limit]]:
         return ((0, Limit("pointwise", self.context.one)),)
@@ -136,3 +143,30 @@ class SoftmaxNode(Node):
 
     def limits(self) -> Iterable[tuple[int, Limit]]:
         return ((0, Limit("softmax", self.context.one)),)
+
+
+class LogSoftmaxNode(SoftmaxNode):
+    """`log(softmax(x))`, and `log(sum(exp(x)))` of which one is left: changes pass.
+
+    What comes back is a gradient, less its sum in parts that a softmax gives.
+    """
+
+    __slots__ = ("operation",)
+
+    def __init__(self, context: Context, x: Node, name: str, span: Span = START) -> None:
+        super().__init__(context, x, span)
+        self.operation = name
+
+    def initial(self) -> Size:
+        return self.inputs[0].s0 | self.context.one
+
+    def clamp(self, change: Size) -> Size:
+        return change
+
+    def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
+        x, one = self.inputs[0], self.context.one
+        return ((0, x.dc & one, x.dr & one),)
+
+    @property
+    def title(self) -> str:
+        return self.operation

@@ -49,7 +49,6 @@ ONE_VALUE: dict[str, Function] = {
     "silu": lambda x: x * sigmoid(x),
     "tanh": math.tanh,
     "sigmoid": sigmoid,
-    "log_sigmoid": lambda x: -_softplus(-x),
     "softplus": _softplus,
     "mish": lambda x: x * math.tanh(_softplus(x)),
     "hardswish": lambda x: x * min(max(x + 3, 0.0), 6.0) / 6,
@@ -181,6 +180,12 @@ def is_curved(see: Seen) -> Chain | None:
         return None
     found = _chain(see, see.step)
     return found if found is not None and found.curved else None
+
+
+def is_above(see: Seen, operand: Operand, least: float) -> bool:
+    """Whether a value is a function of another one that is nowhere below a number."""
+    chain = chain_of(see, operand)
+    return chain is not None and all(chain.function(x) >= least for x in (*GRID, 0.0))
 
 
 def operation_for(see: Seen, function: Function) -> Pointwise:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.exponents import Affine
@@ -10,9 +11,16 @@ from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.node import ConstantNode, Node, ZerosNode
 from abcparam.calculus.structure import ScaleNode, SumNode
 from abcparam.operations.base import Build, Operands, Operation
-from abcparam.program.amounts import Amount, Shape
+from abcparam.program.amounts import Amount, Setting, Shape
 from abcparam.program.expressions import Apply
-from abcparam.program.signature import REQUIRED, Call, broadcast, is_vector
+from abcparam.program.signature import (
+    ANY_SIGN,
+    POSITIVE,
+    REQUIRED,
+    Call,
+    broadcast,
+    is_vector,
+)
 from abcparam.python_code.nodes import Binary
 
 if TYPE_CHECKING:
@@ -51,6 +59,10 @@ class Add(Elementwise):
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         return (SumNode(build.context, operands.nodes(), self.lacking(build, call), call.span),)
 
+    def sign(self, signs: Sequence[int], settings: Mapping[str, Setting]) -> int:
+        """One of what is not negative is enough, as of squares and a positive number."""
+        return max(signs) if min(signs) else ANY_SIGN
+
     def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
         return (of.same(),)
 
@@ -62,6 +74,9 @@ class Subtract(Add):
     name = "-"
     example = "x - mean(x, axis = -1)"
     written = ("x - y",)
+
+    def sign(self, signs: Sequence[int], settings: Mapping[str, Setting]) -> int:
+        return ANY_SIGN
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         """What is subtracted from itself leaves exactly nothing."""
@@ -77,6 +92,9 @@ class Multiply(Elementwise):
     written = ("x * y",)
     law = "`s0` adds; `d = max(d(x) + s(y), s(x) + d(y))`"
     source = "arXiv 2203.03466, appendix J"
+
+    def sign(self, signs: Sequence[int], settings: Mapping[str, Setting]) -> int:
+        return min(signs)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         x, y = operands.nodes()
@@ -109,6 +127,9 @@ class Factor(WithNumber):
     multiple = True
     factors = ("by",)
 
+    def sign(self, signs: Sequence[int], settings: Mapping[str, Setting]) -> int:
+        return signs[0] if _is_positive(settings["by"]) else ANY_SIGN
+
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         factor = build.rho(call.amount("by"))
         return (ScaleNode(build.context, operands.node(0), factor, call.span),)
@@ -130,6 +151,9 @@ class Offset(WithNumber):
     source = Add.source
     starts = {"x": "zeros"}  # `1 + gain`: the number is where it starts
 
+    def sign(self, signs: Sequence[int], settings: Mapping[str, Setting]) -> int:
+        return POSITIVE if signs[0] and _is_positive(settings["by"]) else ANY_SIGN
+
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         context, by, span = build.context, call.amount("by"), call.span
         constant: Node = ZerosNode(context, (), span)
@@ -143,6 +167,11 @@ class Offset(WithNumber):
             return use.result(Binary("-", use.factor(by, "offset"), x.code))
         sign, by = ("-", -by) if (by.constant or 0) < 0 else ("+", by)
         return use.result(Binary(sign, use.true(x), use.factor(by, "offset")))
+
+
+def _is_positive(by: Setting) -> bool:
+    """Whether a factor or summand is a number above zero, or a sum of powers of dims that is."""
+    return isinstance(by, Amount) and bool(by.value.terms) and all(c > 0 for _, c in by.value.terms)
 
 
 OPERATIONS = (Add(), Subtract(), Multiply(), Factor(), Offset())

@@ -5,7 +5,7 @@ These are concat, split, indexing, dropout, zeros, mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -27,7 +27,14 @@ from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Setting, Shape
 from abcparam.program.expressions import Apply
-from abcparam.program.signature import REQUIRED, Call, RefusedError, axis_of, show
+from abcparam.program.signature import (
+    NOT_NEGATIVE,
+    REQUIRED,
+    Call,
+    RefusedError,
+    axis_of,
+    show,
+)
 from abcparam.python_code.nodes import ELLIPSIS, List, Slice, call, method, own, subscript
 
 if TYPE_CHECKING:
@@ -93,6 +100,9 @@ class Unchanged(Operation):
     law = "unchanged"
     source = "reindexing: each coordinate is one of the input's"
 
+    def sign(self, signs: Sequence[int], settings: Mapping[str, Setting]) -> int:
+        return min(signs)
+
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         return (SameNode(build.context, operands.nodes(), call.span),)
 
@@ -109,6 +119,9 @@ class Dropout(Unchanged):
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
         return (call.shape(0),)
+
+    def sign(self, signs: Sequence[int], settings: Mapping[str, Setting]) -> int:
+        return min(signs[0], NOT_NEGATIVE)
 
     def torch(self, use: Use) -> ScaledCode:
         training = own("training")
@@ -508,6 +521,9 @@ class Mean(Operation):
 
     def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
         return (of.of(0),)
+
+    def sign(self, signs: Sequence[int], settings: Mapping[str, Setting]) -> int:
+        return signs[0]
 
     def torch(self, use: Use) -> ScaledCode:
         return self.reduced(use, "mean")

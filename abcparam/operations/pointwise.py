@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,9 @@ from abcparam.algebra.exponents import Affine
 from abcparam.calculus import pointwise as law
 from abcparam.calculus.node import Node
 from abcparam.operations.base import Build, Operands, Operation
-from abcparam.program.amounts import Shape
+from abcparam.program.amounts import Setting, Shape
 from abcparam.program.expressions import Apply
-from abcparam.program.signature import Call
+from abcparam.program.signature import ANY_SIGN, NOT_NEGATIVE, POSITIVE, Call
 from abcparam.python_code.nodes import Constant, call
 
 if TYPE_CHECKING:
@@ -27,14 +27,25 @@ class Pointwise(Operation):
 
     source = "arXiv 2011.14522, Definition 3.2; arXiv 2308.01814, section 2"
 
-    def __init__(self, traits: law.FunctionTraits, yields: bool = False) -> None:
+    def __init__(
+        self,
+        traits: law.FunctionTraits,
+        yields: bool = False,
+        gives: int = ANY_SIGN,
+        of_positive: bool = False,
+    ) -> None:
         self.name = traits.name
         self.yields = yields
+        self.gives = gives
+        self.of_positive = of_positive
         self.traits = traits
         self.law = "; ".join(_passes(traits))
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
         return (call.shape(0),)
+
+    def sign(self, signs: Sequence[int], settings: Mapping[str, Setting]) -> int:
+        return self.gives
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         return (law.PointwiseNode(build.context, operands.node(0), self.traits, call.span),)
@@ -47,16 +58,17 @@ class Pointwise(Operation):
     def torch(self, use: Use) -> ScaledCode:
         if self.name == "gelu_tanh":
             return use.result(call("F.gelu", use.code(0), approximate=Constant("tanh")))
-        home = "torch" if self.name in {"tanh", "sigmoid", "square", "exp"} else "F"
+        home = "torch" if self.name in {"tanh", "sigmoid", "square", "exp", "log"} else "F"
         return use.result(call(f"{home}.{self.name}", use.code(0)))
 
 
 def _passes(traits: law.FunctionTraits) -> Iterator[str]:
     """What the law makes of sizes, in words."""
-    yield "`2 s0`; `d + s`" if traits.degree == 2 else "`s0` and `d` pass"
+    passes = ("0; `d - s`", "`s0` and `d` pass", "`2 s0`; `d + s`")
+    yield passes[traits.degree]
     if traits.bounded:
         yield "clamped at 0"
-    if not traits.zero_at_zero:
+    if not traits.zero_at_zero and traits.degree:
         yield "Θ(1) of an exact zero"
     if traits.flat_at_zero:
         yield "no gradient passes at an exact zero"
@@ -78,26 +90,42 @@ def _exp(x: float) -> float:
     return math.exp(min(x, 300.0))  # what is far out has no weight
 
 
+def _log(x: float) -> float:
+    return math.log(max(abs(x), 1e-2))  # what is normal may be negative
+
+
 def _softplus(x: float) -> float:
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
 SIGMOID = law.FunctionTraits("sigmoid", bounded=True, zero_at_zero=False, value=_sigmoid)
+LOG = Pointwise(
+    law.FunctionTraits("log", zero_at_zero=False, degree=0, value=_log),
+    yields=True,
+    of_positive=True,
+)
 
 OPERATIONS = (
     Pointwise(
-        law.FunctionTraits("relu", flat_at_zero=True, homogeneous=True, value=lambda x: max(x, 0.0))
+        law.FunctionTraits(
+            "relu", flat_at_zero=True, homogeneous=True, value=lambda x: max(x, 0.0)
+        ),
+        gives=NOT_NEGATIVE,
     ),
     Pointwise(law.FunctionTraits("gelu", value=_gelu)),
     Pointwise(law.FunctionTraits("gelu_tanh", value=_gelu_tanh)),
     Pointwise(law.FunctionTraits("silu", value=lambda x: x * _sigmoid(x))),
     Pointwise(law.FunctionTraits("tanh", bounded=True, odd=True, value=math.tanh)),
-    Pointwise(SIGMOID),
-    Pointwise(law.FunctionTraits("softplus", zero_at_zero=False, value=_softplus)),
-    Pointwise(law.FunctionTraits("exp", zero_at_zero=False, value=_exp), yields=True),
+    Pointwise(SIGMOID, gives=POSITIVE),
+    Pointwise(law.FunctionTraits("softplus", zero_at_zero=False, value=_softplus), gives=POSITIVE),
+    Pointwise(
+        law.FunctionTraits("exp", zero_at_zero=False, value=_exp), yields=True, gives=POSITIVE
+    ),
+    LOG,
     Pointwise(
         law.FunctionTraits(
             "square", flat_at_zero=True, degree=2, homogeneous=True, value=lambda x: x * x
-        )
+        ),
+        gives=NOT_NEGATIVE,
     ),
 )

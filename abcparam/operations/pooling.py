@@ -1,4 +1,4 @@
-"""`maxpool`, `avgpool (x, size, stride, padding)`, `upsample(x, factor)`, `unfold(image, size)`."""
+"""`maxpool`, `avgpool (x, size, stride, padding)`, `upsample`, `unfold(image, size)`."""
 
 from __future__ import annotations
 
@@ -74,11 +74,15 @@ class MaxPool(Pooling):
 
 
 class Upsample(Unchanged):
-    """`x[c n …] -> y[c (n f) …]`: each place of space f times along each of one or two axes."""
+    """`x[c n …] -> y[c (n f) …]`: each place of space f times along each of one or two axes.
+
+    If `linear`, places in between are on the line between their neighbours, or bilinear.
+    """
 
     name = "upsample"
+    source = "arXiv 2006.14548 (Tensor Programs II), linear combinations of finitely many places"
     example = "conv2d(kernel, upsample(x, factor = 2), padding = 1)"
-    settings = {"factor": REQUIRED}
+    settings = {"factor": REQUIRED, "linear": False}
     yields = True
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
@@ -91,10 +95,14 @@ class Upsample(Unchanged):
     def helper(self, call: Apply) -> str:
         (x,) = call.operands
         rank = len(x.shapes[0]) if x else 0
+        linear = call.settings["linear"] is True
+        mode = f', mode="{_mode(rank)}"' if linear else ""
+        says = "Places between those of space" if linear else "Each place of space `factor` times"
+        name = _function(rank, linear)
         return f'''\
-def _upsample{rank - 1}d(x: Tensor, factor: int) -> Tensor:
-    """Each place of space `factor` times along each of its axes."""
-    y = F.interpolate(x.reshape(-1, *x.shape[-{rank}:]), scale_factor=factor)
+def {name}(x: Tensor, factor: int) -> Tensor:
+    """{says} along each of its axes."""
+    y = F.interpolate(x.reshape(-1, *x.shape[-{rank}:]), scale_factor=factor{mode})
     return y.reshape(*x.shape[:-{rank}], *y.shape[1:])'''
 
     def lengths(self, call: Apply) -> Iterable[Polynomial]:
@@ -102,7 +110,16 @@ def _upsample{rank - 1}d(x: Tensor, factor: int) -> Tensor:
 
     def torch(self, use: Use) -> ScaledCode:
         x = use.value(0)
-        return x.but(call(f"_upsample{use.rank() - 1}d", x.code, use.length("factor")))
+        function = _function(use.rank(), use.flag("linear"))
+        return x.but(call(function, x.code, use.length("factor")))
+
+
+def _mode(rank: int) -> str:
+    return "bilinear" if rank == 3 else "linear"
+
+
+def _function(rank: int, linear: bool) -> str:
+    return f"_upsample_{_mode(rank)}" if linear else f"_upsample{rank - 1}d"
 
 
 class Unfold(Unchanged):

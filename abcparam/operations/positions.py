@@ -5,7 +5,7 @@ The first turns queries and keys, the others are added to attention's logits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.exponents import Affine
@@ -16,9 +16,9 @@ from abcparam.diagnostics.rules import shapes as rules
 from abcparam.operations.arrangement import Unchanged
 from abcparam.operations.attention import per_head
 from abcparam.operations.base import Build, Operands, Operation
-from abcparam.program.amounts import Amount, Shape
+from abcparam.program.amounts import Amount, Setting, Shape
 from abcparam.program.expressions import Apply
-from abcparam.program.signature import REQUIRED, Call, finite, show
+from abcparam.program.signature import ANY_SIGN, REQUIRED, Call, finite, show
 from abcparam.python_code.nodes import call, method
 
 if TYPE_CHECKING:
@@ -94,6 +94,9 @@ class Rope(Unchanged):
         if head.constant is not None and head.constant % 2:
             raise call.refuse(rules.OddHead, head=head)
         return (x,)
+
+    def sign(self, signs: Sequence[int], settings: Mapping[str, Setting]) -> int:
+        return ANY_SIGN
 
     def helper(self, call: Apply) -> str:
         return ROPE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 from abcparam.algebra.polynomials import Polynomial
@@ -49,6 +49,8 @@ class Call(NamedTuple):
         return RefusedError(rule.at(self.span, operation=self.operation, **fields))
 
 
+# What is known of the signs of a value.
+ANY_SIGN, NOT_NEGATIVE, POSITIVE = range(3)
 REQUIRED = object()  # the default of a setting that has none
 
 
@@ -66,6 +68,7 @@ class Signature:
     copied: ClassVar[frozenset[str]] = frozenset()  # calls of blocks: an instance per logit
     many: ClassVar[bool] = False  # any number of operands
     settings: ClassVar[Mapping[str, object]] = {}  # name -> default; REQUIRED where there is none
+    of_positive: bool = False  # takes what is positive alone
     state: ClassVar[bool] = False  # keeps buffers, so copies and instances have their own
     hidden: ClassVar[bool] = False  # written with an operator, not by name
     multiple: ClassVar[bool] = False  # gives its first operand, times a number
@@ -79,6 +82,10 @@ class Signature:
     def keeps_state(self, settings: Mapping[str, Setting]) -> bool:
         """Whether a use of it keeps buffers."""
         return self.state
+
+    def sign(self, signs: Sequence[int], settings: Mapping[str, Setting]) -> int:
+        """The sign of its results, from those of its operands."""
+        return ANY_SIGN
 
     def start(self, operand: str, shape: Shape) -> str | None:
         """The init of a tensor of this shape that is this operand, None where it has no say."""

@@ -25,7 +25,7 @@ from abcparam.program.expressions import (
     TensorRef,
 )
 from abcparam.program.model import Module
-from abcparam.program.signature import show
+from abcparam.program.signature import ANY_SIGN, show
 from abcparam.resolve.amounts import NotStaticError, Statics
 from abcparam.resolve.arguments import InvalidStatementError
 from abcparam.resolve.names import snake_case
@@ -106,8 +106,10 @@ class Body:
             self.world.report(wrong_count(assignment.span, wanted, len(value.shapes)))
             value = None
         integer = isinstance(value, Local) and value.integer
+        sign = ANY_SIGN if value is None else self.values.sign(value)
         for index, name in enumerate(names):
-            self.locals[name] = LocalName(value.shapes[index] if value else None, integer)
+            shape = value.shapes[index] if value else None
+            self.locals[name] = LocalName(shape, integer, sign)
         return Assign(tuple(names), value) if value else None
 
     # Names
@@ -188,7 +190,8 @@ class Body:
             count=count,
             span=call.span,
         )
-        instance = Instance(module, tuple(v.shapes[0] for v in given.values))
+        signs = tuple(map(body.values.sign, given.values))
+        instance = Instance(module, tuple(v.shapes[0] for v in given.values), signs)
         if several is None:
             self.instances[name] = instance
         self.children.append(module)
@@ -207,7 +210,9 @@ class Body:
         carried = self._carried(repeat.body)
         before = {name: self.read(name) for name in carried}
         for name, local in before.items():
-            body.locals[name] = local or LocalName(None)
+            body.locals[name] = LocalName(local.shape, local.integer) if local else LocalName(None)
+            if name in self.locals:
+                self.locals[name] = body.locals[name]
         statements = body.run(repeat.body)
         self._unchanged(repeat, label, before, body)
         module = self._copy(repeat, label, count, carried, before, body, statements)

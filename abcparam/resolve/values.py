@@ -14,8 +14,16 @@ from abcparam.language import syntax
 from abcparam.language.printer import written
 from abcparam.operations import operations
 from abcparam.program.amounts import Amount, Setting
-from abcparam.program.expressions import Apply, Expression, Local, TensorRef, map_shape
-from abcparam.program.signature import Call, RefusedError, Signature, show
+from abcparam.program.expressions import Apply, Expression, Invoke, Local, TensorRef, map_shape
+from abcparam.program.signature import (
+    ANY_SIGN,
+    NOT_NEGATIVE,
+    POSITIVE,
+    Call,
+    RefusedError,
+    Signature,
+    show,
+)
 from abcparam.resolve.arguments import InvalidStatementError
 from abcparam.resolve.calls import Calls
 from abcparam.resolve.world import BodyScope
@@ -248,11 +256,26 @@ class ValueElaborator:
         shapes = tuple(map_shape(tensors, name, o) if o is not None else None for o in operands)
         call = Call(name, shapes, settings, place.span, self.body.world.globals.grows)
         self._real(operation, operands)
+        if operation.of_positive and self.sign(operands[0]) != POSITIVE:
+            raise InvalidStatementError(shape_rules.MayBeNegative.at(place.span, operation=name))
         try:
             results = operation.shapes(call)
         except RefusedError as refused:
             raise InvalidStatementError(refused.diagnostic) from None
         return Apply(operation, operands, settings, results, span=place.span)
+
+    def sign(self, value: Expression | None) -> int:
+        """What is known of the signs of a value."""
+        match value:
+            case Local(name=name) if (local := self.body.read(name)) is not None:
+                return local.sign
+            case Apply(operation=operation, operands=(x, y)) if operation.name == "*" and x == y:
+                return max(self.sign(x), NOT_NEGATIVE)
+            case Apply(operation=operation, operands=operands, settings=settings):
+                return operation.sign([self.sign(x) for x in operands], settings)
+            case Invoke(instance=name) if found := self.body.instance(name.rpartition(".")[2]):
+                return min(found[0].signs)
+        return ANY_SIGN
 
     def _real(self, operation: Signature, operands: Sequence[Expression | None]) -> None:
         for name, operand in zip(operation.values, operands, strict=False):

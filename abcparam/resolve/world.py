@@ -13,7 +13,7 @@ from abcparam.language import syntax
 from abcparam.program.amounts import Amount, Setting, Shape
 from abcparam.program.expressions import Apply, Expression, TensorRef
 from abcparam.program.model import Module
-from abcparam.program.signature import Signature
+from abcparam.program.signature import ANY_SIGN, Signature
 from abcparam.program.tensors import Tensor
 from abcparam.resolve.amounts import Amounts
 from abcparam.resolve.arguments import InvalidStatementError
@@ -54,6 +54,7 @@ class LocalName(Record):
 
     shape: Shape | None
     integer: bool = False
+    sign: int = ANY_SIGN
 
 
 class Instance(Record):
@@ -61,6 +62,7 @@ class Instance(Record):
 
     module: Module
     shapes: tuple[Shape, ...]
+    signs: tuple[int, ...]
 
 
 class Copies(Record):

@@ -16,7 +16,7 @@ from abcparam.calculus.bilinear import AttendedNode, MixedNode, ProductNode, Quo
 from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import Node
 from abcparam.calculus.normalize import NormNode
-from abcparam.calculus.pointwise import PointwiseNode, SoftmaxNode
+from abcparam.calculus.pointwise import LogSoftmaxNode, PointwiseNode, SoftmaxNode
 from abcparam.calculus.structure import ConcatNode, MeanNode, RescaleNode, ScaleNode, SumNode
 from abcparam.verdict.moments import (
     ALONG,
@@ -220,6 +220,13 @@ def _uneven(g: Backflow, x: Moments) -> Backflow:
 def _(node: SoftmaxNode, at: AtBase, g: Backflow) -> Contributions:
     y = at.values[node]
     yield node.inputs[0], g.times(y.square)
+
+
+@backward.register(LogSoftmaxNode)
+def _(node: LogSoftmaxNode, at: AtBase, g: Backflow) -> Contributions:
+    x = at.values[node.inputs[0]]
+    each = 1 / x.features**2 if node.operation == "logsumexp" else 1.0
+    yield node.inputs[0], g.times(each)
 
 
 @backward.register(ProductNode)

@@ -18,7 +18,7 @@ from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import InputNode, Node
 from abcparam.calculus.normalize import NormNode
 from abcparam.calculus.parameter import Parameter
-from abcparam.calculus.pointwise import FunctionTraits, PointwiseNode, SoftmaxNode
+from abcparam.calculus.pointwise import FunctionTraits, LogSoftmaxNode, PointwiseNode, SoftmaxNode
 from abcparam.calculus.structure import (
     ConcatNode,
     LargestNode,
@@ -272,6 +272,17 @@ def _(node: SoftmaxNode, at: AtBase, volume: float | None) -> Moments:
     x = at.values[node.inputs[0]]
     square = min(exp(x.square) / x.features, 1.0) / x.features
     return Moments(square, square * x.alike, x.places, x.features)
+
+
+@forward.register(LogSoftmaxNode)
+def _(node: LogSoftmaxNode, at: AtBase, volume: float | None) -> Moments:
+    x = at.values[node.inputs[0]]
+    number = log(x.features) + x.square / 2
+    if node.operation == "logsumexp":
+        square, mean = x.square / x.features + number**2, number
+        return Moments(square, x.shared / x.features + number**2, x.places, 1.0, 1.0, mean)
+    square, shared = x.square + number**2, x.shared + number**2
+    return Moments(square, shared, x.places, x.features, 1.0, x.mean - number)
 
 
 @forward.register(ProductNode)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 import abcparam
 from abcparam.commands.cli import main
@@ -291,6 +292,39 @@ def test_convolutions() -> None:
     assert is_proved(found)
     assert "conv2d(stem, image, stride = 2, padding = 1) + stem_bias" in found.text
     assert "conv2d(conv, x, padding = 1, groups = 4)" in found.text.replace("h,", "x,")
+
+
+class Logarithms(nn.Module):
+    """What is positive under a logarithm, softmaxes under one, and a smooth larger image."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.stem, self.down = nn.Conv2d(3, width, 3, padding=1), nn.Conv2d(width, width, 2, 2)
+        self.gate, self.head = nn.Conv2d(width, width, 1), nn.Linear(width, 10)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        fine = F.gelu(self.stem(image))
+        coarse = torch.log1p(fine * fine) - torch.log(self.gate(fine).softmax(-1) + 1e-6)
+        large = F.interpolate(self.down(coarse), scale_factor=2, mode="bilinear")
+        level = torch.logsumexp(large, -1, keepdim=True)
+        mixed = F.logsigmoid(large) * level + torch.log2(1 + torch.exp(fine))
+        return F.log_softmax(self.head(mixed.mean((2, 3))), dim=-1)
+
+
+def test_logarithms() -> None:
+    def build(width: int = 16) -> tuple[nn.Module, Any]:
+        return Logarithms(width), (torch.randn(2, 3, 4, 4),)
+
+    found = abcparam.import_model(build, ["width"])
+    assert is_proved(found)
+    for part in (
+        "log(1 + fine * fine) - log(1e-6 + softmax(",
+        ", factor = 2, linear = true)",
+        "unsqueeze(logsumexp(large), axis = -1)",
+        "-softplus(-large)",
+        "return log_softmax(head @",
+    ):
+        assert part in found.text
 
 
 class Parts(nn.Module):

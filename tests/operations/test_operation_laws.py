@@ -133,6 +133,7 @@ def test_similarities_of_each_pair_in_the_batch(tmp_path: Path):
 
 LATER = (
     *("upsample", "unsqueeze", "conv_transpose2d", "similarity", "exp"),
+    *("log", "log_softmax", "logsumexp"),
     *("permute", "repeat_interleave", "take", "rescale"),
 )
 

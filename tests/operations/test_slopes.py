@@ -159,6 +159,12 @@ CASES = {
     ),
     # Where it is taken of a larger number, few coordinates make up its size at these widths.
     "exp": Case(("exp",), "y = exp(A @ x / 4)", "tensor A : hidden [width, width]"),
+    "log": Case(
+        ("log", "log_softmax", "logsumexp"),
+        "l = transpose(A @ x)\n"
+        "    y = transpose(log_softmax(l) - log(softplus(l)) * unsqueeze(logsumexp(l), axis = -1))",
+        "tensor A : hidden [width, width]",
+    ),
     "sum over width": Case(
         ("sum",),
         "y = width^-1 * sum(A @ x, axis = -1)",

@@ -307,6 +307,9 @@ class Reference:
             case "upsample":
                 assert first is not None
                 for axis in range(1, ranks[0]):
+                    if settings["linear"] is True:
+                        first = between(first, self.length(settings["factor"]), -axis)
+                        continue
                     first = first.repeat_interleave(self.length(settings["factor"]), -axis)
                 return (first,)
             case "permute":
@@ -518,6 +521,16 @@ def patches(image: Tensor, size: int) -> Tensor:
     return torch.stack(found, -2)
 
 
+def between(x: Tensor, factor: int, axis: int) -> Tensor:
+    """Places `factor` times as dense along an axis, each on the line between its neighbours."""
+    length = x.shape[axis]
+    place = ((torch.arange(length * factor) + 0.5) / factor - 0.5).clamp(0, length - 1)
+    below = place.floor().long()
+    above = (below + 1).clamp(max=length - 1)
+    part = (place - below).to(x.dtype).reshape(-1, *[1] * (-axis - 1))
+    return x.index_select(axis, below) * (1 - part) + x.index_select(axis, above) * part
+
+
 SIMPLE = {
     "relu": torch.relu,
     "gelu": nn.functional.gelu,
@@ -529,6 +542,9 @@ SIMPLE = {
     "square": torch.square,
     "exp": torch.exp,
     "softmax": lambda x: x.softmax(-1),
+    "log_softmax": lambda x: x - x.exp().sum(-1, keepdim=True).log(),
+    "logsumexp": lambda x: x.exp().sum(-1).log(),
+    "log": torch.log,
     "dropout": lambda x: x,
     "transpose": lambda x: x.transpose(-1, -2),
 }

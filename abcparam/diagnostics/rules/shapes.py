@@ -472,3 +472,21 @@ class NotOfChannels(DiagnosticRule):
     message = "`{operation}`: its {name} is of shape {found}, where each channel has one entry"
     label = "the {name} must be of shape {wanted}"
     help = "declare the {name} as `{wanted}`: all places of a channel share its entry"
+
+
+class MayBeNegative(DiagnosticRule):
+    """A logarithm is taken of what is positive alone: of what `exp`, `softplus`, `sigmoid` or
+    `softmax` gives, of products, sums and means of these, and of what is not negative, such as a
+    `square`, plus a positive number. Near zero it has no size.
+
+        log(W @ x)                 negative as often as not
+        log(1 + square(W @ x))     right
+    """
+
+    code = "P0329"
+    message = "`{operation}` of what may be negative or zero"
+    label = "nothing says that this is positive"
+    help = (
+        "take it of what is positive: `exp(x)`, `softplus(x)`, `softmax(x)`, or `1 + square(x)`; "
+        "the name of a value says so too, but not a block's parameter"
+    )

@@ -1,11 +1,16 @@
-"""Scaled dot products and softmax."""
+"""Scaled dot products, softmax and logarithms."""
 
 from __future__ import annotations
 
 from fractions import Fraction
+from math import log
 
+from abcparam.algebra.polynomials import ONE
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import KnownData, Numbers
+from abcparam.imports.aten.signs import is_positive
+from abcparam.imports.functions import is_above
+from abcparam.imports.numbers import Power
 from abcparam.imports.operations import HEADS
 from abcparam.imports.seen import Law, Seen, amount
 from abcparam.program.expressions import Expression
@@ -26,12 +31,36 @@ def scaled_dot_product(see: Seen) -> Expression:
 
 
 def softmax(see: Seen) -> Expression:
-    x = see.get(0)
-    axis = see.whole(1, "dim")
-    length = see.shape(x)[axis]
-    if see.grows(length):
+    name = see.call.removeprefix("_")
+    lengths = [see.shape(see.get(0))[axis] for axis in see.wholes(1, "dim")]
+    if any(map(see.grows, lengths)):
         see.refuse(rules.NoLaw, operation=see.step.target, what="a softmax over a growing axis")
-    return see.apply("softmax", (see.value(x),))
+    return see.apply(name, (see.value(see.get(0)),))
+
+
+def logarithm(see: Seen) -> Expression:
+    """`log` and `log1p`, to the base of e, 2 or 10, of what is positive."""
+    x = see.get(0)
+    least = 0.0 if see.call == "log1p" else LEAST
+    if not is_positive(see, x) and not is_above(see, x, least):
+        see.refuse(rules.NoLaw, operation=see.step.target, what="a logarithm of what may be zero")
+    value = see.value(x)
+    if see.call == "log1p":
+        value = see.apply("offset", (value,), {"by": amount(ONE)})
+    made = see.apply("log", (value,))
+    base = BASES.get(see.call)
+    return made if base is None else see.scaled(made, Power(1 / log(base), {}))
+
+
+def log_sigmoid(see: Seen) -> Expression:
+    """`-softplus(-x)`."""
+    minus = Power(-1.0, {})
+    x = see.scaled(see.value(see.get(0)), minus)
+    return see.scaled(see.apply("softplus", (x,)), minus)
+
+
+LEAST = 1e-3
+BASES = {"log2": 2, "log10": 10}
 
 
 LAWS: dict[str, Law] = {
@@ -39,4 +68,8 @@ LAWS: dict[str, Law] = {
     "aten.softmax.int": softmax,
     "aten._softmax.default": softmax,
     "aten.log_softmax.int": softmax,
+    "aten._log_softmax.default": softmax,
+    "aten.logsumexp.default": softmax,
+    **{f"aten.{name}.default": logarithm for name in ("log", "log1p", *BASES)},
+    "aten.log_sigmoid.default": log_sigmoid,
 }

@@ -15,7 +15,6 @@ POSITIVE = {
     "aten.softplus.default",
     "aten.linalg_vector_norm.default",
     "aten.norm.ScalarOpt_dim",
-    "aten.logsumexp.default",
 }
 OF_SQUARES = {"aten.square.default", "aten.abs.default"}
 KEEPS = {

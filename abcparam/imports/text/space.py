@@ -76,7 +76,7 @@ def transposed(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
 
 
 def upsampled(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
-    """`upsample(x, factor)`: the nearest place of a coarser image."""
+    """`upsample(x, factor)`: the nearest place of a coarser image, or what lies between two."""
     x, shape = image(writer, see), see.shape(see.get(0))
     if isinstance(x, Unspelled):
         return x
@@ -86,7 +86,12 @@ def upsampled(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
     if factors or factor is None:
         return writer.refused("an image made larger by what is no whole number")
     axes = writer.lengths.axes(see.result[1:])
-    code = call_of("upsample", x.code, factor=whole(factor))
+    named: dict[str, syntax.Expression] = {"factor": whole(factor)}
+    if see.call in BETWEEN:
+        if see.get(2, "align_corners") == 1:
+            return writer.refused("an image made larger whose corners stay where they are")
+        named["linear"] = syntax.Name("true")
+    code = call_of("upsample", x.code, **named)
     return Laid(code, axes, (x.graph[0], *axes))
 
 
@@ -189,10 +194,11 @@ def whole(value: int) -> syntax.Number:
     return syntax.Number(Fraction(value))
 
 
+BETWEEN = ("upsample_linear1d", "upsample_bilinear2d")
 SPACE: Mapping[str, StepHandler] = {
     **dict.fromkeys(("conv1d", "conv2d"), convolution),
     **dict.fromkeys(("conv_transpose1d", "conv_transpose2d"), transposed),
-    **dict.fromkeys(("upsample_nearest1d", "upsample_nearest2d"), upsampled),
+    **dict.fromkeys(("upsample_nearest1d", "upsample_nearest2d", *BETWEEN), upsampled),
     **dict.fromkeys(("max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d"), pooled),
     **dict.fromkeys(("adaptive_avg_pool1d", "adaptive_avg_pool2d"), averaged),
 }

@@ -248,8 +248,8 @@ class TextWriter(TextSources):
                 return self.channel_norm(value, x, gain, bias)
             case "mean", _:
                 return self.mean(value, x)
-            case "softmax", _:
-                return self.softmax(x)
+            case (("softmax" | "log_softmax" | "logsumexp"), _):
+                return self.softmax(name, x)
         return self.refused("it computes what none of its operations does")
 
     def map(self, value: Apply) -> WrittenValue:
@@ -310,6 +310,8 @@ class TextWriter(TextSources):
             layout = combined(x, y, self.lengths)
         if layout is None:
             return self.refused("values whose axes the language has in another order")
+        if operator == "+" and isinstance(y.code, syntax.Negative):
+            return replace(layout, code=syntax.Binary("-", x.code, y.code.operand))
         return replace(layout, code=syntax.Binary(operator, x.code, y.code))
 
     def pointwise(self, operation: Pointwise, x: Laid) -> WrittenValue:
@@ -411,12 +413,18 @@ class TextWriter(TextSources):
         )
         return Laid(call_of("mean", x.code, axis=along), text, graph)
 
-    def softmax(self, x: Laid) -> WrittenValue:
+    def softmax(self, name: str, x: Laid) -> WrittenValue:
+        """A softmax, its logarithm, or that of its sum, which leaves the axis out."""
         assert self.step is not None
-        axis = self.step.whole(1, "dim")
-        if not x.text or x.graph[axis] != x.text[-1] or "log" in self.step.step.target:
+        axes = self.step.wholes(1, "dim")
+        if len(axes) != 1 or not x.text or x.graph[axes[0]] != x.text[-1]:
             return self.refused("a softmax over what is not the last axis")
-        return replace(x, code=call_of("softmax", x.code))
+        code = call_of(name, x.code)
+        if name != "logsumexp":
+            return replace(x, code=code)
+        axis, kept = axes[0] % len(x.graph), len(self.step.result) == len(x.graph)
+        graph = (*x.graph[:axis], *(((),) if kept else ()), *x.graph[axis + 1 :])
+        return Laid(code, x.text[:-1], graph)
 
     def of_logits(
         self, value: Apply, logits: AttentionLogits, other: WrittenValue | None

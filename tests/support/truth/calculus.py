@@ -17,6 +17,8 @@ HALF, ZERO, ONE = Fraction(1, 2), Fraction(0), Fraction(1)
 
 BOUNDED, ODD = {"tanh", "sigmoid"}, {"tanh"}
 LIFTED = {"sigmoid", "softplus", "exp"}  # not zero at zero
+SOFTMAXES = {"softmax", "log_softmax", "logsumexp"}
+NONLINEAR = {"function", *SOFTMAXES}
 FLAT = {"relu", "square"}  # no derivative at zero
 RELATIVE = {"adafactor", "lamb", "lars", "adamh", "muonh"}
 SPECTRAL, ROTATING = {"muon", "normuon", "shampoo"}, {"soap", "normuon", "muonh"}
@@ -229,6 +231,10 @@ class Calculus:
                 return x.s0 + y.s0 + (v.over / 2 if random else v.over)
             case "scale":
                 return largest + v.factor
+            case "log_softmax" | "logsumexp":
+                return max(largest, ZERO)
+            case "function" if v.function == "log":
+                return ZERO
             case "function":
                 size = 2 * largest if v.function == "square" else largest
                 if v.function in LIFTED:
@@ -264,6 +270,8 @@ class Calculus:
                 return largest
             case "scale":
                 return largest + v.factor
+            case "function" if v.function == "log":
+                return less(largest, xs[0].s0)
             case "function":
                 size = largest + xs[0].s0 if v.function == "square" else largest
                 return min(size, ZERO) if v.function in BOUNDED else size
@@ -275,7 +283,7 @@ class Calculus:
 
     def is_centred(self, v: Value, xs: Sequence[Found]) -> bool:
         match v.kind:
-            case "input" | "number" | "softmax" | "largest":
+            case "input" | "number" | "softmax" | "log_softmax" | "logsumexp" | "largest":
                 return False
             case "lookup" | "value":
                 assert v.tensor is not None
@@ -385,6 +393,8 @@ class Calculus:
                 return [v.factor]
             case "function" if v.function == "square":
                 return [xs[0].s]
+            case "function" if v.function == "log":
+                return [-xs[0].s]
             case "norm":
                 return [-self.divisor(v) if self.starts(v) > -inf else ZERO]
         return [ZERO] * len(xs)
@@ -504,7 +514,7 @@ class Calculus:
                 yield v.inputs[0], f.g0 + back, f.gd + back, f.galong + back
             case "mean":
                 yield v.inputs[0], f.g0 - v.over, f.gd - v.over, f.gd - v.over
-            case "softmax":
+            case "softmax" | "log_softmax" | "logsumexp":
                 gd = max(f.gd, f.g + min(xs[0].d, ZERO))
                 yield v.inputs[0], f.g0, gd, gd
             case "function":
@@ -555,6 +565,14 @@ class Calculus:
                 f.g0 + x.s0,
                 max(f.gd + x.s, turned),
                 max(f.galong + x.s, turned),
+            )
+        if v.function == "log":
+            turned = f.g + x.d - 2 * x.s
+            return (
+                v.inputs[0],
+                f.g0 - x.s0,
+                max(f.gd - x.s, turned),
+                max(f.galong - x.s, turned),
             )
         flat = v.function in FLAT
         g0 = -inf if flat and x.s0 == -inf else f.g0
@@ -644,7 +662,7 @@ class Calculus:
                 s0 = self.of[x].s0
                 if v.kind in ("map", "product"):
                     yield x, max(s0, ZERO)
-                elif v.kind in ("function", "softmax"):
+                elif v.kind in NONLINEAR:
                     yield x, ZERO
                 elif v.kind == "norm":
                     starts = self.starts(v) if self.starts(v) > -inf else ZERO
@@ -660,7 +678,7 @@ class Calculus:
         for v in self.graph.values:
             for x in v.inputs:
                 s0 = self.of[x].s0
-                if v.kind == "softmax" and s0 > 0:
+                if v.kind in SOFTMAXES and s0 > 0:
                     return True
                 if v.kind == "function" and not (s0 in (ZERO, -inf) or self.starts_small(x)):
                     return True
@@ -718,9 +736,7 @@ class Calculus:
             verdict = "unstable"
         else:
             verdict = self.stable_verdict(bounds, [t[3] for t in tensors.values()])
-        nonlinear = [
-            x for v in self.graph.values if v.kind in ("function", "softmax") for x in v.inputs
-        ]
+        nonlinear = [x for v in self.graph.values if v.kind in NONLINEAR for x in v.inputs]
         complete = stable and all(self.moves(x) for x in nonlinear)
         return Said(verdict, complete, tensors, self.of)
 

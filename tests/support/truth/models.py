@@ -668,10 +668,37 @@ class Writer:
         return self.new_map(inner, "width")
 
     def step_softmax(self, x: Term, y: Term) -> Term:
-        self.used["softmax"] += 1
+        name = self.draw.choice(("softmax", "softmax", "log_softmax", "logsumexp"))
+        self.used[name] += 1
         logits = self.new_map(x, "rank")
-        weights = self.term(f"softmax({logits.text})", "softmax", [logits], logits.axes)
-        return self.new_map(weights, "width")
+        axes = logits.axes[:-1] if name == "logsumexp" else logits.axes
+        made = self.term(f"{name}({logits.text})", name, [logits], axes)
+        if name == "logsumexp":
+            self.used["unsqueeze"] += 1
+            text = f"unsqueeze({made.text}, axis = -1)"
+            return self.binary("*", x, self.term(text, "same", [made], (*axes, "1")))
+        return self.new_map(made, "width")
+
+    def step_log(self, x: Term, y: Term) -> Term:
+        """Of what is positive: a function of a map, a softmax, a square and a number."""
+        choice = self.draw.randrange(5)
+        if choice < 3:
+            name = ("exp", "sigmoid", "softplus")[choice]
+            positive = self.function(self.new_map(x, "width"), name)
+        elif choice == 3:
+            logits = self.new_map(x, "rank")
+            positive = self.term(f"softmax({logits.text})", "softmax", [logits], logits.axes)
+            self.used["softmax"] += 1
+        else:
+            inner = self.function(self.new_map(x, "width"), "square")
+            number = self.value("number", [], inner.axes)
+            values = [inner.value, number]
+            made = self.value("sum", values, inner.axes, lacking=(ZERO, ZERO))
+            positive = Term(f"(1 + {inner.text})", made, inner.axes)
+            self.used["offset"] += 1
+        if self.draw.random() < 0.3:
+            positive = self.scaled(positive, self.draw.choice(GRID))
+        return self.new_map(self.function(positive, "log"), "width")
 
     def step_pieces(self, x: Term, y: Term) -> Term:
         names, heads = [self.fresh("p") for _ in range(2)], ""
@@ -888,7 +915,9 @@ class Writer:
         choice = self.draw.randrange(3)
         if choice:
             return self.enlarged(smaller, choice == 1)
-        return self.same(f"upsample({smaller.text}, factor = 2)", smaller, x.axes, "upsample")
+        linear = ", linear = true" if len(self.lines) % 2 else ""
+        text = f"upsample({smaller.text}, factor = 2{linear})"
+        return self.same(text, smaller, x.axes, "upsample")
 
     def enlarged(self, x: Term, padded: bool) -> Term:
         """A transposed convolution that doubles the sides."""
