@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 
 Monomial = tuple[tuple["str | Opaque", Fraction], ...]
@@ -64,7 +65,9 @@ class Polynomial:
         self._hash = hash(self.terms)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Polynomial) and self.terms == other.terms
+        if not isinstance(other, Polynomial):
+            return False
+        return self is other or (self._hash == other._hash and self.terms == other.terms)
 
     def __hash__(self) -> int:
         return self._hash
@@ -90,11 +93,7 @@ class Polynomial:
         return Polynomial(total)
 
     def __truediv__(self, other: Polynomial) -> Polynomial:
-        if len(other.terms) == 1:
-            return self * other.power(Fraction(-1))
-        if self == other:
-            return ONE
-        return atom(Opaque("/", self, other))
+        return _quotient(self, other)
 
     def __floordiv__(self, other: Polynomial) -> Polynomial:
         value = self.constant, other.constant
@@ -185,6 +184,16 @@ class Polynomial:
         return text.replace("+ -", "- ")
 
     __repr__ = __str__
+
+
+@lru_cache(maxsize=4096)
+def _quotient(left: Polynomial, right: Polynomial) -> Polynomial:
+    """Made once: each copy of a repeat divides the same lengths."""
+    if len(right.terms) == 1:
+        return left * right.power(Fraction(-1))
+    if left == right:
+        return ONE
+    return atom(Opaque("/", left, right))
 
 
 def _order(monomial: Monomial) -> tuple[object, ...]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from fractions import Fraction
 from math import inf, lcm
-from operator import add, sub
+from operator import add
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
@@ -171,10 +171,10 @@ class NumericSpace:
 class NumericSize:
     """An exponent, or `-inf` for exact zero, or `inf` for no bound.
 
-    Ordered by growth; ties compare equal.
+    Ordered by growth; ties compare equal. What it makes with others is made once.
     """
 
-    __slots__ = ("key", "space", "vectors")
+    __slots__ = ("_differences", "_half", "_sums", "_value", "key", "space", "vectors")
 
     def __init__(
         self, space: NumericSpace, vectors: tuple[Vector, ...], key: SizeKey | None = None
@@ -182,8 +182,18 @@ class NumericSize:
         self.space = space
         self.vectors = vectors  # those that are kept of the ones that tie, in falling order
         self.key: SizeKey = space.key(vectors[0]) if key is None else key
+        self._value: object = vectors or self.key  # what no other size of the space has
+        self._sums: dict[object, NumericSize] = {}  # by what is added
+        self._differences: dict[object, NumericSize] = {}
+        self._half: NumericSize | None = None
 
     def __add__(self, other: NumericSize) -> NumericSize:
+        found = self._sums.get(other._value)
+        if found is None:
+            found = self._sums[other._value] = self._plus(other)
+        return found
+
+    def _plus(self, other: NumericSize) -> NumericSize:
         left, right = self.vectors, other.vectors
         if len(left) == len(right) == 1:
             one = self.space.one
@@ -210,10 +220,10 @@ class NumericSize:
         return NumericSize(self.space, tuple(tuple(-x for x in v) for v in reversed(self.vectors)))
 
     def __sub__(self, other: NumericSize) -> NumericSize:
-        left, right = self.vectors, other.vectors
-        if len(left) == len(right) == 1:  # as below, in one step
-            return self.space.single(tuple(map(sub, left[0], right[0])))
-        return self + -other
+        found = self._differences.get(other._value)
+        if found is None:
+            found = self._differences[other._value] = self + -other
+        return found
 
     def less(self, other: NumericSize) -> NumericSize:
         """The size of a quotient."""
@@ -221,6 +231,11 @@ class NumericSize:
 
     def half(self) -> NumericSize:
         """Half of it: the central limit."""
+        if self._half is None:
+            self._half = self._halved()
+        return self._half
+
+    def _halved(self) -> NumericSize:
         if len(self.vectors) == 1:
             return self.space.single(tuple(map(_halved, self.vectors[0])))
         if not self.vectors:
@@ -229,6 +244,8 @@ class NumericSize:
 
     def __or__(self, other: NumericSize) -> NumericSize:
         """The larger: the size of a sum."""
+        if self is other:
+            return self
         mine, theirs = self.key, other.key
         if mine > theirs:
             return self

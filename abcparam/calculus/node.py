@@ -16,7 +16,7 @@ from abcparam.algebra.record import NamedTuple
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import CONSTANT, GIVEN, Draws, of_sum
 from abcparam.calculus.parameter import Parameter
-from abcparam.calculus.parts import Parts, are_apart, parts_of
+from abcparam.calculus.parts import NO_PARTS, Parts, are_apart, parts_of
 from abcparam.diagnostics.source import START, Span
 
 
@@ -114,14 +114,19 @@ class Node:
         self.reset()
         self.dc = self.dr = self.dm = self.along = zero
         self.g0 = self.gc = self.gr = self.gm = self.gn = zero
+        self._inherit()
+
+    def _inherit(self) -> None:
+        """What is known of it from what is known of its inputs."""
         self.draws: Draws = of_sum([x.draws for x in self.inputs])
-        self.centred: bool = all(x.centred for x in self.inputs)
-        self.maps = 0
+        self.centred, self.maps, held = True, 0, False
         self.comes_from_contraction = False  # whether a map that makes it contracts
         for x in self.inputs:
+            self.centred &= x.centred
             self.maps |= x.maps
             self.comes_from_contraction |= x.comes_from_contraction
-        self.parts: Parts = parts_of([(x.maps, x.parts) for x in self.inputs])
+            held = held or bool(x.parts)
+        self.parts: Parts = parts_of([(x.maps, x.parts) for x in self.inputs]) if held else NO_PARTS
 
     def apart_from(self, other: Node) -> bool:
         """Whether they last came from different maps, or from different rows of one."""

@@ -60,7 +60,7 @@ class Parameter:
 
     def take(self, sizes: Mapping[str, Size], zero: Size) -> None:
         """Takes its exponents."""
-        self.a, self.b, self.c, self.d = (sizes[letter] for letter in "abcd")
+        self.a, self.b, self.c, self.d = sizes["a"], sizes["b"], sizes["c"], sizes["d"]
         self.sigma = zero if self.starts_at_zero else -self.a - self.b
 
     def state(self) -> tuple[Any, ...]:

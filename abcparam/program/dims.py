@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from abcparam.algebra.polynomials import Polynomial
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import Record, field
 from abcparam.diagnostics.source import START, Span
 from abcparam.language import syntax
 
@@ -25,7 +25,7 @@ class Dim(Record):
     rate: Fraction = Fraction(1)
     base: int | None = None
     default: int | None = None  # what Config defaults to; None: no default
-    span: Span = START
+    span: Span = field(default=START, compare=False)
 
     @property
     def growing(self) -> bool:
@@ -53,4 +53,4 @@ class Hyper(Record):
     name: str
     value: Fraction
     range: syntax.Interval | syntax.Choice | None = None
-    span: Span = START
+    span: Span = field(default=START, compare=False)

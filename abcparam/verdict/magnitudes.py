@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from math import log2, prod, sqrt
 
 from abcparam.algebra.polynomials import Opaque, Polynomial
-from abcparam.algebra.record import Record
-from abcparam.algebra.sizes import NumericSpace, Size, numeric
+from abcparam.algebra.record import Record, replace
+from abcparam.algebra.sizes import UNIT, NumericSpace, Size
 from abcparam.analysis.build import Builder
 from abcparam.analysis.graph import Graph
 from abcparam.calculus.bilinear import AttendedNode, ProductNode
@@ -42,8 +42,32 @@ def gradients_at_base(program: Program, batch: int = 1) -> dict[str, float]:
     It is that of the first of several copies. Where a tensor starts at zero, what lies behind it
     has a gradient once that has been updated. Empty where some number is out of range.
     """
+    return dict(_gradients(ProgramAtBase(program), batch))
+
+
+class ProgramAtBase:
+    """A program as gradients at base know it; two that differ in exponents and places are equal."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        tensors = {path: replace(t, exponents={}) for path, t in program.tensors.items()}
+        self.parts = (
+            *(tensors, program.root, program.inputs, program.dims, program.hypers),
+            *(program.optimizers, program.losses, program.gauge, program.gradients),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ProgramAtBase) and self.parts == other.parts
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.program.tensors))
+
+
+@lru_cache(maxsize=4)
+def _gradients(at_base: ProgramAtBase, batch: int) -> dict[str, float]:
+    """Kept for a few programs: most keys in an editor leave them as they were."""
     try:
-        return _Gradients(program, batch).found()
+        return _Gradients(at_base.program, batch).found()
     except OUT_OF_RANGE:
         return {}
 
@@ -261,6 +285,7 @@ class _AtBase(Builder):
         self.build = self.build._replace(context=self.context)
         self.values = program.base_values()
         self.of, self.power = cache(self._of), cache(self._power)
+        self.count_of = cache(self._count_of)
         self.volumes: dict[Node, float] = {}
         self.tokens = 1.0  # that a block sees side by side
 
@@ -272,10 +297,10 @@ class _AtBase(Builder):
 
     def number(self, size: Size) -> float:
         """What a size stands for."""
-        return self.power(numeric(size).exponents()[TWO]) if size.vectors else 0.0
+        return self.power(size.vectors[0][0]) if size.vectors else 0.0
 
-    def _power(self, exponent: Fraction) -> float:
-        found = float(2.0 ** float(exponent))
+    def _power(self, units: int | Fraction) -> float:
+        found = float(2.0 ** float(Fraction(units, UNIT)))
         whole = float(round(found))
         return whole if abs(found - whole) < found / FINE else found
 
@@ -297,7 +322,7 @@ class _AtBase(Builder):
     ) -> tuple[Node, ...]:
         made = super().apply(call, module, names, copy)
         for node, shape in zip(made, call.shapes, strict=True):
-            self.volumes[node] = self.tokens * self._count(shape)
+            self.volumes[node] = self.tokens * self.count_of(shape)
         return made
 
     def invoke(
@@ -307,13 +332,13 @@ class _AtBase(Builder):
         before, target = self.tokens, self.program.called(call, module)
         for (_, shape), operand in zip(target.inputs, call.operands, strict=True):
             if target.count is not None:
-                given = self._count(operand.shapes[0])
-                self.tokens = max(self.tokens, before * given / self._count(shape))
+                given = self.count_of(operand.shapes[0])
+                self.tokens = max(self.tokens, before * given / self.count_of(shape))
         made = super().invoke(call, module, names, copy)
         self.tokens = before
         return made
 
-    def _count(self, shape: Shape) -> float:
+    def _count_of(self, shape: Shape) -> float:
         return prod(map(self.of, shape))
 
     def _tensor_sizes(self, tensor: Tensor) -> dict[str, Size]:

@@ -17,7 +17,7 @@ from abcparam.emission.lowering.uses import CodeUses
 from abcparam.language.parser import parse
 from abcparam.program.model import Program
 from abcparam.resolve.resolver import resolve
-from abcparam.verdict.magnitudes import gradients_at_base
+from abcparam.verdict.magnitudes import ProgramAtBase, _Gradients, gradients_at_base
 from tests.support.paths import EMIT_SPECS, EXAMPLES
 
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.param"))
@@ -168,6 +168,26 @@ def test_the_number_of_a_copy_counts_as_one():
     repeat = "    repeat 2 as t {\n        h2 = h2 + t * h2\n    }\n    return W3"
     counted = text.replace("    return W3", repeat)
     assert gradients_at_base(program_of(counted)).keys() == {"W1", "b1", "W2", "W3"}
+
+
+def test_exponents_and_places_leave_gradients_at_base_as_they_are():
+    """So an editor does not estimate them anew for a key that changes nothing else."""
+    text = (EXAMPLES / "mlp.param").read_text(encoding="utf-8")
+    first = program_of(text)
+    moved = program_of(
+        "\n# moved\n" + text.replace("a = 1/2,  b = 1/2, c = 0", "a = 1, b = 0, c = 2")
+    )
+    assert first.tensors != moved.tensors
+    assert ProgramAtBase(first) == ProgramAtBase(moved)
+    assert _Gradients(first, 1).found() == _Gradients(moved, 1).found()
+    edits = {"base = 128": "base = 256", "lr = 0.1": "lr = 0.2", "relu(h1)": "tanh(h1)"}
+    for old, new in (
+        *edits.items(),
+        ("cross_entropy", "mse"),
+        ("zeros", "ones"),
+        (" = 0 }\nl", " = 0.9 }\nl"),
+    ):
+        assert ProgramAtBase(program_of(text.replace(old, new, 1))) != ProgramAtBase(first), new
 
 
 @pytest.mark.parametrize("name", ["dit", "gru"])
