@@ -16,7 +16,7 @@ from abcparam.program.expressions import Assign
 from abcparam.program.tensors import exponents_by_key
 from abcparam.verdict.causes import suffering
 from abcparam.verdict.report import Report
-from abcparam.verdict.tensor_table import SUFFERS, exponent_text
+from abcparam.verdict.tensor_table import SUFFERS, status_lines
 
 WORST = ("over", SUFFERS, "under", "frozen", "maximal")
 MOST_COPIES = 4  # instances of a tensor that are told of one by one
@@ -111,13 +111,13 @@ def nodes_at(report: Report, value: syntax.Expression) -> list[Node]:
 
 def told_of_tensor(report: Report, laws: Iterable[TensorLaw]) -> Iterator[str]:
     """Lines on a tensor: its exponents, its law and where its update comes from."""
-    laws = tuple(laws)
+    laws, only = tuple(laws), {law.path for law in suffering(report.judgement)}
     for law in laws[:MOST_COPIES]:
         written = exponents_by_key(law.parameter.tensor)
         exponents = ", ".join(f"{key} = {value}" for key, value in written.items())
-        slack = "" if law.slack is None else f", slack {exponent_text(law.slack.exponents())}"
         yield f"`{law.path}`: {exponents}"
-        yield f"{law.sizes}{slack}: {law.status or 'depends'}"
+        yield law.sizes
+        yield from status_lines(law, law.path in only)
         yield f"update: {why_update(report.program, law.parameter)}"
     if len(laws) > MOST_COPIES:
         yield f"and {len(laws) - MOST_COPIES} more instances"

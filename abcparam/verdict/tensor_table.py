@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from abcparam.analysis.judge import Judgement, TensorLaw
 from abcparam.analysis.rows import shape_text
 from abcparam.verdict.causes import suffering
 
 SUFFERS = "suffers"
-SLACK = "slack: the power of a growing dim by which the update of a tensor may still grow"
+SLACK_IS = "the power of a growing dim by which the update of a tensor may still grow"
+SLACK = f"slack: {SLACK_IS}"
 LEGEND = {
     "under": "under: it could learn faster; its update vanishes beside what it may be",
     "over": "over: it learns too fast, by the slack",
     SUFFERS: "suffers: it is over only because of what is wrong elsewhere",
+}
+SAID = {  # of one tensor
+    **LEGEND,
+    "maximal": "maximal: its update is as large as it may be",
+    "frozen": "frozen: it is not trained",
+    "depends": "its status depends on symbols",
 }
 HEADER = ("tensor", "role", "shape", "a", "b", "c", "W·x at init", "ΔW·x", "slack", "status")
 
@@ -37,6 +44,16 @@ def activation_rows(judgement: Judgement) -> list[tuple[str, str, str]]:
     named = [(name, str(x.s0), str(x.d)) for name, x in graph.activations.items()]
     outputs = zip(graph.program.outputs, graph.outputs, strict=True)
     return named + [(n, str(x.s0), str(x.d)) for n, x in outputs if n not in graph.activations]
+
+
+def status_lines(law: TensorLaw, suffers: bool) -> Iterator[str]:
+    """What the status and the slack of a tensor mean, in the words of the table's legend."""
+    yield SAID[SUFFERS if suffers else law.status or "depends"]
+    if law.slack is not None and law.node is not None and law.status in {"over", "under"}:
+        size = law.node.update()
+        yield f"its update contributes {size} where {size + law.slack} is possible"
+        below = "; below 0, that by which it is over" if law.status == "over" else ""
+        yield f"slack {exponent_text(law.slack.exponents())}: {SLACK_IS}{below}"
 
 
 def _row(judgement: Judgement, law: TensorLaw, suffers: bool) -> tuple[str, ...]:
