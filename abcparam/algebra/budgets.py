@@ -92,12 +92,6 @@ def spend() -> None:
         found.spend()
 
 
-def spent() -> str:
-    """Why the budget that is open is spent; empty where it is not."""
-    found = _open.get()
-    return found.spent() if found is not None else ""
-
-
 if sys.platform == "win32" or sys.platform == "emscripten":
 
     def _peak() -> float:

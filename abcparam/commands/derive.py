@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from abcparam.commands.shared import (
     Command,
@@ -13,6 +14,9 @@ from abcparam.commands.shared import (
 from abcparam.language.reader import read
 from abcparam.pipeline import derive
 from abcparam.verdict.work import at_work
+
+if TYPE_CHECKING:
+    from abcparam.symbolic.derive.derived import Derived
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
@@ -33,20 +37,30 @@ def _arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """The laws of a spec, in its symbols; 0 derived, 1 in part, 2 invalid."""
     found = derive(read(options.file), options.all, set=values_of(options))
+    from abcparam.symbolic.derive.derive import ended
+    from abcparam.symbolic.solver import UnprovedError
+
+    try:
+        text = _text(found, options)
+    except UnprovedError as error:
+        found = ended(found, str(error))
+        text = _text(found, options)
+    print(text, end="")
+    return int(bool(found.unfinished))
+
+
+def _text(found: Derived, options: argparse.Namespace) -> str:
     if options.format == "json":
         import json
 
-        print(json.dumps(found.to_dict(options.steps), indent=2))
-    elif options.format == "latex":
+        return json.dumps(found.to_dict(options.steps), indent=2) + "\n"
+    if options.format == "latex":
         from abcparam.symbolic.derive.latex import latex_document
 
-        print(latex_document(found), end="")
-    else:
-        from abcparam.symbolic.derive.text import markdown, render_derived
+        return latex_document(found)
+    from abcparam.symbolic.derive.text import markdown, render_derived
 
-        text = options.format == "text"
-        print(render_derived(found, options.steps) if text else markdown(found), end="")
-    return int(bool(found.unfinished))
+    return render_derived(found, options.steps) if options.format == "text" else markdown(found)
 
 
 COMMAND = Command(

@@ -13,11 +13,10 @@ from fractions import Fraction
 from itertools import combinations, pairwise
 from typing import Any
 
-from abcparam.algebra.budgets import SpentError, spend, spent
+from abcparam.algebra.budgets import SpentError, spend
 from abcparam.algebra.record import Record
 from abcparam.analysis.judge import verdict_of
 from abcparam.comparison.family import Family
-from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.program.binding import bind
 from abcparam.program.vocabulary import VERDICTS, WINDOW
 from abcparam.symbolic.constraints import LinearConstraint, holds
@@ -121,14 +120,12 @@ def names_of(a: str, b: str) -> tuple[str, str]:
 
 def _regions(family: Family) -> tuple[dict[str, Region], str]:
     """The regions; none, and why, where the budget is spent."""
-    try:
-        found = family.report.regions
-    except SpecError:
-        if why := spent():
-            return {}, why
-        raise
+    report = family.report
+    if report.cut_short:
+        return {}, report.cut_short
+    found = report.regions
     if found is None:  # no exponent depends on a symbol
-        return {str(family.report.verdict): Region((), ())}, ""
+        return {str(report.verdict): Region((), ())}, ""
     return {verdict: found[verdict] for verdict in VERDICTS if not found[verdict].empty}, ""
 
 

@@ -48,6 +48,7 @@ class Report(Record):
         None  # where each verdict holds, if exponents are symbols
     )
     proof: Proof | None = field(default=None, compare=False)  # of the smallest fix, if asked for
+    cut_short: str = ""  # why its verdict in symbols was not searched further
 
     def __repr__(self) -> str:
         return f"Report({self.program.name}: {self.words})"
@@ -92,8 +93,8 @@ class Report(Record):
 
     @property
     def unfinished(self) -> str:
-        """Why the search for the `fix` ended before it was done; empty where it did not."""
-        return self._proposal.unfinished
+        """Why a search ended before it was done, for the `fix` or in symbols; empty if none did."""
+        return self.cut_short or self._proposal.unfinished
 
     @property
     def fixes_unfinished(self) -> str:
@@ -164,7 +165,7 @@ class Report(Record):
 
     @property
     def verdict(self) -> str | None:
-        """None: it depends on the symbols."""
+        """None: it depends on the symbols, or is not known for all their values."""
         return self.judgement.verdict or None
 
     @property
@@ -174,7 +175,7 @@ class Report(Record):
     @property
     def words(self) -> str:
         """The verdict as a text says it, with `complete`."""
-        verdict = self.verdict or "depends on the symbols"
+        verdict = self.verdict or ("not known" if self.cut_short else "depends on the symbols")
         return f"{verdict}, complete" if self.complete else verdict
 
     @property

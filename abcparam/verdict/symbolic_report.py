@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 from abcparam.algebra.record import replace
-from abcparam.analysis.judge import judgement_of
+from abcparam.analysis.judge import Judgement, judgement_of
 from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.diagnostics.rules import findings
 from abcparam.program.binding import bind
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
 from abcparam.symbolic.constraints import holds
-from abcparam.symbolic.judgement import Symbolic, judge_symbolic
+from abcparam.symbolic.judgement import (
+    Symbolic,
+    UnfinishedError,
+    judge_symbolic,
+    laws_alone,
+)
 from abcparam.symbolic.regions import Region
 from abcparam.symbolic.solver import UnprovedError, gave_up
 from abcparam.symbolic.symbols import first_symbol
@@ -23,11 +29,42 @@ ABOUT = (*VERDICTS, "complete")
 
 
 def symbolic_report(program: Program) -> Report:
-    """The verdict if it is the same for all values of the symbols, else None and the regions."""
+    """The verdict if it is the same for all values of the symbols, else None and the regions.
+
+    Where the budget is spent before that is known, it is what is known by then.
+    """
     try:
         return _report(judge_symbolic(program))
     except UnprovedError as error:
-        raise gave_up(program.source, error) from None
+        if not str(error):
+            raise gave_up(program.source, error) from None
+        return _unfinished(program, error)
+
+
+def _unfinished(program: Program, ended: UnprovedError) -> Report:
+    """The laws that were derived, and what numbers say where all symbols are 0."""
+    example = dict.fromkeys(program.symbols, Fraction(0))
+    there = _at(program, example)
+    judgement = there.judgement
+    if isinstance(ended, UnfinishedError):
+        judgement = next(_judgements(ended))
+    where = _where(example)
+    fields = {"symbols": ", ".join(example), "example": where, "why": str(ended)}
+    first = findings.NotDecided.at(first_symbol(program), **fields, there=there.verdict)
+    return Report(
+        replace(judgement, verdict="", complete=None),
+        (first, *there.diagnostics),
+        cut_short=str(ended),
+    )
+
+
+def _judgements(ended: UnfinishedError) -> Iterator[Judgement]:
+    yield from (case.judgement for case in ended.cases)
+    yield from (laws_alone(derivation)[0] for derivation in ended.derived)
+
+
+def _where(example: Mapping[str, Fraction]) -> str:
+    return ", ".join(f"{symbol} = {value}" for symbol, value in example.items())
 
 
 def _report(found: Symbolic) -> Report:
@@ -76,8 +113,8 @@ def _said(
         return warnings
     if report.verdict is not None:
         return there.diagnostics
-    where = ", ".join(f"{symbol} = {value}" for symbol, value in example.items())
     possible = [word for word in VERDICTS if not regions[word].empty]
-    fields = {"symbols": ", ".join(example), "verdicts": ", ".join(possible), "example": where}
+    fields = {"symbols": ", ".join(example), "verdicts": ", ".join(possible)}
+    fields["example"] = _where(example)
     depends = findings.Depends.at(first_symbol(program), **fields, there=there.verdict)
     return (depends, *there.diagnostics)

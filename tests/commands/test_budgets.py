@@ -38,6 +38,29 @@ optimizer adam { lr = lr }
 loss cross_entropy
 assume epsilon = strict
 """
+STEPS = """model Steps
+dim width -> inf, base = 8
+dim depth -> inf after width, base = 2
+dim head = 4
+dim heads = width / head
+dim context = 4
+dim features = 3
+dim classes = 5
+hyper lr = 1e-2
+parametrization mup
+tensor queries : hidden [heads * head, width]
+tensor keys : hidden [heads * head, width]
+tensor values : hidden [heads * head, width] { c[depth] = 3/5 }
+tensor last : output [classes, width]
+tensor first : input [width, features]
+forward(x : [context, features]) {
+    x = first @ x
+    x = attention(queries @ x, keys @ x, values @ x, heads = heads, scale = 1)
+    return last @ x
+}
+optimizer adam { lr = lr }
+loss cross_entropy
+"""
 SYMBOLIC = UNSTABLE.replace("hyper lr", "exponent theta\nhyper lr").replace("b = 1/2", "b = theta")
 
 
@@ -61,9 +84,8 @@ def test_proofs_that_take_too_long_say_so(run: Run):
     ran = run("solve", "-", "--budget", "0.1", stdin=STRICT)
     assert ran.status == 1 and NOT_FURTHER in ran.err
     assert "as long as the exponents that are written stay" in ran.err
-    for command in ("check", "derive"):
-        ran = run(command, "-", "--budget", NONE, stdin=SYMBOLIC)
-        assert ran.status == 2 and "P0703" in ran.err and NOT_FURTHER in ran.err
+    ran = run("derive", "-", "--budget", NONE, stdin=SYMBOLIC)
+    assert ran.status == 2 and "P0703" in ran.err and NOT_FURTHER in ran.err
     ran = run("map", MLP, MLP, "--format", "json", "--budget", NONE)
     mapped = json.loads(ran.out)
     assert ran.status == 1 and mapped["unfinished"].startswith(NOT_FURTHER)
@@ -113,6 +135,35 @@ def test_a_derivation_that_is_ended_has_the_laws_that_were_found(run: Run, looks
     for format in ("text", "latex", "markdown"):
         [ran, _] = looks.ended(partial(run, *command, format, stdin=UNSTABLE), 0.5)
         assert ran.status == 1 and "erdict: not known" in ran.out and not ran.err
+
+
+def test_what_is_written_of_a_derivation_is_simplified_within_the_budget(run: Run, looks: Looks):
+    command = ("derive", "-", "--all", "--steps", "--format")
+    ended, whole = looks.ended(partial(run, *command, "json", stdin=STEPS), 0.999)
+    assert (ended.status, ended.err, whole.status) == (1, "", 0)
+    found, wanted = json.loads(ended.out), json.loads(whole.out)
+    assert found.pop("unfinished").startswith(NOT_FURTHER)
+    assert {**found, "cases": 0} == {**wanted, "cases": 0}
+
+
+def test_a_verdict_in_symbols_that_is_not_known_is_said_for_some_values(run: Run, looks: Looks):
+    text = STEPS.replace("hyper lr", "exponent theta\nhyper lr")
+    text = text.replace("c[depth] = 3/5", "b = theta")
+    check = ("check", "-", "--format")
+    found = looks.ended(lambda: run(*check, "json", stdin=text), 0, 0.5, 0.9)
+    *partly, whole = [json.loads(ran.out) for ran in found]
+    at_zero = json.loads(run(*check, "json", "--set", "theta=0", stdin=text).out)
+    for read in partly:
+        assert read["verdict"] is read["complete"] is None
+        assert read["unfinished"].startswith(NOT_FURTHER)
+        first, *others = read["diagnostics"]
+        assert first["code"] == "P0514" and at_zero["verdict"] in first["label"]
+        assert len(others) == len(at_zero["diagnostics"])
+    assert partly[0]["tensors"] == at_zero["tensors"]
+    assert partly[-1]["activations"] == whole["activations"] != at_zero["activations"]
+    for format in ("text", "html", "sarif"):
+        [ran, _] = looks.ended(partial(run, *check, format, stdin=text), 0.5)
+        assert ran.status == 1 and "not known" in ran.out
 
 
 def test_a_plane_that_is_ended_has_both_specs_and_the_cells_that_were_judged(

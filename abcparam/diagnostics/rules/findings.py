@@ -358,3 +358,19 @@ class Depends(DiagnosticRule):
     message = "the verdict depends on {symbols}: {verdicts}"
     label = "at {example}: {there}"
     help = "`abcparam derive` says where each verdict holds; `--set` gives a symbol its value"
+
+
+class NotDecided(DiagnosticRule):
+    """The exponents hold symbols, and the budget was spent before all there is to say of the
+    verdict was proved.
+
+    The laws are those that were derived by then; where there are none, those at the values that
+    are named. What is said of these values needs no search, and holds.
+    """
+
+    code = "P0514"
+    summary = "the budget was spent before the verdict was proved for all values of the symbols"
+    severity = "error"
+    message = "the verdict for other values of {symbols} is not known"
+    label = "at {example}: {there}"
+    help = "`--set` gives a symbol its value; {why}"

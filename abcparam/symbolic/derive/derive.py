@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from abcparam.algebra.record import replace
 from abcparam.analysis.judge import judgement_of
 from abcparam.program.model import Program
 from abcparam.symbolic.derive.derived import Derived, DerivedCase
 from abcparam.symbolic.judgement import Symbolic, UnfinishedError, judge_symbolic, laws_alone
+from abcparam.symbolic.sizes import symbolic
 from abcparam.symbolic.solver import UnprovedError, gave_up
 from abcparam.symbolic.symbols import all_symbolic, named_unknowns
 
@@ -24,6 +26,13 @@ def derive(program: Program, every: bool = False) -> Derived:
         return _unfinished(free, ended)
     except UnprovedError as error:
         raise gave_up(program.source, error) from None
+
+
+def ended(found: Derived, why: str) -> Derived:
+    """What was derived, with no more searching, not even to simplify what is written of it."""
+    for case in found.cases:
+        symbolic(case.laws.graph.context.one).space.premises.close()
+    return replace(found, unfinished=why)
 
 
 def _symbolic(found: Symbolic) -> Derived:
