@@ -24,6 +24,7 @@ from abcparam.coordinate_check.plan import (
 )
 from abcparam.coordinate_check.ranges import RangeRow, outside, range_rows
 from abcparam.pipeline import emit_program, gauged
+from abcparam.program.binding import require_trained
 from abcparam.program.dims import Hyper
 from abcparam.program.model import Program
 from abcparam.verdict.check import judged
@@ -100,6 +101,7 @@ def coordinate_check(
     small, changed = shrunk(program, options.given)
     batch = max(2, options.tokens // positions(small))
     small = _in_gauge(small, options.gauge, batch)
+    require_trained(small)
     report = at_work()(judged)(small)
     varied = varied_dims(small, options.vary)
     laws = laws_of(report, options.steps, varied)

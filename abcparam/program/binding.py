@@ -10,6 +10,7 @@ from abcparam.algebra.record import replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError, did_you_mean
 from abcparam.diagnostics.rules import exponents as rules
 from abcparam.diagnostics.rules import names as name_rules
+from abcparam.diagnostics.rules.tuning import AllFrozen
 from abcparam.diagnostics.source import START
 from abcparam.language import syntax
 from abcparam.language.lexical_errors import is_out_of_range, too_long
@@ -75,6 +76,13 @@ def require_numbers(program: Program) -> None:
 def require_no_unknowns(program: Program) -> None:
     """The same for each `?` alone: symbols may be there."""
     _require(program, lambda symbol: symbol.startswith("?"))
+
+
+def require_trained(program: Program) -> None:
+    """Raises `SpecError` if every tensor is frozen."""
+    if all(tensor.frozen for tensor in program.tensors.values()):
+        span = next((tensor.span for tensor in program.tensors.values()), START)
+        raise SpecError(program.source, [AllFrozen.at(span)])
 
 
 def _require(program: Program, refused: Callable[[str], bool]) -> None:

@@ -13,7 +13,7 @@ from abcparam.diagnostics.rules.tuning import NoSize, NoStatedParametrization
 from abcparam.diagnostics.source import START, Source
 from abcparam.editing.exponents import UnwritableError
 from abcparam.editing.parametrization import in_form
-from abcparam.program.binding import bind
+from abcparam.program.binding import bind, require_trained
 from abcparam.program.model import Program
 from abcparam.tuning.choices import TRAINING
 from abcparam.tuning.options import SweepOptions
@@ -134,6 +134,7 @@ def programs_of(
             error = NoStatedParametrization.at(START, form=form)
             raise SpecError(source, [error]) from None
         found[form] = judged(load(written, values))
+        require_trained(found[form].program)
     return found
 
 

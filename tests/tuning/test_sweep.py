@@ -215,6 +215,14 @@ def test_sizes_that_do_not_fit_are_told():
         made.config({"width": Fraction(20)})
 
 
+def test_a_spec_that_trains_nothing_is_told(run: Run):
+    roles = ", ".join(f"{role} {{ frozen }}" for role in ("input", "hidden", "output"))
+    frozen = mlp().replace("mup\n", f"mup {{ {roles} }}\n")
+    for command in (("sweep", "--over", "lr=0.1,0.2", "width=16,32"), ("coord-check",)):
+        ran = run(command[0], "-", *command[1:], stdin=frozen)
+        assert ran.status == 2 and "error[P0829]: nothing is trained" in ran.err, ran
+
+
 def test_what_does_not_stack_is_trained_one_by_one():
     """Dropout draws random numbers for each trial, Muon takes matrices, `betas` are no factor."""
     dropped = mlp().replace("h = relu(second @ h)", "h = dropout(relu(second @ h), 0.5)")

@@ -326,3 +326,11 @@ class BadJobs(DiagnosticRule):
     code = "P0828"
     message = "no jobs can be made with `--slurm {settings}`: {problem}"
     help = "write `NAME=VALUE,…` as submitit has them, on a machine that has `sbatch`; or `local`"
+
+
+class AllFrozen(DiagnosticRule):
+    """Every tensor is `frozen`: no rate makes a difference, and nothing changes in training."""
+
+    code = "P0829"
+    message = "nothing is trained: every tensor is `frozen`"
+    help = "leave `frozen` out of the tensors, or roles, that are to be trained"

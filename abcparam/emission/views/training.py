@@ -123,13 +123,17 @@ def optimizers_used(program: Program) -> dict[int, Optimizer]:
 
 
 def make_groups(program: Program) -> list[Group]:
-    """The trained tensors by law, in the order of the source."""
+    """The trained tensors by law, in the order of the source.
+
+    Where none is trained it is one group of none: no optimizer of PyTorch takes no group.
+    """
     scope = ModuleScope(program)
     groups: dict[GroupLaw, list[Tensor]] = {}
     for tensor in program.tensors.values():
         if not tensor.frozen:
             groups.setdefault(_law(scope, tensor), []).append(tensor)
-    return [Group(law, tuple(tensors)) for law, tensors in groups.items()]
+    found = [Group(law, tuple(tensors)) for law, tensors in groups.items()]
+    return found or [Group(GroupLaw(0, _stated(scope, 0), formula.ONE, None, None), ())]
 
 
 def _written(value: Amount | None) -> str:
@@ -170,10 +174,8 @@ def require_single_groups(program: Program) -> None:
 
 def _law(scope: ModuleScope, tensor: Tensor) -> GroupLaw:
     settings = scope.program.optimizers[tensor.optimizer].settings
-    rate = settings["lr"]
-    assert isinstance(rate, Amount)
     lr = amount(scope, tensor, tensor.lr) * factor(scope, tensor, "c")
-    stated = scope.amount(rate)
+    stated = _stated(scope, tensor.optimizer)
     scale = lr / stated if stated.constant != 0 else formula.ONE
     decay = tensor.weight_decay if "weight_decay" in settings else None
     epsilon = tensor.epsilon if "eps" in settings else None
@@ -184,6 +186,13 @@ def _law(scope: ModuleScope, tensor: Tensor) -> GroupLaw:
         _or_zero(amount(scope, tensor, decay)) if decay else None,
         _or_zero(amount(scope, tensor, epsilon) * factor(scope, tensor, "d")) if epsilon else None,
     )
+
+
+def _stated(scope: ModuleScope, optimizer: int) -> Formula:
+    """The learning rate that the spec gives an optimizer."""
+    rate = scope.program.optimizers[optimizer].settings["lr"]
+    assert isinstance(rate, Amount)
+    return scope.amount(rate)
 
 
 def _or_zero(value: Formula) -> Formula:
