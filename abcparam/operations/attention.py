@@ -23,7 +23,7 @@ from abcparam.diagnostics.source import Span
 from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Setting, Shape
 from abcparam.program.expressions import Apply
-from abcparam.program.signature import REQUIRED, Call, finite, show
+from abcparam.program.signature import REQUIRED, Call, broadcast, finite, show
 from abcparam.python_code.nodes import (
     ELLIPSIS,
     Attribute,
@@ -110,6 +110,10 @@ class Attention(Operation):
         value = per_head(call, "the value", v[-1], groups)
         if k[:-1] != v[:-1]:
             raise call.refuse(rules.ShapesDiffer, left=show(k), right=show(v))
+        for added in filter(None, call.shapes[3:]):
+            logits = (*q[:-2], heads, q[-2], k[-2])
+            if broadcast(call, logits, added) != logits:
+                raise call.refuse(rules.ShapesDiffer, left=show(logits), right=show(added))
         finite(call, q[-2], k[-2], call.amount("window"))
         window = call.amount("window").constant
         if window is not None and (window < 0 or window.denominator != 1):
@@ -246,8 +250,8 @@ def _mask(use: Use, q: Code, k: Code, is_spelled: bool) -> tuple[Code | None, bo
     """
     causal, window = use.flag("causal"), _is_set(use.setting("window"))
     bias = use.code(3) if use.has(3) else None
-    if bias is not None and use.batched(3) and use.rank(3) == 2:
-        bias = subscript(bias, ELLIPSIS, None, Slice(), Slice())
+    if bias is not None and use.batched(3):
+        bias = _aligned(use, 3, bias)
     near = causal or window
     if not use.has(4) and not (near and (bias is not None or window or is_spelled)):
         return bias, causal
@@ -269,8 +273,13 @@ def _mask(use: Use, q: Code, k: Code, is_spelled: bool) -> tuple[Code | None, bo
 
 def _keep(use: Use) -> Code:
     """A mask over keys, or over queries and keys, as `[… h i j]` booleans."""
-    mask = method(use.code(4), "bool")
-    return subscript(mask, ELLIPSIS, *[None] * (3 - use.rank(4)), *[Slice()] * use.rank(4))
+    return _aligned(use, 4, method(use.code(4), "bool"))
+
+
+def _aligned(use: Use, index: int, code: Code) -> Code:
+    """An operand with an axis of 1 for each axis of the logits that it lacks, behind the batch."""
+    lacking, axes = use.rank(0) + 1 - use.rank(index), [Slice()] * use.rank(index)
+    return subscript(code, ELLIPSIS, *[None] * lacking, *axes) if lacking else code
 
 
 def _near(use: Use, q: Code, k: Code) -> Code:
