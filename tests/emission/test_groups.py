@@ -353,6 +353,22 @@ def merged(run: Run) -> None:
     del run.optimizer.param_groups[1:]
 
 
+def reordered(run: Run) -> None:
+    run.optimizer.param_groups.reverse()
+    for group in run.optimizer.param_groups:
+        group["params"].reverse()
+
+
+def split(run: Run) -> torch.optim.Optimizer:
+    first, *others = run.module.param_groups(run.model)
+    parts = [{**first, "params": [parameter]} for parameter in first["params"]]
+    return torch.optim.AdamW([*others, *parts])
+
+
+def frozen_later(run: Run) -> None:
+    next(run.model.parameters()).requires_grad_(False)
+
+
 WAYS: dict[str, tuple[Way, str, str]] = {  # what the check says, and with fresh groups
     "a fused optimizer": (fused, "", ""),
     "a foreach optimizer": (foreach, "", ""),
@@ -372,7 +388,24 @@ WAYS: dict[str, tuple[Way, str, str]] = {  # what the check says, and with fresh
     "parameters replaced": (assigned, "", "do not hold the parameters that"),
     "one weight decay for all": (one_decay, "", "weight_decay of groups"),
     "one epsilon for all": (one_epsilon, "", "eps of groups"),
-    "groups merged into one": (merged, "", "do not hold the parameters that"),
+    "groups merged into one": (merged, "", "lr of groups 'hidden' and 'input_output'"),
+    "groups in another order": (reordered, "", ""),
+    "a group in parts": (split, "", ""),
+    "parameters frozen later": (frozen_later, "", ""),
+}
+ELSEWHERE = {  # the tests of the other ways, by the rows of docs/training.md
+    "schedulers of PyTorch and of ours that multiply": "test_schedulers_that_keep_ratios",
+    "schedulers with a floor or a peak as a number": "test_schedulers_that_break_ratios_are_caught",
+    "SWALR with one rate": "test_swa_lr_is_caught",
+    "a rate set by hand": "test_a_rate_set_by_hand",
+    "a weight decay that the spec has not": "test_a_decay_that_the_spec_has_not",
+    "one optimizer of several that is flattened": "test_each_of_several_optimizers_has_its_ratios",
+    "an optimizer made from `model.parameters()`": "test_an_optimizer_made_without_groups",
+    "a state under a changed spec": "test_resuming_under_a_changed_spec",
+    "rates that are tensors": "test_rates_that_are_tensors",
+    "FSDP2, distributed checkpoints": "test_two_processes",
+    "Trainer, Lightning, Accelerate": "test_hugging_face_trainer",
+    "copies and pickles": "test_copies_and_pickles_keep_groups",
 }
 
 
@@ -396,6 +429,42 @@ def test_ways_to_change_groups(name: str, decayed: ModuleType):
             decayed.check_param_groups(optimizer, groups)
 
 
+def test_a_decay_that_the_spec_has_not(module: ModuleType):
+    model, optimizer = trained(module)
+    fresh = module.param_groups(model)
+    module.check_param_groups(optimizer, fresh)
+    for group in optimizer.param_groups:
+        group["weight_decay"] = 0.1
+    module.check_param_groups(optimizer)
+    with pytest.raises(
+        ValueError, match=r"weight_decay of groups .* are as 0.1 : 0.1, must be as 0"
+    ):
+        module.check_param_groups(optimizer, fresh)
+
+
+def test_each_of_several_optimizers_has_its_ratios(tmp_path: Path):
+    """One may be scheduled alone; epsilons of one are none of another's."""
+    text = SPEC.replace(
+        "optimizer adam", "optimizer adafactor for first { lr = lr }\noptimizer adam"
+    )
+    several = load(abcparam.compile(text), tmp_path)
+    model = several.MLP(several.Config(width=64))
+    optimizers, fresh = several.make_optimizer(model), several.param_groups(model)
+    assert isinstance(optimizers, list) and len(optimizers) == 2
+    schedule = schedulers.ExponentialLR(optimizers[1], 0.1)
+    optimizers[1].step()
+    schedule.step()
+    for groups in (None, fresh):
+        several.check_param_groups(optimizers, groups)
+    several.check_param_groups(optimizers[0])
+    for group in optimizers[1].param_groups:
+        group["lr"] = 1e-3
+    with pytest.raises(ValueError, match="lr of groups 'hidden' and 'output'"):
+        several.check_param_groups(optimizers, fresh)
+    with pytest.raises(ValueError, match="do not hold the parameters"):
+        several.check_param_groups(optimizers[:1], fresh)
+
+
 def test_every_way_is_in_the_docs():
     docs = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     rows = dict(
@@ -405,7 +474,22 @@ def test_every_way_is_in_the_docs():
         assert rows[name] == (
             "caught" if alone else "caught beside the model's" if beside else "kept"
         )
-    assert len(rows) >= 20
+    assert rows.keys() == {*WAYS, *ELSEWHERE} and len(rows) >= 20
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py"))
+    assert all(f"def {name}(" in tests for name in ELSEWHERE.values())
+
+
+def test_a_model_of_which_nothing_is_trained(tmp_path: Path):
+    """PyTorch takes no optimizer without groups."""
+    frozen = load(abcparam.compile(SPEC.replace("mup\n", f"mup {{ {FROZEN} }}\n")), tmp_path)
+    model = frozen.MLP(frozen.Config())
+    optimizer = frozen.make_optimizer(model)
+    frozen.check_param_groups(optimizer, frozen.param_groups(model))
+    assert [group["params"] for group in optimizer.param_groups] == [[]]
+    optimizer.step()
+
+
+FROZEN = ", ".join(f"{role} {{ frozen }}" for role in ("input", "hidden", "output"))
 
 
 # The hash

@@ -209,7 +209,6 @@ class BERT(nn.Module):
 
 
 _SPEC = "2765bda16600c874"  # hash of the spec, kept in groups and checkpoints
-# What wrappers put into the names of parameters.
 _WRAPPERS = "module _orig_mod _checkpoint_wrapped_module _fsdp_wrapped_module".split()
 
 
@@ -271,27 +270,28 @@ def make_optimizer(model: nn.Module) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, fused=_fused(groups))
 
 
-def check_param_groups(optimizer: torch.optim.Optimizer, groups: Any = None) -> None:
+def check_param_groups(optimizer: Any, groups: Any = None) -> None:
     """Raises where groups are of another spec, lost ratios, or part from fresh `groups`."""
-    found, laws = optimizer.param_groups, groups or optimizer.param_groups
-    for group in found:
-        if group.get("spec") != _SPEC:
-            raise ValueError(
-                f"group {group.get('name')!r} is of spec {group.get('spec')}, not {_SPEC}: "
-                "after load_state_dict, update groups from param_groups(model)"
-            )
-    held = [{id(p) for p in group["params"]} for group in found]
-    if held != [{id(p) for p in law["params"]} for law in laws]:
+    several = optimizer if isinstance(optimizer, list) else [optimizer]
+    found = [group for one in several for group in one.param_groups]
+    for group in (group for group in found if group.get("spec") != _SPEC):
+        raise ValueError(
+            f"group {group.get('name')!r} is of spec {group.get('spec')}, not {_SPEC}: "
+            "after load_state_dict, update groups from param_groups(model)"
+        )
+    laws = {p: law for law in groups or found for p in law["params"] if p.requires_grad}
+    if laws.keys() != {p for g in found for p in g["params"] if p.requires_grad}:
         raise ValueError("groups do not hold the parameters that this model has now")
     for key, of in ("lr", "lr_scale"), ("weight_decay",) * 2, ("eps",) * 2:
-        rows = [(w.get(of, 0), g.get(key, 0), g["name"]) for w, g in zip(laws, found)]
-        most, top, first = max(rows)
-        for share, value, name in rows:
-            if abs(value * most - top * share) > 1e-4 * top * share:
-                raise ValueError(
-                    f"{key} of groups {name!r} and {first!r} are as {value} : {top}, must be "
-                    f"as {share} : {most}; multiply each, or set each to rate * {of}"
-                )
+        for own in [one.param_groups for one in several if groups or key == "lr"]:
+            held = [(laws[p], g) for g in own for p in g["params"] if p in laws]
+            rows = sorted({(w[of], g[key], w["name"]) for w, g in held if of in w})
+            for share, value, name, most, top, first in [r + rows[-1] for r in rows]:
+                if abs(value * (most or 1) - top * share) > 1e-4 * top * share:
+                    raise ValueError(
+                        f"{key} of groups {name!r} and {first!r} are as {value} : {top}, must be "
+                        f"as {share} : {most}; multiply each, or set each to rate * {of}"
+                    )
 
 
 def _inner(model: nn.Module) -> BERT:
@@ -303,7 +303,7 @@ def _inner(model: nn.Module) -> BERT:
 
 
 def _parameters(model: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """The parameters by name, without the numbers of copies."""
+    """The parameters by name, without the numbers of copies and what wrappers add."""
     found: dict[str, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         parts = [p for p in name.split(".") if not p.isdigit() and p not in _WRAPPERS]
