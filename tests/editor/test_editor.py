@@ -121,7 +121,9 @@ def test_hover():
     tensor = told("project @ y")
     assert "tensor project" in tensor and "`layers.attention.project`: a = 0, b = 1/2" in tensor
     assert "ΔW·x ~ width^2" in tensor and "adamw, learning rate 1" in tensor
-    assert "over: it learns too fast, by the slack\n\nits update contributes width^2 where" in tensor
+    assert (
+        "over: it learns too fast, by the slack\n\nits update contributes width^2 where" in tensor
+    )
     assert "slack -24: the power of a growing dim by which the update" in tensor
     assert "suffers: it is over only because" in told("token_embedding")
     product = told("@ y")
