@@ -77,34 +77,52 @@ def judgement_if_stable(program: Program) -> Judgement | None:
 
 def verdict_of(program: Program) -> str:
     """The verdict of a program whose exponents are numbers; an unstable one is known sooner."""
-    return _verdict(build_graph(program))
+    graph = build_graph(program)
+    return _verdict(graph, _judged_if_stable(graph))
 
 
 class Evaluator:
-    """Verdicts of a program at values of its symbols, all of one graph."""
+    """Verdicts of a program at values of its symbols, all of one graph.
+
+    A judgement is that of the graph, and lasts until the next one.
+    """
 
     def __init__(self, program: Program) -> None:
         self.program = program
         self._built: tuple[Builder, Graph, Snapshot] | None = None
         self._known: dict[tuple[Fraction, ...], str] = {}
+        self._at: tuple[Fraction, ...] | None = None  # where `_last` is the judgement
+        self._last: Judgement | None = None
 
     def verdict(self, values: Mapping[str, Fraction]) -> str:
         """The verdict at values of all symbols."""
         key = tuple(values.values())
         if key not in self._known:
-            self._known[key] = self._judged(values)
+            graph = self._judge(values)
+            self._known[key] = _verdict(graph, self._last)
         return self._known[key]
 
-    def _judged(self, values: Mapping[str, Fraction]) -> str:
+    def judgement_if_stable(self, values: Mapping[str, Fraction]) -> Judgement | None:
+        """The judgement at values of all symbols; None where it is unstable."""
+        if self._at != tuple(values.values()):
+            self._judge(values)
+        return self._last
+
+    def _judge(self, values: Mapping[str, Fraction]) -> Graph:
+        graph = self._graph(values)
+        self._at, self._last = tuple(values.values()), _judged_if_stable(graph)
+        return graph
+
+    def _graph(self, values: Mapping[str, Fraction]) -> Graph:
         program = bind(self.program, values)
         if self._built is None or program.open_powers:  # factors are parts of the graph
             builder = Builder(program, space_of(program))
             graph = builder.run()
             self._built = builder, graph, Snapshot(graph, 0)
-            return _verdict(graph)
+            return graph
         builder, graph, fresh = self._built
         fresh.restore()
-        return _verdict(builder.rebound(graph, program))
+        return builder.rebound(graph, program)
 
 
 def _judged_if_stable(graph: Graph) -> Judgement | None:
@@ -112,8 +130,7 @@ def _judged_if_stable(graph: Graph) -> Judgement | None:
     return None if laws is None else judge(laws, bound(laws))
 
 
-def _verdict(graph: Graph) -> str:
-    found = _judged_if_stable(graph)
+def _verdict(graph: Graph, found: Judgement | None) -> str:
     if found is not None:
         return found.verdict
     return "unstable-at-init" if violations_at_init(graph) else "unstable"

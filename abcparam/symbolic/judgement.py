@@ -10,9 +10,8 @@ from fractions import Fraction
 
 from abcparam.algebra.record import Record, replace
 from abcparam.analysis.bounds import Bounds
-from abcparam.analysis.judge import Evaluator, Judgement, TensorLaw, judgement_of, tensor_laws
+from abcparam.analysis.judge import Evaluator, Judgement, TensorLaw, tensor_laws
 from abcparam.calculus.parameter import Parameter
-from abcparam.program.binding import bind
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
 from abcparam.symbolic.constraints import Some, SymbolCondition, holds, negation
@@ -111,21 +110,23 @@ def _judged(result: Symbolic) -> Symbolic:
     for claimed in VERDICTS:
         values = result.example(claimed)
         if values is not None and (
-            numbers.verdict(values) != claimed or _is_denied(result, claimed, values)
+            numbers.verdict(values) != claimed or _is_denied(result, numbers, claimed, values)
         ):
             raise DeniedError
     return replace(result, verdict=verdict, complete=complete)
 
 
-def _is_denied(found: Symbolic, verdict: str, at: dict[str, Fraction]) -> bool:
+def _is_denied(
+    found: Symbolic, evaluator: Evaluator, verdict: str, at: dict[str, Fraction]
+) -> bool:
     """Whether a law of changes whose directions are not followed is another one, of numbers."""
     if verdict.startswith("unstable"):
         return False
     case = next(c for c in found.cases if holds(c.within.condition, at, found.program.symbols))
     if case.verdicts.derivation.space.follows:
         return False
-    numbers = judgement_of(bind(found.program, at))
-    return any(other_laws(case.judgement, numbers, at))
+    numbers = evaluator.judgement_if_stable(at)
+    return numbers is None or any(other_laws(case.judgement, numbers, at))
 
 
 def laws_alone(derivation: Derivation) -> tuple[Judgement, Region]:
