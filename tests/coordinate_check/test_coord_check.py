@@ -626,7 +626,7 @@ def test_a_page_stands_alone(run: Run, tmp_path: Path):
     assert "".join(parts.words).count(text) == 1
     assert "class MLP(nn.Module):" in parts.text
     assert "change: of its difference to that after the steps" in parts.text
-    assert "MLP: maximal-update" in parts.text
+    assert "MLP: maximal-update" in parts.text and "for each seed, against width" in parts.text
     rows = [name for name in parts.ids if re.fullmatch(r"c0r\d+", name)]
     panels = [name for name in parts.ids if name.endswith("-sizes")]
     said = r"^\S+ +(?:at_init|change|update|gradient) "

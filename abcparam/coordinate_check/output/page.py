@@ -56,6 +56,7 @@ def page(checks: Iterable[CoordCheckResult]) -> str:
         "result": shown(result(checked)),
         "notes": items("ul", map(shown, (*checked.notes, *advice(checked)))),
         "overviews": "\n".join(_overviews(found, rows)),
+        "varied": element("code", shown(checked.varied)),
         "sizes": "\n".join(_sizes(found, rows)),
         "words": shown(WORDS),
         "rows": "\n".join((*_tables(found, rows), *_alignments(found), *_ranges(found))),
