@@ -100,7 +100,9 @@ class SettingChange(Change):
 
     def __str__(self) -> str:
         now = f" (now `{self.before}`)" if self.before else ""
-        return f"`{self.owner}` {self.key} = {self.after}{now}"
+        others = len(self.paths) - 1 if self.owner == self.paths[0] else 0
+        more = f" and {others} more" if others else ""
+        return f"`{self.owner}`{more} {self.key} = {self.after}{now}"
 
     def to_dict(self) -> dict[str, Any]:
         setting = {"owner": self.owner, "key": self.key, "tensors": list(self.paths)}

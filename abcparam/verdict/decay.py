@@ -53,7 +53,6 @@ def _decay(program: Program, tensors: list[Tensor], by: Size) -> SettingChange |
         return None
     span, before, after = texts
     paths = tuple(tensor.path for tensor in tensors)
-    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     edits = ((span, after),)
-    owner = f"{paths[0]}{more}"
-    return SettingChange(owner, "weight_decay", before, after, paths, edits, tuple(powers.items()))
+    changed = tuple(powers.items())
+    return SettingChange(paths[0], "weight_decay", before, after, paths, edits, changed)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from abcparam.algebra.polynomials import leading_growth
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import Record, replace
 from abcparam.algebra.sizes import power
 from abcparam.diagnostics.source import START, Span
 from abcparam.language import syntax
@@ -127,6 +127,9 @@ def _rewritten(
     program: Program, value: syntax.Expression, powers: PowersByDim, call: Apply | None
 ) -> tuple[Span, str]:
     """What is replaced in a factor, and by what: a power in it, or all of it."""
+    ratio = _of_ratio(program, value, powers)
+    if ratio is not None:
+        return value.span, ratio
     for part, sign in _parts(value, 1):
         base, exponent = _power(part)
         growth = _growth(program, base)
@@ -140,6 +143,43 @@ def _rewritten(
         return value.span, more
     loose = isinstance(value, syntax.Binary) and value.op in "+-"
     return value.span, f"({text}) * {more}" if loose else f"{text} * {more}"
+
+
+def _of_ratio(program: Program, value: syntax.Expression, powers: PowersByDim) -> str | None:
+    """A product with another power of `width / base(width)`, where it has both of them apart."""
+    parts = list(_parts(value, 1))
+    for part, sign in parts:
+        base, exponent = _power(part)
+        share = _share(powers, _growth(program, base))
+        if share is None or not isinstance(base, syntax.Name):
+            continue
+        for other, sign_of_other in parts:
+            divisor, by = _power(other)
+            if _name_at_base(divisor) == base.id and sign_of_other * by == -sign * exponent:
+                rest = [found for found in parts if found[0] not in (part, other)]
+                return _product_text(rest, base.id, sign * exponent + share)
+    return None
+
+
+def _product_text(
+    parts: Iterable[tuple[syntax.Expression, int]], dim: str, exponent: Fraction
+) -> str:
+    """A product of parts, and of a power of the ratio of a dim to base."""
+    text = ""
+    ratios = {Fraction(1): f"{dim} / base({dim})", Fraction(-1): f"base({dim}) / {dim}"}
+    ratio = ratios.get(exponent, power(f"({dim} / base({dim}))", exponent))
+    factors = [(_operand(part), sign) for part, sign in parts]
+    for factor, sign in [*factors, *([(ratio, 1)] if exponent else [])]:
+        if not text:
+            text = factor if sign > 0 else f"1 / {factor}"
+        else:
+            text = f"{text} {'*' if sign > 0 else '/'} {factor}"
+    return text or "1"
+
+
+def _operand(part: syntax.Expression) -> str:
+    loose = isinstance(part, syntax.Binary) and part.op in "+-"
+    return f"({written(part)})" if loose else written(part)
 
 
 def _of_head(program: Program, powers: PowersByDim, call: Apply) -> str | None:
@@ -202,24 +242,31 @@ def _number(value: syntax.Expression) -> Fraction | None:
 
 
 def _growth(program: Program, base: syntax.Expression) -> PowersByDim:
-    name = base.id if isinstance(base, syntax.Name) else _ratio_to_base(base)
+    name, sign = base.id if isinstance(base, syntax.Name) else _ratio_to_base(base), 1
+    if isinstance(base, syntax.Binary) and base.op == "/" and name is None:
+        name, sign = _ratio_to_base(replace(base, left=base.right, right=base.left)), -1
     dim = program.dims.get(name or "")
     if dim is None:
         return {}
-    return leading_growth(dim.value, program.growth_of, program.growth_order)
+    growth = leading_growth(dim.value, program.growth_of, program.growth_order)
+    return {name: sign * exponent for name, exponent in growth.items()}
 
 
 def _ratio_to_base(value: syntax.Expression) -> str | None:
     """The dim of `width / base(width)`."""
     match value:
-        case syntax.Binary(
-            op="/",
-            left=syntax.Name(id=name),
-            right=syntax.Call(
-                function=syntax.Name(id="base"),
-                arguments=(syntax.Argument(value=syntax.Name(id=other)),),
-            ),
-        ) if name == other:
+        case syntax.Binary(op="/", left=syntax.Name(id=name), right=right):
+            return name if _name_at_base(right) == name else None
+    return None
+
+
+def _name_at_base(value: syntax.Expression) -> str | None:
+    """The dim of `base(width)`."""
+    match value:
+        case syntax.Call(
+            function=syntax.Name(id="base"),
+            arguments=(syntax.Argument(value=syntax.Name(id=name)),),
+        ):
             return name
     return None
 

@@ -36,11 +36,11 @@ from abcparam.verdict.changes import (
 from abcparam.verdict.decay import moved_decay
 from abcparam.verdict.forward_factors import powers_of
 from abcparam.verdict.laziness import lazy_tensors, mended
-from abcparam.verdict.places import Places
+from abcparam.verdict.places import USUAL, Places
 from abcparam.verdict.settings import learnt_behind_norms, started_at_zero
 from abcparam.verdict.shortening import shortened
 from abcparam.verdict.space import SearchSpace
-from abcparam.verdict.wanted import KeyShifts, keys_of, wanted
+from abcparam.verdict.wanted import KeyShifts, Wish, keys_of, wanted
 
 MOST_NODES = 30_000
 MOST_ROUNDS = 5
@@ -48,11 +48,12 @@ BEST = "maximal-update"
 MOST_ALTERNATIVES = 2
 USUAL_MULTIPLIERS = {"output": Fraction(1)}  # `a` by role in the shipped `mup`, else 0
 IN_USUAL_GAUGE = "in the gauge of `mup`, which is the same training"
-KINDS = {  # factors, scales, complete branches -> what sets such a change apart
-    (True, True, False): "the code's factors as published",
-    (True, True, True): "branches as they are for `complete`",
-    (False, True, False): "exponents alone, the code stays",
-    (False, False, False): "learning rates alone",
+KINDS = {  # what sets a kind of change apart
+    Wish(): "the code's factors as published",
+    Wish(plain=True): "a factor of the code made usual",
+    Wish(complete=True): "branches as they are for `complete`",
+    Wish(factors=False): "exponents alone, the code stays",
+    Wish(factors=False, scales=False): "learning rates alone",
 }
 ZERO = Affine(Fraction(0))
 MINUS = Fraction(-1)
@@ -158,19 +159,29 @@ class _Search:
             return tuple(self._found)
 
     def _smallest(self) -> tuple[Change, ...]:
-        for factors, scales in ((True, True), (False, True), (False, False)):
-            found = self._candidate(factors, scales)
+        for wish in (Wish(), Wish(factors=False), Wish(factors=False, scales=False)):
+            found = self._candidate(wish)
             if found is not None:
                 self._found = found
-                return tuple(self._merged(self._reduced(found)))
+                return self._plain(tuple(self._merged(self._reduced(found))))
         return ()
+
+    def _plain(self, found: tuple[Change, ...]) -> tuple[Change, ...]:
+        """Factors of the code that go, in the place of exponents that nobody writes."""
+        if not any(map(_is_unheard_of, found)):
+            return found
+        plain = self._candidate(Wish(plain=True))
+        shorter = tuple(self._merged(self._reduced(plain))) if plain is not None else found
+        return shorter if len(shorter) <= len(found) else found
 
     def every(self) -> Iterator[tuple[tuple[Change, ...], str]]:
         """Changes of each kind that do it, with what sets them apart."""
-        for (factors, scales, complete), why in KINDS.items():
-            found = self._candidate(factors, scales, complete)
+        for wish, why in KINDS.items():
+            found = self._candidate(wish)
             if found is not None:
-                yield tuple(self._merged(self._reduced(found))), why
+                changes = tuple(self._merged(self._reduced(found)))
+                of_code = any(isinstance(change, FactorChange) for change in changes)
+                yield changes, why if of_code else KINDS.get(wish._replace(factors=False), why)
 
     def _mends(self, changes: Iterable[Change]) -> bool:
         spend()
@@ -182,11 +193,9 @@ class _Search:
 
     # A candidate
 
-    def _candidate(
-        self, factors: bool, scales: bool, complete: bool = False
-    ) -> list[Change] | None:
+    def _candidate(self, wish: Wish) -> list[Change] | None:
         """Changes of everything that is not as it is wanted, each rate as large as its bound."""
-        ideal = wanted(self.short, factors, scales, complete)
+        ideal = wanted(self.short, wish)
         factored: list[Change] = []
         for call, powers in ideal.factors:
             change = self.space.factor(call, powers)
@@ -267,6 +276,13 @@ class _Search:
     def _without(self, changes: list[Change], some: Sequence[Change]) -> list[Change]:
         fewer = [change for change in changes if change not in some]
         return fewer if fewer and self._mends(fewer) else changes
+
+
+def _is_unheard_of(change: Change) -> bool:
+    """Whether a multiplier or initial scale comes to be what it is not in the literature."""
+    if not isinstance(change, ExponentChange) or change.key not in USUAL:
+        return False
+    return change.after not in USUAL[change.key] and change.before in USUAL[change.key]
 
 
 def _place(change: ExponentChange) -> tuple[str, tuple[str, ...]]:

@@ -83,7 +83,7 @@ class ForwardFactors:
         while len(users) == 1 and isinstance(users[0], (ScaleNode, SameNode, SumNode)):
             user = users[0]
             if isinstance(user, ScaleNode):
-                total = total + user.factor
+                total = total + self.factor(user)
             users = self.users.get(id(user), [])
         return self.own(total, node)
 
@@ -92,9 +92,55 @@ class ForwardFactors:
         total = self.one
         while isinstance(node, (ScaleNode, SameNode)):
             if isinstance(node, ScaleNode):
-                total = total + node.factor
+                total = total + self.factor(node)
             node = node.inputs[0]
         return self.one if isinstance(node, (LinearNode, ValueNode, SumNode)) else total
+
+    def factor(self, node: ScaleNode) -> Size:
+        """A constant factor as it is to be."""
+        return node.factor + self.lacking.get(id(node), self.one)
+
+    def unusual(self) -> Iterator[tuple[ScaleNode, Size]]:
+        """Factors that grow or fall with a width, and what makes them what they usually are.
+
+        That is one over the width behind what reads out, else a constant. Not those of logits, of
+        tables that are read out, or the dim of an infinite repeat.
+        """
+        depths = {name for stream in self.graph.streams for name in powers_of(stream.rho)}
+        logits = {id(node) for node in self.graph.nodes if isinstance(node, SoftmaxNode)}
+        for node in self.graph.nodes:
+            if not isinstance(node, ScaleNode) or self._meets(node, logits):
+                continue
+            found = self._scaled(node)
+            usual = self.one
+            if isinstance(found, LinearNode) and found.rho_in > self.one >= found.rho_out:
+                if any(
+                    isinstance(use, ValueNode) for use in self.uses[found.parameter.tensor.path]
+                ):
+                    continue
+                usual = found.parameter.a - found.rho_in
+            if not powers_of(node.factor).keys() - depths:
+                continue
+            powers = {n: p for n, p in powers_of(usual - node.factor).items() if n not in depths}
+            if powers:
+                yield node, node.factor.space.size(powers)
+
+    def _scaled(self, node: Node) -> Node:
+        """What factors are behind."""
+        while isinstance(node, (ScaleNode, SameNode)):
+            node = node.inputs[0]
+        return node
+
+    def _meets(self, node: Node, others: set[int]) -> bool:
+        """Whether a value goes into one of these nodes, by way of sums and products alone."""
+        todo = list(self.users.get(id(node), []))
+        while todo:
+            user = todo.pop()
+            if id(user) in others:
+                return True
+            if isinstance(user, (ScaleNode, SameNode, SumNode, PointwiseNode, ProductNode)):
+                todo += self.users.get(id(user), [])
+        return False
 
     def own(self, size: Size, node: LinearNode | ValueNode) -> Size:
         """The part of a size in the dims of a tensor's own axes."""

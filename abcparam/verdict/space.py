@@ -20,7 +20,7 @@ from abcparam.program.tensors import OWN, Tensor, exponents_by_key, key_of, lett
 from abcparam.verdict.changes import Change, ExponentChange, FactorChange, applied
 from abcparam.verdict.factors import FactorPlace, factor_change, factor_place, written_factors
 from abcparam.verdict.places import Places
-from abcparam.verdict.wanted import KeyShifts, PowersByDim, wanted
+from abcparam.verdict.wanted import KeyShifts, PowersByDim, Wish, wanted
 
 if TYPE_CHECKING:
     from abcparam.symbolic.symbols import ExponentPlace, OpenPower
@@ -55,7 +55,7 @@ class SearchSpace:
         """The factors that are written or usual, by the names of what they are multiplied by."""
         found = {(p.call.span, p.setting): p for p in written_factors(self.program)}
         for complete in (False, True):
-            for call, _ in wanted(self.program, complete=complete).factors:
+            for call, _ in wanted(self.program, Wish(complete=complete)).factors:
                 place = factor_place(self.program, call)
                 if place is not None:
                     found.setdefault((place.call.span, place.setting), place)

@@ -30,6 +30,19 @@ PowersByDim = Mapping[str, Fraction]
 KeyShifts = dict[str, dict[str, Fraction]]  # by tensor's path and key, by how much exponents change
 
 
+class Wish(NamedTuple):
+    """What may change beside learning rates: factors of the code, and initial scales.
+
+    Branches are to be as those of a `complete` model where that is asked for. A `plain` code has no
+    factors but those that are usual.
+    """
+
+    factors: bool = True
+    scales: bool = True
+    complete: bool = False
+    plain: bool = False
+
+
 class WantedChanges(NamedTuple):
     """What is to change: exponents by path and key, and factors of calls."""
 
@@ -38,24 +51,20 @@ class WantedChanges(NamedTuple):
     factors: tuple[tuple[Apply | Invoke, PowersByDim], ...]
 
 
-def wanted(
-    program: Program, factors: bool = True, scales: bool = True, complete: bool = False
-) -> WantedChanges:
-    """What the exponents and factors of a program are to be; both only where asked for.
-
-    Branches are as those of a `complete` model where that is asked for.
-    """
+def wanted(program: Program, wish: Wish) -> WantedChanges:
+    """What the exponents and factors of a program are to be."""
     recorder = CallRecorder(program)
-    return _Wanting(recorder.run(), recorder.calls, complete).run(factors, scales)
+    return _Wanting(recorder.run(), recorder.calls, wish).run()
 
 
 class _Wanting(ForwardFactors):
-    def __init__(self, graph: Graph, calls: Mapping[int, Apply], complete: bool) -> None:
+    def __init__(self, graph: Graph, calls: Mapping[int, Apply], wish: Wish) -> None:
         super().__init__(graph, calls)
-        self.complete = complete
+        self.wish = wish
 
-    def run(self, factors: bool, scales: bool) -> WantedChanges:
-        found = dict(self._factors()) if factors else {}
+    def run(self) -> WantedChanges:
+        scales = self.wish.scales
+        found = dict(self._factors()) if self.wish.factors else {}
         shifts: tuple[KeyShifts, KeyShifts] = ({}, {})
         for path, nodes in self.uses.items():
             tensor = self.graph.program.tensors[path]
@@ -113,7 +122,8 @@ class _Wanting(ForwardFactors):
     # Factors
 
     def _factors(self) -> Iterator[tuple[int, tuple[Apply | Invoke, Size]]]:
-        for node, size in (*self.tied(), *self.logits()):
+        unusual = tuple(self.unusual()) if self.wish.plain else ()
+        for node, size in (*unusual, *self.tied(), *self.logits()):
             self.lacking[id(node)] = size
             yield id(node), (self.calls[id(node)], size)
         if self.graph.streams:
@@ -141,7 +151,7 @@ class _Wanting(ForwardFactors):
                 mean = stream.rho + x.m0 - found.space.size(now)
                 if mean.vectors and mean + usual[0] > self.one:  # it would add up over the copies
                     usual = usual[1:]
-                if self.complete:
+                if self.wish.complete:
                     usual = usual[-1:]
                 if now not in [powers_of(size) for size in usual]:
                     size = usual[-1 if "complete" in self.graph.program.expected else 0]

@@ -162,6 +162,8 @@ loss mse
         ("wd * (width / base(width))^2", "wd", {"second": "wd * (width / base(width))"}),
         ("wd * width^(3/2)", "wd", {"second": "wd * width"}),
         ("wd / width", "wd * width^2", {"first": "wd * 1", "second": "wd / width^-1"}),
+        ("wd * base(width) / width", "wd", {"second": "wd * width / base(width)"}),
+        ("wd * width^2 / base(width)^2", "wd", {"second": "wd * width / base(width)"}),
         ("wd", "wd", {}),  # constant: warned of, and what many want
         ("wd * (width / base(width))^(1/2)", "wd", {}),  # argued for: arXiv 2510.15262
     ],
@@ -181,3 +183,64 @@ def test_decay_is_moved_with_the_rate_that_it_goes_with():
     """Decay that grows as it should once the learning rate falls is left alone."""
     text = DECAYS.replace("HIDDEN", "wd * width / base(width), c = 0").replace("FIRST", "wd")
     assert [str(change) for change in abcparam.check(text).fix] == ["`second` c = 0 -> 1"]
+
+
+FACTORS = """model MLP
+dim width -> inf, base = 64
+hyper out_mult = 1
+parametrization mup
+tensor first : input [width, 8]
+tensor second : hidden [width, width]
+tensor readout : output [4, width] { a = 0, b = 0, c = 0 }
+forward(x : [8]) {
+    h = relu(INSIDE * (second @ relu(first @ x)))
+    return OUTSIDE * (readout @ h)
+}
+optimizer adam { lr = 1e-3, eps = 1e-12 }
+loss mse
+"""
+USUAL = "out_mult / width * base(width)"
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "fixes"),
+    [
+        ("1", USUAL, []),
+        ("2", "1 / width", []),
+        (
+            "base(width) / width",
+            USUAL,
+            ["`1` for the factor `base(width) / width`", "`second` a = 0 -> -1"],
+        ),
+        ("1 / sqrt(width)", USUAL, ["`1` for the factor `sqrt(width)`", "`second` a = 0 -> -1/2"]),
+        (
+            "1",
+            "(base(width) / width)^2",
+            [
+                "`(base(width) / width)` for the factor `(base(width) / width)^2`",
+                "`readout` a = 0 -> -1",
+            ],
+        ),
+    ],
+)
+def test_a_factor_that_nobody_has_goes_before_an_exponent_that_nobody_has(
+    inside: str, outside: str, fixes: list[str]
+):
+    text = FACTORS.replace("INSIDE", inside).replace("OUTSIDE", outside)
+    report = abcparam.check(text)
+    assert [", ".join(map(str, fix.changes)) for fix in report.fixes] == fixes
+    assert abcparam.check(abcparam.fix(text).text).verdict == "maximal-update"
+    if fixes:
+        assert abcparam.prove(text).fix == report.fix
+
+
+def test_a_factor_where_an_exponent_is_as_usual_is_an_alternative():
+    """A table times the root of the width: a multiplier, or no factor."""
+    text = FACTORS.replace("INSIDE", "1").replace("OUTSIDE", USUAL)
+    text = text.replace("relu(first @ x)", "layernorm(sqrt(width) * (first @ x) + bias)")
+    text = text.replace(
+        "tensor second", "tensor bias : input [width] { init = ones }\ntensor second"
+    )
+    fixes = [", ".join(map(str, fix.changes)) for fix in abcparam.check(text).fixes]
+    assert fixes[0] == "`first` a = 0 -> 1/2"
+    assert "`1` for the factor `sqrt(width)`" in fixes
