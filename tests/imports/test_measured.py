@@ -15,7 +15,7 @@ from abcparam.algebra.record import replace
 from abcparam.imports.alike import Repeated, TracedStep
 from abcparam.imports.aten import laws
 from abcparam.imports.capture import exported_of, trace_of
-from abcparam.imports.held import objections
+from abcparam.imports.held import objections, same_indices
 from abcparam.imports.measured import Disagreement, Magnitudes, disagreements
 from abcparam.imports.numbers import Power
 from abcparam.imports.seen import Law, Seen
@@ -125,6 +125,14 @@ def test_what_is_held_against_a_model(trial: Trial):
     starts = {**trial.starts, "h.0.map.weight": misread}
     (found,) = objections(exported, *given, trial.grow, starts, trial.rates)
     assert (found.code, found.span.file) == ("P1014", __file__)
+
+
+def test_indices_that_are_all_the_same_are_told_of_beside_what_was_measured_of_them(trial: Trial):
+    example = trial.factory.make(trial.settings[0])
+    alike = example._replace(args=tuple(torch.zeros_like(x) for x in example.args))
+    (found,) = same_indices(exported_of(alike))
+    assert found.code == "P1029" and "every index of the example's" in found.message
+    assert [*same_indices(exported_of(example))] == []
 
 
 def test_exact_zeros_are_zero_in_both(trial: Trial):

@@ -263,6 +263,21 @@ class NotAsMeasured(DiagnosticRule):
     help = "try it at larger sizes, `--grow width=256,512,1024`; if it stays, write it another way"
 
 
+class SameIndices(DiagnosticRule):
+    """All indices of the example are the same, as `torch.zeros(2, 64, dtype=torch.long)` has them.
+
+    A table then gives one row, and every token is the same: what is measured over a batch is
+    measured of one token. It is said where a size was measured that its law does not have.
+    """
+
+    code = "P1029"
+    severity = "note"
+    message = (
+        "every index of the example's `{name}` is {value}: sizes are measured of one row alone"
+    )
+    help = "let the factory give others, such as `torch.randint(vocab, (2, 64))`"
+
+
 class Unused(DiagnosticRule):
     """A parameter that no output depends on has no gradient: it is never trained. It has no laws.
 
