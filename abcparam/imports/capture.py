@@ -56,7 +56,7 @@ CHECKS = ("aten._assert", "aten.sym_", "aten._check")
 
 def exported_of(example: Example) -> Exported:
     """A model as `torch.export` gives it. Raises `ReadingError` where it cannot be traced."""
-    with _told():
+    with _told(example.model):
         return Exported(example)
 
 
@@ -67,7 +67,7 @@ def trace_of(exported: Exported, others: Iterable[Example] = (), exact: bool = F
     told apart by all their values where `exact`. Raises `ReadingError` where it cannot be read.
     """
     run = Run(exported, exact)
-    with _told(), torch.no_grad():
+    with _told(exported.model), torch.no_grad():
         run.run(*exported.inputs())
         sizes = [run.sizes, *(_sizes(exported, other) for other in others)]
     hidden = run.hidden_change()
@@ -83,38 +83,64 @@ def trace_without_values(exported: Exported, exact: bool = False) -> Trace:
     Raises `NeedsValuesError` where it has to be run.
     """
     run = DataRun(exported, False, exact)
-    with _told(), torch.no_grad():
+    with _told(exported.model), torch.no_grad():
         run.run(*exported.inputs())
     return _trace(exported, run, [run.sizes])
 
 
 def _trace(exported: Exported, run: DataRun, sizes: Sequence[ValueSizes]) -> Trace:
+    _require_lengths(exported, run)
     reader = _LineReader(exported, run, sizes)
     lines = [reader.line(n) for n in exported.module.graph.nodes if reader.is_line(n)]
     return Trace(tuple(lines), tuple(reader.outputs()), tuple(_parameters(exported.model)))
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(model: torch.nn.Module) -> Iterator[None]:
     """What torch raises is told at the user's line."""
     try:
         yield
     except (SpecError, NeedsValuesError):
         raise
     except Exception as error:
-        raise ReadingError(_untraceable(error)) from error
+        raise ReadingError(_untraceable(error, model)) from error
 
 
-def _untraceable(error: Exception) -> Diagnostic:
+def _untraceable(error: Exception, model: torch.nn.Module) -> Diagnostic:
     """What `torch.export` raised, at the user's line."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if not f.filename.startswith((LIBRARY, HERE, "<"))]
     span = whole_line(own[-1].filename, own[-1].lineno or 1) if own else START
     if "data-dependent" in str(error):
-        problem = "what runs depends on values, which only a run knows"
-    else:
-        problem = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-    return rules.CannotTrace.at(span, problem=problem)
+        return _looks_at_values(span, model, rules.CannotTrace.values)
+    problem = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+    return rules.CannotTrace.at(span, problem=problem, remedy=rules.CannotTrace.usual)
+
+
+def _looks_at_values(span: Span, model: torch.nn.Module, problem: str) -> Diagnostic:
+    rule = rules.CannotTrace
+    remedy = rule.experts if any(map(_runs_experts_one_by_one, model.modules())) else rule.usual
+    return rule.at(span, problem=problem, remedy=remedy)
+
+
+def _runs_experts_one_by_one(module: torch.nn.Module) -> bool:
+    """Whether it is a model of Hugging Face's whose experts take their tokens in a loop."""
+    way = getattr(getattr(module, "config", None), "_experts_implementation", None)
+    return way == "eager" and hasattr(module, "set_experts_implementation")
+
+
+def _require_lengths(exported: Exported, run: DataRun) -> None:
+    """Refuses a value of which only a run knows how many coordinates there are."""
+    unknown = [n for n in exported.module.graph.nodes if _has_unknown_length(n)]
+    if any(node in run.depends for node in unknown):
+        problem = rules.CannotTrace.lengths
+        raise ReadingError(_looks_at_values(place(unknown[0]), exported.model, problem))
+
+
+def _has_unknown_length(node: Node) -> bool:
+    values = _pytree.tree_leaves(node.meta.get("val"))
+    lengths = (n for v in values if isinstance(v, torch.Tensor) for n in v.shape)
+    return any(isinstance(n, torch.SymInt) for n in lengths)
 
 
 def _sizes(exported: Exported, example: Example) -> ValueSizes:

@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+import torch
 
 import abcparam
 from abcparam.diagnostics.diagnostic import SpecError
@@ -91,3 +92,18 @@ def test_latent_attention_and_groups_of_experts_are_made_small():
     assert (small.n_routed_experts, small.n_group, small.topk_group) == (8, 4, 2)
     model, args, kwargs = made(config, sizes_of(config))
     assert model(*args, **kwargs).logits.shape[-1] == small.vocab_size
+
+
+def test_experts_in_a_loop_are_told_how_they_run_together() -> None:
+    def build(width: int = 32) -> tuple[object, ...]:
+        config = resized(transformers.MixtralConfig(), {"width": width, "head": 16, "depth": 1})
+        config.vocab_size = 50
+        model = transformers.MixtralForCausalLM(config)
+        model.set_experts_implementation("eager")
+        return model, (torch.randint(50, (2, 5)),)
+
+    with pytest.raises(SpecError) as caught:
+        abcparam.audit(build, ["width"])
+    (found,) = caught.value.diagnostics
+    assert found.code == "P1003" and found.span.file.endswith("modeling_mixtral.py")
+    assert 'model.set_experts_implementation("grouped_mm")' in found.help

@@ -401,9 +401,10 @@ def test_experts_that_are_chosen_by_biased_scores_in_groups() -> None:
     found = abcparam.import_model(f"{MODELS}/experts.py:balanced", ["width"])
     assert is_proved(found)
     for line in (
-        "tensor up   : hidden [3 * width, width]",
-        "tensor down : hidden [width, 3 * width]",
-        "return down @ relu(up @ x)",
+        "tensor up           : hidden [3 * width, width]",
+        "tensor down         : hidden [width, 3 * width]",
+        "tensor experts_bias : input  [3 * width]",
+        "return down @ relu(up @ x + experts_bias)",
         "return 2.5 * mixture(logits, Experts(x), top = 2, sigmoid = true, groups = 2, ",
         ", groups = 2, group_top = 1, balanced = true)",
     ):
@@ -423,6 +424,29 @@ def test_experts_that_are_chosen_by_a_softmax(name: str, call: str) -> None:
     found = abcparam.import_model(f"{MODELS}/experts.py:{name}", ["width"])
     assert is_proved(found)
     assert call in found.text
+
+
+def test_experts_that_all_see_all_tokens() -> None:
+    found = abcparam.import_model(f"{MODELS}/experts.py:dense", ["width"])
+    assert is_proved(found)
+    assert "split(softmax(router @ h), 3)" in found.text
+
+
+def test_experts_that_are_given_the_tokens_that_chose_them_are_refused() -> None:
+    with pytest.raises(abcparam.SpecError) as caught:
+        abcparam.audit(f"{MODELS}/experts.py:picked", ["width"])
+    (found,) = caught.value.diagnostics
+    assert (found.code, found.span.line) == ("P1003", 125)
+    assert "how many there are depends on values" in found.message
+    assert "for experts weights that are zero" in found.help
+
+
+@pytest.mark.slow
+def test_experts_that_are_masked_are_judged_and_not_written() -> None:
+    reference = f"{MODELS}/experts.py:masked"
+    assert abcparam.audit(reference, ["width"]).remedy.reaches
+    with pytest.raises(abcparam.SpecError, match=r"P1013.*mixture of experts that is put"):
+        abcparam.import_model(reference, ["width"])
 
 
 def test_weights_of_experts_by_another_rule_are_refused() -> None:

@@ -301,7 +301,7 @@ def test_models_are_written_as_specs_or_refused(name: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["GPT-2", "ResNet", "ViT"])
+@pytest.mark.parametrize("name", ["GPT-2", "Mixtral", "ResNet", "ViT"])
 def test_adapted_models_are_flat(name: str):
     """Values at init, in their change and gradients, of the model itself as it is trained."""
 

@@ -178,12 +178,29 @@ class CannotTrace(DiagnosticRule):
 
     What is computed must not depend on what values are: a branch on a value, a loop that ends by
     one, or a number taken out by `.item()` to be one. Branches on sizes and flags are fine.
+
+    A loop over experts that gives each the tokens that chose it is such code: how many these are
+    depends on values. Where each sees all tokens, and its output is times a weight that is zero
+    where it was not chosen, it is the same model.
+
+        weight = (chances * (chosen == i)).sum(-1, keepdim=True)
+        out = out + weight * expert(x)
     """
 
     code = "P1003"
     message = "the model cannot be traced: {problem}"
     label = "here"
-    help = "write it without Python that looks at values: `torch.where` for `if`, masks for lengths"
+    help = "{remedy}"
+    usual = (
+        "write it without Python that looks at values: `torch.where` for `if`, masks for lengths, "
+        "for experts weights that are zero where they are not chosen"
+    )
+    experts = (
+        'let its experts run together: `model.set_experts_implementation("grouped_mm")` in the '
+        'factory, or `experts_implementation="grouped_mm"` where the model is made of its config'
+    )
+    values = "what runs depends on values, which only a run knows"
+    lengths = "how many there are depends on values, which only a run knows"
 
 
 class OtherGraph(DiagnosticRule):

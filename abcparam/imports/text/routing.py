@@ -15,7 +15,7 @@ from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import replace
 from abcparam.imports.alike import KnownData, Numbers, Operand, ReadingError
 from abcparam.imports.aten.linear import Gathered, gathered
-from abcparam.imports.seen import WHOLE, Matrix, Seen, local
+from abcparam.imports.seen import RESHAPES, WHOLE, Matrix, Seen, local
 from abcparam.imports.text.layout import FactorAxis, Laid, factor_of, viewed
 from abcparam.imports.text.names import title_of
 from abcparam.imports.text.operands import laid_or, value_of
@@ -31,7 +31,7 @@ from abcparam.imports.text.values import (
     WrittenValue,
 )
 from abcparam.imports.text.writer import Idiom, StepHandler, TextWriter, call_of
-from abcparam.imports.traced import Ref
+from abcparam.imports.traced import Ref, Weight
 from abcparam.language import syntax
 
 SCORES = {"softmax", "_softmax", "sigmoid"}
@@ -172,6 +172,41 @@ def _mapped(
     row = _row(writer, replace(route, experts=tuple(experts)), x.graph[0][0].length)
     out = writer.lengths.axis(shape[made])
     return Laid(syntax.Binary("@", syntax.Name(f"@{path}"), x.code), (out,), (row, out))
+
+
+def biased(writer: TextWriter, see: Seen, result: int) -> WrittenValue | None:
+    """Rows of experts, and the bias of the expert that each is sent to."""
+    if see.call != "add" or len(see.step.arguments) != 2:
+        return None
+    operands = [see.get(0), see.get(1)]
+    for x, bias in (operands, operands[::-1]):
+        rows, found = _known(writer, x), _vector_of_expert(see, bias)
+        route = route_of(writer, rows)
+        if found is None or route is None or not isinstance(rows, Laid):
+            continue
+        weight, at = found
+        places = writer.model.tensor(at.node)
+        if places is None or route.experts != tuple(map(int, places)):
+            return writer.refused("biases of experts that are given tokens of others")
+        path, shape = writer.names.paths[weight.name], see.shape(weight)
+        writer.use(path, (writer.formulas.written(shape[1]),), turned=False, copied=True)
+        return replace(rows, code=syntax.Binary("+", rows.code, syntax.Name(f"@{path}")))
+    return None
+
+
+def _vector_of_expert(see: Seen, operand: Operand) -> tuple[Weight, KnownData] | None:
+    """What a value of one row for each of some whole numbers is taken of, and these."""
+    step = see.definition(operand)
+    while step is not None and step.target in RESHAPES:
+        step = see.definition(step.arguments[0])
+    if step is None or step.target != "aten.index.Tensor":
+        return None
+    inner = see.with_step(step)
+    weight, where = inner.get(0), inner.get(1)
+    at = where[0] if isinstance(where, tuple) and len(where) == 1 else None
+    if not isinstance(weight, Weight) or not isinstance(at, KnownData) or not at.integer:
+        return None
+    return (weight, at) if len(inner.shape(weight)) == 2 and len(at.shape) == 1 else None
 
 
 # Weights
@@ -330,4 +365,4 @@ def _block(writer: TextWriter, rows: WeighedRows, source: str) -> WrittenBlock |
 
 
 ROUTED: Mapping[str, StepHandler] = dict.fromkeys(("grouped_mm_fallback", "_grouped_mm"), grouped)
-ROUTING: tuple[Idiom, ...] = (sent, chosen, weighed, mixed)
+ROUTING: tuple[Idiom, ...] = (sent, biased, chosen, weighed, mixed)

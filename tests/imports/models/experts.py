@@ -18,19 +18,24 @@ class Rule(NamedTuple):
     factor: float = 1.0
     balanced: bool = False
     bent: bool = False
+    biased: bool = False
 
 
 class Experts(nn.Module):
     """Each row of tokens by the two matrices of the expert that it is sent to."""
 
-    def __init__(self, count: int, width: int) -> None:
+    def __init__(self, count: int, width: int, biased: bool) -> None:
         super().__init__()
+        self.bias = nn.Parameter(torch.zeros(count, 3 * width)) if biased else None
         self.up = nn.Parameter(torch.randn(count, 3 * width, width) * width**-0.5)
         self.down = nn.Parameter(torch.randn(count, 3 * width, width) * width**-0.5)
 
     def forward(self, x: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         up, down = self.up[chosen], self.down[chosen]
-        inner = torch.relu(torch.bmm(up, x[..., None]))
+        inner = torch.bmm(up, x[..., None])
+        if self.bias is not None:
+            inner = inner + self.bias[chosen][..., None]
+        inner = torch.relu(inner)
         return torch.bmm(inner.transpose(1, 2), down).squeeze(1)
 
 
@@ -40,7 +45,7 @@ class Mixture(nn.Module):
     def __init__(self, width: int, experts: int, rule: Rule) -> None:
         super().__init__()
         self.router = nn.Linear(width, experts, bias=False)
-        self.experts = Experts(experts, width)
+        self.experts = Experts(experts, width, rule.biased)
         self.rule = rule
         if rule.balanced:
             self.register_buffer("load", torch.zeros(experts))
@@ -95,6 +100,46 @@ def bent(width: int = 32):
     return Sparse(width, Rule(bent=True)), (torch.randn(5, 7, 8),)
 
 
+class Loop(nn.Module):
+    """Experts one by one, in one of three ways."""
+
+    def __init__(self, width: int, way: str) -> None:
+        super().__init__()
+        self.first, self.router = nn.Linear(8, width), nn.Linear(width, 3, bias=False)
+        self.experts = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
+        self.last = nn.Linear(width, 10)
+        self.way = way
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.first(x))
+        chances = self.router(x).softmax(-1)
+        best, chosen = chances.topk(2, -1)
+        out = torch.zeros_like(x)
+        for i, expert in enumerate(self.experts):
+            if self.way == "dense":
+                out = out + chances[..., i, None] * torch.relu(expert(x))
+            elif self.way == "masked":
+                weight = (best * (chosen == i)).sum(-1, keepdim=True)
+                out = out + weight * torch.relu(expert(x))
+            else:
+                batch, place, which = torch.where(chosen == i)
+                found = torch.relu(expert(x[batch, place])) * best[batch, place, which, None]
+                out = out.index_put((batch, place), found, accumulate=True)
+        return self.last(x + out)
+
+
+def dense(width: int = 32):
+    return Loop(width, "dense"), (torch.randn(5, 7, 8),)
+
+
+def masked(width: int = 32):
+    return Loop(width, "masked"), (torch.randn(5, 7, 8),)
+
+
+def picked(width: int = 32):
+    return Loop(width, "picked"), (torch.randn(5, 7, 8),)
+
+
 def balanced(width: int = 32):
-    rule = Rule(sigmoid=True, groups=2, factor=2.5, balanced=True)
+    rule = Rule(sigmoid=True, groups=2, factor=2.5, balanced=True, biased=True)
     return Sparse(width, rule), (torch.randn(5, 7, 8),)
