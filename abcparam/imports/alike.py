@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from linecache import getline
 
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import Record, field
@@ -62,8 +63,14 @@ class TracedStep(Record):
     shapes: tuple[Shape, ...]
     modules: tuple[str, ...]
     span: Span = field(default=START, compare=False)
+    called: bool = field(default=True, compare=False)  # there, or its module was made there
     sizes: tuple[tuple[float, ...], ...] = ()  # of each result: its RMS at each setting
     node: str = field(default="", compare=False)  # at the first setting
+
+    @property
+    def text(self) -> str:
+        """The line of the user's that calls it."""
+        return getline(self.span.file, self.span.line) if self.called else ""
 
     @property
     def call(self) -> str:
@@ -177,6 +184,7 @@ class _Uniter:
             tuple(self.shape(s, first.span) for s in zip(*shapes, strict=True)),
             first.modules,
             first.span,
+            first.called,
             tuple(zip(*(line.sizes for line in lines), strict=True)),
             first.node,
         )

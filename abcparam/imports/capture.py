@@ -10,7 +10,6 @@ import re
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import START, Span
 from abcparam.imports.alike import ReadingError
+from abcparam.imports.built import HERE, LIBRARY, built
 from abcparam.imports.exported import (
     DataRun,
     Exported,
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 ValueSizes = Mapping[Node, tuple[float, ...]]  # of each result, its root mean square
 
 FRAME = re.compile(r'File "([^"]+)", line (\d+), in ')
-LIBRARY = str(Path(torch.__file__).parent)
-HERE = str(Path(__file__).parent.parent)
 CHECKS = ("aten._assert", "aten.sym_", "aten._check")
 
 
@@ -170,17 +168,23 @@ class _LineReader:
 
     def line(self, node: Node) -> Line:
         keywords = tuple((name, self.argument(value)) for name, value in node.kwargs.items())
+        modules, span = _modules(node), place(node)
         return Line(
             node.name,
             _target(node),
             tuple(self.argument(value) for value in node.args),
             keywords,
             tuple(tuple(v.shape) for v in values_of(node)),
-            _modules(node),
-            place(node),
+            modules,
+            span if span != START else self.made(modules),
+            span != START,
             self.sizes(node),
             node.name,
         )
+
+    def made(self, modules: Sequence[str]) -> Span:
+        """What made the module of a call that no line of the user's is behind."""
+        return built(self.exported.model, modules[-1] if modules else "") or START
 
     def sizes(self, node: Node) -> tuple[float, ...]:
         """The root mean square of each result, over all seeds."""

@@ -12,6 +12,7 @@ from torch import nn
 from abcparam.algebra.record import NamedTuple, Record, field
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.imports import NoFactory, NoFunction, NotAModel
+from abcparam.imports.built import watched
 from abcparam.imports.hugging_face import (
     ConfigReference,
     config_of,
@@ -53,7 +54,8 @@ class Factory(Record):
         source, span = definition(self.function, self.file)
         with torch.random.fork_rng(devices=[]), running(self.file, self.name, at, source.file):
             torch.manual_seed(seed)
-            made = self.function(**sizes)
+            with watched():
+                made = self.function(**sizes)
             if isinstance(made, nn.Module) and self.inputs is not None:
                 made = (made, called_with(self.inputs, sizes))
         example = _example(made)

@@ -240,7 +240,7 @@ class _Level:
         return _inlined(statements, taken | self.unplaced)
 
     def step(self, step: TracedStep, targets: Sequence[str]) -> list[Assign]:
-        if step.span == START:
+        if not step.called:
             self.unplaced.update(targets)
         found = self.expression(Seen(step, self.names))
         if not isinstance(found, tuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from linecache import getline
 
 from abcparam.algebra.record import replace
 from abcparam.imports.alike import TracedStep
@@ -67,7 +66,7 @@ def _title(step: TracedStep, result: int, loop: str) -> str:
     """`attn.q`: the module that it is in, from that of its loop on, and its variable."""
     module = step.modules[-1] if step.modules else ""
     inside = re.sub(rf"^{re.escape(loop)}\.\d+\.?", "", module) if loop else module
-    found = ASSIGNED.match(getline(step.span.file, step.span.line))
+    found = ASSIGNED.match(step.text)
     variables = [name.strip() for name in found.group(1).split(",")] if found else []
     if len(variables) == len(step.shapes):
         variable = variables[result]

@@ -57,6 +57,7 @@ class Line(Record):
     shapes: tuple[tuple[int, ...], ...]  # of its results
     modules: tuple[str, ...] = ()  # the paths of the modules that it is in, outermost first
     span: Span = field(default=START, compare=False)  # in the file of the model
+    called: bool = field(default=True, compare=False)  # there, or its module was made there
     sizes: tuple[float, ...] = field(default=(), compare=False)  # of its results: RMS at init
     node: str = field(default="", compare=False)  # its name in the graph that was traced
 

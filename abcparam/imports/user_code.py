@@ -180,13 +180,11 @@ def _frames(trace: TracebackType | None) -> Iterator[tuple[str, Span]]:
         path = str(Path(frame.filename).resolve())
         yield (
             path,
-            Span(
-                line, _column(path, line, frame.colno), last, _column(path, last, frame.end_colno)
-            ),
+            Span(line, column(path, line, frame.colno), last, column(path, last, frame.end_colno)),
         )
 
 
-def _column(path: str, line: int, offset: int | None) -> int:
+def column(path: str, line: int, offset: int | None) -> int:
     """A column, from an offset in the bytes of a line."""
     text = linecache.getline(path, line).encode()[: offset or 0]
     return len(text.decode(errors="replace")) + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from fractions import Fraction
+from linecache import getline
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ import torch
 
 import abcparam
 from abcparam.imports.audit_text import render_audit
+from abcparam.imports.built import built
+from abcparam.imports.factory import find_factory
 from tests.imports.models import MODELS
 
 HALF = Fraction(1, 2)
@@ -47,7 +50,7 @@ def test_a_finding_is_at_the_users_line(nanogpt: abcparam.Audit) -> None:
 
 
 def test_modules_that_no_line_of_the_users_calls_have_their_names() -> None:
-    """Those of a `Sequential` are called by a line of PyTorch's."""
+    """Those of a `Sequential` are called by a line of PyTorch's: they are where they are made."""
 
     def build(width: int = 64) -> tuple[torch.nn.Module, torch.Tensor]:
         first, last = torch.nn.Linear(7, width), torch.nn.Linear(width, 10)
@@ -55,11 +58,33 @@ def test_modules_that_no_line_of_the_users_calls_have_their_names() -> None:
         return torch.nn.Sequential(first, torch.nn.ReLU(), inner, last), torch.randn(5, 7)
 
     audit = abcparam.audit(build, ["width"])
-    found = audit.report.diagnostics[0]
-    assert found.message == "`2` grows like width: the change of 2.weight (width), added"
+    found = next(d for d in audit.report.diagnostics if d.message.startswith("`2`"))
+    made = "torch.nn.Linear(width, width)"
+    assert found.message == f"`2` grows like width: the change of {made} (width), added"
+    line = audit.program.source.holding(found.span).lines[found.span.line - 1]
+    assert line[found.span.column - 1 : found.span.end_column - 1] == made
     assert "the update of 2.weight (1) applied to 1 (1)" in found.notes[0]
     table = render_audit(audit)
     assert "\n2           1        width\n" in table
+
+
+def test_copies_of_modules_are_where_what_holds_them_is_made() -> None:
+    def build(width: int = 64) -> tuple[torch.nn.Module, torch.Tensor]:
+        layer = torch.nn.TransformerEncoderLayer(width, width // 16, width, 0.0, batch_first=True)
+        return torch.nn.Sequential(
+            torch.nn.Linear(7, width),
+            torch.nn.TransformerEncoder(layer, 1, enable_nested_tensor=False),
+            torch.nn.Softmax(-1),
+        ), torch.randn(2, 5, 7)
+
+    with pytest.raises(abcparam.SpecError) as caught:
+        abcparam.audit(build, ["width"])
+    source, (found,) = caught.value.source, caught.value.diagnostics
+    assert "torch.nn.Softmax(-1)," in source.holding(found.span).lines[found.span.line - 1]
+    model, *_ = find_factory(build).make({"width": 32})
+    place = built(model, "1.layers.0.self_attn")
+    assert place is not None
+    assert "torch.nn.TransformerEncoder(" in getline(place.file, place.line)
 
 
 def test_the_remedy_needs_no_change_of_the_forward(nanogpt: abcparam.Audit) -> None:

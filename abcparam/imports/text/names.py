@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from linecache import getline
 
 from abcparam.imports.alike import TracedStep
 
@@ -13,11 +12,11 @@ SEVERAL = re.compile(r"\s*([A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*)\s*=[^=]")
 
 def title_of(step: TracedStep) -> str:
     """The variable that a call's line assigns, nothing where it assigns none or several."""
-    found = ASSIGNED.match(getline(step.span.file, step.span.line))
+    found = ASSIGNED.match(step.text)
     return found.group(1).strip("_") if found and len(step.shapes) == 1 else ""
 
 
 def titles_of_line(step: TracedStep) -> tuple[str, ...]:
     """The variables that a call's line assigns."""
-    found = SEVERAL.match(getline(step.span.file, step.span.line))
+    found = SEVERAL.match(step.text)
     return tuple(name.strip().strip("_") for name in found.group(1).split(",")) if found else ()
