@@ -174,7 +174,7 @@ def _mapped(
     return Laid(syntax.Binary("@", syntax.Name(f"@{path}"), x.code), (out,), (row, out))
 
 
-def biased(writer: TextWriter, see: Seen, result: int) -> WrittenValue | None:
+def biased(writer: TextWriter, see: Seen, result: int) -> Laid | None:
     """Rows of experts, and the bias of the expert that each is sent to."""
     if see.call != "add" or len(see.step.arguments) != 2:
         return None
@@ -187,7 +187,7 @@ def biased(writer: TextWriter, see: Seen, result: int) -> WrittenValue | None:
         weight, at = found
         places = writer.model.tensor(at.node)
         if places is None or route.experts != tuple(map(int, places)):
-            return writer.refused("biases of experts that are given tokens of others")
+            return None
         path, shape = writer.names.paths[weight.name], see.shape(weight)
         writer.use(path, (writer.formulas.written(shape[1]),), turned=False, copied=True)
         return replace(rows, code=syntax.Binary("+", rows.code, syntax.Name(f"@{path}")))
