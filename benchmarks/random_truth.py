@@ -133,9 +133,13 @@ def measurable(model: Model) -> bool:
 def measured(number: int, model: Model) -> dict[str, Any] | None:
     """Slopes of one model; None where it is unstable at initialization, and has few laws.
 
-    Rows that disagree are measured anew at other rates and widths, until they do not.
+    Or refused, for shapes that do not fit. Rows that disagree are measured anew at other rates and
+    widths, until they do not.
     """
-    program = load(Source(model.text))
+    try:
+        program = load(Source(model.text))
+    except SpecError:
+        return None
     verdict = judged(program).judgement.verdict
     if verdict == "unstable-at-init" or (verdict == "unstable" and number % UNSTABLE):
         return None

@@ -111,7 +111,7 @@ class CopiesNode(SumNode):
 
 
 class SameNode(Node):
-    """What leaves sizes as they are: reshapes, slices, dropout, rotary positions, pooling."""
+    """What leaves sizes as they are: reshapes, slices, rotary positions, pooling."""
 
     __slots__ = ()
 
@@ -129,6 +129,19 @@ class SelectNode(SameNode):
     """Some of the coordinates."""
 
     __slots__ = ()
+
+
+class DroppedNode(SameNode):
+    """Each coordinate kept at random, and divided by how likely that is.
+
+    `kept` is the probability, as a size.
+    """
+
+    __slots__ = ("kept",)
+
+    def __init__(self, context: Context, x: Node, kept: Size, span: Span = START) -> None:
+        super().__init__(context, (x,), span)
+        self.kept = kept
 
 
 class LargestNode(Node):

@@ -18,6 +18,7 @@ from abcparam.calculus.rows import PartNode, is_whole
 from abcparam.calculus.structure import (
     ConcatNode,
     CopiesNode,
+    DroppedNode,
     MeanNode,
     SameNode,
     ScaleNode,
@@ -116,6 +117,10 @@ class Dropout(Unchanged):
     name = "dropout"
     example = "dropout(x, 0.1)"
     settings = {"p": REQUIRED}
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        kept = build.rho(ONE - call.amount("p"))
+        return (DroppedNode(build.context, operands.node(0), kept, call.span),)
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
         return (call.shape(0),)

@@ -212,11 +212,10 @@ class _Gradients:
             if flow is None or not flow.square:
                 continue
             if node.parameter is not None:
-                times = self.batch * self._multiplier(node.parameter) ** 2
-                times *= self._share(node.parameter)
+                times = self._multiplier(node.parameter) ** 2 * self._share(node.parameter)
                 square, aligned = found[node.parameter]
                 square += times * gradient(node, at, flow)
-                aligned = max(aligned, alignment(node, at, flow) / self.batch)
+                aligned = max(aligned, alignment(node, at, flow))
                 found[node.parameter] = square, aligned
             joined(backward(node, at, flow), flows)
         self.last, self.values = flows, at.values

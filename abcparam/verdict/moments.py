@@ -7,7 +7,7 @@ different places. Weights are taken as random with respect to what they meet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from functools import cache, singledispatch
 from math import exp, log, log1p, pi, sqrt
 
@@ -21,13 +21,16 @@ from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.pointwise import FunctionTraits, LogSoftmaxNode, PointwiseNode, SoftmaxNode
 from abcparam.calculus.structure import (
     ConcatNode,
+    DroppedNode,
     LargestNode,
     MeanNode,
     ScaleNode,
     SelectNode,
     SumNode,
 )
+from abcparam.verdict.causal import InOrder
 
+EXACT = 1e-9  # what is smaller beside what it is the difference of is zero
 GRID = [(i + 0.5) / 4 for i in range(-20, 20)]
 ALONG = 2 / pi  # the squared correlation of a normal number and its sign
 
@@ -35,8 +38,10 @@ ALONG = 2 / pi  # the squared correlation of a normal number and its sign
 class Moments(NamedTuple):
     """Of a value: the mean square of its entries, what two places share of it, its axes.
 
-    `first` is by how much the mean square at the first place is above the mean, `mean` the mean of
-    all entries.
+    `first` is by how much the mean square at the first place is above the mean, `lead` by how much
+    the first place shares more with another one than two places do, `mean` the mean of all entries,
+    `common` what places of two examples share, `start` what their first places do, `again` the
+    correlation with the same value where dropout is drawn anew.
     """
 
     square: float
@@ -45,11 +50,22 @@ class Moments(NamedTuple):
     features: float
     first: float = 1.0
     mean: float = 0.0
+    common: float = 0.0
+    lead: float = 1.0
+    again: float = 1.0
+    start: float = 0.0
 
     @property
     def others(self) -> float:
         """The same of the other places."""
         return (self.places - self.first) / (self.places - 1) if self.places > 1 else 1.0
+
+    @property
+    def among(self) -> float:
+        """What two places share of which neither is the first."""
+        if self.places <= 2:
+            return self.shared
+        return self.shared * (self.places - 2 * self.lead) / (self.places - 2)
 
     @property
     def own(self) -> float:
@@ -60,6 +76,32 @@ class Moments(NamedTuple):
     def alike(self) -> float:
         """The part that two places share."""
         return self.shared / self.square if self.square else 0.0
+
+    @property
+    def known(self) -> float:
+        """The part that two examples share."""
+        return self.common / self.square if self.square else 0.0
+
+    @property
+    def kept(self) -> float:
+        """The correlation with another drawing of what examples do not share."""
+        left = 1 - self.known
+        return min(max((self.again - self.known) / left, 0.0), 1.0) if left > 0 else 1.0
+
+    def scaled(self, factor: float) -> Moments:
+        """Times a number of this square, whatever its sign."""
+        return self._replace(
+            square=self.square * factor,
+            shared=self.shared * factor,
+            mean=self.mean * sqrt(factor),
+            common=self.common * factor,
+            start=self.start * factor,
+        )
+
+    def drawn_again(self, part: float, kept: float) -> float:
+        """The same part at another drawing, where what examples do not share is kept so far."""
+        known = min(self.common, part) if part > 0 else part
+        return (known + (part - known) * kept) / (self.square or 1.0)
 
     @property
     def volume(self) -> float:
@@ -127,7 +169,8 @@ def _(node: LinearNode, at: AtBase, volume: float | None) -> Moments:
     weight = weights.square * (1 + fan_in * ALONG * weights.aligned)
     features = weights.entries / fan_in
     places = volume / features if volume else x.places
-    return Moments(weight * fan_in * x.square, weight * fan_in * x.shared, places, features)
+    found = x.scaled(weight * fan_in)
+    return found._replace(places=places, features=features, mean=0.0)
 
 
 @forward.register(ValueNode)
@@ -135,10 +178,13 @@ def _(node: ValueNode, at: AtBase, volume: float | None) -> Moments:
     square, count, rows, _ = at.weights[node.parameter]
     if node.lookup:
         features = count / rows
-        return Moments(square, square / rows, (volume or features) / features, features)
+        once = square / rows  # by chance two tokens are the same
+        places = (volume or features) / features
+        return Moments(square, once, places, features, common=once, start=once)
     features = min(at.number(node.parameter.rho_in | node.parameter.rho_out), count)
     mean = sqrt(square) if node.parameter.tensor.init.kind in {"ones", "constant"} else 0.0
-    return Moments(square, mean**2, count / features, features, 1.0, mean)
+    found = Moments(square, mean**2, count / features, features, 1.0, mean)
+    return found._replace(common=found.over_places, start=square)
 
 
 @forward.register(SumNode)
@@ -152,7 +198,11 @@ def _(node: SumNode, at: AtBase, volume: float | None) -> Moments:
     square = sum(x.square for x in xs) + both
     shared = sum(stretched(x, places) for x in xs) + both
     first = 1 + sum(x.square * (x.first - 1) for x in xs if x.places == places) / (square or 1.0)
-    return Moments(square, shared, places, features, first, mean)
+    lead = 1 + sum(x.shared * (x.lead - 1) for x in xs if x.places == places) / (shared or 1.0)
+    common = sum(x.common for x in xs) + both
+    again = 1 - sum(x.square * (1 - x.again) for x in xs) / (square or 1.0)
+    start = sum(x.start for x in xs) + both
+    return Moments(square, shared, places, features, first, mean, common, lead, again, start)
 
 
 def stretched(x: Moments, places: float) -> float:
@@ -172,14 +222,23 @@ def _(node: ConcatNode, at: AtBase, volume: float | None) -> Moments:
     square = sum(x.square * x.volume for x in xs) / total
     shared = sum(x.shared * (x.places / places) ** 2 * x.features / features for x in xs)
     first = xs[0].square / square if square and xs[0].places == 1 < places else 1.0
-    return Moments(square, shared, places, features, first)
+    common = sum(x.common * (x.places / places) ** 2 * x.features / features for x in xs)
+    start = xs[0].start
+    return Moments(square, shared, places, features, first, common=common, start=start)
 
 
 @forward.register(ScaleNode)
 def _(node: ScaleNode, at: AtBase, volume: float | None) -> Moments:
     x, factor = at.values[node.inputs[0]], at.number(node.factor) ** 2
-    square, shared = x.square * factor, x.shared * factor
-    return x._replace(square=square, shared=shared, mean=x.mean * sqrt(factor))
+    return x.scaled(factor)
+
+
+@forward.register(DroppedNode)
+def _(node: DroppedNode, at: AtBase, volume: float | None) -> Moments:
+    """Different places are kept apart from each other."""
+    x = at.values[node.inputs[0]]
+    kept = at.number(node.kept)
+    return x._replace(square=x.square / kept, again=x.again * kept)
 
 
 @forward.register(SelectNode)
@@ -197,9 +256,10 @@ def _(node: SelectNode, at: AtBase, volume: float | None) -> Moments:
 def _(node: MeanNode, at: AtBase, volume: float | None) -> Moments:
     x, count = at.values[node.inputs[0]], at.number(node.rho)
     if count <= x.places:
-        places = x.places / count
-        return Moments(x.shared + x.own / count, x.shared, places, x.features, 1.0, x.mean)
-    return Moments(x.square / count, x.shared / count, x.places, x.features / count)
+        square, places = x.shared + x.own / count, x.places / count
+        return Moments(square, x.shared, places, x.features, 1.0, x.mean, x.common)
+    square, shared, common = (m / count for m in (x.square, x.shared, x.common))
+    return Moments(square, shared, x.places, x.features / count, common=common)
 
 
 @forward.register(LargestNode)
@@ -207,7 +267,8 @@ def _(node: LargestNode, at: AtBase, volume: float | None) -> Moments:
     x, count = at.values[node.inputs[0]], max(at.number(node.window), 1.0)
     mean = sqrt(max(x.shared, 0.0)) + sqrt(x.own) * largest(count)
     places = (volume or x.volume) / x.features
-    return Moments(mean**2 + x.own / (1 + log(count)), mean**2, places, x.features, 1.0, mean)
+    square = mean**2 + x.own / (1 + log(count))
+    return Moments(square, mean**2, places, x.features, 1.0, mean, min(x.common, mean**2))
 
 
 def largest(count: float) -> float:
@@ -218,16 +279,29 @@ def largest(count: float) -> float:
 @forward.register(PointwiseNode)
 def _(node: PointwiseNode, at: AtBase, volume: float | None) -> Moments:
     x = at.values[node.inputs[0]]
-    square, shared = bent(node.shape, 0, x)
-    return x._replace(square=square, shared=shared, mean=averages(node.shape, 0, *normal(x))[1])
+    square, parts = bent(node.shape, 0, x, (x.shared, x.common, x.again * x.square, x.start))
+    shared, common, again, start = parts
+    again = again / square if square and x.again < 1 else 1.0
+    mean = averages(node.shape, 0, *normal(x))[1]
+    found = {"square": square, "shared": shared, "mean": mean, "common": common}
+    return x._replace(again=again, start=start, **found)
 
 
-def bent(shape: FunctionTraits, order: int, x: Moments) -> tuple[float, float]:
-    """The moments of a function of what is normal, or of its derivative."""
+def bent(
+    shape: FunctionTraits, order: int, x: Moments, parts: Iterable[float]
+) -> tuple[float, list[float]]:
+    """Of a function of what is normal, or of its derivative, the mean square, and so of parts.
+
+    A part is the mean product of two numbers of this kind.
+    """
     whole, mean, slope = averages(shape, order, *normal(x))
     varied = x.square - x.mean**2
-    alike = max((x.shared - x.mean**2) / varied, -1.0) if varied > 0 else 1.0
-    return whole, mean**2 + slope**2 * alike + (whole - mean**2 - slope**2) * alike * abs(alike)
+
+    def between(part: float) -> float:
+        alike = max((part - x.mean**2) / varied, -1.0) if varied > 0 else 1.0
+        return mean**2 + slope**2 * alike + (whole - mean**2 - slope**2) * alike * abs(alike)
+
+    return whole, [between(part) for part in parts]
 
 
 def normal(x: Moments) -> tuple[float, float]:
@@ -262,16 +336,23 @@ def _(node: NormNode, at: AtBase, volume: float | None) -> Moments:
     if not x.square:
         return x
     if node.over_places:
-        return x._replace(square=1.0, shared=0.0, first=1.0, mean=0.0)
+        return Moments(1.0, 0.0, x.places, x.features, again=x.again)
     mean = 0.0 if node.centres else x.mean / sqrt(x.square)
-    return x._replace(square=1.0, shared=x.alike, first=1.0, mean=mean)
+    found = x.scaled(1 / x.square)._replace(first=1.0, mean=mean, lead=1.0)
+    if x.first == 1 or x.places <= 2:
+        return found
+    across = x.alike * x.lead / sqrt(max(x.first * x.others, EXACT))
+    others = x.among / max(x.others * x.square, EXACT)
+    shared = (2 * across + (x.places - 2) * others) / x.places
+    lead = across / shared if shared > 0 else 1.0
+    return found._replace(shared=shared, lead=lead, start=found.start / (x.first or 1.0))
 
 
 @forward.register(SoftmaxNode)
 def _(node: SoftmaxNode, at: AtBase, volume: float | None) -> Moments:
     x = at.values[node.inputs[0]]
     square = min(exp(x.square) / x.features, 1.0) / x.features
-    return Moments(square, square * x.alike, x.places, x.features)
+    return Moments(square, square * x.alike, x.places, x.features, common=square * x.known)
 
 
 @forward.register(LogSoftmaxNode)
@@ -293,16 +374,16 @@ def _(node: ProductNode, at: AtBase, volume: float | None) -> Moments:
         return Moments(x.square * y.square * count, x.square * y.shared * count, y.places, 1.0)
     places, features = max(x.places, y.places), max(x.features, y.features)
     shared = stretched(x, places) * stretched(y, places)
-    return Moments(
-        x.square * y.square, shared, places, features, x.first * y.first, x.mean * y.mean
-    )
+    square, first, mean = x.square * y.square, x.first * y.first, x.mean * y.mean
+    found = Moments(square, shared, places, features, first, mean, x.common * y.common)
+    return found._replace(again=x.again * y.again, start=x.start * y.start)
 
 
 @forward.register(QuotientNode)
 def _(node: QuotientNode, at: AtBase, volume: float | None) -> Moments:
     x, y = (at.values[x] for x in node.inputs)
     under = y.square or 1.0
-    return x._replace(square=x.square / under, shared=x.shared / under)
+    return x.scaled(1 / under)
 
 
 class Attended(NamedTuple):
@@ -310,7 +391,8 @@ class Attended(NamedTuple):
 
     The sum of its squared weights; that of the products of two queries' weights; the mean square of
     what all queries give a key; the first without what all keys share; the mean square of what two
-    keys are given together, over the first of them.
+    keys are given together, over the first of them; by how much the first is above that of equal
+    weights.
     """
 
     squares: float
@@ -318,6 +400,7 @@ class Attended(NamedTuple):
     given: float
     varied: float
     pairs: float
+    sharp: float
 
 
 def attended(node: AttendedNode, at: AtBase) -> Attended:
@@ -329,22 +412,30 @@ def attended(node: AttendedNode, at: AtBase) -> Attended:
         few = sharp / keys
         squares = few * log1p(1 / few)
         varied, pairs = squares - 1 / (1 + 1 / few), 2 * log(keys) / keys**2
-        return Attended(squares, min(2 / keys, 1.0), 2.0, max(varied, 0.1 / keys), pairs)
+        products = min(2 / keys, 1.0)
+        return Attended(squares, products, 2.0, max(varied, 0.1 / keys), pairs, sharp)
     squares = 1 / (1 + (keys - 1) / sharp)
-    return Attended(squares, 1 / keys, 1.0, squares * (1 - squares), 1 / keys**2)
+    return Attended(squares, 1 / keys, 1.0, squares * (1 - squares), 1 / keys**2, sharp)
 
 
 @forward.register(AttendedNode)
 def _(node: AttendedNode, at: AtBase, volume: float | None) -> Moments:
     v, query = at.values[node.inputs[1]], at.values[node.query]
     weights = attended(node, at)
-    square, shared = (v.shared + v.own * w for w in (weights.squares, weights.products))
     features = volume / query.places if volume else query.features
-    return Moments(square, shared, query.places, features)
+    if node.causal and v.places == query.places > 2:
+        places = InOrder.of(v.places, v.square, v.shared, v.first, v.lead).averaged(weights.sharp)
+        first, lead = places.above
+        square, shared = places.square, places.shared
+        found = Moments(square, shared, v.places, features, first, 0.0, v.common, lead)
+        return found._replace(again=found.drawn_again(square, v.kept), start=v.start)
+    square, shared = (v.shared + v.own * w for w in (weights.squares, weights.products))
+    found = Moments(square, shared, query.places, features, common=v.common)
+    return found._replace(again=found.drawn_again(square, v.kept), start=v.common)
 
 
 @forward.register(MixedNode)
 def _(node: MixedNode, at: AtBase, volume: float | None) -> Moments:
     y, logits = at.values[node.inputs[1]], at.values[node.inputs[0].inputs[0]]
     square = node.share.square(at.number(node.top), logits.features)
-    return y._replace(square=y.square * square, shared=y.shared * square)
+    return y.scaled(square)
