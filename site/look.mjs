@@ -127,7 +127,13 @@ async function stopped(shown) {
 }
 
 async function shared(shown) {
+  await shown.goto("about:blank");
   await started(shown, `#example=${WRONG}`);
+  await shown.evaluate(() => history.replaceState(null, "", "#"));
+  await shown.locator("#share").click();
+  await shown.waitForFunction(() => location.hash.startsWith("#example="));
+  const example = new URL(shown.url()).hash;
+  await written(shown, "\n# mine");
   await shown.locator("#share").click();
   await shown.waitForFunction(() => location.hash.startsWith("#spec="));
   const [link, text] = [shown.url(), await shown.locator(".cm-content").innerText()];
@@ -138,7 +144,77 @@ async function shared(shown) {
   await shown.goto(`${address}index.html`);
   await shown.locator(".block .try").first().click();
   await judged(shown);
-  return { same, length: link.length, document: await verdict(shown) };
+  return { same, example, length: new URL(link).hash.length, document: await verdict(shown) };
+}
+
+/** Types at the end of the text. */
+async function written(shown, text) {
+  await shown.locator(".cm-content").click();
+  await shown.keyboard.press("Control+End");
+  await shown.keyboard.type(text);
+  await settled(shown);
+}
+
+const text = (shown) => shown.locator(".cm-content").innerText();
+
+/** The emitted module beside the text: a link leads to its line, a line marks its rows. */
+async function linked(shown) {
+  const active = () => shown.locator(".cm-activeLine").innerText();
+  await shown.goto("about:blank");
+  await started(shown, "#example=mlp");
+  await shown.locator("#tab-code").click();
+  await shown.locator("#panel .row").first().waitFor();
+  const link = shown.locator("#panel .row a.from").filter({ hasText: /^10$/ }).first();
+  const code = await link.locator("xpath=..").innerText();
+  await link.hover();
+  const pointed = await shown.locator(".cm-line.pointed").innerText();
+  await link.click();
+  await shown.locator("#panel .row.here").first().waitFor();
+  const found = { code, pointed, line: await active(), rows: await shown.locator("#panel .row.here").count() };
+  await shown.keyboard.press("ArrowDown");
+  await shown.waitForFunction(() => document.querySelector("#panel .row.here")?.dataset.from === "11");
+  const next = await shown.locator("#panel .row.here").first().innerText();
+  if (pictures) await shown.screenshot({ path: path.join(pictures, "playground-linked.png") });
+  await shown.locator("#tab-laws").click();
+  return { ...found, next };
+}
+
+/** What was typed is there after the page was left, and can be undone. */
+async function remembered() {
+  const shown = await page();
+  await started(shown, "#example=mlp");
+  await written(shown, "\n# mine");
+  await shown.waitForFunction(() => localStorage.length > 0);
+  await shown.reload();
+  await judged(shown);
+  const reloaded = (await text(shown)).includes("# mine");
+  await shown.goto("about:blank");
+  await started(shown, "#example=mlp");
+  const fresh = !(await text(shown)).includes("# mine");
+  await shown.goto("about:blank");
+  await started(shown, "");
+  const left = (await text(shown)).includes("# mine");
+  await shown.locator(".cm-content").click();
+  await shown.keyboard.press("Control+z");
+  await settled(shown);
+  const undone = !(await text(shown)).includes("# mine");
+  await shown.context().close();
+  return { reloaded, fresh, left, undone };
+}
+
+/** A part of another page: the text and what there is to say, and a way to the whole. */
+async function embedded() {
+  const shown = await page({ viewport: { width: 700, height: 420 } });
+  await shown.goto(`${address}${PLAYGROUND}?embed#example=mlp`);
+  await judged(shown);
+  const hidden = await shown.locator("header .pick, header .buttons, footer .keys").evaluateAll((all) => all.every((one) => !one.checkVisibility()));
+  const beyond = await shown.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  if (pictures) await shown.screenshot({ path: path.join(pictures, "playground-embedded.png") });
+  const opening = shown.context().waitForEvent("page");
+  await shown.locator("#whole").click();
+  const { pathname, search, hash } = new URL((await opening).url());
+  await shown.context().close();
+  return { hidden, beyond, opened: [pathname.endsWith(PLAYGROUND), search, hash] };
 }
 
 /** Texts whose colour is too near to what is behind it. */
@@ -282,7 +358,10 @@ try {
   seen.stopped = await stopped(shown);
   seen.moved = await moved(shown);
   seen.shared = await shared(shown);
+  seen.linked = await linked(shown);
   await shown.context().close();
+  seen.kept = await remembered();
+  seen.embedded = await embedded();
   seen.search = await searched();
   seen.narrow = await narrow();
   seen.contrast = await contrast();

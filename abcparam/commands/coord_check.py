@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from abcparam.commands.shared import (
     values_of,
 )
 from abcparam.coordinate_check.options import CheckOptions
+from abcparam.diagnostics.source import Source
 from abcparam.language.reader import read
 from abcparam.program.vocabulary import GAUGES
 
@@ -91,7 +93,9 @@ def run(options: argparse.Namespace) -> int:
         if options.grow:
             checked = _of_model(options, asked)
         else:
-            checked = check_of(read(options.file), values_of(options), asked, _progress)
+            source = read(options.file)
+            _allow(options.against, source, values_of(options))
+            checked = check_of(source, values_of(options), asked, _progress)
     except NoWidthsError as error:
         raise UsageError(str(error)) from None
     except OSError as error:
@@ -148,6 +152,18 @@ def _asked(options: argparse.Namespace) -> CheckOptions:
     )
 
 
+def _allow(form: str | None, source: Source, values: Mapping[str, Fraction]) -> None:
+    """Refuses a form that the spec cannot be written in before anything is trained."""
+    from abcparam.coordinate_check.against import in_other_form
+    from abcparam.editing.exponents import UnwritableError
+
+    if form:
+        try:
+            in_other_form(source, form, values)
+        except UnwritableError as error:
+            raise UsageError(str(error)) from None
+
+
 def _draw(checked: CoordCheckResult, asked: CheckOptions, options: argparse.Namespace) -> None:
     """Figures, a page; beside those of the same spec in another parametrization if one is given."""
     from pathlib import Path
@@ -155,17 +171,13 @@ def _draw(checked: CoordCheckResult, asked: CheckOptions, options: argparse.Name
     from abcparam.coordinate_check.against import against
     from abcparam.coordinate_check.output.page import page
     from abcparam.coordinate_check.output.plots import plot
-    from abcparam.editing.exponents import UnwritableError
     from abcparam.storage.atomic import write_atomically
 
     found = [checked]
     if options.against:
         source = checked.report.program.source
-        try:
-            values, widths = values_of(options), checked.widths
-            found.append(against(source, options.against, values, asked, widths, _progress))
-        except UnwritableError as error:
-            raise UsageError(str(error)) from None
+        values, widths = values_of(options), checked.widths
+        found.append(against(source, options.against, values, asked, widths, _progress))
     if options.plot:
         written = plot(found, Path(options.plot))
         print(f"{len(written)} figures -> {options.plot}", file=sys.stderr)

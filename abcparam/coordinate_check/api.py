@@ -61,6 +61,7 @@ def coord_check(
     """
     from pathlib import Path
 
+    from abcparam.coordinate_check.against import in_other_form
     from abcparam.coordinate_check.measure.handwritten import handwritten
     from abcparam.coordinate_check.options import CheckOptions
     from abcparam.data.named import data_named
@@ -84,6 +85,8 @@ def coord_check(
 
         return check_of_model(source, asked_for, adapted)
     written = to_source(source)
+    if against:
+        in_other_form(written, against, values)  # refused before anything is trained
     found = checked(written, values, asked_for)
     if plot or html:
         _draw(found, written, values, asked_for, (against, plot, html))

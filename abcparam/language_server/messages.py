@@ -9,6 +9,7 @@ from lsprotocol import types
 from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.editor.colours import Coloured
 from abcparam.editor.completion import Completion
+from abcparam.editor.hints import Hint
 from abcparam.editor.outline import Symbol
 from abcparam.language_server.documents import ClientPlaces
 
@@ -79,6 +80,14 @@ def diagnostic(found: Diagnostic, places: ClientPlaces, uri: str) -> types.Diagn
         related_information=[
             types.DiagnosticRelatedInformation(place, note) for note in found.notes
         ],
+    )
+
+
+def hint(found: Hint, places: ClientPlaces) -> types.InlayHint:
+    """A client that can colour hints finds in the data whether one tells of something wrong."""
+    data = {"wrong": found.wrong}
+    return types.InlayHint(
+        places.position(found.position), found.text, padding_left=True, data=data
     )
 
 

@@ -156,7 +156,7 @@ def inlay_hints(server: SpecServer, params: types.InlayHintParams) -> list[types
     uri = params.text_document.uri
     places, shown = server.places(uri), params.range
     return [
-        types.InlayHint(places.position(hint.position), hint.text, padding_left=True)
+        messages.hint(hint, places)
         for hint in hints(server.analysis(uri))
         if shown.start.line < hint.position[0] <= shown.end.line + 1
     ]

@@ -94,7 +94,12 @@ def _graph(sections: Sections) -> str:
 def _code(sections: Sections) -> str:
     if sections.program.symbols:
         return "<p>No module is emitted: exponents are symbols.</p>"
-    return element("pre", shown(emit_program(Report(sections.subject.judgement))), class_="python")
+    from abcparam.playground.links import links
+
+    module = emit_program(Report(sections.subject.judgement))
+    found = links(sections.program.source, module)
+    lines = " ".join(f"{line}:{origin}" for line, origin in sorted(found.items()))
+    return element("pre", shown(module), class_="python", data_lines=lines)
 
 
 PANELS: dict[str, Callable[[Sections], str]] = {"laws": _laws, "graph": _graph, "code": _code}

@@ -1,6 +1,6 @@
 // The editor: what the compiler knows of the text, shown in it.
 import { autocompletion, completionKeymap } from "@codemirror/autocomplete";
-import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
+import { defaultKeymap, history, historyField, historyKeymap } from "@codemirror/commands";
 import { bracketMatching, HighlightStyle, StreamLanguage, syntaxHighlighting } from "@codemirror/language";
 import { lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
 import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
@@ -50,6 +50,8 @@ function shown() {
 
 const laws = shown();
 const colours = shown();
+const pointed = shown();
+const KEPT = { history: historyField };
 const external = Transaction.userEvent.of("external");
 
 const palette = HighlightStyle.define([
@@ -67,31 +69,53 @@ const ITEMS = {
 export class Editor {
   /**
    * `ask` is of the compiler, once it knows the text as it is; `changed` is told of each edit,
-   * `refused` of each answer: it says what went wrong, and whether anything did.
+   * `refused` of each answer: it says what went wrong, and whether anything did; `moved` of the
+   * line that the cursor came to.
    */
-  constructor(parent, { ask, changed, refused }) {
-    this.view = new EditorView({
-      parent,
-      state: EditorState.create({
-        extensions: [
-          lineNumbers(), history(), drawSelection(), bracketMatching(), lintGutter(),
-          highlightActiveLine(), highlightActiveLineGutter(), highlightSelectionMatches(),
-          StreamLanguage.define(spec), syntaxHighlighting(palette), laws.field, colours.field,
-          autocompletion({ icons: false, override: [(context) => completions(context, ask)] }),
-          hoverTooltip((view, at) => hovered(view, at, ask), { hoverTime: 250, hideOnChange: true }),
-          names({ ask, refused, edit: (edit) => this.edit(edit), show: (span) => this.select(span) }),
-          keymap.of([...completionKeymap, ...lintKeymap, ...searchKeymap, ...historyKeymap, ...defaultKeymap]),
-          EditorView.lineWrapping,
-          EditorView.contentAttributes.of({ "aria-label": "the spec", spellcheck: "false" }),
-          EditorView.updateListener.of((update) => update.docChanged && changed()),
-          EditorState.phrases.of({ "No diagnostics": "Nothing to say" }),
-        ],
+  constructor(parent, { ask, changed, refused, moved }) {
+    this.extensions = [
+      lineNumbers(), history(), drawSelection(), bracketMatching(), lintGutter(),
+      highlightActiveLine(), highlightActiveLineGutter(), highlightSelectionMatches(),
+      StreamLanguage.define(spec), syntaxHighlighting(palette), laws.field, colours.field, pointed.field,
+      autocompletion({ icons: false, override: [(context) => completions(context, ask)] }),
+      hoverTooltip((view, at) => hovered(view, at, ask), { hoverTime: 250, hideOnChange: true }),
+      names({ ask, refused, edit: (edit) => this.edit(edit), show: (span) => this.select(span) }),
+      keymap.of([...completionKeymap, ...lintKeymap, ...searchKeymap, ...historyKeymap, ...defaultKeymap]),
+      EditorView.lineWrapping,
+      EditorView.contentAttributes.of({ "aria-label": "the spec", spellcheck: "false" }),
+      EditorView.updateListener.of((update) => {
+        if (update.docChanged) changed();
+        if (lineOf(update.startState) !== lineOf(update.state)) moved(lineOf(update.state));
       }),
-    });
+      EditorState.phrases.of({ "No diagnostics": "Nothing to say" }),
+    ];
+    this.view = new EditorView({ parent, state: EditorState.create({ extensions: this.extensions }) });
   }
 
   get text() {
     return this.view.state.doc.toString();
+  }
+
+  /** The line of the cursor. */
+  get line() {
+    return lineOf(this.view.state);
+  }
+
+  /** The text and what can be undone of it, to be kept. */
+  get kept() {
+    return this.view.state.toJSON(KEPT);
+  }
+
+  /** Takes a text that was kept. */
+  take(kept) {
+    this.view.setState(EditorState.fromJSON(kept, { extensions: this.extensions }, KEPT));
+  }
+
+  /** Points at a line from outside; at none, if it has no such. */
+  point(line) {
+    const { doc } = this.view.state;
+    const found = line >= 1 && line <= doc.lines ? [Decoration.line({ class: "pointed" }).range(doc.line(line).from)] : [];
+    this.view.dispatch({ effects: pointed.effect.of(Decoration.set(found)) });
   }
 
   /** Writes another text, as one edit that can be undone. */
@@ -145,6 +169,10 @@ export class Editor {
     });
     this.view.focus();
   }
+}
+
+function lineOf({ doc, selection }) {
+  return doc.lineAt(selection.main.head).number;
 }
 
 function law(doc, { line, column, text, wrong }) {

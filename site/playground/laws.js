@@ -2,6 +2,7 @@
 import katex from "katex";
 import { typeset } from "../shared/typeset.js";
 import { python } from "../shared/python.js";
+import { rows } from "./lines.js";
 
 const HEADS = new Set(["W·x at init", "ΔW·x", "gradient", "at init", "change"]);
 const LETTERS = new Set(["a", "b", "c"]);
@@ -33,7 +34,7 @@ export function adorned(panel) {
   for (const item of panel.querySelectorAll("details li")) conditions(item);
   for (const code of panel.querySelectorAll("pre.python")) {
     const text = code.textContent;
-    code.innerHTML = python(text);
+    code.innerHTML = rows(python(text), code.dataset.lines ?? "");
     code.before(copier(text));
   }
 }

@@ -2,7 +2,9 @@
 import { Compiler, Stopped } from "./compiler.js";
 import { Editor } from "./editor.js";
 import { Exponents } from "./exponents.js";
+import { keep, kept } from "./kept.js";
 import { adorned } from "./laws.js";
+import { marked } from "./lines.js";
 import { PlaneView } from "./plane.js";
 import { asked, packed } from "./share.js";
 import { Tabs } from "./tabs.js";
@@ -10,6 +12,7 @@ import { Tabs } from "./tabs.js";
 const FIRST = "gpt";
 const PAUSE = 600; // ms without a key before a search begins
 const OWN = "your text";
+const EMBEDDED = new URLSearchParams(location.search).has("embed");
 const WORKER = new URL("worker.js", import.meta.url);
 const $ = (id) => document.getElementById(id);
 
@@ -27,7 +30,7 @@ const compiler = new Compiler(WORKER, ({ state: what, reason, remembered }) => {
 let second = null; // for what takes long
 const slow = () => (second ??= new Compiler(WORKER, () => {}));
 
-const editor = new Editor($("editor"), { ask: fresh, changed: edited, refused });
+const editor = new Editor($("editor"), { ask: fresh, changed: edited, refused, moved: (line) => marked($("panel"), line) });
 const tabs = new Tabs($("tabs"), $("panel"), [
   ["laws", "Laws"], ["graph", "Graph"], ["exponents", "Exponents"], ["plane", "Plane"],
   ["derivation", "Derivation"], ["code", "PyTorch"],
@@ -41,7 +44,16 @@ function edited() {
   state.version++;
   $("example").value = state.example?.text === editor.text ? state.example.name : "";
   document.documentElement.dataset.settled = false;
+  if (!EMBEDDED && editor.text !== state.given) {
+    clearTimeout(state.keeping);
+    state.keeping = setTimeout(keepText, PAUSE);
+  }
   analyse();
+}
+
+/** Keeps the text, unless nothing of it is the reader's own. */
+function keepText() {
+  if (editor.text !== state.given) keep({ file: state.file, fragment: location.hash, editor: editor.kept });
 }
 
 /** Analyses the text as it is, once for all edits that come while the last one is analysed. */
@@ -197,6 +209,8 @@ function panelled(html) {
   }
   $("panel").innerHTML = html;
   adorned($("panel"));
+  marked($("panel"), editor.line, state.shown !== open);
+  state.shown = open;
 }
 
 $("panel").addEventListener("click", (event) => {
@@ -207,6 +221,16 @@ $("panel").addEventListener("click", (event) => {
   if (target.startsWith("#")) event.preventDefault();
   if (target.startsWith("#spec-why")) $(target.slice(1))?.scrollIntoView({ block: "center" });
 });
+
+/** What a row of the emitted module is made from is pointed at. */
+$("panel").addEventListener("mouseover", (event) => {
+  const row = event.target.closest(".row[data-from]");
+  const line = Number(row?.dataset.from ?? 0);
+  if (line === (state.pointed ?? 0)) return;
+  state.pointed = line;
+  editor.point(line);
+});
+$("panel").addEventListener("mouseleave", () => editor.point((state.pointed = 0)));
 
 // The header
 
@@ -223,9 +247,22 @@ function refused({ problem }) {
   return Boolean(problem);
 }
 
+/** What an address says of the text: the name of an example, or all of it. */
+async function named() {
+  const { example } = state;
+  return example?.text === editor.text ? `example=${example.name}` : `spec=${await packed(editor.text)}`;
+}
+
+/** The whole playground with the text, from a page that shows a part of it. */
+async function whole() {
+  const address = new URL(location.pathname, location.href);
+  address.hash = await named();
+  window.open(address, "_blank", "noopener");
+}
+
 async function share() {
   const address = new URL(location.href);
-  address.hash = `spec=${await packed(editor.text)}`;
+  address.hash = await named();
   history.replaceState(null, "", address);
   try {
     await navigator.clipboard.writeText(address.href);
@@ -239,10 +276,28 @@ $("fix").onclick = () => rewritten("fixing", "fix");
 $("solve").onclick = () => rewritten("solving", "solve");
 $("derive").onclick = derive;
 $("share").onclick = share;
+$("whole").onclick = whole;
 $("stop").onclick = () => second?.stop();
 $("format").onclick = () => revised("format");
 
 // Examples
+
+/** The text that was worked on before the page was left, and what can be undone of it. */
+function restored({ file, editor: before }) {
+  state.file = file;
+  editor.take(before);
+  edited();
+  told("your text from before; Ctrl+Z goes further back", "soft");
+}
+
+/** Whether the page is shown once more, rather than come to by a link; asked once. */
+function again() {
+  const [{ type } = {}] = state.visited ? [] : performance.getEntriesByType("navigation");
+  state.visited = true;
+  return type === "reload" || type === "back_forward";
+}
+
+document.documentElement.classList.toggle("embedded", EMBEDDED);
 
 async function begin() {
   const { examples } = await (await fetch(new URL("examples.json", import.meta.url))).json();
@@ -255,12 +310,16 @@ async function begin() {
       group.append(new Option(name.replaceAll("_", " "), name));
     select.append(group);
   }
+  const write = (text) => {
+    state.given = text;
+    editor.write(text);
+  };
   const load = (name) => {
     const found = examples.find((one) => one.name === name);
     if (!found) return false;
     state.file = `${name}.param`;
     state.example = found;
-    editor.write(found.text);
+    write(found.text);
     select.value = name;
     return true;
   };
@@ -269,10 +328,12 @@ async function begin() {
   };
   const visit = async () => {
     const wanted = await asked(location.hash);
-    if (wanted.text === undefined) load(wanted.example) || load(FIRST);
+    const before = EMBEDDED ? null : kept();
+    if (before && (!location.hash || (again() && before.fragment === location.hash))) restored(before);
+    else if (wanted.text === undefined) load(wanted.example) || load(FIRST);
     else {
       state.file = "spec.param";
-      editor.write(wanted.text);
+      write(wanted.text);
     }
     if (wanted.broken) told("the link does not hold a text", "bad");
     else if (wanted.example && state.example?.name !== wanted.example) told("there is no example of that name", "bad");

@@ -597,6 +597,8 @@ def test_figures_are_written(run: Run, tmp_path: Path):
     names = {path.name for path in tmp_path.iterdir()}
     assert names >= {f"{q}.{f}" for q in ("at_init", "change", "update") for f in ("png", "svg")}
     assert run("coord-check", MLP, "--widths", "16,32,64", "--against", "sp").status == 2
+    ran = run("coord-check", MLP, "--against", "sp", "--plot", tmp_path)
+    assert ran.status == 2 and "needs a spec with a `parametrization`" in ran.err and not ran.out
 
 
 def test_figures_say_what_is_varied_what_is_unresolved_and_what_has_no_law(tmp_path: Path):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 import abcparam
+from abcparam.diagnostics.source import Source
+from abcparam.pipeline import emit_program
+from abcparam.playground.links import links
 from abcparam.playground.session import Session, warmed
 from tests.support.paths import EXAMPLES
 
@@ -170,3 +174,24 @@ def test_every_example_can_be_chosen():
     chosen = {f"{example['folder']}/{example['name']}" for example in found["examples"]}
     files = {str(path.relative_to(EXAMPLES.parent))[:-6] for path in EXAMPLES.rglob("*.param")}
     assert chosen == {file for file in files if "reproduce" not in file}
+
+
+def test_lines_of_the_emitted_module_lead_to_those_that_they_are_made_from():
+    source = Source((EXAMPLES / "t5.param").read_text(encoding="utf-8"))
+    report = abcparam.check(source)
+    module = emit_program(report)
+    theirs, own = module.splitlines(), source.text.splitlines()
+    pairs = {
+        theirs[line - 1].strip(): own[origin - 1].strip()
+        for line, origin in links(source, module).items()
+    }
+    assert pairs["width: int = 256  # goes to infinity, base 256"].startswith("dim width")
+    assert pairs["self.self = SelfAttend(config)"].endswith("causal = true) as self")
+    assert pairs["for encoder_copy in self.encoder:"] == "repeat depth as encoder {"
+    assert pairs["k = self.key(memory)"] == "k = key @ memory"
+    assert pairs["return self.down(F.relu(self.up(x)))"] == "return down @ relu(up @ x)"
+    assert all(
+        name in own_line
+        for line, own_line in pairs.items()
+        for name in re.findall(r"^self\.(\w+) = nn\.", line)
+    )

@@ -79,6 +79,15 @@ def test_the_site_in_a_browser(address: str):
     assert seen["stopped"] == {"said": "stopped", "then": "maximal-update, complete"}
     assert seen["moved"] == {"plane": ["0", "17/12"], "exponent": "unstable"}
     assert seen["shared"]["same"] and seen["shared"]["document"] == "unstable"
+    assert seen["shared"]["example"] == "#example=standard_parametrization"
+    assert seen["shared"]["length"] < 1000  # of a GPT
+    linked = seen["linked"]
+    assert "self.W2 = nn.Linear" in linked["code"] and linked["rows"] == 2
+    assert linked["pointed"] == linked["line"] and linked["line"].startswith("tensor W2")
+    assert "self.W3 = nn.Linear" in linked["next"]
+    assert set(seen["kept"].values()) == {True}
+    assert seen["embedded"]["hidden"] and seen["embedded"]["beyond"] == 0
+    assert seen["embedded"]["opened"] == [True, "", "#example=mlp"]
     assert "Three alignments" in seen["search"]["found"] and seen["search"]["formulas"] > 100
     assert set(seen["narrow"].values()) == {0}
     assert seen["control"] and not any(seen["contrast"].values()), seen["contrast"]
