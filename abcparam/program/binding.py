@@ -10,7 +10,7 @@ from abcparam.algebra.record import replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError, did_you_mean
 from abcparam.diagnostics.rules import exponents as rules
 from abcparam.diagnostics.rules import names as name_rules
-from abcparam.diagnostics.rules.tuning import AllFrozen
+from abcparam.diagnostics.rules import tuning as tuning_rules
 from abcparam.diagnostics.source import START
 from abcparam.language import syntax
 from abcparam.language.lexical_errors import is_out_of_range, too_long
@@ -82,7 +82,7 @@ def require_trained(program: Program) -> None:
     """Raises `SpecError` if every tensor is frozen."""
     if all(tensor.frozen for tensor in program.tensors.values()):
         span = next((tensor.span for tensor in program.tensors.values()), START)
-        raise SpecError(program.source, [AllFrozen.at(span)])
+        raise SpecError(program.source, [tuning_rules.AllFrozen.at(span)])
 
 
 def _require(program: Program, refused: Callable[[str], bool]) -> None:
