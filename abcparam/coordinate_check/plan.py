@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import islice
+from math import ceil
 
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import Record
 from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.operations.base import operation_of
 from abcparam.program.binding import bind
 from abcparam.program.dims import Dim
+from abcparam.program.expressions import Apply, parts_of, values_of
 from abcparam.program.model import Program
 
 SEQUENCE, CLASSES, COPIES, STEPS, HEAD, FEATURES = 8, 32, 2, 4, 16, 64
@@ -158,7 +161,19 @@ def _limits(program: Program) -> dict[str, int]:
     for dim in program.dims.values():
         if dim.derived and dim.infinite:
             limit(dim.value, HEAD)
+    base = program.base_values()
+    for length, fewest in _fewest(program):
+        for name in length.names & found.keys() if fewest.names <= base.keys() else ():
+            found[name] = max(found[name], ceil(fewest.evaluate(base)))
     return found
+
+
+def _fewest(program: Program) -> Iterator[tuple[Polynomial, Polynomial]]:
+    """Lengths that may not be less than others."""
+    statements = (statement for module in program.root.walk() for statement in module.body)
+    for part in (p for s in statements for v in values_of(s) for p in parts_of(v)):
+        if isinstance(part, Apply):
+            yield from operation_of(part).fewest(part)
 
 
 def widths_of(varied: VariedDims, budget: float, runs: int, tokens: int) -> WidthPlan:

@@ -122,6 +122,10 @@ class Operation(Signature):
         """Lengths that must be whole, beside the axes of the results."""
         return ()
 
+    def fewest(self, call: Apply) -> Iterable[tuple[Polynomial, Polynomial]]:
+        """Lengths that may not be less than others."""
+        return ()
+
 
 def operation_of(call: Apply) -> Operation:
     """The operation behind the signature that a program holds."""

@@ -118,13 +118,13 @@ class Mixture(Operation):
     }
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
-        logits, top = call.shape(0), call.amount("top").constant
+        logits, top = call.shape(0), call.at_base(call.amount("top"))
         if not logits:
             raise call.refuse(rules.RankTooLow, needed=1, shape=show(logits))
         if call.grows(logits[-1]):
             remedy = rules.GrowingAxis.experts
             raise call.refuse(rules.GrowingAxis, axis=logits[-1], remedy=remedy)
-        most = logits[-1].constant
+        most = call.at_base(logits[-1])
         if top is not None and (top < 1 or top.denominator != 1 or (most and top > most)):
             wanted = "a whole number from 1 to the number of experts"
             raise call.refuse(rules.NotWhole, name="top", wanted=wanted)
@@ -146,11 +146,12 @@ class Mixture(Operation):
         if groups == ONE:
             return
         for name, (value, most, wanted) in limits.items():
-            found, largest = value.constant, most.constant
+            found, largest = call.at_base(value), call.at_base(most)
             wrong = found is not None and (found < 1 or found.denominator != 1)
             if wrong or (found is not None and largest is not None and found > largest):
                 raise call.refuse(rules.NotWhole, name=name, wanted=wanted)
-        if each.constant is not None and each.constant.denominator != 1:
+        whole = call.at_base(each)
+        if whole is not None and whole.denominator != 1:
             raise call.refuse(rules.NotWhole, name="groups", wanted=limits["groups"][2])
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
@@ -174,6 +175,13 @@ class Mixture(Operation):
         groups, (logits, _) = call.settings["groups"], call.operands
         if len(names) > 1 and logits is not None and isinstance(groups, Amount):
             yield logits.shapes[0][-1] / groups.value
+
+    def fewest(self, call: Apply) -> Iterable[tuple[Polynomial, Polynomial]]:
+        logits, top = call.operands[0], call.settings["top"]
+        assert logits is not None and isinstance(top, Amount)
+        experts, groups = logits.shapes[0][-1], call.settings["groups"]
+        alone = isinstance(groups, Amount) and groups.value == ONE
+        yield experts, top.value if alone else experts
 
     def _is_usual(self, settings: Mapping[str, Setting]) -> bool:
         """Whether weights are the softmax of the best logits."""

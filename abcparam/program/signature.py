@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import ClassVar
 
 from abcparam.algebra.polynomials import Polynomial
@@ -29,6 +30,7 @@ class Call(NamedTuple):
     settings: Mapping[str, Setting]
     span: Span
     grows: Callable[[Polynomial], bool] = lambda _: False  # whether a length goes to infinity
+    at_base: Callable[[Polynomial], Fraction | None] = lambda length: length.constant
 
     def shape(self, index: int) -> Shape:
         """The shape of an operand that cannot be omitted."""

@@ -254,7 +254,8 @@ class ValueElaborator:
         operation = operations()[name]
         tensors = self.body.world.tensors
         shapes = tuple(map_shape(tensors, name, o) if o is not None else None for o in operands)
-        call = Call(name, shapes, settings, place.span, self.body.world.globals.grows)
+        known = self.body.world.globals
+        call = Call(name, shapes, settings, place.span, known.grows, known.at_base)
         self._real(operation, operands)
         if operation.of_positive and self.sign(operands[0]) != POSITIVE:
             raise InvalidStatementError(shape_rules.MayBeNegative.at(place.span, operation=name))

@@ -672,3 +672,34 @@ def test_a_killed_check_goes_on_with_the_same_result(tmp_path: Path):
     finally:
         torch.set_num_threads(threads)
     assert json.loads(again) == whole.to_dict()
+
+
+EXPERTS = """model Experts
+dim width -> inf, base = 64
+dim experts = 4
+parametrization mup
+tensor enter   : input  [width, 8]
+tensor router  : output [experts, width]
+tensor readout : output [4, width]
+block Expert(x) {
+    tensor E : hidden [width, width]
+    return E @ relu(x)
+}
+forward(x : [8]) {
+    h = enter @ x
+    return readout @ (h + mixture(router @ h, Expert(h), top = TOP))
+}
+optimizer adam { lr = 1e-3, eps = 1e-12 }
+loss cross_entropy
+"""
+
+
+def test_experts_stay_as_many_as_a_token_takes():
+    """A mixture of fewer cannot run: neither is it accepted, nor does a check make it."""
+    tops = {1: 2, 3: 3, "3, groups = 2, top_groups = 2": 4}
+    for top, most in tops.items():
+        program, _ = shrunk(load(Source(EXPERTS.replace("TOP", str(top)))), ())
+        assert program.dims["experts"].default == most
+    for top in ("5", "1, groups = 4, top_groups = 4"):
+        with pytest.raises(abcparam.SpecError, match="P0314"):
+            load(Source(EXPERTS.replace("TOP", top)))

@@ -16,7 +16,12 @@ from tests.support.truth.calculus import HALF, ONE, ZERO, Graph, Tensor, Value
 
 GRID = [Fraction(k, 4) for k in range(-2, 3)]
 SPOILS = [HALF / 2, HALF / 2, -HALF / 2, HALF, -HALF, ONE]
-RULES = ("", ", normalize = false", ", sigmoid = true, groups = 2, top_groups = 2, balanced = true")
+RULES = (
+    "",
+    ", normalize = false",
+    ", sigmoid = true, groups = 2, top_groups = 2, balanced = true",
+    ", groups = 2, top_groups = 2, group_top = 1",
+)
 FUNCTIONS = ("relu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid", "softplus", "exp", "square")
 MATRICES = ("muon", "muonh", "normuon", "shampoo")
 ON_SPHERES = ("adamh", "muonh")
