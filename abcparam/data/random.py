@@ -55,6 +55,9 @@ def _targets(program: Program, config: Any, size: int, seed: int) -> tuple[Tenso
 
 
 def _target(kind: str, shape: tuple[int, ...], draw: torch.Generator) -> Tensor:
+    """Classes, of outputs without axes the samples of the batch: each goes with its own pair."""
+    if kind == "cross_entropy" and len(shape) == 1:
+        return torch.arange(*shape)
     if kind == "cross_entropy":
         count = torch.Size(shape[:-1]).numel()
         return torch.randint(shape[-1], (count,), generator=draw)

@@ -41,11 +41,13 @@ from abcparam.coordinate_check.plan import (
     widths_of,
 )
 from abcparam.diagnostics.source import Source
+from abcparam.emission.execute import executed
 from abcparam.language.reader import read
 from abcparam.pipeline import compile, emit_program
 from abcparam.program.model import Program
 from abcparam.verdict.check import judged, load
 from abcparam.verdict.report import Report
+from tests.operations.test_operation_laws import CONTRASTIVE
 from tests.support.emitted import load as imported
 from tests.support.markup import stands_alone
 from tests.support.paths import EMIT_SPECS, EXAMPLES, SPECS
@@ -703,3 +705,14 @@ def test_experts_stay_as_many_as_a_token_takes():
     for top in ("5", "1, groups = 4, top_groups = 4"):
         with pytest.raises(abcparam.SpecError, match="P0314"):
             load(Source(EXPERTS.replace("TOP", top)))
+
+
+def test_pairs_of_a_batch_are_measured():
+    """Of two towers each sample of the one goes with the same of the other."""
+    program = load(Source(CONTRASTIVE))
+    names = executed(compile(CONTRASTIVE), stays=True)
+    config = names["Config"]()
+    batch = batch_of(program, config, 0, 5, "cpu")
+    assert batch.targets[0].tolist() == [0, 1, 2, 3, 4]
+    outputs = names[program.name](config).double()(*batch.inputs)
+    assert loss_of(program, (outputs,), batch).isfinite()
