@@ -25,26 +25,46 @@ MLP = (SPECS / "mlp.param").read_text(encoding="utf-8")
 OPEN = MLP.replace("c = 0 }", "c = ? }")
 WRONG = MLP.replace("{ a = 1/2,  b = 1/2, c = 0 }", "{ a = 0,    b = 1/2, c = 0 }")
 UGLY = MLP.replace(" = ", "  =  ")
+SMALL = MLP.replace("pixels = 784", "pixels = 16")
 KEPT = ("--resume", "kept", "--format", "json")
-COMMANDS = {  # the spec and the command; what it writes is a.param or made.py, or lies in `kept`
+NET = """import torch
+from torch import nn
+
+
+def build(width=64):
+    layers = [nn.Linear(20, width), nn.ReLU(), nn.Linear(width, 10)]
+    return nn.Sequential(*layers), (torch.randn(8, 20),)
+"""
+COMMANDS = {  # the spec and the command; what it writes is in WRITTEN, or lies in `kept`
     "compile": (MLP, ("compile", "a.param", "-o", "made.py")),
     "fmt": (UGLY, ("fmt", "a.param")),
     "solve": (OPEN, ("solve", "-w", "a.param")),
     "fix": (WRONG, ("check", "--fix", "a.param")),
     "sweep": (
-        MLP.replace("pixels = 784", "pixels = 16"),
+        SMALL,
         ("sweep", "a.param", "--over", "lr=0.1,0.2", "width=16,32", "--steps", "20", *KEPT),
     ),
     "coord-check": (
-        MLP.replace("pixels = 784", "pixels = 16"),
+        SMALL,
         ("coord-check", "a.param", "--widths", "16,32,64", "--seeds", "2", *KEPT),
     ),
+    "transfer": (
+        SMALL,
+        (
+            *("transfer", "a.param", "--over", "lr=0.1,0.2", "--proxy", "width=16"),
+            *("--set", "width=32", "--steps", "20", *KEPT),
+            *("--hparams", "found.json", "-o", "made.py"),
+        ),
+    ),
+    "import": (MLP, ("import", "net.py:build", "--grow", "width", "-o", "made.param")),
 }
-WRITTEN = ("a.param", "made.py")
+WRITTEN = ("a.param", "made.py", "made.param", "found.json")
 
 
 def prepared(folder: Path, name: str) -> None:
     (folder / "a.param").write_text(COMMANDS[name][0], encoding="utf-8")
+    if name == "import":
+        (folder / "net.py").write_text(NET, encoding="utf-8")
 
 
 def texts(folder: Path) -> dict[str, str]:
@@ -101,7 +121,7 @@ def killed(name: str, draw: random.Random) -> list[str]:
         kept = _times(folder)
         again = _started(name, folder).communicate()[0]
         wrong += damage(folder, after, after)
-        if name in {"sweep", "coord-check"}:
+        if "--resume" in COMMANDS[name][1]:
             now = _times(folder)
             wrong += [f"{path} was lost" for path in kept if now.get(path) != kept[path]]
             wrong += ["another result afterwards"] * (again != printed)
@@ -109,7 +129,9 @@ def killed(name: str, draw: random.Random) -> list[str]:
 
 
 def _times(folder: Path) -> dict[str, int]:
-    return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*.json")}
+    """When the results that are kept were written."""
+    paths = (folder / "kept").rglob("*.json")
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in paths}
 
 
 def crashed_at_each_write(run: Callable[[Sequence[str]], int], name: str, at: Path) -> list[str]:

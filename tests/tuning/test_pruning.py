@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,9 +20,9 @@ import torch
 import abcparam
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.tuning.sweep import SweepResult
-from abcparam.tuning.train import watch
+from abcparam.tuning.train import stacking, watch
 from abcparam.tuning.train.stacking import train
-from abcparam.tuning.train.training import TrialRun
+from abcparam.tuning.train.training import Job, Trained, TrialRun
 from abcparam.tuning.train.watch import TrialWatch
 from tests.storage.test_locks import ENVIRONMENT
 from tests.support.running import Run
@@ -116,6 +119,51 @@ def test_killed_in_a_trial_it_goes_on_where_it_was(
         assert sum(steps) == 12 * len(runs)
         watch.forget(tmp_path / f"run{moment}")
     assert not list(tmp_path.iterdir())
+
+
+class Bomb:
+    """A pickle that makes a folder."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("OWNED",)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_checkpoint_of_somebody_elses_is_no_code_and_training_begins_anew(
+    together: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    runs = RUNS if together else RUNS[:1]
+    made = job(mlp(), steps=3)
+    wanted = [each.losses for each in train(made, runs)]
+    place = tmp_path / f"run-0-{len(runs)}.checkpoint"
+    watched = TrialWatch(tuple(range(len(runs))), place=tmp_path / "run")
+    like = {"alive": [7], "curves": [[1.0]], "losses": [1.0], "model": {}, "optimizers": []}
+    for state in (Bomb(), [1.0], 7, {"losses": 1}, like, {**like, "values": 1, "random": [1]}):
+        torch.save(state, place)
+        assert [each.losses for each in train(made, runs, watch=watched)] == wanted
+    for data in (b"", b"PK\3\4", pickle.dumps(Bomb()), bytes(range(256))):
+        place.write_bytes(data)
+        assert [each.losses for each in train(made, runs, watch=watched)] == wanted
+    assert not (tmp_path / "OWNED").exists()
+
+
+def test_what_does_not_fit_into_memory_is_trained_by_halves(monkeypatch: pytest.MonkeyPatch):
+    """Down to one at a time, whose losses are the same."""
+    whole, tried = stacking.train_together, list[int]()
+
+    def small(made: Job, trials: Sequence[TrialRun], *rest: Any) -> list[Trained]:
+        tried.append(len(trials))
+        if len(trials) > 2:
+            raise torch.OutOfMemoryError
+        return whole(made, trials, *rest)
+
+    made, runs = job(mlp(), steps=3), [*RUNS, *RUNS[:2]]
+    wanted = [each.losses for each in train(made, runs)]
+    monkeypatch.setattr(stacking, "train_together", small)
+    found = [each.losses for each in train(made, runs)]
+    assert tried == [5, 2, 3, 2] and len(found) == 5
+    torch.testing.assert_close(torch.tensor(found), torch.tensor(wanted), rtol=1e-5, atol=0)
 
 
 def test_dropout_goes_on_with_its_random_numbers(tmp_path: Path, monkeypatch):

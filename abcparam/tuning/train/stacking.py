@@ -105,8 +105,12 @@ def train_together(
     stack, checkpoint = Stack(job, trials), watch.checkpoint()
     curves = Curves(len(trials))
     if saved := checkpoint.load():
-        stack.restore(saved)
-        curves = Curves(len(trials), saved["curves"], stack.alive)
+        try:
+            stack.restore(saved)
+            curves = Curves(len(trials), saved["curves"], stack.alive)
+        except Exception:  # whatever a file of somebody else's holds
+            checkpoint.discard()
+            return train_together(job, trials, on_step, watch)
         left = job.steps - stack.done
         on_step(len(trials) * job.steps - len(stack.alive) * left)
     for step in range(stack.done, job.steps):

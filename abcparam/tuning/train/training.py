@@ -124,7 +124,11 @@ def train_alone(
     losses: LossCurve = []
     checkpoint = watch.checkpoint()
     if saved := checkpoint.load():
-        losses = _resumed(saved, model, optimizers, batches)
+        try:
+            losses = _resumed(saved, model, optimizers, batches)
+        except Exception:  # whatever a file of somebody else's holds
+            checkpoint.discard()
+            return train_alone(job, run, on_step, watch)
         on_step(len(losses))
     for step in range(len(losses), job.steps):
         loss = measured(*job.placed(job.processes.shard(next(batches))))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -59,13 +60,18 @@ class Checkpoint:
         self.exists = False
 
     def load(self) -> dict[str, Any] | None:
-        """What was saved, if something was."""
+        """What was saved, if something was: tensors and numbers, whoever wrote the file."""
         if self.path is not None:
-            with suppress(OSError, RuntimeError, EOFError, ValueError):
-                found: dict[str, Any] = torch.load(self.path, map_location="cpu")
-                self.exists = True
-                return found
+            with suppress(OSError, RuntimeError, EOFError, ValueError, UnpicklingError):
+                found = torch.load(self.path, map_location="cpu", weights_only=True)
+                self.exists = isinstance(found, dict)
+                return found if self.exists else None
         return None
+
+    def discard(self) -> None:
+        """Removes it, where it is not what was saved here: training begins anew."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
 
     @property
     def due(self) -> bool:
