@@ -11,6 +11,9 @@ import ast
 import contextlib
 import os
 import pickle
+import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +26,7 @@ from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.storage.atomic import write_atomically
 from abcparam.storage.run_cache import RunCache
 from abcparam.tuning.studies import restored
+from tests.support.paths import ROOT
 from tests.support.running import MLP, Run, changed
 
 PAYLOADS = (
@@ -223,6 +227,45 @@ def test_outputs_that_are_no_files(run: Run, tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *("folder", "link.py", "pipe", "target.py")
     ]
+
+
+TRACED = "execve,connect,bind,open,openat,creat,unlink,unlinkat,rename,renameat2,mkdir,chmod"
+MAY = re.compile(  # each line of strace's is one of these
+    r"execve\([^)]*-m\W+abcparam"
+    r"|open(at)?\(.*O_RDONLY(?!.*O_CREAT)(?!.*\"/etc/passwd)"
+    r"|open(at)?\(.*\"/dev/(null|tty)\""
+    r"|(---|\+\+\+) "
+)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("strace"), reason="no strace here")
+def test_the_kernel_sees_reading_alone(tmp_path: Path):
+    """All hostile specs, in files with hostile names, in one process that strace follows."""
+    for number, (old, new) in enumerate(PLACES.values()):
+        for payload in PAYLOADS:
+            name = f"{number} {payload.replace('/', '_')[:80]}.param"
+            text = changed(MLP, (old, new.replace("@", payload)))
+            (tmp_path / name).write_text(text, encoding="utf-8")
+    names = [f"./{name}" for name in sorted(os.listdir(tmp_path))]
+    assert len(names) >= 200
+    log = tmp_path.parent / "strace.log"
+    trace = ["strace", "-f", "-s", "300", "-o", log, "-e", f"trace={TRACED}"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    ran = subprocess.run(
+        [*trace, sys.executable, "-m", "abcparam", "check", "--budget", "0.1", *names],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if "ptrace" in ran.stderr:
+        pytest.skip("strace may follow nothing here")
+    assert ran.returncode == 2 and "Traceback" not in ran.stderr
+    lines = [line.split(maxsplit=1)[-1] for line in log.read_text(encoding="utf-8").splitlines()]
+    assert len(lines) > 200 and sum(line.startswith("execve") for line in lines) == 1
+    assert not [line for line in lines if not MAY.match(line)]
+    assert sorted(os.listdir(tmp_path)) == [name[2:] for name in names]
 
 
 class Bomb:
