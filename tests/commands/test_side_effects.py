@@ -250,7 +250,7 @@ def test_the_kernel_sees_reading_alone(tmp_path: Path):
     names = [f"./{name}" for name in sorted(os.listdir(tmp_path))]
     assert len(names) >= 200
     log = tmp_path.parent / "strace.log"
-    trace = ["strace", "-f", "-s", "300", "-o", log, "-e", f"trace={TRACED}"]
+    trace = ["strace", "-f", "-s", "300", "-o", str(log), "-e", f"trace={TRACED}"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     ran = subprocess.run(
         [*trace, sys.executable, "-m", "abcparam", "check", "--budget", "0.1", *names],
