@@ -13,6 +13,7 @@ import abcparam
 from abcparam.commands.cli import main
 from abcparam.pipeline import to_source
 from abcparam.symbolic.solve.complete import complete, gauge_order
+from abcparam.symbolic.solve.text import render_solution
 from abcparam.verdict.check import load
 from tests.support.judging import swapped
 from tests.support.paths import ROOT
@@ -118,7 +119,27 @@ def test_kernel_and_stable():
         == "kernel"
     )
     sp = MLP.replace("a = ?, b = 1/2, c = 0", "a = 0, b = 1/2, c = ?")
+    stable = complete(to_source(sp), "stable")
+    assert "every solution in which each update is as large as its bound:" in render_solution(
+        stable
+    )
     assert not str(abcparam.check(abcparam.solve(sp, "stable")).verdict).startswith("unstable")
+
+
+def test_stable_solutions_are_those_whose_updates_reach_their_bounds():
+    """Under SGD layers may move faster where the readout moves less: stable too, and trivial."""
+
+    def spec(*rates: str) -> str:
+        b = iter(("0", "1/2", "1"))
+        c = iter(rates)
+        text = re.sub(r"a = .*? }", lambda _: f"a = 0, b = {next(b)}, c = {next(c)} }}", MLP)
+        return text.replace("hyper", "assume alignment = none\nhyper")
+
+    found = complete(to_source(spec("?", "?", "?")), "stable")
+    assert [str(value) for value in found.solution.values.values()] == ["-1/2", "0", "1/2"]
+    assert "every solution in which each update is as large as its bound:" in render_solution(found)
+    assert found.verdict == abcparam.check(spec("-1/2", "0", "1/2")).verdict == "feature-learning"
+    assert abcparam.check(spec("-1", "-1/2", "1")).verdict == "trivial"
 
 
 def test_solutions_in_the_symbols_of_the_spec():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abcparam.symbolic.regions import clause_texts
 from abcparam.symbolic.solve.complete import Completed
-from abcparam.symbolic.solve.solution import GaugeDirection
+from abcparam.symbolic.solve.solution import GOALS, GaugeDirection
 
+ALL = "every solution:"
+AT_BOUNDS = "every solution in which each update is as large as its bound:"
 BOLD, END = "\x1b[1m", "\x1b[0m"
 
 
@@ -21,7 +23,7 @@ def render_solution(found: Completed, colour: bool = False) -> str:
     if solution.unfinished:
         lines.append(f"other solutions were {solution.unfinished}")
     else:
-        lines.append("every solution:")
+        lines.append(ALL if found.goal == GOALS[0] else AT_BOUNDS)
         lines += [f"    {text}" for text in clause_texts(found.region)] or ["    anything"]
     if found.gauges:
         lines.append("free directions, which change nothing (gauges):")
