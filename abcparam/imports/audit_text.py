@@ -12,7 +12,6 @@ from abcparam.imports.user_code import line_at
 from abcparam.presentation.table import columns
 from abcparam.verdict.report_text import render_report
 
-MOST_NAMED = 3
 HEADER = ("parameter", "initial scale", "learning rate", "weight decay")
 
 
@@ -43,7 +42,7 @@ def remedy_lines(audit: Audit) -> list[str]:
     if not changes and not remedy.missing and not remedy.knobs:
         return ["nothing that initial scales and learning rates could change makes it better"]
     lines = [_title(remedy, audit.grow, base), ""]
-    rows = [_row(alike, audit.grow) for alike in _alike(changes)]
+    rows = [row for alike in _alike(changes) for row in _rows(alike, audit.grow)]
     lines += [f"  {line}" for line in columns([HEADER, *rows])]
     lines += _initial_lines(audit)
     lines += forward_lines(audit)
@@ -51,7 +50,7 @@ def remedy_lines(audit: Audit) -> list[str]:
 
 
 def _initial_lines(audit: Audit) -> list[str]:
-    """Where the initial scales that change are made, of tensors that the table may leave out."""
+    """Where the initial scales that change are made."""
     lines = []
     for made in audit.remedy.initial:
         file, line = made.place
@@ -94,12 +93,37 @@ def _alike(changes: Iterable[TensorChange]) -> list[list[TensorChange]]:
     return list(found.values())
 
 
-def _row(changes: Sequence[TensorChange], grow: Sequence[str]) -> tuple[str, ...]:
-    paths = [change.path for change in changes]
-    more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
+def _rows(changes: Sequence[TensorChange], grow: Sequence[str]) -> list[tuple[str, ...]]:
     first = changes[0]
-    cells = (_times(powers, grow) for powers in (first.init, first.lr, first.decay))
-    return (", ".join(paths[:MOST_NAMED]) + more, *cells)
+    cells = [_times(powers, grow) for powers in (first.init, first.lr, first.decay)]
+    return [(name, *cells) for name in folded([change.path for change in changes])]
+
+
+def folded(paths: Iterable[str]) -> list[str]:
+    """`attn.{q, k}.weight` for paths that differ in one part."""
+    groups: list[list[list[str]]] = []
+    for path in paths:
+        parts = path.split(".")
+        group = next((g for g in groups if _differ_in_one([*g, parts])), None)
+        if group is None:
+            groups.append([parts])
+        else:
+            group.append(parts)
+    return [_pattern(group) for group in groups]
+
+
+def _differ_in_one(group: Sequence[Sequence[str]]) -> bool:
+    lengths = {len(parts) for parts in group}
+    return (
+        len(lengths) == 1
+        and lengths != {1}
+        and sum(len({*column}) > 1 for column in zip(*group, strict=True)) == 1
+    )
+
+
+def _pattern(group: Sequence[Sequence[str]]) -> str:
+    columns_ = (dict.fromkeys(column) for column in zip(*group, strict=True))
+    return ".".join(next(iter(c)) if len(c) == 1 else f"{{{', '.join(c)}}}" for c in columns_)
 
 
 def _times(powers: Mapping[str, Fraction], grow: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import abcparam
-from abcparam.imports.audit_text import render_audit
+from abcparam.imports.audit_text import folded, render_audit
 from abcparam.imports.built import built
 from abcparam.imports.factory import find_factory
 from tests.imports.models import MODELS
@@ -221,3 +221,14 @@ def unmade(width: int = 32) -> tuple[Any, Any]:
 def test_what_cannot_be_read_is_told(make: Callable[..., Any]) -> None:
     with pytest.raises(abcparam.SpecError, match="P10"):
         abcparam.audit(make, ["width"])
+
+
+def test_every_parameter_that_changes_is_named(nanogpt: abcparam.Audit) -> None:
+    """Those that differ in one part of their names are one row."""
+    paths = ["h.*.q.weight", "h.*.up.w", "h.*.k.weight", "head", "tail", "h.*.down.w", "h.w"]
+    assert folded(paths) == ["h.*.{q, k}.weight", "h.*.{up, down}.w", "head", "tail", "h.w"]
+    told = render_audit(nanogpt)
+    assert "transformer.h.*.mlp.{c_fc, c_proj}.weight  " in told
+    rows = told.partition("makes it maximal-update")[2].partition("now, by")[0]
+    changed = [c.path for c in nanogpt.remedy.changes if any(c.key)]
+    assert len(changed) > 5 and all(path.split(".")[-2] in rows for path in changed)
