@@ -26,8 +26,8 @@ from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import Span
 from abcparam.imports.alike import Model, Part, Repeated, TracedStep
 from abcparam.imports.numbers import Sizes
-from abcparam.imports.seen import local
-from abcparam.imports.traced import Ref
+from abcparam.imports.seen import TAKES, local
+from abcparam.imports.traced import Ref, Weight
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import Apply
 from abcparam.program.model import Module, Program
@@ -78,10 +78,11 @@ def disagreements(
     measured = sorted({i for x in results.values() for i in x.measured})
     beside = {i: _beside(program, settings[i], i, results) for i in measured}
     ends = list(_ends(settings, grow, measured))
+    zero = _zero_parts(results)
     found = (
         _disagreement(name, result, {i: x[name] for i, x in beside.items()}, settings, ends)
         for name, result in results.items()
-        if all(name in x for x in beside.values())
+        if name not in zero and all(name in x for x in beside.values())
     )
     return tuple(x for x in found if x is not None)
 
@@ -110,6 +111,22 @@ def _results(parts: Sequence[Part]) -> Iterator[tuple[Ref, _Result]]:
                 found = _Result(part, shape, sizes)
                 if all(length.terms for length in shape) and found.measured:
                     yield Ref(part.name, index), found
+
+
+def _zero_parts(results: Mapping[str, _Result]) -> set[str]:
+    """Parts of parameters that start at zero where others do not, and what is zero by them.
+
+    A law is of all entries: `1` and `0` that two values are weighed by are both of Θ(1), which
+    they are after a step.
+    """
+    found: set[str] = set()
+    for name, result in results.items():
+        operands = [x for x in result.step.arguments if isinstance(x, (Ref, Weight))]
+        is_part = result.step.target in TAKES and isinstance(operands[0], Weight)
+        behind = any(isinstance(x, Ref) and local(x) in found for x in operands)
+        if (is_part or behind) and not any(result.sizes[i] for i in result.measured):
+            found.add(name)
+    return found
 
 
 class _Ends(NamedTuple):

@@ -355,6 +355,27 @@ class Thirds(Parts):
         return a[..., :width] + torch.cat([b, b], dim=-1)
 
 
+class WithLoss(nn.Module):
+    """Logits, and the loss of all of them in one row."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.table, self.head = nn.Embedding(30, width), nn.Linear(width, 30)
+
+    def forward(self, tokens: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        logits = self.head(torch.relu(self.table(tokens)))
+        return logits, F.cross_entropy(logits.view(-1, 30), targets.view(-1))
+
+
+def test_the_loss_of_logits_in_one_row() -> None:
+    def build(width: int = 16) -> tuple[nn.Module, Any]:
+        return WithLoss(width), (torch.randint(30, (5, 7)), torch.randint(30, (5, 7)))
+
+    found = abcparam.import_model(build, ["width"])
+    assert is_proved(found)
+    assert "forward(tokens : index(30) [context])" in found.text
+
+
 def test_a_part_that_others_of_its_length_do_not_make_up_is_refused() -> None:
     with pytest.raises(abcparam.SpecError, match=r"P1013.*others of its length do not make up"):
         abcparam.import_model(net(Thirds), ["width"])

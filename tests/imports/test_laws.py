@@ -493,6 +493,38 @@ def test_similarities_of_directions():
     assert law(forward, "x z", **shapes) == "width^(-1/2)"
 
 
+def test_weights_of_neighbours():
+    """A softmax over the edges of each node, as graph attention has it."""
+
+    def forward(m: Any, x: Tensor) -> Tensor:
+        h, ends = x @ m.a, torch.arange(14) % 7
+        weights = F.leaky_relu((h @ m.b / m.b.shape[0])[:, ends], 0.2).exp()
+        total = torch.zeros(5, 7, 1).index_add(1, ends, weights) + 1e-9
+        shares = weights / total[:, ends]
+        return torch.zeros_like(h).index_add(1, ends, shares * h[:, ends])
+
+    assert law(forward, a=first, b=lambda n: (n, 1)) == "1"
+
+
+def test_numbers_of_which_some_start_at_zero():
+    """A stream and where it began are weighed by 1 and 0: the part is zero, its size Θ(1)."""
+
+    class Weighed(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.up, self.out = nn.Linear(11, width), nn.Linear(width, 10)
+            self.weights = nn.Parameter(torch.tensor([1.0, 0.0]))
+
+        def forward(self, x: Tensor) -> Tensor:
+            start = self.up(x)
+            x = self.weights[0] * torch.relu(start) + self.weights[1] * start
+            result: Tensor = self.out(x)
+            return result
+
+    trial = tried(lambda width: (Weighed(width), (torch.randn(5, 7, 11),)))
+    assert trial.apart == () and trial.output == "1"
+
+
 def test_data_that_grow():
     """A buffer of √n, and one whose entries differ."""
     assert law(lambda m, x: x @ m.a * torch.tensor(m.a.shape[1] ** 0.5), a=first) == "width^(1/2)"

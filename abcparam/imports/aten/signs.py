@@ -5,6 +5,7 @@ from __future__ import annotations
 from abcparam.imports.alike import KnownData, Numbers, Operand
 from abcparam.imports.aten.refused import REASONS
 from abcparam.imports.seen import CUTS, RESHAPES, TURNS, Seen
+from abcparam.imports.traced import Ref
 
 POSITIVE = {
     "aten.softmax.int",
@@ -17,6 +18,7 @@ POSITIVE = {
     "aten.norm.ScalarOpt_dim",
 }
 OF_SQUARES = {"aten.square.default", "aten.abs.default"}
+SUMS = {"index_add", "scatter_add", "index_put", "scatter_reduce"}
 KEEPS = {
     *RESHAPES,
     *TURNS,
@@ -55,6 +57,10 @@ def is_positive(see: Seen, x: Operand) -> bool:
     inner = see.with_step(step)
     if step.target in {"aten.add.Tensor", "aten.add.Scalar", "aten.mul.Tensor"}:
         return all(is_positive(inner, y) for y in step.arguments[:2])
+    if step.call in SUMS:  # where there is something
+        return isinstance(step.arguments[0], KnownData) and any(
+            is_positive(inner, y) for y in step.arguments[1:] if isinstance(y, Ref)
+        )
     if step.target in KEEPS:
         return is_positive(inner, step.arguments[0]) or _of_squares(inner, step.arguments[0])
     return False

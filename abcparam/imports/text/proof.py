@@ -152,7 +152,7 @@ class TextModel:
         """What the text computes with its coordinates in the order in which the model has them."""
         order, graph = in_text(self.layout), in_graph(self.layout)
         if order == graph or {*order} != {*graph}:
-            return found
+            return found.reshape(shape) if found.numel() == shape.numel() else found
         at = {name: Fraction(size) for name, size in sizes.items()}
         lengths = [int(factor.length.evaluate(at)) for factor in order]
         return found.reshape(lengths).permute([order.index(f) for f in graph]).reshape(shape)
