@@ -5,13 +5,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 import transformers as library
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
 
 import abcparam
 from abcparam.imports.result import Audit
@@ -193,6 +198,52 @@ class Hybrid(nn.Module):
 
 def falcon(head: int = 16) -> tuple[Any, ...]:
     return Hybrid(head), (torch.randint(VOCABULARY, (5, 7)),)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*register_pre_backward_hook")
+def test_numbers_survive_what_is_done_to_models(audit: Audit, tmp_path: Path) -> None:
+    """Copies, compiled, wrapped and sharded, with weights that are saved and loaded."""
+    safetensors = pytest.importorskip("safetensors.torch")
+    adapter = made_of(audit)
+    model, (tokens,) = build(64)
+    adapter.scale_(model)
+    wanted = model(tokens)
+
+    def holds(other: Any) -> None:
+        torch.testing.assert_close(other(tokens), wanted)
+
+    holds(copy.deepcopy(model))
+    torch.compiler.reset()
+    compiled = torch.compile(copy.deepcopy(model), backend="aot_eager")
+    holds(compiled)
+    late, _ = build(64)
+    assert not any(late.load_state_dict(model.state_dict()))
+    late = torch.compile(late, backend="aot_eager")
+    late(tokens)  # compiled with the numbers that it had
+    adapter.scale_(late)
+    holds(late)
+    other, _ = build(64)
+    adapter.scale_(other)
+    safetensors.save_model(model, str(tmp_path / "model.safetensors"))
+    safetensors.load_model(other, str(tmp_path / "model.safetensors"))
+    holds(other)
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
+    try:
+        holds(DistributedDataParallel(copy.deepcopy(model)))
+        wrapped, _ = build(64)
+        wrapped.load_state_dict(model.state_dict())
+        wrapped = DistributedDataParallel(wrapped)
+        adapter.scale_(wrapped)
+        holds(wrapped)
+        sharded, mesh = copy.deepcopy(model), init_device_mesh("cpu", (1,))
+        for layer in sharded.layers:
+            fully_shard(layer, mesh=mesh)
+        fully_shard(sharded, mesh=mesh)
+        holds(sharded)
+        assert len(adapter.param_groups(sharded)) == len(adapter.param_groups(model))
+    finally:
+        dist.destroy_process_group()
 
 
 GRANITE = {
