@@ -716,3 +716,13 @@ def test_pairs_of_a_batch_are_measured():
     assert batch.targets[0].tolist() == [0, 1, 2, 3, 4]
     outputs = names[program.name](config).double()(*batch.inputs)
     assert loss_of(program, (outputs,), batch).isfinite()
+
+
+def test_an_expert_without_a_token_is_no_number():
+    """Of four tokens that take one expert each, hardly ever do all eight get one."""
+    text = EXPERTS.replace("TOP", "1, groups = 2, top_groups = 2, group_top = 1")
+    text = text.replace("experts = 4", "experts = 8")
+    options = CheckOptions(widths=(32, 64, 128), seeds=1, steps=1, tokens=4)
+    rows = coordinate_check(load(Source(text)), options).verdict.rows
+    sizes = [size for row in rows if row.name.endswith(".E") for _, size in row.points]
+    assert sizes and all(map(math.isfinite, sizes))

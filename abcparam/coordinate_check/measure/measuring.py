@@ -103,17 +103,21 @@ class Subject(ABC):
         return True
 
     def uses(self, inputs: tuple[Tensor, ...], change: ChangeContext | None) -> Mapping[str, float]:
-        """The mean squares of `W·x` by the paths of tensors, of `ΔW·x` where there is a change."""
-        squares: dict[str, float] = {}
+        """The mean squares of `W·x` by the paths of tensors, of `ΔW·x` where there is a change.
+
+        An expert that no token chose has none.
+        """
+        squares: dict[str, list[float]] = {}
         self.calls = Counter()
 
         def take(path: str, value: Tensor, applied: bool) -> None:
             self.calls[path] += 1
-            squares[path] = squares.get(path, 0.0) + float(value.detach().square().mean())
+            if value.numel():
+                squares.setdefault(path, []).append(float(value.detach().square().mean()))
 
         self.apply(inputs, change, take)
-        counted = ((path, square, self.calls[path]) for path, square in squares.items())
-        return {path: square / n for path, square, n in counted if self.is_whole(path, n)}
+        whole = (path for path in squares if self.is_whole(path, self.calls[path]))
+        return {path: sum(squares[path]) / len(squares[path]) for path in whole}
 
     def keep(self, path: str, copy: tuple[int, ...], value: Tensor) -> None:
         """Takes a named value down."""
