@@ -33,9 +33,7 @@ def violations_at_init(graph: Graph) -> tuple[Violation, ...]:
     for node in graph.nodes:
         for index, limit in node.limits():
             x = node.inputs[index]
-            if (limit.kind == "softmax" and x.s0 > one) or (
-                limit.kind == "pointwise" and not _sound(x, known)
-            ):
+            if not _allowed(x, limit, known):
                 found.append(Violation(x, limit, node))
     limit = Limit("output", one)
     found += [Violation(output, limit, output) for output in graph.outputs if output.s0 > one]
@@ -53,6 +51,18 @@ def unsettled(graph: Graph) -> Iterator[Violation]:
 
 
 Gains = tuple[Size, ...]  # each once
+
+
+def _allowed(x: Node, limit: Limit, known: dict[Node, Gains | None]) -> bool:
+    """Of a power of the width a logarithm is none, be it made of few numbers or of many."""
+    match limit.kind:
+        case "softmax":
+            return x.s0 <= limit.bound
+        case "logarithm":
+            return x.s0 == limit.bound
+        case "pointwise":
+            return _sound(x, known)
+    return True
 
 
 def _sound(x: Node, known: dict[Node, Gains | None]) -> bool:

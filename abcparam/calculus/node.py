@@ -23,7 +23,7 @@ from abcparam.diagnostics.source import START, Span
 class Limit(NamedTuple):
     """A place where size has a meaning. `bound` limits the change of an input, `kind` says why."""
 
-    kind: str  # "operand", "pointwise", "softmax", "norm", "output"
+    kind: str  # "operand", "pointwise", "logarithm", "softmax", "norm", "output"
     bound: Size
 
 

@@ -111,7 +111,8 @@ class PointwiseNode(Node):
         return ((0, x.dc + turns, x.dr + turns),)
 
     def limits(self) -> Iterable[tuple[int, Limit]]:
-        return ((0, Limit("pointwise", self.context.one)),)
+        kind = "pointwise" if self.shape.degree else "logarithm"
+        return ((0, Limit(kind, self.context.one)),)
 
     @property
     def title(self) -> str:

@@ -47,6 +47,7 @@ START_AT_ZERO = (
 NO_WAY_OUT = "no change of exponents or factors was found that makes it maximal-update"
 MUST = {
     "pointwise": "the input of a nonlinearity must be Θ(1), or exactly zero",
+    "logarithm": "the input of a logarithm must be Θ(1): of a power of n it gives log n",
     "softmax": "softmax logits must be O(1)",
     "output": "outputs must be O(1)",
     "stream": "what a copy adds must vanish beside it, or it grows or fades exponentially",

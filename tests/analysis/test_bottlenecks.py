@@ -149,3 +149,19 @@ def test_it_trains_alike_at_every_width(optimizer: str, make: Callable[[str], st
     checked = abcparam.coord_check(path, widths=(128, 512, 2048), steps=3, seeds=4)
     rows = [row for row in checked.verdict.rows if row.quantity != "at_init"]
     assert rows and not [r for r in rows if r.outcome == "disagrees"]
+
+
+def test_a_logarithm_of_few_numbers_is_no_power_of_the_width():
+    """Of n^(-1/2) times a sigmoid it is -1/2 log n: measured, it grows with every width."""
+    factor = "(width / base(width))^(-1/2) * "
+    text = gate("adam").replace("silu(down @ h)", f"log({factor}sigmoid(down @ h))")
+    report = abcparam.check(text)
+    assert report.verdict == "unstable-at-init"
+    assert "a logarithm must be Θ(1)" in report.diagnostics[0].message
+    assert abcparam.check(text.replace(factor, "")).verdict == "maximal-update"
+    unknown = text.replace("{ a = 1, b = 0, c = 0 }", "{ a = ?, b = ?, c = ? }", 1)
+    derived = abcparam.derive(unknown)
+    assert (derived.verdict, derived.elsewhere) == (
+        "unstable-at-init",
+        ("the input of log must be Θ(1)",),
+    )

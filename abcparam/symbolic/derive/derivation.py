@@ -260,10 +260,12 @@ class _CaseRun:
         found = []
         for index, limit in node.limits():
             x = node.inputs[index]
-            if x.s0.is_zero or limit.kind not in {"softmax", "pointwise"}:
+            if x.s0.is_zero or limit.kind not in {"softmax", "logarithm", "pointwise"}:
                 continue
             if limit.kind == "softmax":
                 found.append(Requirement(symbolic(x.s0), "<=", "softmax logits must be O(1)", x))
+            elif limit.kind == "logarithm":
+                found.append(Requirement(symbolic(x.s0), "=", "the input of log must be Θ(1)", x))
             else:
                 found += self._of_function(node, x)
         return found

@@ -680,7 +680,10 @@ class Calculus:
                 s0 = self.of[x].s0
                 if v.kind in SOFTMAXES and s0 > 0:
                     return True
-                if v.kind == "function" and not (s0 in (ZERO, -inf) or self.starts_small(x)):
+                if v.kind == "function" and v.function == "log":
+                    if s0 != ZERO:
+                        return True
+                elif v.kind == "function" and not (s0 in (ZERO, -inf) or self.starts_small(x)):
                     return True
         return any(self.of[v].s0 > 0 for v, _ in self.graph.outputs)
 
