@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abcparam.program.vocabulary import GOALS
 from abcparam.symbolic.regions import clause_texts
 from abcparam.symbolic.solve.complete import Completed
-from abcparam.symbolic.solve.solution import GOALS, GaugeDirection
+from abcparam.symbolic.solve.solution import GaugeDirection
 
 ALL = "every solution:"
 AT_BOUNDS = "every solution in which each update is as large as its bound:"
