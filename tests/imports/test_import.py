@@ -376,6 +376,32 @@ def test_the_loss_of_logits_in_one_row() -> None:
     assert "forward(tokens : index(30) [context])" in found.text
 
 
+@pytest.mark.parametrize(
+    ("written", "forward"),
+    [
+        ("v @ relu(", lambda x, v: x @ v),
+        ("v @ relu(", lambda x, v: (v.view(1, -1) * x).sum(-1)),
+        ("1 / width * v @ h * mean(h", lambda x, v: (x * v).mean(-1, True) * x.mean(-1, True)),
+    ],
+)
+def test_coordinates_that_a_vector_weighs(written: str, forward: Callable[..., Any]) -> None:
+    class Weighed(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.up = nn.Linear(11, width)
+            self.v = nn.Parameter(torch.randn(width))
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return forward(torch.relu(self.up(x)), self.v)
+
+    def build(width: int = 16) -> tuple[nn.Module, Any]:
+        return Weighed(width), (torch.randn(5, 11),)
+
+    found = abcparam.import_model(build, ["width"])
+    assert is_proved(found)
+    assert written in found.text and re.search(r"tensor v +: output \[1, width\]", found.text)
+
+
 def test_a_part_that_others_of_its_length_do_not_make_up_is_refused() -> None:
     with pytest.raises(abcparam.SpecError, match=r"P1013.*others of its length do not make up"):
         abcparam.import_model(net(Thirds), ["width"])

@@ -151,6 +151,32 @@ MAPS: dict[str, tuple[str, Callable[..., Any], dict[str, Shape]]] = {
         lambda m, x: torch.einsum("btn->bt", x @ m.a),
         {"a": first},
     ),
+    "a sum of what a weight weighs": (
+        "width^(1/2)",
+        lambda m, x: ((x @ m.a)[..., None, :] * m.b).sum(-1),
+        {"a": first, "b": square},
+    ),
+    "the same, and its transpose": (
+        "width",
+        lambda m, x: ((x @ m.a @ m.b)[..., None, :] * m.b).sum(-1, keepdim=True)[..., 0],
+        {"a": first, "b": square},
+    ),
+    "a sum in each head": (
+        "width^(1/2)",
+        lambda m, x: (m.b * (x @ m.a).unflatten(-1, (4, -1))).sum(-1),
+        {"a": first, "b": lambda n: (1, 4, n // 4)},
+    ),
+    "a mean of what a weight weighs": (
+        "width^(-1/2)",
+        lambda m, x: (x @ m.a * m.b).mean(-1),
+        {"a": first, "b": vector},
+    ),
+    "a vector": ("width^(1/2)", lambda m, x: x @ m.a @ m.b, {"a": first, "b": vector}),
+    "a vector from the left": (
+        "width^(1/2)",
+        lambda m, x: m.b @ (x @ m.a).transpose(1, 2),
+        {"a": first, "b": vector},
+    ),
     "addmm": (
         "width^(1/2)",
         lambda m, x: torch.addmm(m.c, x[0] @ m.a, m.b),
@@ -504,6 +530,35 @@ def test_weights_of_neighbours():
         return torch.zeros_like(h).index_add(1, ends, shares * h[:, ends])
 
     assert law(forward, a=first, b=lambda n: (n, 1)) == "1"
+
+
+def test_attention_of_neighbours_is_made_maximal_update():
+    """A vector for each head weighs coordinates, whose sum is a logit: it reads out."""
+
+    def of_edges(m: Any, h: Tensor, weights: Tensor) -> Tensor:
+        ends = torch.arange(14) % 7
+        h = (h @ weights).unflatten(-1, (4, -1))
+        starts, stops = (h * m.start).sum(-1), (h * m.end).sum(-1)
+        edges = F.leaky_relu(starts.repeat(1, 2, 1) + stops[:, ends], 0.2).exp()
+        shares = edges / torch.zeros(5, 7, 4).index_add(1, ends, edges)[:, ends]
+        return torch.zeros_like(h).index_add(1, ends, shares[..., None] * h[:, ends]).flatten(2)
+
+    def make(width: int) -> tuple[nn.Module, tuple[Tensor, ...]]:
+        square, heads = torch.randn(width, width) / width**0.5, torch.randn(1, 4, width // 4)
+        given = {"a": torch.randn(11, width), "b": square, "c": square.clone()}
+        given |= {"start": heads, "end": heads.clone(), "out": torch.randn(width, 3) / width}
+
+        def forward(m: Any, x: Tensor) -> Tensor:
+            h: Tensor = F.elu(of_edges(m, F.elu(of_edges(m, x @ m.a, m.b)), m.c)) @ m.out
+            return h
+
+        return Given(forward, given), (torch.randn(5, 7, 11),)
+
+    remedy = tried(make).remedy
+    assert remedy.reaches
+    changes = {change.path: change for change in remedy.changes}
+    for name in ("start", "end"):
+        assert changes[name].init == {"width": -1} and changes[name].lr == {"width": -1}
 
 
 def test_numbers_of_which_some_start_at_zero():

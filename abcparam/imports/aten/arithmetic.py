@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from abcparam.algebra.polynomials import product
+from collections.abc import Sequence
+
+from abcparam.algebra.polynomials import ONE, Polynomial, product
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import KnownData, Numbers, Operand
+from abcparam.imports.aten.einsum import summed
 from abcparam.imports.aten.norms import normalized_by_hand
 from abcparam.imports.aten.signs import is_positive
 from abcparam.imports.numbers import Power
@@ -98,16 +101,28 @@ def fused(see: Seen) -> Expression:
 
 
 def mean(see: Seen) -> Expression:
-    return see.mean(see.get(0), see.wholes(1, "dim"))
+    """A mean, or a map and its factor where it is of what a parameter weighs."""
+    x, axes = see.get(0), see.wholes(1, "dim")
+    weighed = summed(see, axes)
+    if weighed is None:
+        return see.mean(x, axes)
+    by = amount(ONE / _count(see, x, axes))
+    return see.apply("scale", (weighed,), {"by": by})
 
 
 def total(see: Seen) -> Expression:
-    """A sum is a mean times how many there are."""
-    x = see.get(0)
+    """A sum: a mean times how many there are, or a map where it is of what a parameter weighs."""
+    x, axes = see.get(0), see.wholes(1, "dim")
+    weighed = summed(see, axes)
+    if weighed is not None:
+        return weighed
+    return see.apply("scale", (see.mean(x, axes),), {"by": amount(_count(see, x, axes))})
+
+
+def _count(see: Seen, x: Operand, axes: Sequence[int]) -> Polynomial:
+    """How many coordinates lie along axes, all of them where none is named."""
     shape = see.shape(x)
-    axes = see.wholes(1, "dim") or tuple(range(len(shape)))
-    count = product(shape[axis] for axis in axes)
-    return see.apply("scale", (see.mean(x, axes),), {"by": amount(count)})
+    return product(shape[axis] for axis in axes) if axes else product(shape)
 
 
 LAWS: dict[str, Law] = {

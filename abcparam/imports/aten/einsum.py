@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from string import ascii_lowercase
 
 from abcparam.algebra.polynomials import ONE, Polynomial, product
 from abcparam.algebra.record import NamedTuple
@@ -10,6 +11,8 @@ from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import Operand
 from abcparam.imports.operations import CONTRACT
 from abcparam.imports.seen import Law, Matrix, Seen, amount
+from abcparam.imports.traced import Ref
+from abcparam.program.amounts import Shape
 from abcparam.program.expressions import Expression
 
 OTHERS = "ZYXWVUTS"  # stand for the axes of an ellipsis, the last one first
@@ -43,6 +46,77 @@ def einsum(see: Seen) -> Expression:
             if made is not None:
                 return made
     return _contracted(see, equation, operands)
+
+
+class WeighedSum(NamedTuple):
+    """A sum of what a parameter weighs, coordinate by coordinate, as `einsum` would have it."""
+
+    equation: Letters
+    place: int  # of the parameter, among the operands
+    matrix: Matrix
+    other: Operand
+
+
+def weighed_sum(see: Seen, axes: Sequence[int]) -> WeighedSum | None:
+    """`(x * w).sum(axes)`; None where no parameter weighs all that is summed.
+
+    Axes of length 1 have no letter where the other operand has the axis.
+    """
+    step = see.definition(see.get(0))
+    if step is None or step.target != "aten.mul.Tensor":
+        return None
+    for index, (weight, other) in enumerate((step.arguments[:2], step.arguments[1::-1])):
+        matrix = see.weight(weight)
+        if matrix is None or see.weight(other) is not None or not isinstance(other, Ref):
+            continue
+        return _weighed(see, matrix, other, index, step.shapes[0], axes)
+    return None
+
+
+def _weighed(
+    see: Seen, matrix: Matrix, other: Operand, index: int, shape: Shape, axes: Sequence[int]
+) -> WeighedSum | None:
+    rank = len(shape)
+    letters = ascii_lowercase[:rank]
+    over = {letters[axis % rank] for axis in axes or range(rank)}
+    mine, its = matrix.shape, see.shape(other)
+    own = "".join(x for x, n in zip(letters[rank - len(mine) :], mine, strict=True) if n != ONE)
+    wide = zip(letters[rank - len(its) :], its, strict=True)
+    given = "".join(x for x, n in wide if n != ONE or x not in own)
+    if rank > len(ascii_lowercase) or not over <= set(own) & set(given):
+        return None
+    terms = (own, given) if index == 0 else (given, own)
+    result = "".join(x for x in letters if x not in over)
+    equation = Letters(terms, result, dict(zip(letters, shape, strict=True)))
+    return WeighedSum(equation, index, matrix, other)
+
+
+def with_vector(see: Seen) -> WeighedSum | None:
+    """`x @ v` and `v @ x` of a parameter of one axis."""
+    x, y = see.get(0), see.get(1)
+    for index, weight, other in ((1, y, x), (0, x, y)):
+        matrix, shape = see.weight(weight), see.shape(other)
+        if matrix is None or len(matrix.shape) != 1 or see.weight(other) is not None:
+            continue
+        letters = ascii_lowercase[: len(shape)]
+        over = letters[-1] if index else letters[-2:][0]
+        terms = (letters, over) if index else (over, letters)
+        lengths = dict(zip(letters, shape, strict=True))
+        equation = Letters(terms, letters.replace(over, ""), lengths)
+        return WeighedSum(equation, index, matrix, other)
+    return None
+
+
+def by_vector(see: Seen) -> Expression | None:
+    """A product with a parameter of one axis, as a map."""
+    found = with_vector(see)
+    return None if found is None else _mapped(see, *found)
+
+
+def summed(see: Seen, axes: Sequence[int]) -> Expression | None:
+    """A sum over axes as a map, where it is one."""
+    found = weighed_sum(see, axes)
+    return None if found is None else _mapped(see, *found)
 
 
 def equation_of(see: Seen, text: str, operands: Sequence[Operand]) -> Letters:

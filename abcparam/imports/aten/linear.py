@@ -8,6 +8,7 @@ from abcparam.algebra.polynomials import ONE
 from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import KnownData, Numbers, Operand
+from abcparam.imports.aten.einsum import by_vector
 from abcparam.imports.operations import CONTRACT
 from abcparam.imports.seen import Law, Matrix, Seen, amount
 from abcparam.program.amounts import Amount, Setting, Shape
@@ -81,6 +82,9 @@ def matmul(see: Seen) -> Expression:
             rows, columns = taken.matrix.shape[-2:-1], taken.matrix.shape[-1:]
             fans = (rows, columns) if place else (columns, rows)
             return see.packed(taken.matrix, other, fans, ())
+    with_vector = by_vector(see)
+    if with_vector is not None:
+        return with_vector
     left, right = see.weight(x), see.weight(y)
     if right is not None and left is None:
         if len(right.shape) == 2:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from abcparam.algebra.polynomials import product
+from abcparam.algebra.polynomials import ONE, product
 from abcparam.algebra.record import replace
 from abcparam.imports.alike import Operand
-from abcparam.imports.aten.einsum import Letters, equation_of
+from abcparam.imports.aten.einsum import Letters, equation_of, weighed_sum, with_vector
 from abcparam.imports.seen import WHOLE, Matrix, Seen
 from abcparam.imports.text.layout import FactorAxis, Laid, turned
 from abcparam.imports.text.multihead import attended, heads_of
@@ -33,6 +33,25 @@ def einsum(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
     return _contracted(writer, equation, left, right)
 
 
+def summed(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
+    """A sum or mean of what a tensor weighs: a map."""
+    axes = see.wholes(1, "dim")
+    found = weighed_sum(see, axes)
+    if found is None:
+        return writer.by_law()
+    made = _mapped(writer, see, *found)
+    kept, lengths = found.equation.result, found.equation.lengths
+    if isinstance(made, Laid) and len(see.result) > len(made.graph):
+        shown = iter(made.graph)
+        made = replace(made, graph=tuple(next(shown) if x in kept else () for x in lengths))
+    if isinstance(made, Laid) and see.call == "mean":
+        count = product(
+            n for x, n in found.equation.lengths.items() if x not in found.equation.result
+        )
+        made = replace(made, code=writer.scaled(made.code, ONE / count))
+    return made
+
+
 def _of_one(writer: TextWriter, see: Seen, equation: Letters, operand: Operand) -> WrittenValue:
     """Axes in another order."""
     (own,) = equation.operands
@@ -54,8 +73,9 @@ def _mapped(
         return x
     made = [a for a in own if a not in letters]
     summed = [a for a in own if a not in equation.result]
-    plain = matrix.part == WHOLE and matrix.order == tuple(range(len(own)))
-    if not plain or sorted((*made, *summed)) != sorted(own):
+    if len(letters) != len(x.graph):
+        return writer.refused("a tensor along an axis that what it weighs has not")
+    if not _is_plain(see, matrix) or sorted((*made, *summed)) != sorted(own):
         return writer.refused("a tensor that is multiplied coordinate by coordinate")
     stored = "".join(own)
     if stored not in ("".join((*made, *summed)), "".join((*summed, *made))):
@@ -75,6 +95,15 @@ def _mapped(
     text = (*x.text[:-1], tuple(factor for axis in outer.values() for factor in axis))
     code = syntax.Binary("@", syntax.Name(f"@{path}"), x.code)
     return Laid(code, text, tuple(by_letter[a] for a in equation.result))
+
+
+def _is_plain(see: Seen, matrix: Matrix) -> bool:
+    """Whether all of a tensor is used as it lies, but for axes of length 1."""
+    stored = see.names.weights[matrix.source.name]
+    if matrix.order not in (None, tuple(range(len(stored)))) or matrix.part != WHOLE:
+        return False
+    long, whole = ([n for n in shape if n != ONE] for shape in (matrix.shape, stored))
+    return long == whole
 
 
 def _contracted(
@@ -116,6 +145,9 @@ def product_of_values(writer: TextWriter, see: Seen, result: int) -> WrittenValu
     of_experts = batched(writer, see)
     if of_experts is not None:
         return of_experts
+    vector = with_vector(see)
+    if vector is not None:
+        return _mapped(writer, see, *vector)
     if see.weight(x) is not None or see.weight(y) is not None:
         return writer.by_law()
     left, right = value_of(writer, see, x), laid_or(writer, value_of(writer, see, y))
@@ -154,5 +186,6 @@ def products_of_rows(writer: TextWriter, left: Laid, right: Laid) -> WrittenValu
 
 CONTRACTIONS: Mapping[str, StepHandler] = {
     "einsum": einsum,
+    **dict.fromkeys(("sum", "mean"), summed),
     **dict.fromkeys(("matmul", "bmm", "mm"), product_of_values),
 }
