@@ -175,7 +175,7 @@ def outcome_of(law: PredictedLaw, slope: Slope, points: Sequence[WidthPoint]) ->
         below = [gap - law.exponent for gap in law.divisor]
         turned = [(n, 1 / y) for n, y in points]
         outcome, note, leading = _crossover(-law.exponent, below, slope, turned)
-        if outcome == CROSSOVER:
+        if outcome != DISAGREES:
             back = leading and replace(leading, value=-leading.value)
             return outcome, f"of a divisor, {note}", back
     return found

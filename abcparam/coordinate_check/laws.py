@@ -77,7 +77,8 @@ class PredictedLaws(Record):
 def laws_of(report: Report, steps: int, varied: VariedDims) -> PredictedLaws:
     """The laws at initialization and after so many steps; of an unstable program, after one.
 
-    Steps before an optimizer's law holds are not counted. They are in the dims that are varied.
+    Steps before an optimizer's law holds are not counted, and what moves in as many more has no law
+    of exact zero. They are in the dims that are varied.
     """
     program = report.program
     graph = build_graph(program, space_of(program, SpectralSpace))
@@ -93,13 +94,27 @@ def laws_of(report: Report, steps: int, varied: VariedDims) -> PredictedLaws:
     for _ in range(steps if stable else 1):
         step(graph)
     sound = _sound(graph, violations(graph))
-    rows |= {(name, CHANGE): _law(n.d, rates) for name, n in _named(graph) if n in sound}
-    rows |= {(t, UPDATE): _law(size, rates) for t, size in _of_tensors(graph, sound, True)}
+    moved = _moved(graph, sound, rates)
     aligned = dict(_alignments(graph, rates))
     late = _late(program)
+    for _ in range(late):
+        step(graph)
+    for key, law in _moved(graph, sound, rates).items():
+        if moved[key].exponent is None and law.exponent is not None:
+            del moved[key]
+    rows |= moved
     if stable:
         return PredictedLaws(rows, late + steps, (), aligned)
     return PredictedLaws(rows, late + 1, (UNSTABLE,), aligned)
+
+
+def _moved(
+    graph: Graph, sound: set[Node], rates: dict[str, Fraction]
+) -> dict[RowKey, PredictedLaw]:
+    """The laws of changes and updates as they are now."""
+    changes = {(name, CHANGE): _law(n.d, rates) for name, n in _named(graph) if n in sound}
+    updates = {(t, UPDATE): _law(size, rates) for t, size in _of_tensors(graph, sound, True)}
+    return changes | updates
 
 
 def _late(program: Program) -> int:

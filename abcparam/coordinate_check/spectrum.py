@@ -2,7 +2,7 @@
 
 The rounds and nodes of the calculus run over them as they are. A difference divides by the leading
 term, and keeps how far the others of the divisor lie below it: while they lead, what is divided by
-their sum is smaller.
+their sum is smaller. So it is at a bound: what saturates is divided by the sum of both.
 """
 
 from __future__ import annotations
@@ -47,6 +47,12 @@ class Spectrum(NumericSize):
         larger = (size for size in (self, other) if size.key == max(self.key, other.key))
         gaps = (gap for size in larger for gap in _gaps(size))
         return _of((*self.terms, *_terms(other)), gaps)
+
+    def __and__(self, other: NumericSize) -> NumericSize:
+        smaller, larger = (self, other) if self.key <= other.key else (other, self)
+        if smaller.key == larger.key or not (smaller.vectors and larger.vectors):
+            return smaller
+        return Spectrum(_terms(smaller), (*_gaps(self), *_gaps(other), smaller - larger))
 
 
 def _terms(size: NumericSize) -> tuple[NumericSize, ...]:

@@ -13,7 +13,7 @@ import abcparam
 from abcparam.algebra.lines import slope_of
 from abcparam.coordinate_check.check import coordinate_check
 from abcparam.coordinate_check.fits import WidthPoint, leading_of
-from abcparam.coordinate_check.judging import CROSSOVER, DISAGREES, SHARE, judge
+from abcparam.coordinate_check.judging import CROSSOVER, DISAGREES, SHARE, UNRESOLVED, judge
 from abcparam.coordinate_check.laws import CHANGE, UPDATE, PredictedLaw, PredictedLaws, laws_of
 from abcparam.coordinate_check.options import CheckOptions
 from abcparam.coordinate_check.plan import varied_dims
@@ -76,6 +76,66 @@ def test_what_is_divided_by_a_sum_is_explained_by_its_terms():
     assert outcome(PredictedLaw(Fraction(0), (), (Fraction(-1, 2),)), sizes) == CROSSOVER
     steep = [float(n) for n in WIDTHS]
     assert outcome(PredictedLaw(Fraction(0), (), (Fraction(-1, 2),)), steep) == DISAGREES
+
+
+def test_where_the_smaller_term_of_a_divisor_leads_alone_nothing_is_resolved():
+    """1/size² = 1 + 10^4/n, as behind a norm of few numbers under a small rate: slope 0.41 to 0.49;
+    and a size that stays at its bound, where n^(-1/4) is derived.
+    """
+    law = PredictedLaw(Fraction(0), (), (Fraction(-1, 2),))
+    assert outcome(law, [1 / math.sqrt(1 + 1e4 / n) for n in WIDTHS]) == UNRESOLVED
+    bounded = PredictedLaw(Fraction(-1, 4), (), (Fraction(-1, 4),))
+    assert outcome(bounded, [1 / math.sqrt(1 + n**0.5 / 1e3) for n in WIDTHS]) == UNRESOLVED
+    assert outcome(bounded, [n**0.25 for n in WIDTHS]) == DISAGREES
+
+
+FROM_ZERO = """model FromZero
+dim width -> inf, base = 64
+dim words = 7
+hyper lr = 0.03
+tensor table : input [words, width] { a = 0, b = 0, c = 1/4, init = zeros }
+tensor mix : hidden [width, width] { a = 0, b = 1/2, c = 1 }
+tensor readout : output [words, width] { a = 1, b = 0, c = 0 }
+forward(word : index(words) []) {
+    h = embed(table, word)
+    n = rmsnorm(h)
+    k = mix @ n
+    return readout @ k
+}
+optimizer adam { lr = lr }
+loss cross_entropy
+"""
+
+
+def spectra(text: str) -> dict[tuple[str, str], PredictedLaw]:
+    report = abcparam.check(text)
+    return laws_of(report, 4, varied_dims(report.program)).rows
+
+
+def test_what_reaches_a_bound_is_divided_by_the_sum_of_both():
+    """A norm's input from zero meets its epsilon: n is h / sqrt(h² + eps), 1 at all small widths. A
+    tensor on its sphere moves by r / sqrt(1 + r²) of it, r the rate. A norm that is not yet clipped
+    is clipped at the widths at which the limit is less.
+    """
+    laws = spectra(FROM_ZERO)
+    assert laws["n", CHANGE] == PredictedLaw(Fraction(-1, 4), (), (Fraction(-1, 4),))
+    assert laws["h", CHANGE] == PredictedLaw(Fraction(-1, 4))
+    sphere = FROM_ZERO.replace("c = 1/4, init = zeros", "c = -1/2").replace("adam ", "adamh ")
+    assert spectra(sphere)["table", UPDATE] == PredictedLaw(Fraction(0), (), (Fraction(-1, 2),))
+    loose = FROM_ZERO.replace("adam { lr = lr", "sgd { lr = lr, clip_norm = width / base(width)")
+    assert spectra(loose)["table", UPDATE].divisor == (Fraction(-3, 2),)
+
+
+def test_what_moves_in_the_first_steps_of_radam_is_not_held_to_zero():
+    """Its law is that of the sixth step; the table moves in the second, once the gain has."""
+    gain = "tensor gain : input [width] { a = 0, b = 0, c = 0, init = zeros }\ntensor mix"
+    text = FROM_ZERO.replace(", init = zeros", "").replace("tensor mix", gain)
+    text = text.replace("rmsnorm(h)", "rmsnorm(h, gain = gain)").replace("c = 1 }", "c = 0 }")
+    for optimizer, held in (("adam", True), ("radam", False)):
+        report = abcparam.check(text.replace("adam", optimizer))
+        assert report.verdict == "unstable"
+        laws = laws_of(report, 4, varied_dims(report.program)).rows
+        assert (("table", UPDATE) in laws) == held
 
 
 def test_a_gradient_through_a_norm_whose_input_is_in_a_crossover():
