@@ -17,6 +17,7 @@ from abcparam.optimizers.base import rule_of
 from abcparam.program.model import Program
 
 PATIENCE = 8  # rounds after which an unstable program need not settle any more
+MOST = 100  # rounds in which what still grows has to settle, or to exceed a bound
 
 
 def train(graph: Graph) -> Laws:
@@ -49,11 +50,28 @@ def _rounds(graph: Graph, only_stable: bool = False) -> Laws | None:
             if only_stable:
                 return None
             first = Snapshot(graph, count)
+        if grew == limit and first is None and (settled := _settled(graph, count)):
+            return Laws(graph, settled)
         if grew == limit or (first is not None and count >= max(PATIENCE, 2 * first.rounds)):
             break
     if first is not None:
         first.restore()
     return Laws(graph, count if first is None else first.rounds, growing)
+
+
+def _settled(graph: Graph, count: int) -> int:
+    """In how many rounds it settles after all below its bounds; 0, and as it was, if it does not.
+
+    Of gradients below an epsilon that counts each round is larger, by little, until it is passed.
+    """
+    reached = Snapshot(graph, count)
+    while count < MOST and next(violations(graph), None) is None:
+        count += 1
+        turning = turns(graph)
+        if not step(graph) and not turning:
+            return count
+    reached.restore()
+    return 0
 
 
 class Snapshot:

@@ -320,6 +320,36 @@ def test_random_graphs_settle_or_are_unstable(optimizer: str):
             assert not step(graph), source.text
 
 
+CLIMBING = """model Climbing
+dim width -> inf, base = 64
+dim words = 7
+hyper lr = 0.01
+tensor table : input [words, width] { a = 0, b = 0, c = 1 }
+tensor gain : scalar [1] { a[width] = 0, b[width] = 0, c[width] = -1/4, init = zeros }
+tensor readout : output [words, width] { a = 0, b = 1, c = 0 }
+forward(word : index(words) []) {
+    h = gain * embed(table, word)
+    return readout @ h
+}
+optimizer adam { lr = lr * (width / base(width))^(-1 + STEP) }
+loss cross_entropy
+assume epsilon = strict
+"""
+
+
+def test_growth_that_ends_below_all_bounds_settles():
+    """Under a strict epsilon gain and readout take each other further, by the less the more rounds:
+    both gradients pass epsilon in the end, and nothing has exceeded a bound.
+    """
+    for power, rounds, verdict in (("1/2", 8, "feature-learning"), ("7/16", 12, "trivial")):
+        source = Source(CLIMBING.replace("STEP", power))
+        graph = build_graph(resolve(parse(source), source))
+        found = train(graph)
+        assert (found.rounds, found.growing) == (rounds, ())
+        assert judge(found, bound(found)).verdict == verdict
+        assert not step(graph)
+
+
 def test_what_is_unstable_is_known_sooner():
     """300 random graphs: as judged, or None where that is unstable; and the laws of what exceeds a
     bound are those of the first round that does.

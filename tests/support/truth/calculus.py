@@ -640,16 +640,15 @@ class Calculus:
         self.start()
         self.backward()
         patience = 3 + sum(not t.frozen for t in self.graph.tensors)
-        grown = broken = 0
-        for _ in range(4 * patience):
+        broken = 0
+        for _ in range(100):
             turning, grew = self.turning(), self.updates()
             if not grew and not turning:
                 return True
             self.forward()
             self.backward()
-            grown += grew
             broken += bool(self.broken())
-            if grown > patience or broken > 2 * patience:
+            if broken > 2 * patience:
                 return False
         return False
 
