@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from abcparam.algebra.polynomials import Polynomial
     from abcparam.operations.degrees import Degrees
     from abcparam.operations.emitter import Use
+    from abcparam.python_code import nodes
     from abcparam.python_code import value as code
 
 ROPE = '''\
@@ -77,12 +78,13 @@ class Rope(Unchanged):
     """`x[i (h d)] -> y[i (h d)]`, d even.
 
     The halves of a head are turned by angles that grow with i: its first coordinate with the first
-    of the second half, and so on. If `interleaved`, neighbours are turned, and come out in halves.
+    of the second half, and so on. If `interleaved`, neighbours are turned, and come out in halves,
+    or, if `in_place` too, where they were.
     """
 
     name = "rope"
     example = "rope(query @ x, heads = heads)"
-    settings = {"heads": 1, "theta": 10000, "interleaved": False}
+    settings = {"heads": 1, "theta": 10000, "interleaved": False, "in_place": False}
     source = "arXiv 2104.09864: rotations, which keep sizes"
 
     def shapes(self, call: Call) -> tuple[Shape, ...]:
@@ -110,9 +112,16 @@ class Rope(Unchanged):
         x = use.value(0)
         heads, given = use.length("heads"), x.code
         if use.flag("interleaved"):
-            pairs = method(given, "unflatten", -1, (heads, -1, 2))
-            given = method(method(pairs, "transpose", -1, -2), "flatten", -3)
-        return x.but(call("_rope", given, heads, use.number("theta")))
+            given = _turned(given, (heads, -1, 2))
+        made: nodes.Code = call("_rope", given, heads, use.number("theta"))
+        if use.flag("interleaved") and use.flag("in_place"):
+            made = _turned(made, (heads, 2, -1))
+        return x.but(made)
+
+
+def _turned(x: nodes.Code, axes: tuple[object, ...]) -> nodes.Code:
+    """A vector with the last two of its axes in each head the other way round."""
+    return method(method(method(x, "unflatten", -1, axes), "transpose", -1, -2), "flatten", -3)
 
 
 class RelativeBias(Operation):

@@ -147,6 +147,53 @@ def test_attention_that_is_spelled_out() -> None:
     assert "heads = heads, scale = 1/4, causal = true)" in found.text.replace("0.25", "1/4")
 
 
+def angles(t: int) -> torch.Tensor:
+    return torch.outer(torch.arange(t), 100.0 ** (-torch.arange(8) / 8))[:, None]
+
+
+def by_pairs(x: torch.Tensor) -> torch.Tensor:
+    """As llama2.c has it."""
+    cos, sin = angles(x.shape[1]).cos(), angles(x.shape[1]).sin()
+    one, other = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    turned = torch.stack([one * cos - other * sin, one * sin + other * cos], -1)
+    return turned.flatten(3).type_as(x)
+
+
+def as_complex_numbers(x: torch.Tensor) -> torch.Tensor:
+    """As Llama has it."""
+    turns = torch.polar(torch.ones(8), angles(x.shape[1]))
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turns).flatten(3).type_as(x)
+
+
+def every_two(x: torch.Tensor) -> torch.Tensor:
+    """As GPT-J has it."""
+    sin, cos = (y.repeat_interleave(2, -1) for y in (angles(7).sin(), angles(7).cos()))
+    return x * cos + torch.stack((-x[..., 1::2], x[..., ::2]), -1).flatten(-2) * sin
+
+
+@pytest.mark.parametrize("turn", [by_pairs, as_complex_numbers, every_two])
+def test_neighbours_that_are_turned_in_place(turn: Callable[..., torch.Tensor]) -> None:
+    class T(Attention):  # a name that emitted modules have
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            b, t, n = x.shape
+            q, k, v = (f(x).view(b, t, n // 16, 16) for f in self.maps)
+            q, k, v = (y.transpose(1, 2) for y in (turn(q), turn(k), v))
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            return self.out(y.transpose(1, 2).reshape(b, t, n))  # type: ignore[no-any-return]
+
+    class Config(Net):
+        pass
+
+    def build(width: int = 32) -> tuple[nn.Module, Any]:
+        return Config(width, T), (torch.randint(30, (5, 7)),)
+
+    found = abcparam.import_model(build, ["width"])
+    assert is_proved(found)
+    assert "theta = 100, interleaved = true, in_place = true)" in found.text
+    assert found.text.count("width / 16") == 1 and "model ConfigModule" in found.text
+
+
 class Near(Attention):
     """Attention to what is near on both sides, its logits capped."""
 

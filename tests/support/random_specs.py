@@ -214,6 +214,7 @@ ON_SEQUENCES = (  # what a `[context, width]` may become
     "concat({H} @ x, {H} @ x, heads = heads)",
     "tile({H} @ x, 2)",
     "rope({Q} @ x, heads = heads, interleaved = true)",
+    "rope({Q} @ x, heads = heads, interleaved = true, in_place = true)",
     "concat({H} @ x, {H} @ x, axis = 1)",
     "x + x[0] + zeros(width)",
     "transpose(conv1d({C}, transpose(x), padding = 1))",

@@ -289,7 +289,11 @@ class Reference:
                 if settings["interleaved"] is True:
                     each = first.reshape(*first.shape[:-1], heads, -1)
                     first = torch.cat([each[..., ::2], each[..., 1::2]], -1).flatten(-2)
-                return (rope(first, heads, theta),)
+                turned = rope(first, heads, theta)
+                if settings["interleaved"] is True and settings["in_place"] is True:
+                    halves = turned.unflatten(-1, (heads, 2, -1))
+                    turned = torch.stack((halves[..., 0, :], halves[..., 1, :]), -1).flatten(-3)
+                return (turned,)
             case "relative_bias":
                 assert first is not None
                 length, most = (self.length(settings[n]) for n in ("length", "max_distance"))

@@ -42,10 +42,11 @@ class DistanceRanges(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """A rotation by positions, of halves or of neighbours."""
+    """A rotation by positions, of halves or of neighbours, which may stay where they are."""
 
     theta: float
     interleaved: bool
+    in_place: bool
 
 
 class _Everything:
@@ -210,12 +211,21 @@ class ModelValues:
         x = held[result] if isinstance(held, tuple | list) else held
         if not isinstance(x, Tensor) or y is None or x.shape != y.shape or x.shape[-1] % 2:
             return None
-        theta = _turning(x, y, place)
-        if theta is not None:
-            return Turn(theta, False)
-        pairs = torch.cat([x[..., ::2], x[..., 1::2]], -1)
-        theta = _turning(pairs, y, place)
-        return None if theta is None else Turn(theta, True)
+        pairs, ends = _halves(x), _halves(y)
+        for one, other, interleaved, in_place in (
+            (x, y, False, False),
+            (pairs, y, True, False),
+            (pairs, ends, True, True),
+        ):
+            theta = _turning(one, other, place)
+            if theta is not None:
+                return Turn(theta, interleaved, in_place)
+        return None
+
+
+def _halves(x: Tensor) -> Tensor:
+    """Vectors of neighbours, the first of each and then the second."""
+    return torch.cat([x[..., ::2], x[..., 1::2]], -1)
 
 
 def _turning(x: Tensor, y: Tensor, place: int) -> float | None:

@@ -26,7 +26,8 @@ LEVELS = 10  # of calls that are looked through for where a rotation starts
 DEEP = 6  # of calls in a function of one value
 TURNING = frozenset(
     "add sub mul neg cat stack slice split chunk unbind select unsqueeze squeeze view reshape "
-    "_unsafe_view transpose expand flatten index rsub movedim permute".split()
+    "_unsafe_view unflatten transpose expand flatten index rsub movedim permute "
+    "view_as_complex view_as_real".split()
 )
 
 
@@ -63,6 +64,8 @@ def _rotation(
         named["theta"] = syntax.Number(Fraction(repr(theta)))
     if turn.interleaved:
         named["interleaved"] = syntax.Name("true")
+    if turn.in_place:
+        named["in_place"] = syntax.Name("true")
     return replace(x, code=call_of("rope", x.code, **named))
 
 

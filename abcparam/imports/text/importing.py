@@ -37,6 +37,7 @@ from abcparam.imports.text.writer import TextWriter
 from abcparam.imports.titles import starred
 from abcparam.operations.mixture import BIAS
 from abcparam.program.expressions import Local, Return
+from abcparam.program.reserved_names import owner
 from abcparam.verdict.check import judged, load
 from abcparam.verdict.report import Report
 
@@ -130,7 +131,8 @@ class _Importer:
         """The name of a module's class, as one of the language."""
         made = self.exported.model.get_submodule(module)
         name = re.sub(r"\W", "", type(made).__name__)
-        return name if re.match("[A-Za-z]", name) else "Model"
+        name = name if re.match("[A-Za-z]", name) else "Model"
+        return f"{name}Module" if owner(name) else name
 
     # The proof
 

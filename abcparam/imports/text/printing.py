@@ -81,7 +81,7 @@ class TextPrinter:
     # Declarations
 
     def _dims_used(self, lines: Sequence[str], dims: Mapping[str, Polynomial]) -> set[str]:
-        words = set(re.findall(r"[A-Za-z_]\w*", "\n".join(lines)))
+        words = set(re.findall(r"\b[A-Za-z_]\w*\b(?! = )", "\n".join(lines)))  # no keywords
         words |= set(re.findall(r"[A-Za-z_]\w*", "\n".join(self.declared(self.root, 0))))
         for name in reversed(list(dims)):
             if name in words:

@@ -196,7 +196,8 @@ def compared(text: TextModel, factory: Factory, sizes: Sizes, double: bool) -> C
     other.train(example.model.training)
     _load(text, example.model, other)
     try:
-        return _compared(text, exported, other, sizes, double)
+        with _precision(torch.float64 if double else torch.float32):
+            return _compared(text, exported, other, sizes, double)
     except RuntimeError as error:
         if double and "dtype" in str(error):  # a cast of the model's own to single precision
             return None
