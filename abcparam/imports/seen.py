@@ -38,9 +38,13 @@ CASTS = frozenset(
         "aten.positive.default",
     }
 )
-TURNS = frozenset(
-    {"aten.t.default", "aten.transpose.int", "aten.permute.default", "aten.numpy_T.default"}
-)
+LAST_TWO = frozenset({"aten.mT.default", "aten.mH.default", "aten.adjoint.default"})  # swapped
+TURNS = LAST_TWO | {
+    "aten.t.default",
+    "aten.transpose.int",
+    "aten.permute.default",
+    "aten.numpy_T.default",
+}
 RESHAPES = frozenset(
     {
         "aten.view.default",
@@ -400,6 +404,8 @@ def turned(step: TracedStep, order: tuple[int, ...]) -> tuple[int, ...]:
         found = list(order)
         found[i], found[j] = found[j], found[i]
         return tuple(found)
+    if step.target in LAST_TWO:
+        return (*order[:-2], *order[:-3:-1])
     if step.target == "aten.permute.default":
         return tuple(order[i] for i in see.wholes(1, "dims"))
     return order[::-1]

@@ -109,7 +109,7 @@ class Attention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         b, t, n = x.shape
         q, k, v = (f(x).view(b, t, n // 16, 16).transpose(1, 2) for f in self.maps)
-        weights = q @ k.transpose(-2, -1) * 16**-0.5
+        weights = q @ k.mT * 16**-0.5
         hidden = torch.ones(t, t, dtype=torch.bool).triu(1)
         weights = weights.masked_fill(hidden, float("-inf")).softmax(-1)
         y = (self.attention_drop(weights) @ v).transpose(1, 2).reshape(b, t, n)
@@ -178,7 +178,7 @@ def test_neighbours_that_are_turned_in_place(turn: Callable[..., torch.Tensor]) 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             b, t, n = x.shape
             q, k, v = (f(x).view(b, t, n // 16, 16) for f in self.maps)
-            q, k, v = (y.transpose(1, 2) for y in (turn(q), turn(k), v))
+            q, k, v = (y.swapdims(1, 2) for y in (turn(q), turn(k), v))
             y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
             return self.out(y.transpose(1, 2).reshape(b, t, n))  # type: ignore[no-any-return]
 

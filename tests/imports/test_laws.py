@@ -161,6 +161,11 @@ MAPS: dict[str, tuple[str, Callable[..., Any], dict[str, Shape]]] = {
         lambda m, x: ((x @ m.a @ m.b)[..., None, :] * m.b).sum(-1, keepdim=True)[..., 0],
         {"a": first, "b": square},
     ),
+    "transposed in another way": (
+        "width",
+        lambda m, x: x @ m.a @ m.b @ m.b.mT,
+        {"a": first, "b": square},
+    ),
     "a sum in each head": (
         "width^(1/2)",
         lambda m, x: (m.b * (x @ m.a).unflatten(-1, (4, -1))).sum(-1),
@@ -174,7 +179,7 @@ MAPS: dict[str, tuple[str, Callable[..., Any], dict[str, Shape]]] = {
     "a vector": ("width^(1/2)", lambda m, x: x @ m.a @ m.b, {"a": first, "b": vector}),
     "a vector from the left": (
         "width^(1/2)",
-        lambda m, x: m.b @ (x @ m.a).transpose(1, 2),
+        lambda m, x: m.b @ (x @ m.a).mT,
         {"a": first, "b": vector},
     ),
     "addmm": (

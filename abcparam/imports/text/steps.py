@@ -8,7 +8,7 @@ from fractions import Fraction
 from abcparam.algebra.polynomials import Polynomial, atom, number
 from abcparam.algebra.record import replace
 from abcparam.imports.alike import KnownData, Numbers
-from abcparam.imports.seen import Seen, local
+from abcparam.imports.seen import LAST_TWO, Seen, local
 from abcparam.imports.text.contracting import CONTRACTIONS
 from abcparam.imports.text.layout import (
     FactorAxis,
@@ -58,6 +58,8 @@ def transposed(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
         order = [axis % rank for axis in see.wholes(1, "dims")]
     elif name in {"t", "numpy_T"}:
         order.reverse()
+    elif see.step.target in LAST_TWO:
+        order[-2:] = order[:-3:-1]
     elif name == "movedim":
         i, j = see.whole(1) % rank, see.whole(2) % rank
         order.insert(j, order.pop(i))
@@ -426,6 +428,7 @@ HANDLERS: Mapping[str, StepHandler] = {
     **dict.fromkeys(("view", "reshape", "_unsafe_view", "view_as", "flatten", "unflatten"), view),
     **dict.fromkeys(("squeeze", "unsqueeze"), view),
     **dict.fromkeys(("transpose", "permute", "t", "numpy_T", "movedim", "swapaxes"), transposed),
+    **dict.fromkeys(("mT", "mH", "adjoint", "swapdims"), transposed),
     **dict.fromkeys(("expand", "expand_as", "broadcast_to"), expanded),
     **dict.fromkeys(("repeat", "repeat_interleave"), repeated),
     **dict.fromkeys(("split", "split_with_sizes", "chunk"), cut),
