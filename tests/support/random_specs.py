@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from functools import cache
 
@@ -296,6 +297,9 @@ ASSUMED = (
     *("assume alignment = none\n", "assume alignment = tensor-programs\n"),
     *("expect kernel\n", "expect maximal-update, unstable\n"),
 )
+TRAINED = re.compile(r"^optimizer (\w+)", re.M)
+PUBLISHED = {"sgd", "adam", "adamw", "rmsprop", "adagrad"}  # what these are shipped for
+SHIPPED_FOR = {"ntk": PUBLISHED, "mfp": PUBLISHED}
 OPTIMIZERS = {  # settings beside `lr`, some of them scaled
     "sgd": ("momentum = 0.9, nesterov = true", "momentum = 0, weight_decay = 1e-3"),
     "adam": (
@@ -351,7 +355,11 @@ class SpecWriter:
         given = "x : [3, side, side]" if images else "x : index(vocab) [context]"
         if any("take(" in line for line in body):
             given += ", at : index(context) []"
+        optimizers = self._optimizers()
+        trained = set(TRAINED.findall(optimizers))
         shipped = draw.choice((*["mup"] * 9, "ntk", "mfp", "sp"))
+        if not trained <= SHIPPED_FOR.get(shipped, trained):
+            shipped = "mup"
         roles = draw.choice((self._roles(), *[f"parametrization {shipped}\n"] * 2))
         several = draw.random() < 0.15
         two = [f"    y = {body[-1]}", "    z = 1/3 * y", "    return y, z"]
@@ -363,7 +371,7 @@ class SpecWriter:
             + BLOCKS
             + f"forward({given}) {{\n"
             + "\n".join(lines)
-            + f"\n}}\n{self._optimizers()}"
+            + f"\n}}\n{optimizers}"
             + ("loss cross_entropy(y) + 1/3 * mse(z)\n" if several else "loss cross_entropy\n")
             + draw.choice(ASSUMED)
         )
