@@ -6,9 +6,11 @@ All places see the first one, and that itself alone: copy by copy gradients gath
 from __future__ import annotations
 
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from abcparam.algebra.record import NamedTuple
+
+WIDEST = 32  # places in front of a block, over those in it
 
 
 class InOrder(NamedTuple):
@@ -91,48 +93,54 @@ class _Sums(NamedTuple):
 
 @cache
 def _sums(number: int, sharp: float) -> _Sums:
-    places = range(1, number)
+    blocks = _FarPlaces(number)
+    places = blocks.places
     means = [1 / (t + 1) for t in places]
+    timed = [t / (t + 1) for t in places]
+    inverses = [m * m for m in means]
     whole = [sharp / (t + sharp) for t in places]  # the sum of the squared weights of a place
     squares = [w * m for w, m in zip(whole, means, strict=True)]
     apart = [(1 - w) * m for w, m in zip(whole, means, strict=True)]
-    later = list(accumulate(reversed(means), initial=0.0))[-2::-1]  # of the places behind
+    behind, timed_behind = blocks.later(means), blocks.later(timed)
     couples = (number - 1) * (number - 2) / 2
-    both = sum(m * n for m, n in zip(means, later, strict=True))
-    counted = sum(t * m * n for t, m, n in zip(places, means, later, strict=True))
-    others = sum(m for m in means)
-    farther = sum(
-        m * n
-        for m, n in zip(
-            means, _later([t * m for t, m in zip(places, means, strict=True)]), strict=True
-        )
-    )
-    crossed = sum(
-        t * m * n
-        for t, m, n in zip(
-            places, means, _later([t * m for t, m in zip(places, means, strict=True)]), strict=True
-        )
-    )
-    from_here = [m + n for m, n in zip(means, later, strict=True)]
-    inverses = [m * m for m in means]
-    squares_here = [q + n for q, n in zip(squares, _later(squares), strict=True)]
-    inverses_here = [q + n for q, n in zip(inverses, _later(inverses), strict=True)]
+    counted = blocks.total(timed, behind)
+    from_here = [m + n for m, n in zip(means, behind, strict=True)]
     return _Sums(
-        inverse=others,
-        inverses=sum(inverses),
-        squares=sum(squares),
-        squared=sum(t * q for t, q in zip(places, squares, strict=True)),
-        pairs_first=sum(apart),
-        pairs=sum((t - 1) * a for t, a in zip(places, apart, strict=True)),
-        both=both / couples,
-        one=(counted + farther) / couples,
+        inverse=blocks.total(means),
+        inverses=blocks.total(inverses),
+        squares=blocks.total(squares),
+        squared=blocks.total(places, squares),
+        pairs_first=blocks.total(apart),
+        pairs=blocks.total(places, apart) - blocks.total(apart),
+        both=blocks.total(means, behind) / couples,
+        one=(counted + blocks.total(means, timed_behind)) / couples,
         same=counted / couples,
-        two=(crossed - counted) / couples,
-        kept=sum(squares_here),
-        spread=sum(h * h - i for h, i in zip(from_here, inverses_here, strict=True)),
+        two=(blocks.total(timed, timed_behind) - counted) / couples,
+        kept=blocks.total(squares) + blocks.total(blocks.later(squares)),
+        spread=blocks.total(from_here, from_here)
+        - blocks.total(inverses)
+        - blocks.total(blocks.later(inverses)),
     )
 
 
-def _later(terms: list[float]) -> list[float]:
-    """For each the sum of those behind it."""
-    return list(accumulate(reversed(terms), initial=0.0))[-2::-1]
+class _FarPlaces:
+    """Places behind the first: each of the near ones, and blocks of those that hardly differ."""
+
+    def __init__(self, number: int) -> None:
+        starts = [1]
+        while starts[-1] < number:
+            starts.append(min(starts[-1] + max(1, starts[-1] // WIDEST), number))
+        self.counts = [after - start for start, after in pairwise(starts)]
+        self.places = [start + (n - 1) / 2 for start, n in zip(starts, self.counts, strict=False)]
+
+    def total(self, terms: list[float], others: list[float] | None = None) -> float:
+        """The sum over places of terms, or of products of two."""
+        shares = terms if others is None else [x * y for x, y in zip(terms, others, strict=True)]
+        return sum(n * x for n, x in zip(self.counts, shares, strict=True))
+
+    def later(self, terms: list[float]) -> list[float]:
+        """For each the sum of those behind it."""
+        blocks = [n * x for n, x in zip(self.counts, terms, strict=True)]
+        sums = list(accumulate(reversed(blocks), initial=0.0))
+        behind = sums[-2::-1]
+        return [(whole - x) / 2 + y for x, whole, y in zip(terms, blocks, behind, strict=True)]
