@@ -13,6 +13,14 @@ from abcparam.recipes.settings import ConfigSettings
 HALF = Fraction(1, 2)
 ONE = Fraction(1)
 ZERO = Fraction(0)
+HUGGING_FACE_SIZES = {  # subjects, of configurations with the names of Hugging Face's Llama
+    "width": ("hidden_size",),
+    "depth": ("num_hidden_layers",),
+    "heads": ("num_attention_heads",),
+    "head": ("num_attention_heads", "hidden_size"),
+    "vocab": ("vocab_size",),
+    "context": ("max_position_embeddings",),
+}
 
 
 class ProjectRecipe(ABC):

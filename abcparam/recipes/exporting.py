@@ -27,7 +27,7 @@ from abcparam.program.tensors import OWN, Tensor
 from abcparam.recipes.base import ZERO, ProjectRecipe
 from abcparam.recipes.decoder import Decoder, Scaling
 from abcparam.recipes.judging import spec_of
-from abcparam.recipes.settings import text_of
+from abcparam.recipes.settings import in_digits, text_of
 from abcparam.verdict.check import load
 from abcparam.verdict.magnitudes import evaluate
 
@@ -182,8 +182,7 @@ class _Reading:
 
     def exact(self, amount: Amount) -> Fraction:
         """A number in as many digits as a configuration has."""
-        found = evaluate(amount.value, self.values)
-        return Fraction(f"{found:.12g}")
+        return in_digits(evaluate(amount.value, self.values))
 
     def grows(self, setting: Setting) -> bool:
         names = setting.value.names if isinstance(setting, Amount) else frozenset[str]()

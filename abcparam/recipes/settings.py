@@ -21,6 +21,7 @@ OPENING = re.compile(r"\s*\{?\s*$")  # what is behind the key of a block
 ITEM = re.compile(rf"(\s*)-\s+{VALUE}\s*$")
 SEQUENCE = re.compile(r"\[([^\]]*)\]")
 COMMENT = re.compile(r"(^|\s)#.*")
+OFF = {"false", "none", "null", "~", "0", "0.0"}
 YES, NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
@@ -89,6 +90,17 @@ class ConfigSettings(Record):
             raise self.refusal(rules.UnreadableSetting, name, wanted="true or false")
         return text in YES
 
+    def is_on(self, name: str) -> bool:
+        """Whether it is written, and as something else than off, none or zero."""
+        return self.has(name) and self.word(name).lower() not in OFF
+
+    def part(self, name: str, of: int, whole: str, default: int | None = None) -> int:
+        """A whole number that divides another one; `whole` says which that is."""
+        found = self.whole(name, default)
+        if of % found:
+            raise self.refusal(rules.UnreadableSetting, name, wanted=f"a part of {whole}")
+        return found
+
     def chosen(self, name: str, known: Mapping[str, str], default: str) -> str:
         """What a word of the configuration is in a spec."""
         word = self.word(name, default)
@@ -105,6 +117,16 @@ class ConfigSettings(Record):
 def text_of(value: Fraction) -> str:
     """A number as the language and configurations write it; a quotient where it has no decimals."""
     return decimal(value) or str(value)
+
+
+def in_digits(value: float) -> Fraction:
+    """A number in as many digits as a configuration has."""
+    return Fraction(f"{value:.12g}")
+
+
+def yaml_of(value: object) -> str:
+    """A value as YAML writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def word_for(known: Mapping[str, str], chosen: str) -> str:

@@ -8,10 +8,9 @@ from abcparam.diagnostics.rules import recipes as rules
 from abcparam.imports.drawn import truncated
 from abcparam.recipes.base import HALF, ONE, ZERO, ProjectRecipe
 from abcparam.recipes.decoder import Decoder, Scaling
-from abcparam.recipes.settings import ConfigSettings, text_of, word_for
+from abcparam.recipes.settings import ConfigSettings, in_digits, text_of, word_for, yaml_of
 
 MODELS = {"gpt2", "gpt3"}
-OFF = {"false", "none", "null", "~", "0", "0.0"}
 UNKNOWN = {  # settings of other models, which the recipe has no spec for
     "output_logits_scale": "a factor of logits, in place of mup_base_hidden_size, has no recipe",
     "embedding_layer_norm": "a norm of embeddings has no recipe",
@@ -81,11 +80,9 @@ class Cerebras(ProjectRecipe):
 
     def decoder(self, found: ConfigSettings) -> Decoder:
         self._require_known(found)
-        mup = _is_on(found, "mup_base_hidden_size") or _is_on(found, "mup_base_filter_size")
-        width, heads = found.whole("hidden_size", 768), found.whole("num_heads", 12)
-        if width % heads:
-            wanted = f"a part of {width}, which is hidden_size"
-            raise found.refusal(rules.UnreadableSetting, "num_heads", wanted=wanted)
+        mup = found.is_on("mup_base_hidden_size") or found.is_on("mup_base_filter_size")
+        width = found.whole("hidden_size", 768)
+        heads = found.part("num_heads", width, f"{width}, which is hidden_size", 12)
         head = width // heads
         base = found.whole("mup_base_hidden_size") if mup else width
         grows = base % head != 0  # there is no base with heads as large
@@ -145,7 +142,7 @@ class Cerebras(ProjectRecipe):
 
     def _require_known(self, found: ConfigSettings) -> None:
         for name, reason in UNKNOWN.items():
-            if _is_on(found, name):
+            if found.is_on(name):
                 raise found.refusal(rules.UnknownPart, name, reason=reason)
         for block, reason in BLOCKS.items():
             for name in found.within(block):
@@ -185,19 +182,16 @@ class Cerebras(ProjectRecipe):
             raise found.refusal(rules.UnreadableSetting, "attention_type", wanted=wanted)
         if kind == "dot_product":
             return alpha, ZERO
-        return alpha, -ONE if _is_on(found, "scale_qk_dot_by_d") else -HALF
+        return alpha, -ONE if found.is_on("scale_qk_dot_by_d") else -HALF
 
     def _group(self, found: ConfigSettings, heads: int) -> int:
         if found.word("attention_module", "aiayn_attention") == "aiayn_attention":
             return 1
-        groups = found.whole("extra_attention_params.num_kv_groups", 1)
-        if heads % groups:
-            name, wanted = "extra_attention_params.num_kv_groups", f"a part of {heads} heads"
-            raise found.refusal(rules.UnreadableSetting, name, wanted=wanted)
-        return heads // groups
+        name = "extra_attention_params.num_kv_groups"
+        return heads // found.part(name, heads, f"{heads} heads", 1)
 
     def _output(self, found: ConfigSettings) -> str:
-        return found.text("output_logits_alpha") if _is_on(found, "output_logits_alpha") else "1"
+        return found.text("output_logits_alpha") if found.is_on("output_logits_alpha") else "1"
 
     def _rate(self, found: ConfigSettings) -> str:
         name = next((name for name in RATES if found.has(name) and found.number(name)), RATES[1])
@@ -206,9 +200,9 @@ class Cerebras(ProjectRecipe):
     def written(self, decoder: Decoder, width: int) -> str:
         """What of a trainer's YAML decides on the model and its training, at this width."""
         lines = ["trainer:", "  init:", "    model:", "      name: gpt3"]
-        lines += [f"      {name}: {_yaml(value)}" for name, value in self._model(decoder, width)]
+        lines += [f"      {name}: {yaml_of(value)}" for name, value in self._model(decoder, width)]
         for name, std in self._initializers(decoder):
-            lines += [f"      {name}:", "        name: normal", f"        std: {_yaml(std)}"]
+            lines += [f"      {name}:", "        name: normal", f"        std: {yaml_of(std)}"]
         first, second = decoder.betas
         lines += ["    optimizer:", "      AdamW:", f"        betas: [{first}, {second}]"]
         lines += [f"        eps: {decoder.eps}", f"        weight_decay: {decoder.weight_decay}"]
@@ -264,10 +258,6 @@ class Cerebras(ProjectRecipe):
         ]
 
 
-def _is_on(found: ConfigSettings, name: str) -> bool:
-    return found.has(name) and found.word(name).lower() not in OFF
-
-
 def _default(found: ConfigSettings) -> Fraction:
     """The truncated normal's deviation where no initializer is written."""
     sigma = found.positive("initializer_range", "0.02")
@@ -276,13 +266,13 @@ def _default(found: ConfigSettings) -> Fraction:
 
 def _kept(sigma: Fraction, low: Fraction, high: Fraction) -> Fraction:
     """The deviation of a normal distribution between two bounds, in digits that files have."""
-    return Fraction(f"{truncated(0.0, float(sigma), float(low), float(high)).spread:.12g}")
+    return in_digits(truncated(0.0, float(sigma), float(low), float(high)).spread)
 
 
 def _start(found: ConfigSettings, name: str) -> Fraction | None:
     """The deviation of what an initializer draws; none where it is not written."""
     if not found.within(name):
-        if _is_on(found, name):
+        if found.is_on(name):
             wanted = "a block of `name` and `std`, each on its line"
             raise found.refusal(rules.UnreadableSetting, name, wanted=wanted)
         return None
@@ -311,14 +301,9 @@ def _bound(found: ConfigSettings, name: str, default: Fraction) -> Fraction:
 def _times(*factors: Fraction | str) -> str:
     """A product as the language writes it, without ones; nothing where that is 1."""
     texts = (
-        text_of(Fraction(f"{float(part):.12g}")) if isinstance(part, Fraction) else part
-        for part in factors
+        text_of(in_digits(float(part))) if isinstance(part, Fraction) else part for part in factors
     )
     return " * ".join(text for text in texts if text != "1")
-
-
-def _yaml(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 RECIPE = Cerebras()

@@ -143,11 +143,7 @@ class Megatron(ProjectRecipe):
     def _group(self, found: ConfigSettings, heads: int) -> int:
         if not found.flag("group_query_attention"):
             return 1
-        groups = found.whole("num_query_groups", 1)
-        if heads % groups:
-            wanted = f"a part of {heads} heads"
-            raise found.refusal(rules.UnreadableSetting, "num_query_groups", wanted=wanted)
-        return heads // groups
+        return heads // found.part("num_query_groups", heads, f"{heads} heads", 1)
 
     def _activation(self, found: ConfigSettings) -> str:
         if found.flag("swiglu"):

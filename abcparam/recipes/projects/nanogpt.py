@@ -41,10 +41,8 @@ class NanoGPT(ProjectRecipe):
 
     def decoder(self, found: ConfigSettings) -> Decoder:
         mup = found.flag("mup_enabled")
-        width, heads = found.whole("n_embd", 768), found.whole("n_head", 12)
-        if width % heads:
-            wanted = f"a part of {width}, which is n_embd"
-            raise found.refusal(rules.UnreadableSetting, "n_head", wanted=wanted)
+        width = found.whole("n_embd", 768)
+        heads = found.part("n_head", width, f"{width}, which is n_embd", 12)
         head = width // heads
         base = width / found.positive("mup_width_multiplier", "1") if mup else width
         if base != int(base) or int(base) % head:

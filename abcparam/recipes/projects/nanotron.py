@@ -7,9 +7,9 @@ from fractions import Fraction
 
 from abcparam.algebra.record import replace
 from abcparam.diagnostics.rules import recipes as rules
-from abcparam.recipes.base import HALF, ONE, ProjectRecipe
+from abcparam.recipes.base import HALF, HUGGING_FACE_SIZES, ONE, ProjectRecipe
 from abcparam.recipes.decoder import Decoder, Scaling
-from abcparam.recipes.settings import ConfigSettings, text_of
+from abcparam.recipes.settings import ConfigSettings, in_digits, text_of, yaml_of
 
 UNKNOWN = {  # settings of other models, which the recipe has no spec for
     "moe_config": "mixtures of experts have no recipe",
@@ -17,7 +17,6 @@ UNKNOWN = {  # settings of other models, which the recipe has no spec for
     "no_rope_layer": "layers without positions have no recipe",
     "z_loss_enabled": "a loss on the size of logits has no recipe",
 }
-OFF = {"false", "none", "null", "~", "0"}
 OPTIMIZERS = {"adamW": "adamw", "sgd": "sgd"}
 SCALING = {"NUM_LAYERS": "(2 * depth)^(-1/2)", "NONE": ""}
 
@@ -35,13 +34,8 @@ class Nanotron(ProjectRecipe):
     summary = "nanotron's Llama and Qwen2: use_mup, or std and scaling_method"
     source = "github.com/huggingface/nanotron at 2411b022a75fb7f7561a1bb4166706da5e1b76de"
     subjects = {
-        "width": ("hidden_size",),
-        "depth": ("num_hidden_layers",),
-        "heads": ("num_attention_heads",),
-        "head": ("num_attention_heads", "hidden_size"),
+        **HUGGING_FACE_SIZES,
         "groups": ("num_key_value_heads", "num_attention_heads"),
-        "vocab": ("vocab_size",),
-        "context": ("max_position_embeddings",),
         "lr": ("learning_rate",),
         "init": ("use_mup", "std"),
         "embedding_init": ("use_mup", "std"),
@@ -61,15 +55,10 @@ class Nanotron(ProjectRecipe):
     def decoder(self, found: ConfigSettings) -> Decoder:
         mup, llama = found.flag("use_mup"), found.flag("is_llama_config")
         _require_known(found, mup)
-        width, heads = found.whole("hidden_size", 4096), found.whole("num_attention_heads", 32)
-        if width % heads:
-            wanted = f"a part of {width}, which is hidden_size"
-            raise found.refusal(rules.UnreadableSetting, "num_attention_heads", wanted=wanted)
-        many = _is_on(found, "num_key_value_heads")
-        groups = found.whole("num_key_value_heads") if many else heads
-        if heads % groups:
-            wanted = f"a part of {heads} heads"
-            raise found.refusal(rules.UnreadableSetting, "num_key_value_heads", wanted=wanted)
+        width = found.whole("hidden_size", 4096)
+        heads = found.part("num_attention_heads", width, f"{width}, which is hidden_size", 32)
+        several = found.is_on("num_key_value_heads")
+        groups = found.part("num_key_value_heads", heads, f"{heads} heads") if several else heads
         plain = Decoder(
             "Llama" if llama else "Qwen2",
             width,
@@ -96,7 +85,7 @@ class Nanotron(ProjectRecipe):
             eps=found.text("adam_eps", "1e-8"),
             momentum="0",
             weight_decay=found.text("weight_decay", "0"),
-            clip=found.text("clip_grad") if _is_on(found, "clip_grad") else "0",
+            clip=found.text("clip_grad") if found.is_on("clip_grad") else "0",
         )
         return _spectral(plain) if mup else _random(plain, found)
 
@@ -137,17 +126,14 @@ class Nanotron(ProjectRecipe):
 
 
 def _keys(found: Mapping[str, object], indent: str) -> list[str]:
-    return [
-        f"{indent}{name}: {str(value).lower() if isinstance(value, bool) else value}"
-        for name, value in found.items()
-    ]
+    return [f"{indent}{name}: {yaml_of(value)}" for name, value in found.items()]
 
 
 def _require_known(found: ConfigSettings, mup: bool) -> None:
     for name, reason in UNKNOWN.items():
         if inside := found.within(name):
             raise found.refusal(rules.UnknownPart, inside[0], reason=reason)
-        if _is_on(found, name):
+        if found.is_on(name):
             raise found.refusal(rules.UnknownPart, name, reason=reason)
     if found.within("weight_decay_exclude_named_params"):
         reason = "weights without decay by pattern have no recipe"
@@ -190,11 +176,7 @@ def _random(plain: Decoder, found: ConfigSettings) -> Decoder:
 
 
 def _digits(value: float) -> str:
-    return text_of(Fraction(f"{value:.12g}"))
-
-
-def _is_on(found: ConfigSettings, name: str) -> bool:
-    return found.has(name) and found.word(name).lower() not in OFF
+    return text_of(in_digits(value))
 
 
 RECIPE = Nanotron()

@@ -6,7 +6,7 @@ import json
 from fractions import Fraction
 
 from abcparam.diagnostics.rules import recipes as rules
-from abcparam.recipes.base import HALF, ONE, ZERO, ProjectRecipe
+from abcparam.recipes.base import HALF, HUGGING_FACE_SIZES, ONE, ZERO, ProjectRecipe
 from abcparam.recipes.decoder import Decoder, Scaling
 from abcparam.recipes.settings import ConfigSettings, text_of
 
@@ -22,13 +22,8 @@ class TransformersConfig(ProjectRecipe):
     summary = "Granite's config.json: logits_scaling, attention_multiplier, …"
     source = "transformers 5.24.0, models/granite/modeling_granite.py"
     subjects = {
-        "width": ("hidden_size",),
-        "depth": ("num_hidden_layers",),
-        "heads": ("num_attention_heads",),
-        "head": ("num_attention_heads", "hidden_size"),
+        **HUGGING_FACE_SIZES,
         "groups": ("num_key_value_heads",),
-        "vocab": ("vocab_size",),
-        "context": ("max_position_embeddings",),
         "init": ("initializer_range",),
         "embedding_init": ("initializer_range",),
         "embedding": ("vocab_size", "hidden_size"),
@@ -49,21 +44,16 @@ class TransformersConfig(ProjectRecipe):
         kind = found.word("model_type")
         if kind != "granite":
             raise found.refusal(rules.UnknownPart, "model_type", reason="only granite has a recipe")
-        width, heads = found.whole("hidden_size", 4096), found.whole("num_attention_heads", 32)
-        if width % heads:
-            wanted = f"a part of {width}, which is hidden_size"
-            raise found.refusal(rules.UnreadableSetting, "num_attention_heads", wanted=wanted)
-        head, groups = width // heads, found.whole("num_key_value_heads", heads)
-        if heads % groups:
-            wanted = f"a part of {heads} heads"
-            raise found.refusal(rules.UnreadableSetting, "num_key_value_heads", wanted=wanted)
+        width = found.whole("hidden_size", 4096)
+        heads = found.part("num_attention_heads", width, f"{width}, which is hidden_size", 32)
+        groups = found.part("num_key_value_heads", heads, f"{heads} heads", heads)
         std = found.text("initializer_range", "0.02")
         return Decoder(
             "Granite",
             width,
             found.whole("num_hidden_layers", 32),
             heads,
-            head,
+            width // heads,
             group=heads // groups,
             vocab=found.whole("vocab_size", 32000),
             context=found.whole("max_position_embeddings", 2048),
