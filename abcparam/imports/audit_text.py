@@ -99,31 +99,48 @@ def _rows(changes: Sequence[TensorChange], grow: Sequence[str]) -> list[tuple[st
     return [(name, *cells) for name in folded([change.path for change in changes])]
 
 
+RUN = 3  # numbers that are worth their own spelling
+Pattern = tuple[tuple[str, ...], ...]  # for each part of a path, what it may be
+
+
 def folded(paths: Iterable[str]) -> list[str]:
-    """`attn.{q, k}.weight` for paths that differ in one part."""
-    groups: list[list[list[str]]] = []
-    for path in paths:
-        parts = path.split(".")
-        group = next((g for g in groups if _differ_in_one([*g, parts])), None)
-        if group is None:
-            groups.append([parts])
-        else:
-            group.append(parts)
-    return [_pattern(group) for group in groups]
+    """`{0..5}.{attn, mlp}.weight` for paths that are all of these, and no others."""
+    patterns: list[Pattern] = [tuple((part,) for part in path.split(".")) for path in paths]
+    before = 0
+    while before != len(patterns):
+        before = len(patterns)
+        for column in reversed(range(max(map(len, patterns), default=0))):
+            patterns = _merged(patterns, column)
+    return [".".join(map(_choice, pattern)) for pattern in patterns]
 
 
-def _differ_in_one(group: Sequence[Sequence[str]]) -> bool:
-    lengths = {len(parts) for parts in group}
-    return (
-        len(lengths) == 1
-        and lengths != {1}
-        and sum(len({*column}) > 1 for column in zip(*group, strict=True)) == 1
-    )
+def _merged(patterns: Iterable[Pattern], column: int) -> list[Pattern]:
+    """Patterns that differ in one part alone as one; paths of a single part stay apart."""
+    alike: dict[object, list[Pattern]] = {}
+    for pattern in patterns:
+        has_others = column < len(pattern) > 1
+        key = (pattern[:column], pattern[column + 1 :]) if has_others else pattern
+        alike.setdefault(key, []).append(pattern)
+    return [_united(group, column) for group in alike.values()]
 
 
-def _pattern(group: Sequence[Sequence[str]]) -> str:
-    columns_ = (dict.fromkeys(column) for column in zip(*group, strict=True))
-    return ".".join(next(iter(c)) if len(c) == 1 else f"{{{', '.join(c)}}}" for c in columns_)
+def _united(group: Sequence[Pattern], column: int) -> Pattern:
+    first, *others = group
+    if not others:
+        return first
+    parts = dict.fromkeys(part for pattern in group for part in pattern[column])
+    return (*first[:column], tuple(parts), *first[column + 1 :])
+
+
+def _choice(parts: Sequence[str]) -> str:
+    """`{attn, mlp}`; three and more numbers that follow one another as `{0..5}`."""
+    if len(parts) == 1:
+        return parts[0]
+    if len(parts) >= RUN and parts[0].isdigit():
+        start = int(parts[0])
+        if list(parts) == [str(i) for i in range(start, start + len(parts))]:
+            return f"{{{parts[0]}..{parts[-1]}}}"
+    return f"{{{', '.join(parts)}}}"
 
 
 def _times(powers: Mapping[str, Fraction], grow: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from torch.fx import Interpreter, Node
 from torch.utils import _pytree
 
 from abcparam.algebra.record import replace
+from abcparam.imports.composed import written_out
 from abcparam.imports.empty import MADE_OF_SHAPES
 from abcparam.imports.traced import LARGE, Datum
 from abcparam.imports.written_parts import without_writes
@@ -38,6 +39,7 @@ class Exported:
         self.names = names_of(model)
         self.module = self.program.graph_module
         without_writes(self.module)
+        written_out(self.module)
         self.weights = {
             spec.arg.name: self.names[spec.target][0]
             for spec in self.program.graph_signature.input_specs

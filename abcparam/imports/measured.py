@@ -8,12 +8,14 @@ exponent, the operands' measured sizes say so, and nothing is found twice.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import reduce
 from math import exp, inf, isnan, log, log1p, sqrt
 
 from abcparam.algebra.exponents import Affine
-from abcparam.algebra.polynomials import Polynomial
+from abcparam.algebra.polynomials import Polynomial, product
 from abcparam.algebra.record import NamedTuple, Record
 from abcparam.algebra.sizes import Size, Vector
 from abcparam.analysis.build import Builder
@@ -362,6 +364,7 @@ class _AtSetting(Builder):
         self.values = {name: Fraction(size) for name, size in sizes.items()}
         self.magnitudes = Magnitudes()
         self.epsilons: dict[int, Polynomial] = {}  # of norms, by the node
+        self.counts: dict[int, list[Polynomial]] = {}  # of what is put together, by the node
         super().__init__(program, self.magnitudes)
 
     def apply(
@@ -372,20 +375,35 @@ class _AtSetting(Builder):
         epsilon = call.settings.get("eps")
         if isinstance(epsilon, Amount):
             self.epsilons |= {id(node): epsilon.value for node in self.nodes[first:]}
+        counts = [product(shape) for shape in self.call(call).shapes if shape is not None]
+        self.counts |= {id(node): counts for node in made if isinstance(node, ConcatNode)}
         return made
 
     def initial(self, node: Node) -> Size:
         """The size of a node by its law; a norm divides by no less than its epsilon.
 
-        Values side by side are no larger than the largest.
+        Of values side by side each counts by its share of the coordinates: a part that does not
+        grow is most of a narrow model.
         """
         size = node.initial()
         if isinstance(node, ConcatNode):
-            return max((x.s0 for x in node.inputs), key=self.log)
+            shares = self._shares(node)
+            parts = (self._part(x.s0, share) for x, share in zip(node.inputs, shares, strict=True))
+            return reduce(operator.or_, parts)
         if isinstance(node, NormNode) and id(node) in self.epsilons:
             x = node.inputs[0].s0
             return x - (x | self._rho(self.epsilons[id(node)]).half())
         return size
+
+    def _shares(self, node: ConcatNode) -> list[float]:
+        """How much of the coordinates each of the values side by side is."""
+        counts = [float(evaluate(x, self.values)) for x in self.counts[id(node)]]
+        if len(counts) != len(node.inputs):  # states of a recurrence, all of a length
+            return [1 / len(node.inputs)] * len(node.inputs)
+        return [count / sum(counts) for count in counts]
+
+    def _part(self, size: Size, share: float) -> Size:
+        return size + self.magnitudes.of(log(share) / 2)
 
     def log(self, size: Size) -> float:
         """The logarithm of a size of its graph."""

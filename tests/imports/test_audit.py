@@ -227,6 +227,10 @@ def test_every_parameter_that_changes_is_named(nanogpt: abcparam.Audit) -> None:
     """Those that differ in one part of their names are one row."""
     paths = ["h.*.q.weight", "h.*.up.w", "h.*.k.weight", "head", "tail", "h.*.down.w", "h.w"]
     assert folded(paths) == ["h.*.{q, k}.weight", "h.*.{up, down}.w", "head", "tail", "h.w"]
+    layers = [f"h.{i}.{part}.proj.w" for i in range(4) for part in ("attn", "mlp")]
+    assert folded(layers) == ["h.{0..3}.{attn, mlp}.proj.w"]
+    assert folded([*layers, "h.5.mlp.proj.w"]) == ["h.{0..3}.{attn, mlp}.proj.w", "h.5.mlp.proj.w"]
+    assert folded(["0.w", "2.w"]) == ["{0, 2}.w"]
     told = render_audit(nanogpt)
     assert "transformer.h.*.mlp.{c_fc, c_proj}.weight  " in told
     rows = told.partition("makes it maximal-update")[2].partition("now, by")[0]

@@ -528,11 +528,11 @@ def test_weights_of_neighbours():
     """A softmax over the edges of each node, as graph attention has it."""
 
     def forward(m: Any, x: Tensor) -> Tensor:
-        h, ends = x @ m.a, torch.arange(14) % 7
-        weights = F.leaky_relu((h @ m.b / m.b.shape[0])[:, ends], 0.2).exp()
+        h, starts, ends = x @ m.a, torch.arange(14) * 3 // 2 % 7, torch.arange(14) % 7
+        weights = F.leaky_relu((h @ m.b / m.b.shape[0])[:, starts], 0.2).exp()
         total = torch.zeros(5, 7, 1).index_add(1, ends, weights) + 1e-9
         shares = weights / total[:, ends]
-        return torch.zeros_like(h).index_add(1, ends, shares * h[:, ends])
+        return torch.zeros_like(h).index_add(1, ends, shares * h[:, starts])
 
     assert law(forward, a=first, b=lambda n: (n, 1)) == "1"
 
@@ -564,6 +564,65 @@ def test_attention_of_neighbours_is_made_maximal_update():
     changes = {change.path: change for change in remedy.changes}
     for name in ("start", "end"):
         assert changes[name].init == {"width": -1} and changes[name].lr == {"width": -1}
+
+
+def gated(m: Any, x: Tensor) -> Tensor:
+    return F.glu(x @ m.a @ m.b / m.b.shape[0] ** 0.5)
+
+
+def between(m: Any, x: Tensor) -> Tensor:
+    return torch.lerp(x @ m.a, x @ m.a @ m.b, 0.5)
+
+
+def cosines(m: Any, x: Tensor) -> Tensor:
+    return F.cosine_similarity(x @ m.a, x @ m.a @ m.b, dim=-1)
+
+
+@pytest.mark.parametrize(
+    ("expected", "forward"),
+    [("1", gated), ("width^(1/2)", between), ("width^(-1/2)", cosines)],
+)
+def test_calls_that_are_several_others(expected: str, forward: Callable[..., Tensor]):
+    assert law(forward, a=first, b=square) == expected
+
+
+@pytest.mark.parametrize(("mode", "size"), [("mean", "1"), ("sum", "1"), ("max", "1")])
+def test_bags_of_a_table(mode: str, size: str):
+    """As many rows in each bag: what becomes of them is that of a matrix of indices."""
+
+    def forward(m: Any, ids: Tensor) -> Tensor:
+        return F.embedding_bag(ids, m.t, mode=mode)
+
+    assert law(forward, "ids", t=table) == size
+
+
+def test_bags_of_several_sizes_are_refused():
+    def make(width: int) -> tuple[nn.Module, tuple[Tensor, ...]]:
+        def forward(m: Any, ids: Tensor) -> Tensor:
+            return F.embedding_bag(ids, m.t, torch.tensor([0, 2, 5]))
+
+        given = {"t": torch.randn(17, width)}
+        return Given(forward, given), (torch.randint(17, (9,)),)
+
+    assert "embedding_bag" in refused(make).message
+
+
+def test_what_does_not_grow_lies_beside_what_does():
+    """Of a narrow model 63 coordinates of size 1 are most, of a wide one those of the map."""
+
+    class Skip(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.up = nn.Linear(63, width)
+            self.out = nn.Linear(width + 63, 3)
+            nn.init.normal_(self.up.weight, std=0.01)
+
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = self.out(torch.cat([x, torch.relu(self.up(x))], -1))
+            return result
+
+    trial = tried(lambda width: (Skip(width), (torch.randn(5, 63),)))
+    assert trial.apart == ()
 
 
 def test_numbers_of_which_some_start_at_zero():

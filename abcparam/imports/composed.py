@@ -1,0 +1,121 @@
+"""Calls that are several others, written out as these: `glu(x)` is `a * sigmoid(b)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx import GraphModule, Node
+from torch.utils import _pytree
+
+aten = torch.ops.aten
+
+
+class _Calls:
+    """Calls put where another one stands, which is at the user's line as they are."""
+
+    def __init__(self, module: GraphModule, node: Node) -> None:
+        self.graph = module.graph
+        self.node = node
+
+    def __call__(self, target: Any, *args: Any) -> Node:
+        """A call; its result has a shape, as all have that were traced."""
+        made = self.graph.call_function(target, args)
+        given = _pytree.tree_map_only(Node, lambda x: x.meta["val"], args)
+        mode = next(x.fake_mode for x in _pytree.tree_leaves(given) if hasattr(x, "fake_mode"))
+        assert isinstance(mode, FakeTensorMode)
+        with mode:
+            made.meta = {**self.node.meta, "val": target(*given)}
+        return made
+
+
+Composition = Callable[..., Node | None]
+
+
+def _glu(make: _Calls, x: Node, dim: int = -1) -> Node:
+    half = x.meta["val"].shape[dim] // 2
+    value, gate = (make(aten.slice.Tensor, x, dim, i * half, (i + 1) * half) for i in range(2))
+    return make(aten.mul.Tensor, value, make(aten.sigmoid.default, gate))
+
+
+def _lerp(make: _Calls, start: Node, end: Node, weight: object) -> Node:
+    by = make(aten.mul.Tensor, make(aten.sub.Tensor, end, start), weight)
+    return make(aten.add.Tensor, start, by)
+
+
+def _outer(make: _Calls, x: Node, y: Node) -> Node:
+    return make(aten.mul.Tensor, make(aten.unsqueeze.default, x, -1), y)
+
+
+def _cosine(make: _Calls, x: Node, y: Node, dim: int = 1, eps: float = 1e-8) -> Node:
+    unit = [
+        make(
+            aten.div.Tensor,
+            v,
+            make(
+                aten.clamp_min.default,
+                make(aten.linalg_vector_norm.default, v, 2, [dim], True),
+                eps,
+            ),
+        )
+        for v in (x, y)
+    ]
+    return make(aten.sum.dim_IntList, make(aten.mul.Tensor, *unit), [dim])
+
+
+def _bag(
+    make: _Calls,
+    table: Node,
+    indices: Node,
+    offsets: Node,
+    scaled: bool = False,
+    mode: int = 0,
+    sparse: bool = False,
+    weights: Node | None = None,
+    *_: object,
+) -> Node | None:
+    """Bags of one size, as rows of a matrix of indices are; others stay as they are."""
+    count, starts = indices.meta["val"].shape[0], offsets.meta["val"].shape[0]
+    if offsets.target is not aten.arange.start_step or count % starts or weights is not None:
+        return None
+    rows = make(aten.embedding.default, table, indices)
+    width = table.meta["val"].shape[1]
+    bags = make(aten.view.default, rows, [starts, count // starts, width])
+    return make((aten.sum.dim_IntList, aten.mean.dim, aten.amax.default)[mode], bags, [1])
+
+
+COMPOSED: dict[object, Composition] = {
+    aten.glu.default: _glu,
+    aten.lerp.Scalar: _lerp,
+    aten.lerp.Tensor: _lerp,
+    aten.outer.default: _outer,
+    aten.cosine_similarity.default: _cosine,
+    aten.embedding_bag.padding_idx: _bag,
+    aten.embedding_bag.default: _bag,
+}
+
+
+def written_out(module: GraphModule) -> None:
+    """Puts the calls that they are in place of all that are known to be several."""
+    for node in list(module.graph.nodes):
+        composition = COMPOSED.get(node.target)
+        if composition is not None:
+            with module.graph.inserting_before(node):
+                made = composition(_Calls(module, node), *node.args, **node.kwargs)
+            if made is not None:
+                _put(module, node, made)
+    module.recompile()
+
+
+def _put(module: GraphModule, node: Node, made: Node) -> None:
+    """One value in place of another, or of the first of several."""
+    old = [node]
+    if not isinstance(node.meta["val"], torch.Tensor):
+        old = [user for user in node.users if user.args[1] == 0]
+    for gone in old:
+        gone.replace_all_uses_with(made)
+        module.graph.erase_node(gone)
+    if node not in old and not node.users:
+        module.graph.erase_node(node)
