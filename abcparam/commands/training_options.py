@@ -32,6 +32,7 @@ OF_SPECS = {  # options that do not go with a model of the user's own, and what 
     "parametrization": "a model of your own is trained as it is, or --adapted",
     "ray": "a cluster does not have the code of your model; torchrun shares the trials",
     "slurm": "a job does not have the code of your model; torchrun shares the trials",
+    "sharded": "nobody knows whether your model may be taken apart; see --data-parallel",
 }
 KNOWN_SCHEDULES = f"{', '.join(SCHEDULES)}; :0.1 warms up over a tenth"
 
@@ -78,6 +79,11 @@ def shared_arguments(command: argparse.ArgumentParser) -> None:
     add("--ray", metavar="ADDRESS", help="train on a Ray cluster; `local` starts one")
     add("--slurm", metavar="SETTINGS", help="train in jobs of SLURM: slurm_partition=gpu,jobs=16")
     add("--data-parallel", action="store_true", help="torchrun's ranks train each trial together")
+    add(
+        "--sharded",
+        action="store_true",
+        help="as --data-parallel, each rank with a part of the parameters (FSDP2)",
+    )
     add("--tensorboard", metavar="FOLDER", help="losses there, for TensorBoard")
     data_argument(command, "synthetic")
     add("--device", default=SweepOptions.device, help=f"where to train: cpu, cuda {DEFAULT}")
@@ -151,6 +157,7 @@ def options_of(options: argparse.Namespace, trials: int) -> SweepOptions:
         slurm=options.slurm,
         ranks=world_size(),
         data_parallel=options.data_parallel,
+        sharded=options.sharded,
         board=Path(options.tensorboard) if options.tensorboard else None,
         together=options.together,
         device=own_device(device_of(options.device)),
@@ -167,7 +174,7 @@ def _require_sense(options: argparse.Namespace, trials: int) -> None:
         )
     if options.ray and options.slurm:
         raise UsageError("--ray and --slurm: trials are trained on one of them")
-    sharing = world_size() > 1 and not options.data_parallel
+    sharing = world_size() > 1 and not (options.data_parallel or options.sharded)
     if options.fresh and (options.storage or sharing):
         raise UsageError("--fresh keeps nothing that processes could share; leave it out")
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from abcparam.storage.atomic import write_atomically
 
 T = TypeVar("T")
+CHECKPOINT = ".checkpoint"  # ends the names of files beside runs, about those that go on
 
 
 class RunCache:

@@ -36,6 +36,7 @@ class SweepOptions(Record):
     slurm: str | None = None  # settings of its jobs, `local`: processes of this machine
     ranks: int = 1  # processes that were started for this sweep
     data_parallel: bool = False  # they train each trial together, instead of sharing the trials
+    sharded: bool = False  # and `data_parallel`, each with a part of the parameters
     board: Path | None = None  # of TensorBoard
     together: int = 64  # trials in one program, 1: one by one
     device: str = "cpu"
@@ -47,12 +48,6 @@ class SweepOptions(Record):
     def sampled(self) -> bool:
         """Whether a sampler of Optuna chooses the points."""
         return self.sampler != RANDOM and self.trials > 0
-
-    @property
-    def elsewhere(self) -> str:
-        """The option by which trials are not trained by this process alone; empty: they are."""
-        named = {"--ray": self.ray, "--slurm": self.slurm, "--data-parallel": self.data_parallel}
-        return next((option for option, given in named.items() if given), "")
 
     @property
     def sharers(self) -> int:

@@ -9,9 +9,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-from abcparam.algebra.record import Record
-from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.diagnostics.rules.tuning import NotPruned
+from abcparam.algebra.record import Record, replace
 from abcparam.diagnostics.source import Source
 from abcparam.program.model import Program
 from abcparam.tuning.choices import HELD_OUT
@@ -25,7 +23,11 @@ from abcparam.tuning.trials import (
     trials_of,
 )
 from abcparam.tuning.tunable import Tunable, TunableSpec
-from abcparam.tuning.workers.ranks import require_equal_shards, require_ranks
+from abcparam.tuning.workers.ranks import (
+    require_equal_shards,
+    require_ranks,
+    require_shardable,
+)
 from abcparam.tuning.workers.scheduler import StepProgress, Work
 from abcparam.tuning.workers.trial_batch import data_of
 
@@ -209,8 +211,8 @@ def swept(
     progress: StepProgress | None = None,
 ) -> SweepResult:
     """Trains every trial that is not on disk yet. Raises `SpecError`."""
-    if options.prune and options.elsewhere:
-        raise SpecError.about("--prune", NotPruned, option=options.elsewhere)
+    if options.sharded:
+        options = replace(options, data_parallel=True)
     if options.data_parallel:
         require_ranks("a Ray cluster" if options.ray else "SLURM" if options.slurm else "")
     program = tunable.program(values)
@@ -221,6 +223,8 @@ def swept(
     if options.data_parallel:
         programs = [recipe.program for recipe in recipes.values()]
         require_equal_shards(programs, sorted({trial.batch for trial in trials}))
+        if options.sharded:
+            require_shardable(programs)
     with closing(Work(program, recipes, options, progress)) as work:
         results = tuple(work.on_all_ranks(lambda: _found(program, axes, trials, options, work)))
     verdicts = {form: found.verdict for form, found in judged.items()}

@@ -75,9 +75,12 @@ CASES: dict[str, tuple[str, list[str], dict[str, Any]]] = {
     "diverging": (mlp("sgd"), ["lr=1e-1,1e20"], {}),
     "held out": (mlp(), ["lr=1e-2"], {"data": blobs, "by": "held-out"}),
 }
+SHARDED = ("clipped", "diverging", "held out")
 if find_spec("optuna"):
     wanted = {"sampler": "tpe", "trials": 4}
     CASES["asked for"] = (mlp(), ["lr=log:1e-3:1e-1"], wanted)
+    CASES["stopped"] = (mlp(), ["lr=1e-1,1e-2,1e-3,1e-4"], {"prune": True})
+    SHARDED = (*SHARDED, "stopped")
 
 
 def found(case: str, **setting: object) -> list[TrialResult]:
@@ -107,8 +110,9 @@ def main() -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     said: dict[str, Any] = {}
-    for case in CASES:
-        results = found(case, data_parallel=True)
+    for case in (*CASES, *(f"sharded {case}" for case in SHARDED)):
+        own = case.removeprefix("sharded ")
+        results = found(own, data_parallel=True, sharded=case != own)
         assert set(of_all(repr(results))) == {repr(results)}, case  # no number is not itself
         said[case] = [[result.losses, result.held_out] for result in results]
     said["draws"] = len(set(of_all(torch.rand(1).item())))

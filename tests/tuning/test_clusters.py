@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -13,12 +14,15 @@ import pytest
 import abcparam
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.tuning.options import SweepOptions
+from abcparam.tuning.train.training import ALONE
+from abcparam.tuning.train.watch import Checkpoint, TrialWatch
 from abcparam.tuning.trials import Trial, TrialResult
 from abcparam.tuning.tunable import TunableSpec
+from abcparam.tuning.workers import scheduler
 from abcparam.tuning.workers.cluster import ATTEMPTS, Cluster, WorkerLostError
 from abcparam.tuning.workers.ray_cluster import stdout_to_stderr
 from abcparam.tuning.workers.slurm_cluster import settings_of
-from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult
+from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, train_trials
 from tests.storage.test_locks import ENVIRONMENT, keys
 from tests.support.running import Run
 from tests.tuning.test_sweep import mlp
@@ -37,7 +41,7 @@ class Scripted(Cluster):
     def close(self) -> None:
         pass
 
-    def submitted(self, batch: TrialBatch) -> int:
+    def submitted(self, batch: TrialBatch, watch: TrialWatch) -> int:
         self.batches.append(batch)
         return len(self.batches)
 
@@ -61,8 +65,8 @@ def test_what_a_dead_worker_was_at_goes_to_another():
     cluster = Scripted([True, False, True, True, False])
     steps: list[int] = []
     one, other = batch(0), batch(1)
-    cluster.start(one)
-    cluster.start(other)
+    cluster.start(one, ALONE)
+    cluster.start(other, ALONE)
     assert not cluster.free
     done = []
     while cluster.running:
@@ -73,7 +77,7 @@ def test_what_a_dead_worker_was_at_goes_to_another():
 
 def test_where_all_workers_die_it_is_said():
     cluster = Scripted([True] * ATTEMPTS)
-    cluster.start(batch(0))
+    cluster.start(batch(0), ALONE)
     with pytest.raises(SpecError, match=r"P0826.*\(4\): killed by signal 9\n"):
         for _ in range(ATTEMPTS):
             assert cluster.finished(lambda _: None) == []
@@ -87,6 +91,65 @@ def test_what_a_cluster_prints_is_no_output(capfd: pytest.CaptureFixture[str]):
     print("output", flush=True)
     found = capfd.readouterr()
     assert found.out == "output\n" and found.err == "from Python\nfrom below\n"
+
+
+class InProcess(Cluster):
+    """A cluster that trains when it is asked, each part of a batch by a worker of its own."""
+
+    option = "--cluster"
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.sent: list[tuple[TrialBatch, TrialWatch]] = []
+        self.steps = 0
+
+    def close(self) -> None:
+        pass
+
+    def submitted(self, batch: TrialBatch, watch: TrialWatch) -> int:
+        self.sent.append((batch, pickle.loads(pickle.dumps(watch))))
+        return len(self.sent)
+
+    def ready(self) -> list[int]:
+        return list(self.running)[:1]
+
+    def result(self, task: int) -> TrialBatchResult:
+        batch, watch = self.sent[task - 1]
+        return train_trials(batch, self.trained, watch=watch)
+
+    def trained(self, steps: int) -> None:
+        self.steps += steps
+
+
+@pytest.mark.parametrize("files", [True, False])
+@pytest.mark.parametrize("together", [1, 64])
+def test_elsewhere_trials_are_stopped_as_here(
+    together: int, files: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Workers that share files go on where others were, those that do not begin anew."""
+    pytest.importorskip("optuna")
+    over, wanted = ["lr=log:1e-3:1:8"], {"steps": 24, "prune": True, "together": together}
+    here = abcparam.sweep(mlp(), over, **wanted)
+    cluster, began = InProcess(), list[bool]()
+    load = Checkpoint.load
+
+    def loaded(checkpoint: Checkpoint) -> object:
+        found = load(checkpoint)
+        began.append(found is not None)
+        return found
+
+    monkeypatch.setattr(scheduler, "worker_of", lambda *_: cluster)
+    monkeypatch.setattr(Checkpoint, "load", loaded)
+    found = abcparam.sweep(mlp(), over, folder=tmp_path if files else None, **wanted)
+    assert [(r.trial, r.pruned) for r in found.results] == [
+        (r.trial, r.pruned) for r in here.results
+    ]
+    for one, other in zip(found.results, here.results, strict=True):
+        assert one.losses == pytest.approx(other.losses, rel=1e-6)
+    assert 0 < sum(result.pruned for result in found.results) < 8
+    assert len(cluster.sent) > len(here.results) // together
+    assert any(began) == files
+    assert not list(tmp_path.rglob("*.checkpoint")) and not list(tmp_path.rglob("*.begun"))
 
 
 # SLURM
@@ -118,8 +181,8 @@ def test_jobs_train_the_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     killed: list[object] = []
     submitted = SlurmCluster.submitted
 
-    def submit(cluster, batch):
-        job = submitted(cluster, batch)
+    def submit(cluster, batch, watch):
+        job = submitted(cluster, batch, watch)
         if not killed:
             killed.append(job)
             job._process.kill()
@@ -146,11 +209,11 @@ from abcparam.tuning.workers import ray_cluster
 
 train, once = ray_cluster.train_trials, sys.argv.pop(1)
 
-def dying(batch):
+def dying(batch, watch):
     if not os.path.exists(once):
         open(once, "w").close()
         os.kill(os.getpid(), signal.SIGKILL)
-    return train(batch)
+    return train(batch, watch=watch)
 
 ray_cluster.train_trials = dying
 sys.exit(main())

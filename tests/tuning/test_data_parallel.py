@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +21,7 @@ from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.tuning.workers.data_parallel import shards_of
 from tests.storage.test_locks import ENVIRONMENT, keys
 from tests.support.paths import ROOT
-from tests.support.rank_sweeps import CASES, found
+from tests.support.rank_sweeps import CASES, EXPERTS, SHARDED, found
 from tests.support.running import Run
 from tests.tuning.test_sweep import mlp
 
@@ -37,21 +39,23 @@ def in_two(*arguments: object) -> str:
 
 
 def test_ranks_have_the_losses_of_one_process():
-    """Of 8 trials, or 12 with Optuna's: at each step, on held-out data, where one diverges."""
+    """Of 12 trials, or 24 with Optuna's: at each step, on held-out data, where one diverges, where
+    some are stopped, and with a part of the parameters on each.
+    """
     answer = json.loads(in_two("tests.support.rank_sweeps"))
     assert answer.pop("differ") == ["P0819"]
     assert answer.pop("draws") == 2  # each has its own, for dropout
     assert answer.pop("raised") == [["P0812", "OSError"]] * 2
-    assert list(answer) == list(CASES)
+    assert list(answer) == [*CASES, *(f"sharded {case}" for case in SHARDED)]
     for case, trials in answer.items():
-        alone = found(case)
+        alone = found(case.removeprefix("sharded "))
         assert len(trials) == len(alone)
         for (losses, held_out), result in zip(trials, alone, strict=True):
             near = 1e-3 if case == "muon" else 2e-5  # it rounds to bfloat16
             assert losses == pytest.approx(result.losses, rel=near, nan_ok=True), case
             assert (held_out is None) == (result.held_out is None), case
             assert held_out is None or held_out == pytest.approx(result.held_out, rel=2e-5)
-    assert sum(len(trials) for trials in answer.values()) in (8, 12)
+    assert sum(len(trials) for trials in answer.values()) in (12, 24)
 
 
 def test_a_sweep_goes_on_in_step(tmp_path: Path, run: Run):
@@ -89,6 +93,59 @@ def test_ranks_that_were_killed_go_on(tmp_path: Path):
     assert len(json.loads(in_two(*arguments))["trials"]) == 6
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(keys(kept)) == len(set(keys(kept))) == 6
+
+
+OFTEN = """
+import sys
+from abcparam.commands.cli import main
+from abcparam.tuning.train import watch
+
+watch.EVERY = 0.05
+sys.exit(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["--data-parallel", "--sharded"])
+def test_killed_in_a_trial_other_ranks_go_on(how: str, tmp_path: Path):
+    """Two ranks begin; three, or one process, go on from where they were."""
+    spec, kept, often = tmp_path / "mlp.param", tmp_path / "kept", tmp_path / "often.py"
+    spec.write_text(mlp("adamw"), encoding="utf-8")
+    often.write_text(OFTEN, encoding="utf-8")
+    arguments = ["sweep", str(spec), "--over", "lr=1e-2", "--steps", "250", "--batch", "6"]
+    arguments += ["--format", "json"]
+    whole = json.loads(here(often, *arguments, "--fresh"))["trials"]
+    alone = [often, *arguments, "--resume", kept]
+    killed = subprocess.Popen(
+        [*TORCHRUN, *map(str, alone), how], env=ENVIRONMENT, cwd=ROOT, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(kept.rglob("*.checkpoint")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    (saved,) = kept.rglob("*.checkpoint")
+    begun = torch.load(saved)["losses"]
+    shutil.copytree(kept, tmp_path / "other")
+    three = [*TORCHRUN[:-1], "3", *map(str, alone), how]
+    subprocess.run(three, env=ENVIRONMENT, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    here(*alone[:-1], tmp_path / "other")
+    for folder in (kept, tmp_path / "other"):
+        ((losses, _),) = [v for path in folder.rglob("*.json") for v in read(path).values()]
+        assert losses[: len(begun)] == begun and len(losses) == 250
+        assert sum(losses[-25:]) / 25 == pytest.approx(whole[0]["loss"], rel=1e-3)
+        assert not list(folder.rglob("*.checkpoint"))
+
+
+def here(*command: object) -> str:
+    """By one process."""
+    words = [sys.executable, *map(str, command)]
+    return subprocess.run(words, capture_output=True, env=ENVIRONMENT, text=True, check=True).stdout
+
+
+def read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 # What is refused
@@ -136,6 +193,14 @@ def test_batch_norm_is_refused_where_it_stands():
     answer = refused(text, ["lr=0.1"])
     assert "error[P0818]: `batchnorm` needs the whole batch" in answer
     assert "h = batchnorm(second @ h)" in answer
+
+
+@pytest.mark.usefixtures("launched")
+def test_what_takes_whole_parameters_is_not_sharded():
+    lamb = refused(mlp("lamb"), ["lr=0.1"], sharded=True)
+    assert "error[P0827]: an update of `lamb` takes whole parameters" in lamb
+    experts = refused(EXPERTS, ["lr=0.1"], sharded=True)
+    assert "error[P0827]: a `mixture` takes whole parameters" in experts
 
 
 def test_shares_are_alike():

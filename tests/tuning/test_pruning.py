@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,15 @@ import pytest
 import torch
 
 import abcparam
-from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.tuning.sweep import SweepResult
+from abcparam.diagnostics.source import Source
+from abcparam.tuning.options import SweepOptions
+from abcparam.tuning.sweep import SweepResult, sweep_source
 from abcparam.tuning.train import stacking, watch
 from abcparam.tuning.train.stacking import train
 from abcparam.tuning.train.training import Job, Trained, TrialRun
 from abcparam.tuning.train.watch import TrialWatch
-from tests.storage.test_locks import ENVIRONMENT
-from tests.support.running import Run
+from abcparam.tuning.workers.result_store import forget
+from tests.storage.test_locks import ENVIRONMENT, keys
 from tests.tuning.test_sweep import job, mlp
 
 OVER = ["lr=log:1e-3:1:16"]
@@ -73,13 +75,6 @@ def test_samplers_prune_too(together: int):
     assert len(found.best) == 1
 
 
-def test_who_does_not_prune(run: Run, tmp_path: Path):
-    with pytest.raises(SpecError, match="P0827"):
-        abcparam.sweep(mlp(), OVER, prune=True, ray="local")
-    with pytest.raises(SpecError, match="P0827"):
-        abcparam.sweep(mlp(), OVER, prune=True, data_parallel=True)
-
-
 # Checkpoints
 
 
@@ -117,8 +112,41 @@ def test_killed_in_a_trial_it_goes_on_where_it_was(
         assert [each.losses for each in found] == [each.losses for each in whole]
         assert [each.held_out for each in found] == [each.held_out for each in whole]
         assert sum(steps) == 12 * len(runs)
-        watch.forget(tmp_path / f"run{moment}")
+        forget(tmp_path / f"run{moment}")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_was_begun_together_goes_on_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Though others are to be trained by now; a file that is none of ours is nobody's."""
+    monkeypatch.setattr(watch, "EVERY", 0.0)
+    over = ["lr=1e-2,2e-2,3e-2,4e-2,5e-2"]
+    wanted: dict[str, Any] = {"steps": 8, "folder": tmp_path}
+    source, left = Source(mlp(), "mlp.param"), iter(range(3 * 8 + 2 * 4))
+
+    @contextmanager
+    def killing(steps: int) -> Iterator[Callable[[int], None]]:
+        def on_step(count: int) -> None:
+            for _ in range(count):
+                next(left)
+
+        yield on_step
+
+    with pytest.raises((StopIteration, RuntimeError)):
+        options = SweepOptions(over=tuple(over), together=3, **wanted)
+        sweep_source(source, {}, options, killing)
+    (place,) = tmp_path.rglob("*.checkpoint")
+    begun = torch.load(place)["curves"]
+    for text in ("[", "7", '{"a": 1}', '["another"]'):
+        place.with_name(f"{len(text)}.begun").write_text(text, encoding="utf-8")
+    more = ["lr=6e-2,1e-2,2e-2,3e-2,4e-2,5e-2"]
+    found = abcparam.sweep(source, more, **wanted)
+    last = [r for r in found.results if r.trial.values[0][1] in (Fraction(1, 25), Fraction(1, 20))]
+    assert [list(result.losses[: len(begun[0])]) for result in last] == begun
+    assert len(keys(tmp_path)) == len(set(keys(tmp_path))) == 6
+    assert {path.stem for path in tmp_path.rglob("*.begun")} <= {"8", "11"}
+    whole = abcparam.sweep(source, more, steps=8)
+    for one, other in zip(found.results, whole.results, strict=True):
+        assert one.losses == pytest.approx(other.losses, rel=1e-4)
 
 
 class Bomb:

@@ -305,14 +305,15 @@ class WorkersDied(DiagnosticRule):
     help = "see what kills them, such as a lack of memory, or start the cluster anew"
 
 
-class NotPruned(DiagnosticRule):
-    """Trials are pruned by whoever trains them, who asks Optuna which to stop, after a sixth of the
-    steps and after two thirds. Workers on a cluster, and ranks that train a trial together, do not.
+class NotSharded(DiagnosticRule):
+    """With `--sharded` every rank has a part of each parameter, and makes the update of that part
+    alone: an optimizer has to go entry by entry, as Adam does and Muon does not. All ranks gather
+    the same parameters at the same time, so that none may choose experts by its own examples.
     """
 
     code = "P0827"
-    message = "trials that are trained with `{option}` are not stopped early"
-    help = "leave `--prune` or `{option}` out"
+    message = "{what} takes whole parameters, of which each rank has a part"
+    help = "train with `--data-parallel`, or by a script of your own around the emitted module"
 
 
 class BadJobs(DiagnosticRule):

@@ -103,29 +103,33 @@ def train_together(
     """
     watch = watch or TrialWatch(tuple(range(len(trials))))
     stack, checkpoint = Stack(job, trials), watch.checkpoint()
-    curves = Curves(len(trials))
+    curves = Curves(stack, [[] for _ in trials])
     if saved := checkpoint.load():
         try:
             stack.restore(saved)
-            curves = Curves(len(trials), saved["curves"], stack.alive)
+            curves = Curves(stack, saved["curves"])
+        except torch.OutOfMemoryError:
+            raise
         except Exception:  # whatever a file of somebody else's holds
             checkpoint.discard()
             return train_together(job, trials, on_step, watch)
         left = job.steps - stack.done
         on_step(len(trials) * job.steps - len(stack.alive) * left)
     for step in range(stack.done, job.steps):
+        if step in watch.rungs:
+            found = curves.each()
+            if step == watch.until:
+                checkpoint.save({"curves": found, **stack.state()})
+                return [_until_diverged(row, None) for row in found]
+            stopped = watch.stopped(step, {n: found[n] for n in stack.alive})
+            on_step(len(stopped) * (job.steps - step))
+            if len(stopped) == len(stack.alive):
+                return [_until_diverged(row, None) for row in found]
+            stack.keep([n for n, index in enumerate(stack.alive) if index not in stopped])
         curves.add(stack.step(step))
         on_step(len(stack.alive))
         if step % 16 == 15 and curves.diverged:
             break
-        if step + 1 in watch.rungs:
-            found = curves.each()
-            stopped = watch.stopped(step + 1, {n: found[n] for n in stack.alive})
-            on_step(len(stopped) * (job.steps - step - 1))
-            if len(stopped) == len(stack.alive):
-                return [_until_diverged(row, None) for row in found]
-            stack.keep([n for n, index in enumerate(stack.alive) if index not in stopped])
-            curves.alive = stack.alive
         if checkpoint.due:
             checkpoint.save({"curves": curves.each(), **stack.state()})
     held_out: list[float | None] = [None] * len(trials)
@@ -140,13 +144,10 @@ def _until_diverged(losses: LossCurve, held_out: float | None) -> Trained:
 
 
 class Curves:
-    """The losses of trials, of which some are `alive`."""
+    """The losses of all trials of a stack. They are asked for before some of them are left out."""
 
-    def __init__(
-        self, count: int, curves: list[LossCurve] | None = None, alive: list[int] | None = None
-    ) -> None:
-        self.curves = curves or [[] for _ in range(count)]
-        self.alive = list(range(count)) if alive is None else alive
+    def __init__(self, stack: Stack, curves: list[LossCurve]) -> None:
+        self.stack, self.curves = stack, curves
         self.last: list[Tensor] = []
 
     def add(self, losses: Tensor) -> None:
@@ -161,7 +162,7 @@ class Curves:
     def each(self) -> list[LossCurve]:
         rows = torch.stack(self.last, 1).tolist() if self.last else []
         self.last = []
-        for index, row in zip(self.alive, rows, strict=False):
+        for index, row in zip(self.stack.alive, rows, strict=False):
             self.curves[index] += row
         return self.curves
 
@@ -241,6 +242,8 @@ class Stack:
         self.settings = Settings(rates, decays)
         if self.factors is not None:
             self.factors = self.factors[:, indices]
+        for state in (each for saved in self.remembered for each in saved["state"].values()):
+            state |= {k: v[indices] for k, v in state.items() if isinstance(v, Tensor) and v.ndim}
         if self.updates is not None:
             self.updates.keep(indices)
             self.updates.values, self.updates.settings = self.values, self.settings

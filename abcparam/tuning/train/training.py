@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import torch
@@ -111,28 +112,42 @@ ALONE = TrialWatch((0,))
 def train_alone(
     job: Job, run: TrialRun, on_step: OnStep = silent, watch: TrialWatch = ALONE
 ) -> Trained:
-    """The losses of a trial. One that diverges ends there."""
-    model = job.model(run.values, run.seed).to(job.device)
+    """The losses of a trial. One that diverges ends there, one that pauses where it does."""
+    processes = job.processes
+    model = processes.placed(job.model(run.values, run.seed), job.device)
     optimizers = job.optimizers(model)
     peaks = [group["lr"] for group in _groups(optimizers)]
     factor = schedule_named(run.schedule, job.steps)
     config = job.config(run.values)
-    measured = job.processes.wrap(
+    measured = processes.wrap(
         LossModule(job, torch.compile(model) if job.compiled else model, config)
     )
     batches = job.batches(config, run.seed)
     losses: LossCurve = []
     checkpoint = watch.checkpoint()
-    if saved := checkpoint.load():
+    if saved := processes.broadcast(checkpoint.load()):
         try:
-            losses = _resumed(saved, model, optimizers, batches)
+            losses = _resumed(saved, model, optimizers, batches, processes)
+        except torch.OutOfMemoryError:
+            raise
         except Exception:  # whatever a file of somebody else's holds
             checkpoint.discard()
             return train_alone(job, run, on_step, watch)
         on_step(len(losses))
+
+    def save() -> None:
+        checkpoint.save(_state(losses, model, optimizers, processes))
+
     for step in range(len(losses), job.steps):
-        loss = measured(*job.placed(job.processes.shard(next(batches))))
-        losses.append(job.processes.mean(loss))
+        if step in watch.rungs:
+            if step == watch.until:
+                save()
+                return Trained(losses)
+            if processes.decided(partial(watch.stopped, step, {0: losses})):
+                on_step(job.steps - step)
+                return Trained(losses)
+        loss = measured(*job.placed(processes.shard(next(batches))))
+        losses.append(processes.mean(loss))
         if not math.isfinite(losses[-1]):
             on_step(job.steps - step)
             return Trained(losses)
@@ -140,13 +155,10 @@ def train_alone(
             group["lr"] = peak * factor(step)
         _update(optimizers, loss)
         on_step(1)
-        if watch.stopped(step + 1, {0: losses}):
-            on_step(job.steps - step - 1)
-            return Trained(losses)
-        if checkpoint.due:
-            checkpoint.save(_state(losses, model, optimizers))
-    if checkpoint.exists:  # others of its batch may take long
-        checkpoint.save(_state(losses, model, optimizers))
+        if processes.agreed(checkpoint.due):
+            save()
+    if processes.agreed(checkpoint.exists):  # others of its batch may take long
+        save()
     return Trained(losses, _held_out(job, model, config))
 
 
@@ -154,12 +166,15 @@ def _groups(optimizers: TorchOptimizers) -> list[dict[str, Any]]:
     return [group for made in optimizers for group in made.param_groups]
 
 
-def _state(losses: LossCurve, model: nn.Module, optimizers: TorchOptimizers) -> dict[str, Any]:
+def _state(
+    losses: LossCurve, model: nn.Module, optimizers: TorchOptimizers, processes: SingleProcess
+) -> dict[str, Any]:
+    """The same whoever trains: tensors are whole, and each process has its random numbers."""
     return {
         "losses": losses,
-        "model": model.state_dict(),
-        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-        "random": random_state(),
+        "model": processes.whole(model.state_dict()),
+        "optimizers": [processes.whole(optimizer.state_dict()) for optimizer in optimizers],
+        "random": processes.of_each(random_state()),
     }
 
 
@@ -168,15 +183,17 @@ def _resumed(
     model: nn.Module,
     optimizers: TorchOptimizers,
     batches: Iterator[Batch],
+    processes: SingleProcess,
 ) -> LossCurve:
     """Everything as it was saved; what was trained on by then is drawn again."""
     losses: LossCurve = saved["losses"]
-    model.load_state_dict(saved["model"])
+    processes.load(model, saved["model"])
     for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
-        optimizer.load_state_dict(state)
+        processes.load_optimizer(optimizer, state)
     for _ in losses:
         next(batches)
-    set_random_state(saved["random"])
+    if processes.rank < len(saved["random"]):  # else there were fewer processes
+        set_random_state(saved["random"][processes.rank])
     return losses
 
 

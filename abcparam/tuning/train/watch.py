@@ -14,6 +14,7 @@ import torch
 
 from abcparam.algebra.record import Record, replace
 from abcparam.storage.atomic import write_atomically
+from abcparam.storage.run_cache import CHECKPOINT
 
 EVERY = 30.0  # seconds between checkpoints
 LossCurve = list[float]  # one for each step, up to the first that is not finite
@@ -22,12 +23,28 @@ Stop = Callable[[int, Mapping[int, LossCurve]], Collection[int]]
 
 
 class TrialWatch(Record):
-    """Of trials that are trained together: `members` are their indices among those of a batch."""
+    """Of trials that are trained together: `members` are their indices among those of a batch.
+
+    Whoever trains them elsewhere is told who is stopped at the rungs that are `decided`, and trains
+    up to the next one; there whoever holds `stop` decides.
+    """
 
     members: tuple[int, ...]
     rungs: frozenset[int] = frozenset()  # numbers of steps after which some may be stopped
     stop: Stop | None = None
     place: Path | None = None  # of checkpoints
+    decided: Mapping[int, frozenset[int]] | None = None  # None: whoever trains decides
+
+    @property
+    def until(self) -> int | None:
+        """After how many steps training pauses, as it is not decided who goes on."""
+        if self.decided is None:
+            return None
+        return min(self.rungs - self.decided.keys(), default=None)
+
+    def sent(self) -> TrialWatch:
+        """For whoever trains elsewhere, to begin with."""
+        return replace(self, stop=None, decided={})
 
     def part(self, indices: Sequence[int]) -> TrialWatch:
         """Of some of them."""
@@ -35,24 +52,28 @@ class TrialWatch(Record):
 
     def stopped(self, step: int, losses: Mapping[int, LossCurve]) -> set[int]:
         """The indices of those that are stopped after a step, among `members`."""
-        if self.stop is None or step not in self.rungs or not losses:
+        if step not in self.rungs or not losses:
             return set()
         told = {self.members[index]: curve for index, curve in losses.items()}
-        found = set(self.stop(step, told))
+        if self.decided is not None:
+            found = set(self.decided.get(step, ()))
+        else:
+            found = set(self.stop(step, told)) if self.stop else set()
         return {index for index in losses if self.members[index] in found}
 
     def checkpoint(self) -> Checkpoint:
         if self.place is None:
             return Checkpoint(None)
-        name = f"{self.place.name}-{self.members[0]}-{len(self.members)}{ENDING}"
+        name = f"{self.place.name}-{self.members[0]}-{len(self.members)}{CHECKPOINT}"
         return Checkpoint(self.place.with_name(name))
 
 
-ENDING = ".checkpoint"
-
-
 class Checkpoint:
-    """A file with the state of training as it was up to `EVERY` seconds ago; None: no file."""
+    """A file with the state of training as it was up to `EVERY` seconds ago; None: no file.
+
+    Its folder is made by whoever shares out the trials: where there is none, as on a machine that
+    does not have the same files, nothing is saved.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -79,17 +100,10 @@ class Checkpoint:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """All of it or, if killed, what was saved before."""
-        if self.path is None:
+        self.saved = time.monotonic()
+        if self.path is None or not self.path.parent.is_dir():
             return
         written = io.BytesIO()
         torch.save(dict(state), written)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(str(self.path), written.getvalue())
-        self.saved, self.exists = time.monotonic(), True
-
-
-def forget(place: Path | None) -> None:
-    """Removes the checkpoints of a batch that is done."""
-    if place is not None:
-        for path in place.parent.glob(f"{place.name}-*{ENDING}"):
-            path.unlink(missing_ok=True)
+        self.exists = True

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 
 from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.diagnostics.rules.tuning import NoRanks, SeesBatch, UnequalShares
+from abcparam.diagnostics.rules.tuning import NoRanks, NotSharded, SeesBatch, UnequalShares
 from abcparam.program.expressions import Apply
 from abcparam.program.model import Program
 
@@ -58,6 +58,23 @@ def require_equal_shards(programs: Iterable[Program], batches: Iterable[int]) ->
         said = [SeesBatch.at(call.span, operation=call.operation.name) for call in seen]
         if said:
             raise SpecError(program.source, dict.fromkeys(said))
+
+
+def require_shardable(programs: Iterable[Program]) -> None:
+    """Raises `SpecError` where ranks cannot each have a part of every parameter.
+
+    Either no rank could make its part of an update alone, or they would not gather the same ones.
+    """
+    for program in programs:
+        calls = [value for value in program.expressions() if isinstance(value, Apply)]
+        found = [(call.span, "a `mixture`") for call in calls if call.operation.name == "mixture"]
+        for tensor in program.tensors.values():
+            rule = program.optimizers[tensor.optimizer].rule
+            if not (tensor.frozen or rule.stacks):
+                found.append((tensor.span, f"an update of `{rule.name}`"))
+        said = dict.fromkeys(NotSharded.at(span, what=what) for span, what in found)
+        if said:
+            raise SpecError(program.source, said)
 
 
 def unequal(what: str, count: int) -> SpecError:

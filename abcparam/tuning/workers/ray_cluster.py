@@ -8,13 +8,16 @@ import socket
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.installed import missing
 from abcparam.diagnostics.rules.tuning import NoCluster
 from abcparam.tuning.workers.cluster import Cluster, WorkerLostError, carry
 from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, train_trials
+
+if TYPE_CHECKING:
+    from abcparam.tuning.train.watch import TrialWatch
 
 LOCAL = "local"
 LOOK = 5.0  # seconds until whoever waits is heard of again
@@ -52,9 +55,9 @@ class RayCluster(Cluster):
                 self.ray.cancel(task, force=True)
         self.quiet.close()
 
-    def submitted(self, batch: TrialBatch) -> Any:
+    def submitted(self, batch: TrialBatch, watch: TrialWatch) -> Any:
         carry(self.ray.cloudpickle, batch)
-        return self.train.remote(batch)
+        return self.train.remote(batch, watch=watch)
 
     def ready(self) -> Iterable[Any]:
         try:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import ceil
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from abcparam.program.model import Program
 from abcparam.storage.locks import WorkLocks
-from abcparam.storage.run_cache import RunCache, code_of
 from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.trials import OnStep, Trial, TrialResult, alike, silent
-from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, data_of, train_trials
+from abcparam.tuning.workers.result_store import ResultStore
+from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, train_trials
 from abcparam.tuning.workers.worker import data_parallel_of, worker_of
 
 if TYPE_CHECKING:
@@ -23,15 +21,12 @@ if TYPE_CHECKING:
     from abcparam.tuning.train.watch import TrialWatch
     from abcparam.tuning.tunable import Recipe
 
-PACKAGE = Path(__file__).parents[2]
-CODE = [PACKAGE / "tuning", PACKAGE / "data"]  # what a finished trial depends on
 WAIT = 0.1  # seconds until we look again whether another process is done
 # From how many steps there are to train.
 StepProgress = Callable[[int], AbstractContextManager[OnStep]]
 # At which of so many steps trials may be stopped, and which of some are by their losses.
 Stopped = Callable[[int, Mapping[Trial, Sequence[float]]], Collection[Trial]]
 Pruning = tuple[Callable[[int], Iterable[int]], Stopped]
-StoredLosses = tuple[tuple[float, ...], float | None]  # at each step, and on held-out data
 
 
 class Work:
@@ -69,8 +64,11 @@ class Work:
 
         parallel = self.parallel
 
-        def train(trials: tuple[Trial, ...]) -> object:
-            return train_trials(self._batch(trials), silent, parallel)
+        def train(trials: tuple[Trial, ...], rungs: Collection[int]) -> object:
+            from abcparam.tuning.train.watch import TrialWatch
+
+            watch = TrialWatch(tuple(range(len(trials))), frozenset(rungs))
+            return train_trials(self._batch(trials), silent, parallel, watch)
 
         return search_on_rank_0(parallel, search, train)
 
@@ -96,8 +94,8 @@ class Work:
     def _go_on(self, trials: Sequence[Trial], on_step: OnStep, pruning: Pruning | None) -> None:
         """Until something is done, here or elsewhere."""
         while self.worker.free and (batch := self._locked(trials)):
-            self.worker.start(batch)
-        done = self.worker.finished(on_step, lambda batch: self._watch(batch, pruning))
+            self.worker.start(batch, self._watch(batch, pruning))
+        done = self.worker.finished(on_step)
         for each in done:
             self._keep(each)
         if not done:
@@ -111,10 +109,23 @@ class Work:
             group = next(alike(self.program, free), None)
             if group is None:
                 return None
-            share = ceil(len(group) / (self.options.sharers * self.worker.size))
-            chosen = tuple(group[: min(self.options.abreast, share)])
+            chosen = self._begun(group) or self._share(group)
             self.locks.hold([self._name(trial) for trial in chosen])
+            self.stores[chosen[0].form].begin(chosen)
         return self._batch(chosen)
+
+    def _share(self, group: Sequence[Trial]) -> tuple[Trial, ...]:
+        """What this process takes of trials that can be trained together."""
+        share = ceil(len(group) / (self.options.sharers * self.worker.size))
+        return tuple(group[: min(self.options.abreast, share)])
+
+    def _begun(self, group: Sequence[Trial]) -> tuple[Trial, ...]:
+        """Of these some that were trained together until whoever did so ended, if there are any."""
+        free = {trial.key: trial for trial in group}
+        for keys in self.stores[group[0].form].begun():
+            if len(keys) <= self.options.abreast and free.keys() >= set(keys):
+                return tuple(free[key] for key in keys)
+        return ()
 
     def _batch(self, trials: tuple[Trial, ...]) -> TrialBatch:
         return TrialBatch(self.recipes[trials[0].form], trials, self.options)
@@ -122,7 +133,8 @@ class Work:
     def _watch(self, batch: TrialBatch, pruning: Pruning | None) -> TrialWatch:
         from abcparam.tuning.train.watch import TrialWatch
 
-        trials, place = batch.trials, self._place(batch)
+        trials = batch.trials
+        place = self.stores[trials[0].form].place(trials)
         members = tuple(range(len(trials)))
         if pruning is None:
             return TrialWatch(members, place=place)
@@ -134,21 +146,13 @@ class Work:
 
         return TrialWatch(members, frozenset(rungs(trials[0].steps)), stop, place)
 
-    def _place(self, batch: TrialBatch) -> Path | None:
-        """Of the checkpoints of a batch."""
-        store = self.stores[batch.trials[0].form]
-        return store.cache.folder and store.cache.folder / name_of(t.key for t in batch.trials)
-
     def _name(self, trial: Trial) -> str:
         return f"{self.stores[trial.form].name} {trial.key}"
 
     def _keep(self, done: TrialBatchResult) -> None:
         trials = done.batch.trials
         self.one_by_one |= dict.fromkeys(done.why)
-        from abcparam.tuning.train.watch import forget
-
         self.stores[trials[0].form].keep(done.results)
-        forget(self._place(done.batch))
         if self.writer:
             self.writer.add(done.results)
         with self.locks.exclusive():
@@ -161,44 +165,3 @@ def _tensorboard_writer(options: SweepOptions) -> TensorBoardWriter | None:
     from abcparam.tuning.output.tensorboard import TensorBoardWriter
 
     return TensorBoardWriter(options.board)
-
-
-def name_of(keys: Iterable[str]) -> str:
-    """Of a file about trials with these keys."""
-    return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
-
-
-def _losses(kept: Any) -> dict[str, StoredLosses]:
-    """Trials as they were kept, by key."""
-    return {
-        str(key): (tuple(map(float, losses)), None if held_out is None else float(held_out))
-        for key, (losses, held_out) in kept.items()
-    }
-
-
-class ResultStore:
-    """Finished trials of one recipe, by their keys."""
-
-    def __init__(self, recipe: Recipe, options: SweepOptions) -> None:
-        engine = code_of(CODE)
-        data = data_of(options).identity
-        how = (options.device, options.compiled, *(["pruned"] if options.prune else []))
-        self.cache = RunCache(options.folder, engine, recipe.identity, data, *how)
-        self.name = self.cache.name
-        self.seen: set[str] = set()
-        self.results: dict[str, StoredLosses] = {}
-
-    def look(self) -> None:
-        """Reads what is new on disk."""
-        for name in self.cache.names():
-            if name not in self.seen:
-                self.seen.add(name)
-                self.results |= self.cache.read(name, _losses) or {}
-
-    def keep(self, results: Iterable[TrialResult]) -> None:
-        """The trials that finished together, in one file: none of them is lost, or all."""
-        keys = {result.trial.key: (result.losses, result.held_out) for result in results}
-        self.results |= keys
-        name = name_of(keys)
-        self.seen.add(name)
-        self.cache.write(name, keys)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.installed import missing
 from abcparam.diagnostics.rules.tuning import BadJobs
 from abcparam.tuning.workers.cluster import Cluster, WorkerLostError, carry
 from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, train_trials
+
+if TYPE_CHECKING:
+    from abcparam.tuning.train.watch import TrialWatch
 
 LOCAL = "local"  # jobs that are processes of this machine
 JOBS = 8  # at a time
@@ -50,9 +53,9 @@ class SlurmCluster(Cluster):
         for job in self.running:
             job.cancel()
 
-    def submitted(self, batch: TrialBatch) -> Any:
+    def submitted(self, batch: TrialBatch, watch: TrialWatch) -> Any:
         carry(self.cloudpickle, batch)
-        return self.executor.submit(trained, batch)
+        return self.executor.submit(trained, batch, watch)
 
     def ready(self) -> Iterable[Any]:
         found = [job for job in self.running if job.done()]
@@ -70,10 +73,10 @@ class SlurmCluster(Cluster):
         return found
 
 
-def trained(batch: TrialBatch) -> TrialBatchResult | Exception:
+def trained(batch: TrialBatch, watch: TrialWatch) -> TrialBatchResult | Exception:
     """In a job; what it raises comes back, as submitit keeps only the text of it."""
     try:
-        return train_trials(batch)
+        return train_trials(batch, watch=watch)
     except Exception as error:
         return error
 

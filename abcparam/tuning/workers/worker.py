@@ -5,7 +5,6 @@ The ranks are in `data_parallel.py`, clusters in `cluster.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,11 +17,11 @@ if TYPE_CHECKING:
     from abcparam.tuning.workers.data_parallel import DataParallel
 
 
-Watched = Callable[[TrialBatch], "TrialWatch"]  # how a batch is watched by whoever trains it here
-
-
 class Worker(Protocol):
-    """Takes batches of trials while it is free, and gives their results."""
+    """Takes batches of trials while it is free, and gives their results.
+
+    A batch comes with who may stop some of its trials, and where its checkpoints are.
+    """
 
     @property
     def size(self) -> int:
@@ -32,9 +31,9 @@ class Worker(Protocol):
     @property
     def free(self) -> bool: ...
 
-    def start(self, batch: TrialBatch) -> None: ...
+    def start(self, batch: TrialBatch, watch: TrialWatch) -> None: ...
 
-    def finished(self, on_step: OnStep, watched: Watched) -> list[TrialBatchResult]:
+    def finished(self, on_step: OnStep) -> list[TrialBatchResult]:
         """What is finished by now; waits for something if anything was started."""
         ...
 
@@ -48,27 +47,26 @@ class LocalWorker:
 
     def __init__(self, parallel: DataParallel | None = None) -> None:
         self.parallel = parallel
-        self.waiting: list[TrialBatch] = []
+        self.waiting: list[tuple[TrialBatch, TrialWatch]] = []
 
     @property
     def free(self) -> bool:
         return not self.waiting
 
-    def start(self, batch: TrialBatch) -> None:
-        self.waiting.append(batch)
+    def start(self, batch: TrialBatch, watch: TrialWatch) -> None:
+        self.waiting.append((batch, watch))
 
-    def finished(self, on_step: OnStep, watched: Watched) -> list[TrialBatchResult]:
-        batches, self.waiting = self.waiting, []
-        return [self._trained(batch, on_step, watched) for batch in batches]
+    def finished(self, on_step: OnStep) -> list[TrialBatchResult]:
+        waiting, self.waiting = self.waiting, []
+        return [self._trained(batch, watch, on_step) for batch, watch in waiting]
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def _trained(self, batch: TrialBatch, on_step: OnStep, watched: Watched) -> TrialBatchResult:
+    def _trained(self, batch: TrialBatch, watch: TrialWatch, on_step: OnStep) -> TrialBatchResult:
         if self.parallel is not None:
-            self.parallel.broadcast(batch.trials)
-            return train_trials(batch, on_step, self.parallel)
-        return train_trials(batch, on_step, watch=watched(batch))
+            self.parallel.broadcast((batch.trials, watch.rungs))
+        return train_trials(batch, on_step, self.parallel, watch)
 
 
 def worker_of(options: SweepOptions, parallel: DataParallel | None = None) -> Worker:
@@ -89,6 +87,7 @@ def data_parallel_of(options: SweepOptions, identity: object) -> DataParallel | 
     """Those that train each trial together. Raises `SpecError` where they cannot."""
     if not options.data_parallel:
         return None
-    from abcparam.tuning.workers.data_parallel import DataParallel
+    from abcparam.tuning.workers.data_parallel import DataParallel, ShardedParameters
 
-    return DataParallel(options.device, identity)
+    made = ShardedParameters if options.sharded else DataParallel
+    return made(options.device, identity)
