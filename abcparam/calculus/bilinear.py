@@ -8,6 +8,7 @@ maps or rows of one map, and one of them is centred. It is aligned otherwise and
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 
 from abcparam.algebra.record import NamedTuple
 from abcparam.algebra.sizes import Size
@@ -39,6 +40,11 @@ class ProductNode(Node):
         self.broadcast = broadcast
         self.centred = self.independent and any(centred_along((x, y), broadcast))
         self.draws = of_product(*stretched((x, y), broadcast))
+        self._settle()
+
+    def exactly(self) -> Fraction | None:
+        """Zero of a factor that is; no other number, as it may be a sum."""
+        return Fraction(0) if any(x.exact == 0 for x in self.inputs) else None
 
     @property
     def independent(self) -> bool:
@@ -123,6 +129,25 @@ class ProductNode(Node):
         return f"times {other.name or other.title} ({other.s}){over}"
 
 
+class FactorNode(ProductNode):
+    """`x * y`, coordinate by coordinate."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, context: Context, x: Node, y: Node, broadcast: tuple[Size, Size], span: Span = START
+    ) -> None:
+        super().__init__(context, x, y, context.one, broadcast, span)
+
+    def exactly(self) -> Fraction | None:
+        x, y = (x.exact for x in self.inputs)
+        return super().exactly() if x is None or y is None else x * y
+
+    @property
+    def title(self) -> str:
+        return "product"
+
+
 class AttendedNode(ProductNode):
     """Attention's sum of values, weighted by the softmax of its logits.
 
@@ -199,6 +224,9 @@ class QuotientNode(Node):
         super().__init__(context, (x, y), span)
         self.broadcast = broadcast  # the size of the axes that y lacks
         self.centred = x.centred
+
+    def exactly(self) -> Fraction | None:
+        return Fraction(0) if self.inputs[0].exact == 0 else None
 
     def _under(self, size: Size) -> Size:
         return self.context.one if self.inputs[1].s0.is_zero else size

@@ -9,6 +9,7 @@ section 5; arXiv 2308.01814, section 2.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import CONSTANT, ZERO, Draws, drawn, mapped, of_product
@@ -75,6 +76,10 @@ class LinearNode(Node):
             return of_product(drawn(self.parameter.drawn), x)._replace(alike=False)
         found = mapped(self.parameter.drawn, x)
         return found if self.shared == self.context.one else found._replace(alike=False)
+
+    def exactly(self) -> Fraction | None:
+        zero = self.parameter.starts_at_zero or self.inputs[0].exact == 0
+        return Fraction(0) if zero else None
 
     def initial(self) -> Size:
         x = self.inputs[0]
@@ -245,6 +250,10 @@ class ValueNode(Node):
         if self.parameter.starts_at_zero:
             return ZERO
         return drawn(self.parameter.drawn) if self.parameter.is_random else CONSTANT
+
+    def exactly(self) -> Fraction | None:
+        number, sigma = self.parameter.number, self.parameter.sigma
+        return number if number == 0 or sigma.vectors == self.context.one.vectors else None
 
     def initial(self) -> Size:
         return self.parameter.sigma

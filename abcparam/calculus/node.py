@@ -9,12 +9,13 @@ of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from operator import attrgetter
 from typing import Any
 
 from abcparam.algebra.record import NamedTuple
 from abcparam.algebra.sizes import Size
-from abcparam.calculus.draws import CONSTANT, GIVEN, Draws, of_sum
+from abcparam.calculus.draws import CONSTANT, GIVEN, ZERO, Draws, of_sum
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.parts import NO_PARTS, Parts, are_apart, parts_of
 from abcparam.diagnostics.source import START, Span
@@ -70,6 +71,7 @@ class Node:
     """
 
     __slots__ = (
+        "_exact",
         "along",
         "centred",
         "comes_from_contraction",
@@ -107,6 +109,7 @@ class Node:
         self.name = ""
         self.placed = False  # whether it stands in the graph
         self.repeated: Size | None = None  # the size of an infinite repeat that shares its tensor
+        self._exact: Fraction | type[Node] | None = Node  # the class: not asked for so far
         self.galong: Size | None = None
         self.through: dict[Node, Size] | None = None
         self.toward: dict[Node, Size] | None = None
@@ -127,6 +130,24 @@ class Node:
             self.comes_from_contraction |= x.comes_from_contraction
             held = held or bool(x.parts)
         self.parts: Parts = parts_of([(x.maps, x.parts) for x in self.inputs]) if held else NO_PARTS
+
+    @property
+    def exact(self) -> Fraction | None:
+        """The number that it is at init, at all coordinates and widths, where one is known."""
+        if self._exact is Node:
+            self._exact = self.exactly()
+        return self._exact  # type: ignore[return-value]
+
+    def exactly(self) -> Fraction | None:
+        """The same, from those of its inputs. Default: zero of zeros."""
+        zeros = self.inputs and all(x.exact == 0 for x in self.inputs)
+        return Fraction(0) if zeros else None
+
+    def _settle(self) -> None:
+        """Takes what is known of a single number, where its kind is no more known to be one."""
+        if self.exact is not None:
+            self.centred = self.exact == 0
+            self.draws = CONSTANT if self.exact else ZERO
 
     def apart_from(self, other: Node) -> bool:
         """Whether they last came from different maps, or from different rows of one."""
@@ -187,12 +208,18 @@ class Node:
 
     def begin(self) -> None:
         """Takes its sizes at initialization from those of its inputs."""
-        self.s0 = self.initial()
-        if not self.draws.of:
+        exact = self._exact = self.exactly()
+        if exact is None:
+            self.s0 = self.initial()
+        else:
+            self.s0 = self.context.one if exact else self.context.zero
+        if not self.draws.of or exact is not None:
             self.m0 = self.s0
         elif not self.draws.cancels:
             self.m0 = self.mean()
-        self.spread = self.differing()
+        self.spread = self.context.zero if exact else self.differing()
+        if self.s0.is_zero:
+            self._exact = Fraction(0)
 
     def gains(self) -> Sequence[Size]:
         """Per input: `d(self)` is at least this plus `d(input)`. Default: changes pass."""
@@ -410,13 +437,17 @@ class InputNode(Node):
 
 
 class ConstantNode(InputNode):
-    """A number of Θ(1), the same at every coordinate."""
+    """A number of Θ(1), the same at every coordinate; which one, where it is known."""
 
-    __slots__ = ()
+    __slots__ = ("value",)
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, value: Fraction | None = None) -> None:
         super().__init__(context, "")
+        self.value = value
         self.draws = CONSTANT
+
+    def exactly(self) -> Fraction | None:
+        return self.value
 
     def differing(self) -> Size:
         return self.context.zero
@@ -426,6 +457,9 @@ class ZerosNode(Node):
     """An array of zeros."""
 
     __slots__ = ()
+
+    def exactly(self) -> Fraction:
+        return Fraction(0)
 
 
 def operand(node: Node) -> Limit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.node import Context, Limit, Node
@@ -32,6 +33,12 @@ class NormNode(Node):
         self.centres = centres
         self.over_places = over_places
         self.centred = self.centres_features or x.centred
+        self._settle()
+
+    def exactly(self) -> Fraction | None:
+        """Zero of zero, and of any number from which it subtracts the mean."""
+        x = self.inputs[0].exact
+        return Fraction(0) if x == 0 or (self.centres and x is not None) else None
 
     def initial(self) -> Size:
         return self.context.zero if self._starts.is_zero else self.context.one

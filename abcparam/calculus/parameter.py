@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 from abcparam.algebra.sizes import Size
@@ -74,6 +75,18 @@ class Parameter:
     @property
     def starts_at_zero(self) -> bool:
         return self.tensor.init.is_zero
+
+    @property
+    def number(self) -> Fraction | None:
+        """What all its entries are at init, powers of widths left out, where that is one number."""
+        if self.starts_at_zero:
+            return Fraction(0)
+        if self.is_random:
+            return None
+        init, mult = self.tensor.init.argument, self.tensor.mult
+        value = init.value.constant if init else Fraction(1)
+        factor = mult.value.constant if mult else Fraction(1)
+        return None if value is None or factor is None else value * factor
 
     @property
     def is_random(self) -> bool:

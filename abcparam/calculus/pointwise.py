@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
 
 from abcparam.algebra.record import NamedTuple
 from abcparam.algebra.sizes import Size
@@ -16,7 +17,7 @@ class FunctionTraits(NamedTuple):
 
     Is it bounded? Is phi(0) = 0? Is phi'(0) = 0? Is it odd? Is phi(k x) = k^degree phi(x), for
     every k > 0? Degree 0 is log's: a factor of what is positive is a summand of it. `value` is phi
-    itself, where its values are known.
+    itself, where its values are known; `exact` the rational numbers among them.
     """
 
     name: str
@@ -27,6 +28,11 @@ class FunctionTraits(NamedTuple):
     degree: int = 1
     homogeneous: bool = False
     value: Callable[[float], float] | None = None
+    exact: Callable[[Fraction], Fraction | None] = lambda _: None
+
+    def exactly(self, x: Fraction) -> Fraction | None:
+        """phi(x), None where that is no rational number or not known."""
+        return x if x == 0 and self.zero_at_zero else self.exact(x)
 
 
 class PointwiseNode(Node):
@@ -41,11 +47,16 @@ class PointwiseNode(Node):
         self.shape = shape
         self.centred = x.centred and shape.odd
         self.draws = x.draws if shape.odd else self._bent(x.draws)
+        self._settle()
 
     def _bent(self, draws: Draws) -> Draws:
         if draws.is_zero and self.shape.zero_at_zero:
             return draws
         return draws._replace(odd=0) if self.shape.degree == 2 else draws.bent()
+
+    def exactly(self) -> Fraction | None:
+        x = self.inputs[0].exact
+        return None if x is None else self.shape.exactly(x)
 
     def initial(self) -> Size:
         size = self.inputs[0].s0
@@ -128,6 +139,9 @@ class SoftmaxNode(Node):
         super().__init__(context, (x,), span)
         self.centred = False
         self.draws = x.draws.bent()
+
+    def exactly(self) -> Fraction | None:
+        return None
 
     def initial(self) -> Size:
         return self.context.one

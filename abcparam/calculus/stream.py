@@ -12,6 +12,7 @@ entering it backwards, and so are values from outside that every copy reads. The
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from typing import Any
 
 from abcparam.algebra.sizes import Size
@@ -91,6 +92,9 @@ class EnterNode(Node):
         return node is self
 
     # Forward: sizes at init and changes add up over the copies
+
+    def exactly(self) -> Fraction | None:
+        return None
 
     def initial(self) -> Size:
         size = self.inputs[0].s0
@@ -218,6 +222,9 @@ class GivenNode(SameNode):
         super().__init__(context, (outer,), span)
         self.rho = rho
 
+    def exactly(self) -> Fraction | None:
+        return self.inputs[0].exact
+
     def change(self) -> tuple[Size, Size]:
         return self.context.zero, self.inputs[0].d
 
@@ -250,6 +257,9 @@ class LeaveNode(Node):
         super().__init__(context, (enter, *branches), enter.span)
         self.draws = GIVEN
         self.enter = enter
+
+    def exactly(self) -> Fraction | None:
+        return None
 
     def initial(self) -> Size:
         return self.enter.initial()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 from typing import Any
 
 from abcparam.algebra.sizes import Size
@@ -12,13 +13,13 @@ from abcparam.diagnostics.source import START, Span
 
 
 class SumNode(Node):
-    """`x + y`. `broadcast` is the size of the axes that each input lacks.
+    """`x + y`, or `x - y`. `broadcast` is the size of the axes that each input lacks.
 
     `shares` is the part of the value that each input is, the largest so far, where changes of the
     gradient are followed input by input.
     """
 
-    __slots__ = ("broadcast", "shares")
+    __slots__ = ("broadcast", "shares", "subtracts")
 
     def __init__(
         self,
@@ -26,12 +27,23 @@ class SumNode(Node):
         inputs: Sequence[Node],
         broadcast: Sequence[Size],
         span: Span = START,
+        subtracts: bool = False,
     ) -> None:
         super().__init__(context, inputs, span)
         self.broadcast = tuple(broadcast)
+        self.subtracts = subtracts
         self.centred = all(centred_along(inputs, broadcast))
         self.shares: dict[Node, Size] | None = None
         self.draws = of_sum(stretched(inputs, broadcast))
+        self._settle()
+
+    def exactly(self) -> Fraction | None:
+        total = Fraction(0)
+        for index, x in enumerate(self.inputs):
+            if x.exact is None:
+                return None
+            total += -x.exact if index and self.subtracts else x.exact
+        return total
 
     def weigh(self) -> bool:
         """Takes the shares of its inputs; says whether one of them is less than all of it."""
@@ -92,7 +104,11 @@ class ConcatNode(SumNode):
         span: Span = START,
     ) -> None:
         super().__init__(context, inputs, broadcast, span)
-        self.draws = self.draws._replace(alike=False)
+        if self.exact is None:
+            self.draws = self.draws._replace(alike=False)
+
+    def exactly(self) -> Fraction | None:
+        return same_number(self.inputs)
 
 
 class CopiesNode(SumNode):
@@ -105,6 +121,9 @@ class CopiesNode(SumNode):
     ) -> None:
         super().__init__(context, (x,), (copies,), span)
         self.alike = alike
+
+    def exactly(self) -> Fraction | None:
+        return same_number(self.inputs)
 
     def differing(self) -> Size:
         return self.context.zero if self.alike else super().differing()
@@ -129,6 +148,9 @@ class SelectNode(SameNode):
     """Some of the coordinates."""
 
     __slots__ = ()
+
+    def exactly(self) -> Fraction | None:
+        return same_number(self.inputs)
 
 
 class DroppedNode(SameNode):
@@ -163,6 +185,10 @@ class LargestNode(Node):
         self.window = context.one if window is None else window
         self.centred = False
         self.draws = self.draws.bent()
+        self._settle()
+
+    def exactly(self) -> Fraction | None:
+        return same_number(self.inputs)
 
     def mean(self) -> Size:
         return self.s0
@@ -173,13 +199,28 @@ class LargestNode(Node):
 
 
 class ScaleNode(Node):
-    """A constant factor: it adds its exponent everywhere."""
+    """A constant factor: it adds its exponent everywhere. `number`: which one, where it is one."""
 
-    __slots__ = ("factor",)
+    __slots__ = ("factor", "number")
 
-    def __init__(self, context: Context, x: Node, factor: Size, span: Span = START) -> None:
+    def __init__(
+        self,
+        context: Context,
+        x: Node,
+        factor: Size,
+        span: Span = START,
+        number: Fraction | None = None,
+    ) -> None:
         super().__init__(context, (x,), span)
         self.factor = factor
+        self.number = number
+        self._settle()
+
+    def exactly(self) -> Fraction | None:
+        x = self.inputs[0].exact
+        if x == 0 or self.number == 0:
+            return Fraction(0)
+        return None if x is None or self.number is None else x * self.number
 
     def initial(self) -> Size:
         return self.factor + self.inputs[0].s0
@@ -238,6 +279,9 @@ class MeanNode(Node):
         super().__init__(context, (x,), span)
         self.rho = rho
 
+    def exactly(self) -> Fraction | None:
+        return same_number(self.inputs)
+
     def initial(self) -> Size:
         x = self.inputs[0]
         return x.s0 - self.rho.half() if x.centred else x.s0
@@ -248,6 +292,12 @@ class MeanNode(Node):
 
     def back_initial(self) -> Sequence[Size]:
         return (-self.rho,)
+
+
+def same_number(nodes: Sequence[Node]) -> Fraction | None:
+    """The number that all of them are, where they are one and the same."""
+    first, *others = (x.exact for x in nodes)
+    return first if all(other == first for other in others) else None
 
 
 def centred_along(inputs: Sequence[Node], broadcast: Sequence[Size]) -> Iterator[bool]:

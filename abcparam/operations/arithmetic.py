@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.sizes import Size
-from abcparam.calculus.bilinear import ProductNode
+from abcparam.calculus.bilinear import FactorNode
 from abcparam.calculus.node import ConstantNode, Node, ZerosNode
 from abcparam.calculus.structure import ScaleNode, SumNode
 from abcparam.operations.base import Build, Operands, Operation
@@ -57,7 +58,8 @@ class Add(Elementwise):
         return super().start(operand, shape) if is_vector(shape) else None
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return (SumNode(build.context, operands.nodes(), self.lacking(build, call), call.span),)
+        lacking = self.lacking(build, call)
+        return (SumNode(build.context, operands.nodes(), lacking, call.span, self.name == "-"),)
 
     def sign(self, signs: Sequence[int], settings: Mapping[str, Setting]) -> int:
         """One of what is not negative is enough, as of squares and a positive number."""
@@ -98,8 +100,7 @@ class Multiply(Elementwise):
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         x, y = operands.nodes()
-        lacking, one = self.lacking(build, call), build.context.one
-        return (ProductNode(build.context, x, y, one, lacking, call.span),)
+        return (FactorNode(build.context, x, y, self.lacking(build, call), call.span),)
 
     def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
         return (of.of(0) + of.of(1),)
@@ -131,8 +132,9 @@ class Factor(WithNumber):
         return signs[0] if _is_positive(settings["by"]) else ANY_SIGN
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        factor = build.rho(call.amount("by"))
-        return (ScaleNode(build.context, operands.node(0), factor, call.span),)
+        by = call.amount("by")
+        x, number = operands.node(0), by.constant
+        return (ScaleNode(build.context, x, build.rho(by), call.span, number),)
 
     def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
         by = call.settings["by"]
@@ -158,7 +160,8 @@ class Offset(WithNumber):
         context, by, span = build.context, call.amount("by"), call.span
         constant: Node = ZerosNode(context, (), span)
         if by.terms:
-            constant = ScaleNode(context, ConstantNode(context), build.rho(by), span)
+            number = ConstantNode(context, by.constant)
+            constant = ScaleNode(context, number, build.rho(by), span, Fraction(1))
         return (SumNode(context, (operands.node(0), constant), [context.one] * 2, span),)
 
     def torch(self, use: Use) -> ScaledCode:

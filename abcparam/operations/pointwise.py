@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -94,13 +94,24 @@ def _log(x: float) -> float:
     return math.log(max(abs(x), 1e-2))  # what is normal may be negative
 
 
+def _at(where: int, there: Fraction) -> Callable[[Fraction], Fraction | None]:
+    """One value that is rational."""
+    return {Fraction(where): there}.get
+
+
 def _softplus(x: float) -> float:
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
-SIGMOID = law.FunctionTraits("sigmoid", bounded=True, zero_at_zero=False, value=_sigmoid)
+SIGMOID = law.FunctionTraits(
+    "sigmoid",
+    bounded=True,
+    zero_at_zero=False,
+    value=_sigmoid,
+    exact=_at(0, Fraction(1, 2)),
+)
 LOG = Pointwise(
-    law.FunctionTraits("log", zero_at_zero=False, degree=0, value=_log),
+    law.FunctionTraits("log", zero_at_zero=False, degree=0, value=_log, exact=_at(1, Fraction(0))),
     yields=True,
     of_positive=True,
 )
@@ -108,7 +119,11 @@ LOG = Pointwise(
 OPERATIONS = (
     Pointwise(
         law.FunctionTraits(
-            "relu", flat_at_zero=True, homogeneous=True, value=lambda x: max(x, 0.0)
+            "relu",
+            flat_at_zero=True,
+            homogeneous=True,
+            value=lambda x: max(x, 0.0),
+            exact=lambda x: max(x, Fraction(0)),
         ),
         gives=NOT_NEGATIVE,
     ),
@@ -119,12 +134,19 @@ OPERATIONS = (
     Pointwise(SIGMOID, gives=POSITIVE),
     Pointwise(law.FunctionTraits("softplus", zero_at_zero=False, value=_softplus), gives=POSITIVE),
     Pointwise(
-        law.FunctionTraits("exp", zero_at_zero=False, value=_exp), yields=True, gives=POSITIVE
+        law.FunctionTraits("exp", zero_at_zero=False, value=_exp, exact=_at(0, Fraction(1))),
+        yields=True,
+        gives=POSITIVE,
     ),
     LOG,
     Pointwise(
         law.FunctionTraits(
-            "square", flat_at_zero=True, degree=2, homogeneous=True, value=lambda x: x * x
+            "square",
+            flat_at_zero=True,
+            degree=2,
+            homogeneous=True,
+            value=lambda x: x * x,
+            exact=lambda x: x * x,
         ),
         gives=NOT_NEGATIVE,
     ),

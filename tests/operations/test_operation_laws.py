@@ -30,17 +30,20 @@ loss cross_entropy
 """
 
 
-def activations(
-    body: str, tensors: str = "", result: str = "mean(y, axis = (-2, -1))"
-) -> dict[str, Node]:
-    text = f"""{HEAD}{tensors}
+def spec(body: str, tensors: str, result: str) -> str:
+    return f"""{HEAD}{tensors}
 forward(image : [colours, side, side]) {{
     x = conv2d(stem, image)
     {body}
     return readout @ {result}
 }}
 {TAIL}"""
-    return abcparam.check(text).graph.activations
+
+
+def activations(
+    body: str, tensors: str = "", result: str = "mean(y, axis = (-2, -1))"
+) -> dict[str, Node]:
+    return abcparam.check(spec(body, tensors, result)).graph.activations
 
 
 def laws(node: Node) -> tuple[str, ...]:
@@ -218,6 +221,54 @@ def test_nothing_is_left_of_one_number_less_its_mean(value: str, size: str):
     body = f"x = mean(x, axis = (-2, -1))\n    y = {value}\n    z = x + y"
     found = activations(body, "tensor first : input [width] { init = ones }", "z")
     assert str(found["y"].s0) == size
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        ("log(1 + square(zero @ x))", "0"),
+        ("log(2 + square(zero @ x))", "1"),
+        ("exp(zero @ x) - 1", "0"),
+        ("1 - exp(nothing)", "0"),
+        ("exp(nothing) - first", "0"),
+        ("2 * sigmoid(zero @ x) - 1", "0"),
+        ("sigmoid(2 * sigmoid(nothing) - first) - 1/2", "0"),
+        ("small * small - 1/4", "0"),
+        ("relu(small - first)", "0"),
+        ("relu(first - small)", "1"),
+        ("mean(first, axis = 0) - 1", "0"),
+        ("concat(*split(first, 2)) - 1", "0"),
+        ("layernorm(exp(zero @ x))", "0"),
+        ("1 - shrinking", "1"),
+        ("1 - folded", "0"),
+        ("first - drawn", "1"),
+        ("softplus(nothing) - 0.69", "1"),
+    ],
+)
+def test_numbers_that_cancel_at_the_start_leave_exactly_zero(value: str, size: str, tmp_path: Path):
+    """Functions of exact zeros are numbers, of which another one is taken away.
+
+    So does the emitted model, whose output is made of them here.
+    """
+    tensors = """tensor zero : hidden [width, width] { init = zeros }
+tensor nothing : input [width] { init = zeros }
+tensor first : input [width] { init = ones }
+tensor small : input [width] { init = constant(1/2) }
+tensor shrinking : input [width] { a = 1/2, init = ones }
+tensor folded : input [width] { a = 1/2, b = -1/2, init = ones }
+tensor drawn : input [width] { init = normal(1) }
+"""
+    value = value.replace("concat(*split(first, 2))", "concat(left, right)")
+    body = f"""x = mean(x, axis = (-2, -1))
+    left, right = split(first, 2)
+    y = {value}
+    z = 0 * x + y"""
+    text = spec(body, tensors, "z")
+    assert str(abcparam.check(text).graph.activations["y"].s0) == size
+    module = load(abcparam.compile(text), tmp_path)
+    model = module.Probe(module.Config(width=128))
+    largest = float(model(torch.randn(2, 3, 8, 8)).abs().max())
+    assert (largest > 1e-5) == (size != "0")
 
 
 EXPERT = """tensor router : output [experts, width] { init = normal(1) }

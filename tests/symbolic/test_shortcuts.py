@@ -8,6 +8,7 @@ from fractions import Fraction
 from operator import mul
 
 from abcparam.analysis.judge import Evaluator, judgement_of
+from abcparam.diagnostics.source import Source
 from abcparam.pipeline import to_source
 from abcparam.program.binding import bind
 from abcparam.symbolic.constraints import All, Form, FormOrder, LinearConstraint, subtract
@@ -72,6 +73,37 @@ def test_one_graph_is_judged_at_many_values():
         seen.add(numbers.verdict(values))
         assert numbers.verdict(values) == judgement_of(bind(program, values)).verdict
     assert len(seen) > 1
+
+
+def test_numbers_cancel_at_the_exponents_at_which_they_do():
+    """Of one graph, whose kinds of values are found once."""
+    program = load(
+        Source(
+            """model Gated
+dim width -> inf, base = 64
+dim pixels = 8
+dim classes = 4
+exponent t
+parametrization mup
+hyper lr = 0.1
+tensor first : input [width, pixels]
+tensor gain : input [width] { a = t, init = ones }
+tensor readout : output [classes, width]
+forward(x : [pixels]) {
+    h = first @ x
+    m = mean(1 - gain, axis = -1)
+    return readout @ (h * m)
+}
+optimizer adam { lr = lr }
+loss cross_entropy
+"""
+        )
+    )
+    numbers = Evaluator(program)
+    for t in (Fraction(0), Fraction(1, 2), Fraction(0), Fraction(1)):
+        found = numbers.judgement_if_stable({"t": t})
+        assert found is not None
+        assert str(found.laws.graph.activations["m"].s0) == ("1" if t else "0")
 
 
 def test_forms_at_a_point_are_ordered_as_their_rates_in_each_limit():

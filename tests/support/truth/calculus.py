@@ -46,6 +46,7 @@ class Tensor:
     epsilon: Fraction | None = None  # `d`, where an optimizer has an epsilon that counts
     clip: Fraction | None = None  # what the limit of its gradients' norm grows by
     group: int = 0  # of those that are clipped together
+    entries: Fraction | None = None  # what each starts at, of sigma 0, where that is one number
 
     @property
     def sigma(self) -> Size:
@@ -85,6 +86,9 @@ class Value:
     part: tuple[Fraction | int, Fraction | int] | None = None  # of a `split`: which, of how many
     heads: Fraction | None = None  # of that split: how many heads, in units of those that there are
     name: str = ""
+    amount: Fraction | None = None  # of a number, or a factor, where it is one and no power
+    minus: int | None = None  # which input of a sum is subtracted
+    termwise: bool = False  # a product of coordinates, of which none are summed
 
 
 @dataclass(eq=False)
@@ -113,6 +117,7 @@ class Found:
     maps: dict[Tensor, Rows | None] = field(default_factory=dict)
     rows: dict[Tensor, Rows] = field(default_factory=dict)
     contracted: bool = False  # a map that contracts made it
+    number: Fraction | None = None  # all of it at init, at any width, where that is known
 
     @property
     def s(self) -> Size:
@@ -204,10 +209,49 @@ class Calculus:
     def start(self) -> None:
         for v in self.graph.values:
             f, xs = self.of[v], [self.of[x] for x in v.inputs]
+            f.number = self.number(v, xs)
             f.centred = self.is_centred(v, xs)
             self.take_maps(v, f, xs)
             f.s0 = self.initial(v, xs)
             f.spread = self.spread_of(v, xs)
+            if f.number is not None:
+                f.centred, f.spread = f.number == 0, -inf
+                f.s0 = ZERO if f.number else -inf
+            elif f.s0 == -inf:
+                f.number = ZERO
+
+    def number(self, v: Value, xs: Sequence[Found]) -> Fraction | None:
+        """What all of it is exactly."""
+        if v.kind in ("lookup", "value", "number"):
+            if v.tensor is None:
+                return v.amount
+            if v.tensor.start == "ones":
+                return v.tensor.entries if v.tensor.sigma == 0 else None
+            return ZERO if v.tensor.start == "zeros" else None
+        if v.kind == "map" and v.tensor is not None and v.tensor.start == "zeros":
+            return ZERO
+        if v.kind == "product" and any(x.number == 0 for x in xs):
+            return ZERO
+        known = [x.number for x in xs if x.number is not None]
+        if not xs or len(known) < len(xs):
+            return None
+        first = known[0]
+        match v.kind:
+            case "sum":
+                return sum((-k if i == v.minus else k for i, k in enumerate(known)), ZERO)
+            case "product":
+                return first * known[1] if v.termwise else None
+            case "scale":
+                return ZERO if first == 0 else None if v.amount is None else first * v.amount
+            case "function":
+                return exact_value(v.function, first)
+            case "norm":
+                return ZERO if first == 0 or v.centres else None
+            case "part" | "copies" | "concat" | "mean" | "largest":
+                return first if len(set(known)) == 1 else None
+            case "map" | "same":
+                return ZERO if first == 0 else None
+        return None
 
     def initial(self, v: Value, xs: Sequence[Found]) -> Size:
         largest = max((x.s0 for x in xs), default=-inf)
@@ -793,6 +837,17 @@ class Calculus:
         )
         full = all(s in ("maximal", "frozen") for s in statuses) and all(moving) and not in_part
         return "maximal-update" if full else "feature-learning"
+
+
+def exact_value(function: str, x: Fraction) -> Fraction | None:
+    """That of a function, where it is rational."""
+    if function == "relu":
+        return max(x, ZERO)
+    if function == "square":
+        return x * x
+    if x == 0:
+        return {"sigmoid": HALF, "exp": ONE, "softplus": None}.get(function, ZERO)
+    return ZERO if function == "log" and x == 1 else None
 
 
 def apart(x: Found, y: Found) -> bool:

@@ -211,7 +211,7 @@ class Writer:
         training = usable[0] if draw.random() < 0.85 else draw.choice(usable)
         a, b, c = self.exponents(fan_in, fan_out, training, use, role, table=use == "table")
         total_c = c
-        keys, kind = [], start
+        keys, kind, entries = [], start, None
         if not kind:
             kind = draw.choices(("", "zeros", "ones"), (0.8, 0.12, 0.08 if use == "value" else 0))[
                 0
@@ -221,7 +221,8 @@ class Writer:
         if kind == "zeros" and training.name in ON_SPHERES:  # it would stay zero, and is refused
             kind = "ones" if start else "normal"
         if kind == "ones":
-            keys.append(draw.choice(("init = ones", "init = constant(1/2)")))
+            entries = draw.choice((ONE, ONE, HALF))
+            keys.append("init = ones" if entries == 1 else "init = constant(1/2)")
         elif kind == "zeros":
             keys.append("init = zeros")
         elif use == "map" and len(shape) == 2 and draw.random() < 0.1:
@@ -235,6 +236,8 @@ class Writer:
             )
         if keys:
             self.used[keys[-1].split("(")[0]] += 1
+        if entries is not None and draw.random() < 0.5:
+            b = -a
         if own > 0 and own != 1:  # exponents are those of its own width
             a, b, c = (x / own for x in (a, b, c))
         dim = "" if own > 0 else "[width]"
@@ -246,6 +249,8 @@ class Writer:
             if draw.random() < 0.05:
                 keys.append(text)
                 self.used[key] += 1
+        if "mult = 1/2" in keys and entries is not None:
+            entries /= 2
         epsilon = training.epsilon
         if epsilon is not None and own > 0 and draw.random() < 0.1:
             keys.append("d = 1")
@@ -271,6 +276,7 @@ class Writer:
             epsilon=epsilon,
             clip=training.clip,
             group=self.trainings.index(training),
+            entries=entries,
         )
         training.tensors.append(name)
         self.tensors.append(tensor)
@@ -386,13 +392,35 @@ class Writer:
         if sign == "-" and x.value is y.value:
             return self.term(f"({x.text} - {y.text})", "zeros", [], axes)
         kind = "product" if sign == "*" else "sum"
-        return self.term(f"({x.text} {sign} {y.text})", kind, [x, y], axes, lacking=lacking)
-
-    def scaled(self, x: Term, exponent: Fraction, text: str = "") -> Term:
-        self.used["scale"] += 1
+        minus = 1 if sign == "-" else None
         return self.term(
-            text or f"({power(exponent)} * {x.text})", "scale", [x], x.axes, factor=exponent
+            f"({x.text} {sign} {y.text})",
+            kind,
+            [x, y],
+            axes,
+            lacking=lacking,
+            minus=minus,
+            termwise=True,
         )
+
+    def scaled(
+        self, x: Term, exponent: Fraction, text: str = "", amount: Fraction | None = None
+    ) -> Term:
+        self.used["scale"] += 1
+        if not text and exponent == 0:
+            amount = ONE
+        text = text or f"({power(exponent)} * {x.text})"
+        return self.term(text, "scale", [x], x.axes, factor=exponent, amount=amount)
+
+    def offset(self, x: Term, number: Fraction, sign: str = "+") -> Term:
+        """`x + k`, `x - k` or `k - x`, the last as sign "r"."""
+        self.used["offset"] += 1
+        value = self.value("number", [], x.axes, amount=number)
+        text = f"({number} - {x.text})" if sign == "r" else f"({x.text} {sign} {number})"
+        minus = {"+": None, "-": 1, "r": 0}[sign]
+        inputs = [x.value, value]
+        made = self.value("sum", inputs, x.axes, lacking=(ZERO, ZERO), minus=minus)
+        return Term(text, made, x.axes)
 
     def same(self, text: str, x: Term, axes: Sequence[str], name: str, kind: str = "same") -> Term:
         self.used[name] += 1
@@ -639,16 +667,40 @@ class Writer:
 
     def step_scale(self, x: Term, y: Term) -> Term:
         exponent = self.draw.choice(GRID)
-        texts = {0: f"({x.text} / 3)", 1: f"(-({x.text}))", 2: ""}
+        texts = {0: (f"({x.text} / 3)", Fraction(1, 3)), 1: (f"(-({x.text}))", -ONE)}
         choice = self.draw.randrange(6)
-        return self.scaled(x, exponent if choice >= 2 else ZERO, texts.get(choice, ""))
+        return self.scaled(x, exponent if choice >= 2 else ZERO, *texts.get(choice, ()))
 
     def step_offset(self, x: Term, y: Term) -> Term:
-        self.used["offset"] += 1
-        number = self.value("number", [], x.axes)
-        text = self.draw.choice((f"({x.text} + 1/2)", f"(1 - {x.text})", f"({x.text} - 1)"))
-        made = self.value("sum", [x.value, number], x.axes, lacking=(ZERO, ZERO))
-        return Term(text, made, x.axes)
+        return self.offset(x, *self.draw.choice(((HALF, "+"), (ONE, "r"), (ONE, "-"))))
+
+    def step_cancels(self, x: Term, y: Term) -> Term:
+        """Of what is a number at the start, most often, the function or less that takes it away."""
+        draw = self.draw
+        if draw.random() < 0.5:
+            start = self.map(self.tensor(("width", "width"), start="zeros"), "width", x)
+            if draw.random() < 0.3:
+                start = self.normed(start, draw.choice(("layernorm", "rmsnorm")))
+        else:
+            start = self.parameter(("width",), draw.choice(("zeros", "ones")))
+        name = draw.choice(("exp", "sigmoid", "square", "relu", "tanh", "softplus", ""))
+        made = self.function(start, name) if name else start
+        if draw.random() < 0.3:
+            made = self.scaled(made, ZERO, f"(2 * {made.text})", Fraction(2))
+        if draw.random() < 0.3:
+            other = self.parameter(("width",), draw.choice(("zeros", "ones")))
+            made = self.binary(draw.choice("+-*"), made, other)
+        less = draw.choice((ZERO, ONE, ONE, HALF))
+        if less:
+            made = self.offset(made, less, draw.choice("-r"))
+        if draw.random() < 0.3:
+            positive = self.offset(self.function(made, "square"), ONE, "+")
+            made = self.function(positive, "log")
+        if draw.random() < 0.5:
+            made = self.function(made, draw.choice(("relu", "square", "tanh", "sigmoid", "gelu")))
+        if len(made.axes) == 2 and draw.random() < 0.3:
+            return self.similar(made, y)
+        return self.binary(draw.choice("+*"), x, made)
 
     def step_shared(self, x: Term, y: Term) -> Term:
         found = [t for t in self.tensors if t.fan_in == t.fan_out == 1 and t.name in self.square]
@@ -696,11 +748,7 @@ class Writer:
             self.used["softmax"] += 1
         else:
             inner = self.function(self.new_map(x, "width"), "square")
-            number = self.value("number", [], inner.axes)
-            values = [inner.value, number]
-            made = self.value("sum", values, inner.axes, lacking=(ZERO, ZERO))
-            positive = Term(f"(1 + {inner.text})", made, inner.axes)
-            self.used["offset"] += 1
+            positive = self.offset(inner, ONE)
         if self.draw.random() < 0.3:
             positive = self.scaled(positive, self.draw.choice(GRID))
         return self.new_map(self.function(positive, "log"), "width")
