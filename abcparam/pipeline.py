@@ -110,8 +110,8 @@ def adapters_gauge(gauge: str) -> str:
 
 
 @at_work()
-def gauged(program: Program, gauge: str) -> Program:
-    """The program in a gauge."""
+def gauged(program: Program, gauge: str, batch: int | None = None) -> Program:
+    """The program in a gauge, for batches of so many examples where it asks for that."""
     if gauge == GAUGES[0]:
         return program
     from abcparam.comparison.regauge import in_gauge
@@ -124,9 +124,9 @@ def gauged(program: Program, gauge: str) -> Program:
     if gauge == "single-group":
         require_single_groups(found)
     if gauge == "unit":
-        from abcparam.comparison.unit_scaling import scaled_gradients
+        from abcparam.comparison.unit_scaling import EXAMPLES, scaled_gradients
 
-        return scaled_gradients(found)
+        return scaled_gradients(found, batch or EXAMPLES)
     return found
 
 

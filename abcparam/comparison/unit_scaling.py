@@ -56,8 +56,8 @@ class Scale(Record):
         return times(self.constant, written_ratio(program, self.powers))
 
 
-def scaled_gradients(program: Program) -> Program:
-    """The program with factors of gradients, of a batch of examples.
+def scaled_gradients(program: Program, batch: int = EXAMPLES) -> Program:
+    """The program with factors of gradients, from their sizes for a batch of so many examples.
 
     Raises `SpecError` where gradients are clipped.
     """
@@ -68,11 +68,12 @@ def scaled_gradients(program: Program) -> Program:
         raise SpecError(program.source, errors)
     name = _fresh(program)
     examples = Amount(syntax.Name(name), atom(name))
-    laws, flows = _Laws(program), flows_at_base(program)
-    sizes = middle_gradients_at_base(program)
+    laws, flows = _Laws(program), flows_at_base(program, batch)
+    sizes = middle_gradients_at_base(program, batch)
     scales = {
         kind: Scale(
-            times(_power_of_two(getattr(flows, kind, 1.0)), examples), laws.of_values(kind)
+            times(_power_of_two(getattr(flows, kind, 1 / batch) * batch), examples),
+            laws.of_values(kind),
         ).amount(program)
         for kind in ("outputs", "attended", "hidden")
     }
@@ -81,12 +82,15 @@ def scaled_gradients(program: Program) -> Program:
         path: _graded(
             program,
             tensor,
-            Scale(times(_power_of_two(sizes.get(path, 1.0)), root), laws.of_tensor(path)),
+            Scale(
+                times(_power_of_two(sizes.get(path, batch**-0.5) * batch**0.5), root),
+                laws.of_tensor(path),
+            ),
         )
         for path, tensor in program.tensors.items()
     }
     mixed = _power_of_two(flows.mixed if flows else 1.0)
-    hypers = {**program.hypers, name: Hyper(name, Fraction(EXAMPLES))}
+    hypers = {**program.hypers, name: Hyper(name, Fraction(batch))}
     return replace(
         program,
         tensors=tensors,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from fractions import Fraction
 from typing import Any
 
 from abcparam.algebra.record import Record, replace
@@ -25,7 +24,6 @@ from abcparam.coordinate_check.plan import (
 from abcparam.coordinate_check.ranges import RangeRow, outside, range_rows
 from abcparam.pipeline import emit_program, gauged
 from abcparam.program.binding import require_trained
-from abcparam.program.dims import Hyper
 from abcparam.program.model import Program
 from abcparam.verdict.check import judged
 from abcparam.verdict.report import Report
@@ -100,7 +98,7 @@ def coordinate_check(
     """
     small, changed = shrunk(program, options.given)
     batch = max(2, options.tokens // positions(small))
-    small = _in_gauge(small, options.gauge, batch)
+    small = gauged(small, options.gauge, batch)
     require_trained(small)
     report = at_work()(judged)(small)
     varied = varied_dims(small, options.vary)
@@ -123,15 +121,6 @@ def coordinate_check(
         *parted(aligned),
     )
     return CoordCheckResult(report, plan, laws, verdict, notes, options.vary, aligned, ranges)
-
-
-def _in_gauge(program: Program, gauge: str, batch: int) -> Program:
-    """The program in a gauge, for batches of so many examples."""
-    found = gauged(program, gauge)
-    if found.gradients is None:
-        return found
-    name = found.gradients.batch
-    return replace(found, hypers={**found.hypers, name: Hyper(name, Fraction(batch))})
 
 
 def _plan(varied: VariedDims, options: CheckOptions, runs: Runs, tokens: int) -> WidthPlan:

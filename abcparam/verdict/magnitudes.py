@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import cache, lru_cache
-from math import log2, prod, sqrt
+from math import exp, log2, prod, sqrt
 
 from abcparam.algebra.polynomials import Opaque, Polynomial
 from abcparam.algebra.record import Record, replace
@@ -84,10 +84,10 @@ class FlowSizes(Record):
     mixed: float
 
 
-def flows_at_base(program: Program) -> FlowSizes | None:
-    """Of gradients of values for one example; None where some number is out of range."""
+def flows_at_base(program: Program, batch: int = 1) -> FlowSizes | None:
+    """Of gradients of values for so many examples; None where some number is out of range."""
     try:
-        return _Gradients(program, 1).flows()
+        return _Gradients(program, batch).flows()
     except OUT_OF_RANGE:
         return None
 
@@ -103,10 +103,10 @@ def attended_nodes(graph: Graph) -> set[Node]:
     return found
 
 
-def middle_gradients_at_base(program: Program) -> dict[str, float]:
+def middle_gradients_at_base(program: Program, batch: int = 1) -> dict[str, float]:
     """As `gradients_at_base`, halfway between the smallest and the largest of several copies."""
     try:
-        found = _Gradients(program, 1).first()
+        found = _Gradients(program, batch).first()
     except OUT_OF_RANGE:
         return {}
     sizes: dict[str, list[float]] = {}
@@ -247,12 +247,25 @@ class _Gradients:
     def _error(self, kind: str, output: Moments) -> Backflow:
         """The loss gradient, of a mean over all places of all examples.
 
-        With cross-entropy one class of all is off by about 1.
+        With cross-entropy one class of all is off by about 1, and others where logits are large:
+        the same ones at places, and in examples, that share their logits.
         """
         if kind == "cross_entropy":
             classes = max(output.features, 2.0)
-            return Backflow((1 - 1 / classes) / classes / (self.batch * output.places) ** 2)
+            each = 1 / classes / (self.batch * output.places) ** 2
+            own, shared, common = (
+                _both_chosen(part, classes) - 1 / classes
+                for part in (output.square, output.shared, output.common)
+            )
+            own += 1 - 1 / classes
+            return Backflow(own * each, shared * each, common=common * each)
         return Backflow(4 * (1 + output.square) / (self.batch * output.volume) ** 2)
+
+
+def _both_chosen(shared: float, classes: float) -> float:
+    """How often two drawings by softmaxes are of the same class, whose logits share so much."""
+    weight = exp(min(shared, 50.0))
+    return weight / (weight + classes - 1)
 
 
 def _ends(graph: Graph) -> set[Node]:
