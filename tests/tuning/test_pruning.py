@@ -22,7 +22,7 @@ import abcparam
 from abcparam.diagnostics.source import Source
 from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.sweep import SweepResult, sweep_source
-from abcparam.tuning.train import stacking, watch
+from abcparam.tuning.train import stacking, training, watch
 from abcparam.tuning.train.stacking import train
 from abcparam.tuning.train.training import Job, Trained, TrialRun
 from abcparam.tuning.train.watch import TrialWatch
@@ -174,6 +174,50 @@ def test_a_checkpoint_of_somebody_elses_is_no_code_and_training_begins_anew(
         place.write_bytes(data)
         assert [each.losses for each in train(made, runs, watch=watched)] == wanted
     assert not (tmp_path / "OWNED").exists()
+
+
+ERRORS: list[tuple[str, Exception]] = [
+    ("restore", torch.OutOfMemoryError("CUDA out of memory")),
+    ("restore", MemoryError()),
+    ("restore", RuntimeError("DefaultCPUAllocator: can't allocate memory")),
+    ("read", OSError(5, "Input/output error")),
+    ("draw", ValueError("in a user's data")),
+]
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize(("where", "error"), ERRORS)
+def test_what_fails_while_a_checkpoint_is_restored_leaves_it(
+    where: str, error: Exception, together: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Memory, a disk or a user's data may do better later: training goes on from it then."""
+    monkeypatch.setattr(watch, "EVERY", 0.0)
+    runs = RUNS if together else RUNS[:1]
+    made, watched = job(mlp(), steps=8), TrialWatch(tuple(range(len(runs))), place=tmp_path / "run")
+    left = iter(range(4))
+    with pytest.raises(StopIteration):
+        train(made, runs, lambda _: next(left), watch=watched)
+    [kept] = tmp_path.iterdir()
+    saved = kept.read_bytes()
+
+    def fails(*_: object) -> None:
+        raise error
+
+    patched: dict[str, tuple[object, str]] = {
+        "read": (Path, "read_bytes"),
+        "restore": (stacking.Stack, "restore") if together else (training, "_restored"),
+        "draw": (stacking.Stack, "draw_again") if together else (training, "set_random_state"),
+    }
+    with monkeypatch.context() as patch, pytest.raises(type(error)):
+        patch.setattr(*patched[where], fails)
+        if together:
+            stacking.train_together(made, runs, watch=watched)
+        else:
+            training.train_alone(made, runs[0], watch=watched)
+    assert kept.read_bytes() == saved
+    steps: list[int] = []
+    train(made, runs, steps.append, watch=watched)
+    assert steps[0] == 4 * len(runs)
 
 
 def test_what_does_not_fit_into_memory_is_trained_by_halves(monkeypatch: pytest.MonkeyPatch):

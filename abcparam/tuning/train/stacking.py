@@ -31,7 +31,7 @@ from abcparam.tuning.train.training import (
     train_alone,
 )
 from abcparam.tuning.train.updates import Settings, Updates, home_of, in_memory
-from abcparam.tuning.train.watch import LossCurve, TrialWatch
+from abcparam.tuning.train.watch import ForeignFileError, LossCurve, TrialWatch
 from abcparam.tuning.trials import OnStep, silent
 
 NUMBERS = (bool, int, float)
@@ -106,13 +106,13 @@ def train_together(
     curves = Curves(stack, [[] for _ in trials])
     if saved := checkpoint.load():
         try:
-            stack.restore(saved)
-            curves = Curves(stack, saved["curves"])
-        except torch.OutOfMemoryError:
-            raise
-        except Exception:  # whatever a file of somebody else's holds
+            with checkpoint.restoring():
+                stack.restore(saved)
+                curves = Curves(stack, saved["curves"])
+        except ForeignFileError:
             checkpoint.discard()
             return train_together(job, trials, on_step, watch)
+        stack.draw_again()
         left = job.steps - stack.done
         on_step(len(trials) * job.steps - len(stack.alive) * left)
     for step in range(stack.done, job.steps):
@@ -259,12 +259,15 @@ class Stack:
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """As it was saved; what was trained on by then is drawn again."""
+        """As it was saved."""
         self.keep(saved["alive"])
         for name, value in self.values.items():
             kept = saved["values"][name].to(self.job.device)
             self.values[name] = kept.requires_grad_(value.requires_grad)
-        self.remembered, self.done = saved["optimizers"], saved["done"]
+        self.remembered, self.done = saved["optimizers"], int(saved["done"])
+
+    def draw_again(self) -> None:
+        """What it was trained on by then."""
         for source in self.sources.values():
             for _ in range(self.done):
                 next(source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from abcparam.data.named import Given
 from abcparam.program.model import Program
 from abcparam.tuning.schedules import CONSTANT, schedule_named
 from abcparam.tuning.train.builders import EmittedBuilder, ModelBuilder, TorchOptimizers
-from abcparam.tuning.train.watch import LossCurve, TrialWatch
+from abcparam.tuning.train.watch import ForeignFileError, LossCurve, TrialWatch
 from abcparam.tuning.trials import OnStep, silent
 from abcparam.tuning.workers.data_parallel import SingleProcess
 
@@ -127,12 +127,15 @@ def train_alone(
     checkpoint = watch.checkpoint()
     if saved := processes.broadcast(checkpoint.load()):
         try:
-            losses = _resumed(saved, model, optimizers, batches, processes)
-        except torch.OutOfMemoryError:
-            raise
-        except Exception:  # whatever a file of somebody else's holds
+            with checkpoint.restoring():
+                losses = _restored(saved, model, optimizers, processes)
+        except ForeignFileError:
             checkpoint.discard()
             return train_alone(job, run, on_step, watch)
+        for _ in losses:  # what it was trained on
+            next(batches)
+        if processes.rank < len(saved["random"]):  # else there were fewer processes
+            set_random_state(saved["random"][processes.rank])
         on_step(len(losses))
 
     def save() -> None:
@@ -178,28 +181,35 @@ def _state(
     }
 
 
-def _resumed(
+def _restored(
     saved: Mapping[str, Any],
     model: nn.Module,
     optimizers: TorchOptimizers,
-    batches: Iterator[Batch],
     processes: SingleProcess,
 ) -> LossCurve:
-    """Everything as it was saved; what was trained on by then is drawn again."""
-    losses: LossCurve = saved["losses"]
+    """Model and optimizers as they were saved, and the losses until then."""
+    losses: LossCurve = [float(loss) for loss in saved["losses"]]
+    for states in saved["random"]:  # of each process
+        require_random_state(states)
     processes.load(model, saved["model"])
     for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
         processes.load_optimizer(optimizer, state)
-    for _ in losses:
-        next(batches)
-    if processes.rank < len(saved["random"]):  # else there were fewer processes
-        set_random_state(saved["random"][processes.rank])
     return losses
 
 
 def random_state() -> list[Tensor]:
     """Of PyTorch's generators."""
     return [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+
+
+def require_random_state(states: Sequence[Tensor]) -> None:
+    """Raises `ValueError` where generators cannot be set to these."""
+    own = random_state()
+    if not states or len(states) > len(own):
+        raise ValueError(f"{len(states)} generators, not {len(own)}")
+    for state, known in zip(states, own, strict=False):
+        if state.dtype != known.dtype or state.shape != known.shape:
+            raise ValueError("not the state of a generator")
 
 
 def set_random_state(states: Sequence[Tensor]) -> None:

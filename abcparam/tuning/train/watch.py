@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -68,6 +67,20 @@ class TrialWatch(Record):
         return Checkpoint(self.place.with_name(name))
 
 
+OF_MACHINES = ("out of memory", "allocate memory", "CUDA error", "MPS backend")
+
+
+class ForeignFileError(Exception):
+    """What a checkpoint holds is not what was saved here."""
+
+
+def is_of_file(error: Exception) -> bool:
+    """Whether what a file holds is at fault, and not the machine, which may do better later."""
+    if isinstance(error, (MemoryError, OSError, torch.OutOfMemoryError)):
+        return False
+    return not any(words in str(error) for words in OF_MACHINES)
+
+
 class Checkpoint:
     """A file with the state of training as it was up to `EVERY` seconds ago; None: no file.
 
@@ -81,13 +94,34 @@ class Checkpoint:
         self.exists = False
 
     def load(self) -> dict[str, Any] | None:
-        """What was saved, if something was: tensors and numbers, whoever wrote the file."""
-        if self.path is not None:
-            with suppress(OSError, RuntimeError, EOFError, ValueError, UnpicklingError):
-                found = torch.load(self.path, map_location="cpu", weights_only=True)
-                self.exists = isinstance(found, dict)
-                return found if self.exists else None
-        return None
+        """What was saved, if something was: tensors and numbers, whoever wrote the file.
+
+        None where there is no file or it is damaged; raises `OSError` where it cannot be read now.
+        """
+        if self.path is None:
+            return None
+        try:
+            written = io.BytesIO(self.path.read_bytes())
+        except FileNotFoundError:
+            return None
+        try:
+            found = torch.load(written, map_location="cpu", weights_only=True)
+        except Exception as error:
+            if not is_of_file(error):
+                raise
+            return None
+        self.exists = isinstance(found, dict)
+        return found if self.exists else None
+
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Within it, whatever is wrong with what was saved is a `ForeignFileError`; others rise."""
+        try:
+            yield
+        except Exception as error:
+            if not is_of_file(error):
+                raise
+            raise ForeignFileError from error
 
     def discard(self) -> None:
         """Removes it, where it is not what was saved here: training begins anew."""
