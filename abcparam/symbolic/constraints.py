@@ -146,6 +146,8 @@ class FormOrder:
 
     def values(self, forms: Iterable[Form], point: SymbolPoint) -> Sequence[FormValue]:
         """Multiples of forms at a point, the same of all: their rates within each limit."""
+        if self._single:
+            return [sum(map(mul, form, point)) for form in forms]
         forms = list(forms)
         points = [[rate * x for rate in rates for x in point] for rates in self._weights]
         found = [[sum(map(mul, form, weighed)) for form in forms] for weighed in points]

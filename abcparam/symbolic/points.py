@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from operator import mul
 
 from abcparam.algebra.sizes import NumericSize, NumericSpace, Size
 from abcparam.analysis.build import space_of
 from abcparam.analysis.judge import Judgement
-from abcparam.symbolic.constraints import Forms
-from abcparam.symbolic.sizes import SymbolicSize, symbolic
+from abcparam.symbolic.constraints import Forms, SymbolPoint, point_of
+from abcparam.symbolic.sizes import PARTS, SymbolicSize, symbolic
 
 SymbolValues = Mapping[str, Fraction]
 
@@ -18,20 +19,18 @@ def size_at(size: SymbolicSize, space: NumericSpace, at: SymbolValues) -> Numeri
     """A size in symbols as a number."""
     if not size.vectors:
         return space.zero if size.is_zero else space.unbounded
-    written = size.quotient
-    return _largest(size, written.top, space, at) - _largest(size, written.bottom, space, at)
+    point = point_of([at[symbol] for symbol in size.space.symbols])
+    top, bottom = (_largest(size, f, space, point) for f in (size.vectors, size.bottom))
+    return top - bottom
 
 
 def _largest(
-    size: SymbolicSize, forms: Forms, space: NumericSpace, at: SymbolValues
+    size: SymbolicSize, forms: Forms, space: NumericSpace, point: SymbolPoint
 ) -> NumericSize:
-    found, point = space.zero, [Fraction(1), *(at[s] for s in size.space.symbols)]
+    found, whole = space.zero, PARTS * point[0]
     for form in forms:
         parts = size.space.premises.order.parts(form)
-        powers = (
-            sum((Fraction(c) * v for c, v in zip(p, point, strict=True)), Fraction(0))
-            for p in parts
-        )
+        powers = (Fraction(sum(map(mul, part, point))) / whole for part in parts)
         found = found | space.size(dict(zip(size.space.names, powers, strict=False)))
     return found
 

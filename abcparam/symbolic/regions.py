@@ -83,8 +83,9 @@ def regions_of(verdicts: Verdicts, stable: Region) -> dict[str, Region]:
     """The region of each verdict, worst first, of stability and of completeness."""
     symbols = verdicts.derivation.symbols
     maximal = region_of(verdicts.condition("maximal-update"), symbols)
+    sound = region_of(All((verdicts.derivation.within, verdicts.derivation.sound_at_init)), symbols)
     found = {
-        word: region_of(verdicts.condition(word, maximal.condition), symbols)
+        word: region_of(verdicts.condition(word, maximal.condition, sound.condition), symbols)
         for word in (*VERDICTS[:-1], "complete")
     }
     return {**found, "stable": stable, "maximal-update": maximal}
@@ -384,13 +385,21 @@ def _weakest(premises: Premises, alternatives: list[Alternative]) -> list[Altern
 
 
 def _needed_choices(premises: Premises, clauses: list[Clause]) -> list[Clause]:
-    """The choices that no other one implies."""
+    """The choices that the others do not imply: first no other one, then all of them together.
+
+    Of layers that are alike, the first and the last mostly say what those between them say.
+    """
     kept = list(clauses)
     seen = _Examples(premises, {clause: _condition(clause) for clause in clauses})
     for clause in clauses:
         others = [c for c in kept if c != clause]
         if any(seen.implied(c, clause) for c in others):
             kept = others
+    if len(kept) > 2:
+        for clause in [*kept[1:-1], kept[0], kept[-1]]:
+            others = [c for c in kept if c != clause]
+            if seen.together(others, clause):
+                kept = others
     return kept
 
 
@@ -405,16 +414,27 @@ class _Examples:
 
     def implied(self, left: Any, right: Any) -> bool:
         """Whether a condition follows from another one."""
-        examples = self.premises.examples
-        if self.seen < len(examples):
-            for bit in range(self.seen, len(examples)):
-                for key, condition in self.conditions.items():
-                    self.where[key] |= holds_at(condition, examples[bit]) << bit
-            self.seen = len(examples)
-        if self.where[left] & ~self.where[right]:
+        return self.together((left,), right)
+
+    def together(self, left: Iterable[Any], right: Any) -> bool:
+        """Whether a condition follows from others that hold together."""
+        self._look()
+        everywhere, given = -1, list(left)
+        for key in given:
+            everywhere &= self.where[key]
+        if everywhere & ((1 << self.seen) - 1) & ~self.where[right]:
             return False
-        follows = Some((negation(self.conditions[left]), self.conditions[right]))
-        return self.premises.proves(follows)
+        conditions = self.conditions
+        wrong = (negation(conditions[key]) for key in given)
+        return self.premises.proves(Some((*wrong, conditions[right])))
+
+    def _look(self) -> None:
+        """Holds the conditions against the points that are new."""
+        examples = self.premises.examples
+        for bit in range(self.seen, len(examples)):
+            for key, condition in self.conditions.items():
+                self.where[key] |= holds_at(condition, examples[bit]) << bit
+        self.seen = len(examples)
 
 
 def _condition(clause: Clause) -> SymbolCondition:

@@ -26,6 +26,7 @@ from abcparam.symbolic.constraints import (
     plain,
     subtract,
 )
+from abcparam.symbolic.quotients import cancelled
 from abcparam.symbolic.solver import Premises, UnprovedError
 from abcparam.symbolic.text import LAW, PLAIN, Quotient, exponents_text, law_text
 
@@ -72,11 +73,11 @@ class SymbolicSpace:
         self.width = 1 + len(self.symbols)
         self.splits = True  # whether dividing by a size of several forms asks for cases
         answers = self.premises.answers
-        self._pruned: dict[Forms, Forms] = answers()
-        self.products: dict[SizePair, SymbolicSize] = answers()
-        self.larger: dict[SizePair, SymbolicSize] = answers()
-        self.compared: dict[SizePair, bool] = answers()
-        self.inverses: dict[int, SymbolicSize] = answers()
+        self._pruned: dict[Forms, Forms] = answers(lambda forms: len(forms) == 1)
+        self.products: dict[SizePair, SymbolicSize] = answers(_is_simple)
+        self.larger: dict[SizePair, SymbolicSize] = answers(_is_simple)
+        self.compared: dict[SizePair, bool] = answers(bool)
+        self.inverses: dict[int, SymbolicSize] = answers(_is_simple)
         self.halves: dict[int, SymbolicSize] = {}
         self._made: dict[tuple[Forms, Forms], SymbolicSize] = {}
         self.origin: Form = (0,) * (self.width * max(1, len(self.names)))
@@ -102,12 +103,23 @@ class SymbolicSpace:
     def made(self, top: Forms, bottom: Forms | None = None) -> SymbolicSize:
         """The size of these forms; made once."""
         bottom = bottom or self.level
+        if top:
+            top, bottom = self.cancelled(top, bottom)
         if len(bottom) == 1 and bottom != self.level and top:
             top, bottom = tuple([subtract(form, bottom[0]) for form in top]), self.level
         found = self._made.get((top, bottom))
         if found is None:
             found = self._made[top, bottom] = SymbolicSize(self, top, bottom)
         return found
+
+    def cancelled(self, top: Forms, bottom: Forms) -> tuple[Forms, Forms]:
+        """A quotient without what its top and bottom have in common, as far as that is seen.
+
+        While directions of changes are followed they are left as they are: where they do not come
+        to an end, that is seen by forms that soar.
+        """
+        alone = len(top) == 1 or len(bottom) == 1
+        return (top, bottom) if alone or (self.follows and self.splits) else cancelled(top, bottom)
 
     def pruned(self, top: Forms, bottom: Forms) -> SymbolicSize:
         """The size of those of these forms that may be the largest."""
@@ -132,6 +144,11 @@ class SymbolicSpace:
         if len(reduced) == 1:
             return tuple(reduced)
         return tuple(sorted(self.premises.largest(sorted(reduced, key=_simplicity))))
+
+
+def _is_simple(size: SymbolicSize) -> bool:
+    """Whether a size is one form, or none: nothing more is dropped from it."""
+    return len(size.vectors) <= 1 and len(size.bottom) == 1
 
 
 def _soars(form: Form) -> bool:
@@ -177,8 +194,9 @@ class SymbolicSize:
     def _times(self, other: SymbolicSize) -> SymbolicSize:
         if not self.vectors or not other.vectors:
             return self.space.zero if self.is_zero or other.is_zero else self.space.unbounded
-        top = _sums(self.vectors, other.vectors)
-        return self.space.pruned(top, _sums(self.bottom, other.bottom))
+        mine, beneath = self.space.cancelled(self.vectors, other.bottom)
+        theirs, below = self.space.cancelled(other.vectors, self.bottom)
+        return self.space.pruned(_sums(mine, theirs), _sums(below, beneath))
 
     def __neg__(self) -> SymbolicSize:
         if len(self.vectors) > 1 and self.space.splits:
@@ -251,8 +269,9 @@ class SymbolicSize:
             return self
         if self <= other:
             return other
-        top = (*_sums(self.vectors, other.bottom), *_sums(other.vectors, self.bottom))
-        return self.space.pruned(top, _sums(self.bottom, other.bottom))
+        theirs, mine = self.space.cancelled(self.bottom, other.bottom)
+        top = (*_sums(self.vectors, mine), *_sums(other.vectors, theirs))
+        return self.space.pruned(top, _sums(self.bottom, mine))
 
     def __and__(self, other: SymbolicSize) -> SymbolicSize:
         if self._unbounded or other.is_zero:
@@ -277,7 +296,8 @@ class SymbolicSize:
         if other.is_zero or self._unbounded:
             return False
         premises, prune = self.space.premises, self.space.prune
-        mine, theirs = _sums(self.vectors, other.bottom), _sums(other.vectors, self.bottom)
+        others, ours = self.space.cancelled(self.bottom, other.bottom)
+        mine, theirs = _sums(self.vectors, ours), _sums(other.vectors, others)
         if premises.exceeds(mine, theirs):
             return False
         above = prune(theirs)
@@ -325,7 +345,11 @@ def symbolic(size: Size) -> SymbolicSize:
 
 
 def _in_ones(forms: Forms) -> Forms:
-    return tuple([tuple([plain(Fraction(c, PARTS)) if c else 0 for c in form]) for form in forms])
+    return tuple([tuple([_in_one(c) if c else 0 for c in form]) for form in forms])
+
+
+def _in_one(parts: Number) -> Number:
+    return Fraction(parts, PARTS) if parts % PARTS else int(parts // PARTS)
 
 
 def _sums(left: Forms, right: Forms) -> Forms:

@@ -8,7 +8,7 @@ claims that do not hold fail at an example that is known already, and nothing ne
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from math import gcd
@@ -80,7 +80,7 @@ class Premises:
         self.pivots: dict[int, AffineRow] = {}  # symbol index -> the row that equals it
         self._known: dict[Form, bool] = {}
         self._reaching: dict[Form, list[frozenset[Form]]] = {}  # of each, one is at least 0
-        self._answers: list[dict[Any, Any]] = []
+        self._answers: list[tuple[dict[Any, Any], Callable[[Any], bool]]] = []
         self.examples: list[SymbolPoint] = []  # where the premises hold, as they were found
         self._points: list[SymbolPoint] = []  # the last of them, those that answer most first
         self._decided: Conditions | None = None
@@ -90,10 +90,10 @@ class Premises:
         """Nothing is searched from now on: what is not known to follow does not."""
         self._closed = True
 
-    def answers(self) -> dict[Any, Any]:
-        """A place for answers, which is emptied whenever more is assumed."""
-        self._answers.append({})
-        return self._answers[-1]
+    def answers(self, lasting: Callable[[Any], bool]) -> dict[Any, Any]:
+        """A place for answers, those that last when more is assumed, and others until then."""
+        self._answers.append(({}, lasting))
+        return self._answers[-1][0]
 
     # Building
 
@@ -102,7 +102,10 @@ class Premises:
         condition = whole(condition)
         self.conditions.append((label, condition))
         self._known = {form: True for form, known in self._known.items() if known}
-        self._forget()
+        for answers, lasting in self._answers:
+            lost = [question for question, answer in answers.items() if not lasting(answer)]
+            for question in lost:
+                del answers[question]
         self.examples = [point for point in self.examples if holds_at(condition, point)]
         self._points = [point for point in self._points if holds_at(condition, point)]
         if self._decided is not None:
@@ -139,10 +142,7 @@ class Premises:
             if value[index]:
                 self.pivots[other] = _substitute(value, index, solved)
         self._known, self._reaching = {}, {}
-        self._forget()
-
-    def _forget(self) -> None:
-        for answers in self._answers:
+        for answers, _ in self._answers:
             answers.clear()
 
     def reduce_row(self, row: AffineRow) -> AffineRow:
@@ -191,7 +191,7 @@ class Premises:
         if not self._points:
             self.example(ALWAYS)
         alone = self._alone(forms)
-        unsure: list[int] = []
+        unsure: list[int] = [] if alone else list(range(len(forms)))
         for index, form in enumerate(forms) if alone else ():
             while index not in alone:
                 above = [subtract(forms[other], form) for other in alone]
@@ -203,30 +203,12 @@ class Premises:
                     unsure.append(index)
                     break
                 alone.add(largest)
-        if alone and not unsure:
-            return [forms[i] for i in sorted(alone)]
-        left = [forms[i] for i in sorted({*alone, *unsure})] if alone else forms
-        return self._not_dominated(left, {forms[i] for i in alone})
-
-    def _not_dominated(self, forms: Sequence[Form], needed: Collection[Form]) -> list[Form]:
-        """The forms without those that others dominate, one by one; some are known to be needed."""
-        kept = [f for i, f in enumerate(forms) if f in needed or not self._below_another(forms, i)]
-        for form in list(kept):
-            if form not in needed and len(kept) > 2:
-                others = [other for other in kept if other is not form]
-                if self.dominated(form, others):
-                    kept = others
-        return kept
-
-    def _below_another(self, forms: Sequence[Form], index: int) -> bool:
-        """Whether another form dominates this one; of two that are equal the first is kept."""
-        form = forms[index]
-        return any(
-            self.implies(subtract(other, form))
-            and (i < index or not self.implies(subtract(form, other)))
-            for i, other in enumerate(forms)
-            if i != index
-        )
+        kept = {*alone, *unsure}
+        for index in reversed(unsure):  # of two that are equal the first is kept
+            others = [forms[other] for other in sorted(kept) if other != index]
+            if others and index not in alone and self.dominated(forms[index], others):
+                kept.remove(index)
+        return [forms[index] for index in sorted(kept)]
 
     def _alone(self, forms: Sequence[Form]) -> set[int]:
         """Indices of forms that are larger than all others at a point that is known."""

@@ -44,15 +44,21 @@ class Verdicts(Record):
         theirs = [r for r in self.slack if r.parameter and r.parameter.tensor.path in paths]
         return Some(tuple(r.condition for r in theirs)) if theirs else ALWAYS
 
-    def condition(self, verdict: str, maximal: SymbolCondition | None = None) -> SymbolCondition:
+    def condition(
+        self,
+        verdict: str,
+        maximal: SymbolCondition | None = None,
+        sound: SymbolCondition | None = None,
+    ) -> SymbolCondition:
         """What a verdict asks of the symbols.
 
         `stable` and `complete` are no verdicts, but may be asked for too. `maximal` is the region
-        of maximal updates, where that is in lowest terms.
+        of maximal updates and `sound` that of sizes at initialization, where they are in lowest
+        terms.
         """
         moves = _any(self.moving)
         moving_features = _any(self.features) if self.features else ALWAYS
-        case, sound = self.derivation.within, self.derivation.sound_at_init
+        case, sound = self.derivation.within, sound or self.derivation.sound_at_init
         further = {
             "stable": ALWAYS,
             "complete": each(self.within),
@@ -64,7 +70,7 @@ class Verdicts(Record):
         if verdict in further:
             return All((self.stable, further[verdict]))
         if verdict == "unstable":
-            return All((case, sound, negation(each(self.derivation.stable))))
+            return All((case, sound, negation(self.stable)))
         return All((case, negation(sound)))
 
 

@@ -7,11 +7,25 @@ from collections.abc import Sequence
 from fractions import Fraction
 from operator import mul
 
+from abcparam.algebra.sizes import Number
 from abcparam.analysis.judge import Evaluator, judgement_of
 from abcparam.diagnostics.source import Source
 from abcparam.pipeline import to_source
 from abcparam.program.binding import bind
-from abcparam.symbolic.constraints import All, Form, FormOrder, LinearConstraint, subtract
+from abcparam.symbolic.constraints import (
+    All,
+    Form,
+    FormOrder,
+    Forms,
+    LinearConstraint,
+    Some,
+    SymbolCondition,
+    add,
+    negation,
+    subtract,
+)
+from abcparam.symbolic.judgement import judge_symbolic
+from abcparam.symbolic.quotients import cancelled
 from abcparam.symbolic.regions import region_of
 from abcparam.symbolic.solver import Premises
 from abcparam.symbolic.symbols import all_symbolic
@@ -25,7 +39,7 @@ def rows(draw: random.Random, count: int) -> list[Form]:
     return [tuple(draw.randint(-2, 2) for _ in range(1 + len(NAMES))) for _ in range(count)]
 
 
-def among(constraints: Sequence[LinearConstraint]) -> Premises:
+def among(constraints: Sequence[SymbolCondition]) -> Premises:
     premises = Premises(NAMES)
     for x in constraints:
         premises.assume(x)
@@ -46,6 +60,69 @@ def test_the_largest_forms_are_those_that_no_others_dominate():
             above = [LinearConstraint(subtract(form, other), ">") for other in others]
             larger = among(bounds).example(All(tuple(above)))
             assert (larger is not None) == (form in kept)
+
+
+def sums(left: Sequence[Form], right: Sequence[Form]) -> Forms:
+    return tuple(dict.fromkeys(add(x, y) for x in left for y in right))
+
+
+def value(forms: Sequence[Form], point: Sequence[int]) -> Number:
+    return max(sum(map(mul, form, (1, *point))) for form in forms)
+
+
+def test_what_top_and_bottom_of_a_quotient_have_in_common_is_cancelled():
+    draw = random.Random(3)
+    points = [[draw.randint(-9, 9) for _ in NAMES] for _ in range(50)]
+    shorter = 0
+    for _ in range(300):
+        ways = [*rows(draw, 2), *rows(draw, 1)]
+        segments = [((0,) * 4, way) for way in ways if any(way)]
+        top, bottom = (tuple(rows(draw, draw.choice((1, 1, 2)))) for _ in range(2))
+        for segment in segments:
+            times = draw.randint(1, 3), draw.randint(0, 3)
+            stretched = [((0,) * 4, tuple(k * c for c in segment[1])) for k in times]
+            top, bottom = sums(top, stretched[0]), sums(bottom, stretched[1])
+        top, bottom = (tuple(Premises(NAMES).largest(sorted(set(x)))) for x in (top, bottom))
+        above, below = cancelled(top, bottom)
+        shorter += len(above) + len(below) < len(top) + len(bottom)
+        for point in points:
+            assert value(top, point) - value(bottom, point) == (
+                value(above, point) - value(below, point)
+            )
+    assert shorter > 100
+    assert cancelled(((0, 0), (0, 3)), ((0, 2), (0, 0))) == (((0, 0), (0, 1)), ((0, 0),))
+
+
+def test_a_region_keeps_no_choice_that_the_others_imply():
+    draw = random.Random(4)
+    several = 0
+    for _ in range(40):
+        stated = [
+            Some(tuple(LinearConstraint(row, draw.choice((">=", ">"))) for row in rows(draw, 2)))
+            for _ in range(6)
+        ]
+        region = region_of(All(tuple(stated)), NAMES)
+        if region.empty:
+            assert Premises(NAMES).example(All(tuple(stated))) is None
+            continue
+        for condition in (*stated, negation(All(tuple(stated)))):
+            assert among([region.condition]).proves(condition) == (condition in stated)
+        clauses = [Some(tuple(map(All, clause))) for clause in region.clauses]
+        several += sum(len(clause) > 1 for clause in region.clauses) > 1
+        for clause in clauses:
+            others = [other for other in clauses if other is not clause]
+            assert not among(others).proves(clause)
+    assert several > 5
+
+
+def test_of_layers_that_are_alike_the_first_and_the_last_say_what_the_others_do():
+    found = judge_symbolic(all_symbolic(load(to_source((EXAMPLES / "lora.param").read_text()))))
+    for case in found.cases:
+        choices = [clause for clause in case.regions["stable"].clauses if len(clause) > 1]
+        assert len(choices) == 3  # of each of 12 layers there was one
+        slacks = [law.slack for law in case.judgement.tensors if law.slack is not None]
+        rows_ = [row for slack in slacks for row in (*slack.quotient.top, *slack.quotient.bottom)]
+        assert max(abs(c) for row in rows_ for c in row) < 20  # each layer multiplied them by 3
 
 
 def test_a_region_keeps_what_its_other_constraints_do_not_imply():
