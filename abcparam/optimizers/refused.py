@@ -21,5 +21,13 @@ REFUSED = {
     # arXiv 2305.14342: an estimate of the Hessian's diagonal wants a second kind of backward pass,
     # which a training loop does and an optimizer cannot.
     "sophia": Refusal("it needs an estimate of the Hessian beside the gradient", "signsgd"),
+    # github.com/karpathy/nanochat at 92d63d4e, nanochat/optim.py: the update has the Frobenius norm
+    # of an orthogonal matrix, so that its spectral norm is 1.1 where the gradient has full rank,
+    # and grows with the root of the width where a batch has fewer tokens than that.
+    "muonadamw": Refusal(
+        "its Muon brings updates of any rank to one Frobenius norm, so that their law is Muon's "
+        "only where a batch has more tokens than the width",
+        "muon",
+    ),
     "lbfgs": Refusal("its step comes from a line search over all tensors at once", "sgd"),
 }

@@ -351,6 +351,10 @@ def test_a_key_that_the_training_loop_reads(rates: Read):
             "Prodigy(p, {'lr': 1.0})",
             "the optimizer `Prodigy` has no law here: it estimates one learning rate for all",
         ),
+        (
+            "MuonAdamW(p, {'lr': 1.0})",
+            "the optimizer `MuonAdamW` has no law here: its Muon brings updates of any rank to one",
+        ),
         ("LBFGS(p)", "the optimizer `LBFGS` has no law here: its step comes from a line search"),
         ("Rprop(p)", "the optimizer `Rprop` has no law here"),
         ("Mine(p, {'lr': 0.1})", "the optimizer `Mine` has no law here"),
@@ -373,6 +377,9 @@ def test_optimizers_without_a_law(rates: Read, made: str, message: str):
             pass
 
         class Prodigy(Optimizer):
+            pass
+
+        class MuonAdamW(Optimizer):
             pass
 
         class Muon(Optimizer):
