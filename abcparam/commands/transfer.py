@@ -98,7 +98,8 @@ def _write(found: TransferResult, options: argparse.Namespace) -> None:
         print(text, end="")
         return
     for name, value in found.hypers.items():
-        print(f"{name} = {float(value):.6g}")
+        end = " (at an end of its range: a better one may lie beyond)" if name in found.ends else ""
+        print(f"{name} = {float(value):.6g}{end}")
     if found.schedule != options.schedule:
         print(f"schedule = {found.schedule}")
     print(f"loss {found.loss:.4f} of the proxy -> {options.hparams}")

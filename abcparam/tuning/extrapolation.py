@@ -32,18 +32,25 @@ class PowerLaw(Record):
     """A value as a power of a size, by least squares on logarithms.
 
     `resolution` is how far apart neighbouring values of a search are, as a logarithm: what is read
-    off a grid is no surer than that, however well a line fits.
+    off a grid is no surer than that, however well a line fits. Between values it is a chance error
+    of each size. Where values are `rounded` to the grid, as a neighbour diverged, the errors of
+    several sizes go together, and count as the worst that they can be.
     """
 
     sizes: tuple[float, ...]
     values: tuple[float, ...]
     resolution: float = 0.0
+    rounded: bool = False
 
     @property
     def slope(self) -> Estimate:
         """The exponent: as sure as the line fits, and no surer than a grid is fine."""
         found = slope_of(list(zip(self.sizes, self.values, strict=True)))
-        grid = NORMAL * self.resolution / math.sqrt(12 * self._spread)
+        if self.rounded:
+            far = math.fsum(abs(math.log(size) - self._mean) for size in self.sizes)
+            grid = self.resolution / 2 * far / self._spread
+        else:
+            grid = NORMAL * self.resolution / math.sqrt(12 * self._spread)
         wide = max(found.error, grid)
         return Estimate(found.value, found.value - wide, found.value + wide)
 
@@ -80,12 +87,32 @@ def _exp(value: float) -> float:
     return math.exp(min(max(value, -700.0), 700.0))
 
 
+class Optimum(Record):
+    """A best value, the logarithm of a step of its search, and whether it is one of that search."""
+
+    value: float
+    step: float
+    rounded: bool = True
+
+
+def law_of(sizes: Sequence[float], found: Sequence[Optimum]) -> PowerLaw:
+    """The law of the best values at some sizes, as sure as the least sure of them."""
+    values = tuple(each.value for each in found)
+    step, rounded = max(each.step for each in found), any(each.rounded for each in found)
+    return PowerLaw(tuple(sizes), values, step, rounded)
+
+
 class SizeLaws(Record):
-    """The best hypers of each size and their losses, as laws in it, up to the target's."""
+    """The best hypers of each size and their losses, as laws in it, up to the target's.
+
+    `hidden` are hypers whose best value lies at an end of what was searched, at these sizes, so
+    that there is no law of it.
+    """
 
     dim: str
     target: float
     hypers: Mapping[str, PowerLaw]
+    hidden: Mapping[str, Sequence[float]]
     loss: PowerLaw
 
     def to_dict(self) -> dict[str, Any]:
@@ -95,6 +122,7 @@ class SizeLaws(Record):
             "target": self.target,
             "level": LEVEL,
             "hypers": {name: law.to_dict(self.target) for name, law in self.hypers.items()},
+            "hidden": {name: list(sizes) for name, sizes in self.hidden.items()},
             "loss": self.loss.to_dict(self.target),
         }
 
@@ -106,6 +134,11 @@ class SizeLaws(Record):
                 f"the best {name} goes as {self.dim}^{law.slope.value:.2g} "
                 f"({_interval(law.slope)}): {where} {law.at(self.target).value:.3g} "
                 f"({_interval(law.at(self.target))})"
+            )
+        for name, sizes in self.hidden.items():
+            yield (
+                f"the best {name} lies at an end of what was searched at {self.dim} "
+                f"{', '.join(f'{size:g}' for size in sizes)}, which hides how it goes: widen {name}"
             )
         found = self.loss.at(self.target)
         yield f"a loss of {found.value:.4g} ({_interval(found)}) is expected {where}"
@@ -133,14 +166,17 @@ def laws_of(swept: SweepResult, sampler: str, target: Mapping[str, float]) -> Si
         return None
     # Values at random differ in all hypers at once: which are neighbours says nothing of one.
     read = len(swept.tuned) == 1 or (sampler == RANDOM and _is_grid(swept))
-    hypers = {}
+    hypers, hidden = {}, {}
     for name, value in best[0].hypers.items():
-        if value > 0 and any(axis.name == name for axis in swept.tuned):
+        at_ends = [size for size, b in zip(sizes, best, strict=True) if swept.hides(b, name)]
+        if at_ends and name in swept.searched:
+            hidden[name] = sorted(at_ends)
+        elif value > 0 and name in swept.searched:
             found = [optimum(swept, each, name) if read else _plain(each, name) for each in best]
-            if all(at > 0 for at, _ in found):
-                values, steps = zip(*found, strict=True)
-                hypers[name] = PowerLaw(sizes, values, max(steps))
-    return SizeLaws(dim, target[dim], hypers, PowerLaw(sizes, tuple(each.loss for each in best)))
+            if all(each.value > 0 for each in found):
+                hypers[name] = law_of(sizes, found)
+    loss = PowerLaw(sizes, tuple(each.loss for each in best))
+    return SizeLaws(dim, target[dim], hypers, hidden, loss)
 
 
 def _is_grid(swept: SweepResult) -> bool:
@@ -150,12 +186,12 @@ def _is_grid(swept: SweepResult) -> bool:
     return all(len(points) == count for points in swept.cells.values())
 
 
-def _plain(best: Best, name: str) -> tuple[float, float]:
-    return float(best.hypers[name]), 0.0
+def _plain(best: Best, name: str) -> Optimum:
+    return Optimum(float(best.hypers[name]), 0.0)
 
 
-def optimum(swept: SweepResult, best: Best, name: str) -> tuple[float, float]:
-    """Where the loss of a cell is least, between values, and how far those are apart, as a log.
+def optimum(swept: SweepResult, best: Best, name: str) -> Optimum:
+    """Where the loss of a cell is least, between values.
 
     It is the least of the parabola through the best value and its neighbours; at an end of the
     range, or where a neighbour diverged, the best value itself.
@@ -166,15 +202,14 @@ def optimum(swept: SweepResult, best: Best, name: str) -> tuple[float, float]:
     values = [value for value, _ in curve]
     place = values.index(middle)
     if len(values) < 2 or min(values) <= 0:
-        return middle, 0.0
+        return Optimum(middle, 0.0)
     logs = [math.log(value) for value in values]
     low, high = max(0, place - 1), min(len(values) - 1, place + 1)
     step = (logs[high] - logs[low]) / (high - low)
-    if high - low == 2 and all(math.isfinite(curve[n][1]) for n in (low, high)):
-        return math.exp(
-            _vertex(logs[low : high + 1], [curve[n][1] for n in range(low, high + 1)])
-        ), step
-    return middle, step
+    near = [curve[n][1] for n in range(low, high + 1)]
+    if len(near) == 3 and all(map(math.isfinite, near)):
+        return Optimum(math.exp(_vertex(logs[low : high + 1], near)), step, rounded=False)
+    return Optimum(middle, step)
 
 
 def _vertex(x: Sequence[float], y: Sequence[float]) -> float:

@@ -157,6 +157,18 @@ class SweepResult(Record):
                 found.append(Best(cell, point, losses, ends))
         return found
 
+    @cached_property
+    def searched(self) -> dict[str, list[float]]:
+        """The values of each hyper of which there are several, in order."""
+        points = [dict(point) for cell in self.cells.values() for point in cell]
+        names = [axis.name for axis in self.tuned if axis.name in self.program.hypers]
+        found = {name: sorted({float(point[name]) for point in points}) for name in names}
+        return {name: values for name, values in found.items() if len(values) > 1}
+
+    def hides(self, best: Best, name: str) -> bool:
+        """Whether the best value of a hyper may lie beyond what was searched, as far as is seen."""
+        return name in best.ends or len(self.searched.get(name, ())) < 3
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON; a loss is null where the trial diverged."""
         return {

@@ -82,6 +82,7 @@ class TransferResult(Record):
     swept: SweepResult | None
     code: str  # empty where the target is a model of the user's own, as it is
     laws: SizeLaws | None  # where the proxies were of several sizes
+    ends: tuple[str, ...]  # hypers whose best value is at an end of what was searched
 
     def to_dict(self) -> dict[str, Any]:
         """What `hparams.json` holds."""
@@ -94,6 +95,7 @@ class TransferResult(Record):
             "fingerprint": self.plan.tunable.mark(report.program),
             "verdict": report.verdict,
             "hypers": _in_json(self.hypers),
+            "at_end": list(self.ends),
             "loss": self.loss,
             "proxy": _in_json(request.proxy),
             "target": _in_json(request.target),
@@ -133,22 +135,22 @@ def finish(plan: TransferPlan, progress: StepProgress | None = None) -> Transfer
     swept, laws = None, None
     if request.results is not None:
         mark = tunable.mark(plan.report.program)
-        hypers, schedule, loss = _read(mark, request.results)
+        hypers, schedule, loss, ends = _read(mark, request.results)
     else:
         swept = sweep_of(tunable, request.proxy, request.options, progress)
         if not swept.best:
             raise SpecError(tunable.source, [NothingConverged.at(START, count=len(swept.results))])
         best = min(swept.best, key=lambda b: b.loss)
-        hypers, loss = best.hypers, best.loss
+        hypers, loss, ends = best.hypers, best.loss, best.ends
         schedule = best.schedule or request.options.schedule
         dims = plan.report.program.dims.values()
         sizes = {dim.name: float(dim.default) for dim in dims if dim.default is not None}
         laws = laws_of(swept, request.options.sampler, sizes)
     code = tunable.written(request.target, hypers)
-    return TransferResult(plan, hypers, schedule, loss, swept, code, laws)
+    return TransferResult(plan, hypers, schedule, loss, swept, code, laws, ends)
 
 
-def _read(mark: str, path: str) -> tuple[dict[str, Fraction], str, float]:
+def _read(mark: str, path: str) -> tuple[dict[str, Fraction], str, float, tuple[str, ...]]:
     """The best hypers of a sweep's JSON, which must be of this spec."""
     try:
         with open(path, encoding="utf-8") as file:
@@ -159,7 +161,8 @@ def _read(mark: str, path: str) -> tuple[dict[str, Fraction], str, float]:
         score = _score(found["chosen_by"])
         best = min(mine, key=score)
         hypers = {str(n): Fraction(str(v)) for n, v in best["hypers"].items()}
-        return hypers, str(best["schedule"]), score(best)
+        ends = tuple(name for name in map(str, best["at_end"]) if name in hypers)
+        return hypers, str(best["schedule"]), score(best), ends
     except OSError as error:
         raise _other(path, error.strerror or "it cannot be read") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ZeroDivisionError):

@@ -18,11 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import abcparam
-from abcparam.algebra.record import replace
 from abcparam.diagnostics.source import Source
-from abcparam.tuning.space import Axis
 from abcparam.tuning.sweep import SweepResult
-from examples.reproduce.optima import FORMS, powers, write
+from examples.reproduce.optima import FORMS, joined, powers, write
 from examples.reproduce.scripts import asked, options
 
 SPEC = Path(__file__).parent / "perceptron.param"
@@ -112,15 +110,6 @@ def _place(found: SweepResult) -> int:
     """Of the best rate, in half octaves."""
     (best,) = found.best
     return round(2 * math.log2(best.hypers["lr"]))
-
-
-def joined(parts: Sequence[SweepResult]) -> SweepResult:
-    """Of several sweeps over rates, one over all of them."""
-    first = parts[0]
-    rates = sorted({value for part in parts for axis in part.tuned for value in axis.values})
-    widths = dict.fromkeys(dict(cell.sizes)["width"] for part in parts for cell in part.cells)
-    axes = (Axis("width", tuple(widths)), Axis("lr", tuple(rates)))
-    return replace(first, axes=axes, results=tuple(r for part in parts for r in part.results))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 from abcparam.algebra.record import replace
 from abcparam.storage.atomic import write_atomically
-from abcparam.tuning.extrapolation import FEWEST, LEVEL, Estimate, PowerLaw, optimum
+from abcparam.tuning.extrapolation import FEWEST, LEVEL, Estimate, law_of, optimum
 from abcparam.tuning.output.plots import plot
 from abcparam.tuning.output.text import render_csv, value_text
-from abcparam.tuning.space import AxisValue
+from abcparam.tuning.space import Axis, AxisValue
 from abcparam.tuning.sweep import Cell, SweepResult
 from abcparam.tuning.trials import Trial, TrialResult
 
@@ -67,9 +67,9 @@ def drift_by_law(swept: SweepResult, form: str, hyper: str, along: str) -> Estim
             found[_size(each.cell, each.cell.sizes, along)] = optimum(swept, each, hyper)
     if len(found) < FEWEST:
         return None
-    sizes = tuple(map(float, sorted(found)))
-    values, steps = zip(*(found[int(size)] for size in sizes), strict=True)
-    slope, octaves = PowerLaw(sizes, values, max(steps)).slope, math.log2(sizes[-1] / sizes[0])
+    sizes = sorted(found)
+    slope = law_of(sizes, [found[size] for size in sizes]).slope
+    octaves = math.log2(sizes[-1] / sizes[0])
     return Estimate(slope.value * octaves, slope.low * octaves, slope.high * octaves)
 
 
@@ -122,6 +122,23 @@ def table(swept: SweepResult, hypers: Iterable[str], along: str) -> str:
             lines.append(f"by a power law through the optima {law.value:+.1f} octaves, {between}")
         lines.append("")
     return "\n".join(lines)
+
+
+def joined(parts: Sequence[SweepResult]) -> SweepResult:
+    """Of several sweeps over the same names, one over all of them, parametrizations in order."""
+    found: dict[str, dict[AxisValue, None]] = {}
+    for axis in (axis for part in parts for axis in part.axes):
+        found.setdefault(axis.name, {}).update(dict.fromkeys(axis.values))
+    axes = tuple(Axis(name, tuple(_ordered(values))) for name, values in found.items())
+    results = tuple(result for part in parts for result in part.results)
+    forms = list(dict.fromkeys(result.trial.form for result in results))
+    ordered = sorted(results, key=lambda result: forms.index(result.trial.form))
+    return replace(parts[0], axes=axes, results=tuple(ordered))
+
+
+def _ordered(values: Iterable[AxisValue]) -> list[AxisValue]:
+    named = [value for value in values if isinstance(value, str)]
+    return [*sorted(value for value in values if not isinstance(value, str)), *named]
 
 
 def powers(octaves: Iterable[float], unit: float = 1.0) -> str:

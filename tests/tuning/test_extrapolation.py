@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from pathlib import Path
 
 import pytest
 
 import abcparam
-from abcparam.tuning.extrapolation import PowerLaw, _vertex
+from abcparam.tuning.extrapolation import PowerLaw, _vertex, laws_of
+from abcparam.tuning.output.page import page
+from abcparam.tuning.output.text import render_sweep
 from tests.support.running import Run
 from tests.tuning.test_sweep import mlp
 
@@ -36,6 +39,51 @@ def test_intervals_hold_what_they_say(count: int):
         slopes += law.slope.low < -0.3 < law.slope.high
         values += law.at(4096).low < found[-1] < law.at(4096).high
     assert 368 <= slopes <= 392 and 368 <= values <= 392
+
+
+@pytest.mark.parametrize("slope", [0.0, -0.3, -1.0])
+@pytest.mark.parametrize("noise", [0.0, 0.15])
+def test_intervals_hold_what_was_read_off_a_grid(slope: float, noise: float):
+    """Of octaves that begin anywhere, where no value is between them: of at least 95 %."""
+    draw = random.Random(0)
+    sizes = [16.0 * 2**n for n in range(4)]
+    slopes, values = 0, 0
+    for _ in range(200):
+        begin = draw.random()
+
+        def read(size: float, begin: float = begin) -> float:
+            wanted = math.log2(size) * slope + draw.gauss(0, noise)
+            return 2 ** (round(wanted - begin) + begin)
+
+        found = [read(size) for size in (*sizes, 1024.0)]
+        law = PowerLaw(tuple(sizes), tuple(found[:-1]), resolution=math.log(2), rounded=True)
+        slopes += law.slope.low < slope < law.slope.high
+        values += law.at(1024).low < found[-1] < law.at(1024).high
+    assert slopes >= 188 and values >= 188
+
+
+def test_an_end_of_the_range_hides_the_law(run: Run, tmp_path: Path):
+    """Nothing is said of a hyper that may be better beyond what was searched."""
+    spec = tmp_path / "mlp.param"
+    spec.write_text(mlp(), encoding="utf-8")
+    over = ["width=16,32,64", "lr=1e-5,2e-5,4e-5"]
+    swept = abcparam.sweep(spec, over, steps=4)
+    assert all(best.ends == ("lr",) for best in swept.best)
+    said = "from width 16 to 64 the best lr lies at an end of what was searched, which hides"
+    assert said in render_sweep(swept) and said in page(swept)
+    laws = laws_of(swept, "random", {"width": 256.0})
+    assert laws is not None and not laws.hypers and laws.hidden == {"lr": [16.0, 32.0, 64.0]}
+    assert "width 16, 32, 64, which hides how it goes: widen lr" in "\n".join(laws.lines())
+    two = abcparam.sweep(spec, ["width=16,32", "lr=1e-2,1e-1"], steps=4)
+    assert "stays" not in render_sweep(two).replace("hides whether it stays", "")
+    one = abcparam.sweep(spec, ["width=16,32", "lr=1e-2"], steps=4)
+    assert "the best lr" not in render_sweep(one)
+
+    arguments = ("--over", "lr=1e-5,2e-5,4e-5", "--trials", "8", "--steps", "2", "--fresh")
+    found = tmp_path / "hparams.json"
+    ran = run("transfer", spec, *arguments, "--set", "width=64", "--hparams", found)
+    assert "lr = 4e-05 (at an end of its range: a better one may lie beyond)\n" in ran.out
+    assert json.loads(found.read_text(encoding="utf-8"))["at_end"] == ["lr"]
 
 
 def test_a_grid_is_no_surer_than_its_step():

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from abcparam.presentation.table import columns
@@ -104,7 +105,10 @@ def _row(best: Best, held_out: bool) -> tuple[str, ...]:
 
 
 def moves(swept: SweepResult) -> Iterator[str]:
-    """By how much the best value of each hyper moves over the first growing dim of a sweep."""
+    """By how much the best value of each hyper moves over the first growing dim of a sweep.
+
+    Where it lies at an end of what was searched, that end hides the optimum.
+    """
     grown = [a.name for a in swept.axes if a.name in swept.program.dims]
     for form in dict.fromkeys(best.cell.form for best in swept.best):
         mine = [best for best in swept.best if best.cell.form == form]
@@ -112,13 +116,22 @@ def moves(swept: SweepResult) -> Iterator[str]:
             if not swept.program.dims[name].infinite or len(mine) < 2:
                 continue
             low, high = (f(mine, key=lambda b: dict(b.cell.sizes)[name]) for f in (min, max))
-            for hyper, value in low.hypers.items():
-                other = high.hypers[hyper]
+            for hyper in swept.searched:
+                value, other = low.hypers[hyper], high.hypers[hyper]
                 sizes = f"{dict(low.cell.sizes)[name]} to {dict(high.cell.sizes)[name]}"
-                ratio = f"a factor of {float(other / value):.3g}" if value else str(other)
-                moved = "stays" if other == value else f"moves by {ratio}"
                 whose = f"{form}: " if form else ""
-                yield f"{whose}from {name} {sizes} the best {hyper} {moved}"
+                hides = swept.hides(low, hyper) or swept.hides(high, hyper)
+                found = _moved(hyper, value, other, hides)
+                yield f"{whose}from {name} {sizes} the best {hyper} {found}"
+
+
+def _moved(hyper: str, value: Fraction, other: Fraction, hides: bool) -> str:
+    ratio = f"a factor of {float(other / value):.3g}" if value else str(other)
+    if not hides:
+        return "stays" if other == value else f"moves by {ratio}"
+    if other == value:
+        return f"lies at an end of what was searched, which hides whether it stays: widen {hyper}"
+    return f"moves by {ratio}, or more: an end of what was searched hides the rest, widen {hyper}"
 
 
 def render_csv(swept: SweepResult) -> str:
