@@ -7,7 +7,7 @@ by the adapted one. Weight decay is off, targets are random.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -95,10 +95,10 @@ def _named(audit: Audit, adapted: bool) -> _Named:
     if adapted:
         program = replace(program, tensors=audit.remedy.program.tensors)
     steps = {title: _split(step) for step, title in found.titles.items() if "'" not in step}
-    output = _output(program)
+    outputs = _outputs(program)
     rows, keys = {}, {}
     for module, title, value in _assigned(program.root):
-        if title in steps and (title == output or not _moves(value)):
+        if title in steps and (title in outputs or not _moves(value)):
             path = f"{module.path}.{title}" if module.path else title
             row = path.replace("*.", "0.")
             rows[row], keys[row] = steps[title], (path.replace("*.", "*.0."), path)
@@ -169,19 +169,15 @@ class _ModelRun:
             for title, (step, result) in named.rows.items()
             if step in nodes
         }
-        self.output = _output(named.program)
+        self.outputs = _outputs(named.program)
         self.observer = Observer(exported, {node for node, _ in self.values.values()})
-        self.loss = named.program.losses[0].kind
+        self.losses = [loss.kind for loss in named.program.losses]
         self.random = torch.Generator().manual_seed(seed)
-        self.target: Tensor | None = None
+        self.targets: list[Tensor] = []
 
     def sizes(self, steps: int) -> Mapping[RowKey, list[float]]:
         """Root mean squares at init, and of the changes after so many steps."""
-        before = self.step()
-        gradients = {
-            title: _rms(value.grad) for title, value in before.items() if value.grad is not None
-        }
-        before = {title: value.detach() for title, value in before.items()}
+        before, gradients = self.step()
         for _ in range(steps - 1):
             self.step()
         with torch.no_grad():
@@ -198,40 +194,53 @@ class _ModelRun:
         seen = self.observer.values()
         return {title: _result(seen[node], result) for title, (node, result) in self.values.items()}
 
-    def step(self) -> dict[str, Tensor]:
-        """A step of training; the values before it, with their gradients."""
+    def step(self) -> tuple[Mapping[str, Tensor], Mapping[str, float]]:
+        """A step of training; the values before it, and the sizes of their gradients."""
         values = self.forward()
         for value in values.values():
             if value.requires_grad and not value.is_leaf:
                 value.retain_grad()
-        output = values[self.output]
         for optimizer in self.optimizers:
             optimizer.zero_grad()
-        self.loss_of(output).backward()
+        self.loss_of([values[title] for title in self.outputs]).backward()
+        before = {title: value.detach().clone() for title, value in values.items()}  # no views
+        gradients = {title: _rms(v.grad) for title, v in values.items() if v.grad is not None}
         for optimizer in self.optimizers:
             optimizer.step()
-        return values
+        return before, gradients
 
-    def loss_of(self, output: Tensor) -> Tensor:
-        if self.target is None:
-            self.target = self._targets(output)
-        if self.loss == "mse" or output.dim() < 2 or output.shape[-1] < LEAST_CLASSES:
-            return (output - self.target).square().mean()
-        return nn.functional.cross_entropy(output.flatten(0, -2), self.target.flatten())
+    def loss_of(self, outputs: Sequence[Tensor]) -> Tensor:
+        """The sum of the losses of all outputs, against targets that stay."""
+        kinds = [_kind(*both) for both in zip(self.losses, outputs, strict=True)]
+        if not self.targets:
+            self.targets = [self._drawn(*both) for both in zip(kinds, outputs, strict=True)]
+        found = zip(kinds, outputs, self.targets, strict=True)
+        return torch.stack([_loss(*each) for each in found]).sum()
 
-    def _targets(self, output: Tensor) -> Tensor:
-        if self.loss == "mse" or output.dim() < 2 or output.shape[-1] < LEAST_CLASSES:
+    def _drawn(self, kind: str, output: Tensor) -> Tensor:
+        """A target."""
+        if kind == "mse":
             return torch.randn(output.shape, generator=self.random, dtype=output.dtype)
         return torch.randint(output.shape[-1], output.shape[:-1], generator=self.random)
 
 
-def _output(program: Program) -> str:
-    """The title of the output that the loss is of."""
+def _kind(loss: str, output: Tensor) -> str:
+    """The loss of an output: of what are too few for classes, squares."""
+    are_classes = output.dim() > 1 and output.shape[-1] >= LEAST_CLASSES
+    return loss if are_classes else "mse"
+
+
+def _loss(kind: str, output: Tensor, target: Tensor) -> Tensor:
+    if kind == "mse":
+        return (output - target).square().mean()
+    return nn.functional.cross_entropy(output.flatten(0, -2), target.flatten())
+
+
+def _outputs(program: Program) -> list[str]:
+    """The titles of the outputs that losses are of."""
     statement = program.root.body[-1]
     assert isinstance(statement, Return)
-    (value,) = statement.values
-    assert isinstance(value, Local)
-    return value.name
+    return [value.name for value in statement.values if isinstance(value, Local)]
 
 
 def _result(value: Any, result: int) -> Tensor:

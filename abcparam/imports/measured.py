@@ -403,7 +403,7 @@ class _AtSetting(Builder):
         return [count / sum(counts) for count in counts]
 
     def _part(self, size: Size, share: float) -> Size:
-        return size + self.magnitudes.of(log(share) / 2)
+        return size + self.magnitudes.of(log(share) / 2 if share else -inf)
 
     def log(self, size: Size) -> float:
         """The logarithm of a size of its graph."""

@@ -66,23 +66,25 @@ def read(
     names = SharedNames({**steps, **_alias_steps(steps, aliases)}, shapes, first, grow)
     paths = _paths(model, names)
     names.paths = {name: path for name, (path, _) in paths.items()}
-    wanted, label, loss = _output(model, steps, output)
-    _Level(names, inline).body(model.parts, {wanted})  # which tensors are tables
+    chosen = _outputs(model, names, output)
+    wanted = {made.value for made in chosen}
+    _Level(names, inline).body(model.parts, wanted)  # which tensors are tables
     level = _Level(names, inline)
-    statements, used = level.body(model.parts, {wanted})
+    statements, used = level.body(model.parts, wanted)
     assert not used
-    result = Local(local(wanted), (names.steps[wanted.name].shapes[wanted.result],))
+    results = tuple(Local(local(made.value), (names.shape(made.value),)) for made in chosen)
     inputs = tuple(
         Input(name, tuple(map(amount, shape)), number_of(integer))
         for (shape, integer), name in names.data.items()
     )
-    body = level.tidied((*statements, Return((result,))), level.children)
+    body = level.tidied((*statements, Return(results)), level.children)
     given = tuple((i.name, tuple(a.value for a in i.axes)) for i in inputs)
     tensors = tuple(sorted({path for path, _ in paths.values()}))
     root = Module("", "", "", given, {}, tensors, tuple(level.children), body)
     titles = titles_of(root, steps) if entitled else {}
     root = titled(root, titles)
-    return Read(root, inputs, (label,), (Loss(loss, 0),), paths, names, titles)
+    losses = tuple(Loss(made.loss, index) for index, made in enumerate(chosen))
+    return Read(root, inputs, tuple(x.label for x in chosen), losses, paths, names, titles)
 
 
 def number_of(integer: bool) -> Amount | None:
@@ -170,27 +172,39 @@ def _which(part: Repeated, parts: Sequence[Part], count: int) -> str:
     return "*" if alone else f"{part.first}-{part.first + count - 1}"
 
 
-def _output(
-    model: Model, steps: Mapping[str, TracedStep], chosen: str | None
-) -> tuple[Ref, str, str]:
-    """What the loss is of, its name, and the loss: that of the model where it computes one."""
+class _Output(NamedTuple):
+    """What a loss is of, its name, and the loss."""
+
+    value: Ref
+    label: str
+    loss: str = "cross_entropy"
+
+
+def _outputs(model: Model, names: SharedNames, chosen: str | None) -> tuple[_Output, ...]:
+    """What losses are of: that of the model where it computes one, the logits, or all outputs.
+
+    A value as wide as the model, such as a recurrent state, is no such output beside others.
+    """
     if not model.outputs:
         raise ReadingError(rules.NothingTrained.at(_first_span(model)))
-    by_name = dict(model.outputs)
+    by_name = {name: _Output(ref, _label(name)) for name, ref in model.outputs}
     if chosen is not None and chosen in by_name:
-        return by_name[chosen], chosen, "cross_entropy"
+        return (by_name[chosen],)
     for name, ref in model.outputs:
-        step = steps.get(ref.name)
+        step = names.steps.get(ref.name)
         if step is not None and step.target in LOSSES:
-            inner = step.arguments[0]
+            inner, loss = step.arguments[0], LOSSES[step.target]
             assert isinstance(inner, Ref)
-            return (
-                inner,
-                "logits" if LOSSES[step.target] == "cross_entropy" else name,
-                LOSSES[step.target],
-            )
-    name = next((n for n in ("logits", "output") if n in by_name), model.outputs[0][0])
-    return by_name[name], f"output {name}" if name.isdigit() else name, "cross_entropy"
+            return (_Output(inner, "logits" if loss == "cross_entropy" else name, loss),)
+    for known in ("logits", "output"):
+        if known in by_name:
+            return (by_name[known],)
+    finite = [x for x in by_name.values() if not any(map(names.grows, names.shape(x.value)))]
+    return tuple(finite or list(by_name.values())[:1])
+
+
+def _label(name: str) -> str:
+    return f"output {name}" if name.isdigit() else name
 
 
 def _first_span(model: Model) -> Span:

@@ -118,6 +118,14 @@ class SharedNames:
             return self.steps.get(operand.name)
         return None
 
+    def shape(self, value: Ref) -> Shape:
+        """The shape of what a call gives; a number has no axes."""
+        return (*self.steps[value.name].shapes, ())[value.result]
+
+    def grows(self, length: Polynomial) -> bool:
+        """Whether a length goes to infinity."""
+        return bool(length.names & self.grow)
+
     def datum(self, data: KnownData) -> str:
         key = data.shape, data.integer
         return self.data.setdefault(key, f"data{len(self.data) + 1}")
@@ -153,8 +161,8 @@ class Seen:
     def shape(self, operand: Operand) -> Shape:
         """The shape of a value; a number has no axes."""
         match operand:
-            case Ref(name=name, result=result):
-                return (*self.names.steps[name].shapes, ())[result]
+            case Ref():
+                return self.names.shape(operand)
             case Weight(name=name):
                 return self.names.weights[name]
             case KnownData(shape=shape):
@@ -167,7 +175,7 @@ class Seen:
 
     def grows(self, length: Polynomial) -> bool:
         """Whether a length goes to infinity."""
-        return bool(length.names & self.names.grow)
+        return self.names.grows(length)
 
     def whole(self, index: int, name: str = "", default: int = 0) -> int:
         """A whole number that is the same at all sizes, such as an axis."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.program.expressions import TensorRef
+from abcparam.program.gauge_text import listed
 from abcparam.program.model import Module, Program
 
 
@@ -15,7 +16,9 @@ def used_tensors(root: Module) -> set[str]:
 
 
 def unused(program: Program) -> tuple[Diagnostic, ...]:
-    """A note about each tensor that no output depends on."""
+    """A note about the tensors that no output depends on, at the first."""
     used = used_tensors(program.root)
-    tensors = program.tensors.values()
-    return tuple(rules.Unused.at(t.span, name=t.path) for t in tensors if t.path not in used)
+    found = [t for t in program.tensors.values() if t.path not in used]
+    if not found:
+        return ()
+    return (rules.Unused.at(found[0].span, names=listed([f"`{t.path}`" for t in found])),)

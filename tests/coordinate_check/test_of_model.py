@@ -35,6 +35,16 @@ def test_a_model_as_it_is_agrees_with_its_laws() -> None:
     assert check.agree
 
 
+def test_all_outputs_are_trained_and_measured() -> None:
+    """One of them is a parameter as it stands, which is measured before it is trained."""
+    found = abcparam.audit(perceptron.agent, ["width"])
+    check = abcparam.coord_check(found, adapted=True, widths=WIDTHS, seeds=3)
+    assert check.agree
+    rows = {(row.name, row.quantity): row for row in check.verdict.rows}
+    assert {name for name, _ in rows} >= {"actor.2.mean", "critic.2", "expand_as"}
+    assert str(rows["expand_as", "at_init"].law) == "-inf"
+
+
 def test_another_rate_than_the_derived_one_is_seen() -> None:
     """Laws of the groups above, and a model that is trained by one rate: it grows as the width."""
     found = abcparam.audit(perceptron.scaled, ["width"], perceptron.groups)

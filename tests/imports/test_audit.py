@@ -236,3 +236,33 @@ def test_every_parameter_that_changes_is_named(nanogpt: abcparam.Audit) -> None:
     rows = told.partition("makes it maximal-update")[2].partition("now, by")[0]
     changed = [c.path for c in nanogpt.remedy.changes if any(c.key)]
     assert len(changed) > 5 and all(path.split(".")[-2] in rows for path in changed)
+
+
+def test_all_outputs_count_where_none_is_named() -> None:
+    """Actor and critic are both made maximal-update; one alone where it is asked for."""
+    found = abcparam.audit(f"{MODELS}/perceptron.py:agent", ["width"])
+    assert found.program.outputs == ("output 0", "output 1", "output 2")
+    assert found.remedy.reaches
+    changed = {change.path for change in found.remedy.changes if any(change.key)}
+    assert changed == {"actor.2.weight", "critic.2.weight"}
+    alone = abcparam.audit(f"{MODELS}/perceptron.py:agent", ["width"], output="0")
+    assert alone.program.outputs == ("output 0",)
+    (note,) = [x for x in alone.report.said or () if x.code == "P1011"]
+    assert note.message.startswith("no output depends on `spread`, `critic.0.weight`")
+
+
+def test_a_state_is_no_output_beside_others() -> None:
+    class Recurrent(torch.nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.cell = torch.nn.GRU(20, width, batch_first=True)
+            self.out = torch.nn.Linear(width, 10)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            y, state = self.cell(x)
+            return self.out(y), state
+
+    def make(width: int = 64) -> object:
+        return Recurrent(width), (torch.randn(3, 5, 20),)
+
+    assert abcparam.audit(make, ["width"]).program.outputs == ("output 0",)

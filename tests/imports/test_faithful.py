@@ -71,7 +71,7 @@ def test_parameters_that_no_output_depends_on():
     class Spare(nn.Module):
         def __init__(self, width: int) -> None:
             super().__init__()
-            self.used, self.spare = nn.Linear(11, width), nn.Linear(width, width, bias=False)
+            self.used, self.spare = nn.Linear(11, width), nn.Linear(width, width)
 
         def forward(self, x: Tensor) -> Tensor:
             return self.used(x)  # type: ignore[no-any-return]
@@ -79,4 +79,4 @@ def test_parameters_that_no_output_depends_on():
     program = tried(lambda width: (Spare(width), torch.randn(5, 11))).program()
     (note,) = unused(program)
     assert (note.code, note.severity) == ("P1011", "note")
-    assert note.message == "no output depends on `spare.weight`"
+    assert note.message == "no output depends on `spare.weight`, `spare.bias`"

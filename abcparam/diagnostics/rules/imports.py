@@ -298,12 +298,13 @@ class SameIndices(DiagnosticRule):
 class Unused(DiagnosticRule):
     """A parameter that no output depends on has no gradient: it is never trained. It has no laws.
 
-    Where the model has several outputs, it is about the one that the loss is of.
+    Of several outputs it is about those that are judged: where one is a loss, `logits` or `output`
+    it alone, else all that are not as wide as the model.
     """
 
     code = "P1011"
     severity = "note"
-    message = "no output depends on `{name}`"
+    message = "no output depends on {names}"
     help = "take it out, or name the output that counts: `--output NAME`"
 
 

@@ -69,8 +69,9 @@ class _Importer:
     def __init__(self, audit: Audit) -> None:
         self.audit = audit
         grow = frozenset(audit.grow)
+        first = audit.output if len(audit.program.outputs) == 1 else audit.model.outputs[0][0]
         self.read: Read = read(
-            audit.model, audit.settings[0], grow, audit.output, inline=False, entitled=False
+            audit.model, audit.settings[0], grow, first, inline=False, entitled=False
         )
         example = audit.factory.make(audit.settings[0])
         stir(example.model.parameters())
@@ -124,8 +125,8 @@ class _Importer:
         for given in body.inputs:
             comment += f"\n{given.name} is computed from {given.made}" if given.made else ""
         printer = TextPrinter(root, body.inputs, body.tensors, training)
-        (loss,) = audit.program.losses
-        return printer.text(comment, name, self.sizes, formulas.named_dims(), audit.grow, loss.kind)
+        loss, dims = audit.program.losses[0].kind, formulas.named_dims()
+        return printer.text(comment, name, self.sizes, dims, audit.grow, loss)
 
     def class_of(self, module: str) -> str:
         """The name of a module's class, as one of the language."""

@@ -71,3 +71,21 @@ class Tied(nn.Module):
 
 def tied(width: int = 64):
     return Tied(width), (torch.randint(50, (5, 7)),)
+
+
+class Agent(nn.Module):
+    """An actor, its spread, and a critic: three outputs that are trained."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.actor = nn.Sequential(nn.Linear(20, width), nn.Tanh(), nn.Linear(width, 6))
+        self.critic = nn.Sequential(nn.Linear(20, width), nn.Tanh(), nn.Linear(width, 1))
+        self.spread = nn.Parameter(torch.zeros(1, 6))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        mean = self.actor(x)
+        return mean, self.spread.expand_as(mean), self.critic(x)
+
+
+def agent(width: int = 64):
+    return Agent(width), (torch.randn(5, 20),)
