@@ -26,6 +26,23 @@ ROLES = """parametrization {
 MLP = (ROOT / "tests/specs/mlp_unknown.param").read_text(encoding="utf-8")
 DEPTH = (ROOT / "tests/specs/gpt_depth.param").read_text(encoding="utf-8")
 GPT = (ROOT / "examples/gpt.param").read_text(encoding="utf-8")
+MIXED = """model MLP
+dim width -> inf, base = 128
+dim pixels = 784
+dim classes = 10
+hyper lr = 1e-3
+parametrization mup
+tensor first : input [width, pixels]
+tensor second : hidden [width, width]
+tensor readout : output [classes, width]
+forward(x : [pixels]) {
+    h = relu(first @ x)
+    h = relu(second @ h)
+    return readout @ h
+}
+optimizer adam { lr = lr }
+loss cross_entropy
+"""
 WITH_ROLES = ("bert", "lora", "lstm", "rnn")
 
 
@@ -168,6 +185,18 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert "as long as `a` of `W3` is 0 and `b` of `W3` is 1/2" in error
     assert "note: line 8: `b` of `W3` is 1/2" in error
     assert main(["solve", str(file), "--gauge", "x=1"]) == 2
+
+
+def test_what_a_tensor_says_itself_comes_before_what_its_parametrization_says():
+    """A newcomer wrote `b = 0` there, and `mup` once."""
+    text = MIXED.replace("[width, width]", "[width, width] { b = 0, c = ? }")
+    with pytest.raises(abcparam.SpecError) as caught:
+        abcparam.solve(text)
+    (error,) = caught.value.diagnostics
+    assert error.code == "P0701"
+    assert error.message.endswith("as long as `b` of `second` is 0 and `a` of `hidden` is 0")
+    assert text.splitlines()[error.span.line - 1].startswith("tensor second")
+    assert error.notes == ("line 6: `a` of `hidden` is 0",)
 
 
 def test_fix(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

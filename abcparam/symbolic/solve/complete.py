@@ -135,18 +135,24 @@ def _contradiction(program: Program, goal: str, found: UnsolvableError) -> list[
     if not found.places:
         why = "; ".join(found.reasons) or "whatever the exponents are"
         return [rules.NoExponents.at(program.output_span, goal=goal, why=why)]
-    rule, count = rules.NoSolution, len(found.places)
+    places = sorted(found.places, key=lambda place: not _is_own(program, place))
+    rule, count = rules.NoSolution, len(places)
     label, help = rule.several if count > 1 else rule.one
     if found.unfinished:
         fields = {"label": label.format(count=count), "help": help, "written": rule.all_of_them}
-        error = rule.at(_span(program, found.places[0]), goal=goal, **fields)
+        error = rule.at(_span(program, places[0]), goal=goal, **fields)
         return [replace(error, notes=(found.unfinished,))]
-    texts = [_written(program, place) for place in found.places]
-    spans = [_span(program, place) for place in found.places]
+    texts = [_written(program, place) for place in places]
+    spans = [_span(program, place) for place in places]
     written = f"{', '.join(texts[:-1])} and {texts[-1]}" if texts[1:] else texts[0]
     fields = {"label": label.format(count=count), "help": help, "written": written}
     notes = [f"line {s.line}: {text}" for s, text in zip(spans, texts, strict=True)][1:]
     return [replace(rule.at(spans[0], goal=goal, **fields), notes=tuple(notes))]
+
+
+def _is_own(program: Program, place: ExponentPlace) -> bool:
+    """Whether a tensor says it itself, and no parametrization that others share."""
+    return place.key in program.tensors[place.paths[0]].spans
 
 
 def _span(program: Program, place: ExponentPlace) -> Span:
