@@ -70,7 +70,7 @@ def test_what_a_dead_worker_was_at_goes_to_another():
     assert not cluster.free
     done = []
     while cluster.running:
-        done += cluster.finished(steps.append)
+        done += cluster.finished(steps.append, None)
     assert [each.batch for each in done] == [other, one]
     assert cluster.batches == [one, other, one, one, one] and sum(steps) == 2
 
@@ -98,8 +98,8 @@ class InProcess(Cluster):
 
     option = "--cluster"
 
-    def __init__(self) -> None:
-        super().__init__(1)
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
         self.sent: list[tuple[TrialBatch, TrialWatch]] = []
         self.steps = 0
 
@@ -122,15 +122,18 @@ class InProcess(Cluster):
 
 
 @pytest.mark.parametrize("files", [True, False])
-@pytest.mark.parametrize("together", [1, 64])
+@pytest.mark.parametrize(("together", "size"), [(1, 1), (64, 1), (64, 2), (64, 3)])
 def test_elsewhere_trials_are_stopped_as_here(
-    together: int, files: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    together: int, size: int, files: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Workers that share files go on where others were, those that do not begin anew."""
+    """Compared with all others, whoever trains them.
+
+    Workers that share files go on where others were, those that do not begin anew.
+    """
     pytest.importorskip("optuna")
     over, wanted = ["lr=log:1e-3:1:8"], {"steps": 24, "prune": True, "together": together}
     here = abcparam.sweep(mlp(), over, **wanted)
-    cluster, began = InProcess(), list[bool]()
+    cluster, began = InProcess(size), list[bool]()
     load = Checkpoint.load
 
     def loaded(checkpoint: Checkpoint) -> object:
@@ -145,7 +148,7 @@ def test_elsewhere_trials_are_stopped_as_here(
         (r.trial, r.pruned) for r in here.results
     ]
     for one, other in zip(found.results, here.results, strict=True):
-        assert one.losses == pytest.approx(other.losses, rel=1e-6)
+        assert one.losses == pytest.approx(other.losses, rel=1e-4)
     assert 0 < sum(result.pruned for result in found.results) < 8
     assert len(cluster.sent) > len(here.results) // together
     assert any(began) == files

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from abcparam.algebra.record import Record, replace
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import WorkersDied
-from abcparam.tuning.trials import OnStep
+from abcparam.tuning.trials import OnStep, Trial
 from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult
 
 if TYPE_CHECKING:
@@ -37,25 +37,32 @@ def carry(cloudpickle: Any, batch: TrialBatch) -> None:
         cloudpickle.register_pickle_by_value(module)
 
 
+# Which of some trials are stopped after a step, by their losses.
+Deciding = Callable[[int, Mapping[Trial, Sequence[float]]], Collection[Trial]]
+
+
 class SentBatch(Record):
-    """A batch at work; `watch` is what its worker has of the one that decides."""
+    """A batch at work, and how far its worker trains it."""
 
     batch: TrialBatch
     watch: TrialWatch
-    deciding: TrialWatch
     attempt: int = 1
 
-    def decided(self, done: TrialBatchResult) -> SentBatch | None:
-        """What is to be trained yet, of those that have come to where some are stopped."""
-        step, known = self.watch.until, self.watch.decided or {}
-        out = frozenset().union(*known.values())
-        losses = {n: list(r.losses) for n, r in enumerate(done.results) if n not in out}
-        going = {n for n, curve in losses.items() if len(curve) == step and isfinite(curve[-1])}
-        if step is None or not going:
-            return None
-        stopped = frozenset(self.deciding.stopped(step, losses))
-        watch = replace(self.watch, decided={**known, step: stopped})
-        return replace(self, watch=watch, attempt=1) if going - stopped else None
+    def reached(self, done: TrialBatchResult) -> dict[Trial, Sequence[float]]:
+        """The losses of those that were not stopped before."""
+        out = frozenset().union(*(self.watch.decided or {}).values())
+        return {r.trial: r.losses for n, r in enumerate(done.results) if n not in out}
+
+    def going(self, done: TrialBatchResult) -> set[Trial]:
+        """Those that wait for it to be decided who goes on."""
+        step = self.watch.until
+        return {t for t, x in self.reached(done).items() if len(x) == step and isfinite(x[-1])}
+
+    def without(self, step: int, stopped: Collection[Trial]) -> SentBatch:
+        """What is to be trained yet."""
+        indices = frozenset(n for n, t in enumerate(self.batch.trials) if t in stopped)
+        decided = {**(self.watch.decided or {}), step: indices}
+        return replace(self, watch=replace(self.watch, decided=decided), attempt=1)
 
 
 class Cluster(ABC):
@@ -66,18 +73,19 @@ class Cluster(ABC):
     def __init__(self, size: int) -> None:
         self.size = size
         self.running: dict[Any, SentBatch] = {}  # by task
+        self.paused: list[tuple[SentBatch, TrialBatchResult]] = []
 
     @property
     def free(self) -> bool:
         return len(self.running) < self.size
 
     def start(self, batch: TrialBatch, watch: TrialWatch) -> None:
-        self._send(SentBatch(batch, watch.sent(), watch))
+        self._send(SentBatch(batch, watch.sent()))
 
     def _send(self, sent: SentBatch) -> None:
         self.running[self.submitted(sent.batch, sent.watch)] = sent
 
-    def finished(self, on_step: OnStep) -> list[TrialBatchResult]:
+    def finished(self, on_step: OnStep, deciding: Deciding | None = None) -> list[TrialBatchResult]:
         """Raises what training raised, and `SpecError` where worker after worker dies."""
         on_step(0)
         found = []
@@ -88,12 +96,30 @@ class Cluster(ABC):
             except WorkerLostError as error:
                 self._again(sent, str(error))
                 continue
-            if left := sent.decided(done):
-                self._send(left)
-                continue
-            on_step(sum(trial.steps for trial in sent.batch.trials))
-            found.append(TrialBatchResult(sent.batch, done.results, done.why))
+            if deciding is not None and sent.going(done):
+                self.paused.append((sent, done))
+            else:
+                found.append(TrialBatchResult(sent.batch, done.results, done.why))
+        if deciding is not None and not self.running:
+            found += self._decided(deciding)
+        on_step(sum(trial.steps for done in found for trial in done.batch.trials))
         return found
+
+    def _decided(self, deciding: Deciding) -> Iterator[TrialBatchResult]:
+        """Batches none of which goes on; the others are sent again.
+
+        All trials are compared with each other, so it is when all have come there.
+        """
+        paused, self.paused = self.paused, []
+        for step in sorted({sent.watch.until or 0 for sent, _ in paused}):
+            here = [(sent, done) for sent, done in paused if sent.watch.until == step]
+            losses = {t: x for sent, done in here for t, x in sent.reached(done).items()}
+            stopped = deciding(step, losses)
+            for sent, done in here:
+                if sent.going(done).difference(stopped):
+                    self._send(sent.without(step, stopped))
+                else:
+                    yield TrialBatchResult(sent.batch, done.results, done.why)
 
     def _again(self, sent: SentBatch, problem: str) -> None:
         if sent.attempt == ATTEMPTS:

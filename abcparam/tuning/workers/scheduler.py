@@ -12,6 +12,7 @@ from abcparam.program.model import Program
 from abcparam.storage.locks import WorkLocks
 from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.trials import OnStep, Trial, TrialResult, alike, silent
+from abcparam.tuning.workers.cluster import Deciding
 from abcparam.tuning.workers.result_store import ResultStore
 from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, train_trials
 from abcparam.tuning.workers.worker import data_parallel_of, worker_of
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
 WAIT = 0.1  # seconds until we look again whether another process is done
 # From how many steps there are to train.
 StepProgress = Callable[[int], AbstractContextManager[OnStep]]
-# At which of so many steps trials may be stopped, and which of some are by their losses.
-Stopped = Callable[[int, Mapping[Trial, Sequence[float]]], Collection[Trial]]
-Pruning = tuple[Callable[[int], Iterable[int]], Stopped]
+# At which of so many steps trials may be stopped, and which of some are.
+Pruning = tuple[Callable[[int], Iterable[int]], Deciding]
 
 
 class Work:
@@ -95,7 +95,7 @@ class Work:
         """Until something is done, here or elsewhere."""
         while self.worker.free and (batch := self._locked(trials)):
             self.worker.start(batch, self._watch(batch, pruning))
-        done = self.worker.finished(on_step)
+        done = self.worker.finished(on_step, pruning and pruning[1])
         for each in done:
             self._keep(each)
         if not done:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.trials import OnStep
+from abcparam.tuning.workers.cluster import Deciding
 from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, train_trials
 
 if TYPE_CHECKING:
@@ -33,8 +34,11 @@ class Worker(Protocol):
 
     def start(self, batch: TrialBatch, watch: TrialWatch) -> None: ...
 
-    def finished(self, on_step: OnStep) -> list[TrialBatchResult]:
-        """What is finished by now; waits for something if anything was started."""
+    def finished(self, on_step: OnStep, deciding: Deciding | None) -> list[TrialBatchResult]:
+        """What is finished by now; waits for something if anything was started.
+
+        `deciding` says who is stopped, where whoever trains has nobody to ask.
+        """
         ...
 
     def close(self) -> None: ...
@@ -56,7 +60,7 @@ class LocalWorker:
     def start(self, batch: TrialBatch, watch: TrialWatch) -> None:
         self.waiting.append((batch, watch))
 
-    def finished(self, on_step: OnStep) -> list[TrialBatchResult]:
+    def finished(self, on_step: OnStep, deciding: object = None) -> list[TrialBatchResult]:
         waiting, self.waiting = self.waiting, []
         return [self._trained(batch, watch, on_step) for batch, watch in waiting]
 
