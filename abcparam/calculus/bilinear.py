@@ -39,6 +39,7 @@ class ProductNode(Node):
         self.contracted = contracted
         self.broadcast = broadcast
         self.centred = self.independent and any(centred_along((x, y), broadcast))
+        self.of_few = x.of_few or y.of_few
         self.draws = of_product(*stretched((x, y), broadcast))
         self._settle()
 

@@ -62,6 +62,7 @@ class LinearNode(Node):
         self.tied = tied
         self.centred = True
         self.maps, self.comes_from_contraction = parameter.bit, parameter.contracts
+        self.of_few = x.of_few or parameter.contracts
         self.transposed = transposed
         self.parts = NO_PARTS
         self.draws = self._draws(x.draws)
@@ -244,6 +245,7 @@ class ValueNode(Node):
         self.lookup = lookup
         self.centred = parameter.is_random or parameter.starts_at_zero
         self.maps, self.comes_from_contraction = parameter.bit, parameter.contracts
+        self.of_few = parameter.contracts
         self.draws = self._draws()
 
     def _draws(self) -> Draws:

@@ -90,6 +90,7 @@ class Node:
         "m0",
         "maps",
         "name",
+        "of_few",
         "parts",
         "placed",
         "repeated",
@@ -124,11 +125,14 @@ class Node:
         self.draws: Draws = of_sum([x.draws for x in self.inputs])
         self.centred, self.maps, held = True, 0, False
         self.comes_from_contraction = False  # whether a map that makes it contracts
+        self.of_few = bool(self.inputs)  # whether it is of what such maps give alone
         for x in self.inputs:
             self.centred &= x.centred
             self.maps |= x.maps
             self.comes_from_contraction |= x.comes_from_contraction
+            self.of_few &= x.of_few or x.exact == 0
             held = held or bool(x.parts)
+        self.of_few |= self.comes_from_contraction
         self.parts: Parts = parts_of([(x.maps, x.parts) for x in self.inputs]) if held else NO_PARTS
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from abcparam.algebra.sizes import Size
+from abcparam.calculus.few import released
 from abcparam.calculus.node import Context, Limit, Node
 from abcparam.diagnostics.source import START, Span
 
@@ -14,10 +15,11 @@ class NormNode(Node):
     """`x / RMS(x)`. An input that starts at zero meets the epsilon: the identity below Θ(1).
 
     So does one of which nothing is left where its mean is subtracted, which it is if it `centres`.
+    `allowed` is how far its input may change, in place of what that starts at if it starts smaller.
     `over_places`: whether each feature is over its own RMS, less its own mean, at all places.
     """
 
-    __slots__ = ("centres", "operation", "over_places")
+    __slots__ = ("allowed", "centres", "operation", "over_places")
 
     def __init__(
         self,
@@ -32,6 +34,7 @@ class NormNode(Node):
         self.operation = name
         self.centres = centres
         self.over_places = over_places
+        self.allowed = context.zero
         self.centred = self.centres_features or x.centred
         self._settle()
 
@@ -39,6 +42,12 @@ class NormNode(Node):
         """Zero of zero, and of any number from which it subtracts the mean."""
         x = self.inputs[0].exact
         return Fraction(0) if x == 0 or (self.centres and x is not None) else None
+
+    def begin(self) -> None:
+        super().begin()
+        x = self.inputs[0]
+        few = self.context.one if x.comes_from_contraction else released(x)
+        self.allowed = self.context.zero if few is None else few
 
     def initial(self) -> Size:
         return self.context.zero if self._starts.is_zero else self.context.one
@@ -106,10 +115,9 @@ class NormNode(Node):
         return ((0, x.dc - size + back, x.dr - size + back),)
 
     def limits(self) -> Iterable[tuple[int, Limit]]:
-        """What a map contracts may start below Θ(1): in the limit its first change is all of it."""
-        x, one = self.inputs[0], self.context.one
-        starts = one if self._starts.is_zero else self._starts
-        return ((0, Limit("norm", starts | one if x.comes_from_contraction else starts)),)
+        """What is of few numbers may start below Θ(1): its first change is then all of it."""
+        starts = self.context.one if self._starts.is_zero else self._starts
+        return ((0, Limit("norm", starts | self.allowed)),)
 
     @property
     def title(self) -> str:

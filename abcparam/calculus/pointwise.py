@@ -59,7 +59,10 @@ class PointwiseNode(Node):
         return None if x is None else self.shape.exactly(x)
 
     def initial(self) -> Size:
-        size = self.inputs[0].s0
+        return self.size_at(self.inputs[0].s0)
+
+    def size_at(self, size: Size) -> Size:
+        """Its size where its input is of this one."""
         if self.shape.degree != 1:
             size = size + size if self.shape.degree else self.context.one
         if not self.shape.zero_at_zero:

@@ -101,10 +101,43 @@ def test_a_gate_of_what_a_map_contracts_opens_as_it_learns(optimizer: str):
         "up @ (silu(down @ h) * tanh(side @ x))",
         "(up @ silu(down @ h)) * tanh(wide @ x)",
         "up @ (silu(down @ h) * tanh(down @ h))",
+        "2 * (up @ silu(down @ h))",
+        "-(up @ (silu(down @ h) / 3))",
+        "1 + rescale(up @ silu(down @ h), backward = 2)",
     ],
 )
 def test_gates_of_other_functions_open_too(opened: str):
     assert abcparam.check(opened_by(opened)).verdict == "maximal-update"
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "rmsnorm(up @ silu(down @ h))",
+        "rmsnorm(2 * (up @ (silu(down @ h) * tanh(side @ x))))",
+        "rmsnorm((up @ silu(down @ h)) * tanh(wide @ x))",
+        "layernorm((width / base(width))^(-1/4) * (up @ silu(down @ h)))",
+    ],
+)
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_norm_behind_maps_from_few_numbers_starts_below_its_change(optimizer: str, what: str):
+    """As one of the few numbers themselves does; what a factor shrinks, a norm enlarges again."""
+    assert abcparam.check(normed(optimizer, what)).verdict == "maximal-update"
+
+
+def normed(optimizer: str, what: str = "rmsnorm(up @ silu(down @ h))") -> str:
+    """The norm of what a gate is made of, added to the stream."""
+    text = bottleneck(optimizer).replace("    latent = rmsnorm(down @ h, eps = 1e-12)\n", "")
+    more = [line for name, line in BESIDE.items() if name in what]
+    text = text.replace("tensor mix", "\n".join([*more, "tensor mix"]), 1)
+    return text.replace("up @ latent", what)
+
+
+def test_a_norm_of_few_numbers_and_of_the_width_is_held_to_its_start():
+    """Of what starts below its change without such a map the first step is all of it."""
+    text = normed("adam", "rmsnorm(up @ silu(down @ h) + small @ h)")
+    small = "tensor small : hidden [width, width] { a = 0, b = 1, c = 1 }\ntensor mix"
+    assert abcparam.check(text.replace("tensor mix", small, 1)).verdict == "unstable"
 
 
 def test_factors_of_few_numbers_keep_their_size():
@@ -141,7 +174,7 @@ def test_exponents_of_a_gate_are_found():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [bottleneck, gate])
+@pytest.mark.parametrize("make", [bottleneck, gate, normed])
 @pytest.mark.parametrize("optimizer", RULES)
 def test_it_trains_alike_at_every_width(optimizer: str, make: Callable[[str], str], tmp_path: Path):
     path = tmp_path / "bottleneck.param"

@@ -362,9 +362,22 @@ loss cross_entropy
 """
 
 
+BY_MEAN = GATE.replace(
+    "gate_up @ silu(gate_down @ n) / sqrt(width)",
+    "unsqueeze(mean(hidden_map @ n, axis = -1), axis = -1)",
+).replace("tensor gate_down : [few, width]\ntensor gate_up : [width, few]\n", "")
+
+
+def test_a_gate_is_not_divided_by_too_much():
+    """It starts as small as few numbers are, and opens as these learn; a factor keeps it shut."""
+    assert proposed(GATE) == ["`1` for the factor `sqrt(width)`"]
+    assert abcparam.check(GATE.replace(" / sqrt(width)", " / 8")).verdict == "maximal-update"
+
+
 def test_no_fix_makes_a_table_lazy():
-    """A gate that is divided by too much: an embedding whose update vanishes would mend it."""
-    for change in abcparam.check(GATE).fix:
+    """A gate that is too small: an embedding whose update vanishes would mend it."""
+    assert abcparam.check(BY_MEAN).verdict == "unstable-at-init"
+    for change in abcparam.check(BY_MEAN).fix:
         assert "table" not in str(change)
 
 
@@ -429,9 +442,9 @@ def test_a_proof():
 
 
 def test_what_cannot_be_proved_is_said():
-    found = abcparam.prove(GATE)
+    found = abcparam.prove(BY_MEAN)
     assert found.proof is not None and not found.proof.changes
-    assert found.proof.outcome.endswith("makes `table` lazy")
+    assert found.proof.outcome.endswith("makes `hidden_map`, `table` lazy")
     assert found.proof.outcome in found.diagnostics[0].help
 
 

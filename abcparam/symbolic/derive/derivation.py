@@ -18,9 +18,9 @@ from abcparam.analysis.build import build_graph
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import Evaluator
 from abcparam.analysis.laws import Laws
-from abcparam.analysis.limits import gains_behind_few
 from abcparam.analysis.rounds import backward, forward, turns, update
 from abcparam.analysis.trace import label
+from abcparam.calculus.few import released
 from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.program.model import Program
@@ -272,10 +272,10 @@ class _CaseRun:
 
     def _of_function(self, node: Node, x: Node) -> list[Requirement]:
         """What the input of a function has to be: Θ(1), or as small as few numbers make it."""
-        gains = None if x.comes_from_contraction else gains_behind_few(x, {})
-        if gains is not None:
+        size = None if x.comes_from_contraction else released(x)
+        if size is not None:
             reason = f"maps from few numbers to the input of {node.title} must keep their size"
-            return [Requirement(symbolic(gain), "=", reason, x) for gain in gains]
+            return [Requirement(symbolic(size), "=", reason, x)]
         reason = f"the input of {node.title} must be Θ(1)"
         relation = "<=" if x.comes_from_contraction else "="
         return [Requirement(symbolic(x.s0), relation, reason, x)]

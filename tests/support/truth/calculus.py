@@ -277,13 +277,8 @@ class Calculus:
                 return largest + v.factor
             case "log_softmax" | "logsumexp":
                 return max(largest, ZERO)
-            case "function" if v.function == "log":
-                return ZERO
             case "function":
-                size = 2 * largest if v.function == "square" else largest
-                if v.function in LIFTED:
-                    size = max(size, ZERO)
-                return min(size, ZERO) if v.function in BOUNDED else size
+                return function_size(v.function, largest)
             case "softmax":
                 return ZERO
             case "norm":
@@ -709,7 +704,8 @@ class Calculus:
                     yield x, ZERO
                 elif v.kind == "norm":
                     starts = self.starts(v) if self.starts(v) > -inf else ZERO
-                    yield x, max(starts, ZERO) if self.of[x].contracted else starts
+                    few = ZERO if self.of[x].contracted else self.released(x)
+                    yield x, starts if few is None else max(starts, few)
         for v, _ in self.graph.outputs:
             yield v, ZERO
 
@@ -731,31 +727,35 @@ class Calculus:
         return any(self.of[v].s0 > 0 for v, _ in self.graph.outputs)
 
     def starts_small(self, x: Value) -> bool:
-        """Below Θ(1) as a bottleneck is, through maps that keep its size."""
-        kept = self.kept_behind(x)
-        return self.of[x].s0 < 0 and kept is not None and not any(kept)
+        """Below Θ(1) as a bottleneck is, and no longer once that has learnt."""
+        return self.of[x].s0 < 0 and self.released(x) == 0
 
-    def kept_behind(self, x: Value) -> list[Size] | None:
-        """What maps make of few numbers' sizes, of a value of those alone; None: of others."""
-        if self.of[x].contracted:
-            return []
-        s0 = self.of[x].s0
+    def released(self, x: Value) -> Size | None:
+        """How large a value is when its few numbers are Θ(1); None of others."""
+        f = self.of[x]
+        if f.contracted:
+            return max(f.s0, ZERO)
+        if f.s0 == -inf:
+            return None
+        inner = [self.released(y) for y in x.inputs]
+        known = [size for size in inner if size is not None]
+        if not known:
+            return None
         match x.kind:
             case "map":
-                inner = self.kept_behind(x.inputs[0])
-                return None if inner is None else [less(s0, self.of[x.inputs[0]].s0), *inner]
+                return known[0] + f.s0 - self.of[x.inputs[0]].s0
+            case "scale":
+                return known[0] + x.factor
             case "product" if x.over == 0:
-                factors = [self.kept_behind(y) for y in x.inputs]
-                if all(f is None for f in factors):
-                    return None
-                pairs = zip(x.inputs, factors, strict=True)
-                return [k for y, f in pairs for k in ([self.of[y].s0] if f is None else f)]
-            case "function" | "same" | "part" | "copies":
-                return self.kept_behind(x.inputs[0])
-            case "sum" | "concat":
-                terms = [self.kept_behind(y) for y in x.inputs if self.of[y].s0 > -inf]
-                known = [k for t in terms if t is not None for k in t]
-                return None if any(t is None for t in terms) else known
+                pairs = zip(x.inputs, inner, strict=True)
+                return sum((self.of[y].s0 if r is None else r for y, r in pairs), ZERO)
+            case "function":
+                return function_size(x.function, known[0])
+            case "same" | "part":
+                return known[0]
+            case "sum" | "concat" | "copies":
+                other = [y for y, r in zip(x.inputs, inner, strict=True) if r is None]
+                return None if any(self.of[y].s0 > -inf for y in other) else max(known)
         return None
 
     def bounds(self) -> dict[Value, Size]:
@@ -837,6 +837,17 @@ class Calculus:
         )
         full = all(s in ("maximal", "frozen") for s in statuses) and all(moving) and not in_part
         return "maximal-update" if full else "feature-learning"
+
+
+def function_size(function: str, size: Size) -> Size:
+    """What a function makes of a size."""
+    if function == "log":
+        return ZERO
+    if function == "square":
+        size = 2 * size
+    if function in LIFTED:
+        size = max(size, ZERO)
+    return min(size, ZERO) if function in BOUNDED else size
 
 
 def exact_value(function: str, x: Fraction) -> Fraction | None:

@@ -714,7 +714,13 @@ class Writer:
             inner = self.function(inner)
         elif self.draw.random() < 0.4:
             inner = self.normed(inner, "rmsnorm")
-        return self.new_map(inner, "width")
+        made = self.new_map(inner, "width")
+        if self.draw.random() < 0.3:
+            made = self.scaled(made, self.draw.choice([ZERO] * 4 + GRID))
+        if self.draw.random() < 0.4:
+            name = self.draw.choice(("layernorm", "rmsnorm", "", ""))
+            return self.normed(made, name) if name else self.function(made)
+        return made
 
     def step_inner(self, x: Term, y: Term) -> Term:
         """A bottleneck that grows, as the root of the width."""
