@@ -14,8 +14,9 @@ MADE := $(VENV)/.made
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-all floors types lint format bench wrong-specs fuzz faults symbols-and-numbers \
-        random-truth random-slopes shared-searches grammar vscode site diagrams tables dist clean distclean
+.PHONY: help env demo test test-all floors types lint format bench bench-gpu reproduce-gpu wrong-specs \
+        fuzz faults symbols-and-numbers random-truth random-slopes shared-searches grammar vscode site \
+        diagrams tables dist clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +64,12 @@ format: $(MADE) ## put the code in canonical form
 
 bench: $(MADE) ## measure against other code; writes benchmarks/results.{json,md}
 	$(BIN)/python -m benchmarks
+
+bench-gpu: $(MADE) ## measure on a GPU, in ten minutes, unattended; goes on where it was
+	$(BIN)/python -m benchmarks.gpu bench
+
+reproduce-gpu: $(MADE) ## figures of the literature on a GPU, in ten minutes, unattended; goes on where it was
+	$(BIN)/python -m benchmarks.gpu reproduce
 
 wrong-specs: $(MADE) ## fix 5,000 random wrong specs, in half an hour: each must come out mended
 	$(BIN)/python -m benchmarks.wrong_specs 5000

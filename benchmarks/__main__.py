@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from benchmarks.measure import Comparison, Options, SkippedError, table, write
+from benchmarks.measure import Comparison, Options, SkippedError, table, write, write_json
 
 Benchmark = Callable[[Options], list[Comparison]]
 BENCHMARKS = {
@@ -61,6 +61,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--quick", action="store_true", help="fewer rounds")
     add("--threads", type=int, default=2, help="for training steps")
     add("--emitted", type=Path, metavar="FILE", help="an emitted GPT, instead of compiling one")
+    add("--device", default="cpu", help="cpu, or cuda for those that train (make bench-gpu)")
+    add("--json", type=Path, metavar="FILE", help="what was compared, also where it is not all")
     add("--output", type=Path, default=Path(__file__).parent, metavar="FOLDER")
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.names if name not in BENCHMARKS]:
@@ -77,7 +79,9 @@ def load(name: str) -> Benchmark:
 def main() -> int:
     """0 where no target is missed, else 1."""
     arguments = parse_arguments()
-    options = Options(arguments.quick, arguments.threads, arguments.emitted)
+    options = Options(
+        arguments.quick, arguments.threads, arguments.emitted, device=arguments.device
+    )
     comparisons: list[Comparison] = []
     skipped: dict[str, str] = {}
     for name in arguments.names or BENCHMARKS:
@@ -88,6 +92,8 @@ def main() -> int:
             skipped[name] = str(reason)
             print(f"{name}: skipped: {reason}", file=sys.stderr)
     print(table(comparisons), end="")
+    if arguments.json:
+        write_json(comparisons, skipped, arguments.json)
     if arguments.names:
         print("not written: only a full run is", file=sys.stderr)
     else:

@@ -44,15 +44,21 @@ def beside_mup(options: Options) -> list[Comparison]:
     def theirs(dtype: torch.dtype) -> Callable[[], object]:
         def run() -> object:
             with default(dtype):
-                return coord_data(get_coord_data)
+                return coord_data(get_coord_data, options.device)
 
         return run
 
+    def ours() -> object:
+        return checked(options.device)
+
+    def training() -> None:
+        trained(options.device)
+
     double, single = theirs(torch.float64), theirs(torch.float32)
     return [
-        versus(options, "double precision", checked, double, target=1 / 2),
-        versus(options, "mup in single precision", checked, single),
-        versus(options, "training alone, double precision", trained, double),
+        versus(options, "double precision", ours, double, target=1 / 2),
+        versus(options, "mup in single precision", ours, single),
+        versus(options, "training alone, double precision", training, double),
     ]
 
 
@@ -69,18 +75,19 @@ def versus(
     return compare(f"coordinate check, {how}", ("coord-check", "get_coord_data"), pairs, target)
 
 
-def checked() -> object:
-    return coordinate_check(example(), CheckOptions(widths=WIDTHS, seeds=SEEDS, steps=STEPS))
+def checked(device: str = "cpu") -> object:
+    wanted = CheckOptions(widths=WIDTHS, seeds=SEEDS, steps=STEPS, device=device)
+    return coordinate_check(example(), wanted)
 
 
-def trained() -> None:
+def trained(device: str = "cpu") -> None:
     """The same models, one after another, and their steps."""
     probe = Probe(judged(shrunk(example(), ())[0]))
     for width, seed in product(WIDTHS, range(SEEDS)):
         torch.manual_seed(seed)
         with in_double():
-            config = probe.make({"width": width}, "cpu")
-        data = batch_of(probe.program, config, seed, EXAMPLES, "cpu", None)
+            config = probe.make({"width": width}, device)
+        data = batch_of(probe.program, config, seed, EXAMPLES, device, None)
         optimizer = probe.optimizer()
         for _ in range(STEPS):
             optimizer.zero_grad()
@@ -93,7 +100,7 @@ def example() -> Program:
     return load(read(ROOT / "examples" / "gpt.param"))
 
 
-def coord_data(get_coord_data: Callable[..., Any]) -> object:
+def coord_data(get_coord_data: Callable[..., Any], device: str = "cpu") -> object:
     """As mup documents it: lazily made models, one batch, its own optimizer."""
     from mup import set_base_shapes
     from mup.init import normal_
@@ -122,7 +129,7 @@ def coord_data(get_coord_data: Callable[..., Any]) -> object:
 
     models = {width: (lambda width=width: made(width)) for width in WIDTHS}
     how = {"optimizer": "adamw", "lr": Config.lr, "nsteps": STEPS, "nseeds": SEEDS}
-    how |= {"cuda": False, "flatten_output": True, "show_progress": False}
+    how |= {"cuda": device == "cuda", "flatten_output": True, "show_progress": False}
     return get_coord_data(models, [batch(small)], mup=True, **how)
 
 

@@ -30,6 +30,7 @@ class Options:
     quick: bool = False
     threads: int = 2
     emitted: Path | None = None
+    device: str = "cpu"
 
     def rounds(self, usual: int) -> int:
         return max(3, usual // 5) if self.quick else usual
@@ -107,9 +108,18 @@ def alternate(
 
 
 def seconds(action: Callable[[], object]) -> float:
+    """Until it is done, on a GPU too."""
     start = time.perf_counter()
     action()
+    finish()
     return time.perf_counter() - start
+
+
+def finish() -> None:
+    """Waits for a GPU, where PyTorch has been told to use one."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def run_process(command: Sequence[str], status: int = 0) -> None:
@@ -142,8 +152,17 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.machine(),
         "cores": os.cpu_count(),
+        "gpu": gpu(),
         "packages": {name: package_version(name) for name in ("torch", "sympy", "mup")},
     }
+
+
+def gpu() -> str | None:
+    """Its name, where PyTorch has been told to use one."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return str(torch.cuda.get_device_name())
 
 
 def package_version(name: str) -> str | None:
@@ -180,12 +199,17 @@ def amount(value: float, unit: str) -> str:
 
 def write(comparisons: Sequence[Comparison], skipped: dict[str, str], folder: Path) -> None:
     """Leave results.json and results.md in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(comparisons, skipped, folder / "results.json")
+    (folder / "results.md").write_text(table(comparisons), encoding="utf-8")
+
+
+def write_json(comparisons: Sequence[Comparison], skipped: dict[str, str], path: Path) -> None:
+    """What was compared, on which machine."""
     results = {
         "machine": machine(),
         "comparisons": [asdict(c) | {"verdict": c.verdict} for c in comparisons],
         "skipped": skipped,
     }
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
-    (folder / "results.json").write_text(text, encoding="utf-8")
-    (folder / "results.md").write_text(table(comparisons), encoding="utf-8")
+    path.write_text(text, encoding="utf-8")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,17 +21,40 @@ from benchmarks import handwritten_gpt as handwritten
 from benchmarks.measure import ROOT, Comparison, Options, SkippedError, alternate, compare, seconds
 
 SIZES = {"width": 256, "depth": 4, "context": 128, "vocab": 256}
-BATCH = 8
 Step = Callable[[], None]
+
+
+class Setting(NamedTuple):
+    """What is trained, on which device."""
+
+    sizes: dict[str, int]
+    batch: int
+    device: str
+
+
+SMALL = Setting(SIZES, 8, "cpu")
+
+
+def setting_of(options: Options) -> Setting:
+    """Large enough that a GPU has something to do."""
+    if options.device == "cpu":
+        return SMALL
+    large = {"width": 1024, "depth": 8, "context": 512, "vocab": 50304}
+    return Setting(SIZES if options.quick else large, 8, options.device)
 
 
 def beside_handwritten(options: Options) -> list[Comparison]:
     """Eager, and under torch.compile."""
     with emitted_module(options) as module:
         same_network(module)
+        setting = setting_of(options)
+
+        def by_hand(compiled: bool) -> Step:
+            return handwritten_step(compiled, setting)
+
         return [
-            versus(options, module, "by hand", handwritten_step, compiled=False, target=1.0),
-            versus(options, module, "by hand", handwritten_step, compiled=True, target=1.0),
+            versus(options, module, "by hand", by_hand, compiled=False, target=1.0),
+            versus(options, module, "by hand", by_hand, compiled=True, target=1.0),
         ]
 
 
@@ -40,12 +64,18 @@ def beside_mup(options: Options) -> list[Comparison]:
         importlib.import_module("mup")
     except ImportError as error:
         raise SkippedError(f"{error}; `pip install --no-deps mup pyyaml`") from None
+    setting = setting_of(options)
+
+    def plain(_: bool) -> Step:
+        return mup_step(None, setting)
+
+    def fused(_: bool) -> Step:
+        return mup_step(True, setting)
+
     with emitted_module(options) as module:
         return [
-            versus(options, module, "mup", lambda _: mup_step(None), compiled=False, target=1.0),
-            versus(
-                options, module, "mup, fused", lambda _: mup_step(True), compiled=False, target=None
-            ),
+            versus(options, module, "mup", plain, compiled=False, target=1.0),
+            versus(options, module, "mup, fused", fused, compiled=False, target=None),
         ]
 
 
@@ -58,7 +88,10 @@ def versus(
     compiled: bool,
     target: float | None,
 ) -> Comparison:
-    pairs = timed(options, lambda: emitted_step(module, compiled), lambda: make_theirs(compiled))
+    setting = setting_of(options)
+    pairs = timed(
+        options, lambda: emitted_step(module, compiled, setting), lambda: make_theirs(compiled)
+    )
     how = "compiled" if compiled else "eager"
     return compare(f"step, {how}, beside {opponent}", ("emitted", opponent), pairs, target)
 
@@ -76,29 +109,31 @@ def timed(
         return alternate(lambda: seconds(ours), lambda: seconds(theirs), options.rounds(50))
 
 
-def emitted_step(module: ModuleType, compiled: bool) -> Step:
+def emitted_step(module: ModuleType, compiled: bool, setting: Setting = SMALL) -> Step:
     torch.manual_seed(0)
-    model = module.GPT(module.Config(**SIZES))
-    return training_step(model, module.make_optimizer(model), compiled)
+    model = module.GPT(module.Config(**setting.sizes)).to(setting.device)
+    return training_step(model, module.make_optimizer(model), compiled, setting)
 
 
-def handwritten_step(compiled: bool) -> Step:
+def handwritten_step(compiled: bool, setting: Setting = SMALL) -> Step:
     torch.manual_seed(0)
-    model = handwritten.GPT(handwritten.Config(**SIZES))
-    return training_step(model, handwritten.make_optimizer(model), compiled)
+    model = handwritten.GPT(handwritten.Config(**setting.sizes)).to(setting.device)
+    return training_step(model, handwritten.make_optimizer(model), compiled, setting)
 
 
-def mup_step(fused: bool | None) -> Step:
+def mup_step(fused: bool | None, setting: Setting = SMALL) -> Step:
     from benchmarks import mup_gpt
 
     torch.manual_seed(0)
-    model = mup_gpt.make_model(handwritten.Config(**SIZES))
-    return training_step(model, mup_gpt.make_optimizer(model, fused), compiled=False)
+    model = mup_gpt.make_model(handwritten.Config(**setting.sizes)).to(setting.device)
+    return training_step(model, mup_gpt.make_optimizer(model, fused), False, setting)
 
 
-def training_step(model: nn.Module, optimizer: torch.optim.Optimizer, compiled: bool) -> Step:
+def training_step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, compiled: bool, setting: Setting = SMALL
+) -> Step:
     """Forward, backward and update on a batch that is always the same."""
-    tokens, targets = batch()
+    tokens, targets = (tensor.to(setting.device) for tensor in batch(setting))
     forward = torch.compile(model) if compiled else model
 
     def step() -> None:
@@ -109,10 +144,10 @@ def training_step(model: nn.Module, optimizer: torch.optim.Optimizer, compiled: 
     return step
 
 
-def batch() -> tuple[Tensor, Tensor]:
+def batch(setting: Setting = SMALL) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
-    size = (BATCH, SIZES["context"] + 1)
-    tokens = torch.randint(SIZES["vocab"], size, generator=generator)
+    size = (setting.batch, setting.sizes["context"] + 1)
+    tokens = torch.randint(setting.sizes["vocab"], size, generator=generator)
     return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 
 

@@ -32,16 +32,17 @@ def together(options: Options) -> list[Comparison]:
     except ImportError as error:
         raise SkippedError(f"{error}; `pip install scikit-learn`") from None
     torch.set_num_threads(options.threads)
+    mlp, gpt = (1 / 5, 1 / 2) if options.device == "cpu" else (1 / 20, 1 / 20)
     return [
-        versus(options, "mlp", "MLP on digits", digits, batch=32, steps=20, target=1 / 5),
-        versus(options, "gpt", "transformer", Synthetic(), batch=2, steps=4, target=1 / 2),
+        versus(options, "mlp", "MLP on digits", digits, batch=32, steps=20, target=mlp),
+        versus(options, "gpt", "transformer", Synthetic(), batch=2, steps=4, target=gpt),
     ]
 
 
 def versus(
     options: Options, spec: str, name: str, data: Data, *, batch: int, steps: int, target: float
 ) -> Comparison:
-    job = job_for(spec, data, batch, steps)
+    job = job_for(spec, data, batch, steps, options.device)
     same_losses(job)
     pairs = alternate(
         lambda: seconds(stacked(job)), lambda: seconds(one_by_one(job)), options.rounds(5)
@@ -50,10 +51,11 @@ def versus(
     return compare(f"sweep, {TRIALS} trials, {name}", labels, pairs, target)
 
 
-def job_for(spec: str, data: Data, batch: int, steps: int) -> Job:
+def job_for(spec: str, data: Data, batch: int, steps: int, device: str = "cpu") -> Job:
     sizes = {key: Fraction(value) for key, value in SIZES[spec].items()}
     program = load(read(ROOT / "examples" / f"{spec}.param"), sizes)
-    return job_of(program, emit_program(judged(program)), data, steps=steps, batch=batch)
+    code = emit_program(judged(program))
+    return job_of(program, code, data, steps=steps, batch=batch, device=device)
 
 
 def rates() -> list[TrialRun]:

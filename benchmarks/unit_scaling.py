@@ -77,15 +77,40 @@ def beside_unit_scaling(options: Options) -> list[Comparison]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "decoder.py"
         path.write_text(abcparam.compile(SPEC, gauge="unit"), encoding="utf-8")
-        ours, theirs = _ours(imported(path, "decoder")), _theirs(uu)
+        made = _ours(imported(path, "decoder"))
+        ours, theirs = (_placed(make, options.device) for make in (made, _theirs(uu)))
         labels = "unit", "unit-scaling"
         times = alternate(_step(ours), _step(theirs), options.rounds(30))
         ranges, losses = (_spread(ours), _spread(theirs)), (_best(ours), _best(theirs))
+        half = _best(_placed(made, options.device, torch.bfloat16))
     return [
+        compare(
+            "best loss, bfloat16 beside single",
+            ("bfloat16", "single"),
+            [(half, losses[0])],
+            None,
+            "",
+        ),
         compare("step beside unit-scaling", labels, times, 1.0),
         compare("powers of two from 1, gradients of weights", labels, [ranges], None, ""),
         compare(f"best loss after {STEPS} steps", labels, [losses], 1.0, ""),
     ]
+
+
+def _placed(made: Make, device: str, dtype: torch.dtype = torch.float32) -> Make:
+    """On a device; in another type by autocast, weights and updates in single precision."""
+
+    def make(lr: float) -> Made:
+        model, optimizer, loss = made(lr)
+        model.to(device)
+
+        def placed(tokens: Tensor, labels: Tensor) -> Tensor:
+            with torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32):
+                return loss(tokens.to(device), labels.to(device))
+
+        return model, optimizer, placed
+
+    return make
 
 
 def _ours(module: Any) -> Make:

@@ -20,7 +20,7 @@ from abcparam.presentation.figures import new_figure
 from abcparam.tuning.options import AS_WRITTEN
 from examples.reproduce.optima import Curve, best, curves, powers
 from examples.reproduce.recipes import RECIPES, scaled, searched, smallest, trained
-from examples.reproduce.scripts import asked, options, report
+from examples.reproduce.scripts import asked, report, trains
 
 NAME = "bert"
 OCTAVES = range(-3, 3)  # of the learning rate, around the best of the proxy
@@ -43,7 +43,7 @@ class Point(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = options("between the parametrizations", "between")
+    parser = trains("between the parametrizations", "between")
     parser.add_argument("--seeds", type=int, default=RECIPES[NAME].seeds)
     given = asked(parser, arguments)
     recipe = RECIPES[NAME]._replace(seeds=given.seeds)

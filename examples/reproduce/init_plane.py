@@ -22,7 +22,7 @@ from abcparam.tuning.output.text import cell_name, render_csv
 from abcparam.tuning.sweep import Cell, SweepResult
 from examples.reproduce.learning_rates import DIGITS
 from examples.reproduce.optima import FORMS, joined, powers
-from examples.reproduce.scripts import asked, options
+from examples.reproduce.scripts import asked, trains
 
 SPECS = Path(__file__).parent
 
@@ -53,10 +53,13 @@ SMALLEST: dict[str, Any] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = options("the plane of initial scale and rate", "init_plane")
+    parser = trains("the plane of initial scale and rate", "init_plane")
     parser.add_argument("--model", choices=PLANES, default="transformer")
+    parser.add_argument("--widths", help="others: 256,1024,4096")
     given = asked(parser, arguments)
     plane = PLANES[given.model]
+    if given.widths:
+        plane = plane._replace(widths=tuple(map(int, given.widths.split(","))))
     if given.smallest:
         first = plane.widths[0]
         plane = plane._replace(widths=(first, 2 * first), data=None, **SMALLEST)
@@ -80,6 +83,7 @@ def trained(plane: Plane, width: int, given: argparse.Namespace) -> SweepResult:
         batch=plane.batch,
         together=plane.together if width <= plane.narrow else 1,
         folder=given.resume,
+        device=given.device,
     )
 
 

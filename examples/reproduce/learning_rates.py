@@ -21,7 +21,7 @@ import abcparam
 from abcparam.diagnostics.source import Source
 from abcparam.tuning.sweep import SweepResult
 from examples.reproduce.optima import FORMS, joined, powers, write
-from examples.reproduce.scripts import asked, options
+from examples.reproduce.scripts import asked, trains
 
 SPEC = Path(__file__).parent / "perceptron.param"
 DIGITS = "examples.reproduce.augmented:digits"
@@ -55,6 +55,7 @@ class Search(NamedTuple):
     form: str
     data: str | None
     folder: Path
+    device: str
     effort: Effort
 
     def over(self, widths: Iterable[int], octaves: range) -> list[SweepResult]:
@@ -93,6 +94,7 @@ class Search(NamedTuple):
             batch=BATCH,
             together=64 if narrow else 1,
             folder=self.folder,
+            device=self.device,
         )
 
 
@@ -113,7 +115,7 @@ def _place(found: SweepResult) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = options("learning rates of a perceptron", "learning_rates")
+    parser = trains("learning rates of a perceptron", "learning_rates")
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adam")
     parser.add_argument("--steps", type=int, help=f"default: {STEPS}")
     parser.add_argument("--widest", type=int, default=WIDTHS[-1], help="up to this width")
@@ -125,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data = given.data or (DIGITS if digits else None)
     widths = WIDTHS[:2] if given.smallest else [w for w in WIDTHS if w <= given.widest]
     octaves = OCTAVES[given.optimizer]
-    searches = [Search(source, form, data, given.resume, effort) for form in FORMS]
+    searches = [Search(source, form, data, given.resume, given.device, effort) for form in FORMS]
     found = [part for search in searches for part in search.over(widths, octaves)]
     write(joined(found), ["lr"], given.out)
 

@@ -34,7 +34,7 @@ from abcparam.tuning.train.training import job_of
 from abcparam.verdict.check import judged, load
 from examples.reproduce.optima import FORMS
 from examples.reproduce.recipes import RECIPES, scaled
-from examples.reproduce.scripts import asked, options, report
+from examples.reproduce.scripts import asked, report, trains
 
 SPEC = Path(__file__).parent / "transformer.param"
 PROXY, TARGET = 32, 128
@@ -89,7 +89,7 @@ class Found(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = options("searches of the same cost", "proxy_search")
+    parser = trains("searches of the same cost", "proxy_search")
     parser.add_argument("--model", choices=TASKS, default="transformer")
     given = asked(parser, arguments)
     found = list(searches(TASKS[given.model], given))
@@ -145,6 +145,7 @@ def swept(
         trials=trials,
         first=time,
         folder=given.resume,
+        device=given.device,
     )
 
 

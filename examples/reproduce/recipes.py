@@ -28,7 +28,7 @@ from abcparam.tuning.output.text import render_csv
 from abcparam.tuning.sweep import SweepResult
 from examples.reproduce.batches import fashion, images, masked
 from examples.reproduce.optima import Curve, best, curves, drift, powers, violations
-from examples.reproduce.scripts import asked, options, report
+from examples.reproduce.scripts import asked, report, trains
 
 SPECS = Path(__file__).parents[1]
 FORMS = {"mup": AS_WRITTEN, "sp": "sp"}
@@ -105,7 +105,7 @@ class Done(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = options("recipes, scaled down", "recipes")
+    parser = trains("recipes, scaled down", "recipes")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RECIPES))
     given = asked(parser, arguments)
     if unknown := set(given.names) - RECIPES.keys():
@@ -174,6 +174,7 @@ def setting(recipe: Recipe, given: argparse.Namespace) -> dict[str, Any]:
         "schedule": "linear:0.1",
         "by": recipe.by,
         "folder": given.resume,
+        "device": given.device,
     }
 
 

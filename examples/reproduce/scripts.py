@@ -13,6 +13,13 @@ from abcparam.presentation.figures import write_picture
 from abcparam.storage.atomic import write_atomically
 
 
+def trains(about: str, folder: str) -> argparse.ArgumentParser:
+    """Of a script that trains by sweeps."""
+    parser = options(about, folder)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda")
+    return parser
+
+
 def options(about: str, folder: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=about)
     add = parser.add_argument

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import abcparam
 from examples.reproduce.optima import FORMS, powers, write
-from examples.reproduce.scripts import asked, options
+from examples.reproduce.scripts import asked, trains
 
 SPEC = Path(__file__).parent / "transformer.param"
 SCHEDULES = "constant,linear,cosine,step,inverse-sqrt,wsd"
@@ -33,18 +33,21 @@ def axes(small: bool) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    given = asked(options("optima of a transformer", "transformer_optima"), arguments)
+    parser = trains("optima of a transformer", "transformer_optima")
+    parser.add_argument("--widths", default="32,64,128", help="others: 64,256,1024")
+    given = asked(parser, arguments)
     small = given.smallest
     for name, values in axes(small).items():
         swept = abcparam.sweep(
             SPEC,
-            [f"width={'32,64' if small else '32,64,128'}", f"{name}={values}"],
+            [f"width={'32,64' if small else given.widths}", f"{name}={values}"],
             data=given.data,
             forms=FORMS,
             seeds=1 if small else 2,
             steps=4 if small else 150,
             batch=2 if small else 8,
             folder=given.resume,
+            device=given.device,
         )
         write(swept, [name], given.out, name)
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import abcparam
 from examples.reproduce.optima import powers, write
-from examples.reproduce.scripts import asked, options
+from examples.reproduce.scripts import asked, trains
 
 SPEC = Path(__file__).parent / "transformer.param"
 GROWN = {"depth": "1,2,4,8", "batch": "4,8,16,32", "context": "16,32,64", "steps": "50,100,200"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    given = asked(options("transfer across depth and the rest", "transformer_scales"), arguments)
+    given = asked(trains("transfer across depth and the rest", "transformer_scales"), arguments)
     small = given.smallest
     rates = powers(range(0, 3, 2) if small else range(-2, 5), 2**-8)
     for name, sizes in GROWN.items():
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             steps=4 if small else 100,
             batch=2 if small else 8,
             folder=given.resume,
+            device=given.device,
         )
         write(swept, ["lr"], given.out / name, name, along=name)
 

@@ -17,13 +17,13 @@ import abcparam
 from abcparam.algebra.record import replace
 from abcparam.tuning.choices import HELD_OUT
 from examples.reproduce.optima import FORMS, powers, write
-from examples.reproduce.scripts import asked, options
+from examples.reproduce.scripts import asked, trains
 
 SPEC = Path(__file__).parent / "mlp.param"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    given = asked(options("is wider better", "wider"), arguments)
+    given = asked(trains("is wider better", "wider"), arguments)
     small = given.smallest
     rates = powers(range(-9, -5, 2) if small else range(-12, -3))
     swept = abcparam.sweep(
@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         batch=32 if small else 128,
         schedule="linear:0.1",
         folder=given.resume,
+        device=given.device,
     )
     write(swept, ["lr"], given.out)
     if any(best.losses.held_out is not None for best in swept.best):
