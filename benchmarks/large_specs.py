@@ -2,8 +2,9 @@
 
     python -m benchmarks.large_specs [OPERATIONS]
 
-Each shape has so many operations, 10,000 unless said otherwise. The table has what a process of its
-own takes, less what one takes for a spec of three operations; `MB` is the most memory it has had.
+Each shape has so many operations, 10,000 unless said otherwise; two more have few, and a long
+context. The table has what a process of its own takes, less what one takes for a spec of three
+operations; `MB` is the most memory it has had.
 """
 
 from __future__ import annotations
@@ -102,6 +103,38 @@ def many_limits(count: int) -> str:
     return spec(loop * (count // 16), head=dims, tensors=tensors)
 
 
+def decoder(positions: int) -> str:
+    """A decoder of four layers, of so many positions: what they share is estimated."""
+    return f"""model Long
+dim width -> inf, base = 64
+dim head = 16
+dim heads = width / head
+dim vocab = 256
+dim context = {positions}
+hyper lr = 1e-3
+parametrization mup
+tensor embedding : input [vocab, width]
+tensor position_embedding : input [context, width]
+tensor readout : output [vocab, width]
+block Attention(x) {{
+    tensor query, key, value : hidden [heads * head, width]
+    tensor project : hidden [width, heads * head]
+    y = attention(query @ x, key @ x, value @ x, heads = heads, scale = 1 / head, causal = true)
+    return project @ y
+}}
+forward(tokens : index(vocab) [context]) {{
+    x = embed(embedding, tokens) + position_embedding
+    repeat 4 as layers {{
+        x = x + Attention(rmsnorm(x))
+    }}
+    return readout @ rmsnorm(x)
+}}
+optimizer adam {{ lr = lr, eps = 1e-8 }}
+loss cross_entropy
+"""
+
+
+CONTEXTS = {"131,072 positions": 2**17, "2^20 positions": 2**20}
 SHAPES: dict[str, Callable[[int], str]] = {
     shape.__name__.replace("_", " "): shape
     for shape in (chain, residual_chain, wide, nested_blocks, repeats, many_tensors, many_limits)
@@ -145,15 +178,17 @@ def main(count: int = OPERATIONS) -> int:
     """Prints the table; 1 where a command did not end."""
     least = dict(measured(spec("")))
     print(f"{count} operations; seconds of the processor, MB")
-    print(f"{'shape':16}{'kB':>7}" + "".join(f"{name:>16}" for name in COMMANDS), flush=True)
+    texts = {shape: make(count) for shape, make in SHAPES.items()}
+    texts |= {name: decoder(positions) for name, positions in CONTEXTS.items()}
+    print(f"{'shape':18}{'kB':>7}" + "".join(f"{name:>16}" for name in COMMANDS), flush=True)
     ended = 0
-    for shape, make in SHAPES.items():
-        text, cells = make(count), []
+    for shape, text in texts.items():
+        cells = []
         for name, found in measured(text):
             ended += found.status not in {0, 1}
             seconds = found.seconds - least[name].seconds
             cells.append(f"{seconds:8.2f}{found.megabytes:5.0f} {found.status:2d}")
-        print(f"{shape:16}{len(text) / 1000:7.0f}" + "".join(cells), flush=True)
+        print(f"{shape:18}{len(text) / 1000:7.0f}" + "".join(cells), flush=True)
     return int(ended > 0)
 
 

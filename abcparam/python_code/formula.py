@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 
 from abcparam.algebra import polynomials
@@ -206,6 +207,7 @@ def floor(top: Formula, bottom: Formula) -> Formula:
 # Polynomials
 
 
+@lru_cache(maxsize=1024)  # what tensors of one role have is the same
 def from_polynomial(value: Polynomial, base: frozenset[str] = frozenset()) -> Formula:
     """A polynomial in dims and hypers; those in `base` at base."""
     result = number(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import lru_cache
 
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.polynomials import Polynomial, product
@@ -113,8 +114,14 @@ class ModuleScope(Record):
         for name, power in value.terms[0][0]:
             if name in self.growing:
                 assert isinstance(name, str)
-                result = result * (formula.of(DimAtom(name)) / formula.of(Base(name))).power(power)
+                result = result * _growth(name, power)
         return result
+
+
+@lru_cache(maxsize=1024)  # of a few dims
+def _growth(name: str, power: Fraction) -> Formula:
+    """A dim over its value at base, to a power."""
+    return (formula.of(DimAtom(name)) / formula.of(Base(name))).power(power)
 
 
 def _combined(op: str, left: Formula, right: Formula) -> Formula:

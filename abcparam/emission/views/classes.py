@@ -66,12 +66,18 @@ class Classes:
         for lowered in root.walk():
             if lowered.module.path in self.uses.blocks:
                 continue  # a layer of PyTorch's
+            if not lowered.module.path:
+                self._take(lowered, self.program.name)
+                continue
             view = _Writer(self, lowered, Shared({}, {}, "")).view()
             key = (lowered.module.block, lowered.module.is_repeat, view)
             if key not in self._known:
                 self._known[key] = self._name(lowered)
-            self.of[lowered.module.path] = self._known[key]
-            self._members.setdefault(self._known[key], []).append(lowered)
+            self._take(lowered, self._known[key])
+
+    def _take(self, lowered: Lowered, name: str) -> None:
+        self.of[lowered.module.path] = name
+        self._members.setdefault(name, []).append(lowered)
 
     def views(self) -> list[ClassView]:
         """Inner classes first, the model last."""
@@ -107,8 +113,6 @@ class Classes:
 
     def _name(self, lowered: Lowered) -> str:
         module = lowered.module
-        if not module.path:
-            return self.program.name
         parent = module.path.rpartition(".")[0].rpartition(".")[2]
         if module.is_repeat:
             plain = camel(singular(module.block))
