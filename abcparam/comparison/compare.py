@@ -191,8 +191,9 @@ class _Comparison:
     def _losses(self) -> Iterator[Difference]:
         a, b = self.programs
         terms = [sorted((loss.kind, loss.output) for loss in p.losses) for p in self.programs]
-        texts = _loss_text(a), _loss_text(b)
-        weighted = any(map(_is_weighted, self.programs)) and texts[0] != texts[1]
+        losses = [_loss(program) for program in self.programs]
+        texts = _loss_text(a, losses[0]), _loss_text(b, losses[1])
+        weighted = any(map(_is_weighted, losses)) and texts[0] != texts[1]
         if terms[0] != terms[1] or weighted:
             yield Difference("loss", "loss", *texts)
 
@@ -311,14 +312,13 @@ def _loss(program: Program) -> syntax.Expression:
     return next(d.value for d in declarations if isinstance(d, syntax.Loss))
 
 
-def _is_weighted(program: Program) -> bool:
+def _is_weighted(loss: syntax.Expression) -> bool:
     """Whether a term of the loss has a factor."""
-    parts = syntax.parts_of(_loss(program))
+    parts = syntax.parts_of(loss)
     return any(isinstance(part, syntax.Binary) and part.op == "*" for part in parts)
 
 
-def _loss_text(program: Program) -> str:
+def _loss_text(program: Program, loss: syntax.Expression) -> str:
     """The loss as written, and the values of its hypers: programs keep no factors of its terms."""
-    loss = _loss(program)
     used = [program.hypers[name] for name in syntax.names_in(loss) if name in program.hypers]
     return ", ".join([written(loss), *(f"{h.name} = {h.value}" for h in dict.fromkeys(used))])
