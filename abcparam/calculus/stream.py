@@ -77,19 +77,22 @@ class EnterNode(Node):
         if not isinstance(node, SumNode) or len(node.inputs) != 2:
             return None
         left, right = (self._comes_from_here(x) for x in node.inputs)
+        if left is right:  # none is the stream, or it is added to itself
+            return None
         x, y = node.inputs
-        if left and (not right or not self._is_link(y)):
-            return x, y
-        return (y, x) if right else None
-
-    def _is_link(self, node: Node) -> bool:
-        return node is self or isinstance(node, SumNode)
+        return (x, y) if left else (y, x)
 
     def _comes_from_here(self, node: Node) -> bool:
         """Whether the node is the entrance, or a sum that leads to it."""
-        while isinstance(node, SumNode) and len(node.inputs) == 2:
-            node = next((x for x in node.inputs if self._is_link(x)), node.inputs[0])
-        return node is self
+        waiting, seen = [node], set[int]()
+        while waiting:
+            found = waiting.pop()
+            if found is self:
+                return True
+            if isinstance(found, SumNode) and id(found) not in seen:
+                seen.add(id(found))
+                waiting += found.inputs
+        return False
 
     # Forward: sizes at init and changes add up over the copies
 

@@ -58,5 +58,5 @@ def _plain(path: str, names: TensorNames) -> list[str]:
 
 
 def _is_number(part: str) -> bool:
-    """`*`, `3`, or `1-3`."""
-    return part == "*" or part.replace("-", "").isdigit()
+    """`*`, `3`, `1-3`, or `0-6/2`."""
+    return part == "*" or part.replace("-", "").replace("/", "").isdigit()

@@ -162,7 +162,7 @@ class _ModelRun:
             scaled_(audit, model, sizes)
         self.optimizers = undecayed(optimizers_of(audit, model, sizes, adapted))
         exported = Exported(example._replace(model=model), training=False)
-        outline, _ = renamed_outline(trace_of(exported))
+        outline, _ = renamed_outline(trace_of(exported), audit.model.odd)
         nodes = {line.name: line.node for line in lines_of(outline)}
         self.values = {
             title: (nodes[step], result)

@@ -11,11 +11,11 @@ from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import Record, replace
 from abcparam.emission.render import render
 from abcparam.imports.inits import Start
+from abcparam.imports.layer_numbers import deep_paths
 from abcparam.imports.numbers import Power, Sizes
 from abcparam.imports.rates import Rate
 from abcparam.imports.remedy import MissingFactor, TensorChange
 from abcparam.imports.result import Audit
-from abcparam.imports.titles import starred
 from abcparam.imports.trained import (
     BaseRates,
     base_rates,
@@ -178,14 +178,15 @@ def _laws(audit: Audit, base: BaseRates) -> LawsView:
     first: dict[str, str] = {}
     for parameter in audit.model.weights:
         first.setdefault(audit.read.paths[parameter][0], parameter)
+    deep = deep_paths({name: audit.read.paths[name][0] for name in audit.model.weights})
     for path, parameter in first.items():
         change = changes.get(path, TensorChange(path, (), {}, {}, {}, {}))
         start, rate = audit.starts[parameter], audit.rates[parameter]
         fields = _fields(change, start, rate, base, audit)
-        entries += _entry(starred(path), fields)
+        entries += _entry(deep[path], fields)
     names = list(_knob_names(audit))
     return LawsView(
-        tuple(_shown(audit, first)),
+        tuple(_shown(audit, first, deep)),
         tuple(entries),
         tuple(_factors(audit)),
         tuple(_held(audit, names)),
@@ -309,7 +310,7 @@ def _entry(path: str, fields: Mapping[str, str]) -> list[Text]:
     return [head, *lines, trusted("    ),")]
 
 
-def _shown(audit: Audit, first: Mapping[str, str]) -> Iterator[Text]:
+def _shown(audit: Audit, first: Mapping[str, str], deep: Mapping[str, str]) -> Iterator[Text]:
     """Where a size stands alone in a shape."""
     for size in audit.grow:
         for path, parameter in first.items():
@@ -317,7 +318,7 @@ def _shown(audit: Audit, first: Mapping[str, str]) -> Iterator[Text]:
             if found is not None:
                 axis, number = found
                 yield trusted(
-                    f"    {json.dumps(size)}: ({json.dumps(starred(path))}, {axis}, {number}),"
+                    f"    {json.dumps(size)}: ({json.dumps(deep[path])}, {axis}, {number}),"
                 )
                 break
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from linecache import getline
+from math import exp, prod, sqrt
 
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import Record, field
 from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import START, Span
+from abcparam.imports.coincidences import OddOnes, odd_ones
 from abcparam.imports.numbers import Power, Sizes, polynomial_of, power_of
-from abcparam.imports.outline import Item, Loop, outline, renamed
+from abcparam.imports.outline import Item, LayerList, Loop, outline, renamed
 from abcparam.imports.traced import Datum, Line, Ref, Trace, TracedArgument, Weight
 from abcparam.program.amounts import Shape
 
@@ -81,12 +83,16 @@ class TracedStep(Record):
 class Repeated(Record):
     """A loop over `count` equal layers; see `outline.Loop`."""
 
-    path: str
-    first: int
+    lists: tuple[LayerList, ...]  # it is called as the first
     count: Polynomial
     body: tuple[Part, ...]
     carried: tuple[tuple[Ref, Ref], ...]
     results: tuple[Ref, ...]
+
+    @property
+    def path(self) -> str:
+        """What it is called: the path of its list."""
+        return self.lists[0].path or "layers"
 
 
 Part = TracedStep | Repeated
@@ -106,6 +112,7 @@ class Model(Record):
     parts: tuple[Part, ...]
     outputs: tuple[tuple[str, Ref], ...]
     weights: Mapping[str, Weights]  # by the first name; of layers that repeat, the first one's
+    odd: OddOnes = OddOnes()  # what is in no loop although it is equal at some settings
 
 
 def together(
@@ -116,7 +123,8 @@ def together(
     Where another value of a size that does not grow makes another graph, as the number of layers
     may, that size stays what it is at base. Raises `ReadingError` where graphs part as sizes grow.
     """
-    outlines = [renamed_outline(trace) for trace in traces]
+    odd = odd_ones(traces)
+    outlines = [renamed_outline(trace, odd) for trace in traces]
     base = settings[0]
     kept, refused = [0], None
     for index in range(1, len(traces)):
@@ -133,7 +141,7 @@ def together(
     reader = _Uniter(chosen)
     parts = reader.parts([outlines[index][0] for index in kept])
     weights = dict(reader.weights([traces[index] for index in kept]))
-    return Model(parts, outlines[0][1], weights), chosen
+    return Model(parts, outlines[0][1], weights, odd), chosen
 
 
 def _require_alike(outlines: Sequence[Sequence[Item]]) -> None:
@@ -144,9 +152,11 @@ def _require_alike(outlines: Sequence[Sequence[Item]]) -> None:
             _require_alike(loops)
 
 
-def renamed_outline(trace: Trace) -> tuple[tuple[Item, ...], tuple[tuple[str, Ref], ...]]:
+def renamed_outline(
+    trace: Trace, odd: OddOnes
+) -> tuple[tuple[Item, ...], tuple[tuple[str, Ref], ...]]:
     """The outline of a trace in names that do not depend on its depth, and its outputs."""
-    return renamed(outline(trace), trace.outputs)
+    return renamed(outline(trace, odd.of(trace)), trace.outputs)
 
 
 class _Uniter:
@@ -166,9 +176,8 @@ class _Uniter:
     def loop(self, loops: Sequence[Loop]) -> Part:
         first = loops[0]
         body = self.parts([loop.body for loop in loops])
-        span = next(part.span for part in body if isinstance(part, TracedStep))
-        count = self.length([loop.count for loop in loops], span)
-        return Repeated(first.path, first.first, count, body, first.carried, first.results)
+        count = self.length([loop.count for loop in loops], _line(first).span)
+        return Repeated(first.lists, count, body, first.carried, first.results)
 
     def step(self, lines: Sequence[Line]) -> TracedStep:
         first = lines[0]
@@ -219,14 +228,15 @@ class _Uniter:
         return KnownData(
             self.shape([x.shape for x in items], lines[0].span),
             items[0].integer,
-            self.size([x.size for x in items]),
+            self.size([x.size for x in items], min(prod(x.shape) for x in items)),
             power_of(constants, self.settings) if len(constants) == len(items) else None,
             items[0].node,
         )
 
-    def size(self, values: Sequence[float]) -> Power | None:
-        """The size of data; examples that are drawn differ a little."""
-        if max(values) <= NOISE * min(values):
+    def size(self, values: Sequence[float], entries: int) -> Power | None:
+        """The size of data; examples that are drawn differ a little, those of few entries more."""
+        noise = max(NOISE, exp(CHANCE / sqrt(2 * max(1, entries))))
+        if max(values) <= noise * min(values):
             return Power(values[0], {})
         return power_of(values, self.settings, NOISE - 1)
 
@@ -249,6 +259,7 @@ class _Uniter:
 
 
 NOISE = 1.4  # between the sizes of data that were drawn at random
+CHANCE = 4.5  # standard deviations of a logarithm between the largest and the smallest of some
 
 
 def _listed(values: Sequence[float], settings: Sequence[Sizes]) -> str:
@@ -273,9 +284,10 @@ def _aligned(outlines: Sequence[Sequence[Item]]) -> Iterator[Sequence[Item]]:
 
 def _kind(item: Item) -> tuple[object, ...]:
     if isinstance(item, Loop):
-        return item.path, item.first, item.carried
+        return item.lists, item.carried
     lists = tuple(_lists(a) for a in item.arguments)
-    return item.target, len(item.shapes), tuple(map(len, item.shapes)), lists
+    weights = tuple(x for x in item.operands() if isinstance(x, Weight))
+    return item.target, len(item.shapes), tuple(map(len, item.shapes)), lists, weights
 
 
 def _lists(argument: TracedArgument) -> object:

@@ -28,6 +28,7 @@ from abcparam.imports.alike import (
     TracedStep,
     renamed_outline,
 )
+from abcparam.imports.coincidences import OddOnes
 from abcparam.imports.made_models import MadeModels
 from abcparam.imports.numbers import EXPONENTS, Power, Sizes, power_of
 from abcparam.imports.outline import Item, Loop
@@ -97,7 +98,7 @@ class Knobs:
             if own is None or not _explains(own.at(self.settings[0]), values):
                 continue
             try:
-                probe = _Probe(self.plain, self.trace(place))
+                probe = _Probe(self.plain, self.trace(place), model.odd)
                 exponent = probe.exponent(model)
             except (SpecError, ReadingError, _OtherGraphError):
                 continue
@@ -259,8 +260,8 @@ def _arguments(line: Line) -> tuple[TracedArgument, ...]:
 class _Probe:
     """A model's trace beside that with a number changed: only constants may be others."""
 
-    def __init__(self, before: Trace, after: Trace) -> None:
-        self.before, self.after = (renamed_outline(trace)[0] for trace in (before, after))
+    def __init__(self, before: Trace, after: Trace, odd: OddOnes) -> None:
+        self.before, self.after = (renamed_outline(trace, odd)[0] for trace in (before, after))
 
     def exponent(self, model: Model) -> Fraction:
         """The power of the number in the first constant that follows it.

@@ -14,6 +14,7 @@ from abcparam.imports.aten import laws
 from abcparam.imports.aten.losses import LOSSES
 from abcparam.imports.functions import is_curved, operation_for
 from abcparam.imports.numbers import Sizes
+from abcparam.imports.outline import LayerList
 from abcparam.imports.seen import Seen, SharedNames, amount, local
 from abcparam.imports.titles import titled, titles_of
 from abcparam.imports.traced import Ref
@@ -141,9 +142,10 @@ def _paths(model: Model, names: SharedNames) -> Paths:
     for name in model.weights:
         path, counts = name, list[Amount]()
         for layer in layers:
-            start = next((s for s in layer.starts if path.startswith(s)), None)
+            start = next((s for s in layer.starts if f"{path}.".startswith(s)), None)
             if start is not None:
-                path, counts = layer.star + path.removeprefix(start), [*counts, layer.copies]
+                rest = f"{path}.".removeprefix(start)
+                path, counts = f"{layer.star}{rest}".rstrip("."), [*counts, layer.copies]
         found[name] = path, tuple(counts)
     return found
 
@@ -151,25 +153,29 @@ def _paths(model: Model, names: SharedNames) -> Paths:
 def _layers(
     parts: Sequence[Part], names: SharedNames, stars: tuple[tuple[str, str], ...] = ()
 ) -> Iterator[_Layers]:
-    """The loops, outer ones first; those inside others in terms of the paths that these make."""
+    """The lists of loops, outer ones first; inner ones in terms of the paths that these make."""
     for part in parts:
         if isinstance(part, Repeated):
-            path = part.path
-            for first, star in stars:
-                path = path.replace(first, star, 1) if path.startswith(first) else path
             count = int(part.count.evaluate(names.first))
-            numbers = range(part.first, part.first + count)
-            star = f"{path}.{_which(part, parts, count)}."
-            yield _Layers(tuple(f"{path}.{n}." for n in numbers), star, amount(part.count))
-            inner = (*stars, (f"{part.path}.{part.first}.", star))
+            inner = stars
+            for of in part.lists:
+                path = f"{of.path}.".removeprefix(".")
+                for first, star in stars:
+                    path = path.replace(first, star, 1) if path.startswith(first) else path
+                star = f"{path}{_which(of, parts, count)}."
+                starts = tuple(f"{path}{of.first + n * of.step}." for n in range(count))
+                yield _Layers(starts, star, amount(part.count))
+                inner = (*inner, (of.own(0), star))
             yield from _layers(part.body, names, inner)
 
 
-def _which(part: Repeated, parts: Sequence[Part], count: int) -> str:
-    """`*` where a list of layers is one loop, else from which to which."""
-    others = [p for p in parts if isinstance(p, Repeated) and p.path == part.path and p is not part]
-    alone = not others and not part.first
-    return "*" if alone else f"{part.first}-{part.first + count - 1}"
+def _which(of: LayerList, parts: Sequence[Part], count: int) -> str:
+    """`*` where a list of layers is one loop, else from which to which: `1-3`, `0-6/2`."""
+    every = [x for part in parts if isinstance(part, Repeated) for x in part.lists]
+    if [x.path for x in every].count(of.path) == 1 and (of.first, of.step) == (0, 1):
+        return "*"
+    step = f"/{of.step}" if of.step > 1 else ""
+    return f"{of.first}-{of.first + (count - 1) * of.step}{step}"
 
 
 class _Output(NamedTuple):
@@ -291,7 +297,8 @@ class _Level:
         closed = sorted(name for name in taken if name not in starts)
         data = sorted(set(self.names.data.values()))
         inputs = [*zip(carried, shapes, strict=True), *((n, ()) for n in (*closed, *data))]
-        name = part.path.replace(".", "_") + (f"_{part.first}" if part.first else "")
+        first = part.lists[0].first
+        name = part.path.replace(".", "_") + (f"_{first}" if first else "")
         path = f"{part.path}.*"
         module = Module(
             path,
@@ -305,6 +312,7 @@ class _Level:
             amount(part.count),
             "layer",
             carried,
+            span=next((step.span for step in _steps(part.body)), START),
         )
         self.children.append(module)
         made: list[Statement] = [

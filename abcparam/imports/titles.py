@@ -18,7 +18,7 @@ from abcparam.program.expressions import (
 )
 from abcparam.program.model import Module
 
-LAYERS = re.compile(r"\d+-\d+")  # numbers of those that are one
+LAYERS = re.compile(r"\*|\d+-\d+(/(?P<step>\d+))?")  # numbers of those that are one
 ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*)\s*[-+*/@]?=[^=]")
 
 

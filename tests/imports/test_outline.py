@@ -75,7 +75,8 @@ def test_equal_layers_are_one_loop() -> None:
     [
         ([2.0, 1.0, 1.0, 1.0], [("layers", 1, 3)]),
         ([1.0, 1.0, 2.0, 2.0], [("layers", 0, 2), ("layers", 2, 2)]),
-        ([1.0, 2.0, 1.0, 2.0], []),
+        ([1.0, 2.0, 1.0, 2.0], [("layers", 0, 2)]),
+        ([1.0, 2.0, 3.0, 1.0], []),
     ],
 )
 def test_layers_that_differ_stay_apart(slopes: list[float], expected: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -22,6 +21,7 @@ from abcparam.imports.factory import Example, Factory
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.text.layout import Laid, in_graph, in_text
 from abcparam.imports.text.values import TextInput
+from abcparam.imports.titles import LAYERS
 from abcparam.program.model import Program
 
 SINGLE, DOUBLE = 1e-5, 1e-10
@@ -33,12 +33,13 @@ SHORT = (torch.float32, torch.float16, torch.bfloat16)
 class TextWeight(Record):
     """Which parameter of the model a tensor of the text is; `turned`: stored (in, out) there.
 
-    `parameter` has a star for each number of a layer, with the number of the first one in `first`.
+    `parameter` has a star for each number of a layer, `first` has the number of the first layer and
+    that from one to the next.
     Where it is `copied`, each expert's is a part of the parameter.
     """
 
     parameter: str
-    first: tuple[int, ...]
+    first: tuple[tuple[int, int], ...]
     turned: bool
     padding: int | None = None
     copied: bool = False
@@ -46,8 +47,8 @@ class TextWeight(Record):
     def own(self, numbers: Sequence[int]) -> str:
         """The name in the model, in the layers of these numbers."""
         own = self.parameter
-        for number, first in zip(numbers, self.first, strict=False):
-            own = own.replace("*", str(number + first), 1)
+        for number, (first, step) in zip(numbers, self.first, strict=False):
+            own = own.replace("*", str(first + number * step), 1)
         return own
 
 
@@ -336,12 +337,13 @@ def like(name: str, parameter: str, path: str) -> str:
     return ".".join([*stars[:shared], *found[shared:]])
 
 
-def first_numbers(path: str, parameter: str) -> tuple[int, ...]:
-    """The numbers that stand where a path has stars: of the first layer."""
+def first_numbers(path: str, parameter: str) -> tuple[tuple[int, int], ...]:
+    """The numbers that stand where a path has stars, of the first layer, with their steps."""
     found = []
     for part, own in zip(path.split("."), parameter.split("."), strict=True):
-        if part != own and re.fullmatch(r"\*|\d+-\d+", part):
-            found.append(int(own))
+        layers = LAYERS.fullmatch(part)
+        if part != own and layers:
+            found.append((int(own), int(layers["step"] or 1)))
     return tuple(found)
 
 

@@ -26,6 +26,7 @@ from abcparam.program.reserved_names import owner
 
 LONGEST = 84  # of a line that a value is put into
 RESULT = "return"
+ALONE = re.compile(r"\*|\d+-\d+")  # of layers that are one, each a copy
 AMOUNTS = frozenset({"base", "sqrt", "round_up", "true", "false"})
 
 
@@ -199,8 +200,8 @@ class _Builder:
                 self.called(scope, part.block)
             return part
         module = _layer(part)
-        body = TextScope("loop", module, part.path.rpartition(".")[2], scope)
-        self.fill(body, part.body, _depth(part, module))
+        body = TextScope("loop", module, _last(part.path), scope)
+        self.fill(body, part.body, _depth(part))
         return LoopItem(part.count, part.carried, body)
 
     def called(self, scope: TextScope, block: WrittenBlock) -> None:
@@ -290,10 +291,10 @@ def _layer(part: WrittenLoop) -> str:
     return part.path
 
 
-def _depth(part: WrittenLoop, module: str) -> int:
-    """How deep the modules inside the first copy are."""
-    depths = (line.modules.index(module) for line in lines_in(part.body) if module in line.modules)
-    return next(depths, 0) + 1
+def _depth(part: WrittenLoop) -> int:
+    """At which depth the modules of a copy begin to differ."""
+    paths = [line.modules for line in lines_in(part.body) if line.modules]
+    return sum(len(set(modules)) == 1 for modules in zip(*paths, strict=False))
 
 
 def _maps(line: WrittenLine) -> int:
@@ -329,7 +330,7 @@ def _place_tensors(root: TextScope, body: WrittenBody, copies: CopyCounts) -> No
         common = [row[0] for row in zip(*chains, strict=False) if all(x is row[0] for x in row)]
         while common[-1].loops > copies[path]:
             common.pop()
-        common[-1].tensors[path] = body.tensors[path].parameter
+        common[-1].tensors[path] = _plain(path, body.tensors[path].parameter, common[-1].label)
 
 
 # Names
@@ -476,6 +477,21 @@ def _uses(item: WrittenLine | LoopItem) -> Iterator[str]:
     yield from item.carried
     for inner in item.body.items:
         yield from _uses(inner)
+
+
+def _plain(path: str, parameter: str, loop: str) -> str:
+    """A parameter without the number of a layer that is itself one of a list: `norms.weight`.
+
+    What is of the list that the loop is called as is named as in a module, `weight`.
+    """
+    parts = [part for part in path.split(".") if not ALONE.fullmatch(part)]
+    own = parameter.split(".")
+    star = next((i for i, part in enumerate(path.split(".")) if ALONE.fullmatch(part)), len(own))
+    if len(parts) != len(own) - 1 or star < len(own) - 2:
+        return parameter
+    if path.split(".")[:star][-1:] == [loop]:
+        return own[-1] if star == len(own) - 2 else "weight"
+    return ".".join(parts)
 
 
 def tensor_names(parameter: str) -> list[str]:

@@ -1,0 +1,211 @@
+"""Layers with calls between them: one repeat, its text, its verdict and its adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import abcparam
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.emission.execute import executed
+from abcparam.imports.adapter import adapter_of
+from abcparam.imports.layer_numbers import deep_paths
+
+PIXELS, CLASSES = 7, 10
+Call = Callable[["Layers", Tensor, int], Tensor]
+
+
+class Layers(nn.Module):
+    """Equal layers, with what `call` computes of the stream and of one of them."""
+
+    def __init__(self, width: int, depth: int, call: Call) -> None:
+        super().__init__()
+        self.first = nn.Linear(PIXELS, width)
+        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
+        normed = depth if call is of_two_lists else 0
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(normed))
+        self.out = nn.Linear(width, CLASSES)
+        self.call = call
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for number in range(len(self.layers)):
+            x = self.call(self, x, number)
+        return self.out(x)
+
+
+def outside(model: Layers, x: Tensor, number: int) -> Tensor:
+    return torch.relu(model.layers[number](x))
+
+
+def residual(model: Layers, x: Tensor, number: int) -> Tensor:
+    return x + torch.tanh(model.layers[number](x)) / len(model.layers)
+
+
+def branch_first(model: Layers, x: Tensor, number: int) -> Tensor:
+    x = 0.1 * torch.tanh(model.layers[number](x)) + x
+    return model.layers[number](F.layer_norm(x, x.shape[-1:])) + x
+
+
+def before(model: Layers, x: Tensor, number: int) -> Tensor:
+    return x + model.layers[number](F.layer_norm(x, x.shape[-1:]))
+
+
+def of_two_lists(model: Layers, x: Tensor, number: int) -> Tensor:
+    return x + model.layers[number](model.norms[number](x))
+
+
+def but_the_last(model: Layers, x: Tensor, number: int) -> Tensor:
+    x = model.layers[number](x)
+    return torch.relu(x) if number < len(model.layers) - 1 else x
+
+
+def factory(call: Call) -> Callable[..., Any]:
+    def make(width: int = 16, depth: int = 4) -> Any:
+        return Layers(width, depth, call), (torch.randn(5, PIXELS),)
+
+    return make
+
+
+def sequential(width: int = 7, depth: int = 3) -> Any:
+    """Its first and last layer are equal to the others where the width is that of the input."""
+    layers: list[nn.Module] = [nn.Linear(PIXELS, width), nn.ReLU()]
+    for _ in range(depth):
+        layers += [nn.Linear(width, width), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(width, PIXELS)), (torch.randn(5, PIXELS),)
+
+
+def feed_forward(width: int, by: int) -> nn.Module:
+    inner = by * width
+    return nn.Sequential(
+        nn.LayerNorm(width), nn.Linear(width, inner), nn.ReLU(), nn.Linear(inner, width)
+    )
+
+
+class Pairs(nn.Module):
+    """Layers in lists of two, called one by one, as in lucidrains' repositories."""
+
+    def __init__(self, width: int, depth: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(PIXELS, width)
+        self.layers = nn.ModuleList(
+            nn.ModuleList([feed_forward(width, by) for by in (1, 2)]) for _ in range(depth)
+        )
+        self.out = nn.Linear(width, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for one, other in self.layers:  # type: ignore[misc]
+            x = one(x) + x
+            x = other(x) + x
+        return self.out(x)
+
+
+def pairs(width: int = 16, depth: int = 3) -> Any:
+    return Pairs(width, depth), (torch.randn(5, PIXELS),)
+
+
+class Weights(nn.Module):
+    def __init__(self, width: int, depth: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(PIXELS, width)
+        drawn = (torch.randn(width, width) / width**0.5 for _ in range(depth))
+        self.maps = nn.ParameterList(map(nn.Parameter, drawn))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for weight in self.maps:
+            x = torch.tanh(F.linear(x, weight))
+        return x.mean(-1, keepdim=True)
+
+
+def weights(width: int = 16, depth: int = 3) -> Any:
+    return Weights(width, depth), (torch.randn(5, PIXELS),)
+
+
+@pytest.mark.parametrize(
+    ("make", "body", "verdict"),
+    [
+        (factory(residual), "h = h + 1 / depth * tanh(weight @ h + bias)", "unstable"),
+        (pairs, "h = Sequential(h) as layers_0_0 + h", "unstable-at-init"),
+        (factory(before), "h = h + (weight @ layernorm(h) + bias)", "unstable-at-init"),
+        (
+            factory(of_two_lists),
+            "h = h + (layers @ layernorm(h, gain = weight, bias = bias) + layers_bias)",
+            "unstable-at-init",
+        ),
+    ],
+)
+def test_width_and_depth_grow(make: Callable[..., Any], body: str, verdict: str) -> None:
+    """Outputs and gradients are the model's at two widths and depths, or nothing is written."""
+    found = abcparam.import_model(make, grow=["width", "depth"])
+    assert found.audit.verdict == verdict
+    assert "repeat depth as" in found.text
+    assert body in found.text
+    assert len({(x.sizes["width"], x.sizes["depth"]) for x in found.compared}) == 2
+    assert len({x.sizes["depth"] for x in found.compared}) == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "body"),
+    [
+        (factory(outside), "h = relu(weight @ h + bias)"),
+        (factory(but_the_last), "h = relu(weight @ h + bias)"),
+        (sequential, "h = relu(weight3 @ h + bias3)"),
+        (weights, "h = tanh(weight @ h)"),
+    ],
+)
+def test_equal_layers_are_a_repeat(make: Callable[..., Any], body: str) -> None:
+    found = abcparam.import_model(make, grow=["width"])
+    assert "repeat depth" in found.text
+    assert body in found.text
+
+
+def test_layers_that_are_no_residual_stream_do_not_grow_in_number() -> None:
+    with pytest.raises(SpecError) as error:
+        abcparam.audit(factory(outside), grow=["width", "depth"])
+    (diagnostic,) = error.value.diagnostics
+    assert diagnostic.code == "P0417"
+    source = error.value.source.holding(diagnostic.span)
+    assert source.lines[diagnostic.span.line - 1].strip().startswith("x = self.call")
+
+
+@pytest.mark.parametrize(
+    ("make", "last", "middle"),
+    [
+        (sequential, "-1.weight", "2::2.weight"),
+        (factory(but_the_last), "layers.-1.weight", "layers.*.weight"),
+    ],
+)
+def test_the_adapter_of_a_deeper_model_knows_its_last_layer(
+    make: Callable[..., Any], last: str, middle: str
+) -> None:
+    names = executed(adapter_of(abcparam.audit(make, grow=["width"]), "adapt"))
+    model = make(width=16, depth=6)[0]
+    paths = names["_paths"](model)
+    numbers = [name for name in paths if name.endswith("weight") and name[-8].isdigit()]
+    assert paths[numbers[-1]] == last
+    assert [paths[name] for name in numbers[-6:-1]] == [middle] * 5
+    names["init_"](model)
+    names["make_optimizer"](model)
+
+
+def test_paths_of_layers_in_deeper_models() -> None:
+    def paths(*found: tuple[int, str]) -> dict[str, str]:
+        return deep_paths({f"h.{number}.w": f"h.{part}.w" for number, part in found})
+
+    assert paths((0, "*"), (1, "*")) == {"h.*.w": "h.*.w"}
+    assert paths((0, "0"), (1, "1-2"), (2, "1-2"), (3, "3")) == {
+        "h.0.w": "h.0.w",
+        "h.1-2.w": "h.*.w",
+        "h.3.w": "h.-1.w",
+    }
+    alternate = [(n, f"{n % 2}-{n % 2 + 2}/2") for n in range(4)]
+    assert paths(*alternate) == {"h.0-2/2.w": "h.0::2.w", "h.1-3/2.w": "h.1::2.w"}
+    runs = [(n, "0-1" if n < 2 else "2-3") for n in range(4)]
+    assert paths(*runs) == {"h.0-1.w": "h.0:2.w", "h.2-3.w": "h.2:4.w"}
