@@ -235,6 +235,9 @@ class _Uniter:
 
     def size(self, values: Sequence[float], entries: int) -> Power | None:
         """The size of data; examples that are drawn differ a little, those of few entries more."""
+        exact = power_of(values, self.settings)
+        if exact is not None:
+            return exact
         noise = max(NOISE, exp(CHANCE / sqrt(2 * max(1, entries))))
         if max(values) <= noise * min(values):
             return Power(values[0], {})

@@ -100,7 +100,8 @@ class Pairs(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)
-        for one, other in self.layers:  # type: ignore[misc]
+        for pair in self.layers:
+            one, other = pair.children()
             x = one(x) + x
             x = other(x) + x
         return self.out(x)

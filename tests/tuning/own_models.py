@@ -53,6 +53,46 @@ def own_loss(width: int = 32) -> Any:
     return OwnLoss(width), (torch.randn(6, 20), torch.randint(10, (6,)))
 
 
+class OwnFormula(Perceptron):
+    """It computes its loss by no function of losses."""
+
+    def forward(self, x: Tensor, classes: Tensor) -> Any:  # type: ignore[override]
+        found = super().forward(x, torch.ones_like(x)).log_softmax(-1)
+        return -found.gather(-1, classes[:, None]).mean()
+
+
+def own_formula(width: int = 32) -> Any:
+    return OwnFormula(width), (torch.randn(6, 20), torch.randint(10, (6,)))
+
+
+class Language(nn.Module):
+    """It gives logits and a loss where it is given targets, as nanoGPT does."""
+
+    def __init__(self, width: int, shifts: bool) -> None:
+        super().__init__()
+        self.tokens, self.readout = nn.Embedding(30, width), nn.Linear(width, 30)
+        self.shifts = shifts
+
+    def forward(self, tokens: Tensor, targets: Tensor | None = None) -> Any:
+        logits = self.readout(self.tokens(tokens))
+        if targets is None:
+            return logits, None
+        wanted = nn.functional.pad(targets, (0, 1), value=-100)[:, 1:] if self.shifts else targets
+        return logits, nn.functional.cross_entropy(
+            logits.view(-1, 30), wanted.contiguous().view(-1) if self.shifts else wanted.view(-1)
+        )
+
+
+def with_targets(width: int = 32) -> Any:
+    tokens, targets = torch.randint(30, (2, 6, 7))
+    return Language(width, False), (tokens, targets)
+
+
+def with_labels(width: int = 32) -> Any:
+    tokens = torch.randint(30, (6, 7))
+    return Language(width, True), (tokens,), {"targets": tokens}
+
+
 def examples(config: Any, size: int, seed: int) -> Iterator[tuple[Any, Any]]:
     """Classes by the largest of ten numbers; `config` has the sizes and rates of the trial."""
     assert config.width in (32, 64) and config.lr > 0

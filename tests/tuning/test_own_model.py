@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 import abcparam
 from abcparam.data.synthetic import Synthetic
@@ -184,8 +186,42 @@ def refusal(reference: str, *options: object, run: Run) -> str:
     return ran.err
 
 
-def test_a_model_that_computes_its_loss_needs_data_with_targets(run: Run):
-    reference = f"{FILE}:own_loss"
+def trained(audit: abcparam.Audit, targets: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Holds a sweep's trial against a loop by hand, on the same batches."""
+    found = job(audit)
+    config = found.config({})
+    batches = found.batches(config, 0)
+    wanted = train_alone(found, TrialRun({}, 0))
+    called: Any = found.model_of(config, 0)
+    model = called.model
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(found.steps):
+        (tokens, *_), (following,) = next(batches)
+        _, loss = model(tokens, targets(tokens, following).contiguous())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert wanted.losses == pytest.approx(losses)
+
+
+def test_a_model_that_takes_targets_is_given_them_and_its_loss_is_used():
+    trained(abcparam.audit(own_models.with_targets, ["width"]), lambda tokens, targets: targets)
+
+
+def test_labels_that_a_model_shifts_by_itself_are_its_inputs():
+    trained(abcparam.audit(own_models.with_labels, ["width"]), lambda tokens, targets: tokens)
+
+
+def test_data_for_a_model_that_takes_targets_are_as_for_any_other(run: Run):
+    over = ("--over", "lr=1e-3", "--data", "tests.tuning.own_models:examples")
+    ran = run("sweep", f"{FILE}:own_loss", "--grow", "width", *over, *QUICK)
+    assert ran.status == 0, ran.err
+
+
+def test_a_model_that_computes_its_loss_by_itself_needs_data_with_targets(run: Run):
+    reference = f"{FILE}:own_formula"
     assert "its output is its loss, so targets are inputs" in refusal(reference, run=run)
     data = ("--data", "tests.tuning.own_models:with_classes")
     ran = run("sweep", reference, "--grow", "width", "--over", "lr=1e-3", *data, *QUICK)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from abcparam.data.batch import loss_of
+from abcparam.data.batch import Batch, loss_of
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import SizesDoNotFit
 from abcparam.diagnostics.source import START
@@ -38,6 +38,10 @@ class ModelBuilder(Protocol):
 
     def task(self, config: Any) -> Program:
         """A program whose inputs, outputs and losses are those that data have to fit."""
+        ...
+
+    def given(self, config: Any, batch: Batch) -> Batch:
+        """A batch of the task's with what its model is called with as inputs."""
         ...
 
     def loss(
@@ -76,6 +80,9 @@ class EmittedBuilder:
 
     def task(self, config: Any) -> Program:
         return self.program
+
+    def given(self, config: Any, batch: Batch) -> Batch:
+        return batch
 
     def loss(
         self, task: Program, outputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree
 
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import Record, replace
+from abcparam.data.batch import Batch
 from abcparam.imports.factory import Example
 from abcparam.imports.writes import address_of
 
@@ -22,29 +23,60 @@ class InputPlace(Record):
     """An input with an entry of its first axis for each example, among all that is given.
 
     `classes` are the rows of the table that a whole number is looked up in. What is neither a real
-    number nor looked up, such as a mask, is not `drawn`: it stays as the factory made it.
+    number nor looked up, such as a mask, is not `drawn`: it stays as the factory made it. One that
+    is the same as another in the example, as labels are that a model shifts by itself, is `as_at`
+    the index of that.
     """
 
     index: int
     shape: tuple[int, ...]  # of an example
     drawn: bool
     classes: int | None
+    as_at: int | None = None
+
+
+class OwnTarget(Record):
+    """The targets of a loss that the model computes: an input, or None where it makes them of one.
+
+    `shape` is that of what is held against them, for one example.
+    """
+
+    index: int | None
+    kind: str
+    shape: tuple[int, ...]
 
 
 class Calling(Record):
     """What a model takes and gives; `output` is an index among all that it returns.
 
-    `shape` is that of the output for one example, `()` where it `is_loss`: the loss itself.
+    `shape` is that of the output for one example, `()` where it `is_loss`: the loss itself, of the
+    `target` if it is known.
     """
 
     inputs: tuple[InputPlace, ...]
     output: int
     shape: tuple[int, ...]
     is_loss: bool
+    target: OwnTarget | None = None
 
     @property
     def drawn(self) -> tuple[InputPlace, ...]:
         return tuple(place for place in self.inputs if place.drawn)
+
+    @property
+    def given(self) -> tuple[InputPlace, ...]:
+        """Those that are drawn and are no targets."""
+        target = self.target.index if self.target else None
+        return tuple(place for place in self.drawn if place.index != target)
+
+    def with_targets(self, batch: Batch) -> Batch:
+        """A batch with its targets among the inputs too, where the model takes them there."""
+        target = self.target.index if self.target else None
+        if target is None or not batch.targets:
+            return batch
+        before = sum(place.index < target for place in self.given)
+        inputs = (*batch.inputs[:before], batch.targets[0], *batch.inputs[before:])
+        return Batch(tuple(x.contiguous() for x in inputs), batch.targets)
 
 
 def calling_of(example: Example, output: str | None, label: str) -> Calling | None:
@@ -61,14 +93,42 @@ def calling_of(example: Example, output: str | None, label: str) -> Calling | No
     lookups = Lookups({i: leaves[i] for i in batched})
     with torch.no_grad(), lookups:
         returned = example.model(*example.args, **example.kwargs)
-    inputs = tuple(_place(i, leaves[i], lookups.rows) for i in batched)
+    inputs = tuple(_place(i, leaves, lookups.rows) for i in batched)
     index, value = _output(returned, output, label)
     if not value.dim():
-        return Calling(inputs, index, (), True)
+        return _of_loss(inputs, index, lookups.loss, count)
     if len(value) % count:
         return None
-    positions = (len(value) // count,) if len(value) > count else ()
-    return Calling(inputs, index, (*positions, *value.shape[1:]), False)
+    return Calling(inputs, index, _of_one(value.shape, count), False)
+
+
+def _of_one(shape: Sequence[int], count: int) -> tuple[int, ...]:
+    """The shape for one example, where the first axis may be that of positions too."""
+    positions = (shape[0] // count,) if shape[0] > count else ()
+    return (*positions, *shape[1:])
+
+
+def _of_loss(
+    inputs: tuple[InputPlace, ...], output: int, loss: SeenLoss | None, count: int
+) -> Calling:
+    """That of a model that gives its loss."""
+    same = [place for place in inputs if place.as_at is not None]
+    if loss is not None and same and loss.target == same[0].as_at:  # one tensor, given twice
+        loss = replace(loss, target=same[0].index)
+    if loss is None or loss.shape[0] < count or (loss.target is None and not same):
+        return Calling(inputs, output, (), True)
+    if loss.target is None:  # as many positions as there are in what they are made of
+        shape = (*same[0].shape, *loss.shape[1:])
+        return Calling(inputs, output, (), True, OwnTarget(None, loss.kind, shape))
+    classes = loss.shape[-1] if loss.kind == "cross_entropy" else None
+    inputs = tuple(
+        replace(p, drawn=True, classes=classes, as_at=None) if p.index == loss.target else p
+        for p in inputs
+    )
+    shape = _of_one(loss.shape, count)
+    if classes is not None and len(loss.shape) > 2:  # PyTorch has classes second
+        shape = (*loss.shape[2:], loss.shape[1])
+    return Calling(inputs, output, (), True, OwnTarget(loss.target, loss.kind, shape))
 
 
 def leaves_of(example: Example) -> list[Any]:
@@ -76,10 +136,15 @@ def leaves_of(example: Example) -> list[Any]:
     return _pytree.tree_leaves((tuple(example.args), dict(example.kwargs)))
 
 
-def _place(index: int, value: Tensor, rows: Mapping[int, int]) -> InputPlace:
-    classes = rows.get(index)
+def _place(index: int, leaves: Sequence[Any], rows: Mapping[int, int]) -> InputPlace:
+    value, classes = leaves[index], rows.get(index)
     drawn = value.is_floating_point() or classes is not None
-    return InputPlace(index, tuple(value.shape[1:]), drawn, classes)
+    others = (i for i in rows if i != index and not drawn and _same(leaves[i], value))
+    return InputPlace(index, tuple(value.shape[1:]), drawn, classes, next(others, None))
+
+
+def _same(value: Tensor, other: Tensor) -> bool:
+    return value is other or (value.shape == other.shape and bool((value == other).all()))
 
 
 def _output(returned: Any, output: str | None, label: str) -> tuple[int, Tensor]:
@@ -98,14 +163,25 @@ def _output(returned: Any, output: str | None, label: str) -> tuple[int, Tensor]
     return next(losses, None) or chosen or next(iter(values.values()))
 
 
+class SeenLoss(Record):
+    """A loss that was computed: of what shape, and of which input, where it is one as it is."""
+
+    kind: str
+    shape: tuple[int, ...]
+    target: int | None
+
+
+LOSSES = {"cross_entropy": "cross_entropy", "mse_loss": "mse"}
+
+
 class Lookups(TorchFunctionMode):
-    """Sees in tables of how many `rows` inputs are looked up."""
+    """Sees in tables of how many `rows` inputs are looked up, and the last loss."""
 
     def __init__(self, inputs: Mapping[int, Tensor]) -> None:
         super().__init__()
-        whole = {i: x for i, x in inputs.items() if not x.is_floating_point()}
-        self.inputs = {address_of(x): i for i, x in whole.items() if x.dtype != torch.bool}
+        self.inputs = inputs
         self.rows: dict[int, int] = {}
+        self.loss: SeenLoss | None = None
 
     def __torch_function__(
         self,
@@ -122,12 +198,28 @@ class Lookups(TorchFunctionMode):
                 self.see(indices, len(table))
             case "one_hot", [indices, int(classes)]:
                 self.see(indices, classes)
+            case ("cross_entropy" | "mse_loss") as name, [
+                Tensor() as given,
+                Tensor() as target,
+                *_,
+            ]:
+                self.loss = SeenLoss(LOSSES[name], tuple(given.shape), self.which(target))
         return func(*args, **dict(kwargs or {}))
 
     def see(self, indices: Tensor, rows: int) -> None:
-        index = self.inputs.get(address_of(indices))
-        if index is not None:
+        index = self.which(indices)
+        if index is not None and self.is_whole(index):
             self.rows[index] = min(rows, self.rows.get(index, rows))
+
+    def is_whole(self, index: int) -> bool:
+        found = self.inputs[index]
+        return not found.is_floating_point() and found.dtype != torch.bool
+
+    def which(self, value: Tensor) -> int | None:
+        """The input that a value is a view of: of several in one memory, where it begins."""
+        found = [i for i, x in self.inputs.items() if address_of(x) == address_of(value)]
+        begin = [i for i in found if self.inputs[i].storage_offset() == value.storage_offset()]
+        return next(iter(begin or found), None)
 
 
 class Called(nn.Module):
@@ -162,4 +254,7 @@ class Called(nn.Module):
         filled = places if len(batch) == len(places) else self.calling.drawn
         for place, value in zip(filled, batch, strict=True):
             leaves[place.index] = value
+        for place in places:
+            if place.as_at is not None and place not in filled:
+                leaves[place.index] = leaves[place.as_at]
         return leaves

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from abcparam.algebra.polynomials import Polynomial, number
 from abcparam.algebra.record import replace
+from abcparam.data.batch import Batch
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import DataDoesNotFit
 from abcparam.diagnostics.source import Source, Span
@@ -102,28 +103,35 @@ class OwnModelBuilder:
 
     def task(self, config: Any) -> Program:
         calling = self.calling(self.sizes(config))
-        places = calling.drawn or calling.inputs
+        places = calling.given or calling.inputs
         source, span = self.definition
         inputs = tuple(_input(f"input {i}", place, span) for i, place in enumerate(places))
-        output = Local("output", (_lengths(calling.shape),))
+        shape = calling.target.shape if calling.target else calling.shape
+        output = Local("output", (_lengths(shape),))
         root = replace(self.program.root, body=(Return((output,)),))
-        losses = () if calling.is_loss else (Loss(self._loss(calling), 0),)
+        known = calling.target or not calling.is_loss
+        losses = (Loss(self._loss(calling), 0),) if known else ()
         return replace(self.program, source=source, inputs=inputs, root=root, losses=losses)
 
     def _loss(self, calling: Calling) -> str:
         """That of the model, if it has one; squares where its output has no classes."""
+        if calling.target:
+            return calling.target.kind
         shape = calling.shape
         like_an_input = any(p.classes is None and p.shape == shape for p in calling.drawn)
         if shape[-1:] in ((), (1,)) or like_an_input:
             return "mse"
         return self.program.losses[0].kind
 
+    def given(self, config: Any, batch: Batch) -> Batch:
+        return self.calling(self.sizes(config)).with_targets(batch)
+
     def loss(
         self, task: Program, outputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]
     ) -> Tensor:
-        """By what the targets are: whole numbers are classes."""
+        """The model's own, if it gives one; else by the targets: whole numbers are classes."""
         (output,) = outputs
-        if not task.losses:
+        if not output.dim():
             return output
         (target,) = targets
         if target.is_floating_point():

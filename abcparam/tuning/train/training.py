@@ -70,7 +70,8 @@ class Job(Record):
         return self.builder.optimizers(model)
 
     def batches(self, config: Any, seed: int) -> Any:
-        return self.data.batches(self.task(config), config, self.batch, seed)
+        batches = self.data.batches(self.task(config), config, self.batch, seed)
+        return (self.builder.given(config, batch) for batch in batches)
 
     def task(self, config: Any) -> Program:
         """What the data have to fit; raises `SpecError` where they do not."""
@@ -83,7 +84,10 @@ class Job(Record):
     def held_out(self, config: Any) -> Iterable[Batch] | None:
         """By larger batches than in training, as there is no backward pass."""
         found = self.data.held_out(self.task(config), config, 4 * self.batch)
-        return None if found is None else map(self.placed, self.processes.shard_batches(found))
+        if found is None:
+            return None
+        given = (self.builder.given(config, batch) for batch in found)
+        return map(self.placed, self.processes.shard_batches(given))
 
     def placed(self, batch: Batch) -> Batch:
         return batch.to(self.device, REAL)
