@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.fx import Interpreter
 from torch.utils import _pytree
 
 from abcparam.algebra.record import NamedTuple, Record
@@ -208,18 +207,18 @@ def compared(text: TextModel, factory: Factory, sizes: Sizes, double: bool) -> C
 def _compared(
     text: TextModel, exported: Exported, other: nn.Module, sizes: Sizes, double: bool
 ) -> Compared:
-    inputs = exported.inputs()
     example = exported.example
     leaves = _pytree.tree_leaves((tuple(example.args), dict(example.kwargs)))
     computed = Observer(exported, {x.node for x in text.inputs if x.node}).values()
     given = [computed[x.node] if x.node else leaves[x.leaf] for x in text.inputs]
     model = exported.example.model
-    wanted = _Output(exported, text.output.node(exported).name)
+    wanted = text.output.node(exported).name
+    output = Observer(exported, {wanted})
 
     def own() -> Tensor:
         with torch.enable_grad(), quietly(), in_one_precision():
-            wanted.run(*inputs)
-        return wanted.value
+            found: Tensor = output.values()[wanted]
+        return found
 
     out, gradients = _run(own, dict(model.named_parameters(remove_duplicate=False)))
     names = {part.name: part.parameter for part in text.parameters(other)}
@@ -245,21 +244,6 @@ def _is_short(node: torch.fx.Node) -> bool:
         return True
     values = _pytree.tree_leaves(node.meta.get("val"))
     return any(isinstance(x, Tensor) and x.dtype in SHORT for x in values)
-
-
-class _Output(Interpreter):
-    """Runs a graph, and keeps one of its values."""
-
-    def __init__(self, exported: Exported, node: str) -> None:
-        super().__init__(exported.module)
-        self.node = node
-        self.value: Tensor
-
-    def run_node(self, n: torch.fx.Node) -> Any:
-        made = super().run_node(n)
-        if n.name == self.node:
-            self.value = made
-        return made
 
 
 def _run(
