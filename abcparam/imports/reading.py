@@ -178,7 +178,7 @@ def _which(of: LayerList, parts: Sequence[Part], count: int) -> str:
     return f"{of.first}-{of.first + (count - 1) * of.step}{step}"
 
 
-class _Output(NamedTuple):
+class _NamedOutput(NamedTuple):
     """What a loss is of, its name, and the loss."""
 
     value: Ref
@@ -186,14 +186,14 @@ class _Output(NamedTuple):
     loss: str = "cross_entropy"
 
 
-def _outputs(model: Model, names: SharedNames, chosen: str | None) -> tuple[_Output, ...]:
+def _outputs(model: Model, names: SharedNames, chosen: str | None) -> tuple[_NamedOutput, ...]:
     """What losses are of: that of the model where it computes one, the logits, or all outputs.
 
     A value as wide as the model, such as a recurrent state, is no such output beside others.
     """
     if not model.outputs:
         raise ReadingError(rules.NothingTrained.at(_first_span(model)))
-    by_name = {name: _Output(ref, _label(name)) for name, ref in model.outputs}
+    by_name = {name: _NamedOutput(ref, _label(name)) for name, ref in model.outputs}
     if chosen is not None and chosen in by_name:
         return (by_name[chosen],)
     for name, ref in model.outputs:
@@ -201,7 +201,7 @@ def _outputs(model: Model, names: SharedNames, chosen: str | None) -> tuple[_Out
         if step is not None and step.target in LOSSES:
             inner, loss = step.arguments[0], LOSSES[step.target]
             assert isinstance(inner, Ref)
-            return (_Output(inner, "logits" if loss == "cross_entropy" else name, loss),)
+            return (_NamedOutput(inner, "logits" if loss == "cross_entropy" else name, loss),)
     for known in ("logits", "output"):
         if known in by_name:
             return (by_name[known],)
