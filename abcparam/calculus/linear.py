@@ -254,8 +254,9 @@ class ValueNode(Node):
         return drawn(self.parameter.drawn) if self.parameter.is_random else CONSTANT
 
     def exactly(self) -> Fraction | None:
-        number, sigma = self.parameter.number, self.parameter.sigma
-        return number if number == 0 or sigma.vectors == self.context.one.vectors else None
+        number, sigma, one = self.parameter.number, self.parameter.sigma, self.context.one
+        same = sigma == one and sigma.vectors == one.vectors  # not one that ties with it
+        return number if number == 0 or same else None
 
     def initial(self) -> Size:
         return self.parameter.sigma

@@ -385,6 +385,8 @@ class _AtSetting(Builder):
         Of values side by side each counts by its share of the coordinates: a part that does not
         grow is most of a narrow model.
         """
+        if node.exact == 0:
+            return self.context.zero
         size = node.initial()
         if isinstance(node, ConcatNode):
             shares = self._shares(node)
