@@ -15,8 +15,8 @@ MADE := $(VENV)/.made
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help env demo test test-all floors types lint format bench bench-gpu reproduce-gpu wrong-specs \
-        fuzz faults symbols-and-numbers random-truth random-slopes shared-searches grammar vscode site \
-        diagrams tables dist clean distclean
+        fuzz faults symbols-and-numbers random-truth random-slopes mutants shared-searches grammar vscode \
+        site diagrams tables dist clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ random-truth: $(MADE) ## hold verdicts and laws of 10,000 random models against 
 
 random-slopes: $(MADE) ## measure 1,000 random models in training, in an hour; goes on where it was
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.random_truth measure 1000
+
+mutants: $(MADE) ## change the calculus in 500 places, one at a time: its tests have to notice; goes on where it was
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.mutants 500
 
 shared-searches: $(MADE) ## let 100 pairs of processes share a search, in ten minutes: none may lose points
 	$(BIN)/python -m benchmarks.shared_searches 100
