@@ -214,6 +214,15 @@ def test_labels_that_a_model_shifts_by_itself_are_its_inputs():
     trained(abcparam.audit(own_models.with_labels, ["width"]), lambda tokens, targets: tokens)
 
 
+@pytest.mark.parametrize("name", ["with_targets", "with_labels"])
+def test_a_model_that_takes_targets_is_transferred(run: Run, tmp_path: Path, name: str):
+    sizes = ("--grow", "width", "--adapted", "--set", "width=64")
+    written = ("-o", tmp_path / "mup.py", "--hparams", tmp_path / "h.json")
+    ran = run("transfer", f"{FILE}:{name}", *sizes, "--trials", "2", *QUICK, *written)
+    assert ran.status == 0, ran.err
+    assert json.loads((tmp_path / "h.json").read_text())["verdict"] == "maximal-update"
+
+
 def test_data_for_a_model_that_takes_targets_are_as_for_any_other(run: Run):
     over = ("--over", "lr=1e-3", "--data", "tests.tuning.own_models:examples")
     ran = run("sweep", f"{FILE}:own_loss", "--grow", "width", *over, *QUICK)

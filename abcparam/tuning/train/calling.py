@@ -144,7 +144,10 @@ def _place(index: int, leaves: Sequence[Any], rows: Mapping[int, int]) -> InputP
 
 
 def _same(value: Tensor, other: Tensor) -> bool:
-    return value is other or (value.shape == other.shape and bool((value == other).all()))
+    """Whether two inputs are one; without values, whether they are one tensor."""
+    if value.shape != other.shape:
+        return False
+    return value is other or (not value.is_meta and bool((value == other).all()))
 
 
 def _output(returned: Any, output: str | None, label: str) -> tuple[int, Tensor]:

@@ -43,7 +43,7 @@ def cost_of(job: Job, values: Mapping[str, Fraction]) -> Cost:
         flops, kept = _step(LossModule(job, model, config), batch)
         state = _state(job, model, parameters)
         exact = True
-    except (RuntimeError, NotImplementedError, TypeError, ValueError):
+    except (SpecError, RuntimeError, NotImplementedError, TypeError, ValueError):
         positions = batch.targets[0].numel() if batch.targets else job.batch
         flops, kept, state, exact = 6.0 * count * positions, 0, 2 * 4 * count, False
     trained = sum(p.numel() for p in parameters)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +28,8 @@ from abcparam.program.model import Input, Loss, Program
 from abcparam.tuning.choices import DECAY, LR
 from abcparam.tuning.train.builders import TorchOptimizers
 from abcparam.tuning.train.calling import Called, Calling, InputPlace, calling_of
+
+NEEDS_VALUES = (SpecError, RuntimeError, NotImplementedError, TypeError, ValueError)
 
 
 class OwnModelBuilder:
@@ -64,11 +67,12 @@ class OwnModelBuilder:
 
     def _calling(self, sizes: Sizes) -> Calling:
         audit, label = self.audit, self.audit.read.outputs[0]
-        try:
-            with torch.device("meta"):
-                found = calling_of(audit.factory.make(sizes), audit.output, label)
-        except (SpecError, RuntimeError, NotImplementedError, TypeError, ValueError):
+        found = None
+        with suppress(*NEEDS_VALUES), torch.device("meta"):
             found = calling_of(audit.factory.make(sizes), audit.output, label)
+        if found is None or (found.is_loss and found.target is None):  # values may tell
+            with torch.device("cpu"):
+                found = calling_of(audit.factory.make(sizes), audit.output, label)
         if found is None:
             wanted = "inputs and an output whose first axis is that of the examples"
             raise self.refused("batches", wanted)
