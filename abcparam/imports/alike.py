@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from linecache import getline
-from math import exp, prod, sqrt
+from math import prod
 
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import Record, field
 from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import START, Span
+from abcparam.imports.chance import NOISE, noise_of
 from abcparam.imports.coincidences import OddOnes, odd_ones
 from abcparam.imports.numbers import Power, Sizes, polynomial_of, power_of
 from abcparam.imports.outline import Item, LayerList, Loop, outline, renamed
@@ -238,8 +239,7 @@ class _Uniter:
         exact = power_of(values, self.settings)
         if exact is not None:
             return exact
-        noise = max(NOISE, exp(CHANCE / sqrt(2 * max(1, entries))))
-        if max(values) <= noise * min(values):
+        if max(values) <= noise_of(entries) * min(values):
             return Power(values[0], {})
         return power_of(values, self.settings, NOISE - 1)
 
@@ -259,10 +259,6 @@ class _Uniter:
             shapes = [p.shape for p in found if p is not None]
             if len(shapes) == len(found) and len({len(shape) for shape in shapes}) == 1:
                 yield name, Weights(first.names, self.shape(shapes, START), first.trained)
-
-
-NOISE = 1.4  # between the sizes of data that were drawn at random
-CHANCE = 4.5  # standard deviations of a logarithm between the largest and the smallest of some
 
 
 def _listed(values: Sequence[float], settings: Sequence[Sizes]) -> str:

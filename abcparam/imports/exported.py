@@ -14,6 +14,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.export.graph_signature import InputKind
 from torch.fx import Interpreter, Node
+from torch.nn.modules import transformer
 from torch.utils import _pytree
 
 from abcparam.algebra.record import replace
@@ -32,7 +33,7 @@ class Exported:
     def __init__(self, example: Example, training: bool = True) -> None:
         self.example = example
         self.model = model = example.model.train() if training else example.model
-        with quietly(), in_one_precision():
+        with quietly(), in_one_precision(), masks_as_given():
             self.program = torch.export.export(
                 model, tuple(example.args), dict(example.kwargs), strict=False
             )
@@ -84,6 +85,17 @@ def in_one_precision() -> Iterator[None]:
         yield
     finally:
         kind.__enter__, kind.__exit__ = enter, leave  # type: ignore[method-assign]
+
+
+@contextmanager
+def masks_as_given() -> Iterator[None]:
+    """Without a look at the values of masks: `nn.Transformer` hints at causal ones, no more."""
+    before = transformer._detect_is_causal_mask
+    transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)
+    try:
+        yield
+    finally:
+        transformer._detect_is_causal_mask = before
 
 
 def names_of(model: torch.nn.Module) -> Mapping[str, tuple[str, ...]]:

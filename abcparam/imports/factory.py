@@ -13,6 +13,7 @@ from abcparam.algebra.record import NamedTuple, Record, field
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.imports import NoFactory, NoFunction, NotAModel
 from abcparam.imports.built import watched
+from abcparam.imports.chance import FirstInputs
 from abcparam.imports.hugging_face import (
     ConfigReference,
     config_of,
@@ -44,6 +45,7 @@ class Factory(Record):
     name: str
     defaults: Sizes
     inputs: Callable[..., Any] | None = field(default=None, compare=False)
+    first: FirstInputs = field(default_factory=FirstInputs, compare=False, repr=False)
 
     def make(self, sizes: Sizes, seed: int = 0) -> Example:
         """The model at these sizes; nothing else that is random is disturbed.
@@ -62,7 +64,8 @@ class Factory(Record):
         if example is None:
             rule = NotAModel.at(span, name=self.name, found=_described(made))
             raise SpecError(source, [rule])
-        return example
+        args, kwargs = self.first.of((example.args, example.kwargs), seed)
+        return example._replace(args=args, kwargs=kwargs)
 
 
 def _example(made: Any) -> Example | None:

@@ -135,6 +135,38 @@ def test_indices_that_are_all_the_same_are_told_of_beside_what_was_measured_of_t
     assert [*same_indices(exported_of(example))] == []
 
 
+def test_few_numbers_that_are_drawn_differ_by_chance():
+    """Ten rewards whose size is 0.4 at one width and 1.1 at another are no power of the width."""
+
+    class Mixed(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.reward, self.state = nn.Linear(1, width), nn.Linear(17, width)
+            self.out = nn.Linear(width, 3)
+
+        def forward(self, reward: Tensor, state: Tensor) -> Tensor:
+            result: Tensor = self.out(torch.relu(self.reward(reward) + self.state(state)))
+            return result
+
+    def make(width: int) -> tuple[nn.Module, tuple[Tensor, ...]]:
+        model = Mixed(width)
+        reward = torch.randn(2, 5, 1) * (1.0 if width == 32 else 0.4)
+        return model, (reward, torch.randn(2, 5, 17))
+
+    trial = tried(make)
+    assert trial.apart == ()
+    changes = {change.path: change for change in trial.remedy.changes}
+    assert not changes["reward.weight"].init and not changes["reward.weight"].lr
+
+
+def test_few_numbers_that_grow_with_the_width_are_its_power():
+    def make(width: int) -> tuple[nn.Module, tuple[Tensor, ...]]:
+        return nn.Linear(5, width), (torch.linspace(0.5, 1, 5)[None] * width**0.5,)
+
+    trial = tried(make)
+    assert trial.output == "width^(1/2)"
+
+
 def test_exact_zeros_are_zero_in_both(trial: Trial):
     program = trial.program()
     zeros = replace(program.tensors["out.bias"].init, kind="zeros", argument=None)
