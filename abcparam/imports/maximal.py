@@ -98,10 +98,16 @@ def _exponents(of: DimPowers) -> dict[str, Affine]:
 def _scale(
     nodes: Sequence[LinearNode | ValueNode], factors: ForwardFactors, added: set[int]
 ) -> DimPowers:
-    """The size of an entry at init, from its uses: as a value where it is one, else the largest."""
+    """The size of an entry at init, from its uses: of Θ(1) as a value, or the largest of maps.
+
+    What is looked up is of Θ(1) behind the factors that a forward has for it, `sqrt(width)` say.
+    """
     maps = [node for node in nodes if isinstance(node, LinearNode)]
     if len(maps) == len(nodes):
         return powers_of(largest(factors.of_map(node) for node in maps))
+    values = [node for node in nodes if isinstance(node, ValueNode)]
+    if not maps and all(node.lookup for node in values):  # a stream begins with Θ(1)
+        return powers_of(-largest(factors.behind(node) for node in values))
     if not maps and all(id(node) in added for node in nodes):
         return powers_of(nodes[0].parameter.sigma & factors.one)
     return {}

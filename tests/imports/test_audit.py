@@ -266,3 +266,30 @@ def test_a_state_is_no_output_beside_others() -> None:
         return Recurrent(width), (torch.randn(3, 5, 20),)
 
     assert abcparam.audit(make, ["width"]).program.outputs == ("output 0",)
+
+
+def test_a_table_that_is_multiplied_by_the_root_of_the_width() -> None:
+    """As the first transformer had it: rows of size 1 would make logits of attention grow."""
+
+    class Translator(torch.nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(50, width)
+            self.layers = torch.nn.Transformer(width, width // 16, 1, 1, width, batch_first=True)
+            self.out = torch.nn.Linear(width, 50)
+
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            x, y = (self.table(z) * self.table.weight.shape[1] ** 0.5 for z in (x, y))
+            mask = torch.nn.Transformer.generate_square_subsequent_mask(y.shape[1])
+            result: torch.Tensor = self.out(self.layers(x, y, tgt_mask=mask))
+            return result
+
+    def make(width: int = 32) -> object:
+        return Translator(width), (torch.randint(50, (3, 6)), torch.randint(50, (3, 5)))
+
+    found = abcparam.audit(make, ["width"])
+    assert found.verdict == "unstable-at-init"
+    assert found.remedy.reaches
+    changes = {change.path: change for change in found.remedy.changes}
+    assert changes["table.weight"].init == {"width": -HALF}
+    assert changes["table.weight"].lr == {"width": -HALF}
