@@ -50,6 +50,7 @@ DOORS = {  # the one module that imports a library, or the folders of those that
     "lark": ["language/tables.py"],
     "lsprotocol": ["language_server/"],
     "matplotlib": ["presentation/figures.py"],
+    "mlflow": ["tuning/output/mlflow_runs.py"],
     "optuna": ["tuning/study_storage.py"],
     "pygls": ["language_server/"],
     "pygments": ["editor/pygments_lexer.py"],

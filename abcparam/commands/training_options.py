@@ -85,6 +85,8 @@ def shared_arguments(command: argparse.ArgumentParser) -> None:
         help="as --data-parallel, each rank with a part of the parameters (FSDP2)",
     )
     add("--tensorboard", metavar="FOLDER", help="losses there, for TensorBoard")
+    add("--wandb", metavar="PROJECT", help="losses there, for Weights & Biases")
+    add("--mlflow", metavar="EXPERIMENT", help="losses there, for MLflow")
     data_argument(command, "synthetic")
     add("--device", default=SweepOptions.device, help=f"where to train: cpu, cuda {DEFAULT}")
     add("--compile", action="store_true", help="train under torch.compile")
@@ -159,6 +161,8 @@ def options_of(options: argparse.Namespace, trials: int) -> SweepOptions:
         data_parallel=options.data_parallel,
         sharded=options.sharded,
         board=Path(options.tensorboard) if options.tensorboard else None,
+        wandb=options.wandb,
+        mlflow=options.mlflow,
         together=options.together,
         device=own_device(device_of(options.device)),
         compiled=options.compile,

@@ -38,6 +38,8 @@ class SweepOptions(Record):
     data_parallel: bool = False  # they train each trial together, instead of sharing the trials
     sharded: bool = False  # and `data_parallel`, each with a part of the parameters
     board: Path | None = None  # of TensorBoard
+    wandb: str | None = None  # a project of Weights & Biases
+    mlflow: str | None = None  # an experiment of MLflow
     together: int = 64  # trials in one program, 1: one by one
     device: str = "cpu"
     compiled: bool = False

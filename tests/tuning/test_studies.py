@@ -225,3 +225,42 @@ def test_tensorboard_has_every_trial(run: Run, tmp_path: Path):
     assert {round(each[-1], 4) for each in losses} == {round(t["loss"], 4) for t in trials}
     assert run(*arguments, *shared).status == 0
     assert sorted(board.rglob("*tfevents*")) == files
+
+
+# Weights & Biases, MLflow
+
+
+def test_weights_and_biases_have_every_trial(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Offline, in its own files; a trial that diverged too."""
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    spec = tmp_path / "mlp.param"
+    spec.write_text(mlp("sgd"), encoding="utf-8")
+    arguments = ("sweep", spec, "--over", "lr=1e-2,1e20", "--steps", "6", "--fresh")
+    ran = run(*arguments, "--wandb", "abcparam", "--format", "json")
+    assert ran.status == 0, ran.err
+    assert [trial["diverged"] for trial in json.loads(ran.out)["trials"]] == [False, True]
+    assert len(list(tmp_path.rglob("run-*.wandb"))) == 2
+
+
+def test_mlflow_has_every_trial(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its curve, its settings and its losses at the end; none twice when the sweep goes on."""
+    tracking = pytest.importorskip("mlflow.tracking")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    spec = tmp_path / "mlp.param"
+    spec.write_text(mlp(), encoding="utf-8")
+    shared = ("--steps", "6", "--resume", tmp_path / "kept", "--mlflow", "abcparam")
+    assert run("sweep", spec, "--over", "lr=1e-2", *shared).status == 0
+    ran = run("sweep", spec, "--over", "lr=1e-2,1e-1", *shared, "--format", "json")
+    wanted = {trial["hypers"]["lr"]: trial["loss"] for trial in json.loads(ran.out)["trials"]}
+    client = tracking.MlflowClient()
+    experiment = client.get_experiment_by_name("abcparam").experiment_id
+    found = client.search_runs([experiment])
+    assert {float(r.data.params["lr"]): r.data.metrics["loss"] for r in found} == wanted
+    assert len(found) == 2 and all(run.info.status == "FINISHED" for run in found)
+    curve = client.get_metric_history(found[0].info.run_id, "training_loss")
+    assert [point.step for point in curve] == list(range(6))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Iterable
 from pathlib import Path
 
 from abcparam.diagnostics.installed import missing
-from abcparam.tuning.trials import Trial, TrialResult
+from abcparam.tuning.output.tracking import name_of, outcome_of, settings_of
+from abcparam.tuning.trials import TrialResult
 
 
 class TensorBoardWriter:
@@ -31,22 +30,8 @@ class TensorBoardWriter:
                 self._write(result, place)
 
     def _write(self, result: TrialResult, place: Path) -> None:
-        trial, found = result.trial, {"hparam/diverged": float(result.diverged)}
-        if math.isfinite(result.loss):
-            found["hparam/loss"] = result.loss
-        if result.held_out is not None:
-            found["hparam/held_out"] = result.held_out
-        settings = {"schedule": trial.schedule, "steps": trial.steps, "batch": trial.batch}
-        values = {name: float(value) for name, value in trial.values}
+        found = {f"hparam/{name}": value for name, value in outcome_of(result).items()}
         with self.writer(str(place)) as writer:
             for step, loss in enumerate(result.losses):
                 writer.add_scalar("loss", loss, step)
-            hypers = {"parametrization": trial.form or "as written", **values, **settings}
-            writer.add_hparams({**hypers, "seed": trial.seed}, found, run_name=".")
-
-
-def name_of(trial: Trial) -> str:
-    """Of a run: its values as far as a file name holds them, and a hash of all."""
-    digest = hashlib.sha256(f"{trial.form} {trial.key}".encode()).hexdigest()[:8]
-    values = [f"{name}={float(value):.4g}" for name, value in trial.values]
-    return ",".join([*([trial.form] if trial.form else []), *values])[:150] + f"-{digest}"
+            writer.add_hparams(settings_of(result.trial), found, run_name=".")

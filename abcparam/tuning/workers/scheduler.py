@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import ceil
 from typing import TYPE_CHECKING
@@ -13,12 +13,13 @@ from abcparam.storage.locks import WorkLocks
 from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.trials import OnStep, Trial, TrialResult, alike, silent
 from abcparam.tuning.workers.cluster import Deciding
+from abcparam.tuning.workers.ranks import rank
 from abcparam.tuning.workers.result_store import ResultStore
 from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, train_trials
 from abcparam.tuning.workers.worker import data_parallel_of, worker_of
 
 if TYPE_CHECKING:
-    from abcparam.tuning.output.tensorboard import TensorBoardWriter
+    from abcparam.tuning.output.tracking import Tracker
     from abcparam.tuning.train.watch import TrialWatch
     from abcparam.tuning.tunable import Recipe
 
@@ -46,7 +47,7 @@ class Work:
             options, sorted(store.name for store in self.stores.values())
         )
         self.worker = worker_of(options, self.parallel)
-        self.writer = _tensorboard_writer(options)
+        self.trackers = list(_trackers(options))
         self.locks = WorkLocks(options.folder)
         self.one_by_one: dict[str, None] = {}  # why some were trained one by one
 
@@ -80,8 +81,8 @@ class Work:
             while left := [trial for trial in trials if trial not in done]:
                 self._go_on(left, on_step, pruning)
                 done = self.found(trials)
-        if self.writer:
-            self.writer.add(done.values())
+        for tracker in self.trackers if rank() == 0 else ():
+            tracker.add(done.values())
         return [done[trial] for trial in trials]
 
     def found(self, trials: Iterable[Trial]) -> dict[Trial, TrialResult]:
@@ -153,15 +154,22 @@ class Work:
         trials = done.batch.trials
         self.one_by_one |= dict.fromkeys(done.why)
         self.stores[trials[0].form].keep(done.results)
-        if self.writer:
-            self.writer.add(done.results)
+        for tracker in self.trackers:
+            tracker.add(done.results)
         with self.locks.exclusive():
             self.locks.release([self._name(trial) for trial in trials])
 
 
-def _tensorboard_writer(options: SweepOptions) -> TensorBoardWriter | None:
-    if options.board is None:
-        return None
-    from abcparam.tuning.output.tensorboard import TensorBoardWriter
+def _trackers(options: SweepOptions) -> Iterator[Tracker]:
+    if options.board is not None:
+        from abcparam.tuning.output.tensorboard import TensorBoardWriter
 
-    return TensorBoardWriter(options.board)
+        yield TensorBoardWriter(options.board)
+    if options.wandb is not None:
+        from abcparam.tuning.output.weights_and_biases import WandbRuns
+
+        yield WandbRuns(options.wandb)
+    if options.mlflow is not None:
+        from abcparam.tuning.output.mlflow_runs import MlflowRuns
+
+        yield MlflowRuns(options.mlflow)
