@@ -57,6 +57,25 @@ def drift(found: Mapping[int, Curve]) -> float:
     return math.log2(large / small)
 
 
+EDGE = 1.25  # times the least loss
+
+
+def edge(curve: Curve) -> float:
+    """The logarithm, in octaves, of the value above the best at which a loss is `EDGE` times the
+    least, between values of the grid; nan where none is that high.
+
+    Where a curve is flat around its least, that one is chance, and this is not.
+    """
+    points = sorted((float(at), loss) for at, loss in curve.items() if not isinstance(at, str))
+    least = min(loss for _, loss in points)
+    top = EDGE * least
+    for (low, below), (high, above) in itertools.pairwise(points):
+        if low >= float(best(curve)) and below <= top < above:
+            part = (top - below) / (above - below) if math.isfinite(above) else 0.0
+            return math.log2(low) + part * math.log2(high / low)
+    return math.nan
+
+
 def drift_by_law(swept: SweepResult, form: str, hyper: str, along: str) -> Estimate | None:
     """The drift of a power law through the optima between the values of the grid, with its
     interval; None of schedules, and of fewer sizes than make a law.

@@ -27,7 +27,7 @@ from abcparam.tuning.options import AS_WRITTEN
 from abcparam.tuning.output.text import render_csv
 from abcparam.tuning.sweep import SweepResult
 from examples.reproduce.batches import fashion, images, masked
-from examples.reproduce.optima import Curve, best, curves, drift, powers, violations
+from examples.reproduce.optima import Curve, best, curves, drift, edge, powers, violations
 from examples.reproduce.scripts import asked, report, trains
 
 SPECS = Path(__file__).parents[1]
@@ -91,6 +91,7 @@ class Row(NamedTuple):
     architecture: str
     parametrization: str
     drift: float  # octaves of the best learning rate, from the smallest width to the largest
+    edge: float  # the same of the rate at which the loss is a quarter above the least
     violations: int
     pairs: int
     rate: float  # the best of the proxy
@@ -207,13 +208,14 @@ def row_of(name: str, form: str, found: Mapping[int, Curve], rate: Fraction) -> 
     own = best(target)
     assert isinstance(own, Fraction)
     losses = (float(rate), target[rate], float(own), target[own])
-    return Row(name, form, drift(found), *violations(found), *losses)
+    moved = edge(target) - edge(found[min(found)])
+    return Row(name, form, drift(found), moved, *violations(found), *losses)
 
 
 def table(rows: Sequence[Row]) -> str:
-    lines = [f"{'':<13}  drift  worse     the proxy's  loss    its own    loss"]
+    lines = [f"{'':<13}  drift  edge   worse     the proxy's  loss    its own    loss"]
     for row in rows:
-        moved = f"{row.drift:<+5.0f}  {row.violations:>2} of {row.pairs:<3}"
+        moved = f"{row.drift:<+5.0f}  {row.edge:<+5.1f}  {row.violations:>2} of {row.pairs:<3}"
         rates = f"{row.rate:<11.3g}  {row.transferred:<6.4f}  {row.own_rate:<9.3g}  {row.own:.4f}"
         lines.append(f"{row.architecture + ' ' + row.parametrization:<13}  {moved}  {rates}")
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from examples.reproduce.learning_rates import OPTIMIZERS, SPEC, bracketed
-from examples.reproduce.optima import drift, violations
+from examples.reproduce.optima import drift, edge, violations
 from examples.reproduce.recipe_cost import PLANS, bill
 from tests.support.paths import ROOT
 
@@ -32,6 +32,15 @@ WRITTEN = {
 }
 SLOW = ("recipes", "between")
 FORMS = {"transformer_scales": {"mup"}}
+
+
+def test_the_edge_of_what_can_be_trained():
+    """Between values of the grid; nowhere if no loss is so high; at one if the next diverged."""
+    curve: dict[Fraction | str, float]
+    curve = {Fraction(1, 4): 1.1, Fraction(1, 2): 1.0, Fraction(1): 1.2, Fraction(2): 1.3}
+    assert edge(curve) == pytest.approx(0.5)
+    assert edge({**curve, Fraction(2): math.inf}) == 0.0
+    assert math.isnan(edge({**curve, Fraction(2): 1.2}))
 
 
 def reproduce(script: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
