@@ -32,11 +32,17 @@ class All(Record):
 
     parts: tuple[SymbolCondition, ...]
 
+    def __init__(self, parts: tuple[SymbolCondition, ...]) -> None:
+        self.__dict__["parts"] = parts  # many are made: this is faster
+
 
 class Some(Record):
     """At least one of them."""
 
     parts: tuple[SymbolCondition, ...]
+
+    def __init__(self, parts: tuple[SymbolCondition, ...]) -> None:
+        self.__dict__["parts"] = parts
 
 
 SymbolCondition = LinearConstraint | All | Some
@@ -46,17 +52,13 @@ NEVER = Some(())
 
 
 def negation(condition: SymbolCondition) -> SymbolCondition:
-    match condition:
-        case LinearConstraint(row, ">="):
-            return LinearConstraint(opposite(row), ">")
-        case LinearConstraint(row, ">"):
-            return LinearConstraint(opposite(row), ">=")
-        case LinearConstraint(row, _):
+    if isinstance(condition, LinearConstraint):
+        row, relation = condition
+        if relation == "=":
             return Some((LinearConstraint(row, ">"), LinearConstraint(opposite(row), ">")))
-        case All(parts):
-            return Some(tuple(map(negation, parts)))
-        case Some(parts):
-            return All(tuple(map(negation, parts)))
+        return LinearConstraint(opposite(row), ">" if relation == ">=" else ">=")
+    parts = tuple([negation(part) for part in condition.parts])
+    return Some(parts) if isinstance(condition, All) else All(parts)
 
 
 def whole(condition: SymbolCondition) -> SymbolCondition:
@@ -81,14 +83,15 @@ def point_of(values: Sequence[Fraction]) -> SymbolPoint:
 
 def holds_at(condition: SymbolCondition, point: SymbolPoint) -> bool:
     """Whether a condition holds at a point."""
-    match condition:
-        case LinearConstraint(row, relation):
-            value: Number = sum(map(mul, row, point))
-            return value >= 0 if relation == ">=" else value > 0 if relation == ">" else value == 0
-        case All(parts):
-            return all(holds_at(part, point) for part in parts)
-        case Some(parts):
-            return any(holds_at(part, point) for part in parts)
+    if isinstance(condition, LinearConstraint):
+        row, relation = condition
+        value: Number = sum(map(mul, row, point))
+        return value >= 0 if relation == ">=" else value > 0 if relation == ">" else value == 0
+    every = isinstance(condition, All)
+    for part in condition.parts:
+        if holds_at(part, point) is not every:
+            return not every
+    return every
 
 
 def holds(

@@ -121,11 +121,19 @@ def region_of(condition: SymbolCondition, symbols: Sequence[str]) -> Region:
 
 
 def _clauses(condition: SymbolCondition) -> tuple[list[LinearConstraint], list[Clause]]:
-    """The plain constraints of a condition, and its choices."""
+    """The plain constraints of a condition, and its choices.
+
+    Without those that always hold, and those that say another one "or" more.
+    """
     parts = list({id(part): part for part in _conjuncts(condition)}.values())
     plain = [part for part in parts if isinstance(part, LinearConstraint)]
     choices = [_alternatives(part) for part in parts if not isinstance(part, LinearConstraint)]
-    return list(dict.fromkeys(plain)), list(dict.fromkeys(choices))
+    least: list[frozenset[Alternative]] = []
+    for clause in sorted(map(frozenset, choices), key=len):
+        if () not in clause and not any(map(clause.issuperset, least)):
+            least.append(clause)
+    kept = [clause for clause in dict.fromkeys(choices) if frozenset(clause) in least]
+    return list(dict.fromkeys(plain)), kept
 
 
 def _conjuncts(condition: SymbolCondition) -> Iterable[SymbolCondition]:
