@@ -40,6 +40,7 @@ LAWS = (
     "tests/analysis/test_alignment.py",
     "tests/analysis/test_copies.py",
     "tests/analysis/test_quotients.py",
+    "tests/analysis/test_streams.py",
     "tests/analysis/test_transformers.py",
     "tests/analysis/test_fractions.py",
     "tests/analysis/test_literature.py",
