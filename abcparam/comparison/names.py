@@ -42,17 +42,30 @@ def _matched(a: Program, b: Program, names: TensorNames) -> Iterator[tuple[str, 
         if path in b.tensors:
             yield path, path
             continue
-        for name in _plain(path, names):
-            if name in theirs:
-                yield from ((path, other) for other in theirs[name])
-                break
+        found = _found(_plain(path, names), theirs)
+        yield from ((path, other) for other in found)
+
+
+def _found(names: Iterable[str], theirs: Mapping[str, list[str]]) -> list[str]:
+    """Those of a name; else the one within something else, as a repeat that lists share."""
+    for name in names:
+        if name in theirs:
+            return theirs[name]
+    within = [x for name in names for n, x in theirs.items() if n.endswith(f".{name}")]
+    return within[0] if len(within) == 1 else []
 
 
 def _plain(path: str, names: TensorNames) -> list[str]:
-    """What a tensor is called, without numbers of copies and PyTorch's `.weight` at its end."""
+    """What a tensor is called, without numbers of copies and PyTorch's `.weight` at its end.
+
+    A bias may be `map.bias` or, beside a tensor `map`, `map_bias`.
+    """
     found = []
     for name in (path, *names.get(path, ())):
         parts = [part for part in name.split(".") if not _is_number(part)]
+        if parts[-1:] == ["bias"] and parts[1:]:  # of a map that is a tensor itself
+            found += [".".join(parts), f"{'.'.join(parts[:-1])}_bias"]
+            continue
         found.append(".".join(parts[:-1] if parts[-1:] == ["weight"] and parts[1:] else parts))
     return list(dict.fromkeys(found))
 

@@ -12,9 +12,12 @@ from torch import Tensor, nn
 
 import abcparam
 from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.source import Source
 from abcparam.emission.execute import executed
 from abcparam.imports.adapter import adapter_of
+from abcparam.imports.comparing import compared_with
 from abcparam.imports.layer_numbers import deep_paths
+from abcparam.verdict.check import load
 
 PIXELS, CLASSES = 7, 10
 Call = Callable[["Layers", Tensor, int], Tensor]
@@ -210,3 +213,11 @@ def test_paths_of_layers_in_deeper_models() -> None:
     assert paths(*alternate) == {"h.0-2/2.w": "h.0::2.w", "h.1-3/2.w": "h.1::2.w"}
     runs = [(n, "0-1" if n < 2 else "2-3") for n in range(4)]
     assert paths(*runs) == {"h.0-1.w": "h.0:2.w", "h.2-3.w": "h.2:4.w"}
+
+
+@pytest.mark.parametrize("call", [outside, of_two_lists])
+def test_a_model_is_what_was_written_of_it(call: Call) -> None:
+    """Its own text by `diff`: biases beside maps, and tensors of lists that share a repeat."""
+    audit = abcparam.audit(factory(call), grow=["width"])
+    text = abcparam.import_model(factory(call), grow=["width"]).text
+    assert compared_with(audit, load(Source(text, "model.param"))).same == "asymptotically"
