@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from abcparam.algebra.record import NamedTuple
 from abcparam.analysis.graph import Graph
-from abcparam.calculus.few import released
 from abcparam.calculus.node import Limit, Node
 
 
@@ -60,7 +59,7 @@ def _allowed(x: Node, limit: Limit) -> bool:
 def _sound(x: Node) -> bool:
     """Θ(1), or exactly zero, or smaller until the few numbers that it is of have learnt."""
     one = x.context.one
-    return x.s0 == one or x.s0.is_zero or (x.s0 < one and released(x) == one)
+    return x.s0 == one or x.s0.is_zero or (x.s0 < one and x.released == one)
 
 
 def violations(graph: Graph) -> Iterator[Violation]:

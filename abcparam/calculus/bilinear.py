@@ -47,6 +47,15 @@ class ProductNode(Node):
         """Zero of a factor that is; no other number, as it may be a sum."""
         return Fraction(0) if any(x.exact == 0 for x in self.inputs) else None
 
+    def release(self) -> Size | None:
+        """Of factors that are not of few numbers, the size that they start at."""
+        sizes = [factor.released if factor.of_few else None for factor in self.inputs]
+        if self.contracted != self.context.one or not any(sizes):
+            return None
+        both = zip(sizes, self.inputs, strict=True)
+        left, right = (factor.s0 if size is None else size for size, factor in both)
+        return left + right
+
     @property
     def independent(self) -> bool:
         """Whether the factors last came from different maps, or from different rows of one."""

@@ -82,6 +82,10 @@ class LinearNode(Node):
         zero = self.parameter.starts_at_zero or self.inputs[0].exact == 0
         return Fraction(0) if zero else None
 
+    def release(self) -> Size | None:
+        x = self.inputs[0]
+        return None if x.released is None else x.released + self.s0.less(x.s0)
+
     def initial(self) -> Size:
         x = self.inputs[0]
         if self.tied:

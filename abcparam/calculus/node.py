@@ -72,6 +72,7 @@ class Node:
 
     __slots__ = (
         "_exact",
+        "_released",
         "along",
         "centred",
         "comes_from_contraction",
@@ -111,6 +112,7 @@ class Node:
         self.placed = False  # whether it stands in the graph
         self.repeated: Size | None = None  # the size of an infinite repeat that shares its tensor
         self._exact: Fraction | type[Node] | None = Node  # the class: not asked for so far
+        self._released: Size | type[Node] | None = Node  # the same
         self.galong: Size | None = None
         self.through: dict[Node, Size] | None = None
         self.toward: dict[Node, Size] | None = None
@@ -146,6 +148,25 @@ class Node:
         """The same, from those of its inputs. Default: zero of zeros."""
         zeros = self.inputs and all(x.exact == 0 for x in self.inputs)
         return Fraction(0) if zeros else None
+
+    @property
+    def released(self) -> Size | None:
+        """Its size once few numbers that a map made of many are Θ(1); None if it is of others too.
+
+        They start at n^(-1/2) with the exponents that are right for their map, and are Θ(1) once
+        it has learnt. What maps, factors and functions make of them starts as small, and is
+        released with them. Asked for of many values, it is computed once of each.
+        """
+        if self._released is Node:
+            if self.comes_from_contraction:
+                self._released = self.s0 | self.context.one
+            else:
+                self._released = self.release() if self.of_few and not self.s0.is_zero else None
+        return self._released  # type: ignore[return-value]
+
+    def release(self) -> Size | None:
+        """The same, from those of its inputs. Default: not known."""
+        return None
 
     def _settle(self) -> None:
         """Takes what is known of a single number, where its kind is no more known to be one."""
@@ -212,6 +233,7 @@ class Node:
 
     def begin(self) -> None:
         """Takes its sizes at initialization from those of its inputs."""
+        self._released = Node
         exact = self._exact = self.exactly()
         if exact is None:
             self.s0 = self.initial()

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from abcparam.algebra.sizes import Size
-from abcparam.calculus.few import released
 from abcparam.calculus.node import Context, Limit, Node
 from abcparam.diagnostics.source import START, Span
 
@@ -46,7 +45,7 @@ class NormNode(Node):
     def begin(self) -> None:
         super().begin()
         x = self.inputs[0]
-        few = self.context.one if x.comes_from_contraction else released(x)
+        few = self.context.one if x.comes_from_contraction else x.released
         self.allowed = self.context.zero if few is None else few
 
     def initial(self) -> Size:

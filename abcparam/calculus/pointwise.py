@@ -58,6 +58,10 @@ class PointwiseNode(Node):
         x = self.inputs[0].exact
         return None if x is None else self.shape.exactly(x)
 
+    def release(self) -> Size | None:
+        inner = self.inputs[0].released
+        return None if inner is None else self.size_at(inner)
+
     def initial(self) -> Size:
         return self.size_at(self.inputs[0].s0)
 

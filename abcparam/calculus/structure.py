@@ -69,6 +69,15 @@ class SumNode(Node):
         super().restore(state)
         self.shares = state[-1]
 
+    def release(self) -> Size | None:
+        size = self.context.zero
+        for term in self.inputs:
+            if not term.s0.is_zero:
+                if term.released is None:
+                    return None
+                size = size | term.released
+        return size
+
     def differing(self) -> Size:
         return largest_spread(self)
 
@@ -133,6 +142,9 @@ class SameNode(Node):
     """What leaves sizes as they are: reshapes, slices, rotary positions, pooling."""
 
     __slots__ = ()
+
+    def release(self) -> Size | None:
+        return self.inputs[0].released if len(self.inputs) == 1 else None
 
     def differing(self) -> Size:
         return largest_spread(self)
@@ -221,6 +233,10 @@ class ScaleNode(Node):
         if x == 0 or self.number == 0:
             return Fraction(0)
         return None if x is None or self.number is None else x * self.number
+
+    def release(self) -> Size | None:
+        inner = self.inputs[0].released
+        return None if inner is None else inner + self.factor
 
     def initial(self) -> Size:
         return self.factor + self.inputs[0].s0

@@ -140,6 +140,13 @@ def test_a_norm_of_few_numbers_and_of_the_width_is_held_to_its_start():
     assert abcparam.check(text.replace("tensor mix", small, 1)).verdict == "unstable"
 
 
+def test_each_value_of_few_numbers_is_looked_at_once():
+    """Sixty sums of two parts have 2^60 paths back to the few numbers."""
+    opened = "    y = up @ silu(down @ h)\n" + "    y = tanh(y) + y\n" * 60
+    text = gate("adam").replace(f"    {GATE}", f"{opened}    h = h * sigmoid(y)")
+    assert abcparam.check(text).verdict == "maximal-update"
+
+
 def test_factors_of_few_numbers_keep_their_size():
     """A product with something that shrinks starts smaller than the few numbers make it."""
     text = opened_by("(up @ silu(down @ h)) * tanh(wide @ x)")

@@ -20,7 +20,6 @@ from abcparam.analysis.judge import Evaluator
 from abcparam.analysis.laws import Laws
 from abcparam.analysis.rounds import backward, forward, turns, update
 from abcparam.analysis.trace import label
-from abcparam.calculus.few import released
 from abcparam.calculus.node import Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.program.model import Program
@@ -272,7 +271,7 @@ class _CaseRun:
 
     def _of_function(self, node: Node, x: Node) -> list[Requirement]:
         """What the input of a function has to be: Θ(1), or as small as few numbers make it."""
-        size = None if x.comes_from_contraction else released(x)
+        size = None if x.comes_from_contraction else x.released
         if size is not None:
             reason = f"maps from few numbers to the input of {node.title} must keep their size"
             return [Requirement(symbolic(size), "=", reason, x)]
