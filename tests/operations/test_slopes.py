@@ -656,6 +656,8 @@ def test_optimizer(name: str, word: str, choice: int, tmp_path: Path):
         output=f"a = 1, b = 0, c = {third}",
         optimizer=settings(name, word + AT_ONCE.get(name, "")),
     )
+    if optimizers()[name].rotates:  # all logits alike have no gradient, and rounding no direction
+        text = text.replace("eps = 0", "eps = 1e-12")
     report = abcparam.check(text)
     (optimizer,) = report.graph.program.optimizers
     late = optimizers()[name].late(optimizer.settings)
