@@ -13,7 +13,7 @@ from abcparam.analysis.forks import Followed, followed
 from abcparam.analysis.graph import Graph, Home
 from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.linear import ValueNode
-from abcparam.calculus.node import Context, InputNode, Node
+from abcparam.calculus.node import Context, InputNode, Node, held
 from abcparam.calculus.normalize import NormNode
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.stream import EnterNode, GivenNode, LeaveNode
@@ -104,7 +104,7 @@ class Builder:
         self.program, self.sizes = program, {}
         for (path, _), parameter in self.parameters.items():
             parameter.take(self.tensor_sizes(program.tensors[path]), self.context.zero)
-        if any(node.exact != node.exactly() for node in self.nodes if not node.inputs):
+        if any(node.exact != held(node.exactly()) for node in self.nodes if not node.inputs):
             return Builder(program, self.space).run()  # other numbers cancel, or none do
         for node in self.nodes:
             node.reset()

@@ -51,6 +51,7 @@ class Context(NamedTuple):
 
 
 CHANGING = ("dc", "dr", "dm", "along", "g0", "gc", "gr", "gm", "gn", "galong")  # in training
+BEYOND_FLOATS = 2**128  # of 32 bits
 _sizes_of = attrgetter(*CHANGING)
 
 
@@ -139,9 +140,12 @@ class Node:
 
     @property
     def exact(self) -> Fraction | None:
-        """The number that it is at init, at all coordinates and widths, where one is known."""
+        """The number that it is at init, at all coordinates and widths, where one is known.
+
+        None is known that floats do not hold: those of long chains of squares have no end.
+        """
         if self._exact is Node:
-            self._exact = self.exactly()
+            self._exact = held(self.exactly())
         return self._exact  # type: ignore[return-value]
 
     def exactly(self) -> Fraction | None:
@@ -234,7 +238,7 @@ class Node:
     def begin(self) -> None:
         """Takes its sizes at initialization from those of its inputs."""
         self._released = Node
-        exact = self._exact = self.exactly()
+        exact = self._exact = held(self.exactly())
         if exact is None:
             self.s0 = self.initial()
         else:
@@ -486,6 +490,13 @@ class ZerosNode(Node):
 
     def exactly(self) -> Fraction:
         return Fraction(0)
+
+
+def held(number: Fraction | None) -> Fraction | None:
+    """A number, or None in place of one that floats do not hold."""
+    if number is None or max(abs(number.numerator), number.denominator) >= BEYOND_FLOATS:
+        return None
+    return number
 
 
 def operand(node: Node) -> Limit:

@@ -274,6 +274,14 @@ tensor drawn : input [width] { init = normal(1) }
     assert (largest > 1e-5) == (size != "0")
 
 
+@pytest.mark.parametrize("line", ["y = square(y)", "y = y * y", "y = 3 * y"])
+def test_numbers_that_no_float_holds_are_not_known(line: str):
+    """2^(2^200) has no end: they are held to be of size 1, as other constants are."""
+    body = "\n    ".join(["y = 2 * first", *[line] * 200, "z = mean(x, axis = (-2, -1)) + y"])
+    found = activations(body, "tensor first : input [width] { init = ones }", "z")["y"]
+    assert found.exact is None and str(found.s0) == "1"
+
+
 EXPERT = """tensor router : output [experts, width] { init = normal(1) }
 block Expert(x) {
     tensor A : hidden [width, width]
