@@ -235,8 +235,13 @@ def _output_names(exported: Exported, count: int) -> Sequence[str]:
     if spec is not None:
         tree = _pytree.tree_unflatten(list(range(spec.num_leaves)), spec)
         paths, _ = _pytree.tree_flatten_with_path(tree)
-        names += [_pytree.keystr(path).strip("[].'\"") for path, _ in paths]
+        names += [output_name(path) for path, _ in paths]
     return [name or f"output{index or ''}" for index, name in enumerate(names)]
+
+
+def output_name(path: Sequence[object]) -> str:
+    """What an output is called by the keys that lead to it: `logits`, `2.state`, nothing at all."""
+    return ".".join(str(key).strip("[].'\"") for key in path)
 
 
 def _target(node: Node) -> str:

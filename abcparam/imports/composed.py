@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ class _Calls:
         return made
 
 
-Composition = Callable[..., Node | None]
+Composition = Callable[..., Node | Sequence[Node] | None]
 
 
 def _glu(make: _Calls, x: Node, dim: int = -1) -> Node:
@@ -86,12 +86,22 @@ def _bag(
     return make((aten.sum.dim_IntList, aten.mean.dim, aten.amax.default)[mode], bags, [1])
 
 
+def _broadcast(make: _Calls, tensors: Sequence[Node]) -> list[Node]:
+    """Of one shape, as a mean square error takes them."""
+    shape = torch.broadcast_shapes(*(x.meta["val"].shape for x in tensors))
+    return [
+        x if x.meta["val"].shape == shape else make(aten.expand.default, x, list(shape))
+        for x in tensors
+    ]
+
+
 COMPOSED: dict[object, Composition] = {
     aten.glu.default: _glu,
     aten.lerp.Scalar: _lerp,
     aten.lerp.Tensor: _lerp,
     aten.outer.default: _outer,
     aten.cosine_similarity.default: _cosine,
+    aten.broadcast_tensors.default: _broadcast,
     aten.embedding_bag.padding_idx: _bag,
     aten.embedding_bag.default: _bag,
 }
@@ -109,13 +119,14 @@ def written_out(module: GraphModule) -> None:
     module.recompile()
 
 
-def _put(module: GraphModule, node: Node, made: Node) -> None:
-    """One value in place of another, or of the first of several."""
-    old = [node]
-    if not isinstance(node.meta["val"], torch.Tensor):
-        old = [user for user in node.users if user.args[1] == 0]
-    for gone in old:
-        gone.replace_all_uses_with(made)
-        module.graph.erase_node(gone)
-    if node not in old and not node.users:
+def _put(module: GraphModule, node: Node, made: Node | Sequence[Node]) -> None:
+    """One value in place of another, or the first of several, or all of them, of several."""
+    for old in [node] if isinstance(node.meta["val"], torch.Tensor) else list(node.users):
+        index = 0 if old is node else old.args[1]
+        values = [made] if isinstance(made, Node) else made
+        assert isinstance(index, int)
+        if index < len(values):
+            old.replace_all_uses_with(values[index])
+            module.graph.erase_node(old)
+    if not isinstance(node.meta["val"], torch.Tensor) and not node.users:
         module.graph.erase_node(node)

@@ -187,26 +187,42 @@ class _NamedOutput(NamedTuple):
 
 
 def _outputs(model: Model, names: SharedNames, chosen: str | None) -> tuple[_NamedOutput, ...]:
-    """What losses are of: that of the model where it computes one, the logits, or all outputs.
+    """What losses are of: those of the model where it computes some, the logits, or all outputs.
 
     A value as wide as the model, such as a recurrent state, is no such output beside others.
     """
     if not model.outputs:
         raise ReadingError(rules.NothingTrained.at(_first_span(model)))
     by_name = {name: _NamedOutput(ref, _label(name)) for name, ref in model.outputs}
-    if chosen is not None and chosen in by_name:
+    if chosen not in by_name:
+        chosen = None
+    losses = {
+        ref: (name, loss)
+        for output, ref in model.outputs
+        if chosen in (None, output)
+        for name, ref, loss in _losses(output, names.steps.get(ref.name))
+    }
+    if losses:
+        alone = len(losses) == 1
+        return tuple(
+            _NamedOutput(ref, "logits" if alone and loss == "cross_entropy" else name, loss)
+            for ref, (name, loss) in losses.items()
+        )
+    if chosen is not None:
         return (by_name[chosen],)
-    for name, ref in model.outputs:
-        step = names.steps.get(ref.name)
-        if step is not None and step.target in LOSSES:
-            inner, loss = step.arguments[0], LOSSES[step.target]
-            assert isinstance(inner, Ref)
-            return (_NamedOutput(inner, "logits" if loss == "cross_entropy" else name, loss),)
     for known in ("logits", "output"):
         if known in by_name:
             return (by_name[known],)
     finite = [x for x in by_name.values() if not any(map(names.grows, names.shape(x.value)))]
     return tuple(finite or list(by_name.values())[:1])
+
+
+def _losses(name: str, step: TracedStep | None) -> Iterator[tuple[str, Ref, str]]:
+    """What an output is a loss of, if it is one: each with its name, and which loss that is."""
+    if step is not None and step.target in LOSSES:
+        of = [x for x in step.arguments[:2] if isinstance(x, Ref)]
+        for x, label in zip(of, (name, f"{name} target"), strict=False):
+            yield label, x, LOSSES[step.target]
 
 
 def _label(name: str) -> str:

@@ -251,6 +251,71 @@ def test_all_outputs_count_where_none_is_named() -> None:
     assert note.message.startswith("no output depends on `spread`, `critic.0.weight`")
 
 
+class Errors(torch.nn.Module):
+    """Two maps of one layer and the losses of both, by whichever way they are called."""
+
+    def __init__(self, width: int, losses: Callable[..., Any]) -> None:
+        super().__init__()
+        self.hidden = torch.nn.Linear(20, width)
+        self.classes = torch.nn.Linear(width, 10)
+        self.value = torch.nn.Linear(width, 1)
+        self.losses = losses
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor, returns: torch.Tensor) -> Any:
+        h = torch.relu(self.hidden(x))
+        return self.losses(self.classes(h), self.value(h)[:, 0], labels, returns)
+
+
+def errors(losses: Callable[..., Any]) -> Callable[..., Any]:
+    def make(width: int = 64) -> object:
+        given = torch.randn(8, 20), torch.randint(10, (8,)), torch.randn(8)
+        return Errors(width, losses), given
+
+    return make
+
+
+F = torch.nn.functional
+LOSSES: dict[str, tuple[Callable[..., Any], tuple[str, ...], set[str]]] = {
+    "a square": (lambda c, v, y, r: F.mse_loss(v, r), ("output",), {"value"}),
+    "the other way around": (lambda c, v, y, r: F.mse_loss(r, v), ("output",), {"value"}),
+    "two": (
+        lambda c, v, y, r: {"policy": F.cross_entropy(c, y), "state": [F.mse_loss(v, r), v]},
+        ("policy", "state.0"),
+        {"classes", "value"},
+    ),
+    "of both": (
+        lambda c, v, y, r: F.mse_loss(v, c[:, 0]),
+        ("output", "output target"),
+        {"classes", "value"},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LOSSES)
+def test_all_losses_that_a_model_gives_count(what: str) -> None:
+    losses, outputs, layers = LOSSES[what]
+    found = abcparam.audit(errors(losses), ["width"])
+    assert found.program.outputs == outputs
+    changed = {change.path for change in found.remedy.changes if any(change.key)}
+    assert found.remedy.reaches and changed == {f"{layer}.weight" for layer in layers}
+
+
+def test_a_loss_of_several_is_judged_alone_where_it_is_named() -> None:
+    found = abcparam.audit(errors(LOSSES["two"][0]), ["width"], output="state.0")
+    assert found.program.outputs == ("state.0",)
+    assert [loss.kind for loss in found.program.losses] == ["mse"]
+
+
+@pytest.mark.parametrize("what", LOSSES)
+def test_a_loss_is_imported_where_it_is_of_one_value(what: str) -> None:
+    make = errors(LOSSES[what][0])
+    if what == "of both":
+        with pytest.raises(abcparam.SpecError, match="a loss between two values"):
+            abcparam.import_model(make, ["width"])
+    else:
+        assert abcparam.import_model(make, ["width"]).text
+
+
 def test_a_state_is_no_output_beside_others() -> None:
     class Recurrent(torch.nn.Module):
         def __init__(self, width: int) -> None:

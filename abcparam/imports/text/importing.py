@@ -82,6 +82,9 @@ class _Importer:
         assert isinstance(result, Return) and isinstance(result.values[0], Local)
         name = result.values[0].name
         self.last = next(s for s in self.read.names.steps.values() if s.name == name)
+        if len(result.values) > 1:
+            what = "a loss between two values"
+            raise ReadingError(rules.NoLaw.at(self.last.span, operation=what, what="it"))
         self.output = output_place(self.exported, self.last.node)
 
     def imported(self) -> ImportedModel:

@@ -75,30 +75,31 @@ class Compared(Record):
 
 
 class OutputPlace(Record):
-    """Which output of a model the text computes, or what the loss that it gives is of."""
+    """Which output of a model the text computes, or which argument of the loss that it gives."""
 
     index: int
-    of_loss: bool
+    argument: int | None
 
     def node(self, exported: Exported) -> torch.fx.Node:
         """Its node in a graph of the model."""
         found = _outputs(exported)[self.index]
-        first = found.args[0] if self.of_loss else found
-        assert isinstance(first, torch.fx.Node)
-        return first
+        node = found if self.argument is None else found.args[self.argument]
+        assert isinstance(node, torch.fx.Node)
+        return node
 
 
 def output_place(exported: Exported, name: str) -> OutputPlace:
     """Where the node of this name stands among the outputs."""
-    places = (OutputPlace(i, of_loss) for of_loss in (False, True) for i in _places(exported))
+    places = (OutputPlace(i, number) for number in (None, 0, 1) for i in _places(exported))
     return next(place for place in places if _is_node(place, exported, name))
 
 
 def _is_node(place: OutputPlace, exported: Exported, name: str) -> bool:
-    outputs = _outputs(exported)[place.index]
-    if place.of_loss and not (outputs.args and isinstance(outputs.args[0], torch.fx.Node)):
-        return False
-    return place.node(exported).name == name
+    output = _outputs(exported)[place.index]
+    if place.argument is None:
+        return output.name == name
+    given = output.args[place.argument : place.argument + 1]
+    return any(isinstance(x, torch.fx.Node) and x.name == name for x in given)
 
 
 def _places(exported: Exported) -> range:

@@ -13,6 +13,7 @@ from torch.utils import _pytree
 
 from abcparam.algebra.record import Record, replace
 from abcparam.data.batch import Batch
+from abcparam.imports.capture import output_name
 from abcparam.imports.factory import Example
 from abcparam.imports.writes import address_of
 
@@ -153,7 +154,7 @@ def _same(value: Tensor, other: Tensor) -> bool:
 def _output(returned: Any, output: str | None, label: str) -> tuple[int, Tensor]:
     """The output that counts: a loss if there is one, unless another is named."""
     paths, _ = _pytree.tree_flatten_with_path(returned)
-    names = [_pytree.keystr(path).strip("[].'\"") or "output" for path, _ in paths]
+    names = [output_name(path) or "output" for path, _ in paths]
     values = {
         name: (i, value)
         for i, (name, (_, value)) in enumerate(zip(names, paths, strict=True))
