@@ -282,6 +282,17 @@ NORMS: dict[str, tuple[str, Callable[[Tensor], Any]]] = {
         "1",
         lambda x: (x - x.mean(-1, keepdim=True)) * torch.rsqrt(x.var(-1, keepdim=True) + 1e-5),
     ),
+    "layernorm of a deviation": (
+        "1",
+        lambda x: (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-6),
+    ),
+    "over a deviation": ("1", lambda x: x / (x.std(-1, keepdim=True) + 1e-6)),
+    "over that of all": ("1", lambda x: (x - x.mean()) / (x.std() + 1e-6)),
+    "a deviation": ("width^(1/2)", lambda x: x.std(-1)),
+    "a variance": ("width", lambda x: x.var(-1)),
+    "that of all": ("width", lambda x: x * x.std(unbiased=False)),
+    "a root of mean squares": ("width^(1/2)", lambda x: torch.sqrt(x.square().mean(-1))),
+    "a root of a sum": ("width", lambda x: torch.sqrt((x * x).sum(-1) + 1e-6)),
     "a direction": ("width^(-1/2)", lambda x: F.normalize(x, dim=-1)),
     "over its norm": ("width^(-1/2)", lambda x: x / x.norm(dim=-1, keepdim=True)),
     "over its norm and a little": (
@@ -307,6 +318,24 @@ NORMS: dict[str, tuple[str, Callable[[Tensor], Any]]] = {
 def test_norms_and_means(name: str):
     expected, function = NORMS[name]
     assert law(lambda m, x: function(grown(m, x)), a=first, b=square) == expected
+
+
+def annotated(m: Any, x: Tensor) -> Tensor:
+    """The layer norm of The Annotated Transformer, whose gain comes first."""
+    mean, std = x.mean(-1, keepdim=True), x.std(-1, keepdim=True)
+    return m.gain * (x - mean) / (std + 1e-6) + m.bias
+
+
+def reciprocal(m: Any, x: Tensor) -> Tensor:
+    return m.gain * x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) + m.bias
+
+
+@pytest.mark.parametrize("norm", [annotated, reciprocal])
+def test_norms_whose_gain_comes_first(norm: Callable[..., Tensor]):
+    def forward(m: Any, x: Tensor) -> Tensor:
+        return norm(m, grown(m, x))
+
+    assert law(forward, a=first, b=square, gain=vector, bias=vector) == "1"
 
 
 FUNCTIONS: dict[str, tuple[str, str, Callable[[Tensor], Any]]] = {

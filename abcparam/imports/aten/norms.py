@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from abcparam.algebra.polynomials import Polynomial, number, product
+from abcparam.algebra.polynomials import ONE, Polynomial, number, product
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import Numbers, Operand, TracedStep
-from abcparam.imports.operations import LENGTH
+from abcparam.imports.numbers import Power
+from abcparam.imports.operations import LENGTH, REARRANGE
 from abcparam.imports.seen import Law, Seen, amount
+from abcparam.imports.traced import Ref, Weight
 from abcparam.program.amounts import Setting
 from abcparam.program.expressions import Expression
 
@@ -64,9 +66,23 @@ def normalized_by_hand(see: Seen, x: Operand, y: Operand) -> Expression | None:
     """`x * rsqrt(mean(x^2) + eps)` and its kin, None where a product is none of them."""
     divides = see.step.target.startswith("aten.div")
     for value, other in ((x, y),) if divides else ((x, y), (y, x)):
-        found = _normalized(see, value, other, divides)
+        found = _normalized(see, value, other, divides) or _with_gain(see, value, other, divides)
         if found is not None:
             return found
+    return None
+
+
+def _with_gain(see: Seen, value: Operand, other: Operand, divides: bool) -> Expression | None:
+    """`gain * x / rms(x)`, where the gain comes first."""
+    step = see.definition(value)
+    if step is None or step.target != "aten.mul.Tensor":
+        return None
+    for x, gain in (step.arguments, step.arguments[::-1]):
+        if not isinstance(gain, (Ref, Weight)):
+            continue
+        found = _normalized(see, x, other, divides)
+        if found is not None:
+            return see.apply("*", (found, see.value(gain)))
     return None
 
 
@@ -80,6 +96,8 @@ def _normalized(see: Seen, value: Operand, other: Operand, divides: bool) -> Exp
         return _over_length(see, value, root)
     if divides and root.target in SUMS | LEASTS:
         root = see.definition(root.arguments[0]) or root
+    if divides and root.call == "std":
+        return _over_spread(see, value, root, NOTHING)
     power = ROOTS.get(root.target)
     if root.target == "aten.pow.Tensor_Scalar":
         exponent = see.with_step(root).scalar(root.arguments[1])
@@ -97,10 +115,9 @@ def _over_root(see: Seen, value: Operand, inner: TracedStep | None) -> Expressio
         inner = see.definition(inner.arguments[0])
     if inner is None:
         return None
+    if inner.call == "var":
+        return _over_spread(see, value, inner, epsilon)
     centred = _centred(see, value)
-    if inner.target.startswith("aten.var"):
-        same = centred is not None and see.equal(inner.arguments[0], centred)
-        return _plain(see, "layernorm", centred, epsilon) if same else None
     if inner.target not in MEANS:
         return None
     square = see.definition(inner.arguments[0])
@@ -111,6 +128,19 @@ def _over_root(see: Seen, value: Operand, inner: TracedStep | None) -> Expressio
     if centred is not None:
         return _plain(see, "layernorm", centred, epsilon)
     return _plain(see, "rmsnorm", value, epsilon)
+
+
+def _over_spread(
+    see: Seen, value: Operand, step: TracedStep, epsilon: Operand
+) -> Expression | None:
+    """What is centred over its deviation, along the same axes."""
+    mean, inner = _mean_of(see, value), see.with_step(step)
+    over_all = step.target.endswith(".default")
+    if mean is None or over_all or not see.equal(mean.arguments[0], step.arguments[0]):
+        return None
+    if see.with_step(mean).wholes(1, "dim") != inner.wholes(1, "dim"):
+        return None
+    return _plain(see, "layernorm", step.arguments[0], epsilon)
 
 
 def _plain(see: Seen, name: str, value: Operand, epsilon: Operand) -> Expression:
@@ -141,13 +171,19 @@ def _is_square_of(see: Seen, step: TracedStep, value: Operand) -> bool:
 
 def _centred(see: Seen, value: Operand) -> Operand:
     """`x` where a value is `x - mean(x)`."""
+    mean = _mean_of(see, value)
+    return None if mean is None else mean.arguments[0]
+
+
+def _mean_of(see: Seen, value: Operand) -> TracedStep | None:
+    """The mean of x, where a value is `x - mean(x)`."""
     step = see.definition(value)
     if step is None or step.target != "aten.sub.Tensor":
         return None
     mean = see.definition(step.arguments[1])
     if mean is None or mean.target != "aten.mean.dim":
         return None
-    return step.arguments[0] if see.equal(mean.arguments[0], step.arguments[0]) else None
+    return mean if see.equal(mean.arguments[0], step.arguments[0]) else None
 
 
 def _length_of(see: Seen, step: TracedStep) -> Operand:
@@ -176,7 +212,48 @@ def length(see: Seen) -> Expression:
     return see.apply(LENGTH, (see.value(x),), {"over": (amount(count),)})
 
 
+def root(see: Seen) -> Expression:
+    """The root of a mean or sum of squares, and an epsilon: a length, where it is no norm's."""
+    inner = see.definition(see.get(0))
+    if inner is not None and inner.target in SUMS | LEASTS:
+        inner = see.definition(inner.arguments[0])
+    square = see.definition(inner.arguments[0]) if inner and inner.target in MEANS else None
+    if inner is None or square is None or not _is_square_of(see, square, square.arguments[0]):
+        see.refuse(rules.NoLaw, operation=see.step.target, what="a root of what may be zero")
+    x = square.arguments[0]
+    count = product(see.shape(x)) / product(inner.shapes[0])
+    if inner.target == "aten.mean.dim":
+        return _root_mean_square(see, see.value(x), count)
+    return see.apply(LENGTH, (see.value(x),), {"over": (amount(count),)})
+
+
+def _root_mean_square(see: Seen, x: Expression, count: Polynomial) -> Expression:
+    made = see.apply(LENGTH, (x,), {"over": (amount(count),)})
+    return see.apply("scale", (made,), {"by": amount(count.power(Fraction(-1, 2)))})
+
+
+def deviation(see: Seen) -> Expression:
+    """The root mean square of what is centred; Bessel's correction changes no size."""
+    x = see.value(see.get(0))
+    axes = see.wholes(1, "dim") if see.step.target != f"aten.{see.call}.default" else ()
+    shape = x.shapes[0]
+    over = {axis % len(shape) for axis in axes or range(len(shape))}
+    alone = tuple(ONE if i in over else n for i, n in enumerate(shape))
+    mean = see.mean(see.get(0), axes)
+    kept = see.apply(REARRANGE, (mean,), shape=alone)
+    centred = see.apply("+", (x, see.scaled(kept, Power(-1.0, {}))), shape=shape)
+    count = product(shape) / product(see.result)
+    return _root_mean_square(see, centred, count)
+
+
+def variance(see: Seen) -> Expression:
+    return see.apply("square", (deviation(see),))
+
+
 LAWS: dict[str, Law] = {
+    "aten.sqrt.default": root,
+    **{f"aten.std.{kind}": deviation for kind in ("correction", "dim", "default")},
+    **{f"aten.var.{kind}": variance for kind in ("correction", "dim", "default")},
     **dict.fromkeys(LENGTHS, length),
     "aten.layer_norm.default": layer_norm,
     "aten.rms_norm.default": rms_norm,

@@ -16,6 +16,11 @@ POSITIVE = {
     "aten.softplus.default",
     "aten.linalg_vector_norm.default",
     "aten.norm.ScalarOpt_dim",
+    *(
+        f"aten.{name}.{kind}"
+        for name in ("std", "var")
+        for kind in ("correction", "dim", "default")
+    ),
 }
 OF_SQUARES = {"aten.square.default", "aten.abs.default"}
 SUMS = {"index_add", "scatter_add", "index_put", "scatter_reduce"}
