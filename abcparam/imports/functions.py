@@ -7,17 +7,20 @@ bounded, where it is zero and flat, how fast it grows. Known ones have their nam
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from fractions import Fraction
 from functools import cache
 
+from abcparam.algebra.polynomials import number
 from abcparam.algebra.record import NamedTuple
 from abcparam.calculus.pointwise import FunctionTraits
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import Numbers, Operand, TracedStep
-from abcparam.imports.seen import CASTS, Seen
+from abcparam.imports.seen import CASTS, Seen, amount
 from abcparam.imports.traced import Ref, Weight
 from abcparam.operations import operations
-from abcparam.operations.pointwise import Pointwise
+from abcparam.operations.pointwise import LeakyRelu, Pointwise
+from abcparam.program.amounts import Setting
 
 Function = Callable[[float], float]
 
@@ -56,6 +59,16 @@ ONE_VALUE: dict[str, Function] = {
     "elu": lambda x: x if x > 0 else _exp(x) - 1,
     "selu": lambda x: 1.0507009873554805 * (x if x > 0 else 1.6732632423543772 * (_exp(x) - 1)),
     "celu": lambda x: x if x > 0 else _exp(x) - 1,
+    "softsign": lambda x: x / (1 + abs(x)),
+    "tanhshrink": lambda x: x - math.tanh(x),
+    "log_sigmoid": lambda x: -_softplus(-x),
+    "hardshrink": lambda x: x if abs(x) > 0.5 else 0.0,
+    "softshrink": lambda x: max(x - 0.5, 0.0) + min(x + 0.5, 0.0),
+    "sinh": lambda x: (_exp(x) - _exp(-x)) / 2,
+    "cosh": lambda x: (_exp(x) + _exp(-x)) / 2,
+    "asinh": math.asinh,
+    "exp2": lambda x: _exp(x * math.log(2)),
+    "erfc": math.erfc,
     "exp": _exp,
     "expm1": lambda x: _exp(x) - 1,
     "erf": math.erf,
@@ -67,11 +80,14 @@ ONE_VALUE: dict[str, Function] = {
     "leaky_relu": lambda x: x if x > 0 else 0.01 * x,
     "neg": lambda x: -x,
 }
-NAMES = {"gelu_tanh": _gelu_tanh, **{n: ONE_VALUE[n] for n in ("relu", "gelu", "silu", "tanh")}} | {
-    n: ONE_VALUE[n] for n in ("sigmoid", "softplus", "square")
-}
 GRID = (-30.0, -7.3, -3.1, -1.7, -0.9, -0.31, -0.02, 0.03, 0.27, 0.8, 1.3, 2.6, 6.1, 25.0)
-LINEAR = {"add", "sub", "rsub", "mul", "div", "neg"}
+OF_POSITIVE: dict[str, Function] = {
+    "reciprocal": lambda x: 1 / x,
+    "sqrt": math.sqrt,
+    "rsqrt": lambda x: 1 / math.sqrt(x),
+}
+LEAST = 1e-3  # of what is divided by
+CLAMPS = {"clamp", "clamp_min", "clamp_max", "hardtanh"}
 
 
 class Chain(NamedTuple):
@@ -102,35 +118,93 @@ def _chain(see: Seen, step: TracedStep) -> Chain | None:
         if inner is None:
             return None
         return Chain(inner.base, lambda x: outer(inner.function(x)), inner.curved or name != "neg")
-    if name in {"clamp", "clamp_min", "clamp_max", "hardtanh"}:
+    if name in OF_POSITIVE:
+        return _of_positive(see, OF_POSITIVE[name])
+    if name in CLAMPS:
         return _clamped(see, name)
+    if name == "threshold":
+        return _thresholded(see)
     if name == "pow":
         return _raised(see)
-    if name in {"add", "sub", "rsub", "mul", "div"}:
+    if name in {"add", "sub", "rsub", "mul", "div", "maximum", "minimum"}:
         return _combined(see, name)
     return None
 
 
 def _with_options(see: Seen, name: str, function: Function) -> Function:
+    """A function as a call has it, whose second argument and third may change it."""
     if name == "gelu" and see.step.keywords.get("approximate", see.get(1)) == "tanh":
         return _gelu_tanh
-    slope = see.get(1, "negative_slope")
-    if name == "leaky_relu" and isinstance(slope, Numbers):
-        below = slope.first
-        return lambda x: x if x > 0 else below * x
-    return function
+    make = OPTIONS.get(name)
+    option = see.get(1, make[0]) if make is not None else None
+    return make[1](option.first) if make is not None and isinstance(option, Numbers) else function
+
+
+def _elu(alpha: float) -> Function:
+    return lambda x: x if x > 0 else alpha * (_exp(x) - 1)
+
+
+OPTIONS: dict[str, tuple[str, Callable[[float], Function]]] = {
+    "leaky_relu": ("negative_slope", lambda slope: lambda x: x if x > 0 else slope * x),
+    "elu": ("alpha", _elu),
+    "celu": ("alpha", lambda alpha: lambda x: _elu(alpha)(x / alpha) if x < 0 else x),
+    "softplus": ("beta", lambda beta: lambda x: _softplus(beta * x) / beta),
+    "hardshrink": ("lambd", lambda least: lambda x: x if abs(x) > least else 0.0),
+    "softshrink": ("lambd", lambda by: lambda x: max(x - by, 0.0) + min(x + by, 0.0)),
+}
+
+
+def function_of(see: Seen) -> Function | None:
+    """What a call computes of its first argument, where it is a function of it alone."""
+    if see.call in CLAMPS:
+        return _clamp(see, see.call)
+    function = ONE_VALUE.get(see.call)
+    return None if function is None else _with_options(see, see.call, function)
+
+
+def _is_far_from_zero(function: Function) -> bool:
+    return all(function(x) >= LEAST for x in (*GRID, 0.0))
+
+
+def _of_positive(see: Seen, function: Function) -> Chain | None:
+    """A root or reciprocal of what is a function, and nowhere near zero."""
+    inner = chain_of(see, see.get(0))
+    if inner is None or not inner.curved or not _is_far_from_zero(inner.function):
+        return None
+    return Chain(inner.base, lambda x: function(inner.function(x)), True)
+
+
+def _thresholded(see: Seen) -> Chain | None:
+    inner, least, other = chain_of(see, see.get(0)), see.get(1), see.get(2, "value")
+    if inner is None or not isinstance(least, Numbers) or not isinstance(other, Numbers):
+        return None
+    low, value = least.first, other.first
+
+    def function(x: float) -> float:
+        y = inner.function(x)
+        return y if y > low else value
+
+    return Chain(inner.base, function, True)
 
 
 def _clamped(see: Seen, name: str) -> Chain | None:
-    inner = chain_of(see, see.get(0))
-    if inner is None:
+    inner, clamp = chain_of(see, see.get(0)), _clamp(see, name)
+    if inner is None or clamp is None:
         return None
+    return Chain(inner.base, lambda x: clamp(inner.function(x)), True)
+
+
+def _clamp(see: Seen, name: str) -> Function | None:
+    """What a clamp computes; None where its ends are values."""
     low, high = see.get(1, "min"), see.get(2, "max")
     if name == "clamp_max":
         low, high = None, low
-    bottom = low.first if isinstance(low, Numbers) else -math.inf
-    top = high.first if isinstance(high, Numbers) else math.inf
-    return Chain(inner.base, lambda x: min(max(inner.function(x), bottom), top), True)
+    ends = (-1.0, 1.0) if name == "hardtanh" else (-math.inf, math.inf)
+    found = [end if x is None else x for x, end in zip((low, high), ends, strict=True)]
+    bottom, top = (x.first if isinstance(x, Numbers) else x for x in found)
+    if not isinstance(bottom, (int, float)) or not isinstance(top, (int, float)):
+        return None
+    return lambda x: min(max(x, bottom), top)
 
 
 def _raised(see: Seen) -> Chain | None:
@@ -157,10 +231,13 @@ def _combined(see: Seen, name: str) -> Chain | None:
         "rsub": lambda x: g(x) - by * f(x),
         "mul": lambda x: f(x) * g(x),
         "div": lambda x: f(x) / g(x),
+        "maximum": lambda x: max(f(x), g(x)),
+        "minimum": lambda x: min(f(x), g(x)),
     }
     both = left.base is not None and right.base is not None
-    curved = left.curved or right.curved or (both and name in {"mul", "div"})
-    if name == "div" and right.base is not None:
+    curved = left.curved or right.curved or name in {"maximum", "minimum"}
+    curved = curved or (both and name in {"mul", "div"})
+    if name == "div" and right.base is not None and not _is_far_from_zero(g):
         return None
     return Chain(bases[0], made[name], curved)
 
@@ -188,19 +265,32 @@ def is_above(see: Seen, operand: Operand, least: float) -> bool:
     return chain is not None and all(chain.function(x) >= least for x in (*GRID, 0.0))
 
 
-def operation_for(see: Seen, function: Function) -> Pointwise:
-    """The language's operation of this function, or one of its own."""
-    for name, known in NAMES.items():
-        if _alike(function, known):
-            found = operations()[name]
-            assert isinstance(found, Pointwise)
-            return found
+def operation_for(see: Seen, function: Function) -> tuple[Pointwise, Mapping[str, Setting]]:
+    """The language's operation of this function and its settings, or one of its own."""
+    known = known_as(function)
+    if known is not None:
+        return known
     module = see.step.modules[-1].rpartition(".")[2] if see.step.modules else ""
     name = see.step.target.removeprefix("aten.").partition(".")[0]
     traits = traits_of(function, module if module.isidentifier() else name)
     if traits is None:
         see.refuse(rules.NoLaw, operation=see.step.target, what="a function that grows like x^3")
-    return _named(traits)
+    return _named(traits), {}
+
+
+def known_as(function: Function) -> tuple[Pointwise, Mapping[str, Setting]] | None:
+    """The language's operation that computes a function, and its settings."""
+    leaky = operations()["leaky_relu"]
+    assert isinstance(leaky, LeakyRelu)
+    slope = round(-function(-1.0), 12)
+    if 0 < slope < 1 and _alike(function, lambda x: max(x, slope * x)):
+        return leaky, {"slope": amount(number(Fraction(repr(slope))))}
+    for operation in operations().values():
+        if isinstance(operation, Pointwise) and operation.traits.degree:
+            value = operation.traits.value
+            if value is not None and _alike(function, value):
+                return operation, {}
+    return None
 
 
 @cache
@@ -227,6 +317,7 @@ def traits_of(function: Function, name: str) -> FunctionTraits | None:
         bounded=not exponential and degree < 0.1,
         zero_at_zero=abs(at_zero) < 1e-9,
         flat_at_zero=min(map(abs, slopes)) < 1e-4,
+        homogeneous=all(math.isclose(function(2 * x), 2 * function(x)) for x in GRID),
         odd=all(math.isclose(function(x), -function(-x), abs_tol=1e-9) for x in GRID),
         degree=2 if not exponential and degree > 1.8 else 1,
     )

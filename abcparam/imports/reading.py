@@ -287,7 +287,8 @@ class _Level:
     def expression(self, see: Seen) -> Expression | tuple[Expression, ...]:
         chain = is_curved(see)
         if chain is not None:
-            return see.apply(operation_for(see, chain.function), (see.value(chain.base),))
+            operation, settings = operation_for(see, chain.function)
+            return see.apply(operation, (see.value(chain.base),), settings)
         law = self.laws.get(see.step.target) or self.laws.get(_functional(see.step.target))
         if law is None:
             see.refuse(rules.NoLaw, operation=see.step.target, what="it")

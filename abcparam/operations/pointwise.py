@@ -8,10 +8,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.exponents import Affine
+from abcparam.algebra.polynomials import number
 from abcparam.calculus import pointwise as law
 from abcparam.calculus.node import Node
+from abcparam.language.syntax import Number
 from abcparam.operations.base import Build, Operands, Operation
-from abcparam.program.amounts import Setting, Shape
+from abcparam.program.amounts import Amount, Setting, Shape
 from abcparam.program.expressions import Apply
 from abcparam.program.signature import ANY_SIGN, NOT_NEGATIVE, POSITIVE, Call
 from abcparam.python_code.nodes import Constant, call
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from abcparam.operations.degrees import Degrees
     from abcparam.operations.emitter import Use
     from abcparam.python_code.value import ScaledCode
+
+
+SLOPE = Fraction(1, 100)  # PyTorch's, of `leaky_relu`
 
 
 class Pointwise(Operation):
@@ -62,6 +67,35 @@ class Pointwise(Operation):
         return use.result(call(f"{home}.{self.name}", use.code(0)))
 
 
+class LeakyRelu(Pointwise):
+    """`x[*] -> y[*]`: x, and `slope * x` where it is negative."""
+
+    name = "leaky_relu"
+    settings = {"slope": Amount(Number(SLOPE), number(SLOPE))}
+
+    def __init__(self) -> None:
+        super().__init__(_leaky(SLOPE))
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        slope = call.amount("slope").constant
+        traits = self.traits._replace(value=None, exact=_at(0, Fraction(0)))
+        shape = traits if slope is None else _leaky(slope)
+        return (law.PointwiseNode(build.context, operands.node(0), shape, call.span),)
+
+    def torch(self, use: Use) -> ScaledCode:
+        return use.result(call("F.leaky_relu", use.code(0), use.number("slope")))
+
+
+def _leaky(slope: Fraction) -> law.FunctionTraits:
+    return law.FunctionTraits(
+        "leaky_relu",
+        flat_at_zero=slope == 0,
+        homogeneous=True,
+        value=lambda x: max(x, 0.0) + float(slope) * min(x, 0.0),
+        exact=lambda x: max(x, Fraction(0)) + slope * min(x, Fraction(0)),
+    )
+
+
 def _passes(traits: law.FunctionTraits) -> Iterator[str]:
     """What the law makes of sizes, in words."""
     passes = ("0; `d - s`", "`s0` and `d` pass", "`2 s0`; `d + s`")
@@ -101,6 +135,35 @@ def _at(where: int, there: Fraction) -> Callable[[Fraction], Fraction | None]:
 
 def _softplus(x: float) -> float:
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+def _elu(x: float) -> float:
+    return max(x, math.expm1(min(x, 0.0)))
+
+
+def _selu(x: float) -> float:
+    scale, alpha = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+    return scale * (max(x, 0.0) + alpha * math.expm1(min(x, 0.0)))
+
+
+def _clamped(name: str, low: int, high: int, flat: bool = False) -> law.FunctionTraits:
+    """A number where it lies between two, the nearer of them where it does not."""
+    return law.FunctionTraits(
+        name,
+        bounded=True,
+        flat_at_zero=flat,
+        odd=low == -high,
+        value=lambda x: min(max(x, float(low)), float(high)),
+        exact=lambda x: min(max(x, Fraction(low)), Fraction(high)),
+    )
+
+
+def _hardsigmoid(x: float) -> float:
+    return min(max(x / 6 + 0.5, 0.0), 1.0)
+
+
+def _rational_hardsigmoid(x: Fraction) -> Fraction:
+    return min(max(x / 6 + Fraction(1, 2), Fraction(0)), Fraction(1))
 
 
 SIGMOID = law.FunctionTraits(
@@ -150,4 +213,42 @@ OPERATIONS = (
         ),
         gives=NOT_NEGATIVE,
     ),
+    LeakyRelu(),
+    Pointwise(law.FunctionTraits("elu", value=_elu)),
+    Pointwise(law.FunctionTraits("selu", value=_selu)),
+    Pointwise(law.FunctionTraits("mish", value=lambda x: x * math.tanh(_softplus(x)))),
+    Pointwise(
+        law.FunctionTraits(
+            "hardswish",
+            value=lambda x: x * _hardsigmoid(x),
+            exact=lambda x: x * _rational_hardsigmoid(x),
+        )
+    ),
+    Pointwise(
+        law.FunctionTraits(
+            "tanhshrink", flat_at_zero=True, odd=True, value=lambda x: x - math.tanh(x)
+        )
+    ),
+    Pointwise(_clamped("relu6", 0, 6, flat=True), gives=NOT_NEGATIVE),
+    Pointwise(_clamped("hardtanh", -1, 1)),
+    Pointwise(
+        law.FunctionTraits(
+            "softsign",
+            bounded=True,
+            odd=True,
+            value=lambda x: x / (1 + abs(x)),
+            exact=lambda x: x / (1 + abs(x)),
+        )
+    ),
+    Pointwise(
+        law.FunctionTraits(
+            "hardsigmoid",
+            bounded=True,
+            zero_at_zero=False,
+            value=_hardsigmoid,
+            exact=_rational_hardsigmoid,
+        ),
+        gives=NOT_NEGATIVE,
+    ),
+    Pointwise(law.FunctionTraits("logsigmoid", zero_at_zero=False, value=lambda x: -_softplus(-x))),
 )

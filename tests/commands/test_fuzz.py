@@ -99,7 +99,7 @@ IMPLIED = {"*", "+", "-", "@", "embed", "index", "offset", "scale"}
 
 
 def test_random_specs_have_everything_and_are_valid():
-    texts = list(written(300, 0))
+    texts = list(written(500, 0))
     assert reached(texts) >= set(operations()) - IMPLIED
     assert {name for name in OPTIMIZERS if f"optimizer {name}" in "".join(texts)} == {*OPTIMIZERS}
     refused = 0

@@ -245,7 +245,10 @@ def test_a_function_is_known_by_what_it_computes() -> None:
 @pytest.mark.parametrize(
     ("function", "what"),
     [
-        (nn.functional.mish, "`aten.mish.default` has no spelling in the language: a function"),
+        (
+            nn.functional.hardshrink,
+            "`aten.hardshrink.default` has no spelling in the language: a function",
+        ),
         (lambda x: torch.roll(x, 1, -1), "`aten.roll.default` has no spelling in the language"),
     ],
 )
@@ -299,7 +302,7 @@ def test_no_file_where_there_is_no_text(tmp_path: Path, capsys: pytest.CaptureFi
                     self.up, self.out = nn.Linear(20, width), nn.Linear(width, 10)
 
                 def forward(self, x):
-                    return self.out(nn.functional.mish(self.up(x)))
+                    return self.out(nn.functional.hardshrink(self.up(x)))
 
 
             def build(width=32):
@@ -368,10 +371,56 @@ def test_logarithms() -> None:
         "log(1 + fine * fine) - log(1e-6 + softmax(",
         ", factor = 2, linear = true)",
         "unsqueeze(logsumexp(large), axis = -1)",
-        "-softplus(-large)",
+        "logsigmoid(large)",
         "return log_softmax(head @",
     ):
         assert part in found.text
+
+
+class Activations(nn.Module):
+    """Functions of one value of PyTorch's, with settings of their own and without."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(width, width), nn.Linear(width, width)
+        self.third, self.fourth = nn.Linear(width, width), nn.Linear(width, width)
+        self.leaky = nn.LeakyReLU(0.2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        x = F.elu(x) + F.selu(x) + F.mish(x) + F.hardswish(x) + F.celu(x) + F.logsigmoid(x)
+        x = self.second(x)
+        x = self.third(F.hardtanh(x) + F.relu6(x) + F.softsign(x) + F.hardsigmoid(x))
+        x = self.fourth(self.leaky(x) * F.leaky_relu(x) + F.tanhshrink(x))
+        return torch.exp(0.1 * torch.relu(x)) + x.clamp(0, 6)
+
+
+def test_activations() -> None:
+    found = abcparam.import_model(net(Activations), ["width"])
+    assert is_proved(found)
+    for part in (
+        "elu(x) + selu(x) + mish(x) + hardswish(x) + elu(x) + logsigmoid(x)",
+        "hardtanh(x) + relu6(x) + softsign(x) + hardsigmoid(x)",
+        "leaky_relu(x, slope = 0.2) * leaky_relu(x) + tanhshrink(x)",
+        "exp(relu(x) / 10) + relu6(x)",
+    ):
+        assert part in found.text
+
+
+class Unnamed(nn.Module):
+    """A setting of a function that no word of the language has."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.elu(self.inner(x), 0.5)
+
+
+def test_a_function_that_has_no_word() -> None:
+    with pytest.raises(abcparam.SpecError, match="a function of one value that is none of its own"):
+        abcparam.import_model(net(Unnamed), ["width"])
 
 
 class Parts(nn.Module):

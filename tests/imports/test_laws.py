@@ -356,7 +356,8 @@ FUNCTIONS: dict[str, tuple[str, str, Callable[[Tensor], Any]]] = {
     "tanh": ("1", "tanh", torch.tanh),
     "a soft cap": ("1", "mul", lambda x: 30 * torch.tanh(x / 30)),
     "squares of relu": ("width", "square", lambda x: F.relu(x).square()),
-    "a clamp": ("1", "clamp", lambda x: x.clamp(-1, 1)),
+    "a clamp": ("1", "hardtanh", lambda x: x.clamp(-1, 1)),
+    "between other numbers": ("1", "clamp", lambda x: x.clamp(-1, 2)),
     "leaky": ("width^(1/2)", "leaky_relu", lambda x: F.leaky_relu(x, 0.1)),
     "the power of a half": ("1", "sigmoid", torch.sigmoid),
 }
@@ -375,6 +376,54 @@ def test_functions(name: str):
     if expected != "1":  # a bounded one is flat where it saturates, which laws leave out
         assert gradients_apart(trial) == {}
     assert trial.graph.outputs[0].title == operation
+
+
+OF_SIZE_ONE: dict[str, tuple[str, Callable[[Tensor], Any]]] = {
+    **{
+        name: (name, getattr(F, name))
+        for name in (
+            *("elu", "selu", "mish", "leaky_relu", "hardswish", "hardsigmoid", "hardtanh", "relu6"),
+            *("softsign", "tanhshrink", "logsigmoid", "hardshrink", "softshrink"),
+        )
+    },
+    **{name: (name, getattr(torch, name)) for name in ("asinh", "erf", "sinh", "cosh", "exp2")},
+    "celu": ("elu", F.celu),
+    "elu of another slope": ("elu", lambda x: F.elu(x, 0.5)),
+    "softplus of another slope": ("softplus", lambda x: F.softplus(x, 2)),
+    "softsign by hand": ("softsign", lambda x: x / (1 + x.abs())),
+    "relu6 by hand": ("relu6", lambda x: x.clamp(0, 6)),
+    "mish by hand": ("mish", lambda x: x * torch.tanh(F.softplus(x))),
+    "a threshold": ("threshold", lambda x: F.threshold(x, 0.1, 0)),
+    "a reciprocal": ("mul", lambda x: 1 / (1 + x * x)),
+    "a root": ("sqrt", lambda x: torch.sqrt(1 + x * x)),
+    "a reciprocal root": ("rsqrt", lambda x: torch.rsqrt(1 + x * x)),
+    "the identity's half": ("leaky_relu", lambda x: torch.maximum(x, 0.5 * x)),
+}
+
+
+@pytest.mark.parametrize("name", OF_SIZE_ONE)
+def test_functions_of_what_is_of_size_one(name: str):
+    operation, function = OF_SIZE_ONE[name]
+
+    def make(width: int) -> tuple[nn.Module, tuple[Tensor, ...]]:
+        drawn = {"a": torch.randn(11, width) / 11**0.5, "b": torch.randn(width, width)}
+
+        def forward(m: Any, x: Tensor) -> Tensor:
+            return function(grown(m, x) / m.b.shape[0] ** 0.5)
+
+        return Given(forward, drawn), (torch.randn(5, 7, 11),)
+
+    trial = tried(make)
+    assert agreed(trial) == "1"
+    assert trial.graph.outputs[0].title == operation
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: x / x.sin(), lambda x: torch.rsqrt(x * x + 1e-6), lambda x: torch.sqrt(x.abs())],
+)
+def test_what_may_be_near_zero_is_no_divisor(function: Callable[[Tensor], Tensor]):
+    assert told(lambda m, x: function(x @ m.a), a=first).code == "P1005"
 
 
 def heads(x: Tensor, count: int = 4) -> Tensor:

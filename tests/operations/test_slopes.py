@@ -28,6 +28,7 @@ from abcparam.optimizers import optimizers
 from abcparam.verdict.report import Report
 from tests.support.emitted import load
 from tests.support.judging import with_words
+from tests.support.random_specs import FUNCTIONS
 
 SEEDS = {64: 8, 128: 8, 256: 4, 512: 4, 1024: 2}  # by width
 NARROW = {64: 8, 128: 8, 256: 4}  # where matrices are decomposed or orthogonalized
@@ -374,7 +375,7 @@ CASES = {
     ),
     **{
         name: Case((name,), f"y = {name}(A @ x)", "tensor A : hidden [width, width]")
-        for name in ("relu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid", "softplus", "square")
+        for name in FUNCTIONS
     },
 }
 

@@ -257,7 +257,11 @@ ON_IMAGES = (  # what a `[width, side, side]` may become
     "x + unsqueeze({W} @ mean(x, axis = (-2, -1)), axis = (-2, -1))",
     "{k} * {f}(x)",
 )
-FUNCTIONS = ("relu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid", "softplus", "square")
+FUNCTIONS = (
+    *("relu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid", "softplus", "square"),
+    *("elu", "selu", "mish", "leaky_relu", "hardswish", "hardsigmoid", "hardtanh", "relu6"),
+    *("softsign", "tanhshrink", "logsigmoid"),
+)
 EXPONENTS = ("0", "0", "0", "1/2", "1/2", "1", "1", "-1", "1/3", "2/3", "-1/7", "3/5", "theta", "?")
 SCALES = ("head^-1", "head^(-1/2)", "1 / 3", "0.125")
 FACTORS = ("(width / base(width))^(1/3)", "depth^(-1/2)", "alpha", "1/7", "head^(-1/2)")

@@ -257,6 +257,9 @@ class Reference:
                 shape = settings["shape"]
                 assert isinstance(shape, tuple)
                 return (torch.zeros(*(self.length(n) for n in shape), dtype=torch.float64),)
+            case "leaky_relu":
+                assert first is not None
+                return (torch.where(first > 0, first, self.amount(settings["slope"]) * first),)
             case "layernorm" | "rmsnorm":
                 assert first is not None
                 heads = self.length(settings["heads"])
@@ -544,6 +547,16 @@ SIMPLE = {
     "sigmoid": torch.sigmoid,
     "softplus": nn.functional.softplus,
     "square": torch.square,
+    "elu": lambda x: torch.where(x > 0, x, x.exp() - 1),
+    "selu": lambda x: 1.0507009873554805 * torch.where(x > 0, x, 1.6732632423543772 * x.expm1()),
+    "mish": lambda x: x * (1 + x.exp()).log().tanh(),
+    "hardswish": lambda x: x * (x + 3).clamp(0, 6) / 6,
+    "hardsigmoid": lambda x: (x + 3).clamp(0, 6) / 6,
+    "tanhshrink": lambda x: x - x.tanh(),
+    "relu6": lambda x: x.clamp(0, 6),
+    "hardtanh": lambda x: x.clamp(-1, 1),
+    "softsign": lambda x: x / (1 + x.abs()),
+    "logsigmoid": lambda x: x.sigmoid().log(),
     "exp": torch.exp,
     "softmax": lambda x: x.softmax(-1),
     "log_softmax": lambda x: x - x.exp().sum(-1, keepdim=True).log(),

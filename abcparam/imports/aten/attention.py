@@ -52,13 +52,6 @@ def logarithm(see: Seen) -> Expression:
     return made if base is None else see.scaled(made, Power(1 / log(base), {}))
 
 
-def log_sigmoid(see: Seen) -> Expression:
-    """`-softplus(-x)`."""
-    minus = Power(-1.0, {})
-    x = see.scaled(see.value(see.get(0)), minus)
-    return see.scaled(see.apply("softplus", (x,)), minus)
-
-
 LEAST = 1e-3
 BASES = {"log2": 2, "log10": 10}
 
@@ -71,5 +64,4 @@ LAWS: dict[str, Law] = {
     "aten._log_softmax.default": softmax,
     "aten.logsumexp.default": softmax,
     **{f"aten.{name}.default": logarithm for name in ("log", "log1p", *BASES)},
-    "aten.log_sigmoid.default": log_sigmoid,
 }

@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from abcparam.algebra.record import replace
 from abcparam.imports.alike import Numbers, Operand, ReadingError, TracedStep
+from abcparam.imports.functions import function_of, is_curved, known_as
 from abcparam.imports.seen import CASTS, Seen, local
 from abcparam.imports.text.layout import Laid
 from abcparam.imports.text.operands import value_of
@@ -19,8 +20,6 @@ from abcparam.imports.text.values import AttentionLogits
 from abcparam.imports.text.writer import Idiom, TextWriter, call_of, flat
 from abcparam.imports.traced import Ref, Weight
 from abcparam.language import syntax
-from abcparam.operations import operations
-from abcparam.operations.pointwise import Pointwise
 
 LEVELS = 10  # of calls that are looked through for where a rotation starts
 DEEP = 6  # of calls in a function of one value
@@ -99,10 +98,13 @@ def _call_by_call(writer: TextWriter, see: Seen, levels: int) -> Laid | None:
     name = see.call
     if see.step.target in CASTS:
         return _value(writer, see, see.get(0), levels)
-    operation = operations().get(name)
-    if isinstance(operation, Pointwise) and name != "gelu":
-        x = _value(writer, see, see.get(0), levels)
-        return None if x is None else _as(x, call_of(name, x.code))
+    chain = is_curved(see)
+    whole = (chain.function, chain.base) if chain is not None else (None, None)
+    for function, base in (whole, (function_of(see), see.get(0))):
+        known = None if function is None else known_as(function)
+        if known is not None:
+            x = _value(writer, see, base, levels)
+            return None if x is None else _as(x, writer.function(*known, x.code))
     if name == "pow":
         x, by = _value(writer, see, see.get(0), levels), see.get(1)
         squared = x is not None and isinstance(by, Numbers) and by.first == 2

@@ -37,7 +37,7 @@ from abcparam.imports.text.values import (
 from abcparam.language import syntax
 from abcparam.operations import operations
 from abcparam.operations.pointwise import Pointwise
-from abcparam.program.amounts import Amount
+from abcparam.program.amounts import Amount, Setting
 from abcparam.program.expressions import (
     Apply,
     Assign,
@@ -234,7 +234,7 @@ class TextWriter(TextSources):
             return self.unfinished(unfinished)
         assert x is not None
         if isinstance(operation, Pointwise):
-            return self.pointwise(operation, x)
+            return self.pointwise(value, operation, x)
         match name, laid:
             case ("+" | "-" | "*", [_, Laid() as y]):
                 return self.two(name, x, y)
@@ -314,10 +314,21 @@ class TextWriter(TextSources):
             return replace(layout, code=syntax.Binary("-", x.code, y.code.operand))
         return replace(layout, code=syntax.Binary(operator, x.code, y.code))
 
-    def pointwise(self, operation: Pointwise, x: Laid) -> WrittenValue:
+    def pointwise(self, value: Apply, operation: Pointwise, x: Laid) -> WrittenValue:
         if operations().get(operation.name) is not operation:
             return self.refused("a function of one value that is none of its own")
-        return replace(x, code=call_of(operation.name, x.code))
+        return replace(x, code=self.function(operation, value.settings, x.code))
+
+    def function(
+        self, operation: Pointwise, settings: Mapping[str, Setting], x: syntax.Expression
+    ) -> syntax.Call:
+        """A function of one value, with the settings that are not as usual."""
+        named = {
+            name: self.formulas.written(setting.value)
+            for name, setting in settings.items()
+            if isinstance(setting, Amount) and setting != operation.settings[name]
+        }
+        return call_of(operation.name, x, **named)
 
     def scaled(self, code: syntax.Expression, by: Polynomial) -> syntax.Expression:
         if by.constant == 1:

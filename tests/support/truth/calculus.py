@@ -15,11 +15,12 @@ from math import inf
 Size = Fraction | float  # a float is -inf (an exact zero) or inf (no bound)
 HALF, ZERO, ONE = Fraction(1, 2), Fraction(0), Fraction(1)
 
-BOUNDED, ODD = {"tanh", "sigmoid"}, {"tanh"}
-LIFTED = {"sigmoid", "softplus", "exp"}  # not zero at zero
+BOUNDED = {"tanh", "sigmoid", "hardsigmoid", "hardtanh", "relu6", "softsign"}
+ODD = {"tanh", "hardtanh", "softsign", "tanhshrink"}
+LIFTED = {"sigmoid", "softplus", "exp", "hardsigmoid", "logsigmoid"}  # not zero at zero
 SOFTMAXES = {"softmax", "log_softmax", "logsumexp"}
 NONLINEAR = {"function", *SOFTMAXES}
-FLAT = {"relu", "square"}  # no derivative at zero
+FLAT = {"relu", "square", "relu6", "tanhshrink"}  # no derivative at zero
 RELATIVE = {"adafactor", "lamb", "lars", "adamh", "muonh"}
 SPECTRAL, ROTATING = {"muon", "normuon", "shampoo"}, {"soap", "normuon", "muonh"}
 ADAMW = "match_rms_adamw"
@@ -856,8 +857,20 @@ def exact_value(function: str, x: Fraction) -> Fraction | None:
         return max(x, ZERO)
     if function == "square":
         return x * x
+    third = max(min((x + 3) / 6, ONE), ZERO)
+    piecewise = {
+        "leaky_relu": x if x > 0 else x / 100,
+        "relu6": max(min(x, Fraction(6)), ZERO),
+        "hardtanh": max(min(x, ONE), -ONE),
+        "softsign": x / (1 + abs(x)),
+        "hardsigmoid": third,
+        "hardswish": x * third,
+    }
+    if function in piecewise:
+        return piecewise[function]
     if x == 0:
-        return {"sigmoid": HALF, "exp": ONE, "softplus": None}.get(function, ZERO)
+        known = {"sigmoid": HALF, "exp": ONE, "softplus": None, "logsigmoid": None}
+        return known.get(function, ZERO)
     return ZERO if function == "log" and x == 1 else None
 
 

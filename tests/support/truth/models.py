@@ -22,7 +22,11 @@ RULES = (
     ", sigmoid = true, groups = 2, top_groups = 2, balanced = true",
     ", groups = 2, top_groups = 2, group_top = 1",
 )
-FUNCTIONS = ("relu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid", "softplus", "exp", "square")
+FUNCTIONS = (
+    *("relu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid", "softplus", "exp", "square"),
+    *("elu", "selu", "mish", "leaky_relu", "hardswish", "hardsigmoid", "hardtanh", "relu6"),
+    *("softsign", "tanhshrink", "logsigmoid"),
+)
 MATRICES = ("muon", "muonh", "normuon", "shampoo")
 ON_SPHERES = ("adamh", "muonh")
 SETTINGS = {  # what each setting of an optimizer may be
