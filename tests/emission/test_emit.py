@@ -590,7 +590,7 @@ def test_every_optimizer_is_made_and_steps(name: str, tmp_path: Path):
 
 
 def test_several_optimizers_make_a_list(tmp_path: Path):
-    program, module = build((EXTRA[1]).read_text(encoding="utf-8"), tmp_path)
+    program, module = build((EMIT_SPECS / "bare.param").read_text(encoding="utf-8"), tmp_path)
     model = make(program, module, {"width": 8})
     first, second = module.make_optimizer(model)
     assert isinstance(first, torch.optim.SGD) and first.defaults["nesterov"]
