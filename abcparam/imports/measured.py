@@ -375,8 +375,10 @@ class _AtSetting(Builder):
         epsilon = call.settings.get("eps")
         if isinstance(epsilon, Amount):
             self.epsilons |= {id(node): epsilon.value for node in self.nodes[first:]}
-        counts = [product(shape) for shape in self.call(call).shapes if shape is not None]
-        self.counts |= {id(node): counts for node in made if isinstance(node, ConcatNode)}
+        for node in made:
+            if isinstance(node, ConcatNode):
+                shapes = self.call(call).shapes
+                self.counts[id(node)] = [product(shape) for shape in shapes if shape is not None]
         return made
 
     def initial(self, node: Node) -> Size:

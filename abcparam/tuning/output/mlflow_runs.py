@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from abcparam.diagnostics.installed import missing
-from abcparam.tuning.output.tracking import digest_of, name_of, outcome_of, settings_of
+from abcparam.tuning.output.tracking import Tracker, digest_of, name_of, outcome_of, settings_of
 from abcparam.tuning.trials import TrialResult
 
 TAG = "abcparam"  # of a run: which trial it is
 AT_ONCE = 1000  # numbers that a server takes
 
 
-class MlflowRuns:
+class MlflowRuns(Tracker):
     """A run for each trial in an experiment; those that are there already are not written again.
 
     Where they go is MLflow's own setting (`MLFLOW_TRACKING_URI`). Raises `SpecError` without it.
@@ -28,7 +28,8 @@ class MlflowRuns:
         self.client, self.metric, self.param = MlflowClient(), Metric, Param
         found = self.client.get_experiment_by_name(experiment)
         made = found.experiment_id if found else self.client.create_experiment(experiment)
-        self.experiment, self.told = made, set(self._finished(made))
+        self.experiment = made
+        super().__init__(self._finished(made))
 
     def _finished(self, experiment: str) -> Iterator[str]:
         """The trials that are there, page by page."""
@@ -41,16 +42,9 @@ class MlflowRuns:
             if not token:
                 return
 
-    def add(self, results: Iterable[TrialResult]) -> None:
-        for result in results:
-            digest = digest_of(result.trial)
-            if digest not in self.told:
-                self.told.add(digest)
-                self._write(result, digest)
-
-    def _write(self, result: TrialResult, digest: str) -> None:
-        name = name_of(result.trial)
-        run = self.client.create_run(self.experiment, tags={TAG: digest}, run_name=name).info.run_id
+    def write(self, result: TrialResult) -> None:
+        name, tags = name_of(result.trial), {TAG: digest_of(result.trial)}
+        run = self.client.create_run(self.experiment, tags=tags, run_name=name).info.run_id
         settings = settings_of(result.trial).items()
         self.client.log_batch(run, params=[self.param(key, str(value)) for key, value in settings])
         now = int(1000 * time.time())

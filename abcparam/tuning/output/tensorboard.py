@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from abcparam.diagnostics.installed import missing
-from abcparam.tuning.output.tracking import name_of, outcome_of, settings_of
-from abcparam.tuning.trials import TrialResult
+from abcparam.tuning.output.tracking import Tracker, name_of, outcome_of, settings_of
+from abcparam.tuning.trials import Trial, TrialResult
 
 
-class TensorBoardWriter:
+class TensorBoardWriter(Tracker):
     """A run for each trial below a folder; those that are there already are not written again.
 
     Raises `SpecError` without TensorBoard.
@@ -21,15 +20,14 @@ class TensorBoardWriter:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise missing("--tensorboard", "TensorBoard", error) from None
+        super().__init__()
         self.folder, self.writer = folder, SummaryWriter
 
-    def add(self, results: Iterable[TrialResult]) -> None:
-        for result in results:
-            place = self.folder / name_of(result.trial)
-            if not place.exists():
-                self._write(result, place)
+    def has(self, trial: Trial) -> bool:
+        return (self.folder / name_of(trial)).exists()
 
-    def _write(self, result: TrialResult, place: Path) -> None:
+    def write(self, result: TrialResult) -> None:
+        place = self.folder / name_of(result.trial)
         found = {f"hparam/{name}": value for name, value in outcome_of(result).items()}
         with self.writer(str(place)) as writer:
             for step, loss in enumerate(result.losses):

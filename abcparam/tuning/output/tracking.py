@@ -5,15 +5,28 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable
-from typing import Protocol
 
 from abcparam.tuning.trials import Trial, TrialResult
 
 
-class Tracker(Protocol):
-    """Keeps a run for each trial, none twice."""
+class Tracker:
+    """Keeps a run for each trial, none twice; `told` are the digests of those that are there."""
 
-    def add(self, results: Iterable[TrialResult]) -> None: ...
+    def __init__(self, told: Iterable[str] = ()) -> None:
+        self.told = set(told)
+
+    def add(self, results: Iterable[TrialResult]) -> None:
+        for result in results:
+            if not self.has(result.trial):
+                self.told.add(digest_of(result.trial))
+                self.write(result)
+
+    def has(self, trial: Trial) -> bool:
+        return digest_of(trial) in self.told
+
+    def write(self, result: TrialResult) -> None:
+        """Makes the run of a trial."""
+        raise NotImplementedError
 
 
 def digest_of(trial: Trial) -> str:
