@@ -19,65 +19,37 @@ from abcparam.imports.alike import Numbers, Operand, TracedStep
 from abcparam.imports.seen import CASTS, Seen, amount
 from abcparam.imports.traced import Ref, Weight
 from abcparam.operations import operations
-from abcparam.operations.pointwise import LeakyRelu, Pointwise
+from abcparam.operations.pointwise import OPERATIONS, LeakyRelu, Pointwise
 from abcparam.program.amounts import Setting
 
 Function = Callable[[float], float]
 
 
-def _exp(x: float) -> float:
-    return math.exp(min(x, 700.0))
-
-
-def sigmoid(x: float) -> float:
-    return 1 / (1 + _exp(-x))
-
-
-def _softplus(x: float) -> float:
-    return x if x > 30 else math.log1p(_exp(x))
-
-
-def _gelu(x: float) -> float:
-    return x * math.erfc(-x / math.sqrt(2)) / 2
-
-
-def _gelu_tanh(x: float) -> float:
-    return x / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-
-
+# The language's own, each by its name; PyTorch's clamps have ends of their own.
+CLAMPS = {"clamp", "clamp_min", "clamp_max", "hardtanh"}
+WORDS: dict[str, Function] = {
+    operation.name: operation.traits.value
+    for operation in OPERATIONS
+    if operation.traits.value is not None and operation.traits.degree
+}
+_exp, _softplus, _elu = WORDS["exp"], WORDS["softplus"], WORDS["elu"]
 ONE_VALUE: dict[str, Function] = {
-    "relu": lambda x: max(x, 0.0),
-    "relu6": lambda x: min(max(x, 0.0), 6.0),
-    "gelu": _gelu,
-    "silu": lambda x: x * sigmoid(x),
-    "tanh": math.tanh,
-    "sigmoid": sigmoid,
-    "softplus": _softplus,
-    "mish": lambda x: x * math.tanh(_softplus(x)),
-    "hardswish": lambda x: x * min(max(x + 3, 0.0), 6.0) / 6,
-    "hardsigmoid": lambda x: min(max(x + 3, 0.0), 6.0) / 6,
-    "elu": lambda x: x if x > 0 else _exp(x) - 1,
-    "selu": lambda x: 1.0507009873554805 * (x if x > 0 else 1.6732632423543772 * (_exp(x) - 1)),
-    "celu": lambda x: x if x > 0 else _exp(x) - 1,
-    "softsign": lambda x: x / (1 + abs(x)),
-    "tanhshrink": lambda x: x - math.tanh(x),
-    "log_sigmoid": lambda x: -_softplus(-x),
+    **{name: function for name, function in WORDS.items() if name not in CLAMPS},
+    "log_sigmoid": WORDS["logsigmoid"],
+    "celu": _elu,
     "hardshrink": lambda x: x if abs(x) > 0.5 else 0.0,
     "softshrink": lambda x: max(x - 0.5, 0.0) + min(x + 0.5, 0.0),
     "sinh": lambda x: (_exp(x) - _exp(-x)) / 2,
     "cosh": lambda x: (_exp(x) + _exp(-x)) / 2,
     "asinh": math.asinh,
     "exp2": lambda x: _exp(x * math.log(2)),
-    "erfc": math.erfc,
-    "exp": _exp,
-    "expm1": lambda x: _exp(x) - 1,
     "erf": math.erf,
+    "erfc": math.erfc,
+    "expm1": lambda x: _exp(x) - 1,
     "sin": math.sin,
     "cos": math.cos,
     "atan": math.atan,
     "abs": abs,
-    "square": lambda x: x * x,
-    "leaky_relu": lambda x: x if x > 0 else 0.01 * x,
     "neg": lambda x: -x,
 }
 GRID = (-30.0, -7.3, -3.1, -1.7, -0.9, -0.31, -0.02, 0.03, 0.27, 0.8, 1.3, 2.6, 6.1, 25.0)
@@ -87,7 +59,6 @@ OF_POSITIVE: dict[str, Function] = {
     "rsqrt": lambda x: 1 / math.sqrt(x),
 }
 LEAST = 1e-3  # of what is divided by
-CLAMPS = {"clamp", "clamp_min", "clamp_max", "hardtanh"}
 
 
 class Chain(NamedTuple):
@@ -110,7 +81,7 @@ def chain_of(see: Seen, operand: Operand) -> Chain | None:
 
 def _chain(see: Seen, step: TracedStep) -> Chain | None:
     """The chain that ends with a call; None where it is none."""
-    name = step.target.removeprefix("aten.").partition(".")[0].rstrip("_")
+    name = step.call
     function = ONE_VALUE.get(name)
     if function is not None:
         inner = chain_of(see, step.arguments[0])
@@ -134,20 +105,20 @@ def _chain(see: Seen, step: TracedStep) -> Chain | None:
 def _with_options(see: Seen, name: str, function: Function) -> Function:
     """A function as a call has it, whose second argument and third may change it."""
     if name == "gelu" and see.step.keywords.get("approximate", see.get(1)) == "tanh":
-        return _gelu_tanh
+        return WORDS["gelu_tanh"]
     make = OPTIONS.get(name)
     option = see.get(1, make[0]) if make is not None else None
     return make[1](option.first) if make is not None and isinstance(option, Numbers) else function
 
 
-def _elu(alpha: float) -> Function:
-    return lambda x: x if x > 0 else alpha * (_exp(x) - 1)
+def _elu_of(alpha: float) -> Function:
+    return lambda x: _elu(x) if x > 0 else alpha * _elu(x)
 
 
 OPTIONS: dict[str, tuple[str, Callable[[float], Function]]] = {
     "leaky_relu": ("negative_slope", lambda slope: lambda x: x if x > 0 else slope * x),
-    "elu": ("alpha", _elu),
-    "celu": ("alpha", lambda alpha: lambda x: _elu(alpha)(x / alpha) if x < 0 else x),
+    "elu": ("alpha", _elu_of),
+    "celu": ("alpha", lambda alpha: lambda x: alpha * _elu(x / alpha) if x < 0 else x),
     "softplus": ("beta", lambda beta: lambda x: _softplus(beta * x) / beta),
     "hardshrink": ("lambd", lambda least: lambda x: x if abs(x) > least else 0.0),
     "softshrink": ("lambd", lambda by: lambda x: max(x - by, 0.0) + min(x + by, 0.0)),
@@ -271,8 +242,7 @@ def operation_for(see: Seen, function: Function) -> tuple[Pointwise, Mapping[str
     if known is not None:
         return known
     module = see.step.modules[-1].rpartition(".")[2] if see.step.modules else ""
-    name = see.step.target.removeprefix("aten.").partition(".")[0]
-    traits = traits_of(function, module if module.isidentifier() else name)
+    traits = traits_of(function, module if module.isidentifier() else see.call)
     if traits is None:
         see.refuse(rules.NoLaw, operation=see.step.target, what="a function that grows like x^3")
     return _named(traits), {}
