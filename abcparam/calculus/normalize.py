@@ -100,7 +100,8 @@ class NormNode(Node):
         return self.passed_back()
 
     def back_initial(self) -> Sequence[Size]:
-        return (self._back(self._starts),)
+        """Of few numbers that have learnt, less: the first gradient met the first values alone."""
+        return (self._back(self._size & (self._starts | self.allowed)),)
 
     def back_gains(self) -> Sequence[Size]:
         return (self._back(self._size),)

@@ -33,6 +33,7 @@ RULES = {  # rate; c of input, hidden and output tensors
     "adam": ("adam { lr = lr, eps = 0 }", "0.02", "0", "1", "0"),
     "sgd": ("sgd { lr = lr }", "0.1", "-1", "0", "-1"),
     "muon": ("muon { lr = lr, weight_decay = 0 }", "0.05", "0", "0", "-1/2"),
+    "radam": ("radam { lr = lr, eps = 0 }", "0.02", "0", "1", "0"),
 }
 
 
@@ -75,14 +76,19 @@ def gate(optimizer: str) -> str:
 def opened_by(what: str) -> str:
     """The gate, opened by something else."""
     text = gate("adam").replace("up @ silu(down @ h)", what)
+    return text.replace("tensor mix", beside("adam", what), 1)
+
+
+def beside(optimizer: str, what: str) -> str:
+    """The tensors that it names, at the rate of this optimizer, before the next one."""
     more = [line for name, line in BESIDE.items() if name in what]
-    return text.replace("tensor mix", "\n".join([*more, "tensor mix"]), 1)
+    return "\n".join([*more, "tensor mix"]).replace("INPUT", RULES[optimizer][2])
 
 
 BESIDE = {
-    "bias": "tensor bias : input [width] { a = 0, b = 0, c = 0, init = zeros }",
+    "bias": "tensor bias : input [width] { a = 0, b = 0, c = INPUT, init = zeros }",
     "side": "tensor side : scalar [rank, features] { a = 0, b = 0, c = 0 }",
-    "wide": "tensor wide : input [width, features] { a = 0, b = 0, c = 0 }",
+    "wide": "tensor wide : input [width, features] { a = 0, b = 0, c = INPUT }",
 }
 
 
@@ -119,17 +125,22 @@ def test_gates_of_other_functions_open_too(opened: str):
         "layernorm((width / base(width))^(-1/4) * (up @ silu(down @ h)))",
     ],
 )
-@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+@pytest.mark.parametrize("optimizer", RULES)
 def test_a_norm_behind_maps_from_few_numbers_starts_below_its_change(optimizer: str, what: str):
     """As one of the few numbers themselves does; what a factor shrinks, a norm enlarges again."""
     assert abcparam.check(normed(optimizer, what)).verdict == "maximal-update"
 
 
+def test_a_bias_added_to_few_numbers_takes_the_first_gradient_whole():
+    """That of `up` meets values of n^(-1/2)."""
+    report = abcparam.check(normed("sgd", "rmsnorm(up @ silu(down @ h) + bias)"))
+    assert [law.path for law in report.judgement.tensors if law.status == "over"] == ["bias"]
+
+
 def normed(optimizer: str, what: str = "rmsnorm(up @ silu(down @ h))") -> str:
     """The norm of what a gate is made of, added to the stream."""
     text = bottleneck(optimizer).replace("    latent = rmsnorm(down @ h, eps = 1e-12)\n", "")
-    more = [line for name, line in BESIDE.items() if name in what]
-    text = text.replace("tensor mix", "\n".join([*more, "tensor mix"]), 1)
+    text = text.replace("tensor mix", beside(optimizer, what), 1)
     return text.replace("up @ latent", what)
 
 
@@ -150,8 +161,8 @@ def test_each_value_of_few_numbers_is_looked_at_once():
 def test_factors_of_few_numbers_keep_their_size():
     """A product with something that shrinks starts smaller than the few numbers make it."""
     text = opened_by("(up @ silu(down @ h)) * tanh(wide @ x)")
-    wide = "tensor wide : input [width, features] { a = 0, b = 1/4, c = 0 }"
-    text = text.replace(BESIDE["wide"], wide)
+    wide = "tensor wide : input [width, features] { a = 0, b = "
+    text = text.replace(f"{wide}0", f"{wide}1/4")
     assert abcparam.check(text).verdict == "unstable-at-init"
 
 

@@ -565,7 +565,7 @@ class Calculus:
                 if starts == -inf:
                     first, later = ZERO, -max(size, ZERO)
                 else:
-                    first, later = -starts, -size
+                    first, later = -min(size, self.held_to(v)), -size
                 turned = -inf if size == -inf else f.g + x.d - size + later
                 yield (
                     v.inputs[0],
@@ -704,11 +704,16 @@ class Calculus:
                 elif v.kind in NONLINEAR:
                     yield x, ZERO
                 elif v.kind == "norm":
-                    starts = self.starts(v) if self.starts(v) > -inf else ZERO
-                    few = ZERO if self.of[x].contracted else self.released(x)
-                    yield x, starts if few is None else max(starts, few)
+                    yield x, self.held_to(v)
         for v, _ in self.graph.outputs:
             yield v, ZERO
+
+    def held_to(self, norm: Value) -> Size:
+        """How far the input of a norm may change: as far as it starts, or its few numbers learn."""
+        (x,) = norm.inputs
+        starts = self.starts(norm) if self.starts(norm) > -inf else ZERO
+        few = ZERO if self.of[x].contracted else self.released(x)
+        return starts if few is None else max(starts, few)
 
     def broken(self) -> bool:
         return any(self.of[x].d > bound for x, bound in self.limits())
