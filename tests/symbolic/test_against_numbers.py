@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 
 from abcparam.diagnostics.source import Source
+from abcparam.pipeline import to_source
 from abcparam.program.vocabulary import VERDICTS
+from abcparam.symbolic.constraints import holds
 from abcparam.symbolic.judgement import DeniedError, judge_symbolic
+from abcparam.symbolic.symbols import all_symbolic
 from abcparam.verdict.check import load
 from abcparam.verdict.work import at_work
-from benchmarks.symbols_and_numbers import compared
+from benchmarks.symbols_and_numbers import compared, disagreement, judged_at
+from tests.support.paths import EXAMPLES
 
 
 @pytest.mark.parametrize(
@@ -63,3 +69,23 @@ def test_a_law_that_numbers_deny_is_not_claimed():
     """Directions of changes behind two bottlenecks and an attention are not followed."""
     with pytest.raises(DeniedError), at_work():
         judge_symbolic(load(Source(TURNING)))
+
+
+SMALLER = {  # gains and the table start, and learn, at n^(-1/2); what reads them makes up for it
+    **dict.fromkeys(("a_input", "a_hidden", "b_hidden", "a_output"), Fraction(0)),
+    **dict.fromkeys(("b_input", "c_input", "c_hidden", "b_output", "c_output"), Fraction(1, 2)),
+}
+
+
+def test_what_starts_at_its_size_needs_no_release():
+    """Inputs of Mixtral's experts are Θ(1) at init, though gates of few numbers are behind them."""
+    text = (EXAMPLES / "mixtral.param").read_text(encoding="utf-8")
+    program = all_symbolic(load(to_source(text.replace("dim depth    = 32", "dim depth = 2"))))
+    assert judged_at(program, SMALLER).verdict == "maximal-update"
+    with at_work():
+        found = judge_symbolic(program)
+    assert holds(found.condition("maximal-update"), SMALLER, program.symbols)
+    for verdict in VERDICTS:
+        values = found.example(verdict)
+        assert values is None or disagreement(found, values) is None
+    assert disagreement(found, SMALLER) is None

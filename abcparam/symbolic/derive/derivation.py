@@ -29,6 +29,7 @@ from abcparam.symbolic.constraints import (
     Form,
     Forms,
     LinearConstraint,
+    Some,
     SymbolCondition,
     negation,
     opposite,
@@ -45,22 +46,31 @@ from abcparam.symbolic.solver import ContradictionError, Premises
 
 
 class Requirement(Record):
-    """`size <= 0` or `= 0`, and of which activation or tensor it is asked, in words."""
+    """`size <= 0` or `= 0`, and of which activation or tensor it is asked, in words.
+
+    Where there is an `other` size, that may be so in its place.
+    """
 
     size: SymbolicSize = field(repr=False)
     relation: str  # "<=", "=", ">="
     reason: str
     node: Node | None = field(default=None, repr=False, compare=False)
     parameter: Parameter | None = field(default=None, repr=False, compare=False)
+    other: SymbolicSize | None = field(default=None, repr=False)
 
     @cached_property
     def condition(self) -> SymbolCondition:
         """What it asks of the symbols."""
+        if self.other is None:
+            return self._asks(self.size)
+        return Some((self._asks(self.size), self._asks(self.other)))
+
+    def _asks(self, size: SymbolicSize) -> SymbolCondition:
         if self.relation == "<=":
-            return self.size.at_most_one()
+            return size.at_most_one()
         if self.relation == ">=":
-            return self.size.at_least_one()
-        return All((self.size.at_most_one(), self.size.at_least_one()))
+            return size.at_least_one()
+        return All((size.at_most_one(), size.at_least_one()))
 
 
 class Derivation(Record):
@@ -271,10 +281,11 @@ class _CaseRun:
 
     def _of_function(self, node: Node, x: Node) -> list[Requirement]:
         """What the input of a function has to be: Θ(1), or as small as few numbers make it."""
-        size = None if x.comes_from_contraction else x.released
-        if size is not None:
+        released = None if x.comes_from_contraction else x.released
+        if released is not None:
             reason = f"maps from few numbers to the input of {node.title} must keep their size"
-            return [Requirement(symbolic(size), "=", reason, x)]
+            size, other = symbolic(released), symbolic(x.s0)
+            return [Requirement(size, "=", reason, x, other=None if size is other else other)]
         reason = f"the input of {node.title} must be Θ(1)"
         relation = "<=" if x.comes_from_contraction else "="
         return [Requirement(symbolic(x.s0), relation, reason, x)]
@@ -287,15 +298,16 @@ class _CaseRun:
         label = len(self.asked)
         self.asked.append(required)
         written = size.quotient
-        if required.relation == "=" and len(written.top) == len(written.bottom) == 1:
+        alone = required.other is None and len(written.top) == len(written.bottom) == 1
+        if required.relation == "=" and alone:
             self.premises.assume_equation(written.top[0], label)
         else:
             self.premises.assume(required.condition, label)
         return True
 
     def _holds(self, required: Requirement) -> bool:
-        size, one = required.size, self.space.one
-        return size <= one and (required.relation == "<=" or one <= size)
+        sizes, one = (required.size, required.other or required.size), self.space.one
+        return any(x <= one and (required.relation == "<=" or one <= x) for x in sizes)
 
     # Rounds
 
