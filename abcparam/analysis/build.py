@@ -16,7 +16,7 @@ from abcparam.calculus.linear import ValueNode
 from abcparam.calculus.node import Context, InputNode, Node, held
 from abcparam.calculus.normalize import NormNode
 from abcparam.calculus.parameter import Parameter
-from abcparam.calculus.stream import EnterNode, GivenNode, LeaveNode
+from abcparam.calculus.stream import EnterNode, GivenNode, LeaveNode, subtracts
 from abcparam.calculus.structure import ScaleNode, SumNode
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules import exponents as rules
@@ -404,4 +404,6 @@ def _rescaled(result: Node, enter: EnterNode) -> str:
     scaling = (ProductNode, ScaleNode)
     if any(isinstance(term, scaling) and enter in term.inputs for term in terms):
         return f" but is multiplied in each copy ({factor})"
+    if subtracts(result, enter):
+        return " but is subtracted in each copy (what all copies add cancels in pairs)"
     return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from abcparam.algebra.record import NamedTuple
 from abcparam.analysis.graph import Graph
@@ -21,17 +21,30 @@ class Violation(NamedTuple):
 
 
 def violations_at_init(graph: Graph) -> tuple[Violation, ...]:
-    """Sizes at initialization that are not as they must be."""
+    """Sizes at initialization that are not as they must be.
+
+    What is made of a stream that has no size has none either.
+    """
     one = graph.context.one
-    found = []
+    found = list(unsettled(graph))
+    sizeless = _made_of(graph, [stream.node for stream in found])
     for node in graph.nodes:
         for index, limit in node.limits():
             x = node.inputs[index]
-            if not _allowed(x, limit):
+            if x not in sizeless and not _allowed(x, limit):
                 found.append(Violation(x, limit, node))
     limit = Limit("output", one)
-    found += [Violation(output, limit, output) for output in graph.outputs if output.s0 > one]
-    return tuple(found or unsettled(graph))
+    large = [output for output in graph.outputs if output.s0 > one and output not in sizeless]
+    return tuple(found + [Violation(output, limit, output) for output in large])
+
+
+def _made_of(graph: Graph, nodes: Collection[Node]) -> set[Node]:
+    """All that is made of these."""
+    found = set(nodes)
+    for node in graph.nodes if found else ():
+        if any(x in found for x in node.inputs):
+            found.add(node)
+    return found
 
 
 def unsettled(graph: Graph) -> Iterator[Violation]:

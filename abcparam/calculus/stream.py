@@ -51,18 +51,22 @@ class EnterNode(Node):
     def close(self, result: Node, inside: Sequence[Node]) -> tuple[Node, ...] | None:
         """Finds the branches that are added between the entrance and `result`.
 
-        None if it is no such chain.
+        None if it is no such chain, or one that changes the stream's sign in each copy.
         """
         branches: list[Node] = []
         chain: list[Node] = []
-        node = result
+        node, sign = result, 1
         while node is not self:
             step = self._step(node)
             if step is None:
                 return None
             chain.append(node)
+            if subtracts(node, step[0]):
+                sign = -sign
             node, branch = step
             branches.append(branch)
+        if sign < 0:
+            return None
         self.stream |= {id(link) for link in chain}
         self.branches = tuple(branches[::-1])
         self.last = result
@@ -211,6 +215,11 @@ def _over_copies(
     change = start[1] | (rho + coherent) | (rho.half() + random)
     gm, gn = means
     return g0 | (rho + gm) if gm.vectors else g0, change | (rho + gn) if gn.vectors else change
+
+
+def subtracts(total: Node, term: Node) -> bool:
+    """Whether a node is a difference, and takes this from the other term."""
+    return isinstance(total, SumNode) and total.subtracts and term is total.inputs[1]
 
 
 class GivenNode(SameNode):

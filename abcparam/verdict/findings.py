@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from abcparam.algebra.record import replace
 from abcparam.algebra.sizes import Size, numeric
 from abcparam.analysis.judge import Judgement, TensorLaw, moves_in_full, nonlinear_inputs
-from abcparam.analysis.limits import Violation
+from abcparam.analysis.limits import Violation, unsettled
 from abcparam.analysis.trace import (
     TraceStep,
     label,
@@ -161,8 +161,9 @@ class _Reasons:
     def _means(self) -> list[Diagnostic]:
         """What makes a residual stream large at init as it is of one kind in all copies."""
         found: dict[Span, Diagnostic] = {}
+        sizeless = {violation.node for violation in unsettled(self.graph)}
         for stream in self.graph.streams:
-            for branch in stream.branches:
+            for branch in stream.branches if stream not in sizeless else ():
                 size = stream.rho + branch.m0
                 large = size > self.graph.context.one and size >= stream.s0
                 if large and (not branch.draws.alike or self._is_read_as_it_is(stream)):

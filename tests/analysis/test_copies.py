@@ -225,6 +225,30 @@ def test_a_stream_that_each_copy_multiplies_has_no_power():
             abcparam.check(faded.replace("{}", written))
 
 
+def test_what_is_made_of_a_stream_without_a_power_has_none_either():
+    """Of `h + gelu(h + …)` measured 13, 2e2, 9e4, 2e10 over depth 4 to 32: no power is named."""
+    text = spec("gelu(x + A @ x)", read="h", power="0", rate="0")
+    first, *others = abcparam.check(text).diagnostics
+    assert first.code == "P0501" and "`layers.h` is of size exp(depth)" in first.message
+    assert not [d for d in others if d.code in ("P0501", "P0512")]
+    bounded = abcparam.check(text.replace("gelu", "tanh"))  # 3.8, 6.9, 13, 26
+    assert str(bounded.graph.activations["h"].s0) == "depth"
+
+
+def test_a_stream_whose_sign_alternates_is_refused():
+    """`B(h) - h` adds what is of one kind in all copies with both signs: at L^(-1/2), of
+    relu(A @ x), 1.15 at all of the depths 4 to 128, where `h + B(h)` has 1.4 to 4.7.
+    """
+    text = spec("relu(A @ x)")
+    added = "h + (depth / base(depth))^(-1/2) * Branch(rmsnorm(h), given)"
+    with pytest.raises(abcparam.SpecError, match="subtracted in each copy"):
+        abcparam.check(text.replace(added, f"{added[4:]} - h"))
+    twice = f"{added[4:]} as other - ({added[4:]} - h)"
+    for read in (added, twice, added.replace("h +", "h -")):
+        report = abcparam.check(text.replace(added, read))
+        assert str(report.graph.activations["h"].s0) == "depth^(1/2)"
+
+
 @pytest.mark.parametrize(
     ("start", "power", "rate", "expected"),
     [
