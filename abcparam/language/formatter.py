@@ -64,6 +64,11 @@ class SourceLine:
 def format_source(source: Source) -> str:
     """The spec in canonical form; raises `SpecError` where it cannot be parsed."""
     parse(source)
+    return canonical(source)
+
+
+def canonical(source: Source) -> str:
+    """The same of a spec that is known to be one."""
     lines = _lines(source)
     for line in lines:
         line.text = _join(line.words)

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from abcparam.diagnostics.source import Source
-from abcparam.language.formatter import format_source
+from abcparam.language.formatter import canonical, format_source
 from abcparam.language.reader import read
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def mark_of(program: Program) -> str:
     That is the spec, imported files, and values that were given to symbols. Sizes and hypers leave
     it as it is.
     """
-    own, folder = fingerprint(program.source.text), program.source.folder or ""
+    own, folder = digest(canonical(program.source)), program.source.folder or ""
     others = [fingerprint(read(os.path.join(folder, path)).text) for path in program.imports]
     others += [f"{symbol} = {value}" for symbol, value in sorted(program.chosen.items())]
     others += [program.gauge] if program.gauge != "as-written" else []
