@@ -163,12 +163,17 @@ def _pass_back(node: Node) -> None:
 
 
 def seed(graph: Graph) -> None:
-    """The loss gradient: Θ(1) for cross-entropy, the error's own size for squared error."""
+    """The loss gradient: Θ(1) where it is bounded, for squared error the error's own size."""
     one = graph.context.one
     for loss in graph.program.losses:
-        output = graph.outputs[loss.output]
-        initial = one if loss.kind == "cross_entropy" else one | output.s0
-        change = output.d & one if loss.kind == "cross_entropy" else output.d
+        output, initial = graph.outputs[loss.output], one
+        match loss.gradient:
+            case "error":
+                initial, change = one | output.s0, output.d
+            case "bounded":
+                change = output.d & one
+            case _:
+                change = graph.context.zero
         output.g0 = output.g0 | initial
         output.gc = output.gc | change
         if output.galong is not None:

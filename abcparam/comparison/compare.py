@@ -190,7 +190,7 @@ class _Comparison:
 
     def _losses(self) -> Iterator[Difference]:
         a, b = self.programs
-        terms = [sorted((loss.kind, loss.output) for loss in p.losses) for p in self.programs]
+        terms = [sorted((loss.gradient, loss.output) for loss in p.losses) for p in self.programs]
         losses = [_loss(program) for program in self.programs]
         texts = _loss_text(a, losses[0]), _loss_text(b, losses[1])
         weighted = any(map(_is_weighted, losses)) and texts[0] != texts[1]

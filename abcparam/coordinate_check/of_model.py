@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -29,9 +30,10 @@ from abcparam.coordinate_check.measure.measuring import in_double, undisturbed
 from abcparam.coordinate_check.measure.runs import RunKey, RunProgress, silent
 from abcparam.coordinate_check.options import CheckOptions
 from abcparam.coordinate_check.plan import WidthPlan, given_widths, varied_dims
-from abcparam.imports.alike import renamed_outline
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.imports.alike import ReadingError, renamed_outline
 from abcparam.imports.capture import trace_of
-from abcparam.imports.exported import Exported, Observer
+from abcparam.imports.exported import Exported, Observer, doubled
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.operations import PART, REARRANGE, STRETCH
 from abcparam.imports.outline import lines_of
@@ -148,16 +150,26 @@ def _measured(
     runs = [(width, seed) for width in plan.dims for seed in seeds]
     for width, seed in progress(iter(runs), len(runs)):
         sizes = {**audit.settings[0], **plan.dims[width]}
-        with in_double():
-            yield (width, seed), _ModelRun(audit, named, sizes, seed, adapted).sizes(options.steps)
+        with in_double(), _placed(audit):
+            found = _ModelRun(audit, named, sizes, seed, adapted).sizes(options.steps)
+        yield (width, seed), found
+
+
+@contextmanager
+def _placed(audit: Audit) -> Iterator[None]:
+    """What cannot be traced at other sizes or in double precision is told at the user's line."""
+    try:
+        yield
+    except ReadingError as error:
+        raise SpecError(audit.program.source, [error.diagnostic]) from None
 
 
 class _ModelRun:
     """A model at some sizes, before and after a few steps of training."""
 
     def __init__(self, audit: Audit, named: _Named, sizes: Sizes, seed: int, adapted: bool) -> None:
-        example = audit.factory.make(sizes, seed)
-        model = undisturbed(example.model.double())
+        example = doubled(audit.factory.make(sizes, seed))
+        model = undisturbed(example.model)
         if adapted:
             scaled_(audit, model, sizes)
         self.optimizers = undecayed(optimizers_of(audit, model, sizes, adapted))
@@ -171,7 +183,7 @@ class _ModelRun:
         }
         self.outputs = _outputs(named.program)
         self.observer = Observer(exported, {node for node, _ in self.values.values()})
-        self.losses = [loss.kind for loss in named.program.losses]
+        self.losses = named.program.losses
         self.random = torch.Generator().manual_seed(seed)
         self.targets: list[Tensor] = []
 
@@ -210,30 +222,39 @@ class _ModelRun:
         return before, gradients
 
     def loss_of(self, outputs: Sequence[Tensor]) -> Tensor:
-        """The sum of the losses of all outputs, against targets that stay."""
-        kinds = [_kind(*both) for both in zip(self.losses, outputs, strict=True)]
+        """The sum of all losses, against targets that stay."""
+        values = [outputs[loss.output] for loss in self.losses]
+        kinds = [_kind(loss.kind, x) for loss, x in zip(self.losses, values, strict=True)]
         if not self.targets:
-            self.targets = [self._drawn(*both) for both in zip(kinds, outputs, strict=True)]
-        found = zip(kinds, outputs, self.targets, strict=True)
+            self.targets = [self._drawn(*both) for both in zip(kinds, values, strict=True)]
+        found = zip(kinds, values, self.targets, strict=True)
         return torch.stack([_loss(*each) for each in found]).sum()
 
     def _drawn(self, kind: str, output: Tensor) -> Tensor:
         """A target."""
-        if kind == "mse":
-            return torch.randn(output.shape, generator=self.random, dtype=output.dtype)
-        return torch.randint(output.shape[-1], output.shape[:-1], generator=self.random)
+        if kind == "cross_entropy":
+            return torch.randint(output.shape[-1], output.shape[:-1], generator=self.random)
+        drawn = torch.randn(output.shape, generator=self.random, dtype=output.dtype)
+        return (drawn > 0).to(output.dtype) if kind == "binary_cross_entropy" else drawn
 
 
 def _kind(loss: str, output: Tensor) -> str:
     """The loss of an output: of what are too few for classes, squares."""
     are_classes = output.dim() > 1 and output.shape[-1] >= LEAST_CLASSES
-    return loss if are_classes else "mse"
+    return "mse" if loss == "cross_entropy" and not are_classes else loss
 
 
 def _loss(kind: str, output: Tensor, target: Tensor) -> Tensor:
-    if kind == "mse":
-        return (output - target).square().mean()
-    return nn.functional.cross_entropy(output.flatten(0, -2), target.flatten())
+    match kind:
+        case "mse":
+            return (output - target).square().mean()
+        case "huber":
+            return nn.functional.huber_loss(output, target)
+        case "binary_cross_entropy":
+            return nn.functional.binary_cross_entropy_with_logits(output, target)
+        case "cross_entropy":
+            return nn.functional.cross_entropy(output.flatten(0, -2), target.flatten())
+    return output.sum()  # it is the loss
 
 
 def _outputs(program: Program) -> list[str]:

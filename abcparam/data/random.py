@@ -61,4 +61,5 @@ def _target(kind: str, shape: tuple[int, ...], draw: torch.Generator) -> Tensor:
     if kind == "cross_entropy":
         count = torch.Size(shape[:-1]).numel()
         return torch.randint(shape[-1], (count,), generator=draw)
-    return torch.randn(shape, generator=draw, dtype=torch.float64)
+    drawn = torch.randn(shape, generator=draw, dtype=torch.float64)
+    return (drawn > 0).to(drawn.dtype) if kind == "binary_cross_entropy" else drawn

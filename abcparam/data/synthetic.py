@@ -113,6 +113,8 @@ class Task:
         said = torch.matmul(torch.tanh(2 * seen), out).unflatten(-1, rest or (1,))
         if loss.kind == "cross_entropy":
             return torch.argmax(said, -1)
+        if loss.kind == "binary_cross_entropy":
+            said = (said > 0).to(said.dtype)
         return said if rest else torch.squeeze(said, -1)
 
     def _positions(self, lead: tuple[int, ...], inputs: tuple[Tensor, ...]) -> bool:

@@ -98,6 +98,17 @@ def masks_as_given() -> Iterator[None]:
         transformer._detect_is_causal_mask = before
 
 
+def doubled(example: Example) -> Example:
+    """A model and what it is called with in double precision."""
+
+    def longer(value: Any) -> Any:
+        is_real = isinstance(value, torch.Tensor) and value.is_floating_point()
+        return value.double() if is_real else value
+
+    args, kwargs = _pytree.tree_map(longer, (example.args, example.kwargs))
+    return example._replace(model=example.model.double(), args=args, kwargs=kwargs)
+
+
 def names_of(model: torch.nn.Module) -> Mapping[str, tuple[str, ...]]:
     """All names of each parameter, by each of them."""
     by_identity: dict[int, list[str]] = {}

@@ -11,9 +11,9 @@ from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import START, Span
 from abcparam.imports.alike import Model, Part, ReadingError, Repeated, TracedStep
 from abcparam.imports.aten import laws
-from abcparam.imports.aten.losses import LOSSES
 from abcparam.imports.functions import is_curved, operation_for
 from abcparam.imports.numbers import Sizes
+from abcparam.imports.objectives import objectives
 from abcparam.imports.outline import LayerList
 from abcparam.imports.seen import Seen, SharedNames, amount, local
 from abcparam.imports.titles import titled, titles_of
@@ -41,6 +41,7 @@ class Read(NamedTuple):
     inputs: tuple[Input, ...]
     outputs: tuple[str, ...]
     losses: tuple[Loss, ...]
+    counted: tuple[str, ...]  # what the model calls the outputs that losses are made of
     paths: Mapping[str, tuple[str, tuple[Amount, ...]]]  # parameter -> path, counts of its layers
     names: SharedNames
     titles: Mapping[str, str]  # what a value is called in the program, by its name in the steps
@@ -67,13 +68,15 @@ def read(
     names = SharedNames({**steps, **_alias_steps(steps, aliases)}, shapes, first, grow)
     paths = _paths(model, names)
     names.paths = {name: path for name, (path, _) in paths.items()}
-    chosen = _outputs(model, names, output)
-    wanted = {made.value for made in chosen}
+    if not model.outputs:
+        raise ReadingError(rules.NothingTrained.at(first_span(model.parts)))
+    chosen = objectives(model.outputs, names, output)
+    wanted = {made.value for made in chosen.values}
     _Level(names, inline).body(model.parts, wanted)  # which tensors are tables
     level = _Level(names, inline)
     statements, used = level.body(model.parts, wanted)
     assert not used
-    results = tuple(Local(local(made.value), (names.shape(made.value),)) for made in chosen)
+    results = tuple(Local(local(x.value), (names.shape(x.value),)) for x in chosen.values)
     inputs = tuple(
         Input(name, tuple(map(amount, shape)), number_of(integer))
         for (shape, integer), name in names.data.items()
@@ -84,8 +87,9 @@ def read(
     root = Module("", "", "", given, {}, tensors, tuple(level.children), body)
     titles = titles_of(root, steps) if entitled else {}
     root = titled(root, titles)
-    losses = tuple(Loss(made.loss, index) for index, made in enumerate(chosen))
-    return Read(root, inputs, tuple(x.label for x in chosen), losses, paths, names, titles)
+    labels = tuple(x.label for x in chosen.values)
+    losses, counted = chosen.losses, chosen.outputs
+    return Read(root, inputs, labels, losses, counted, paths, names, titles)
 
 
 def number_of(integer: bool) -> Amount | None:
@@ -178,59 +182,8 @@ def _which(of: LayerList, parts: Sequence[Part], count: int) -> str:
     return f"{of.first}-{of.first + (count - 1) * of.step}{step}"
 
 
-class _NamedOutput(NamedTuple):
-    """What a loss is of, its name, and the loss."""
-
-    value: Ref
-    label: str
-    loss: str = "cross_entropy"
-
-
-def _outputs(model: Model, names: SharedNames, chosen: str | None) -> tuple[_NamedOutput, ...]:
-    """What losses are of: those of the model where it computes some, the logits, or all outputs.
-
-    A value as wide as the model, such as a recurrent state, is no such output beside others.
-    """
-    if not model.outputs:
-        raise ReadingError(rules.NothingTrained.at(_first_span(model)))
-    by_name = {name: _NamedOutput(ref, _label(name)) for name, ref in model.outputs}
-    if chosen not in by_name:
-        chosen = None
-    losses = {
-        ref: (name, loss)
-        for output, ref in model.outputs
-        if chosen in (None, output)
-        for name, ref, loss in _losses(output, names.steps.get(ref.name))
-    }
-    if losses:
-        alone = len(losses) == 1
-        return tuple(
-            _NamedOutput(ref, "logits" if alone and loss == "cross_entropy" else name, loss)
-            for ref, (name, loss) in losses.items()
-        )
-    if chosen is not None:
-        return (by_name[chosen],)
-    for known in ("logits", "output"):
-        if known in by_name:
-            return (by_name[known],)
-    finite = [x for x in by_name.values() if not any(map(names.grows, names.shape(x.value)))]
-    return tuple(finite or list(by_name.values())[:1])
-
-
-def _losses(name: str, step: TracedStep | None) -> Iterator[tuple[str, Ref, str]]:
-    """What an output is a loss of, if it is one: each with its name, and which loss that is."""
-    if step is not None and step.target in LOSSES:
-        of = [x for x in step.arguments[:2] if isinstance(x, Ref)]
-        for x, label in zip(of, (name, f"{name} target"), strict=False):
-            yield label, x, LOSSES[step.target]
-
-
-def _label(name: str) -> str:
-    return f"output {name}" if name.isdigit() else name
-
-
-def _first_span(model: Model) -> Span:
-    return next((step.span for step in _steps(model.parts)), START)
+def first_span(parts: Sequence[Part]) -> Span:
+    return next((step.span for step in _steps(parts)), START)
 
 
 class _Level:
@@ -329,7 +282,7 @@ class _Level:
             amount(part.count),
             "layer",
             carried,
-            span=next((step.span for step in _steps(part.body)), START),
+            span=first_span(part.body),
         )
         self.children.append(module)
         made: list[Statement] = [

@@ -86,11 +86,20 @@ class Optimizer(Record):
 
 
 class Loss(Record):
-    """A term of the loss: `cross_entropy` or `mse` of one output."""
+    """A term of the loss: `cross_entropy` or `mse` of one output.
+
+    In a model that was read it is also `binary_cross_entropy`, `huber` for what is straight far
+    from its target, or `value`, where an output is a loss itself.
+    """
 
     kind: str
     output: int
     span: Span = field(default=START, compare=False)
+
+    @property
+    def gradient(self) -> str:
+        """How large its gradient is: as the `error`, `bounded`, or `constant`."""
+        return {"mse": "error", "value": "constant"}.get(self.kind, "bounded")
 
 
 class GradientScales(Record):

@@ -259,6 +259,10 @@ class _Gradients:
             )
             own += 1 - 1 / classes
             return Backflow(own * each, shared * each, common=common * each)
+        if kind == "value":
+            return Backflow(1.0)
+        if kind != "mse":
+            return Backflow(1 / (self.batch * output.volume) ** 2)
         return Backflow(4 * (1 + output.square) / (self.batch * output.volume) ** 2)
 
 

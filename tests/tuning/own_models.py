@@ -65,6 +65,32 @@ def own_formula(width: int = 32) -> Any:
     return OwnFormula(width), (torch.randn(6, 20), torch.randint(10, (6,)))
 
 
+class SeveralLosses(Perceptron):
+    """It gives a loss of classes and one of numbers, each with targets of its own."""
+
+    def forward(self, x: Tensor, classes: Tensor, wanted: Tensor) -> Any:  # type: ignore[override]
+        found = super().forward(x, torch.ones_like(x))
+        bits = nn.functional.binary_cross_entropy(torch.sigmoid(found[:, 1:3]), wanted)
+        return nn.functional.cross_entropy(found, classes), 3 * bits
+
+
+def several_losses(width: int = 32) -> Any:
+    given = torch.randn(6, 20), torch.randint(10, (6,)), torch.ones(6, 2)
+    return SeveralLosses(width), given
+
+
+class Autoencoder(Perceptron):
+    """Its target is what it is given."""
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        found = super().forward(x, torch.ones_like(x))
+        return nn.functional.smooth_l1_loss(found, x[:, :10])
+
+
+def autoencoder(width: int = 32) -> Any:
+    return Autoencoder(width), (torch.randn(6, 20),)
+
+
 class Language(nn.Module):
     """It gives logits and a loss where it is given targets, as nanoGPT does."""
 

@@ -214,6 +214,29 @@ def test_labels_that_a_model_shifts_by_itself_are_its_inputs():
     trained(abcparam.audit(own_models.with_labels, ["width"]), lambda tokens, targets: tokens)
 
 
+def test_a_model_of_several_losses_is_trained_by_all_of_them():
+    audit = abcparam.audit(own_models.several_losses, ["width"])
+    kinds = [loss.kind for loss in audit.program.losses]
+    assert kinds == ["cross_entropy", "binary_cross_entropy"]
+    found = job(audit)
+    config = found.config({})
+    (x, classes, bits), targets = next(iter(found.batches(config, 0)))
+    assert (classes.dtype, bits.shape) == (torch.int64, (4, 2)) and sorted(
+        set(bits.unique().tolist())
+    ) == [0, 1]
+    assert [torch.equal(*both) for both in zip(targets, (classes, bits), strict=True)] == [True] * 2
+    called: Any = found.model_of(config, 0)
+    first, second = called.model(x.float(), classes, bits.float())
+    assert train_alone(found, TrialRun({}, 0)).losses[0] == pytest.approx((first + second).item())
+
+
+def test_a_model_whose_targets_are_its_inputs_is_given_inputs_alone():
+    found = job(abcparam.audit(own_models.autoencoder, ["width"]))
+    batch = next(iter(found.batches(found.config({}), 0)))
+    assert [tuple(x.shape) for x in batch.inputs] == [(4, 20)]
+    assert len(train_alone(found, TrialRun({}, 0)).losses) == found.steps
+
+
 @pytest.mark.parametrize("name", ["with_targets", "with_labels"])
 def test_a_model_that_takes_targets_is_transferred(run: Run, tmp_path: Path, name: str):
     sizes = ("--grow", "width", "--adapted", "--set", "width=64")

@@ -9,6 +9,7 @@ from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import START, Source, Span
 from abcparam.imports.alike import Numbers, ReadingError
+from abcparam.imports.aten.losses import OWN_VALUE
 from abcparam.imports.capture import exported_of
 from abcparam.imports.made_models import MadeModels
 from abcparam.imports.numbers import Sizes
@@ -42,6 +43,8 @@ from abcparam.verdict.check import judged, load
 from abcparam.verdict.report import Report
 
 RESERVED = {"lr", "init_std"}
+OWN_LOSS = "a loss by a formula; give what it is of, and name that by `--output`"
+WRITTEN_LOSSES = {"binary_cross_entropy": "cross_entropy", "huber": "mse"}  # of the same targets
 LITTLE = 0.02  # around what a buffer is everywhere
 
 
@@ -83,8 +86,13 @@ class _Importer:
         name = result.values[0].name
         self.last = next(s for s in self.read.names.steps.values() if s.name == name)
         if len(result.values) > 1:
-            what = "a loss between two values"
+            between = any(label.endswith(" target") for label in self.read.outputs)
+            what = "a loss between two values" if between else "a sum of losses of several values"
             raise ReadingError(rules.NoLaw.at(self.last.span, operation=what, what="it"))
+        if self.read.losses[0].kind == OWN_VALUE:
+            raise ReadingError(
+                rules.NoSpelling.at(self.last.span, operation=self.last.target, what=OWN_LOSS)
+            )
         self.output = output_place(self.exported, self.last.node)
 
     def imported(self) -> ImportedModel:
@@ -128,7 +136,8 @@ class _Importer:
         for given in body.inputs:
             comment += f"\n{given.name} is computed from {given.made}" if given.made else ""
         printer = TextPrinter(root, body.inputs, body.tensors, training)
-        loss, dims = audit.program.losses[0].kind, formulas.named_dims()
+        kind, dims = self.read.losses[0].kind, formulas.named_dims()
+        loss = WRITTEN_LOSSES.get(kind, kind)
         return printer.text(comment, name, self.sizes, dims, audit.grow, loss)
 
     def class_of(self, module: str) -> str:

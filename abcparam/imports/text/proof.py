@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from abcparam.algebra.record import NamedTuple, Record
 from abcparam.emission.emit import emit
 from abcparam.emission.execute import executed
 from abcparam.emission.lowering.uses import CodeUses
-from abcparam.imports.exported import Exported, Observer, in_one_precision, quietly
+from abcparam.imports.exported import Exported, Observer, doubled, in_one_precision, quietly
 from abcparam.imports.factory import Example, Factory
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.text.layout import Laid, in_graph, in_text
@@ -191,7 +190,7 @@ def compared(text: TextModel, factory: Factory, sizes: Sizes, double: bool) -> C
         held = dict(example.model.named_buffers())
         stir([*example.model.parameters(), *(held[own] for _, own in text.buffers(other))])
         if double:
-            example = _double(example)
+            example = doubled(example)
         exported = Exported(_without_dropout(example), training=False)
         other = other.double() if double else other
     other.train(example.model.training)
@@ -290,14 +289,6 @@ def stir(tensors: Iterable[Tensor], by: float = STIRRED) -> None:
             if bool((tensor == tensor.flatten()[0]).all()):
                 noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
                 tensor.add_(by * noise.to(tensor.dtype))
-
-
-def _double(example: Example) -> Example:
-    def longer(value: Any) -> Any:
-        return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
-
-    args, kwargs = _pytree.tree_map(longer, (example.args, example.kwargs))
-    return Example(example.model.double(), args, kwargs)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from torch.utils import _pytree
 
 from abcparam.algebra.record import Record, replace
 from abcparam.data.batch import Batch
+from abcparam.imports.aten.losses import BY_NAME
 from abcparam.imports.capture import output_name
 from abcparam.imports.factory import Example
 from abcparam.imports.writes import address_of
@@ -48,17 +49,17 @@ class OwnTarget(Record):
 
 
 class Calling(Record):
-    """What a model takes and gives; `output` is an index among all that it returns.
+    """What a model takes and gives; `outputs` are indices among all that it returns.
 
-    `shape` is that of the output for one example, `()` where it `is_loss`: the loss itself, of the
-    `target` if it is known.
+    `shape` is that of the output for one example, `()` where it `is_loss`: the loss itself, or the
+    sum of several, of the `targets` that are known.
     """
 
     inputs: tuple[InputPlace, ...]
-    output: int
+    outputs: tuple[int, ...]
     shape: tuple[int, ...]
     is_loss: bool
-    target: OwnTarget | None = None
+    targets: tuple[OwnTarget, ...] = ()
 
     @property
     def drawn(self) -> tuple[InputPlace, ...]:
@@ -67,23 +68,26 @@ class Calling(Record):
     @property
     def given(self) -> tuple[InputPlace, ...]:
         """Those that are drawn and are no targets."""
-        target = self.target.index if self.target else None
-        return tuple(place for place in self.drawn if place.index != target)
+        targets = {target.index for target in self.targets}
+        return tuple(place for place in self.drawn if place.index not in targets)
 
     def with_targets(self, batch: Batch) -> Batch:
         """A batch with its targets among the inputs too, where the model takes them there."""
-        target = self.target.index if self.target else None
-        if target is None or not batch.targets:
+        if not batch.targets:
             return batch
-        before = sum(place.index < target for place in self.given)
-        inputs = (*batch.inputs[:before], batch.targets[0], *batch.inputs[before:])
-        return Batch(tuple(x.contiguous() for x in inputs), batch.targets)
+        found = {p.index: x for p, x in zip(self.given, batch.inputs, strict=False)}
+        for target, value in zip(self.targets, batch.targets, strict=False):
+            if target.index is not None:
+                found[target.index] = value
+        if len(found) < len(batch.inputs):  # of what is no input that is known
+            return batch
+        return Batch(tuple(found[i].contiguous() for i in sorted(found)), batch.targets)
 
 
-def calling_of(example: Example, output: str | None, label: str) -> Calling | None:
+def calling_of(example: Example, counted: Sequence[str]) -> Calling | None:
     """How a model is called; None where its first axes are no examples.
 
-    `output` is the name of the output that counts, if one is given; `label` the one that was read.
+    `counted` are the names of the outputs that count.
     """
     leaves = leaves_of(example)
     indices = [i for i, x in enumerate(leaves) if isinstance(x, Tensor) and x.dim()]
@@ -91,16 +95,30 @@ def calling_of(example: Example, output: str | None, label: str) -> Calling | No
         return None
     count = len(leaves[indices[0]])
     batched = [i for i in indices if len(leaves[i]) == count]
-    lookups = Lookups({i: leaves[i] for i in batched})
-    with torch.no_grad(), lookups:
-        returned = example.model(*example.args, **example.kwargs)
+    seen = _followed(leaves)
+    lookups = Lookups({i: seen[i] for i in batched})
+    args, kwargs = _pytree.tree_unflatten(seen, _spec_of(example))
+    with torch.enable_grad(), lookups:
+        returned = example.model(*args, **kwargs)
     inputs = tuple(_place(i, leaves, lookups.rows) for i in batched)
-    index, value = _output(returned, output, label)
+    outputs = _outputs(returned, counted)
+    (index, value), *_ = outputs.items()
     if not value.dim():
-        return _of_loss(inputs, index, lookups.loss, count)
+        losses = tuple(i for i, x in outputs.items() if not x.dim())
+        return _of_losses(inputs, losses, lookups, count)
     if len(value) % count:
         return None
-    return Calling(inputs, index, _of_one(value.shape, count), False)
+    return Calling(inputs, (index,), _of_one(value.shape, count), False)
+
+
+def _followed(leaves: Sequence[Any]) -> list[Any]:
+    """What a model is called with, where it is of real numbers with a gradient."""
+    return [
+        x.detach().requires_grad_().clone()
+        if isinstance(x, Tensor) and x.is_floating_point()
+        else x
+        for x in leaves
+    ]
 
 
 def _of_one(shape: Sequence[int], count: int) -> tuple[int, ...]:
@@ -109,32 +127,51 @@ def _of_one(shape: Sequence[int], count: int) -> tuple[int, ...]:
     return (*positions, *shape[1:])
 
 
-def _of_loss(
-    inputs: tuple[InputPlace, ...], output: int, loss: SeenLoss | None, count: int
+def _of_losses(
+    inputs: tuple[InputPlace, ...], outputs: tuple[int, ...], seen: Lookups, count: int
 ) -> Calling:
-    """That of a model that gives its loss."""
-    same = [place for place in inputs if place.as_at is not None]
-    if loss is not None and same and loss.target == same[0].as_at:  # one tensor, given twice
-        loss = replace(loss, target=same[0].index)
-    if loss is None or loss.shape[0] < count or (loss.target is None and not same):
-        return Calling(inputs, output, (), True)
-    if loss.target is None:  # as many positions as there are in what they are made of
-        shape = (*same[0].shape, *loss.shape[1:])
-        return Calling(inputs, output, (), True, OwnTarget(None, loss.kind, shape))
-    classes = loss.shape[-1] if loss.kind == "cross_entropy" else None
+    """That of a model that gives its losses."""
+    same = next((place for place in inputs if place.as_at is not None), None)
+    targets: dict[int | None, OwnTarget] = {}
+    for loss in seen.losses:
+        target = _target(loss, same, count)
+        if target is not None:
+            targets.setdefault(target.index, target)
+    needed = sorted(index for index in targets if index is not None)
+    found = tuple(targets[index] for index in needed) or tuple(targets.values())
+    classes = {t.index: t.shape[-1] for t in found if t.kind == "cross_entropy" and t.shape}
     inputs = tuple(
-        replace(p, drawn=True, classes=classes, as_at=None) if p.index == loss.target else p
+        replace(p, drawn=True, classes=classes.get(p.index), as_at=None)
+        if p.index in targets
+        else p
         for p in inputs
     )
+    return Calling(inputs, outputs, (), True, found)
+
+
+def _target(loss: SeenLoss, same: InputPlace | None, count: int) -> OwnTarget | None:
+    """The target of a loss, if it is known."""
+    index = loss.target
+    if same is not None and index == same.as_at:  # one tensor, given twice
+        index = same.index
+    if loss.shape[0] < count:
+        return None
+    if index is None:  # as many positions as there are in what they are made of
+        shape = (*same.shape, *loss.shape[1:]) if same is not None else ()
+        return None if same is None else OwnTarget(None, loss.kind, shape)
     shape = _of_one(loss.shape, count)
-    if classes is not None and len(loss.shape) > 2:  # PyTorch has classes second
+    if loss.kind == "cross_entropy" and len(loss.shape) > 2:  # PyTorch has classes second
         shape = (*loss.shape[2:], loss.shape[1])
-    return Calling(inputs, output, (), True, OwnTarget(loss.target, loss.kind, shape))
+    return OwnTarget(None if loss.is_input else index, loss.kind, shape)
 
 
 def leaves_of(example: Example) -> list[Any]:
     """All that a model is called with, one by one."""
     return _pytree.tree_leaves((tuple(example.args), dict(example.kwargs)))
+
+
+def _spec_of(example: Example) -> _pytree.TreeSpec:
+    return _pytree.tree_structure((tuple(example.args), dict(example.kwargs)))
 
 
 def _place(index: int, leaves: Sequence[Any], rows: Mapping[int, int]) -> InputPlace:
@@ -151,8 +188,8 @@ def _same(value: Tensor, other: Tensor) -> bool:
     return value is other or (not value.is_meta and bool((value == other).all()))
 
 
-def _output(returned: Any, output: str | None, label: str) -> tuple[int, Tensor]:
-    """The output that counts: a loss if there is one, unless another is named."""
+def _outputs(returned: Any, counted: Sequence[str]) -> dict[int, Tensor]:
+    """The outputs that count, by their index."""
     paths, _ = _pytree.tree_flatten_with_path(returned)
     names = [output_name(path) or "output" for path, _ in paths]
     values = {
@@ -160,32 +197,30 @@ def _output(returned: Any, output: str | None, label: str) -> tuple[int, Tensor]
         for i, (name, (_, value)) in enumerate(zip(names, paths, strict=True))
         if isinstance(value, Tensor) and value.is_floating_point()
     }
-    if output in values:
-        return values[output]
-    losses = (found for found in values.values() if not found[1].dim())
-    chosen = values.get(label.removeprefix("output "))
-    return next(losses, None) or chosen or next(iter(values.values()))
+    found = [values[name] for name in counted if name in values]
+    return dict(found or list(values.values())[:1])
 
 
 class SeenLoss(Record):
-    """A loss that was computed: of what shape, and of which input, where it is one as it is."""
+    """A loss that was computed: of what shape, and of which input, where it is one as it is.
+
+    The target `is_input` where what the loss is of is made of it too, as in autoencoders.
+    """
 
     kind: str
     shape: tuple[int, ...]
     target: int | None
-
-
-LOSSES = {"cross_entropy": "cross_entropy", "mse_loss": "mse"}
+    is_input: bool = False
 
 
 class Lookups(TorchFunctionMode):
-    """Sees in tables of how many `rows` inputs are looked up, and the last loss."""
+    """Sees in tables of how many `rows` inputs are looked up, and all losses."""
 
     def __init__(self, inputs: Mapping[int, Tensor]) -> None:
         super().__init__()
         self.inputs = inputs
         self.rows: dict[int, int] = {}
-        self.loss: SeenLoss | None = None
+        self.losses: list[SeenLoss] = []
 
     def __torch_function__(
         self,
@@ -202,13 +237,22 @@ class Lookups(TorchFunctionMode):
                 self.see(indices, len(table))
             case "one_hot", [indices, int(classes)]:
                 self.see(indices, classes)
-            case ("cross_entropy" | "mse_loss") as name, [
-                Tensor() as given,
-                Tensor() as target,
-                *_,
-            ]:
-                self.loss = SeenLoss(LOSSES[name], tuple(given.shape), self.which(target))
+            case name, [Tensor() as given, Tensor() as target, *_] if name in BY_NAME:
+                index = self.which(target)
+                is_input = index is not None and self.is_behind(index, given)
+                shape = tuple(given.shape)
+                self.losses.append(SeenLoss(BY_NAME[name].kind, shape, index, is_input))
         return func(*args, **dict(kwargs or {}))
+
+    def is_behind(self, index: int, value: Tensor) -> bool:
+        """Whether a value is made of an input."""
+        given = self.inputs[index]
+        if not given.requires_grad:
+            return index in self.rows
+        if not value.requires_grad:
+            return False
+        (found,) = torch.autograd.grad(value.sum(), given, retain_graph=True, allow_unused=True)
+        return found is not None
 
     def see(self, indices: Tensor, rows: int) -> None:
         index = self.which(indices)
@@ -242,7 +286,9 @@ class Called(nn.Module):
             returned = self.model(*args, **kwargs)
         except Exception as error:
             raise self.raised(error, batch) from error
-        found: Tensor = _pytree.tree_leaves(returned)[self.calling.output]
+        leaves = _pytree.tree_leaves(returned)
+        first, *others = (leaves[index] for index in self.calling.outputs)
+        found: Tensor = sum(others, start=first)
         return found
 
     def given(self, batch: Sequence[Tensor]) -> list[Any]:

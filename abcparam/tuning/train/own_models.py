@@ -66,13 +66,13 @@ class OwnModelBuilder:
         return self.callings[key]
 
     def _calling(self, sizes: Sizes) -> Calling:
-        audit, label = self.audit, self.audit.read.outputs[0]
+        audit, counted = self.audit, self.audit.read.counted
         found = None
         with suppress(*NEEDS_VALUES), torch.device("meta"):
-            found = calling_of(audit.factory.make(sizes), audit.output, label)
-        if found is None or (found.is_loss and found.target is None):  # values may tell
+            found = calling_of(audit.factory.make(sizes), counted)
+        if found is None or (found.is_loss and not found.targets):  # values may tell
             with torch.device("cpu"):
-                found = calling_of(audit.factory.make(sizes), audit.output, label)
+                found = calling_of(audit.factory.make(sizes), counted)
         if found is None:
             wanted = "inputs and an output whose first axis is that of the examples"
             raise self.refused("batches", wanted)
@@ -110,17 +110,17 @@ class OwnModelBuilder:
         places = calling.given or calling.inputs
         source, span = self.definition
         inputs = tuple(_input(f"input {i}", place, span) for i, place in enumerate(places))
-        shape = calling.target.shape if calling.target else calling.shape
-        output = Local("output", (_lengths(shape),))
-        root = replace(self.program.root, body=(Return((output,)),))
-        known = calling.target or not calling.is_loss
-        losses = (Loss(self._loss(calling), 0),) if known else ()
+        shapes = [target.shape for target in calling.targets] or [calling.shape]
+        outputs = tuple(Local("output", (_lengths(shape),)) for shape in shapes)
+        root = replace(self.program.root, body=(Return(outputs),))
+        kinds = [target.kind for target in calling.targets]
+        if not calling.is_loss:
+            kinds = [self._loss(calling)]
+        losses = tuple(Loss(kind, index) for index, kind in enumerate(kinds))
         return replace(self.program, source=source, inputs=inputs, root=root, losses=losses)
 
     def _loss(self, calling: Calling) -> str:
-        """That of the model, if it has one; squares where its output has no classes."""
-        if calling.target:
-            return calling.target.kind
+        """That which was read; squares where the output has no classes."""
         shape = calling.shape
         like_an_input = any(p.classes is None and p.shape == shape for p in calling.drawn)
         if shape[-1:] in ((), (1,)) or like_an_input:
