@@ -136,7 +136,7 @@ def _rewritten(
         share = _share(powers, growth)
         if share is not None:
             new = exponent + sign * share
-            return part.span, power(_atom(base), new) if new else "1"
+            return part.span, power(_atom(base), new) if new else _at_base(base, exponent)
     text = text_at(program, value.span) or written(value)
     more = (_of_head(program, powers, call) if call else None) or _ratio(powers)
     if text == "1":
@@ -250,6 +250,11 @@ def _growth(program: Program, base: syntax.Expression) -> PowersByDim:
         return {}
     growth = leading_growth(dim.value, program.growth_of, program.growth_order)
     return {name: sign * exponent for name, exponent in growth.items()}
+
+
+def _at_base(base: syntax.Expression, exponent: Fraction) -> str:
+    """What a power that grows is at base, where no more than that is to be left of it."""
+    return power(f"base({base.id})", exponent) if isinstance(base, syntax.Name) else "1"
 
 
 def _ratio_to_base(value: syntax.Expression) -> str | None:

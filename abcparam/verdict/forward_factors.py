@@ -103,22 +103,23 @@ class ForwardFactors:
     def unusual(self) -> Iterator[tuple[ScaleNode, Size]]:
         """Factors that grow or fall with a width, and what makes them what they usually are.
 
-        That is one over the width behind what reads out, else a constant. Not those of logits, of
-        tables that are read out, or the dim of an infinite repeat.
+        That is one over the width behind what reads out, else a constant. Not those of attention's
+        logits, of tables that are read out, or the dim of an infinite repeat.
         """
         depths = {name for stream in self.graph.streams for name in powers_of(stream.rho)}
         logits = {id(node) for node in self.graph.nodes if isinstance(node, SoftmaxNode)}
         for node in self.graph.nodes:
-            if not isinstance(node, ScaleNode) or self._meets(node, logits):
+            if not isinstance(node, ScaleNode):
                 continue
-            found = self._scaled(node)
-            usual = self.one
+            found, usual = self._scaled(node), self.one
             if isinstance(found, LinearNode) and found.rho_in > self.one >= found.rho_out:
                 if any(
                     isinstance(use, ValueNode) for use in self.uses[found.parameter.tensor.path]
                 ):
                     continue
                 usual = found.parameter.a - found.rho_in
+            elif self._meets(node, logits):
+                continue
             if not powers_of(node.factor).keys() - depths:
                 continue
             powers = {n: p for n, p in powers_of(usual - node.factor).items() if n not in depths}

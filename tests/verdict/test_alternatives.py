@@ -161,7 +161,7 @@ loss mse
         ("wd * width / base(width)", "wd", {}),
         ("wd * (width / base(width))^2", "wd", {"second": "wd * (width / base(width))"}),
         ("wd * width^(3/2)", "wd", {"second": "wd * width"}),
-        ("wd / width", "wd * width^2", {"first": "wd * 1", "second": "wd / width^-1"}),
+        ("wd / width", "wd * width^2", {"first": "wd * base(width)^2", "second": "wd / width^-1"}),
         ("wd * base(width) / width", "wd", {"second": "wd * width / base(width)"}),
         ("wd * width^2 / base(width)^2", "wd", {"second": "wd * width / base(width)"}),
         ("wd", "wd", {}),  # constant: warned of, and what many want
@@ -212,7 +212,11 @@ USUAL = "out_mult / width * base(width)"
             USUAL,
             ["`1` for the factor `base(width) / width`", "`second` a = 0 -> -1"],
         ),
-        ("1 / sqrt(width)", USUAL, ["`1` for the factor `sqrt(width)`", "`second` a = 0 -> -1/2"]),
+        (
+            "1 / sqrt(width)",
+            USUAL,
+            ["`base(width)^(1/2)` for the factor `sqrt(width)`", "`second` a = 0 -> -1/2"],
+        ),
         (
             "1",
             "(base(width) / width)^2",
@@ -235,7 +239,7 @@ def test_a_factor_that_nobody_has_goes_before_an_exponent_that_nobody_has(
 
 
 def test_a_factor_where_an_exponent_is_as_usual_is_an_alternative():
-    """A table times the root of the width: a multiplier, or no factor."""
+    """A table times the root of the width: a multiplier, or what the factor is at base."""
     text = FACTORS.replace("INSIDE", "1").replace("OUTSIDE", USUAL)
     text = text.replace("relu(first @ x)", "layernorm(sqrt(width) * (first @ x) + bias)")
     text = text.replace(
@@ -243,4 +247,4 @@ def test_a_factor_where_an_exponent_is_as_usual_is_an_alternative():
     )
     fixes = [", ".join(map(str, fix.changes)) for fix in abcparam.check(text).fixes]
     assert fixes[0] == "`first` a = 0 -> 1/2"
-    assert "`1` for the factor `sqrt(width)`" in fixes
+    assert "`base(width)^(1/2)` for the factor `sqrt(width)`" in fixes

@@ -320,6 +320,18 @@ def test_a_tied_readout_is_divided_by_the_width():
     assert proposed(plain) == ["`base(width) / width * (embedding.T @ h)`"]
 
 
+def test_a_factor_that_grows_stays_what_it_is_at_base():
+    """Of a branch, and of a router's scores, which are a softmax's but no attention's."""
+    text = (EXAMPLES / "gpt.param").read_text(encoding="utf-8")
+    branch = text.replace("x + Attention", "x + width^(-1/2) * Attention")
+    assert proposed(branch) == ["`base(width)^(-1/2)` for the factor `width^(-1/2)`"]
+    over = branch.replace("width^(-1/2) *", "1 / sqrt(width) *")
+    assert "x + 1 / base(width)^(1/2) * Attention" in abcparam.fix(over).text
+    text = (EXAMPLES / "mixtral.param").read_text(encoding="utf-8")
+    router = text.replace("mixture(router @ x", "mixture(width^(1/2) * (router @ x)")
+    assert proposed(router) == ["`base(width)^(1/2)` for the factor `width^(1/2)`"]
+
+
 def test_the_gauge_of_the_spec_is_kept():
     text = (EXAMPLES / "gpt.param").read_text(encoding="utf-8")
     text = text.replace("b = 1/2, c = 1 }", "b = 1/3, c = 2/3 }")
@@ -370,7 +382,7 @@ BY_MEAN = GATE.replace(
 
 def test_a_gate_is_not_divided_by_too_much():
     """It starts as small as few numbers are, and opens as these learn; a factor keeps it shut."""
-    assert proposed(GATE) == ["`1` for the factor `sqrt(width)`"]
+    assert proposed(GATE) == ["`base(width)^(1/2)` for the factor `sqrt(width)`"]
     assert abcparam.check(GATE.replace(" / sqrt(width)", " / 8")).verdict == "maximal-update"
 
 
