@@ -5,7 +5,7 @@ Blocks are inlined, finite repeats unrolled, infinite ones kept as one copy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from abcparam.algebra.record import NamedTuple
 from abcparam.calculus.node import Context, Node
@@ -44,6 +44,16 @@ class Graph(NamedTuple):
     merges: tuple[SumNode, ...] = ()  # whose gradient's change is followed input by input
     copies: Mapping[tuple[str, tuple[int, ...]], Node] = {}  # the names, copy by copy
     homes: Sequence[Home] = ()  # of the nodes
+
+    def made_of(self, nodes: Collection[Node]) -> set[Node]:
+        """These, and all that is made of them."""
+        found = set(nodes)
+        for _ in self.passes() if found else ():
+            for node in self.nodes:
+                inputs = node.branches if isinstance(node, EnterNode) else ()
+                if any(x in found for x in (*node.inputs, *inputs)):
+                    found.add(node)
+        return found
 
     def passes(self) -> range:
         """How often a pass over the nodes is made: sizes go round in an infinite repeat."""

@@ -227,8 +227,16 @@ def _status(parameter: Parameter, slack: Size | None) -> str:
 
 
 def features_of(graph: Graph) -> tuple[Node, ...]:
-    """The infinite inputs of the maps that produce outputs."""
-    return tuple(dict.fromkeys(f for output in graph.outputs for f in _features_of(output)))
+    """The infinite inputs of the maps that produce outputs: those that training reaches, if any."""
+    found = dict.fromkeys(f for output in graph.outputs for f in _features_of(output))
+    reached = _reached(graph)
+    return tuple(f for f in found if f in reached) or tuple(found)
+
+
+def _reached(graph: Graph) -> set[Node]:
+    """What trained tensors make; a frozen network beside them, such as a teacher, is not."""
+    trained = (n for n in graph.nodes if n.parameter and not n.parameter.tensor.frozen)
+    return graph.made_of(list(trained))
 
 
 def _features_of(output: Node) -> list[Node]:
@@ -267,6 +275,7 @@ def _passes_in_part(node: LinearNode, bounds: Bounds) -> bool:
 
 
 def nonlinear_inputs(graph: Graph) -> list[Node]:
-    return [
-        node.inputs[0] for node in graph.nodes if isinstance(node, (PointwiseNode, SoftmaxNode))
-    ]
+    """Those of functions and softmaxes that training reaches."""
+    reached = _reached(graph)
+    nonlinear = (n for n in graph.nodes if isinstance(n, (PointwiseNode, SoftmaxNode)))
+    return [n.inputs[0] for n in nonlinear if n.inputs[0] in reached]

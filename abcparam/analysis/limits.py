@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from abcparam.algebra.record import NamedTuple
 from abcparam.analysis.graph import Graph
@@ -27,7 +27,7 @@ def violations_at_init(graph: Graph) -> tuple[Violation, ...]:
     """
     one = graph.context.one
     found = list(unsettled(graph))
-    sizeless = _made_of(graph, [stream.node for stream in found])
+    sizeless = graph.made_of([stream.node for stream in found])
     for node in graph.nodes:
         for index, limit in node.limits():
             x = node.inputs[index]
@@ -36,15 +36,6 @@ def violations_at_init(graph: Graph) -> tuple[Violation, ...]:
     limit = Limit("output", one)
     large = [output for output in graph.outputs if output.s0 > one and output not in sizeless]
     return tuple(found + [Violation(output, limit, output) for output in large])
-
-
-def _made_of(graph: Graph, nodes: Collection[Node]) -> set[Node]:
-    """All that is made of these."""
-    found = set(nodes)
-    for node in graph.nodes if found else ():
-        if any(x in found for x in node.inputs):
-            found.add(node)
-    return found
 
 
 def unsettled(graph: Graph) -> Iterator[Violation]:

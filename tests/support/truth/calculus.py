@@ -789,7 +789,7 @@ class Calculus:
         else:
             verdict = self.stable_verdict(bounds, [t[3] for t in tensors.values()])
         nonlinear = [x for v in self.graph.values if v.kind in NONLINEAR for x in v.inputs]
-        complete = stable and all(self.moves(x) for x in nonlinear)
+        complete = stable and all(self.moves(x) for x in nonlinear if self.trained(x))
         return Said(verdict, complete, tensors, self.of)
 
     def tensor_law(
@@ -811,6 +811,17 @@ class Calculus:
     def moves(self, x: Value) -> bool:
         return self.of[x].d > -inf and self.of[x].d >= self.of[x].s
 
+    def trained(self, x: Value) -> bool:
+        """Whether a tensor that is not frozen makes it."""
+        todo, seen = [x], set[Value]()
+        while todo:
+            v = todo.pop()
+            if v.tensor is not None and not v.tensor.frozen:
+                return True
+            todo += [y for y in v.inputs if y not in seen]
+            seen.update(v.inputs)
+        return False
+
     def features(self) -> list[Value]:
         found: list[Value] = []
         for output, _ in self.graph.outputs:
@@ -830,7 +841,8 @@ class Calculus:
     def stable_verdict(self, bounds: dict[Value, Size], statuses: Sequence[str]) -> str:
         if all(self.of[v].d < 0 for v, _ in self.graph.outputs):
             return "trivial"
-        moving = [self.moves(x) for x in self.features()]
+        features = self.features()
+        moving = [self.moves(x) for x in features if self.trained(x)] or [False] * len(features)
         if moving and not any(moving):
             return "kernel"
         in_part = any(
