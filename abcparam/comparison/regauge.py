@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 from abcparam.algebra.exponents import Affine
-from abcparam.algebra.polynomials import number
+from abcparam.algebra.polynomials import Polynomial, number
 from abcparam.algebra.record import Record, replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.rules import gauges as rules
@@ -21,6 +21,7 @@ from abcparam.program.model import Program
 from abcparam.program.signature import OptimizerSignature
 from abcparam.program.tensors import OWN, Init, Tensor
 from abcparam.program.vocabulary import GAUGES
+from abcparam.resolve.amounts import Amounts
 
 ONE = Amount(syntax.Number(Fraction(1)), number(1))
 
@@ -169,15 +170,25 @@ def shifted_by(
 
 def _ratio(program: Program, tensor: Tensor, kappa: Kappa, by: int) -> Amount:
     """`r^(by θ)`, written out."""
-    powers: dict[str, Fraction] = {}
+    powers, rounded = dict[str, Fraction](), ONE
     for dim, theta in kappa.shifts.items():
         length = tensor.own if dim == OWN else program.dims[dim].value
         if length is None or not theta:
             continue
+        if not length.is_monomial:
+            rounded = times(rounded, power(_over_base(program, length), theta * by))
+            continue
         for name, exponent in length.terms[0][0]:
             if isinstance(name, str) and program.dims[name].infinite:
                 powers[name] = powers.get(name, Fraction(0)) + theta * exponent * by
-    return written_ratio(program, powers)
+    return times(written_ratio(program, powers), rounded)
+
+
+def _over_base(program: Program, length: Polynomial) -> Amount:
+    """A length that is no product of dims, over what it is at base."""
+    amounts, under = Amounts(program.dims, program.hypers, {}), at_base(length, program.dims)
+    written = syntax.Binary("/", amounts.written(length), amounts.written(under))
+    return Amount(written, length / under)
 
 
 def written_ratio(program: Program, powers: Mapping[str, Fraction]) -> Amount:

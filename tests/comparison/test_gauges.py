@@ -176,6 +176,34 @@ def test_a_transformer_trains_the_same(optimizer: str, gauge: str, tmp_path: Pat
     torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("gauge", "exponents"), [("plain", "{ a = 1/2, b = 0, c = 1/2 }"), ("unit", "")]
+)
+def test_weight_decay_follows_a_width_that_is_rounded_up(
+    gauge: str, exponents: str, tmp_path: Path
+):
+    """That of what such a width feeds, over its own value at base (Llama's feed-forward)."""
+    text = f"""model MLP
+    dim width -> inf, base = 16
+    dim inner = round_up(8 * width / 3, 8)
+    dim pixels = 12
+    dim classes = 5
+    parametrization mup
+    tensor first   : input  [width, pixels]
+    tensor up      : hidden [inner, width]
+    tensor down    : hidden [width, inner] {exponents}
+    tensor readout : output [classes, width]
+    forward(x : [pixels]) {{
+        return readout @ tanh(down @ tanh(up @ tanh(first @ x)))
+    }}
+    optimizer adamw {{ lr = 1e-2, eps = 1e-4, weight_decay = 0.3 }}
+    loss cross_entropy
+    """
+    wanted, _ = outputs(text, "as-written", tmp_path)
+    found, _ = outputs(text, gauge, tmp_path)
+    torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize("gauge", ["plain", "single-group", "unit"])
 def test_laws_do_not_depend_on_the_gauge(gauge: str):
     program = load_spec(Source(spec("adam { lr = lr, eps = 0 }")))
