@@ -9,13 +9,15 @@ makes up for it (arXiv 2303.11257, section 3; 2407.17465). With `g' = β g`
 * decoupled weight decay multiplies w by `1 - lr λ`: `lr λ` stays.
 
 Factors are powers of two, times powers of what grows, times one of the number of examples in a
-batch, which `Config` says. They come from sizes at init that are estimated at base.
+batch, which `Config` says. They come from sizes at init that are estimated at base. Copies of a
+repeat have factors of their own where their gradients differ, as in residual streams that grow:
+each power of two holds from some copy on, that of the last for those of a deeper model too.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from fractions import Fraction
 from math import log2
 
@@ -30,18 +32,23 @@ from abcparam.comparison.degrees import DimPowers
 from abcparam.comparison.regauge import is_clipped, power, shifted_by, times, written_ratio
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules import gauges as rules
+from abcparam.emission.lowering.gradients import ATTENDED, HIDDEN
+from abcparam.emission.lowering.uses import is_plain
 from abcparam.language import syntax
 from abcparam.program.amounts import Amount
+from abcparam.program.by_copy import CopyPowers, CopyTraining
 from abcparam.program.dims import Hyper
-from abcparam.program.model import GradientScales, Program
+from abcparam.program.expressions import Invoke
+from abcparam.program.model import GradientScales, Module, Program
 from abcparam.program.signature import OptimizerSignature
 from abcparam.program.tensors import Tensor
-from abcparam.verdict.magnitudes import (
-    STEPS,
+from abcparam.verdict.copies import (
+    FlowSizes,
     attended_nodes,
     flows_at_base,
-    middle_gradients_at_base,
+    middle,
 )
+from abcparam.verdict.magnitudes import STEPS
 
 BATCH, EXAMPLES = "batch_size", 16  # the hyper, and what it is unless Config says otherwise
 
@@ -66,10 +73,11 @@ def scaled_gradients(program: Program, batch: int = EXAMPLES) -> Program:
         rules.Clipped.at(program.optimizers[t.optimizer].span, tensor=t.path) for t in clipped
     ]:
         raise SpecError(program.source, errors)
-    name = _fresh(program)
+    taken = {*program.dims, *program.hypers, *program.symbols}
+    name = _fresh(BATCH, taken)
     examples = Amount(syntax.Name(name), atom(name))
-    laws, flows = _Laws(program), flows_at_base(program, batch)
-    sizes = middle_gradients_at_base(program, batch)
+    repeats = told_apart(program)
+    laws, flows = _Laws(program), flows_at_base(program, batch, repeats)
     scales = {
         kind: Scale(
             times(_power_of_two(getattr(flows, kind, 1 / batch) * batch), examples),
@@ -77,38 +85,117 @@ def scaled_gradients(program: Program, batch: int = EXAMPLES) -> Program:
         ).amount(program)
         for kind in ("outputs", "attended", "hidden")
     }
-    root = power(examples, Fraction(1, 2))
-    tensors = {
-        path: _graded(
-            program,
-            tensor,
-            Scale(
-                times(_power_of_two(sizes.get(path, batch**-0.5) * batch**0.5), root),
-                laws.of_tensor(path),
-            ),
-        )
-        for path, tensor in program.tensors.items()
-    }
+    root, tensors = power(examples, Fraction(1, 2)), dict[str, Tensor]()
+    for path, tensor in program.tensors.items():
+        runs = _runs_of(tensor, flows, batch**0.5)
+        last = runs[-1][1]
+        scale = Scale(times(_two_to(last), root), laws.of_tensor(path))
+        tensors[path] = _graded(program, tensor, scale, _less(runs, last))
     mixed = _power_of_two(flows.mixed if flows else 1.0)
     hypers = {**program.hypers, name: Hyper(name, Fraction(batch))}
+    sizes = {size for module in program.root.walk() for size in module.sizes}
+    indices = {module.index for module in program.root.walk() if module.index}
     return replace(
         program,
         tensors=tensors,
         hypers=hypers,
-        gradients=GradientScales(batch=name, mixed=mixed, **scales),
+        gradients=GradientScales(
+            batch=name,
+            mixed=mixed,
+            copy=_fresh("copy", {*taken, *sizes, *indices, name}),
+            copies=_by_repeat(flows, batch, tensors) if flows else {},
+            **scales,
+        ),
     )
 
 
-def _fresh(program: Program) -> str:
-    taken, name = {*program.dims, *program.hypers, *program.symbols}, BATCH
+def told_apart(program: Program) -> tuple[str, ...]:
+    """The repeats whose copies have factors of their own.
+
+    They are as many at every width, hold tensors, and are in no other, nor is another in them; and
+    they call no instance that is declared outside, which all copies would share.
+    """
+    repeats = [m for m in program.root.walk() if m.is_repeat]
+    growing = {dim.name for dim in program.growing}
+    return tuple(
+        body.path
+        for body in repeats
+        if body.count is not None
+        and not growing & body.count.value.names
+        and body.count.value.evaluate(program.base_values()) > 1
+        and not is_plain(body)
+        and not any(
+            _is_in(other.path, body.path) or _is_in(body.path, other.path) for other in repeats
+        )
+        and all(_is_in(call.instance, body.path) for call in _outer_calls(body))
+    )
+
+
+def _is_in(path: str, repeat: str) -> bool:
+    return path.startswith(f"{repeat}.")
+
+
+def _outer_calls(body: Module) -> Iterator[Invoke]:
+    for module in body.walk():
+        yield from (x for x in module.expressions() if isinstance(x, Invoke) and x.outer)
+
+
+def _by_repeat(
+    flows: FlowSizes, batch: int, tensors: Mapping[str, Tensor]
+) -> dict[str, dict[str, CopyPowers]]:
+    """By repeat, the kinds of gradients that are not as outside of it, where copies differ."""
+    found: dict[str, dict[str, CopyPowers]] = {
+        repeat: {}
+        for repeat in flows.repeats
+        if any(t.by_copy for path, t in tensors.items() if _is_in(path, repeat))
+    }
+    for kind, usual in ((HIDDEN, flows.hidden), (ATTENDED, flows.attended)):
+        for path, sizes in flows.copies[kind].items():
+            runs = _less(_runs([size * batch for size in sizes]), _nearest(usual * batch))
+            if any(by for _, by in runs):
+                found.setdefault(path, {})[kind] = runs
+    return found
+
+
+def _runs_of(tensor: Tensor, flows: FlowSizes | None, times: float) -> CopyPowers:
+    """What makes the gradients of a tensor's copies about 1, where they are told apart."""
+    sizes = flows.tensors.get(tensor.path) if flows else None
+    if flows is None or not sizes:
+        return ((0, 0),)
+    is_told = len(tensor.copies) == 1 and any(_is_in(tensor.path, r) for r in flows.repeats)
+    return _runs([size * times for size in (sizes if is_told else [middle(sizes)])])
+
+
+def _runs(sizes: Sequence[float]) -> CopyPowers:
+    """Powers of two that make sizes about 1; each holds for as long as it keeps them within 2."""
+    runs: list[tuple[int, int]] = []
+    for copy, size in enumerate(sizes):
+        if not runs or abs(log2(size) + runs[-1][1]) > 1:
+            runs.append((copy, _nearest(size)))
+    return tuple(runs)
+
+
+def _less(runs: CopyPowers, by: int) -> CopyPowers:
+    return tuple((copy, power - by) for copy, power in runs)
+
+
+def _fresh(name: str, taken: Set[str]) -> str:
     while name in taken:
         name += "_"
     return name
 
 
+def _nearest(size: float) -> int:
+    """The power of two that makes a size of about 1."""
+    return round(-log2(size)) if size > 0 else 0
+
+
 def _power_of_two(size: float) -> Amount:
-    """What makes a size of about 1."""
-    value = Fraction(2) ** round(-log2(size)) if size > 0 else Fraction(1)
+    return _two_to(_nearest(size))
+
+
+def _two_to(exponent: int) -> Amount:
+    value = Fraction(2) ** exponent
     return Amount(syntax.Number(value), number(value))
 
 
@@ -156,17 +243,18 @@ def _over(size: Size) -> DimPowers:
     return {name: -power for name, power in numeric(size).exponents().items() if power}
 
 
-def _graded(program: Program, tensor: Tensor, scale: Scale) -> Tensor:
-    """A tensor whose gradient is scaled, and what trains it."""
+def _graded(program: Program, tensor: Tensor, scale: Scale, runs: CopyPowers) -> Tensor:
+    """A tensor whose gradient is scaled, and what trains it; `runs`: by how much more in copies."""
     if tensor.frozen:
         return tensor
     rule: OptimizerSignature = program.optimizers[tensor.optimizer].rule
     more = int(rule.gauge == 2)  # else its updates do not see how large gradients are
-    decay = tensor.weight_decay
+    exponents, first = tensor.exponents, _trained(tensor, rule, scale.constant)
+    decay = first.weight_decay
     if decay is not None and decay.value.terms:
-        decay = times(decay, power(scale.amount(program), more if rule.decoupled else 1))
-    exponents = tensor.exponents
-    return replace(
+        ratio = written_ratio(program, scale.powers)
+        decay = times(decay, power(ratio, more if rule.decoupled else 1))
+    graded = replace(
         tensor,
         gradient=scale.amount(program),
         exponents={
@@ -174,7 +262,27 @@ def _graded(program: Program, tensor: Tensor, scale: Scale) -> Tensor:
             "c": shifted_by(exponents.get("c", {}), scale.powers, more),
             "d": shifted_by(exponents.get("d", {}), scale.powers, -1),
         },
-        lr=times(tensor.lr, power(scale.constant, -more)) if more else tensor.lr,
-        epsilon=tensor.epsilon and times(tensor.epsilon, scale.constant),
+        lr=first.lr,
+        epsilon=first.epsilon,
         weight_decay=decay,
+    )
+    if not any(by for _, by in runs):
+        return graded
+    copies = (_trained(graded, rule, _two_to(by), copy, by) for copy, by in runs)
+    return replace(graded, by_copy=tuple(copies))
+
+
+def _trained(
+    tensor: Tensor, rule: OptimizerSignature, factor: Amount, copy: int = 0, by: int = 0
+) -> CopyTraining:
+    """What trains a tensor whose gradient is multiplied by a constant."""
+    more, decay = int(rule.gauge == 2), tensor.weight_decay
+    if decay is not None and decay.value.terms:
+        decay = times(decay, power(factor, more if rule.decoupled else 1))
+    return CopyTraining(
+        first=copy,
+        power=by,
+        lr=times(tensor.lr, power(factor, -more)) if more else tensor.lr,
+        weight_decay=decay,
+        epsilon=tensor.epsilon and times(tensor.epsilon, factor),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from abcparam.algebra.record import Record
+from abcparam.emission.lowering.copies import CHOOSE
 from abcparam.emission.lowering.lower import Lowering, lower
 from abcparam.emission.lowering.uses import CodeUses
 from abcparam.emission.views.classes import Classes, ClassView
@@ -91,6 +92,8 @@ def _helpers(program: Program, uses: CodeUses) -> Iterable[str]:
     """The helper functions of the operations that the program uses."""
     if program.gradients is not None:
         yield RESCALE
+        if program.gradients.copies:
+            yield CHOOSE
     for value in program.expressions():
         if isinstance(value, Apply):
             operation = operation_of(value)

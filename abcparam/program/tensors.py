@@ -9,6 +9,7 @@ from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import Record, field, replace
 from abcparam.diagnostics.source import START, Span
 from abcparam.program.amounts import Amount, Shape
+from abcparam.program.by_copy import CopyTraining
 
 OWN = ""  # the dim of an exponent that is about the tensor's own width
 
@@ -61,6 +62,7 @@ class Tensor(Record):
     optimizer: int  # index into Program.optimizers
     gradient: Amount | None = None  # what its gradient is multiplied by, in a gauge that says so
     copies: tuple[Amount, ...] = ()  # the counts of the repeats around it
+    by_copy: tuple[CopyTraining, ...] = ()  # where that factor is not the same for all copies
     span: Span = field(default=START, compare=False)
     spans: Mapping[str, Span] = field(
         default_factory=dict, compare=False

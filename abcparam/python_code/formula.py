@@ -6,7 +6,7 @@ The std of a hidden tensor is `fan_in^-1/2` at base times `(width / base)^-1/2`:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from math import ceil
@@ -46,6 +46,13 @@ class Index(Record):
     name: str
 
 
+class ByCopy(Record):
+    """Two to a power that holds from some copy of a repeat on, by the number of one."""
+
+    copy: Formula
+    runs: tuple[tuple[int, int], ...]
+
+
 class RootAtom(Record):
     """A number under a power that has no exact value."""
 
@@ -74,7 +81,9 @@ class Floor(Record):
     bottom: Formula
 
 
-FormulaAtom = DimAtom | Base | Ratio | Argument | Index | RootAtom | Product | Sum | RoundUp | Floor
+FormulaAtom = (
+    DimAtom | Base | Ratio | Argument | Index | ByCopy | RootAtom | Product | Sum | RoundUp | Floor
+)
 
 
 class Formula(Record):
@@ -133,6 +142,8 @@ def _inside(atom: FormulaAtom) -> tuple[Formula, ...]:
             return (value, multiple)
         case Product(value=value):
             return (value,)
+        case ByCopy(copy=copy):
+            return (copy,)
         case Floor(top=top, bottom=bottom):
             return (top, bottom)
         case _:
@@ -185,6 +196,38 @@ def _terms(value: Formula) -> tuple[Formula, ...]:
             return tuple(-term for term in terms)
         case _:
             return (value,) if value.coefficient else ()
+
+
+def by_copy(copy: Formula, runs: Sequence[tuple[int, int]]) -> Formula:
+    """Two to the power that holds from some copy on, each power but for those that change nothing.
+
+    `runs` are numbers of copies, of which the first is 0, and powers.
+    """
+    kept: list[tuple[int, int]] = []
+    for first, power in runs:
+        if not kept or kept[-1][1] != power:
+            kept.append((first, power))
+    if len(kept) == 1:
+        return number(Fraction(2) ** kept[0][1])
+    return of(ByCopy(copy, tuple(kept)))
+
+
+def joined_by_copy(value: Formula) -> Formula:
+    """All powers that the number of a copy decides as one."""
+    mine = [(a, power) for a, power in value.powers if isinstance(a, ByCopy)]
+    others = Formula(
+        value.coefficient, tuple(x for x in value.powers if not isinstance(x[0], ByCopy))
+    )
+    for copy in dict.fromkeys(a.copy for a, _ in mine):
+        tables = [(dict(a.runs), power) for a, power in mine if a.copy == copy]
+        total, runs = dict.fromkeys(range(len(tables)), 0), list[tuple[int, int]]()
+        for first in sorted({first for table, _ in tables for first in table}):
+            for index, (table, power) in enumerate(tables):
+                if first in table:
+                    total[index] = int(table[first] * power)
+            runs.append((first, sum(total.values())))
+        others = others * by_copy(copy, runs)
+    return others
 
 
 def together(value: Formula) -> Formula:

@@ -145,8 +145,8 @@ def _special(code: Code) -> str:
             return " or ".join(_write(item, COMPARE) for item in items)
         case Not(operand=operand):
             return f"not {_write(operand, COMPARE)}"
-        case Generator(value=value, count=count):
-            return f"{_write(value, LOWEST)} for _ in range({_write(count, LOWEST)})"
+        case Generator(value=value, count=count, number=number):
+            return f"{_write(value, LOWEST)} for {number} in range({_write(count, LOWEST)})"
         case Formatted(parts=parts):
             return 'f"' + "".join(_part(part) for part in parts) + '"'
         case _:
@@ -332,8 +332,8 @@ def _exploded(head: str, items: Sequence[tuple[str, Code]], tail: str, indent: i
 def _item(name: str, item: Code, indent: int) -> list[str]:
     if isinstance(item, Generator):
         margin = " " * indent
-        head, loop = _write(item, LOWEST).split(" for _ in ")
-        return [margin + head, f"{margin}for _ in {loop}"]
+        head, loop = _write(item.value, LOWEST), _write(item.count, LOWEST)
+        return [margin + head, f"{margin}for {item.number} in range({loop})"]
     return _spread(name, item, ",", indent)
 
 

@@ -133,10 +133,11 @@ class Not(Record):
 
 
 class Generator(Record):
-    """`value for _ in range(count)`, the only argument of a call."""
+    """`value for number in range(count)`, the only argument of a call."""
 
     value: Code
     count: Code
+    number: str = "_"
 
 
 Code = (

@@ -12,12 +12,11 @@ from functools import cache, lru_cache
 from math import exp, log2, prod, sqrt
 
 from abcparam.algebra.polynomials import Opaque, Polynomial
-from abcparam.algebra.record import Record, replace
+from abcparam.algebra.record import replace
 from abcparam.algebra.sizes import UNIT, NumericSpace, Size
 from abcparam.analysis.build import Builder
 from abcparam.analysis.graph import Graph
-from abcparam.calculus.bilinear import AttendedNode, ProductNode
-from abcparam.calculus.linear import LinearNode
+from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.node import InputNode, Node
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.pointwise import PointwiseNode
@@ -67,60 +66,12 @@ class ProgramAtBase:
 def _gradients(at_base: ProgramAtBase, batch: int) -> dict[str, float]:
     """Kept for a few programs: most keys in an editor leave them as they were."""
     try:
-        return _Gradients(at_base.program, batch).found()
+        return GradientsAtBase(at_base.program, batch).found()
     except OUT_OF_RANGE:
         return {}
 
 
-class FlowSizes(Record):
-    """Root mean squares at init of gradients, at outputs, at queries and keys, at other maps.
-
-    And of the values that attention gives.
-    """
-
-    outputs: float
-    attended: float
-    hidden: float
-    mixed: float
-
-
-def flows_at_base(program: Program, batch: int = 1) -> FlowSizes | None:
-    """Of gradients of values for so many examples; None where some number is out of range."""
-    try:
-        return _Gradients(program, batch).flows()
-    except OUT_OF_RANGE:
-        return None
-
-
-def attended_nodes(graph: Graph) -> set[Node]:
-    """Queries and keys, back to what maps give them."""
-    found: set[Node] = set()
-    for node in reversed(graph.nodes):
-        if isinstance(node, AttendedNode):
-            found |= {node.query, node.key}
-        elif node in found and node.parameter is None:
-            found.update(node.inputs)
-    return found
-
-
-def middle_gradients_at_base(program: Program, batch: int = 1) -> dict[str, float]:
-    """As `gradients_at_base`, halfway between the smallest and the largest of several copies."""
-    try:
-        found = _Gradients(program, batch).first()
-    except OUT_OF_RANGE:
-        return {}
-    sizes: dict[str, list[float]] = {}
-    for parameter, size in found.items():
-        sizes.setdefault(parameter.tensor.path, []).append(size)
-    return {path: _middle(copies) for path, copies in sizes.items()}
-
-
-def _middle(sizes: list[float]) -> float:
-    """Halfway between the smallest and the largest."""
-    return sqrt(min(sizes) * max(sizes))
-
-
-class _Gradients:
+class GradientsAtBase:
     """The first gradients of a program's tensors that are not zero."""
 
     def __init__(self, program: Program, batch: int) -> None:
@@ -129,7 +80,7 @@ class _Gradients:
         self.builder = _AtBase(program)
         self.graph: Graph = self.builder.run()
         self.weights = {p: self._weights(p) for p in self.graph.parameters}
-        self.last: dict[Node, Backflow] = {}  # of the last pass
+        self.last: dict[Node, Backflow] = {}  # gradients, by the last pass
         self.values: dict[Node, Moments] = {}  # likewise
         self.seen = Counter(p.tensor.path for p in self.graph.parameters)  # copies in the graph
 
@@ -152,26 +103,9 @@ class _Gradients:
                 break
         return first
 
-    def flows(self) -> FlowSizes:
-        """After the steps that it takes for all tensors to have gradients."""
-        self.first()
-        attended, ends = attended_nodes(self.graph), _ends(self.graph)
-        sizes: dict[str, list[float]] = {"outputs": [], "attended": [], "hidden": []}
+    def settle(self) -> None:
+        """Values and gradients with the weights that are known."""
         self._pass()
-        for node, flow in self.last.items():
-            if flow.square <= 0:
-                continue
-            if node in self.graph.outputs:
-                sizes["outputs"].append(sqrt(flow.square))
-            elif isinstance(node, LinearNode) and node not in ends:
-                kind = "attended" if node in attended else "hidden"
-                sizes[kind].append(sqrt(flow.square))
-        given = [n for n in self.graph.nodes if isinstance(n, AttendedNode)]
-        sizes["mixed"] = [sqrt(self.values[node].square) for node in given]
-        middle = {k: _middle(found) for k, found in sizes.items() if found}
-        hidden = middle.get("hidden", middle["outputs"])
-        of_attended, mixed = middle.get("attended", hidden), middle.get("mixed", 1.0)
-        return FlowSizes(middle["outputs"], of_attended, hidden, mixed)
 
     def _weights(self, parameter: Parameter) -> TensorMoments:
         tensor, of = parameter.tensor, self.builder.of
@@ -225,7 +159,7 @@ class _Gradients:
         number = self.builder.number
         chosen = _chosen(self.graph, number)
         lasts = self._lasts()
-        return AtBase(_ends(self.graph), chosen, {}, self.weights, lasts, self.batch, number)
+        return AtBase(ends(self.graph), chosen, {}, self.weights, lasts, self.batch, number)
 
     def _share(self, parameter: Parameter) -> float:
         """The part of the examples that a copy sees, where one stands for several."""
@@ -272,7 +206,7 @@ def _both_chosen(shared: float, classes: float) -> float:
     return weight / (weight + classes - 1)
 
 
-def _ends(graph: Graph) -> set[Node]:
+def ends(graph: Graph) -> set[Node]:
     """The outputs, and what is added up to them."""
     found = set(graph.outputs)
     for node in reversed(graph.nodes):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import replace
+from abcparam.emission.lowering.copies import CopyFactors
 from abcparam.emission.lowering.gradients import HIDDEN, map_of
 from abcparam.emission.lowering.layers import may_be_shorter
 from abcparam.emission.lowering.numbers import CodePlace
@@ -65,6 +66,8 @@ class FunctionLowering:
         self.given: dict[Need, Name] = {}
         self.pending: dict[str, Formula] = {}  # factors that locals are still to be multiplied by
         self.inward: dict[int, Formula] = {}  # what gradients of operands are multiplied by
+        self.entered: dict[str, Code] = {}  # what is read for a local from another copy
+        self.copies = CopyFactors.of(program, home)
         self.shapes: dict[str, Shape] = {}
         self.batched: dict[str, bool] = {}
         self.statements: list[Statement] = []
@@ -88,6 +91,11 @@ class FunctionLowering:
         return name
 
     def assign(self, targets: Sequence[str], value: Expression) -> None:
+        self._assign(targets, value)
+        for target in targets:
+            self.entered.pop(target, None)
+
+    def _assign(self, targets: Sequence[str], value: Expression) -> None:
         batched = self.is_batched(value)
         if id(value) in self.uses.regions.pending:
             (target,) = targets
@@ -181,11 +189,29 @@ class FunctionLowering:
             return ONE
         found = getattr(self.program.gradients, region)
         assert isinstance(found, Amount)
-        return self.scope.amount(found)
+        return self.scope.amount(found) * self.copies.of_region(region)
 
     def _beta(self, tensor: Tensor) -> Formula:
         assert tensor.gradient is not None
-        return self.scope.amount(tensor.gradient)
+        return self.scope.amount(tensor.gradient) * self.copies.of_tensor(tensor)
+
+    def enter(self, name: str, carried: bool) -> None:
+        """An input of a repeat's body, whose gradient has the factor of what is outside."""
+        self._convert(name, self.copies.entering(carried))
+
+    def leave(self, name: str, repeat: str, count: Formula) -> None:
+        """What a repeat has carried to its end, whose gradient has the factor of the last copy."""
+        self._convert(name, CopyFactors.of(self.program, repeat).leaving(count))
+
+    def _convert(self, name: str, factor: Formula) -> None:
+        if factor != ONE:
+            self.entered[name] = self.local(self.rescaled(Name(name), ONE, factor))
+
+    def carry(self, names: Iterable[str]) -> None:
+        """Locals that a loop assigns: what is read instead of one is what it starts with."""
+        for name in names:
+            if name in self.entered:
+                self.emit(nodes.Assign((Name(name),), self.entered.pop(name)))
 
     def rescaled(self, code: Code, forward: Formula, backward: Formula) -> Code:
         """Values times one factor, gradients times another."""
@@ -195,8 +221,8 @@ class FunctionLowering:
     def _value(self, value: Expression) -> ScaledCode:
         match value:
             case Local(name=name):
-                scale = self.pending.get(name, ONE)
-                return ScaledCode(Name(name), scale, name, batched=self.is_batched(value))
+                scale, code = self.pending.get(name, ONE), self.entered.get(name, Name(name))
+                return ScaledCode(code, scale, name, batched=self.is_batched(value))
             case TensorRef():
                 return self.weight(value)
             case Apply():

@@ -6,15 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from abcparam.algebra.record import Record
 from abcparam.emission.lowering.body import FunctionLowering
-from abcparam.emission.lowering.numbers import CodePlace, Names
+from abcparam.emission.lowering.copies import CopyFactors
+from abcparam.emission.lowering.numbers import BY_COPY, CodePlace, Names
 from abcparam.emission.lowering.scope import ModuleScope
 from abcparam.emission.lowering.spaces import Buffer, Constants
 from abcparam.emission.lowering.use import OperationUse
-from abcparam.emission.lowering.uses import CodeUses, is_plain, sizes_of
+from abcparam.emission.lowering.uses import CodeUses, integer_names, is_plain, sizes_of
 from abcparam.program.amounts import Amount
 from abcparam.program.expressions import Assign, Invoke, Repeat, Return
 from abcparam.program.model import Module, Program
 from abcparam.python_code import nodes
+from abcparam.python_code.layout import python
 from abcparam.python_code.nodes import Code, Formatted, Name, Statement, own, subscript
 
 LONG = 24  # names longer than that make loops hard to read
@@ -69,7 +71,10 @@ class _Module:
     ) -> None:
         self.whole = whole
         self.module = module
-        self.sizes = sizes_of(whole.uses, module, inherited)
+        self.sizes = {
+            **sizes_of(whole.uses, module, inherited),
+            **CopyFactors.of(whole.program, module.path).argument,
+        }
         self.indices = indices | frozenset(_indices(module))
         self.scope = ModuleScope(
             whole.program, {name: size.value for name, size in self.sizes.items()}, self.indices
@@ -89,12 +94,14 @@ class _Module:
                 self.body.names.reserve(_locals(module))
         if not self.module.path:
             self.body.statements += _checks(self.whole.program)
+        if self.module.is_repeat:
+            self._enter()
         self._statements(self.module)
         children = tuple(self._child(child) for child in self._children(self.module))
         return Lowered(
             self.module,
             self.scope,
-            self.sizes,
+            self._sizes(children),
             arguments,
             tuple(self.constants.codes.items()),
             tuple(self.body.buffers.found),
@@ -102,6 +109,17 @@ class _Module:
             self.results,
             children,
         )
+
+    def _sizes(self, children: Sequence[Lowered]) -> dict[str, Amount]:
+        """The constructor's arguments, but for the number of a copy that none asks for."""
+        asked = {name for child in children for name in child.sizes}
+        asked |= {BY_COPY for code in self.constants.codes.values() if BY_COPY in python(code)}
+        copy = CopyFactors.of(self.whole.program, self.module.path).argument
+        return {
+            name: size
+            for name, size in self.sizes.items()
+            if name not in copy or asked & {name, BY_COPY}
+        }
 
     def _arguments(self) -> tuple[tuple[str, str], ...]:
         """The arguments of `forward`: inputs, the copy's number, what is needed from outside."""
@@ -121,6 +139,13 @@ class _Module:
                 (name, {"tensor": "Tensor", "module": "nn.Module", "index": "int"}[need.kind])
             )
         return tuple(found)
+
+    def _enter(self) -> None:
+        """In a copy gradients of what comes from outside may have another factor."""
+        integers = integer_names(self.module)
+        for name, _ in self.module.inputs:
+            if name not in integers:
+                self.body.enter(name, name in self.module.carried)
 
     def _children(self, module: Module) -> Iterable[Module]:
         for child in module.children:
@@ -167,6 +192,7 @@ class _Module:
             self._note_calls(operand)
 
     def _loop(self, child: Module, carried: tuple[str, ...]) -> None:
+        self.body.carry(carried)
         if is_plain(child):
             self._plain_loop(child)
             return
@@ -176,7 +202,7 @@ class _Module:
         uses, body = self.whole.uses, self.body
         copy = Name(body.names.fresh(copy_name(child.name)))
         copies = own(child.name)
-        arguments: list[Code] = [Name(name) for name, _ in child.inputs]
+        arguments = [body.entered.get(name, Name(name)) for name, _ in child.inputs]
         targets: tuple[Name, ...] = (copy,)
         if child.index in uses.names[child.path] and child.index:
             index = Name(body.names.fresh(child.index))
@@ -187,6 +213,10 @@ class _Module:
         step = nodes.Call(copy, tuple(arguments))
         inner = nodes.Assign(results, step) if results else nodes.Do(step)
         body.emit(nodes.For(targets, copies, (inner,)))
+        assert child.count is not None
+        for name in carried:
+            if name not in integer_names(child):
+                body.leave(name, child.path, self.scope.amount(child.count))
 
     def _plain_loop(self, child: Module) -> None:
         body = self.body

@@ -13,6 +13,7 @@ from abcparam.python_code.formula import (
     ONE,
     Argument,
     Base,
+    ByCopy,
     DimAtom,
     Floor,
     Formula,
@@ -32,10 +33,13 @@ from abcparam.python_code.nodes import (
     Name,
     Negative,
     Number,
+    Tuple,
     call,
     minus,
     total,
 )
+
+BY_COPY = "_by_copy"  # the emitted function that chooses by the number of a copy
 
 
 class Names(Record):
@@ -85,7 +89,7 @@ class CodePlace(Record):
 
     def real(self, value: Formula) -> Code:
         """A formula as a float."""
-        value = self._ratios(value)
+        value = formula.joined_by_copy(self._ratios(value))
         if value.constant is not None:
             return Number(value.constant, real=True)
         return self._quotient(value, self._real_atom)
@@ -98,6 +102,10 @@ class CodePlace(Record):
                 return self._whole_atom(atom)
             case Product(value=value):
                 return self.real(value)
+            case ByCopy(copy=copy, runs=runs):
+                sizes = [(Fraction(first), Fraction(2) ** power) for first, power in runs]
+                given = (Tuple((Number(a), Number(x, real=True))) for a, x in sizes)
+                return call(BY_COPY, self.whole(copy), *given)
             case _:
                 return self.atom(atom)
 

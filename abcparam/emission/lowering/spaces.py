@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import Record, replace
 from abcparam.emission.lowering.numbers import CodePlace
 from abcparam.program.model import Module
 from abcparam.program.reserved_names import EMITTED, FORBIDDEN, MODULE_ATTRIBUTES
-from abcparam.python_code.formula import Formula
+from abcparam.python_code.formula import Argument, ByCopy, Formula, joined_by_copy, of
+from abcparam.python_code.layout import python
 from abcparam.python_code.nodes import Code, own
 
 
@@ -52,9 +53,23 @@ class Constants:
 
     def real(self, value: Formula, hint: str) -> Code:
         """A factor: a literal, or `self.hint`."""
+        value, place = self._apart(joined_by_copy(value))
         if value.constant is not None:
-            return self.place.real(value)
-        return self._attribute((hint, value), hint, self.place.real(value))
+            return place.real(value)
+        code = place.real(value)
+        return (
+            code if code in place.arguments.values() else self._attribute((hint, value), hint, code)
+        )
+
+    def _apart(self, value: Formula) -> tuple[Formula, CodePlace]:
+        """A formula in which what differs between copies is an attribute of its own."""
+        found: dict[str, Code] = {}
+        for atom, _ in value.powers:
+            if isinstance(atom, ByCopy):
+                code = self._attribute(atom, "copy_scale", self.place.real(of(atom)))
+                found[python(code)] = code
+                value = value / of(atom) * of(Argument(python(code)))
+        return value, replace(self.place, arguments={**self.place.arguments, **found})
 
     def whole(self, value: Formula, hint: str) -> Code:
         if value.constant is not None and value.constant.denominator == 1:

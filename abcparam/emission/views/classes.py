@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from abcparam.algebra.record import Record, replace
+from abcparam.emission.lowering.copies import CopyFactors
 from abcparam.emission.lowering.layers import Layer
 from abcparam.emission.lowering.lower import Lowered, copy_name, singular
 from abcparam.emission.lowering.numbers import CodePlace, Names
@@ -243,11 +244,15 @@ class _Writer:
         if layer := self.classes.uses.blocks.get(module.path):
             return self._layer(layer, own(module.name), self._inside(child))
         name = Name(self.classes.of[module.path])
-        sizes = tuple((n, self._size(size)) for n, size in child.sizes.items())
+        number = CopyFactors.number_in(self.classes.program, module.path) or "_"
+        number = number if number in child.sizes else "_"
+        sizes = tuple(
+            (n, Name(n) if n == number else self._size(size)) for n, size in child.sizes.items()
+        )
         made: Code = nodes.Call(name, (Name("config"),), sizes)
         if module.count is not None:
             count = self.place.whole(self.scope.amount(module.count))
-            made = call("nn.ModuleList", nodes.Generator(made, count))
+            made = call("nn.ModuleList", nodes.Generator(made, count, number))
         return [nodes.Assign((own(module.name),), made)]
 
     def _inside(self, child: Lowered) -> ModuleScope:

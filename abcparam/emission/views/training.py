@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
-from abcparam.algebra.record import Record
+from abcparam.algebra.record import Record, replace
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules import gauges
 from abcparam.emission.lowering.numbers import CodePlace, Names
@@ -56,6 +56,7 @@ class TrainingView(Record):
     config: Text
     parameters: Text
     groups: tuple[GroupView, ...]
+    told_apart: bool  # groups have some copies of tensors
     mark: Text
     doc: Text
     make: tuple[Text, ...]
@@ -74,11 +75,33 @@ class GroupLaw(Record):
     epsilon: Formula | None
 
 
+class Member(Record):
+    """A tensor of a group, or some copies of it: from the first to before the last."""
+
+    tensor: Tensor
+    copies: tuple[int, int | None] | None = None
+
+    def text(self, name: str, several: bool) -> Text:
+        """Its name, where copies are told apart with those that are in the group."""
+        if not several:
+            return python(Constant(name))
+        bounds = self.copies or (0, None)
+        return python(nodes.Tuple((Constant(name), *map(_bound, bounds))))
+
+
+def _bound(number: int | None) -> Code:
+    return Constant(None) if number is None else Number(Fraction(number))
+
+
 class Group(Record):
     """Tensors with one law."""
 
     law: GroupLaw
-    tensors: tuple[Tensor, ...]
+    members: tuple[Member, ...]
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return tuple(member.tensor for member in self.members)
 
 
 def training_view(
@@ -90,12 +113,14 @@ def training_view(
     labels = _labels(optimizers)
     titles = _titles(groups)
     several = len(optimizers) > 1
+    told_apart = any(member.copies for group in groups for member in group.members)
     views = []
     for group, title in zip(groups, titles, strict=True):
         label = labels[group.law.optimizer] if several else None
         clip = optimizers[group.law.optimizer].clip_norm
         limit = ModuleScope(program).amount(clip) if clip else None
-        views.append(_group_view(group, title, (label, limit), CodePlace(names), members))
+        texts = tuple(m.text(members[m.tensor.path], told_apart) for m in group.members)
+        views.append(_group_view(group, title, (label, limit), CodePlace(names), texts))
     classes = [_class(o) for o in optimizers.values()]
     result = "list[torch.optim.Optimizer]" if several else classes[0]
     return TrainingView(
@@ -104,6 +129,7 @@ def training_view(
         config=python(access.config),
         parameters=python(access.parameters),
         groups=tuple(views),
+        told_apart=told_apart,
         mark=python(Constant(mark_of(program))),
         doc=Text(" and ".join(name.rpartition(".")[2] for name in classes)),
         make=tuple(lines(_make(ModuleScope(program), optimizers, (names, access)), 4)),
@@ -128,12 +154,23 @@ def make_groups(program: Program) -> list[Group]:
     Where none is trained it is one group of none: no optimizer of PyTorch takes no group.
     """
     scope = ModuleScope(program)
-    groups: dict[GroupLaw, list[Tensor]] = {}
+    groups: dict[GroupLaw, list[Member]] = {}
     for tensor in program.tensors.values():
-        if not tensor.frozen:
-            groups.setdefault(_law(scope, tensor), []).append(tensor)
-    found = [Group(law, tuple(tensors)) for law, tensors in groups.items()]
+        for member in _members(tensor):
+            if not tensor.frozen:
+                groups.setdefault(_law(scope, member.tensor), []).append(member)
+    found = [Group(law, tuple(members)) for law, members in groups.items()]
     return found or [Group(GroupLaw(0, _stated(scope, 0), formula.ONE, None, None), ())]
+
+
+def _members(tensor: Tensor) -> Iterator[Member]:
+    """A tensor, or its copies that are trained alike."""
+    ends = [*(run.first for run in tensor.by_copy[1:]), None]
+    for run, end in zip(tensor.by_copy, ends, strict=bool(tensor.by_copy)):
+        trained = {"lr": run.lr, "weight_decay": run.weight_decay, "epsilon": run.epsilon}
+        yield Member(replace(tensor, **trained), (run.first, end))
+    if not tensor.by_copy:
+        yield Member(tensor)
 
 
 def _written(value: Amount | None) -> str:
@@ -229,7 +266,7 @@ def _group_view(
     title: str,
     shared: tuple[str | None, Formula | None],
     place: CodePlace,
-    members: Mapping[str, str],
+    members: tuple[Text, ...],
 ) -> GroupView:
     """`shared` is what all groups of an optimizer have: its label and what it clips to."""
     optimizer, limit = shared
@@ -245,7 +282,7 @@ def _group_view(
         entries["clip_norm"] = place.real(limit)
     return GroupView(
         tuple(line for key, code in entries.items() for line in entry(key, code, 12)),
-        tuple(python(Constant(members[tensor.path])) for tensor in group.tensors),
+        members,
     )
 
 
