@@ -28,7 +28,7 @@ from abcparam.verdict.results import CheckResult
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
-    from abcparam.recipes.registry import recipe_names
+    from abcparam.recipes.registry import asked_names
 
     command.add_argument("files", nargs="+", metavar="FILE", help="a spec; - is standard input")
     command.add_argument(
@@ -53,7 +53,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--recipe",
-        choices=recipe_names(),
+        choices=asked_names(),
         help="the files are configurations of that project: its model is judged",
     )
     command.add_argument(
@@ -131,10 +131,9 @@ def _check_one(
         if file == "-" and (name := options.stdin_filename):
             source = replace(source, file=name, folder=os.path.dirname(name) or ".")
         if options.recipe:
-            from abcparam.recipes.judging import judged_config
-            from abcparam.recipes.registry import recipes
+            from abcparam.recipes.judging import judged_named
 
-            return judged_config(recipes()[options.recipe], source, values)
+            return judged_named(options.recipe, source, values)
         found = report(load(source, values))
         return proved(found) if options.prove else found
     except SpecError as error:

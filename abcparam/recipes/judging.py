@@ -9,6 +9,8 @@ from abcparam.algebra.record import Record, replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.source import START, Source, Span
 from abcparam.recipes.base import ProjectRecipe
+from abcparam.recipes.refused import REFUSED
+from abcparam.recipes.registry import recipe_of
 from abcparam.recipes.settings import ConfigSettings, settings_of
 from abcparam.verdict.check import load, report
 from abcparam.verdict.report import Report
@@ -43,6 +45,13 @@ def spec_of(recipe: ProjectRecipe, config: Source) -> RecipeSpec:
     lines = [*recipe.decoder(found).lines()]
     places = tuple(found.place(*recipe.subjects.get(subject, ())) for _, subject in lines)
     return RecipeSpec("".join(f"{text}\n" for text, _ in lines), places, found)
+
+
+def judged_named(name: str, config: Source, values: Mapping[str, Fraction]) -> Report:
+    """As `judged_config`, by the name that a recipe is asked for."""
+    refused = REFUSED.get(name)
+    place = settings_of(config).place(*refused.settings) if refused else START
+    return judged_config(recipe_of(name, config, place), config, values)
 
 
 def judged_config(recipe: ProjectRecipe, config: Source, values: Mapping[str, Fraction]) -> Report:

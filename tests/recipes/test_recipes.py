@@ -367,6 +367,22 @@ def test_every_line_with_a_number_says_what_decides_it(recipe: str, flags: Any, 
     assert numbered <= recipes()[recipe].subjects.keys()
 
 
+def test_nanochat_has_none_and_is_told_why(run: Run, tmp_path: Path):
+    """At the rate of what has no law, or at the depth, whichever its script says."""
+    script, spec = tmp_path / "run.sh", tmp_path / "model.param"
+    script.write_text("torchrun -m scripts.base_train -- \\\n  --depth=24 --matrix-lr=0.02\n")
+    said = run("check", "--recipe", "nanochat", str(script), "--format", "github")
+    assert (
+        said.status == 2 and "line=2,endLine=2,col=14,endColumn=30,title=abcparam P1105" in said.out
+    )
+    script.write_text("torchrun -m scripts.base_train -- --depth=24\n")
+    found = run("check", "--recipe", "nanochat", str(script))
+    assert found.status == 2 and f"{script}:1:35" in found.err and "`abcparam audit`" in found.err
+    spec.write_text(spec_of(recipes()["megatron"], Source(config("megatron", MUP))).text)
+    writing = run("export", "--recipe", "nanochat", str(spec))
+    assert (writing.status, writing.out, "error[P1105]" in writing.err) == (2, "", True)
+
+
 def test_the_command_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "args.yaml").write_text(config("megatron", MUP | {"use-mup": "false"}))

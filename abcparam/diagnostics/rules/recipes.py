@@ -45,3 +45,15 @@ class OtherModel(DiagnosticRule):
     code = "P1104"
     message = "`{recipe}` has no configuration for this spec: {problem}"
     help = "`abcparam explain P1104` says what is compared"
+
+
+class NoRecipe(DiagnosticRule):
+    """A project whose configurations are no model that could be judged.
+
+    Where the code makes the model and its training from one number, the code is what to judge:
+    `abcparam audit` reads it.
+    """
+
+    code = "P1105"
+    message = "`{recipe}` has no recipe: {reason}"
+    help = "{instead}"
