@@ -9,7 +9,7 @@ from abcparam.algebra.record import Record, replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.source import START, Source, Span
 from abcparam.recipes.base import ProjectRecipe
-from abcparam.recipes.refused import REFUSED
+from abcparam.recipes.refused import REFUSED_PROJECTS
 from abcparam.recipes.registry import recipe_of
 from abcparam.recipes.settings import ConfigSettings, settings_of
 from abcparam.verdict.check import load, report
@@ -49,7 +49,7 @@ def spec_of(recipe: ProjectRecipe, config: Source) -> RecipeSpec:
 
 def judged_named(name: str, config: Source, values: Mapping[str, Fraction]) -> Report:
     """As `judged_config`, by the name that a recipe is asked for."""
-    refused = REFUSED.get(name)
+    refused = REFUSED_PROJECTS.get(name)
     place = settings_of(config).place(*refused.settings) if refused else START
     return judged_config(recipe_of(name, config, place), config, values)
 

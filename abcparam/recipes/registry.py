@@ -10,7 +10,7 @@ from abcparam.diagnostics.rules import recipes as rules
 from abcparam.diagnostics.source import START, Source, Span
 from abcparam.discovery import names_of, offered
 from abcparam.recipes import projects
-from abcparam.recipes.refused import REFUSED
+from abcparam.recipes.refused import REFUSED_PROJECTS
 
 if TYPE_CHECKING:
     from abcparam.recipes.base import ProjectRecipe
@@ -29,12 +29,12 @@ def recipes() -> dict[str, ProjectRecipe]:
 
 def asked_names() -> tuple[str, ...]:
     """What may be asked for: recipes, and projects of which is known why they have none."""
-    return (*recipe_names(), *REFUSED)
+    return (*recipe_names(), *REFUSED_PROJECTS)
 
 
 def recipe_of(name: str, source: Source, place: Span = START) -> ProjectRecipe:
     """A recipe by name. Raises `SpecError` of a project that has none, at a place of the source."""
-    refused = REFUSED.get(name)
+    refused = REFUSED_PROJECTS.get(name)
     if refused is not None:
         fields = {"recipe": name, "reason": refused.reason, "instead": refused.instead}
         raise SpecError(source, [rules.NoRecipe.at(place, **fields)])
