@@ -301,11 +301,18 @@ def _line(item: Item) -> Line:
 def _parted(lines: Sequence[Line]) -> ReadingError:
     first = lines[0]
     other = next((x for x in lines if (x.target, x.span) != (first.target, first.span)), lines[-1])
+    called, otherwise = _called(first), _called(other)
     return ReadingError(
         rules.OtherGraph.at(
             first.span,
-            first=first.target,
-            other=other.target,
+            first=called,
+            other="more or fewer such calls" if otherwise == called else otherwise,
             place=f"{other.span.file}:{other.span.line}",
         )
     )
+
+
+def _called(line: Line) -> str:
+    """A call and the first parameter that it takes: `aten.linear.default` of `layers.3.weight`."""
+    weight = next((x.name for x in line.operands() if isinstance(x, Weight)), None)
+    return f"`{line.target}`" + (f" of `{weight}`" if weight else "")

@@ -58,10 +58,6 @@ def audited(
     starts = starts_of(models, chosen, names)
     rates = rates_of(function, models, chosen, lr_key, names)
     source = sources_of(_files(reader.traces, starts), found.file)
-    assert reader.first is not None
-    wrong = objections(*reader.first, model, chosen, names, starts, rates, output)
-    if wrong:
-        raise SpecError(source, wrong)
 
     def program_read(model: Model, meaning: Read) -> Program:
         return program_of(model, meaning, starts, rates, chosen[0], names, source, found.name)
@@ -75,6 +71,10 @@ def audited(
         if expect is not None:
             program = replace(program, expected=(expect,))
         report = judged(program)
+        assert reader.first is not None
+        wrong = objections(*reader.first, model, chosen, names, starts, rates, output)
+        if wrong:
+            raise SpecError(source, wrong)
         notes = (*_notes(starts, found), *unused(program))
         report = replace(report, said=(*_findings(report), *notes))
         remedy = remedy_of(report, meaning)

@@ -29,6 +29,7 @@ from abcparam.diagnostics.source import Span
 from abcparam.imports.alike import Model, Part, Repeated, TracedStep
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.seen import TAKES, local
+from abcparam.imports.stream_sizes import StreamPowers, powers_of_streams
 from abcparam.imports.traced import Ref, Weight
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import Apply
@@ -80,9 +81,16 @@ def disagreements(
     measured = sorted({i for x in results.values() for i in x.measured})
     beside = {i: _beside(program, settings[i], i, results) for i in measured}
     ends = list(_ends(settings, grow, measured))
-    zero = _zero_parts(results)
+    zero, powers = _zero_parts(results), powers_of_streams(program)
     found = (
-        _disagreement(name, result, {i: x[name] for i, x in beside.items()}, settings, ends)
+        _disagreement(
+            name,
+            result,
+            {i: x[name] for i, x in beside.items()},
+            settings,
+            ends,
+            powers.get(name, {}),
+        )
         for name, result in results.items()
         if name not in zero and all(name in x for x in beside.values())
     )
@@ -176,12 +184,19 @@ def _disagreement(
     values: Mapping[int, _Beside],
     settings: Sequence[Sizes],
     chains: Sequence[tuple[_Ends, ...]],
+    powers: StreamPowers,
 ) -> Disagreement | None:
-    """What is wrong with a value, if anything is, over all of a size's range and at its end."""
+    """What is wrong with a value, if anything is, over all of a size's range and at its end.
+
+    `powers` are those that streams give it, which it is between and what copies at random give.
+    """
     worst: Disagreement | None = None
     least = 1.0
     for ends in chains:
-        found = [(e, _growth(e, result, values, settings)) for e in ends]
+        power = powers.get(ends[0].size, -inf)
+        if power is None:
+            continue
+        found = [(e, _growth(e, result, values, settings, power)) for e in ends]
         end, growth = min(found, key=lambda x: x[1].apart)
         if growth.apart > least:
             least, step = growth.apart, result.step
@@ -192,12 +207,18 @@ def _disagreement(
 
 
 def _growth(
-    ends: _Ends, result: _Result, values: Mapping[int, _Beside], settings: Sequence[Sizes]
+    ends: _Ends,
+    result: _Result,
+    values: Mapping[int, _Beside],
+    settings: Sequence[Sizes],
+    power: float,
 ) -> _Growth:
-    """How a value grows between two settings."""
+    """How a value grows between two settings; a `power` above -inf is what it may be too."""
     small, large = values[ends.small], values[ends.large]
     range_ = log(settings[ends.large][ends.size] / settings[ends.small][ends.size])
     measured, least, most = (_slope(*x, range_) for x in zip(small, large, strict=True))
+    if power > -inf:
+        least, most = min(least, power), max(most, power)
     derived = min((least, most), key=lambda x: abs(x - measured) if x > -inf else inf)
     if least < measured < most:
         derived = measured

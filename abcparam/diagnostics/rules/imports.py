@@ -208,11 +208,13 @@ class OtherGraph(DiagnosticRule):
 
     It is traced at several sizes, and what it computes has to be the same calls in the same order,
     but for lengths, numbers, and how often a layer is repeated. A branch that depends on a size, or
-    layers that differ among themselves in a way that depends on it, are two models.
+    layers that differ among themselves in a way that depends on it, are two models. So is a model
+    whose layers are no modules or parameters of a list, or whose last one is another one than
+    those before it, where their number grows: its other sizes grow all the same.
     """
 
     code = "P1004"
-    message = "the model calls `{first}` here, and `{other}` at other sizes ({place})"
+    message = "the model calls {first} here, and {other} at other sizes ({place})"
     label = "this is where they part"
     help = "grow sizes that leave what is computed as it is, or set a size that decides it"
 
