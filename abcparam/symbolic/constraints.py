@@ -81,6 +81,11 @@ def point_of(values: Sequence[Fraction]) -> SymbolPoint:
     return (denominator, *(int(value * denominator) for value in values))
 
 
+def values_at(point: SymbolPoint) -> list[Fraction]:
+    """The values that the symbols have at a point."""
+    return [Fraction(value, point[0]) for value in point[1:]]
+
+
 def holds_at(condition: SymbolCondition, point: SymbolPoint) -> bool:
     """Whether a condition holds at a point."""
     if isinstance(condition, LinearConstraint):

@@ -103,7 +103,7 @@ def region_of(condition: SymbolCondition, symbols: Sequence[str]) -> Region:
     premises = Premises(names)
     plain, choices = _clauses(condition)
     while True:
-        if premises.example(All((*plain, *map(_condition, choices)))) is None:
+        if premises.point(All((*plain, *map(_condition, choices)))) is None:
             return Region(names, (), empty=True)
         plain = _irredundant(names, plain, choices)
         found = _reduced(names, plain, choices)
@@ -255,7 +255,7 @@ def _needed(
     for x in reversed(list(kept)):
         while x not in assumed:
             beyond = LinearConstraint(opposite(x.row), ">")
-            broken = _example(needed, beyond) or _example(needed, negation(x))
+            broken = needed.point(beyond) or needed.point(negation(x))
             if broken is None:
                 kept.remove(x)
                 break
@@ -271,7 +271,7 @@ def _needed(
 
 def _inside(names: tuple[str, ...], constraints: Sequence[LinearConstraint]) -> SymbolPoint | None:
     """A point inside of all constraints, off the planes on which simple points lie."""
-    found = _example(Premises(names), All(tuple(x._replace(relation=">") for x in constraints)))
+    found = Premises(names).point(All(tuple(x._replace(relation=">") for x in constraints)))
     if found is None:
         return None
     way: list[Fraction] = [
@@ -285,11 +285,6 @@ def _inside(names: tuple[str, ...], constraints: Sequence[LinearConstraint]) -> 
             farthest = min(farthest, -Fraction(sum(map(mul, x.row, found)), found[0]) / slope)
     values = (Fraction(v, found[0]) for v in found[1:])
     return point_of([v + farthest / 3 * w for v, w in zip(values, way[1:], strict=True)])
-
-
-def _example(premises: Premises, condition: SymbolCondition) -> SymbolPoint | None:
-    values = premises.example(condition)
-    return None if values is None else point_of([values[s] for s in premises.symbols])
 
 
 def _first_met(
@@ -352,7 +347,7 @@ def _follows_from(premises: Premises, clause: Clause, wanted: SymbolCondition) -
 
 def _alternative(premises: Premises, alternative: Alternative) -> Alternative | None:
     """An alternative without what the premises imply; None where it is impossible."""
-    if premises.example(All(alternative)) is None:
+    if premises.point(All(alternative)) is None:
         return None
     reduced = [
         lowest_terms(LinearConstraint(premises.reduce_row(x.row), x.relation)) for x in alternative

@@ -35,6 +35,7 @@ from abcparam.symbolic.constraints import (
     plain,
     point_of,
     subtract,
+    values_at,
     whole,
 )
 from abcparam.symbolic.decision.conditions import Conditions, least
@@ -84,6 +85,8 @@ class Premises:
         self.examples: list[SymbolPoint] = []  # where the premises hold, as they were found
         self._points: list[SymbolPoint] = []  # the last of them, those that answer most first
         self._decided: Conditions | None = None
+        self._stated: list[SymbolCondition] = []  # those of the premises that the others leave open
+        self._latest: tuple[LinearConstraint, ...] = ()  # of them, those that were assumed last
         self._closed = False
 
     def close(self) -> None:
@@ -108,12 +111,44 @@ class Premises:
                 del answers[question]
         self.examples = [point for point in self.examples if holds_at(condition, point)]
         self._points = [point for point in self._points if holds_at(condition, point)]
+        self._state(condition)
+
+    def _state(self, condition: SymbolCondition) -> None:
+        """Adds a condition to what is decided by, without what it makes needless.
+
+        Layers are alike: what each asks is mostly between what the first and the last ask.
+        """
+        parts = condition.parts if isinstance(condition, All) else (condition,)
+        latest = tuple(part for part in parts if isinstance(part, LinearConstraint))
+        self._stated += parts
         if self._decided is not None:
             self._decided.premise(condition)
+            if len(self._latest) == len(latest) > 0:
+                with _in_time():
+                    needless = self._needless(self._latest)
+                if needless:
+                    self._stated = [part for part in self._stated if part not in needless]
+                    self._decided = None
+        self._latest = latest
+
+    def _needless(self, some: Sequence[LinearConstraint]) -> set[LinearConstraint]:
+        """Those of some conditions that follow from the other ones."""
+        found: set[LinearConstraint] = set()
+        others = Conditions(len(self.symbols))
+        for part in self._stated:
+            if part not in some:
+                others.premise(part)
+        for index, part in enumerate(some):
+            left = [x for x in some[index + 1 :] if x not in found]
+            kept = [x for x in some[:index] if x not in found]
+            if others.example(All((*kept, *left, negation(part)))) is None:
+                found.add(part)
+        return found
 
     def restate(self, condition: SymbolCondition) -> None:
         """Takes a condition in the place of all premises, which says the same."""
         self.conditions = [(-1, whole(condition))]
+        self._stated, self._latest = [self.conditions[0][1]], ()
         self._decided = None
 
     def assume_equation(self, form: Form, label: int = -1) -> None:
@@ -247,8 +282,7 @@ class Premises:
         with _in_time():
             found, needed = self._conditions().example_or_core(wrong)
         if found is not None:
-            self._checked(found, All(tuple(wrong)))
-            return self._points[0]
+            return self._checked(found, All(tuple(wrong)))
         if needed:
             core = [ordered[index] for index in needed]
             self._reaching.setdefault(core[0], []).append(frozenset(core))
@@ -261,7 +295,7 @@ class Premises:
         wrong = whole(negation(condition))
         with _in_time():
             known = self._known_at(wrong)
-        return not known and self._ask(wrong) is None
+        return not known and self.point(wrong) is None
 
     def _known_at(self, condition: SymbolCondition) -> bool:
         """Whether a condition holds at a point that is known; the last to answer is asked first."""
@@ -273,30 +307,29 @@ class Premises:
 
     def example(self, condition: SymbolCondition) -> dict[str, Fraction] | None:
         """Values under which the premises and the condition hold, None if there are none."""
-        values = self._ask(condition)
-        return None if values is None else dict(zip(self.symbols, values, strict=True))
+        point = self.point(condition)
+        return None if point is None else dict(zip(self.symbols, values_at(point), strict=True))
 
-    def _ask(self, condition: SymbolCondition) -> list[Fraction] | None:
-        """Values under which the premises and the condition hold, or None."""
+    def point(self, condition: SymbolCondition) -> SymbolPoint | None:
+        """A point at which the premises and the condition hold, None if there is none."""
         with _in_time():
             found = self._conditions().example(condition)
         return None if found is None else self._checked(found, condition)
 
-    def _checked(self, values: list[Fraction], condition: SymbolCondition) -> list[Fraction]:
-        """The values, held against all that they are an example of."""
-        point = point_of(values)
+    def _checked(self, point: SymbolPoint, condition: SymbolCondition) -> SymbolPoint:
+        """The point, held against all that it is an example of."""
         for stated in (*(c for _, c in self.conditions), condition):
             if not holds_at(stated, point):
                 raise UnprovedError
         self.examples.append(point)
         self._points.insert(0, point)
         del self._points[MOST_POINTS:]
-        return values
+        return point
 
     def _conditions(self) -> Conditions:
         if self._decided is None:
             self._decided = Conditions(len(self.symbols))
-            for _, condition in self.conditions:
+            for condition in self._stated:
                 self._decided.premise(condition)
         return self._decided
 
@@ -316,7 +349,8 @@ class Premises:
             values = least(len(self.symbols), stated, [moves[i] for i in changed])
         if values is None:
             raise UnprovedError
-        return dict(zip(self.symbols, self._checked(values, All(tuple(kept))), strict=True))
+        self._checked(point_of(values), All(tuple(kept)))
+        return dict(zip(self.symbols, values, strict=True))
 
     def check(self) -> None:
         """Raises `ContradictionError`, with a smallest set of labels, unless all premises hold."""

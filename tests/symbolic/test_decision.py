@@ -90,8 +90,7 @@ def test_random_conditions_as_z3_decides_them(seed: int):
             assert (found is not None) == expected
             answers.append(expected)
             if found is not None:
-                point = point_of(found)
-                assert all(holds_at(condition, point) for condition in (*premises, question))
+                assert all(holds_at(condition, found) for condition in (*premises, question))
     assert {True, False} == set(answers)
 
 

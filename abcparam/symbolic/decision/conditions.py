@@ -12,11 +12,12 @@ from abcparam.symbolic.constraints import (
     All,
     LinearConstraint,
     SymbolCondition,
+    SymbolPoint,
     decided,
     holds_at,
     opposite,
     plain,
-    point_of,
+    values_at,
 )
 from abcparam.symbolic.decision.search import AtMost, ClauseSearch, Literals
 from abcparam.symbolic.decision.simplex import UNIT, LinearSum
@@ -38,20 +39,20 @@ class Conditions:
         for clause in self._clauses(condition):
             self.search.add(clause)
 
-    def example(self, condition: SymbolCondition = ALWAYS) -> list[Fraction] | None:
-        """Values under which a condition holds too, None if there are none."""
+    def example(self, condition: SymbolCondition = ALWAYS) -> SymbolPoint | None:
+        """A point at which a condition holds too, None if there is none."""
         with self.search.scope():
             self.premise(condition)
-            return self.search.numbers() if self.search.solve() else None
+            return self.search.point() if self.search.solve() else None
 
     def example_or_core(
         self, conditions: Sequence[SymbolCondition]
-    ) -> tuple[list[Fraction] | None, list[int]]:
-        """Values under which the conditions hold too, or indices of some that cannot hold."""
+    ) -> tuple[SymbolPoint | None, list[int]]:
+        """A point at which the conditions hold too, or indices of some that cannot hold."""
         with self.search.scope():
             named = self._named(conditions)
             if self.search.solve(list(named)):
-                return self.search.numbers(), []
+                return self.search.point(), []
             return None, sorted({named[literal] for literal in self.search.core})
 
     def _named(self, conditions: Sequence[SymbolCondition]) -> dict[int, int]:
@@ -151,7 +152,7 @@ class Conditions:
         for _ in range(MOST_SETS):
             if not self.search.solve(most=most):
                 return
-            point = point_of(self.search.numbers())
+            point = self.search.point()
             changed = [index for index, pin in enumerate(pins) if not holds_at(pin, point)]
             yield tuple(changed)
             self.search.add([literals[index] for index in changed])
@@ -178,7 +179,7 @@ def least(
     best = None
     with search.scope():
         while search.solve(least=total):
-            best = search.numbers()[:symbols]
+            best = values_at(search.point())[:symbols]
             search.add([search.atom(total, search.simplex.limit(total)) ^ 1])
     return best
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from fractions import Fraction
 
 from abcparam.algebra.budgets import spend
 from abcparam.symbolic.decision.simplex import UNIT, Bound, BoundValue, LinearSum, Simplex, Value
@@ -368,12 +367,15 @@ class ClauseSearch:
         parts = self._parts[literal >> 1]
         return parts is not None and all(any(map(self._holds, part)) for part in parts)
 
-    def numbers(self) -> list[Fraction]:
-        """Values of the variables under which everything holds that does now."""
+    def point(self) -> tuple[int, ...]:
+        """Values of the variables under which everything holds that does now.
+
+        First the denominator that they have in common, then numerators.
+        """
         simplex = self.simplex
         bounds = () if simplex.exact() else self._bounds
         held = (b for b in bounds if b is not None and simplex.within(b, simplex.value(b[1])))
-        return simplex.numbers([*held])
+        return simplex.point([*held])
 
     # Learning
 

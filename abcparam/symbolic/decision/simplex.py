@@ -343,20 +343,25 @@ class Simplex:
         """Whether no value is infinitesimally away from a number."""
         return not any(self._tinies)
 
-    def numbers(self, further: Sequence[Bound] = ()) -> list[Fraction]:
+    def point(self, further: Sequence[Bound] = ()) -> tuple[int, ...]:
         """Values of the variables as numbers, within all bounds that are asserted.
 
-        `further` bounds hold at the values, and are to hold at the numbers too.
+        First the denominator that they have in common, then numerators. `further` bounds hold at
+        the values, and are to hold at the numbers too.
         """
-        unit = UNIT * self.parts
-        if self.exact():
-            return [Fraction(number, unit) for number in self._numbers]
-        tiny = Fraction(1)
-        for low, high in (*self._sides(), *map(self._sides_of, further)):
-            if low[1] > high[1]:
-                tiny = min(tiny, Fraction(high[0] - low[0]) / (low[1] - high[1]))
-        pairs = zip(self._numbers, self._tinies, strict=True)
-        return [(number + tiny * times) / unit for number, times in pairs]
+        unit, values = UNIT * self.parts, self._numbers
+        if not self.exact():
+            room, need = 1, 1  # what is infinitesimal is a quotient of these
+            for low, high in (*self._sides(), *map(self._sides_of, further)):
+                if low[1] > high[1]:
+                    between, apart = high[0] - low[0], low[1] - high[1]
+                    if between * need < room * apart:
+                        tiny = Fraction(between) / apart
+                        room, need = tiny.numerator, tiny.denominator
+            pairs = zip(values, self._tinies, strict=True)
+            unit, values = unit * need, [need * number + room * tiny for number, tiny in pairs]
+        common = gcd(unit, *values)
+        return (unit // common, *[value // common for value in values])
 
     def _sides(self) -> Iterator[tuple[BoundValue, BoundValue]]:
         """What is the smaller, and what the larger, of each bound and its term's value."""
