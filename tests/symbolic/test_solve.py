@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import re
 from fractions import Fraction
+from itertools import product
+from operator import le
 from pathlib import Path
 
 import pytest
 
 import abcparam
+from abcparam.analysis.judge import Evaluator
 from abcparam.commands.cli import main
 from abcparam.pipeline import to_source
 from abcparam.symbolic.solve.complete import complete, gauge_order
 from abcparam.symbolic.solve.text import render_solution
+from abcparam.symbolic.symbols import substituted
 from abcparam.verdict.check import load
 from tests.support.judging import swapped
 from tests.support.paths import ROOT
@@ -157,6 +161,45 @@ def test_stable_solutions_are_those_whose_updates_reach_their_bounds():
     assert "every solution in which each update is as large as its bound:" in render_solution(found)
     assert found.verdict == abcparam.check(spec("-1/2", "0", "1/2")).verdict == "feature-learning"
     assert abcparam.check(spec("-1", "-1/2", "1")).verdict == "trivial"
+
+
+def test_all_corners_of_stable_learning_rates_are_listed():
+    """Of a grid, what no stable rates exceed lies between the corners, and nothing else."""
+    b = iter(("0", "1/2", "1"))
+    text = re.sub(r"a = .*? }", lambda _: f"a = 0, b = {next(b)}, c = ? }}", MLP)
+    found = complete(to_source(text.replace("hyper", "assume alignment = none\nhyper")), "stable")
+    assert found.corners is not None
+    first, second = (tuple(corner.rates.values()) for corner in found.corners)
+    assert [*map(str, first)] == ["-1", "-1/2", "1"]
+    assert [*map(str, second)] == ["-1/2", "0", "1/2"]
+    assert [corner.verdict for corner in found.corners] == ["trivial", "feature-learning"]
+    assert found.corners[0].maximal == ("W1", "W2")
+    assert found.corners[0].short == (("W3", "width^(1/2)"),) and not found.corners[1].short
+    said = render_solution(found).splitlines()
+    assert said[-2].strip().startswith("c_W1 = -1, c_W2 = -1/2, c_W3 = 1: trivial; as large as")
+    assert said[-2].endswith("W1, W2; smaller: W3 by width^(1/2)")
+    assert found.to_dict()["family"]["corners"][1]["rates"]["c_W3"] == "1/2"
+
+    program, rates = found.solution.program, list(found.corners[0].rates)
+    known = {s: v for s, v in found.solution.values.items() if s not in rates}
+    judged = Evaluator(substituted(program, known))
+    grid = [Fraction(k, 4) for k in range(-5, 6)]
+    stable = [
+        point
+        for point in product(grid, repeat=3)
+        if not judged.verdict(dict(zip(rates, point, strict=True))).startswith("unstable")
+    ]
+    largest = {x for x in stable if not any(y != x and all(map(le, y, x)) for y in stable)}
+    quarters = (Fraction(k, 2) for k in range(3))
+    between = {
+        tuple(t * x + (1 - t) * y for x, y in zip(first, second, strict=True)) for t in quarters
+    }
+    assert largest == between
+
+
+def test_corners_are_of_stable_solutions_alone():
+    assert complete(to_source(MLP)).corners == ()
+    assert "corners" not in complete(to_source(MLP)).to_dict()["family"]
 
 
 def test_solutions_in_the_symbols_of_the_spec():

@@ -18,9 +18,10 @@ from abcparam.language import syntax
 from abcparam.language.parser import parse
 from abcparam.program.binding import bind
 from abcparam.program.model import Program
-from abcparam.program.tensors import exponents_by_key
+from abcparam.program.tensors import OWN, exponents_by_key
 from abcparam.resolve.resolver import resolve
 from abcparam.symbolic.regions import Region
+from abcparam.symbolic.solve.corners import Corner, corners
 from abcparam.symbolic.solve.solution import (
     DependentError,
     GaugeDirection,
@@ -43,6 +44,7 @@ class Completed(Record):
     text: str
     goal: str
     solution: Solution
+    corners: tuple[Corner, ...] | None = ()  # for stable ones; None where they are too many
 
     @property
     def verdict(self) -> str:
@@ -72,10 +74,14 @@ class Completed(Record):
                 "gauges": [_gauge(gauge) for gauge in self.gauges],
                 "unconstrained": list(solution.free),
                 "no_largest": list(solution.endless),
+                **({} if self.corners == () else {"corners": self._corners()}),
             },
             "spec": self.text,
             **({"unfinished": solution.unfinished} if solution.unfinished else {}),
         }
+
+    def _corners(self) -> list[dict[str, Any]] | None:
+        return None if self.corners is None else [corner.to_dict() for corner in self.corners]
 
 
 def _unknown(symbol: str, place: ExponentPlace, solution: Solution) -> dict[str, Any]:
@@ -117,7 +123,19 @@ def complete(
         raise SpecError(spec, [error]) from None
     except UnprovedError as error:
         raise gave_up(spec, error) from None
-    return Completed(source, _filled(spec, program, solution), goal, solution)
+    others = _corners_of(solution) if goal == "stable" else ()
+    return Completed(source, _filled(spec, program, solution), goal, solution, others)
+
+
+def _corners_of(solution: Solution) -> tuple[Corner, ...] | None:
+    """Those of the learning rates that are asked for, where the spec has no symbols of its own."""
+    rates = [s for s, place in solution.places.items() if place.letter == "c" and place.dim == OWN]
+    if not rates or any(value.symbols for value in solution.values.values()):
+        return ()
+    try:
+        return corners(solution.program, solution.values, rates)
+    except UnprovedError:
+        return None
 
 
 def _filled(spec: Source, program: Program, solution: Solution) -> str:
