@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from linecache import getline
-from math import prod
+from math import log, prod
 
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import Record, field
@@ -13,7 +13,7 @@ from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import START, Span
 from abcparam.imports.chance import NOISE, noise_of
 from abcparam.imports.coincidences import OddOnes, odd_ones
-from abcparam.imports.numbers import Power, Sizes, polynomial_of, power_of
+from abcparam.imports.numbers import Power, Sizes, polynomial_of, power_of, settles
 from abcparam.imports.outline import Item, LayerList, Loop, outline, renamed
 from abcparam.imports.traced import Datum, Line, Ref, Trace, TracedArgument, Weight
 from abcparam.program.amounts import Shape
@@ -89,6 +89,7 @@ class Repeated(Record):
     body: tuple[Part, ...]
     carried: tuple[tuple[Ref, Ref], ...]
     results: tuple[Ref, ...]
+    nodes: tuple[str, ...] = field(compare=False)  # theirs, at the first setting
 
     @property
     def path(self) -> str:
@@ -178,7 +179,7 @@ class _Uniter:
         first = loops[0]
         body = self.parts([loop.body for loop in loops])
         count = self.length([loop.count for loop in loops], _line(first).span)
-        return Repeated(first.lists, count, body, first.carried, first.results)
+        return Repeated(first.lists, count, body, first.carried, first.results, first.nodes)
 
     def step(self, lines: Sequence[Line]) -> TracedStep:
         first = lines[0]
@@ -239,7 +240,11 @@ class _Uniter:
         exact = power_of(values, self.settings)
         if exact is not None:
             return exact
-        if max(values) <= noise_of(entries) * min(values):
+        smallest, largest = min(values), max(values)
+        chance = log(noise_of(entries, least=1.0))
+        if largest <= noise_of(entries) * smallest or (
+            smallest > 0 and settles(values, self.settings, chance)
+        ):
             return Power(values[0], {})
         return power_of(values, self.settings, NOISE - 1)
 

@@ -42,6 +42,7 @@ class Loop(Record):
     body: tuple[Item, ...]
     carried: tuple[tuple[Ref, Ref], ...]
     results: tuple[Ref, ...]  # of the last copy, in the order of `carried`
+    nodes: tuple[str, ...] = field(compare=False)  # their names in the graph that was traced
     weights: frozenset[str] = field(compare=False)  # of all copies
 
     @property
@@ -67,8 +68,25 @@ def outline(trace: Trace, apart: Apart = NONE) -> tuple[Item, ...]:
     for index, line in enumerate(trace.lines):
         last |= {x.name: index for x in line.operands() if isinstance(x, Ref)}
     last |= {ref.name: len(trace.lines) for _, ref in trace.outputs}
-    forms = [hash(_form(line, lambda x: type(x).__name__)) for line in trace.lines]
-    return _Outliner(trace.lines, last, forms, apart).items(0, len(trace.lines), 0)
+    kinds = _kinds(trace)
+    forms = [hash(_form(line, kinds.__getitem__)) for line in trace.lines]
+    return _Outliner(trace.lines, last, kinds, forms, apart).items(0, len(trace.lines), 0)
+
+
+Kinds = Mapping[Ref | Weight, object]
+
+
+def _kinds(trace: Trace) -> Kinds:
+    """What is equal of values and parameters in the same place of two copies, names apart."""
+    kinds: dict[Ref | Weight, object] = {
+        Ref(line.name, result): ("value", shape)
+        for line in trace.lines
+        for result, shape in enumerate(line.shapes)
+    }
+    for parameter in trace.parameters:
+        kind = "weight", parameter.shape, parameter.trained
+        kinds |= dict.fromkeys(map(Weight, parameter.names), kind)
+    return kinds
 
 
 class _Copy(NamedTuple):
@@ -106,11 +124,13 @@ class _Outliner:
         self,
         lines: Sequence[Line],
         last: Mapping[str, int],
+        kinds: Kinds,
         forms: Sequence[int],
         apart: Apart,
     ) -> None:
         self.lines = lines
         self.last = last  # by a value: the number of the last line that uses it
+        self.kinds = kinds
         self.forms = forms
         self.apart = apart
         here = {name for inside, name in apart if not inside}
@@ -122,7 +142,7 @@ class _Outliner:
     def inside(self) -> _Outliner:
         """That of the body of a loop."""
         apart = frozenset((inside - 1, name) for inside, name in self.apart if inside)
-        return _Outliner(self.lines, self.last, self.forms, apart)
+        return _Outliner(self.lines, self.last, self.kinds, self.forms, apart)
 
     def items(self, start: int, end: int, depth: int) -> tuple[Item, ...]:
         """The lines from `start` to `end`, whose modules may differ from this depth on."""
@@ -215,7 +235,7 @@ class _Outliner:
         for at in range(start, end - length + 1, length):
             if self.keys[at : at + length] != keys:
                 break
-            copy = _copy(self.lines[at : at + length])
+            copy = _copy(self.lines[at : at + length], self.kinds)
             if run and (copy.form != run[0].form or not _continues(run, copy)):
                 break
             if len(run) == 1:
@@ -246,12 +266,14 @@ class _Outliner:
         first, last = run.copies[0], run.copies[-1]
         own = {place: ref for ref, place in first.places.items()}
         final = {place: ref for ref, place in last.places.items()}
+        nodes = {line.name: line.node for line in last.lines}
         carried = _carried(run.copies)
         given = tuple((start, own[place]) for start, place in carried)
         body = self.inside().items(run.start, run.start + run.length, depth)
         results = tuple(final[place] for _, place in carried)
+        named = tuple(nodes[result.name] for result in results)
         weights = frozenset(name for copy in run.copies for name in copy.weights)
-        return Loop(run.lists, len(run.copies), body, given, results, weights)
+        return Loop(run.lists, len(run.copies), body, given, results, named, weights)
 
 
 def _places(line: Line, depth: int) -> tuple[LayerPlace, ...]:
@@ -276,7 +298,7 @@ def _weights(line: Line) -> Iterator[str]:
     return (x.name for x in line.operands() if isinstance(x, Weight))
 
 
-def _copy(lines: Sequence[Line]) -> _Copy:
+def _copy(lines: Sequence[Line], kinds: Kinds) -> _Copy:
     places: dict[Ref, int] = {}
     outside: dict[Ref, int] = {}
     weights: list[str] = []
@@ -284,10 +306,10 @@ def _copy(lines: Sequence[Line]) -> _Copy:
     def named(value: Ref | Weight) -> object:
         if isinstance(value, Weight):
             weights.append(value.name)
-            return "weight"
+            return kinds[value]
         if value in places:
             return "own", places[value]
-        return "outside", outside.setdefault(value, len(outside))
+        return "outside", outside.setdefault(value, len(outside)), kinds[value]
 
     form: list[object] = []
     for line in lines:

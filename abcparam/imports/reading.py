@@ -105,26 +105,32 @@ def _steps(parts: Sequence[Part]) -> Iterator[TracedStep]:
             yield from _steps(part.body)
 
 
-def _aliases(parts: Sequence[Part]) -> Iterator[tuple[str, Ref]]:
-    """What a loop gives, by the name that is used behind it, in its own body."""
+class _Alias(NamedTuple):
+    """What a loop gives: in its own body, and the name of its node in the graph."""
+
+    end: Ref
+    node: str
+
+
+def _aliases(parts: Sequence[Part]) -> Iterator[tuple[str, _Alias]]:
+    """What loops give, by the names that are used behind them."""
     for part in parts:
         if isinstance(part, Repeated):
-            for result, (_, end) in zip(part.results, part.carried, strict=True):
-                yield result.name, end
+            found = zip(part.results, part.carried, part.nodes, strict=True)
+            yield from ((result.name, _Alias(end, node)) for result, (_, end), node in found)
             yield from _aliases(part.body)
 
 
 def _alias_steps(
-    steps: Mapping[str, TracedStep], aliases: Mapping[str, Ref]
+    steps: Mapping[str, TracedStep], aliases: Mapping[str, _Alias]
 ) -> dict[str, TracedStep]:
     """Stand-ins for what loops give: of the same shape, made by nothing that is looked into."""
     found = {}
-    for name, end in aliases.items():
-        source = end
+    for name, (source, node) in aliases.items():
         while source.name in aliases:
-            source = aliases[source.name]
+            source = aliases[source.name].end
         step = steps[source.name]
-        found[name] = TracedStep(name, "loop", (), {}, step.shapes, (), step.span)
+        found[name] = TracedStep(name, "loop", (), {}, step.shapes, (), step.span, node=node)
     return found
 
 

@@ -308,3 +308,85 @@ def test_layers_in_turns_that_are_no_residual_stream_are_refused_as_such() -> No
 
     with pytest.raises(SpecError, match="is not a residual stream"):
         abcparam.audit(make, ["width", "depth"])
+
+
+class Decoder(nn.Module):
+    """A list whose first layer is from few numbers that were computed."""
+
+    def __init__(self, width: int, depth: int, frozen: int) -> None:
+        super().__init__()
+        self.code = nn.Linear(PIXELS, 3)
+        self.layers = nn.ModuleList(
+            nn.Linear(width if number else 3, width) for number in range(depth)
+        )
+        self.out = nn.Linear(width, CLASSES)
+        for layer in self.layers[1 : 1 + frozen]:
+            layer.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.code(x)
+        for layer in self.layers:
+            x = torch.relu(layer(x))
+        return self.out(x)
+
+
+@pytest.mark.parametrize(
+    ("frozen", "shapes"),
+    [
+        (0, {"layers.0.weight": "[width, 3]", "layers.1-5.weight": "[width, width]"}),
+        (
+            2,
+            {
+                "layers.0.weight": "[width, 3]",
+                "layers.1-2.weight": "[width, width]",
+                "layers.3-5.weight": "[width, width]",
+            },
+        ),
+    ],
+)
+def test_maps_of_other_shapes_or_that_are_not_trained_are_no_copies(
+    frozen: int, shapes: dict[str, str]
+) -> None:
+    """What comes in may be of another length, though all give the same."""
+
+    def make(width: int = 16, depth: int = 6) -> Any:
+        return Decoder(width, depth, frozen), (torch.randn(5, PIXELS),)
+
+    tensors = abcparam.audit(make, grow=["width"]).program.tensors
+    found = {
+        path: f"[{', '.join(map(str, tensor.shape))}]"
+        for path, tensor in tensors.items()
+        if path.startswith("layers") and path.endswith("weight")
+    }
+    assert found == shapes
+    assert {path for path in tensors if tensors[path].frozen} == (
+        {"layers.1-2.weight", "layers.1-2.bias"} if frozen else set()
+    )
+
+
+class Backbone(nn.Module):
+    """What the last layer gives is all that it gives."""
+
+    def __init__(self, width: int, depth: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(PIXELS, CLASSES)
+        self.layers = nn.ModuleList(
+            nn.ModuleList([nn.Linear(CLASSES, width), nn.Linear(width, CLASSES)])
+            for _ in range(depth)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for pair in self.layers:
+            up, down = pair.children()
+            x = x + down(torch.relu(up(x)))
+        return x
+
+
+def test_a_model_that_ends_with_its_layers_is_written() -> None:
+    def make(width: int = 16, depth: int = 3) -> Any:
+        return Backbone(width, depth), (torch.randn(5, PIXELS),)
+
+    found = abcparam.import_model(make, grow=["width"])
+    assert "    }\n    return h\n}" in found.text
+    assert all(x.wrong is None for x in found.compared)
