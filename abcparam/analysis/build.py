@@ -70,7 +70,9 @@ class Builder:
         self.sizes: dict[str, dict[str, Size]] = {}
         self.shaped: dict[int, Call] = {}  # by the identity of what the program has
         self.rho, self.exponent = cache(self._rho), cache(self._written_exponent)
-        self.build = Build(self.context, self.rho, cache(self._volume), self.tied)
+        self.build = Build(
+            self.context, self.rho, cache(self._volume), cache(self._stretched), self.tied
+        )
 
     def run(self) -> Graph:
         given = {}
@@ -159,6 +161,9 @@ class Builder:
 
     def _volume(self, shape: Shape) -> Size:
         return self.rho(product(shape))
+
+    def _stretched(self, shape: Shape) -> Size:
+        return self._volume(shape)
 
     def grows(self, length: Polynomial) -> bool:
         return self.rho(length) > self.context.one

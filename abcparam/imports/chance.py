@@ -12,9 +12,9 @@ SIGMAS = 4.5  # standard deviations of a logarithm between the largest and the s
 NOISE = 1.4  # between the sizes of what was drawn at random, at least
 
 
-def noise_of(count: int) -> float:
+def noise_of(count: int, least: float = NOISE) -> float:
     """By which factor root mean squares of so many draws may differ."""
-    return max(NOISE, math.exp(SIGMAS / math.sqrt(2 * max(1, count))))
+    return max(least, math.exp(SIGMAS / math.sqrt(2 * max(1, count))))
 
 
 class FirstInputs:

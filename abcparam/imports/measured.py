@@ -15,7 +15,7 @@ from functools import reduce
 from math import exp, inf, isnan, log, log1p, sqrt
 
 from abcparam.algebra.exponents import Affine
-from abcparam.algebra.polynomials import Polynomial, product
+from abcparam.algebra.polynomials import Polynomial, leading_growth, product
 from abcparam.algebra.record import NamedTuple, Record
 from abcparam.algebra.sizes import Size, Vector
 from abcparam.analysis.build import Builder
@@ -438,6 +438,12 @@ class _AtSetting(Builder):
     def _rho(self, length: Polynomial) -> Magnitude:
         value = abs(evaluate(length, self.values))
         return self.magnitudes.of(log(value) if value else -inf)
+
+    def _stretched(self, shape: Shape) -> Size:
+        """A value that is the same all along finitely many tokens has no mean by that."""
+        program = self.program
+        powers = leading_growth(product(shape), program.growth_of, program.growth_order)
+        return super()._stretched(shape) if powers else self.context.one
 
     def grows(self, length: Polynomial) -> bool:
         return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import comb, isclose, isfinite, log, log2, pow, prod, sqrt
 
 from abcparam.algebra.polynomials import Monomial, Polynomial, atom, number, product
@@ -22,6 +22,7 @@ SMALL = 12  # the largest denominator of a coefficient in a sum
 STEEP = 64  # the largest slope of a line that is taken from two points
 MOST_TERMS = 4
 MOST_SUMS = 100_000  # that are tried
+SETTLED = 0.8  # how steep what goes to a limit is at the end, beside its beginning, at most
 NEAR = 1e-7  # a float32 beside the number that was written
 
 
@@ -105,6 +106,33 @@ def slopes_of(values: Sequence[float], settings: Sequence[Sizes]) -> dict[str, f
     columns = list(zip(*rows, strict=True))
     normal = [[*(_dot(left, right) for right in columns), _dot(left, values)] for left in columns]
     return dict(zip(names, _solved(normal)[1:], strict=True))
+
+
+def settles(values: Sequence[float], settings: Sequence[Sizes], chance: float) -> bool:
+    """Whether positive values go to a limit as each size grows: ever slower, beyond chance.
+
+    A power is as steep everywhere on a logarithmic scale; what is a constant and one over the size,
+    say, is not. `chance` is by how much a logarithm may differ.
+    """
+    for name in varying(settings):
+        slopes = max(_local_slopes(values, settings, name), key=len)
+        first, last = abs(slopes[0]), abs(slopes[-1])
+        if first > chance and not last + chance < first * SETTLED:
+            return False
+    return True
+
+
+def _local_slopes(
+    values: Sequence[float], settings: Sequence[Sizes], name: str
+) -> Iterator[list[float]]:
+    """Of each chain of settings that differ in a size alone: how steep each step of it is."""
+    chains: dict[tuple[int, ...], list[tuple[float, float]]] = {}
+    for value, sizes in zip(values, settings, strict=True):
+        rest = tuple(size for n, size in sizes.items() if n != name)
+        chains.setdefault(rest, []).append((log(sizes[name]), log(value)))
+    for chain in map(sorted, chains.values()):
+        if len(chain) > 1:
+            yield [(y - x) / (b - a) for (a, x), (b, y) in pairwise(chain)]
 
 
 def varying(settings: Sequence[Sizes]) -> list[str]:

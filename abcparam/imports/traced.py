@@ -7,8 +7,9 @@ only its shape and size are kept.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import nan
 
-from abcparam.algebra.record import Record, field
+from abcparam.algebra.record import Record, field, replace
 from abcparam.diagnostics.source import START, Span
 
 LARGE = 1e30  # what stands for infinity in masks
@@ -89,3 +90,9 @@ class Trace(Record):
     lines: tuple[Line, ...]
     outputs: tuple[tuple[str, Ref], ...]  # those that depend on parameters, by name
     parameters: tuple[TracedParameter, ...]
+
+
+def unmeasured(trace: Trace) -> Trace:
+    """The trace without sizes: those of one example are by chance."""
+    lines = (replace(line, sizes=(nan,) * len(line.sizes)) for line in trace.lines)
+    return replace(trace, lines=tuple(lines))

@@ -15,7 +15,7 @@ from abcparam.imports.made_models import MadeModels
 from abcparam.imports.measured import SEEDS
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.settings import small_settings, where_only_these_grow
-from abcparam.imports.traced import Trace
+from abcparam.imports.traced import Trace, unmeasured
 
 Watch = Callable[[Iterable[Sizes], int], Iterable[Sizes]]  # settings as they are read, and how many
 
@@ -87,10 +87,10 @@ class Traces:
             try:
                 return trace_without_values(exported_of(found.example), self.exact)
             except NeedsValuesError:
-                return trace_of(exported_of(factory.make(sizes)), exact=self.exact)
+                return unmeasured(trace_of(exported_of(factory.make(sizes)), exact=self.exact))
         exported = exported_of(found.example if found.filled else factory.make(sizes))
         seeds = range(1, SEEDS) if measured else ()
         others = (factory.make(sizes, seed) for seed in seeds)
         trace = trace_of(exported, others, self.exact)
         self.first = self.first or Measured(exported, trace)
-        return trace
+        return trace if measured else unmeasured(trace)

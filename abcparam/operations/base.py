@@ -58,6 +58,7 @@ class Build(NamedTuple):
     context: Context
     rho: Callable[[Polynomial], Size]  # the size of a length: 0 where it is finite
     volume: Callable[[Shape], Size]  # that of all axes of a shape
+    stretched: Callable[[Shape], Size]  # that of axes all along which a value is the same
     tied: Callable[[Parameter, Node], bool]  # whether an activation points along a tensor
 
     def length(self, shape: Sequence[Polynomial]) -> Size:
@@ -67,7 +68,7 @@ class Build(NamedTuple):
         """The size of the axes of `result` that a factor of this shape is broadcast over."""
         have = (*[None] * (len(result) - len(shape)), *shape)
         missing = [r for r, x in zip(result, have, strict=True) if x != r]
-        return self.length(missing)
+        return self.stretched(tuple(missing))
 
 
 class Operation(Signature):

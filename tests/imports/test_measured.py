@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from math import inf, log, sqrt
+from math import inf, isnan, log, sqrt
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+import abcparam
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import replace
 from abcparam.imports.alike import Repeated, TracedStep
@@ -228,3 +229,72 @@ def test_magnitudes_are_numbers_whose_sums_are_of_squares():
     assert not space.unbounded.is_bound
     assert (-three).log == -log(3)
     assert sqrt(2) == pytest.approx(float((space.one | space.one).law()), abs=1e-5)
+
+
+class Heads(nn.Module):
+    """Attention over so many heads, by products, with PyTorch's biases."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(17, width)
+        self.q, self.k, self.v = (nn.Linear(width, width) for _ in range(3))
+        self.out = nn.Linear(width, 5)
+        self.heads = heads
+        numbers = torch.arange(1, heads + 1)
+        self.register_buffer("slopes", 2.0 ** (-8 * numbers / heads).view(heads, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.table(x)
+        shape = (*x.shape[:2], self.heads, x.shape[-1] // self.heads)
+        q, k, v = (m(x).view(shape).transpose(1, 2) for m in (self.q, self.k, self.v))
+        logits = q @ k.transpose(-1, -2) / shape[-1] ** 0.5
+        places = torch.arange(x.shape[1])
+        logits = logits - self.slopes * (places[:, None] - places).clamp(min=0)
+        mixed = logits.softmax(-1) @ v
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+@pytest.mark.parametrize("size", [4, 16], ids=["of a fixed number", "of a fixed size"])
+def test_heads_with_biases_and_slopes(size: int):
+    """A bias is the same for each token, which is no mean over what a head's products sum over.
+
+    Slopes of ALiBi (arXiv 2108.12409) have a limit as heads become more: sqrt(1 / (16 log 2)).
+    """
+
+    def make(width: int = 64) -> tuple[nn.Module, tuple[Tensor]]:
+        return Heads(width, 4 if size == 4 else width // size), (torch.randint(17, (2, 16)),)
+
+    audit = abcparam.audit(make, grow=["width"])
+    assert audit.report.verdict == "unstable"
+    assert audit.remedy.verdict == "maximal-update"
+
+
+def test_settings_of_one_example_are_not_held_against_a_law():
+    """Ten numbers of one example differ by a third; four examples, by half of that."""
+
+    class Branches(nn.Module):
+        def __init__(self, width: int, depth: int) -> None:
+            super().__init__()
+            self.first = nn.Linear(7, 10)
+            pairs = ((nn.Linear(10, width), nn.Linear(width, 10)) for _ in range(depth))
+            self.layers = nn.ModuleList(map(nn.ModuleList, pairs))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.first(x)
+            for pair in self.layers:
+                up, down = pair.children()
+                x = x + down(torch.relu(up(x)))
+            return x
+
+    def make(width: int = 16, depth: int = 3) -> tuple[nn.Module, tuple[Tensor]]:
+        return Branches(width, depth), (torch.randn(5, 7),)
+
+    audit = abcparam.audit(make, grow=["width"])
+    assert [sizes["depth"] for sizes in audit.settings] == [3, 3, 3, 6, 6]
+    measured = [
+        {i for i, size in enumerate(sizes) if not isnan(size)}
+        for part in audit.model.parts
+        if isinstance(part, TracedStep)
+        for sizes in part.sizes
+    ]
+    assert measured == [{0, 1, 2}]

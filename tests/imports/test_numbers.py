@@ -10,7 +10,7 @@ from math import sqrt
 import pytest
 
 from abcparam.algebra.polynomials import Polynomial
-from abcparam.imports.numbers import Power, Sizes, polynomial_of, power_of
+from abcparam.imports.numbers import Power, Sizes, polynomial_of, power_of, settles
 
 BASE = {"width": 64, "heads": 4, "kv": 2, "depth": 2, "vocab": 96}
 ALONE = [("width", 128), ("width", 256), ("heads", 8), ("kv", 4), ("depth", 4), ("vocab", 192)]
@@ -159,3 +159,19 @@ def test_no_polynomial(value):
 def test_sums_hold_at_settings_that_were_not_fitted():
     right = [2 * s["width"] + s["vocab"] for s in SETTINGS]
     assert polynomial_of([*right[:-1], right[-1] + 1], SETTINGS) is None
+
+
+def test_what_has_a_limit_is_told_from_a_power():
+    def settled(value: Callable[..., float], chance: float = 0.1) -> bool:
+        return settles([value(**sizes) for sizes in SETTINGS], SETTINGS, chance)
+
+    def slopes(heads: int) -> float:
+        return sqrt(sum(4 ** (-8 * number / heads) for number in range(1, heads + 1)) / heads)
+
+    assert settled(lambda width, **_: slopes(width // 16))
+    assert settled(lambda width, **_: 1 + 8 / width)
+    assert settled(lambda width, **_: 1 + 200 / width, chance=0.01)
+    assert not settled(lambda width, **_: sqrt(width))
+    assert not settled(lambda width, **_: 1 + width / 64)
+    assert not settled(lambda width, heads, **_: slopes(width // 16) * heads)
+    assert not settled(lambda width, **_: slopes(width // 16), chance=0.4)
