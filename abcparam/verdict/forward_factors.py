@@ -12,9 +12,9 @@ from fractions import Fraction
 from abcparam.algebra.sizes import Size, numeric
 from abcparam.analysis.build import Builder, space_of
 from abcparam.analysis.graph import Graph
-from abcparam.calculus.bilinear import ProductNode
+from abcparam.calculus.bilinear import ProductNode, QuotientNode
 from abcparam.calculus.linear import LinearNode, ValueNode
-from abcparam.calculus.node import Node
+from abcparam.calculus.node import InputNode, Node
 from abcparam.calculus.pointwise import PointwiseNode, SoftmaxNode
 from abcparam.calculus.structure import SameNode, ScaleNode, SumNode
 from abcparam.program.expressions import Apply
@@ -48,6 +48,18 @@ def largest(sizes: Iterable[Size], default: Size | None = None) -> Size:
     found = max(sizes, key=lambda size: numeric(size).key, default=default)
     assert found is not None
     return found
+
+
+def multiple_of(node: Node) -> Node | None:
+    """The value that a node is a multiple of, by a constant or by data of Θ(1); None if of none."""
+    match node:
+        case ScaleNode() | SameNode():
+            return node.inputs[0]
+        case QuotientNode(inputs=(x, InputNode())):
+            return x
+        case ProductNode(inputs=(x, InputNode())) | ProductNode(inputs=(InputNode(), x)):
+            return x if node.contracted <= node.context.one else None
+    return None
 
 
 class ForwardFactors:
@@ -90,10 +102,10 @@ class ForwardFactors:
     def before(self, node: Node) -> Size:
         """Where it comes from a map or tensor, that one's scale makes up for them."""
         total = self.one
-        while isinstance(node, (ScaleNode, SameNode)):
+        while (of := multiple_of(node)) is not None:
             if isinstance(node, ScaleNode):
                 total = total + self.factor(node)
-            node = node.inputs[0]
+            node = of
         return self.one if isinstance(node, (LinearNode, ValueNode, SumNode)) else total
 
     def factor(self, node: ScaleNode) -> Size:

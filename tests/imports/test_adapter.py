@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 import abcparam
@@ -243,3 +243,28 @@ def test_several_optimizers_whose_rates_follow_sizes() -> None:
     for one in ours:
         one.step()
         made["check_param_groups"](one)
+
+
+def test_directions_that_data_divide_are_read_out_as_directions() -> None:
+    """A mean over neighbours of what has length 1 has length 1: its readout starts as the other."""
+
+    class Neighbours(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.first = nn.Linear(7, width)
+            self.own, self.others = (nn.Linear(width, 3, bias=False) for _ in range(2))
+
+        def forward(self, x: Tensor, pairs: Tensor) -> Tensor:
+            x = F.normalize(torch.relu(self.first(x)), dim=-1)
+            start, end = pairs
+            total = torch.zeros_like(x).index_add_(0, end, x[start])
+            count = torch.zeros(len(x)).index_add_(0, end, torch.ones(len(end))).clamp(min=1)
+            return self.own(x) + self.others(total / count[:, None])
+
+    def make(width: int = 64) -> Any:
+        return Neighbours(width), (torch.randn(20, 7), torch.randint(20, (2, 50)))
+
+    remedy = abcparam.audit(make, grow=["width"]).remedy
+    assert remedy.reaches
+    changes = {change.path: change for change in remedy.changes}
+    assert changes["own.weight"].key == changes["others.weight"].key
