@@ -21,6 +21,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
 )
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from torch.distributed.pipelining import SplitPoint, pipeline
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 
@@ -202,3 +203,36 @@ def test_prepared_by_accelerate(name: str, emitted: dict[str, Emitted]):
     optimizer.step()
     example.module.check_param_groups(optimizer)
     assert not torch.equal(computed(model, example), before)
+
+
+SECOND = {"t5": "decoder.0", "resnet18": "stage3"}  # where a second stage begins; else layers.1
+
+
+@EVERY
+def test_stages_of_a_pipeline_compute_the_model(name: str, emitted: dict[str, Emitted]):
+    example = emitted[name]
+    model = example.model(SIZES[name])
+    begins = {SECOND.get(name, "layers.1"): SplitPoint.BEGINNING}
+    staged = pipeline(model, mb_args=tuple(example.inputs), split_spec=begins)
+    assert staged.num_stages == 2
+    first, last = (dict(staged.get_stage_module(i).named_parameters()) for i in range(2))
+    shared = set(first) & set(last)
+    assert len(first) + len(last) == len(dict(model.named_parameters())) + len(shared)
+    with torch.no_grad():
+        found = torch.cat([y.flatten() for y in outputs_of(staged(*example.inputs))])
+        torch.testing.assert_close(found, computed(model, example))
+
+
+@EVERY
+def test_weights_of_eight_bits_by_torchao(name: str, emitted: dict[str, Emitted]):
+    """Every linear layer's, and a model that says nearly the same."""
+    quantization = pytest.importorskip("torchao.quantization")
+    model = emitted[name].model(SIZES[name])
+    with torch.no_grad():
+        wanted = computed(model, emitted[name])
+        before = {id(m.weight) for _, m in leaves(model) if isinstance(m, nn.Linear)}
+        quantization.quantize_(model, quantization.Int8WeightOnlyConfig())
+        after = {id(m.weight) for _, m in leaves(model) if isinstance(m, nn.Linear)}
+        found = computed(model, emitted[name])
+    assert before and not before & after
+    assert float((found - wanted).norm() / wanted.norm()) < 0.02
