@@ -13,6 +13,7 @@ from fractions import Fraction
 from abcparam.algebra.record import NamedTuple
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import of_product
+from abcparam.calculus.linear import sum_gain
 from abcparam.calculus.node import Context, Limit, Node, operand
 from abcparam.calculus.structure import centred_along, stretched
 from abcparam.diagnostics.source import START, Span
@@ -40,6 +41,7 @@ class ProductNode(Node):
         self.broadcast = broadcast
         self.centred = self.independent and any(centred_along((x, y), broadcast))
         self.of_few = x.of_few or y.of_few
+        self.weighs = self.weighs and self._enlarges()
         self.draws = of_product(*stretched((x, y), broadcast))
         self._settle()
 
@@ -55,6 +57,16 @@ class ProductNode(Node):
         both = zip(sizes, self.inputs, strict=True)
         left, right = (factor.s0 if size is None else size for size, factor in both)
         return left + right
+
+    def _enlarges(self) -> bool:
+        """Whether one factor has all axes of the result, of which none is summed."""
+        one = self.context.one
+        return self.contracted == one and any(lacking == one for lacking in self.broadcast)
+
+    def _is_map(self, index: int) -> bool:
+        """Whether the other factor is as the weights of a map that is applied to this one."""
+        other = self.inputs[1 - index]
+        return other.weighs and other.centred and self.independent
 
     @property
     def independent(self) -> bool:
@@ -90,9 +102,18 @@ class ProductNode(Node):
         return self.contracted.half() if self.context.alignment == "none" else self.contracted
 
     def gains(self) -> Sequence[Size]:
-        x, y = self.inputs
         summed = self._aligned()
-        return (y.s + summed, x.s + summed)
+        return [
+            self._gain(index, self.contracted, self.broadcast[index], summed) for index in (0, 1)
+        ]
+
+    def _gain(self, index: int, over: Size, beside: Size, summed: Size) -> Size:
+        """The other factor, times a sum of changes; `beside` are the axes that it is not over."""
+        other = self.inputs[1 - index]
+        if not self._is_map(index):
+            return other.s + summed
+        start = other.s0 + sum_gain(over, beside, self.context.alignment)
+        return start | (other.d + summed)
 
     def mean_gains(self) -> Sequence[Size]:
         x, y = self.inputs
@@ -116,8 +137,8 @@ class ProductNode(Node):
         return (y.s0 + self.broadcast[0].half(), x.s0 + self.broadcast[1].half())
 
     def back_gains(self) -> Sequence[Size]:
-        x, y = self.inputs
-        return (y.s + self.broadcast[0], x.s + self.broadcast[1])
+        lacking = self.broadcast
+        return [self._gain(i, lacking[i], self.contracted, lacking[i]) for i in (0, 1)]
 
     def back_means(self) -> tuple[Sequence[Size], Sequence[Size]]:
         x, y = self.inputs
@@ -135,7 +156,8 @@ class ProductNode(Node):
 
     def cause(self, index: int) -> str:
         other = self.inputs[1 - index]
-        over = "" if self.contracted == self.context.one else f", aligned over {self.contracted}"
+        how = "over" if self._is_map(index) else "aligned over"
+        over = "" if self.contracted == self.context.one else f", {how} {self.contracted}"
         return f"times {other.name or other.title} ({other.s}){over}"
 
 

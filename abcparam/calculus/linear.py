@@ -21,10 +21,13 @@ from abcparam.diagnostics.source import START, Span
 
 def change_gain(parameter: Parameter, rho_in: Size, rho_out: Size, alignment: str) -> Size:
     """Initial weights on a change of their input: sigma + max(rho_in/2, rho_in - rho_out/2)."""
+    return parameter.sigma + sum_gain(rho_in, rho_out, alignment)
+
+
+def sum_gain(rho_in: Size, rho_out: Size, alignment: str) -> Size:
+    """Of random entries over what points along their rows as far as there is room."""
     gain = rho_in.half()
-    if alignment == "tensor-programs":
-        gain = gain | (rho_in - rho_out.half())
-    return parameter.sigma + gain
+    return gain | (rho_in - rho_out.half()) if alignment == "tensor-programs" else gain
 
 
 def update_gain(parameter: Parameter, rho_in: Size, rho_out: Size, alignment: str) -> Size:
@@ -63,6 +66,7 @@ class LinearNode(Node):
         self.centred = True
         self.maps, self.comes_from_contraction = parameter.bit, parameter.contracts
         self.of_few = x.of_few or parameter.contracts
+        self.weighs = False
         self.transposed = transposed
         self.parts = NO_PARTS
         self.draws = self._draws(x.draws)
@@ -250,6 +254,7 @@ class ValueNode(Node):
         self.centred = parameter.is_random or parameter.starts_at_zero
         self.maps, self.comes_from_contraction = parameter.bit, parameter.contracts
         self.of_few = parameter.contracts
+        self.weighs = not (lookup or parameter.spectral or parameter.rotates)
         self.draws = self._draws()
 
     def _draws(self) -> Draws:

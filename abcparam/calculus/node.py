@@ -67,8 +67,9 @@ class Node:
     None where all of it does. `m0`, `dm`, `gm`, `gn` are those of the means of `s0`, `dr`, `g0`,
     `gr` over the weights that its copy of an infinite repeat draws, on which it depends as `draws`
     says. `spread`: what of `s0` differs from coordinate to coordinate. `centred`: zero mean at
-    init. `maps`: the tensors whose products it
-    last came from, a bit for each; `parts`: which rows, of those of which it holds some only.
+    init. `weighs`: each entry is made of other entries of tensors than the rest. `maps`: the
+    tensors whose products it last came from, a bit for each; `parts`: which rows, of those of which
+    it holds some only.
     """
 
     __slots__ = (
@@ -101,6 +102,7 @@ class Node:
         "spread",
         "through",
         "toward",
+        "weighs",
     )
 
     parameter: Parameter | None = None
@@ -129,11 +131,13 @@ class Node:
         self.centred, self.maps, held = True, 0, False
         self.comes_from_contraction = False  # whether a map that makes it contracts
         self.of_few = bool(self.inputs)  # whether it is of what such maps give alone
+        self.weighs = bool(self.inputs)
         for x in self.inputs:
             self.centred &= x.centred
             self.maps |= x.maps
             self.comes_from_contraction |= x.comes_from_contraction
             self.of_few &= x.of_few or x.exact == 0
+            self.weighs &= x.weighs
             held = held or bool(x.parts)
         self.of_few |= self.comes_from_contraction
         self.parts: Parts = parts_of([(x.maps, x.parts) for x in self.inputs]) if held else NO_PARTS

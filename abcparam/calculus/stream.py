@@ -33,6 +33,7 @@ class EnterNode(Node):
     def __init__(self, context: Context, outer: Node, rho: Size) -> None:
         super().__init__(context, (outer,), outer.span)
         self.draws = GIVEN
+        self.weighs = False
         self.rho = rho
         self.branches: tuple[Node, ...] = ()
         self.stream: set[int] = {id(self)}

@@ -33,6 +33,7 @@ class SumNode(Node):
         self.broadcast = tuple(broadcast)
         self.subtracts = subtracts
         self.centred = all(centred_along(inputs, broadcast))
+        self.weighs = self.weighs and not any(size > context.one for size in broadcast)
         self.shares: dict[Node, Size] | None = None
         self.draws = of_sum(stretched(inputs, broadcast))
         self._settle()
@@ -113,6 +114,7 @@ class ConcatNode(SumNode):
         span: Span = START,
     ) -> None:
         super().__init__(context, inputs, broadcast, span)
+        self.weighs = False  # parts may be copies of one another
         if self.exact is None:
             self.draws = self.draws._replace(alike=False)
 

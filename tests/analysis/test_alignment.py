@@ -204,3 +204,49 @@ def test_it_is_all_of_the_change_where_it_cannot_be_told():
     assert changes_of(side("muon", 0))["s"] == "width^(-1/4)"
     early = {node.name: node for node in abcparam.check(HEAD + SHARED).graph.nodes}["early"]
     assert str(early.d) == "1"
+
+
+WEIGHTS = """tensor enter   : input [width, pixels]
+tensor mid     : [width, width] {{ a = 0, b = 0, c = {c} }}
+tensor readout : output [classes, width]
+forward(x : [pixels]) {{
+    h = unsqueeze(relu(enter @ x), axis = 0)
+    y = (base(width) / width)^(1/2) * similarity(h, {weights})
+    return readout @ relu(flatten(y))
+}}
+optimizer {optimizer}
+loss cross_entropy
+"""
+
+
+def weighed(weights: str, optimizer: str = "adam { lr = lr, eps = 0 }", c: str = "1/4") -> str:
+    """A map whose weights are made of a tensor; `c` is of its width, n^2 as nothing is summed."""
+    return HEAD + WEIGHTS.format(weights=weights, optimizer=optimizer, c=c)
+
+
+@pytest.mark.parametrize(
+    "weights", ["mid", "rmsnorm(mid)", "layernorm(mid)", "tanh(mid)", "softsign(rmsnorm(mid) / 2)"]
+)
+def test_weights_made_of_a_tensor_are_those_of_a_map(weights: str):
+    """Norms of rows, and entries that are bent: a change of x points along rows as those of W."""
+    assert abcparam.check(weighed(weights)).verdict == "maximal-update"
+    assert abcparam.check(weighed(weights, c="1/8")).verdict == "unstable"
+    sgd = weighed(weights, "sgd { lr = lr }", "-1/2")
+    assert abcparam.check(sgd).verdict == "maximal-update"
+
+
+@pytest.mark.parametrize("weights", ["relu(mid)", "mid + shift", "concat(part, part, axis = 0)"])
+def test_of_rows_that_are_alike_it_is_all_of_the_change(weights: str):
+    """They share a direction, along which the change may point: n^(1/2) more."""
+    shift = "tensor shift : input [width] { init = normal(1) }"
+    part = "tensor part : [width / 2, width] { c = 1/4 }"
+    text = weighed(weights).replace("tensor mid", f"{shift}\n{part}\ntensor mid")
+    assert abcparam.check(text).verdict in ("unstable", "unstable-at-init")
+
+
+def test_weights_that_are_normalised_in_the_emitted_model(run: Run, tmp_path: Path):
+    path = tmp_path / "weights.param"
+    path.write_text(weighed("rmsnorm(mid)"), encoding="utf-8")
+    checked = abcparam.coord_check(path, widths=(64, 256, 1024), steps=3, seeds=3)
+    assert checked.report.verdict == "maximal-update"
+    assert not [row for row in checked.verdict.rows if row.outcome == "disagrees"]

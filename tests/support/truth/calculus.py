@@ -428,7 +428,7 @@ class Calculus:
                 return [self.map_gain(v)]
             case "product":
                 over = v.over / 2 if self.graph.alignment == "none" else v.over
-                return [xs[1].s + over, xs[0].s + over]
+                return [self.product_gain(v, i, v.over, v.lacking[i], over) for i in (0, 1)]
             case "scale":
                 return [v.factor]
             case "function" if v.function == "square":
@@ -438,6 +438,32 @@ class Calculus:
             case "norm":
                 return [-self.divisor(v) if self.starts(v) > -inf else ZERO]
         return [ZERO] * len(xs)
+
+    def product_gain(
+        self, v: Value, i: int, over: Fraction, beside: Fraction, summed: Fraction
+    ) -> Size:
+        """What the other factor makes of a change of the i-th, over that change."""
+        x, y = self.of[v.inputs[i]], self.of[v.inputs[1 - i]]
+        if not (self.weights(v.inputs[1 - i]) and y.centred and apart(x, y)):
+            return y.s + summed
+        most = max(over / 2, over - beside / 2) if self.partial else over / 2
+        return max(y.s0 + most, y.d + summed)
+
+    def weights(self, v: Value) -> bool:
+        """Whether it is made of tensors alone, each entry of others than the rest."""
+        long = [lacking > 0 for lacking in v.lacking]
+        match v.kind:
+            case "value":
+                return v.tensor is not None and v.tensor.optimizer not in SPECTRAL | ROTATING
+            case "sum":
+                own = not any(long)
+            case "product":
+                own = v.over == 0 and not all(long)
+            case "scale" | "function" | "norm" | "same" | "part" | "mean" | "softmax":
+                own = True
+            case _:
+                own = False
+        return own and all(self.weights(x) for x in v.inputs)
 
     def clamped(self, v: Value, size: Size) -> Size:
         holds = v.kind == "softmax" or (v.kind == "function" and v.function in BOUNDED)
@@ -542,7 +568,8 @@ class Calculus:
             case "product":
                 for i in (0, 1):
                     y, lacking = xs[1 - i], v.lacking[i]
-                    gd = max(y.s + f.gd, y.d + f.g) + lacking
+                    gain = self.product_gain(v, i, lacking, v.over, lacking)
+                    gd = max(gain + f.gd, y.d + f.g + lacking)
                     yield v.inputs[i], y.s0 + f.g0 + lacking / 2, gd, gd
             case "sum" | "concat" | "copies":
                 for x, lacking in zip(v.inputs, v.lacking, strict=True):

@@ -834,6 +834,30 @@ class Writer:
         term = Term(f"similarity({x.text}, {y.text})", dot, ("sequence", "sequence"))
         return self.new_map(self.scaled(term, self.draw.choice((-HALF, -ONE))), "width")
 
+    def step_weights(self, x: Term, y: Term) -> Term:
+        """A map whose weights are made of a tensor: of other sizes, signs, lengths of rows."""
+        draw = self.draw
+        by_entry = not any(t.name in (*MATRICES, "soap") for t in self.trainings)
+        if len(x.axes) < 2 or not by_entry:
+            return x
+        made = self.parameter(("width", "width"), draw.choice(("normal", "normal", "")))
+        for _ in range(draw.randint(0, 2)):
+            match draw.randrange(4):
+                case 0:
+                    made = self.function(made, draw.choice(("tanh", "softsign", "relu")))
+                case 1:
+                    made = self.normed(made, draw.choice(("layernorm", "rmsnorm")))
+                case 2:
+                    made = self.binary(draw.choice("+*"), self.parameter(("width",)), made)
+                case _:
+                    made = self.binary(draw.choice("+*"), self.parameter(("width", "width")), made)
+        self.used["similarity"] += 1
+        axes = x.axes[0], "width"
+        inputs = [x.value, made.value]
+        dot = self.value("product", inputs, axes, over=ONE, lacking=(ONE, ZERO))
+        term = Term(f"similarity({x.text}, {made.text})", dot, axes)
+        return self.scaled(term, draw.choice((-HALF, -HALF, -ONE)))
+
     def step_dropout(self, x: Term, y: Term) -> Term:
         return self.same(f"dropout({x.text}, 0.1)", x, x.axes, "dropout")
 
