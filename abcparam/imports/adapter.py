@@ -175,14 +175,19 @@ def _ratio_of(powers: Mapping[str, Fraction]) -> str:
 def _laws(audit: Audit, base: BaseRates) -> LawsView:
     changes = {change.path: change for change in audit.remedy.changes}
     entries: list[Text] = []
-    first: dict[str, str] = {}
+    copies: dict[str, list[str]] = {}
     for parameter in audit.model.weights:
-        first.setdefault(audit.read.paths[parameter][0], parameter)
+        copies.setdefault(audit.read.paths[parameter][0], []).append(parameter)
+    first = {path: found[0] for path, found in copies.items()}
     deep = deep_paths({name: audit.read.paths[name][0] for name in audit.model.weights})
     for path, parameter in first.items():
         change = changes.get(path, TensorChange(path, (), {}, {}, {}, {}))
-        start, rate = audit.starts[parameter], audit.rates[parameter]
-        fields = _fields(change, start, rate, base, audit)
+        rate, spreads = (
+            audit.rates[parameter],
+            [_spread(audit.starts[x], audit) for x in copies[path]],
+        )
+        spread = spreads[0] if len(set(map(str, spreads))) == 1 else None  # layers of one number
+        fields = _fields(change, spread, rate, base, audit)
         entries += _entry(deep[path], fields)
     names = list(_knob_names(audit))
     return LawsView(
@@ -247,7 +252,7 @@ def _factors(audit: Audit) -> Iterator[Text]:
 
 
 def _fields(
-    change: TensorChange, start: Start, rate: Rate, base: BaseRates, audit: Audit
+    change: TensorChange, spread: Power | None, rate: Rate, base: BaseRates, audit: Audit
 ) -> dict[str, str]:
     sizes = audit.settings[0]
     law = rates_adapted(audit, change, rate)
@@ -263,7 +268,6 @@ def _fields(
     kinds = dict.fromkeys(_class_of(rate) for _, rate in rates_of_trained(audit))
     if _class_of(rate) != next(iter(kinds)) and _class_of(rate) in kinds:
         fields["kind"] = json.dumps(_class_of(rate))
-    spread = _spread(start, audit)
     if spread is not None:
         fields["std"] = f"{spread.coefficient:.6g}"
         if spread.powers:

@@ -18,6 +18,8 @@ from abcparam.imports.outline import Item, LayerList, Loop, outline, renamed
 from abcparam.imports.traced import Datum, Line, Ref, Trace, TracedArgument, Weight
 from abcparam.program.amounts import Shape
 
+NONE_APART = OddOnes()
+
 
 class ReadingError(Exception):
     """A model that cannot be read; `diagnostic` has its place in the model's own files."""
@@ -114,18 +116,23 @@ class Model(Record):
     parts: tuple[Part, ...]
     outputs: tuple[tuple[str, Ref], ...]
     weights: Mapping[str, Weights]  # by the first name; of layers that repeat, the first one's
-    odd: OddOnes = OddOnes()  # what is in no loop although it is equal at some settings
+    odd: OddOnes = NONE_APART  # what is in no loop although it is equal at some settings
 
 
 def together(
-    traces: Sequence[Trace], settings: Sequence[Sizes], grow: frozenset[str]
+    traces: Sequence[Trace],
+    settings: Sequence[Sizes],
+    grow: frozenset[str],
+    apart: OddOnes = NONE_APART,
 ) -> tuple[Model, tuple[Sizes, ...]]:
     """The one model that the traces are of, and the settings that it was read from.
+
+    Weights that are `apart` are in no loop.
 
     Where another value of a size that does not grow makes another graph, as the number of layers
     may, that size stays what it is at base. Raises `ReadingError` where graphs part as sizes grow.
     """
-    odd = odd_ones(traces)
+    odd = odd_ones(traces, apart)
     outlines = [renamed_outline(trace, odd) for trace in traces]
     base = settings[0]
     kept, refused = [0], None

@@ -8,7 +8,8 @@ from typing import Any
 
 from abcparam.algebra.record import replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
-from abcparam.imports.alike import Model, ReadingError
+from abcparam.imports.alike import NONE_APART, Model, ReadingError
+from abcparam.imports.coincidences import names_in
 from abcparam.imports.factory import Factory, find_factory, find_function
 from abcparam.imports.held import objections
 from abcparam.imports.initial_places import initial_places
@@ -23,6 +24,7 @@ from abcparam.imports.result import Audit
 from abcparam.imports.settings import settings_of
 from abcparam.imports.traced import Trace
 from abcparam.imports.traces import Traces, Watch, unwatched
+from abcparam.imports.unlike import unlike
 from abcparam.imports.unused import unused
 from abcparam.imports.user_code import sources_of
 from abcparam.program.model import Program
@@ -57,6 +59,13 @@ def audited(
         meaning = read(model, chosen[0], names, output)
     starts = starts_of(models, chosen, names)
     rates = rates_of(function, models, chosen, lr_key, names)
+    odd = unlike(model, meaning, starts, rates, names_in(reader.traces[0]))
+    if odd != NONE_APART:
+        with _placed(found, reader.traces):
+            model, chosen = reader.apart(odd, names)
+            meaning = read(model, chosen[0], names, output)
+        starts = starts_of(models, chosen, names)
+        rates = rates_of(function, models, chosen, lr_key, names)
     source = sources_of(_files(reader.traces, starts), found.file)
 
     def program_read(model: Model, meaning: Read) -> Program:

@@ -26,31 +26,35 @@ class OddOnes(Record):
 
     def of(self, trace: Trace) -> Apart:
         """Their names in a trace."""
-        names = _names(trace)
+        names = names_in(trace)
         places = [(inside, place) for inside, place in self.before]
         places += [(inside, len(names) - place) for inside, place in self.behind]
         return frozenset((i, names[place]) for i, place in places if 0 <= place < len(names))
 
 
-def odd_ones(traces: Sequence[Trace]) -> OddOnes:
-    """The weights of traces of one model that are equal to others at some settings alone."""
-    found, known = None, OddOnes()
+def odd_ones(traces: Sequence[Trace], known: OddOnes) -> OddOnes:
+    """The weights of traces of one model that are equal to others at some settings alone.
+
+    They are beside those that are `known`.
+    """
+    found = None
     while found != known:
         found = known
         for alike in _of_equal_names(traces):
             looped = [set(_looped(outline(trace, found.of(trace)))) for trace in alike]
-            known = _with(known, _names(alike[0]), looped)
+            known = _with(known, names_in(alike[0]), looped)
     return known
 
 
 def _of_equal_names(traces: Iterable[Trace]) -> list[list[Trace]]:
     groups: dict[tuple[str, ...], list[Trace]] = {}
     for trace in traces:
-        groups.setdefault(_names(trace), []).append(trace)
+        groups.setdefault(names_in(trace), []).append(trace)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _names(trace: Trace) -> tuple[str, ...]:
+def names_in(trace: Trace) -> tuple[str, ...]:
+    """Of all parameters of a trace, in order."""
     return tuple(parameter.names[0] for parameter in trace.parameters)
 
 

@@ -26,6 +26,7 @@ from abcparam.imports.numbers import (
     slopes_of,
     varying,
 )
+from abcparam.imports.settings import where_only_these_grow
 from abcparam.imports.user_code import line_at
 from abcparam.imports.writes import Place
 
@@ -95,7 +96,7 @@ class _Reader:
 
     def start(self, name: str) -> Start:
         """Of a parameter of the first setting, at all settings that have it."""
-        at = [i for i, seen in enumerate(self.looked) if name in seen]
+        at = self.where_of_one_family(name)
         settings = [self.settings[i] for i in at]
         seen = [self.looked[i][name].write for i in at]
         drawn = [write.drawn for write in seen]
@@ -111,6 +112,18 @@ class _Reader:
             ]
             raise self.refused(name, place, found)
         return self.read(name, drawn, settings, place)
+
+    def where_of_one_family(self, name: str) -> list[int]:
+        """The settings that have a parameter, those where it starts alike.
+
+        The last layer of a model is another one where there are more: then only what grows may
+        be other than at base.
+        """
+        at = [i for i, seen in enumerate(self.looked) if name in seen]
+        if len({_family(self.looked[i][name].write.drawn) for i in at}) > 1:
+            chain = where_only_these_grow(self.settings, self.growing)
+            return [i for i in at if self.settings[i] in chain]
+        return at
 
     def read(
         self, name: str, drawn: Sequence[Drawn], settings: Sequence[Sizes], place: Place | None

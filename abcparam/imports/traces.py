@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from abcparam.algebra.record import NamedTuple
 from abcparam.imports.alike import Model, ReadingError, together
 from abcparam.imports.capture import exported_of, trace_of, trace_without_values
+from abcparam.imports.coincidences import OddOnes
 from abcparam.imports.exported import Exported, NeedsValuesError
 from abcparam.imports.made_models import MadeModels
 from abcparam.imports.measured import SEEDS
@@ -43,6 +44,7 @@ class Traces:
         self.models = models
         self.exact = exact
         self.traces: list[Trace] = []
+        self.settings: list[Sizes] = []
         self.first: Measured | None = None
 
     def together(
@@ -78,7 +80,12 @@ class Traces:
         self.first = None
         for sizes in watch(every, len(every)):
             self.traces.append(self.trace(sizes, sizes in measured))
+        self.settings = every
         return together(self.traces, every, grow)
+
+    def apart(self, odd: OddOnes, grow: frozenset[str]) -> tuple[Model, tuple[Sizes, ...]]:
+        """The model that was read, with some weights in no loop."""
+        return together(self.traces, self.settings, grow, odd)
 
     def trace(self, sizes: Sizes, measured: bool) -> Trace:
         """The trace of a model, measured over some seeds or not at all."""
