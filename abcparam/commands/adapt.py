@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--base: {error}") from None
     if print_or_write(text, options.output_file):
         print(f"{found.factory.name}: maximal-update -> {options.output_file}", file=sys.stderr)
-        if remedy.knobs:
+        if remedy.knobs or remedy.missing:
             print(
                 "call `scale_(model)` of it too, wherever a model is made or loaded",
                 file=sys.stderr,

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from torch import nn
+
 from abcparam.algebra.record import replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.imports.alike import NONE_APART, Model, ReadingError
@@ -73,7 +75,7 @@ def audited(
 
     def remedied(model: Model) -> Remedy:
         meaning = read(model, chosen[0], names, output)
-        return remedy_of(judged(program_read(model, meaning)), meaning)
+        return remedy_of(judged(program_read(model, meaning)), meaning, linear)
 
     with at_work():
         program = program_read(model, meaning)
@@ -81,12 +83,13 @@ def audited(
             program = replace(program, expected=(expect,))
         report = judged(program)
         assert reader.first is not None
+        linear = _linear(reader.first.exported.model)
         wrong = objections(*reader.first, model, chosen, names, starts, rates, output)
         if wrong:
             raise SpecError(source, wrong)
         notes = (*_notes(starts, found), *unused(program))
         report = replace(report, said=(*_findings(report), *notes))
-        remedy = remedy_of(report, meaning)
+        remedy = remedy_of(report, meaning, linear)
         if remedy.missing and remedy.reaches:
             remedy = Knobs(models, chosen, names, meaning, remedied).instead(remedy, model)
         initial = initial_places(remedy.changes, starts, models, chosen[0])
@@ -116,6 +119,12 @@ def _placed(factory: Factory, traces: Sequence[Trace]) -> Iterator[None]:
     except ReadingError as error:
         files = {*_files(traces, {}), error.diagnostic.span.file or factory.file}
         raise SpecError(sources_of(files, factory.file), [error.diagnostic]) from None
+
+
+def _linear(model: nn.Module) -> frozenset[str]:
+    """The paths of modules that compute what `nn.Linear` does."""
+    modules = model.named_modules()
+    return frozenset(path for path, m in modules if type(m).forward is nn.Linear.forward)
 
 
 def _findings(report: Report) -> tuple[Diagnostic, ...]:

@@ -6,7 +6,7 @@ that its forward has to have.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -56,7 +56,7 @@ class TensorChange(Record):
 class MissingFactor(Record):
     """A factor that the forward has to have, by its powers of sizes, and why nothing else does.
 
-    `module` is the path of a module whose output is what the factor belongs to, if one is.
+    `module` is the path of the module that is the map which the factor belongs to, if one is.
     """
 
     powers: DimPowers
@@ -151,15 +151,18 @@ class Remedy(Record):
         }
 
 
-def remedy_of(report: Report, read: Read) -> Remedy:
-    """What makes the model of a report maximal-update."""
+def remedy_of(report: Report, read: Read, linear: Container[str] = ()) -> Remedy:
+    """What makes the model of a report maximal-update.
+
+    `linear` are the paths of its modules that are `nn.Linear`: factors are before their biases.
+    """
     made = wanted(report.program)
     dropped = left_out(made.lacking)
     folded = fold(made.program, dropped)
     after = judged(folded.program)
     names = _names(read)
     changes = tuple(_changes(report.judgement, after.judgement, names))
-    missing = tuple(_missing(kept, dropped(kept.factor.call), read) for kept in folded.kept)
+    missing = tuple(_missing(kept, dropped(kept.factor.call), read, linear) for kept in folded.kept)
     complete = bool(after.complete)
     narrow = () if complete else tuple(_narrow(after.graph))
     return Remedy(folded.program, after.verdict, complete, changes, missing, narrow)
@@ -183,18 +186,22 @@ def _names(read: Read) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _missing(kept: Kept, powers: bool | DimPowers, read: Read) -> MissingFactor:
+def _missing(
+    kept: Kept, powers: bool | DimPowers, read: Read, linear: Container[str]
+) -> MissingFactor:
     by, span = powers if isinstance(powers, Mapping) else {}, kept.factor.call.span
-    return MissingFactor(dict(by), span, kept.reasons, _module(read, span))
+    return MissingFactor(dict(by), span, kept.reasons, _module(read, span, linear))
 
 
-def _module(read: Read, span: Span) -> str:
-    """The module that is one map, without a bias, of this line."""
+def _module(read: Read, span: Span, linear: Container[str]) -> str:
+    """The module that is one map of this line, `nn.Linear` or without a bias."""
     found = [
         step.modules[-1]
         for step in read.names.steps.values()
         if step.span == span and step.modules and step.target == "aten.linear.default"
-        if len(step.arguments) < BIAS + 1 or step.arguments[BIAS] is None
+        if step.modules[-1] in linear
+        or len(step.arguments) < BIAS + 1
+        or step.arguments[BIAS] is None
     ]
     return found[0] if len(found) == 1 else ""
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 import abcparam
 from abcparam.commands.cli import main
+from abcparam.emission.execute import executed
 from abcparam.imports.trained import optimizers_of
 from tests.imports.models import MODELS, nanogpt, perceptron
 
@@ -164,8 +165,39 @@ def test_a_factor_that_nothing_makes_up_for_is_hooked_on() -> None:
     torch.testing.assert_close(model(tokens), before / 4)
     torch.testing.assert_close(copy.deepcopy(model)(tokens), before / 4)
     assert sorted(model.state_dict()) == names
-    with pytest.raises(ValueError, match="what head gives is scaled already"):
+    with pytest.raises(ValueError, match="head is scaled already"):
         made.scale_(model)
+
+
+def test_the_bias_of_a_tied_readout_is_as_it_was() -> None:
+    """`nn.Linear(width, vocab)` has one unless it is told not to."""
+
+    class Tied(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.table = nn.Embedding(17, width)
+            self.map = nn.Linear(width, width)
+            self.head = nn.Linear(width, 17)
+            self.head.weight = self.table.weight
+            nn.init.normal_(self.table.weight, std=0.02)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.table(x)
+            x = x + torch.relu(self.map(F.layer_norm(x, x.shape[-1:])))
+            return self.head(F.layer_norm(x, x.shape[-1:]))
+
+    def make(width: int = 64) -> Any:
+        return Tied(width), (torch.randint(17, (2, 5)),)
+
+    found = abcparam.audit(make, ["width"])
+    assert [missing.module for missing in found.remedy.missing] == ["head"]
+    made = executed(abcparam.adapt(found))
+    model, (tokens,) = make(256)
+    bias = model.head.bias
+    wanted = (model(tokens) - bias) / 4 + bias
+    made["scale_"](model)
+    torch.testing.assert_close(model(tokens), wanted)
+    assert float(bias.detach().abs().max()) > 1e-3
 
 
 def test_the_command_writes_a_hook_only_where_it_may(
@@ -177,6 +209,7 @@ def test_the_command_writes_a_hook_only_where_it_may(
     assert "and a factor 1/(width / base)" in capsys.readouterr().err
     assert not out.exists()
     assert main([*command, "--allow-forward"]) == 0
+    assert "call `scale_(model)` of it too" in capsys.readouterr().err
     assert "def scale_(" in out.read_text(encoding="utf-8")
 
 

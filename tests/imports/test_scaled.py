@@ -63,7 +63,7 @@ def test_copies(case: Case, adapter: ModuleType):
     assert isinstance(copied.head, nn.Linear)
     copied.head.mup_factor = 1.0
     case.holds(case.model)
-    with pytest.raises(ValueError, match="what head gives is scaled already"):
+    with pytest.raises(ValueError, match="head is scaled already"):
         adapter.scale_(copied)
 
 
