@@ -18,10 +18,14 @@ MOST_STEPS = 12
 
 
 class TraceStep(NamedTuple):
-    """One step of a derivation: the node, and how its size came about from the next one's."""
+    """One step of a derivation: the node, and how its size came about from the next one's.
+
+    `times`: how often it stands, copy by copy, one behind the other.
+    """
 
     node: Node
     text: str
+    times: int = 1
 
 
 def label(program: Program, node: Node) -> str:
@@ -39,8 +43,9 @@ def label(program: Program, node: Node) -> str:
 def why_change(program: Program, node: Node) -> list[TraceStep]:
     """The path that made the change of an activation, outermost first."""
     steps: list[TraceStep] = []
-    plain: set[int] = set()  # of an infinite repeat they may lie on a circle
-    while len(steps) < MOST_STEPS and id(node) not in plain:
+    seen: set[int] = set()  # of an infinite repeat they may lie on a circle
+    while len(steps) < MOST_STEPS and id(node) not in seen:
+        seen.add(id(node))
         if node.update() >= node.d:
             steps.append(TraceStep(node, update_of(program, node)))
             return steps
@@ -49,11 +54,21 @@ def why_change(program: Program, node: Node) -> list[TraceStep]:
             return steps
         x, how = source
         if node.name or not _plain(node):
-            steps.append(TraceStep(node, passed_on(program, node, x, how)))
-        else:
-            plain.add(id(node))
+            _take(program, steps, TraceStep(node, passed_on(program, node, x, how)), "d")
         node = x
     return steps
+
+
+def _take(program: Program, steps: list[TraceStep], step: TraceStep, size: str) -> None:
+    """Adds a step, or counts it with the last one, where that says the same of another copy."""
+
+    def says(of: TraceStep) -> tuple[str, ...]:
+        return of.text, label(program, of.node), str(getattr(of.node, size))
+
+    if steps and says(steps[-1]) == says(step):
+        steps[-1] = steps[-1]._replace(times=steps[-1].times + 1)
+    else:
+        steps.append(step)
 
 
 def _plain(node: Node) -> bool:
@@ -122,7 +137,7 @@ def why_initial(program: Program, node: Node) -> list[TraceStep]:
         seen.add(id(node))
         _, x, how = max(node.initial_sources(), key=lambda source: (source[0], source[1].m0))
         if node.name or node.s0 != x.s0:
-            steps.append(TraceStep(node, made_of(program, node, x, how)))
+            _take(program, steps, TraceStep(node, made_of(program, node, x, how)), "s0")
         node = x
     return steps
 

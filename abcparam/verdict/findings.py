@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.record import replace
@@ -380,12 +381,14 @@ def _notes(found: _Reasons, steps: Sequence[TraceStep], at_init: bool = False) -
 
     One that repeats, copy by copy, stands once.
     """
-    sizes = (step.node.s0 if at_init else step.node.d for step in steps[:MOST])
-    texts = [
-        f"{found.name(step.node)} ({size}): {step.text}"
-        for step, size in zip(steps, sizes, strict=False)
+    sizes = (step.node.s0 if at_init else step.node.d for step in steps)
+    told = [
+        (f"{found.name(step.node)} ({size}): {step.text}", step.times)
+        for step, size in zip(steps, sizes, strict=True)
     ]
+    counted = (
+        (text, sum(times for _, times in same)) for text, same in groupby(told, key=itemgetter(0))
+    )
     return tuple(
-        f"{text} ({count} times)" if count > 1 else text
-        for text, count in ((text, len(list(same))) for text, same in groupby(texts))
+        f"{text} ({count} times)" if count > 1 else text for text, count in islice(counted, MOST)
     )

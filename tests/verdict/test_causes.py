@@ -66,8 +66,16 @@ def test_help_that_findings_share_stands_once(run: Run):
 
 def test_a_step_that_repeats_is_folded():
     notes = abcparam.check(WRONG / "tied_readout.param").diagnostics[0].notes
-    assert [note for note in notes if note.endswith("(7 times)")]
+    assert [note for note in notes if note.endswith("(23 times)")]  # twice in each of 12 layers
     assert len(set(notes)) == len(notes)
+
+
+def test_a_path_through_all_copies_ends_at_its_cause():
+    text = (EXAMPLES / "lora.param").read_text(encoding="utf-8")
+    found = abcparam.check(text.replace("alpha / rank * up", "alpha / width * up"))
+    notes = found.diagnostics[0].notes
+    assert any(note.endswith("times the constant width^-1") for note in notes)
+    assert "the update of layers.attention.query.up (1)" in notes[-1]
 
 
 NORM = """model M
