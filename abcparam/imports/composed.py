@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -95,7 +96,80 @@ def _broadcast(make: _Calls, tensors: Sequence[Node]) -> list[Node]:
     ]
 
 
+def _matrix_vector(make: _Calls, matrix: Node, vector: Node) -> Node:
+    column = make(aten.unsqueeze.default, vector, 1)
+    return make(aten.squeeze.dim, make(aten.mm.default, matrix, column), 1)
+
+
+def _added_matrix_vector(
+    make: _Calls, x: Node, matrix: Node, vector: Node, *, beta: object = 1, alpha: object = 1
+) -> Node | None:
+    if beta != 1 or alpha != 1:
+        return None
+    return make(aten.add.Tensor, x, _matrix_vector(make, matrix, vector))
+
+
+def _dot(make: _Calls, x: Node, y: Node) -> Node:
+    return make(aten.sum.dim_IntList, make(aten.mul.Tensor, x, y), [0])
+
+
+def _inner(make: _Calls, x: Node, y: Node) -> Node | None:
+    return make(aten.linear.default, x, y) if y.meta["val"].dim() == 2 else None
+
+
+def _bilinear(make: _Calls, x: Node, y: Node, weight: Node, bias: Node | None = None) -> Node:
+    """A map of all products of two coordinates."""
+    outer, *inner = weight.meta["val"].shape
+    pairs = make(
+        aten.mul.Tensor, make(aten.unsqueeze.default, x, -1), make(aten.unsqueeze.default, y, -2)
+    )
+    flat = make(aten.flatten.using_ints, pairs, -2)
+    matrix = make(aten.view.default, weight, [outer, inner[0] * inner[1]])
+    return make(aten.linear.default, flat, matrix, *(() if bias is None else (bias,)))
+
+
+def _prelu(make: _Calls, x: Node, slope: Node) -> Node:
+    """`relu(x) - slope * relu(-x)`, the slopes those of channels, or one."""
+    rank, count = x.meta["val"].dim(), slope.meta["val"].numel()
+    if count > 1 and rank > 2:
+        slope = make(aten.view.default, slope, [count, *[1] * (rank - 2)])
+    below = make(aten.relu.default, make(aten.neg.default, x))
+    above = make(aten.relu.default, x)
+    return make(aten.sub.Tensor, above, make(aten.mul.Tensor, slope, below))
+
+
+def _tile(make: _Calls, x: Node, times: Sequence[int]) -> Node:
+    lacking = x.meta["val"].dim() - len(times)
+    return make(aten.repeat.default, x, [*[1] * lacking, *times])
+
+
+def _hstack(make: _Calls, tensors: Sequence[Node]) -> Node:
+    return make(aten.cat.default, tensors, min(1, tensors[0].meta["val"].dim() - 1))
+
+
+def _vstack(make: _Calls, tensors: Sequence[Node]) -> Node | None:
+    return make(aten.cat.default, tensors, 0) if tensors[0].meta["val"].dim() > 1 else None
+
+
+def _product(make: _Calls, matrices: Sequence[Node]) -> Node | None:
+    """Of matrices, from the first to the last."""
+    if any(x.meta["val"].dim() != 2 for x in matrices):
+        return None
+    return reduce(lambda x, y: make(aten.mm.default, x, y), matrices)
+
+
 COMPOSED: dict[object, Composition] = {
+    aten.mv.default: _matrix_vector,
+    aten.addmv.default: _added_matrix_vector,
+    aten.dot.default: _dot,
+    aten.inner.default: _inner,
+    aten.bilinear.default: _bilinear,
+    aten.prelu.default: _prelu,
+    aten.tile.default: _tile,
+    aten.hstack.default: _hstack,
+    aten.vstack.default: _vstack,
+    aten.chain_matmul.default: _product,
+    aten.linalg_multi_dot.default: _product,
     aten.glu.default: _glu,
     aten.lerp.Scalar: _lerp,
     aten.lerp.Tensor: _lerp,

@@ -59,6 +59,9 @@ VIEWS = (
     "adaptive_avg_pool2d.default",
     "avg_pool1d.default",
     "avg_pool2d.default",
+    "avg_pool3d.default",
+    "adaptive_avg_pool3d.default",
+    "channel_shuffle.default",
     "narrow.default",
 )
 
@@ -201,6 +204,10 @@ LAWS: dict[str, Law] = {
     "aten.scatter_add.default": scattered,
     "aten.max_pool2d.default": largest,
     "aten.max_pool1d.default": largest,
+    "aten.max_pool3d.default": largest,
+    "aten.adaptive_max_pool1d.default": largest,
+    "aten.adaptive_max_pool2d.default": largest,
+    "aten.adaptive_max_pool3d.default": largest,
     "aten.amax.default": largest,
     "aten.max.dim": largest,
 }

@@ -188,4 +188,5 @@ LAWS: dict[str, Law] = {
     "aten.conv2d.padding": convolution,
     "aten.conv_transpose1d.default": transposed,
     "aten.conv_transpose2d.input": transposed,
+    "aten.conv_transpose3d.input": transposed,
 }
