@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,15 @@ from torch import Tensor
 import abcparam
 from abcparam.comparison.unit_scaling import told_apart
 from abcparam.coordinate_check.ranges import outside
+from abcparam.data.batch import loss_of
+from abcparam.data.random import Random
+from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.source import Source
 from abcparam.verdict.check import load as load_spec
 from tests.comparison.test_unit_gauge import DECODER
-from tests.support.emitted import load
+from tests.support.emitted import load, outputs_of
 from tests.support.paths import EXAMPLES
+from tests.support.random_specs import written
 
 GPT = """model GPT
 dim width -> inf, base = 32
@@ -85,6 +90,48 @@ def test_training_is_the_same_at_every_depth(optimizer: str, depth: int, tmp_pat
     (wanted, _), (found, _) = (trained(load(code, tmp_path), depth) for code in codes)
     assert (wanted[-1] - wanted[0]).abs().max() > 0.001
     torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
+
+
+ROUNDED = ("soap", "signsgd", "lion", "normuon")  # they make much of what is zero but for rounding
+
+
+def steps(text: str, gauge: str, folder: Path) -> Tensor:
+    """What a random spec's model says at each of five steps, at twice its base."""
+    program = load_spec(Source(text))
+    module = load(abcparam.compile(text, gauge=gauge), folder)
+    model = getattr(module, program.name)(module.Config(width=16)).double()
+    torch.manual_seed(0)
+    model.reset_parameters()
+    made, found = module.make_optimizer(model), []
+    optimizers = made if isinstance(made, list) else [made]
+    batch = next(Random().batches(program, model.config, 3, 0))
+    for _ in range(5):
+        outputs = outputs_of(model(*batch.inputs))
+        loss_of(program, outputs, batch.targets).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        found.append(torch.cat([y.detach().flatten() for y in outputs]))
+    return torch.stack(found)
+
+
+@pytest.mark.slow
+def test_random_models_train_the_same(tmp_path: Path):
+    ran = 0
+    for text in written(700, seed=7):
+        if "repeat" not in text or any(name in text for name in ROUNDED):
+            continue
+        text = re.sub(r"dropout\(([^,()]*), [^)]*\)", r"dropout(\1, 0)", text)
+        text = text.replace("eps = 1e-12", "eps = 1e-4").replace(
+            "-> inf\n", "-> inf, base = 8\n", 1
+        )
+        try:
+            wanted, found = (steps(text, gauge, tmp_path) for gauge in ("as-written", "unit"))
+        except SpecError:
+            continue
+        torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-8 * float(wanted.abs().max()))
+        ran += 1
+    assert ran > 50
 
 
 def test_each_parameter_is_in_one_group(tmp_path: Path):
