@@ -8,7 +8,6 @@ next to the longest line.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import groupby
 
 from abcparam.algebra.record import NamedTuple
@@ -34,19 +33,19 @@ class Word(NamedTuple):
     text: str
 
 
-@dataclass
 class SourceLine:
     """A line of the source: its tokens and comment, and how it begins and goes on."""
 
-    words: list[Word] = field(default_factory=list)
-    comment: str = ""
-    column: int = 0
-    blank: bool = False
-    kind: str = ""
-    depth: int = 0
-    continues: bool = False
-    text: str = ""
-    indent: int = 0
+    def __init__(self, depth: int) -> None:
+        self.words: list[Word] = []
+        self.comment = ""
+        self.column = 0
+        self.blank = False
+        self.kind = ""
+        self.depth = depth
+        self.continues = False
+        self.text = ""
+        self.indent = 0
 
     @property
     def is_row(self) -> bool:
@@ -101,11 +100,11 @@ def _lines(source: Source) -> list[SourceLine]:
     return lines
 
 
-@dataclass
 class _Frame:
-    opener: str
-    head: str
-    lists: bool = False
+    def __init__(self, opener: str, head: str, lists: bool = False) -> None:
+        self.opener = opener
+        self.head = head
+        self.lists = lists
 
 
 class _TokenReader:
