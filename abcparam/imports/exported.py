@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.distributions import Distribution
 from torch.export.graph_signature import InputKind
 from torch.fx import Interpreter, Node
 from torch.nn.modules import transformer
@@ -33,7 +34,7 @@ class Exported:
     def __init__(self, example: Example, training: bool = True) -> None:
         self.example = example
         self.model = model = example.model.train() if training else example.model
-        with quietly(), in_one_precision(), masks_as_given():
+        with quietly(), in_one_precision(), masks_as_given(), distributions_as_given():
             self.program = torch.export.export(
                 model, tuple(example.args), dict(example.kwargs), strict=False
             )
@@ -96,6 +97,17 @@ def masks_as_given() -> Iterator[None]:
         yield
     finally:
         transformer._detect_is_causal_mask = before
+
+
+@contextmanager
+def distributions_as_given() -> Iterator[None]:
+    """Without a look at the values that `torch.distributions` are given: it refuses bad ones."""
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
 
 
 def doubled(example: Example) -> Example:

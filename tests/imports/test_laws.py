@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import abcparam
 from abcparam.diagnostics.diagnostic import Diagnostic
 from tests.imports.trial import Trial, gradients_apart, refused, tried
 
@@ -824,3 +825,40 @@ def test_refused(name: str):
     assert found.code == code
     assert text in found.message
     assert found.span.file == __file__
+
+
+class Policy(nn.Module):
+    """A Gaussian policy beside a value; `squashed`: of actions that it draws, through tanh."""
+
+    def __init__(self, width: int, squashed: bool) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(5, width), nn.Tanh(), nn.Linear(width, width))
+        self.mean, self.value = nn.Linear(width, 3), nn.Linear(width, 1)
+        self.log_std = nn.Linear(width, 3)
+        self.squashed = squashed
+
+    def forward(self, x: Tensor, action: Tensor) -> tuple[Tensor, ...]:
+        hidden = torch.tanh(self.body(x))
+        spread = self.log_std(hidden).clamp(-20, 2).exp()
+        found = torch.distributions.Normal(self.mean(hidden), spread)
+        action = found.rsample() if self.squashed else action
+        log_density = found.log_prob(action).sum(-1)
+        if self.squashed:
+            log_density = log_density - (2 * (-action - F.softplus(-2 * action))).sum(-1)
+        return log_density, found.entropy().sum(-1), self.value(hidden).squeeze(-1)
+
+
+@pytest.mark.parametrize("squashed", [False, True])
+def test_distributions_of_policies(squashed: bool):
+    """`torch.distributions` looks whether what it is given is valid, which is no law's matter."""
+
+    def make(width: int = 64) -> Any:
+        return Policy(width, squashed), (torch.randn(6, 5), torch.randn(6, 3))
+
+    audit = abcparam.audit(make, grow=["width"])
+    assert audit.verdict == "unstable"
+    assert audit.remedy.reaches
+    changes = {change.path: change for change in audit.remedy.changes}
+    for readout in ("mean.weight", "log_std.weight", "value.weight"):
+        assert changes[readout].lr == {"width": -1}
+    assert torch.distributions.Normal(0.0, 1.0)._validate_args

@@ -23,6 +23,8 @@ POSITIVE = {
     ),
 }
 OF_SQUARES = {"aten.square.default", "aten.abs.default"}
+OF_TWO = {f"aten.{name}.{kind}" for name in ("add", "mul", "div") for kind in ("Tensor", "Scalar")}
+POWERS = {"aten.pow.Tensor_Scalar", "aten.square.default", "aten.reciprocal.default"}
 SUMS = {"index_add", "scatter_add", "index_put", "scatter_reduce"}
 KEEPS = {
     *RESHAPES,
@@ -60,8 +62,10 @@ def is_positive(see: Seen, x: Operand) -> bool:
     if step.target in POSITIVE or step.target in REASONS:  # refused where it is made
         return True
     inner = see.with_step(step)
-    if step.target in {"aten.add.Tensor", "aten.add.Scalar", "aten.mul.Tensor"}:
+    if step.target in OF_TWO:
         return all(is_positive(inner, y) for y in step.arguments[:2])
+    if step.target in POWERS:
+        return is_positive(inner, step.arguments[0])
     if step.call in SUMS:  # where there is something
         return isinstance(step.arguments[0], KnownData) and any(
             is_positive(inner, y) for y in step.arguments[1:] if isinstance(y, Ref)
