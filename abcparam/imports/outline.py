@@ -69,7 +69,7 @@ def outline(trace: Trace, apart: Apart = NONE) -> tuple[Item, ...]:
         last |= {x.name: index for x in line.operands() if isinstance(x, Ref)}
     last |= {ref.name: len(trace.lines) for _, ref in trace.outputs}
     kinds = _kinds(trace)
-    forms = [hash(_form(line, kinds.__getitem__)) for line in trace.lines]
+    forms = [hash(_form(line, kinds.get)) for line in trace.lines]
     return _Outliner(trace.lines, last, kinds, forms, apart).items(0, len(trace.lines), 0)
 
 
@@ -77,7 +77,10 @@ Kinds = Mapping[Ref | Weight, object]
 
 
 def _kinds(trace: Trace) -> Kinds:
-    """What is equal of values and parameters in the same place of two copies, names apart."""
+    """What is equal of values and parameters in the same place of two copies, names apart.
+
+    Results without a shape, numbers that are taken out of values, are in none.
+    """
     kinds: dict[Ref | Weight, object] = {
         Ref(line.name, result): ("value", shape)
         for line in trace.lines
@@ -306,10 +309,10 @@ def _copy(lines: Sequence[Line], kinds: Kinds) -> _Copy:
     def named(value: Ref | Weight) -> object:
         if isinstance(value, Weight):
             weights.append(value.name)
-            return kinds[value]
+            return kinds.get(value)
         if value in places:
             return "own", places[value]
-        return "outside", outside.setdefault(value, len(outside)), kinds[value]
+        return "outside", outside.setdefault(value, len(outside)), kinds.get(value)
 
     form: list[object] = []
     for line in lines:
