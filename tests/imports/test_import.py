@@ -588,8 +588,9 @@ def test_experts_that_are_given_the_tokens_that_chose_them_are_refused() -> None
 def test_experts_that_are_masked_are_judged_and_not_written() -> None:
     reference = f"{MODELS}/experts.py:masked"
     assert abcparam.audit(reference, ["width"]).remedy.reaches
-    with pytest.raises(abcparam.SpecError, match=r"P1013.*mixture of experts that is put"):
+    with pytest.raises(abcparam.SpecError, match=r"P1013.*changes from layer to layer") as caught:
         abcparam.import_model(reference, ["width"])
+    assert caught.value.diagnostics[0].span.line == 123  # `out = out + weight * …` of each expert
 
 
 def test_weights_of_experts_by_another_rule_are_refused() -> None:
@@ -599,3 +600,26 @@ def test_weights_of_experts_by_another_rule_are_refused() -> None:
         abcparam.import_model(f"{MODELS}/experts.py:bent", ["width"])
     (found,) = caught.value.diagnostics
     assert found.span.file.endswith("experts.py")
+
+
+def test_a_norm_by_a_corrected_deviation_is_no_layernorm() -> None:
+    """It is 1 - 1 / (2 width) times one: such a model is judged, and not written."""
+
+    class Model(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.first, self.out = nn.Linear(20, width), nn.Linear(width, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = self.first(x)
+            h = (h - h.mean(-1, keepdim=True)) / h.std(-1, keepdim=True)
+            return self.out(torch.relu(h))
+
+    def make(width: int = 32) -> Any:
+        return Model(width), (torch.randn(6, 20),)
+
+    assert abcparam.audit(make, ["width"]).remedy.reaches
+    with pytest.raises(abcparam.SpecError) as caught:
+        abcparam.import_model(make, ["width"])
+    (found,) = caught.value.diagnostics
+    assert found.code == "P1013" and "`nn.LayerNorm` is one" in found.message

@@ -44,6 +44,10 @@ from abcparam.verdict.report import Report
 
 RESERVED = {"lr", "init_std"}
 OWN_LOSS = "a loss by a formula; give what it is of, and name that by `--output`"
+OWN_NORM = (
+    "a norm by a deviation that is corrected (`unbiased`), or that a number is added to, is no "
+    "`layernorm`; `nn.LayerNorm` is one"
+)
 WRITTEN_LOSSES = {"binary_cross_entropy": "cross_entropy", "huber": "mse"}  # of the same targets
 LITTLE = 0.02  # around what a buffer is everywhere
 
@@ -211,6 +215,12 @@ class _Importer:
         return found
 
     def differs(self, model: TextModel, result: Compared, name: str, by: float) -> Diagnostic:
+        deviation = next(
+            (s for s in self.read.names.steps.values() if s.call in {"std", "var"}), None
+        )
+        if deviation is not None:  # what `layernorm` divides by is a little less
+            target = deviation.target
+            return rules.NoSpelling.at(deviation.span, operation=target, what=OWN_NORM)
         sizes = ", ".join(f"{n} = {s}" for n, s in result.sizes.items())
         if not name:
             span = self.last.span
