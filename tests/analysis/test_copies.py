@@ -337,6 +337,26 @@ def test_gradients_of_a_given_value_add_up_over_the_copies(branch: str, power: s
     assert str(found.laws.graph.activations["given"].g0) == size
 
 
+@pytest.mark.parametrize(
+    ("branch", "power", "added"),
+    [
+        ("A @ tanh(x)", "-1/2", "width^-1 * depth^(-1/2)"),
+        ("A @ tanh(x)", "-1", "width^-1 * depth^-1"),
+        ("A @ given", "-1/2", "0"),
+    ],
+)
+def test_what_reads_the_stream_adds_to_its_gradient(branch: str, power: str, added: str):
+    """In one copy; what reads a value from outside adds to that one's alone."""
+    (found,) = judged(branch, read="h", power=power, rate="0").laws.graph.streams
+    assert str(found.side[0]) == added
+
+
+def test_a_sum_depends_on_the_draws_of_all_its_terms():
+    """`(z + A x)(A x)` has the mean of (A x)², though z depends on no draw."""
+    assert stream("(given + A @ x) * (A @ x)") == "depth^(1/2)"
+    assert stream("(given + A @ x) * (B @ x)") == "1"
+
+
 # With symbols
 
 

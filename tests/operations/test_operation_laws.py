@@ -9,8 +9,9 @@ import torch
 
 import abcparam
 from abcparam import SpecError
+from abcparam.calculus.bilinear import Share
 from abcparam.calculus.node import Node
-from tests.support.emitted import load
+from tests.support.emitted import load, program_of
 
 HEAD = """model Probe
 dim width -> inf, base = 64
@@ -294,6 +295,25 @@ def test_a_mixture_of_finitely_many_experts_is_of_their_size():
     body = "z = mean(x, axis = (-2, -1))\n    y = mixture(router @ z, Expert(z), top = 2)"
     found = activations(body, EXPERT, "y")
     assert (str(found["y"].s0), str(found["y"].d)) == ("1", "1")
+
+
+@pytest.mark.parametrize("top", [1, 2, 4])
+def test_gradients_of_scores_that_are_shared_by_the_chosen(top: int):
+    """Those of a softmax over `top` equal logits, chosen among 8 experts; of one there is none."""
+    values = torch.randn(20_000, top, generator=torch.Generator().manual_seed(0))
+    logits = torch.zeros(20_000, top, requires_grad=True)
+    (logits.softmax(-1) * values).sum().backward()
+    assert logits.grad is not None
+    measured = logits.grad.square().mean().item() * top / 8
+    assert Share(normalized=True, sigmoid=False).slope(top, 8) == pytest.approx(measured, rel=0.03)
+
+
+def test_a_vector_that_is_added_starts_at_zero_and_a_table_at_random():
+    """Biases, and positions."""
+    tensors = "tensor shift : [side]\ntensor table : [width, side, side]"
+    program = program_of(spec("y = x + shift + table", tensors, "mean(y, axis = (-2, -1))"))
+    starts = {name: program.tensors[name].init.kind for name in ("shift", "table")}
+    assert starts == {"shift": "zeros", "table": "normal"}
 
 
 UNCOVERED = {
