@@ -97,6 +97,7 @@ class Builder:
             streams,
             follow.forks,
             follow.merges,
+            follow.turning,
             self.copies,
             self.homes,
         )

@@ -21,16 +21,19 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from abcparam.algebra.record import NamedTuple
 from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
+from abcparam.calculus.normalize import NormNode
+from abcparam.calculus.pointwise import PointwiseNode
 from abcparam.calculus.structure import SelectNode, SumNode
 
 Readers = dict[Node, dict[Node, None]]
 
 
 class Followed(NamedTuple):
-    """Nodes that are made ready for it."""
+    """Nodes that are made ready for it, and those whose gradient turns as their input changes."""
 
     forks: tuple[Node, ...] = ()
     merges: tuple[SumNode, ...] = ()
+    turning: tuple[Node, ...] = ()
 
 
 def followed(
@@ -40,12 +43,13 @@ def followed(
     readers = _readers(nodes)
     several = [n for n in nodes if len(readers[n]) + (n in outputs) > 1 and grows(n)]
     sums = [n for n in nodes if type(n) is SumNode and grows(n)]
+    rotated = _rotated(nodes)
+    bent = () if rotated else tuple(n for n in nodes if isinstance(n, (PointwiseNode, NormNode)))
     if not several and not sums:
-        return Followed()
+        return Followed((), (), bent)
     uses = Counter(id(node.parameter) for node in nodes if node.parameter is not None)
     shared = {node for node in nodes if uses[id(node.parameter)] > 1}
-    rotated, after = _rotated(nodes), _after(nodes, shared)
-    before = _before(nodes, shared, readers)
+    after, before = _after(nodes, shared), _before(nodes, shared, readers)
     forks = [
         node
         for node in several
@@ -58,7 +62,7 @@ def followed(
         if not (rotated or node in before)
         and _weighed(node, [x for x in node.inputs if x not in after])
     ]
-    return Followed(tuple(forks), tuple(merges))
+    return Followed(tuple(forks), tuple(merges), bent)
 
 
 def _readers(nodes: Iterable[Node]) -> Readers:

@@ -42,6 +42,7 @@ class Graph(NamedTuple):
     streams: tuple[EnterNode, ...] = ()  # infinite repeats
     forks: tuple[Node, ...] = ()  # those whose change is followed reader by reader
     merges: tuple[SumNode, ...] = ()  # whose gradient's change is followed input by input
+    turning: tuple[Node, ...] = ()  # whose input's change turns a gradient that is followed
     copies: Mapping[tuple[str, tuple[int, ...]], Node] = {}  # the names, copy by copy
     homes: Sequence[Home] = ()  # of the nodes
 

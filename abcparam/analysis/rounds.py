@@ -120,7 +120,8 @@ def forward(graph: Graph) -> None:
 def backward(graph: Graph) -> None:
     """Gradients of every activation and parameter."""
     zero = graph.context.zero
-    uneven = [merge for merge in graph.merges if merge.weigh()]
+    parted = [merge for merge in graph.merges if merge.weigh()]
+    uneven = parted or any(node.inputs[0].strays_from(node) for node in graph.turning)
     for _ in graph.passes():
         for node in graph.nodes:
             node.g0 = node.gc = node.gr = node.gm = node.gn = zero

@@ -408,7 +408,12 @@ class Node:
         for gain, x in zip(self.back_gains(), self.inputs, strict=True):
             yield x, gain + along
         for index, coherent, random in self.back_changes():
-            yield self.inputs[index], (coherent | random) + self.g
+            yield self.inputs[index], self._turned_along(index, (coherent | random) + self.g)
+
+    def _turned_along(self, index: int, turned: Size) -> Size:
+        """Of what an input's change makes of the gradient, what the part along that makes."""
+        x = self.inputs[index]
+        return (turned + x.along_to(self)).less(x.d) if x.strays_from(self) else turned
 
     def back_mean(self) -> Iterable[tuple[Node, Size, Size]]:
         """(input, gm, gn): what the means of its gradient contribute to those of its inputs."""

@@ -191,8 +191,35 @@ def test_exponents_of_a_gate_are_found():
     assert abcparam.check(solved).verdict == "maximal-update"
 
 
+THROUGH = """h = tanh(down @ tanh(mix @ relu(enter @ x)))
+    h = relu(again @ relu(up @ h))"""
+
+
+def autoencoder(optimizer: str) -> str:
+    """All goes through few numbers, which start at n^(-1/2)."""
+    text = bottleneck(optimizer).replace("    latent = rmsnorm(down @ h, eps = 1e-12)\n", "")
+    text = text.replace("h = enter @ x", THROUGH).replace("    h = h + up @ latent\n", "")
+    text = text.replace("readout @ tanh(mix @ tanh(h))", "readout @ h")
+    mix = next(line for line in text.splitlines() if line.startswith("tensor mix"))
+    return text.replace(mix, f"{mix}\n{mix.replace('mix', 'again')}")
+
+
+def test_sgd_does_not_leave_a_saddle_of_few_numbers():
+    """What they learn in a step is in proportion to what they are, as of `square(down @ h)`.
+
+    The gradient turns as they change, by as much as it is; but a change of few numbers does not
+    point along the gradient behind a map back up, and so neither does the turn along the value.
+    """
+    report = abcparam.check(autoencoder("sgd"))
+    assert report.verdict == "trivial"
+    updates = {law.path: str(law.update) for law in report.judgement.tensors}
+    assert updates["enter"] == updates["mix"] == updates["down"] == "width^(-1/2)"
+    assert updates["up"] == updates["again"] == updates["readout"] == "width^-1"
+    assert abcparam.check(autoencoder("adam")).verdict == "maximal-update"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [bottleneck, gate, normed])
+@pytest.mark.parametrize("make", [bottleneck, gate, normed, autoencoder])
 @pytest.mark.parametrize("optimizer", RULES)
 def test_it_trains_alike_at_every_width(optimizer: str, make: Callable[[str], str], tmp_path: Path):
     path = tmp_path / "bottleneck.param"

@@ -165,6 +165,7 @@ class Calculus:
         self.toward: dict[tuple[Value, Value], Size] = {}
         self.share: dict[tuple[Value, Value], Size] = {}
         self.partial = self.graph.alignment == "tensor-programs"
+        self.enlarged = set[Value]()
         if not self.partial:
             return
         uses: dict[Tensor, int] = {}
@@ -173,7 +174,7 @@ class Calculus:
                 uses[value.tensor] = uses.get(value.tensor, 0) + 1
         shared = {v for v in self.graph.values if v.tensor is not None and uses[v.tensor] > 1}
         behind: set[Value] = set()  # made of a shared tensor without another map
-        enlarged: set[Value] = set()  # made of what enlarges small parts of gradients
+        self.enlarged = enlarged = set[Value]()  # made of what enlarges small parts of gradients
         for v in self.graph.values:
             if v in shared or (v.kind != "map" and any(x in behind for x in v.inputs)):
                 behind.add(v)
@@ -525,7 +526,9 @@ class Calculus:
         return uneven
 
     def backward(self) -> None:
-        self.uneven = self.weigh()
+        bent = [v for v in self.graph.values if v.kind in ("function", "norm")]
+        strays = any(self.along(v.inputs[0], v) < self.of[v.inputs[0]].d for v in bent)
+        self.uneven = self.weigh() or (strays and not self.enlarged)
         self.through = dict.fromkeys(self.toward, -inf)
         for f in self.of.values():
             f.g0 = f.gd = f.galong = -inf
@@ -598,7 +601,7 @@ class Calculus:
                     v.inputs[0],
                     f.g0 + first,
                     max(f.gd + later, turned),
-                    max(f.galong + later, turned),
+                    max(f.galong + later, self.turned_along(v, turned)),
                 )
             case "largest":
                 x = xs[0]
@@ -631,7 +634,7 @@ class Calculus:
                 v.inputs[0],
                 f.g0 + x.s0,
                 max(f.gd + x.s, turned),
-                max(f.galong + x.s, turned),
+                max(f.galong + x.s, self.turned_along(v, turned)),
             )
         if v.function == "log":
             turned = f.g + x.d - 2 * x.s
@@ -639,14 +642,20 @@ class Calculus:
                 v.inputs[0],
                 f.g0 - x.s0,
                 max(f.gd - x.s, turned),
-                max(f.galong - x.s, turned),
+                max(f.galong - x.s, self.turned_along(v, turned)),
             )
         flat = v.function in FLAT
         g0 = -inf if flat and x.s0 == -inf else f.g0
         gone = flat and x.s == -inf
         turned = -inf if x.s == -inf else f.g + x.d - x.s
         gd = -inf if gone else f.gd
-        return v.inputs[0], g0, max(gd, turned), max(-inf if gone else f.galong, turned)
+        along = max(-inf if gone else f.galong, self.turned_along(v, turned))
+        return v.inputs[0], g0, max(gd, turned), along
+
+    def turned_along(self, v: Value, turned: Size) -> Size:
+        """Of what a change of the input makes of the gradient, what its part along that makes."""
+        (x,) = v.inputs
+        return turned if self.of[x].d == -inf else turned + less(self.along(x, v), self.of[x].d)
 
     def updates(self) -> bool:
         """New updates from the gradients at hand; whether one grew."""
