@@ -21,7 +21,7 @@ from abcparam.language.parser import parse
 from abcparam.program.model import Program
 from abcparam.resolve.resolver import resolve
 from abcparam.verdict.causal import InOrder, _FarPlaces
-from abcparam.verdict.magnitudes import ProgramAtBase, _Gradients, gradients_at_base
+from abcparam.verdict.magnitudes import GradientsAtBase, ProgramAtBase, gradients_at_base
 from benchmarks.large_specs import decoder
 from tests.support.paths import EMIT_SPECS, EXAMPLES
 
@@ -206,7 +206,7 @@ def test_exponents_and_places_leave_gradients_at_base_as_they_are():
     )
     assert first.tensors != moved.tensors
     assert ProgramAtBase(first) == ProgramAtBase(moved)
-    assert _Gradients(first, 1).found() == _Gradients(moved, 1).found()
+    assert GradientsAtBase(first, 1).found() == GradientsAtBase(moved, 1).found()
     edits = {"base = 128": "base = 256", "lr = 0.1": "lr = 0.2", "relu(h1)": "tanh(h1)"}
     for old, new in (
         *edits.items(),
