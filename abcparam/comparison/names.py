@@ -34,16 +34,37 @@ def matched(a: Program, b: Program, names: TensorNames) -> MatchedTensors:
 
 
 def _matched(a: Program, b: Program, names: TensorNames) -> Iterator[tuple[str, str]]:
-    theirs: dict[str, list[str]] = {}
-    for path in b.tensors:
-        for name in _plain(path, names):
-            theirs.setdefault(name, []).append(path)
+    mine, theirs = _by_name(a, names), _by_name(b, names)
+    numbered = dict(_numbered(mine, theirs))
+    numbered |= {path: other for other, path in _numbered(theirs, mine)}
     for path in a.tensors:
         if path in b.tensors:
             yield path, path
             continue
+        if path in numbered:
+            yield path, numbered[path]
+            continue
         found = _found(_plain(path, names), theirs)
         yield from ((path, other) for other in found)
+
+
+def _by_name(program: Program, names: TensorNames) -> dict[str, list[str]]:
+    """The paths of tensors, by what they are called."""
+    found: dict[str, list[str]] = {}
+    for path in program.tensors:
+        for name in _plain(path, names):
+            found.setdefault(name, []).append(path)
+    return found
+
+
+def _numbered(
+    several: Mapping[str, list[str]], others: Mapping[str, list[str]]
+) -> Iterator[tuple[str, str]]:
+    """Of tensors of one name those that are `weight`, `weight2`, `weight3` on the other side."""
+    for name, paths in several.items():
+        written = [name, *(f"{name}{number}" for number in range(2, len(paths) + 1))]
+        if len(paths) > 1 and all(len(others.get(n, ())) == 1 for n in written):
+            yield from zip(paths, (others[n][0] for n in written), strict=True)
 
 
 def _found(names: Iterable[str], theirs: Mapping[str, list[str]]) -> list[str]:

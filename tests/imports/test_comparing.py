@@ -157,3 +157,21 @@ def test_the_command(run: Run, tmp_path: Path):
     assert run("diff", file, model, "--grow", "width", "--adapted", *groups).status == 0
     assert run("diff", file, model).err.endswith("say what grows, --grow\n")
     assert run("diff", file, file, "--grow", "width").status == 2
+
+
+def test_a_sequential_model_is_its_own_text() -> None:
+    """Parameters that numbers alone tell apart are `weight`, `weight2`, `weight3` in a text."""
+
+    def make(width: int = 32) -> object:
+        layers = [nn.Linear(20, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()]
+        return nn.Sequential(*layers, nn.Linear(width, 5)), (torch.randn(6, 20),)
+
+    audit = abcparam.audit(make, ["width"])
+    text = abcparam.import_model(make, ["width"]).text
+    program = load(Source(text, "model.param"))
+    for found in (compared_with(audit, program), compared_with(program, audit)):
+        assert (found.same, found.differences) == ("asymptotically", ())
+    other = text.replace("hidden { a = 0, b = 1/2, c = 0 }", "hidden { a = 0, b = 1/2, c = 1 }")
+    assert other != text
+    differ = compared_with(audit, load(Source(other, "model.param"))).laws
+    assert "2.weight" in {law.name for law in differ}
