@@ -623,3 +623,25 @@ def test_a_norm_by_a_corrected_deviation_is_no_layernorm() -> None:
         abcparam.import_model(make, ["width"])
     (found,) = caught.value.diagnostics
     assert found.code == "P1013" and "`nn.LayerNorm` is one" in found.message
+
+
+def test_a_factory_that_mixes_its_own_precision_with_the_default_one() -> None:
+    """It raises where the default is double precision: the proof is then in single precision."""
+
+    class Mixed(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            turns = torch.polar(torch.ones(3), torch.arange(3).float())
+            self.register_buffer("scales", turns.real)
+            self.first, self.out = nn.Linear(3, width), nn.Linear(width, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.out(torch.relu(self.first(x)))
+            return found
+
+    def make(width: int = 16) -> Any:
+        return Mixed(width), (torch.randn(4, 3),)
+
+    found = abcparam.import_model(make, grow=["width"])
+    assert [x.tolerance for x in found.compared] == [1e-5, 1e-5]
+    assert all(x.wrong is None for x in found.compared)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree
 
 from abcparam.algebra.record import NamedTuple, Record
+from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.emission.emit import emit
 from abcparam.emission.execute import executed
 from abcparam.emission.lowering.uses import CodeUses
@@ -25,6 +26,7 @@ from abcparam.program.model import Program
 SINGLE, DOUBLE = 1e-5, 1e-10
 SMALL = 1e-2  # of the largest gradient: what is smaller is held to that
 STIRRED = 0.1  # around what a parameter is everywhere
+TYPES = ("dtype", "scalar type")  # what torch's messages say where two do not go together
 SHORT = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -186,7 +188,13 @@ class TextModel:
 def compared(text: TextModel, factory: Factory, sizes: Sizes, double: bool) -> Compared | None:
     """The text beside the model, at a setting; None where it does not run in double precision."""
     with _precision(torch.float64 if double else torch.float32):
-        example, other = factory.make(sizes), text.made(sizes)
+        try:
+            example = factory.make(sizes)
+        except SpecError:
+            if double:  # it mixes its own single precision with what is made here
+                return None
+            raise
+        other = text.made(sizes)
         held = dict(example.model.named_buffers())
         stir([*example.model.parameters(), *(held[own] for _, own in text.buffers(other))])
         if double:
@@ -199,7 +207,9 @@ def compared(text: TextModel, factory: Factory, sizes: Sizes, double: bool) -> C
         with _precision(torch.float64 if double else torch.float32):
             return _compared(text, exported, other, sizes, double)
     except RuntimeError as error:
-        if double and "dtype" in str(error):  # a cast of the model's own to single precision
+        if double and any(
+            word in str(error) for word in TYPES
+        ):  # a cast of the model's own to single precision
             return None
         raise
 
