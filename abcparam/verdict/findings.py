@@ -204,7 +204,7 @@ class _Reasons:
             name=self.name(node),
             change=_change(node),
             path=steps[0].text if steps else "",
-            bound=bound,
+            bound=_at_most(bound),
             help=self.help or (NO_WAY_OUT if self.searched else ""),
         )
         return replace(diagnostic, notes=_notes(self, steps[1:]))
@@ -358,6 +358,13 @@ def _once(violations: Iterable[Violation]) -> list[Violation]:
     return list({(v.node.span, v.limit.kind): v for v in reversed(list(violations))}.values())[
         ::-1
     ][:MOST]
+
+
+def _at_most(bound: Size) -> str:
+    """How large a change may be, in words."""
+    if bound == bound.space.one:
+        return "its change must not grow"
+    return f"may change by {bound} at most"
 
 
 def _change(node: Node) -> str:

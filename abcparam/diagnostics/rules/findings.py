@@ -47,7 +47,7 @@ class ChangeTooLarge(DiagnosticRule):
         "trace the path"
     )
     message = "{name} {change}: {path}"
-    label = "may change by {bound} at most"
+    label = "{bound}"
     help = "{help}"
 
 
