@@ -42,13 +42,16 @@ class Wanted(NamedTuple):
     lacking: Mapping[int, DimPowers]  # by the id of a call of `program`
 
 
-def wanted(program: Program) -> Wanted:
-    """The program in the maximal update parametrization."""
+def wanted(program: Program, sums: bool = False) -> Wanted:
+    """The program in the maximal update parametrization.
+
+    With factors behind tied readouts and the logits of a softmax, and `sums` over growing axes.
+    """
     recorder = CallRecorder(program)
     found = ForwardFactors(recorder.run(), recorder.calls)
     behind = {
         id(recorder.calls[id(node)]): powers_of(size)
-        for node, size in (*found.tied(), *found.logits())
+        for node, size in (*found.tied(), *found.logits(), *(found.sums() if sums else ()))
     }
     lacking: dict[int, DimPowers] = {}
     made = replace(

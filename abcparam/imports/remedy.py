@@ -10,7 +10,7 @@ from collections.abc import Container, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-from abcparam.algebra.record import Record, field
+from abcparam.algebra.record import Record, field, replace
 from abcparam.algebra.sizes import numeric
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import Judgement, TensorLaw
@@ -19,7 +19,7 @@ from abcparam.calculus.parameter import Parameter
 from abcparam.comparison.degrees import DimPowers
 from abcparam.comparison.fold import Kept, fold
 from abcparam.diagnostics.source import Span
-from abcparam.imports.maximal import left_out, wanted
+from abcparam.imports.maximal import Wanted, left_out, wanted
 from abcparam.imports.numbers import Power
 from abcparam.imports.reading import Read
 from abcparam.program.model import Program
@@ -155,14 +155,29 @@ def remedy_of(report: Report, read: Read, linear: Container[str] = ()) -> Remedy
     """What makes the model of a report maximal-update.
 
     `linear` are the paths of its modules that are `nn.Linear`: factors are before their biases.
+    Scores of pairs and other sums over the width get a factor where there is no way without, in
+    tensors if these can have it: a ReLU between would take inputs that vanish.
     """
-    made = wanted(report.program)
+    first = _remedy(report, read, linear, wanted(report.program))
+    if first.reaches:
+        return first
+    made = wanted(report.program, sums=True)
+    others = (_remedy(report, read, linear, made, kept) for kept in (False, True))
+    return next((other for other in others if other.reaches), first)
+
+
+def _remedy(
+    report: Report, read: Read, linear: Container[str], made: Wanted, kept: bool = False
+) -> Remedy:
+    """With the factors that are wanted in tensors, where these can have them, or `kept` as such."""
     dropped = left_out(made.lacking)
-    folded = fold(made.program, dropped)
+    folded = fold(made.program, dropped, keep=lambda path: kept)
     after = judged(folded.program)
     names = _names(read)
     changes = tuple(_changes(report.judgement, after.judgement, names))
-    missing = tuple(_missing(kept, dropped(kept.factor.call), read, linear) for kept in folded.kept)
+    missing = tuple(_missing(x, dropped(x.factor.call), read, linear) for x in folded.kept)
+    if kept:
+        missing = tuple(replace(x, reasons=()) for x in missing)
     complete = bool(after.complete)
     narrow = () if complete else tuple(_narrow(after.graph))
     return Remedy(folded.program, after.verdict, complete, changes, missing, narrow)

@@ -15,8 +15,9 @@ from abcparam.analysis.graph import Graph
 from abcparam.calculus.bilinear import ProductNode, QuotientNode
 from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import InputNode, Node
+from abcparam.calculus.normalize import NormNode
 from abcparam.calculus.pointwise import PointwiseNode, SoftmaxNode
-from abcparam.calculus.structure import SameNode, ScaleNode, SumNode
+from abcparam.calculus.structure import MeanNode, SameNode, ScaleNode, SumNode
 from abcparam.program.expressions import Apply
 from abcparam.program.model import Program
 
@@ -90,14 +91,7 @@ class ForwardFactors:
         return self.behind(node) + self.own(self.before(node.inputs[0]), node)
 
     def behind(self, node: LinearNode | ValueNode) -> Size:
-        total = self.lacking.get(id(node), self.one)
-        users = self.users.get(id(node), [])
-        while len(users) == 1 and isinstance(users[0], (ScaleNode, SameNode, SumNode)):
-            user = users[0]
-            if isinstance(user, ScaleNode):
-                total = total + self.factor(user)
-            users = self.users.get(id(user), [])
-        return self.own(total, node)
+        return self.own(self.lacking.get(id(node), self.one) + self.scale_behind(node), node)
 
     def before(self, node: Node) -> Size:
         """Where it comes from a map or tensor, that one's scale makes up for them."""
@@ -181,6 +175,45 @@ class ForwardFactors:
                     lacking = -product.contracted - total
                     if powers_of(lacking):
                         yield product, lacking
+
+    def sums(self) -> Iterator[tuple[Node, Size]]:
+        """Other sums over a growing axis, and what makes means of them.
+
+        These are inner products, such as scores of pairs, and means times their length.
+        """
+        attended = {id(product) for product, _ in self.logits()}
+        for node in self.graph.nodes:
+            if id(node) in attended or self._meets_norm(node):
+                continue
+            if isinstance(node, MeanNode) and node.rho > self.one:
+                lacking = -self.scale_behind(node)
+            elif isinstance(node, ProductNode) and node.contracted > self.one:
+                x, y = node.inputs
+                total = self.scale_behind(node) + self.before_product(x) + self.before_product(y)
+                lacking = -node.contracted - total
+            else:
+                continue
+            if powers_of(lacking):
+                yield node, lacking
+
+    def scale_behind(self, node: Node) -> Size:
+        """The constant factors behind a value, on the way to what reads it."""
+        total = self.one
+        for user in self._way(node):
+            if isinstance(user, ScaleNode):
+                total = total + self.factor(user)
+        return total
+
+    def _meets_norm(self, node: Node) -> bool:
+        ends = [node, *self._way(node)]
+        return any(isinstance(user, NormNode) for user in self.users.get(id(ends[-1]), []))
+
+    def _way(self, node: Node) -> Iterator[Node]:
+        """What a value goes through as it is, but for factors and what is added."""
+        users = self.users.get(id(node), [])
+        while len(users) == 1 and isinstance(users[0], (ScaleNode, SameNode, SumNode)):
+            yield users[0]
+            users = self.users.get(id(users[0]), [])
 
     def products(self, node: Node, scale: Size) -> Iterator[tuple[ProductNode, Size]]:
         """The inner products that a value is a sum of, and the factors behind them."""

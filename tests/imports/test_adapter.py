@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import linecache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -301,3 +302,62 @@ def test_directions_that_data_divide_are_read_out_as_directions() -> None:
     assert remedy.reaches
     changes = {change.path: change for change in remedy.changes}
     assert changes["own.weight"].key == changes["others.weight"].key
+
+
+class Towers(nn.Module):
+    """Scores of pairs: inner products of what two networks give."""
+
+    def __init__(self, width: int, together: bool) -> None:
+        super().__init__()
+        self.one, self.other = (
+            nn.Sequential(nn.Linear(size, width), nn.ReLU(), nn.Linear(width, width))
+            for size in (7, 9)
+        )
+        self.together = together
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        x, y = self.one(x), self.other(y)
+        return x @ y.T if self.together else (x * y).sum(-1)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_scores_of_pairs_are_divided_by_their_length_in_a_tower(together: bool) -> None:
+    """As attention's logits with a scale of 1/d, which the queries' map can have."""
+
+    def make(width: int = 32) -> Any:
+        return Towers(width, together), (torch.randn(8, 7), torch.randn(8, 9))
+
+    found = abcparam.audit(make, ["width"])
+    assert found.verdict == "unstable-at-init"
+    assert found.remedy.reaches and not found.remedy.missing
+    changes = {change.path: change for change in found.remedy.changes}
+    assert changes["one.2.weight"].init == {"width": -1}
+    assert changes["one.2.weight"].lr == {"width": -2}
+    assert changes["other.2.weight"].lr == {"width": -1}
+
+
+def test_a_factor_that_would_end_before_a_relu_is_one_of_the_forward() -> None:
+    """A recommender's products of features stand beside one of these features (DLRM)."""
+
+    class Crossed(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.tables = nn.ModuleList(nn.Embedding(11, width) for _ in range(2))
+            self.first, self.second = nn.Linear(7, width), nn.Linear(width, width)
+            self.out = nn.Linear(width + 9, 1)
+
+        def forward(self, x: Tensor, which: Tensor) -> Tensor:
+            x = torch.relu(self.second(torch.relu(self.first(x))))
+            looked = [table(which[:, index]) for index, table in enumerate(self.tables)]
+            every = torch.stack([x, *looked], 1)
+            products = torch.bmm(every, every.transpose(1, 2))
+            return self.out(torch.cat([x, products.flatten(1)], 1))
+
+    def make(width: int = 32) -> Any:
+        return Crossed(width), (torch.randn(8, 7), torch.randint(11, (8, 2)))
+
+    remedy = abcparam.audit(make, ["width"]).remedy
+    assert remedy.reaches
+    (missing,) = remedy.missing
+    assert missing.powers == {"width": -1} and not missing.reasons
+    assert "torch.bmm" in linecache.getline(__file__, missing.span.line)
