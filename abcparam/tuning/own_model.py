@@ -13,6 +13,7 @@ from abcparam.diagnostics.diagnostic import DiagnosticRule, SpecError
 from abcparam.diagnostics.rules.tuning import NotAdaptable, NotMaximalModel
 from abcparam.diagnostics.source import START, Source
 from abcparam.imports.adapter import adapter_of, can_be_hooked
+from abcparam.imports.alike import KnownData, Part, Repeated
 from abcparam.imports.result import Audit
 from abcparam.imports.trained import base_rates
 from abcparam.language import syntax
@@ -109,14 +110,18 @@ class OwnModel(Record):
         return {form: Judged(recipe, verdict or "") for form in forms}
 
     def _identity(self) -> str:
-        """The code that makes and trains it, and what was read of it."""
+        """The code that makes and trains it, the names that are asked for, and what was read."""
         audit = self.audit
         texts = [source.text for _, source in sorted(self.source.others.items())]
         files = {audit.factory.file, *_file_of(audit.optimizer)}
         texts += [_text(file) for file in sorted(files)]
+        factory = (audit.factory.name, audit.factory.defaults, _name_of(audit.optimizer))
         read = (audit.starts, audit.rates, audit.grow, audit.output, audit.lr_key)
         laws = adapter_of(audit, "") if self.adapted else ""
-        return "\n".join([*texts, repr(read), laws])
+        calls = _calls(audit.model.parts)
+        return "\n".join(
+            [*texts, repr(factory), *calls, repr(audit.read.counted), repr(read), laws]
+        )
 
     def report(self, program: Program) -> Report:
         said = () if self.adapted else self.audit.report.said
@@ -138,6 +143,30 @@ def _sized(dim: Dim) -> Dim:
 
 def _exact(value: float) -> Fraction:
     return Fraction(repr(value))
+
+
+def _calls(parts: Iterable[Part]) -> Iterator[str]:
+    """What a model computes, line by line: one function may give many models, by what it closes on.
+
+    Without what was measured, which differs from machine to machine.
+    """
+    for part in parts:
+        if isinstance(part, Repeated):
+            yield f"{part.count} times {part.carried}"
+            yield from _calls(part.body)
+        else:
+            given = (*part.arguments, *part.keywords.items())
+            yield repr((part.name, part.target, _unmeasured(given), part.shapes))
+
+
+def _unmeasured(operand: object) -> object:
+    if isinstance(operand, KnownData):
+        return operand.shape, operand.integer, operand.constant
+    return tuple(map(_unmeasured, operand)) if isinstance(operand, tuple) else operand
+
+
+def _name_of(function: object) -> str:
+    return str(getattr(function, "__qualname__", ""))
 
 
 def _file_of(function: object) -> Iterator[str]:

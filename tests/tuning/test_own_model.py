@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 import abcparam
@@ -143,6 +144,31 @@ def test_the_command(run: Run, tmp_path: Path):
     assert own["trials"][0]["loss"] == found["trials"][0]["loss"]  # at base
     assert own["trials"][3]["loss"] != found["trials"][3]["loss"]
     assert own["fingerprint"] != found["fingerprint"]
+
+
+def test_what_was_trained_of_one_model_is_not_taken_for_another_of_its_file():
+    """Factories of one file and of one name, whose tensors start and are trained alike."""
+
+    def marks(loss: Callable[[Tensor, Tensor], Tensor]) -> str:
+        def make(width: int = 32) -> Any:
+            model, (x, _) = own_models.own_loss(width)
+            model.forward = lambda x, y: loss(model.readout(model.first(x).relu()), y)
+            return model, (x, torch.randn(6, 10))
+
+        audit = abcparam.audit(make, ["width"])
+        return OwnModel(audit).mark(audit.program)
+
+    def twice(x: Tensor, y: Tensor) -> Tensor:
+        return 2 * F.mse_loss(x, y)
+
+    assert marks(F.mse_loss) == marks(F.mse_loss)
+    assert len({marks(F.mse_loss), marks(F.l1_loss), marks(twice)}) == 3
+
+    def named(name: str) -> str:
+        audit = abcparam.audit(f"{FILE}:{name}", ["width"])
+        return OwnModel(audit).mark(audit.program)
+
+    assert named("own_loss") != named("own_formula")
 
 
 def test_without_a_range_rates_are_searched_around_the_models_own(perceptron: abcparam.Audit):
