@@ -39,11 +39,15 @@ class NamedOutput(NamedTuple):
 
 
 class Objectives(NamedTuple):
-    """What losses are of, the losses, and the model's outputs of which these are, by name."""
+    """What losses are of, the losses, and the model's outputs of which these are, by name.
+
+    The outputs `are_losses` where the model computes these itself.
+    """
 
     values: tuple[NamedOutput, ...]
     losses: tuple[Loss, ...]
     outputs: tuple[str, ...]
+    are_losses: bool
 
 
 class _Term(NamedTuple):
@@ -85,7 +89,7 @@ def _of_outputs(outputs: Mapping[str, Ref]) -> Objectives:
         NamedOutput(x, f"output {name}" if name.isdigit() else name) for name, x in outputs.items()
     ]
     losses = [Loss("cross_entropy", index) for index in range(len(values))]
-    return Objectives(tuple(values), tuple(losses), tuple(outputs))
+    return Objectives(tuple(values), tuple(losses), tuple(outputs), are_losses=False)
 
 
 def _of_losses(losses: Mapping[str, Sequence[_Term]]) -> Objectives:
@@ -105,6 +109,7 @@ def _of_losses(losses: Mapping[str, Sequence[_Term]]) -> Objectives:
         tuple(NamedOutput(x, label) for x, label in labels.items()),
         tuple(Loss(kind, index[x]) for x, kind in found),
         tuple(losses),
+        are_losses=True,
     )
 
 

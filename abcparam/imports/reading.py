@@ -42,6 +42,7 @@ class Read(NamedTuple):
     outputs: tuple[str, ...]
     losses: tuple[Loss, ...]
     counted: tuple[str, ...]  # what the model calls the outputs that losses are made of
+    are_losses: bool  # these outputs are losses themselves
     paths: Mapping[str, tuple[str, tuple[Amount, ...]]]  # parameter -> path, counts of its layers
     names: SharedNames
     titles: Mapping[str, str]  # what a value is called in the program, by its name in the steps
@@ -88,8 +89,8 @@ def read(
     titles = titles_of(root, steps) if entitled else {}
     root = titled(root, titles)
     labels = tuple(x.label for x in chosen.values)
-    losses, counted = chosen.losses, chosen.outputs
-    return Read(root, inputs, labels, losses, counted, paths, names, titles)
+    counted = chosen.outputs, chosen.are_losses
+    return Read(root, inputs, labels, chosen.losses, *counted, paths, names, titles)
 
 
 def number_of(integer: bool) -> Amount | None:

@@ -79,6 +79,31 @@ def several_losses(width: int = 32) -> Any:
     return SeveralLosses(width), given
 
 
+class LossOfEach(Perceptron):
+    """It gives the loss of each example."""
+
+    def forward(self, x: Tensor, wanted: Tensor) -> Tensor:  # type: ignore[override]
+        found = super().forward(x, torch.ones_like(x))
+        return nn.functional.mse_loss(found, wanted, reduction="none").mean(-1)
+
+
+def losses_of_each(width: int = 32) -> Any:
+    return LossOfEach(width), (torch.randn(6, 20), torch.randn(6, 10))
+
+
+class LossOfParts(Perceptron):
+    """Its targets are columns of what it is given."""
+
+    def forward(self, x: Tensor, wanted: Tensor) -> Tensor:  # type: ignore[override]
+        found = super().forward(x, torch.ones_like(x)).chunk(10, 1)
+        pairs = zip(found, wanted.chunk(10, 1), strict=False)
+        return sum((nn.functional.mse_loss(a, b) for a, b in pairs), start=torch.zeros(()))
+
+
+def loss_of_parts(width: int = 32) -> Any:
+    return LossOfParts(width), (torch.randn(6, 20), torch.randn(6, 10))
+
+
 class Autoencoder(Perceptron):
     """Its target is what it is given."""
 

@@ -256,6 +256,21 @@ def test_a_model_of_several_losses_is_trained_by_all_of_them():
     assert train_alone(found, TrialRun({}, 0)).losses[0] == pytest.approx((first + second).item())
 
 
+def test_a_model_that_gives_the_loss_of_each_example_is_trained_by_their_mean():
+    found = job(abcparam.audit(own_models.losses_of_each, ["width"]))
+    x, wanted = next(iter(found.batches(found.config({}), 0))).inputs
+    called: Any = found.model_of(found.config({}), 0)
+    given = called.model.double()(x.double(), wanted.double())
+    assert given.shape == (4,)
+    first = train_alone(found, TrialRun({}, 0)).losses[0]
+    assert first == pytest.approx(given.mean().item(), rel=1e-4)
+
+
+def test_a_part_of_what_is_given_is_no_target_that_is_known(run: Run):
+    """It was given its first column alone, and trained by that."""
+    assert "targets are inputs" in refusal(f"{FILE}:loss_of_parts", run=run)
+
+
 def test_a_model_whose_targets_are_its_inputs_is_given_inputs_alone():
     found = job(abcparam.audit(own_models.autoencoder, ["width"]))
     batch = next(iter(found.batches(found.config({}), 0)))

@@ -51,8 +51,9 @@ class OwnTarget(Record):
 class Calling(Record):
     """What a model takes and gives; `outputs` are indices among all that it returns.
 
-    `shape` is that of the output for one example, `()` where it `is_loss`: the loss itself, or the
-    sum of several, of the `targets` that are known.
+    `shape` is that of the output for one example, `()` where it `is_loss`: the loss itself, the
+    mean of it where there is one for each example, or the sum of several, of the `targets` that are
+    known.
     """
 
     inputs: tuple[InputPlace, ...]
@@ -84,10 +85,12 @@ class Calling(Record):
         return Batch(tuple(found[i].contiguous() for i in sorted(found)), batch.targets)
 
 
-def calling_of(example: Example, counted: Sequence[str]) -> Calling | None:
+def calling_of(
+    example: Example, counted: Sequence[str], are_losses: bool = False
+) -> Calling | None:
     """How a model is called; None where its first axes are no examples.
 
-    `counted` are the names of the outputs that count.
+    `counted` are the names of the outputs that count, which may be known to be losses.
     """
     leaves = leaves_of(example)
     indices = [i for i, x in enumerate(leaves) if isinstance(x, Tensor) and x.dim()]
@@ -103,8 +106,8 @@ def calling_of(example: Example, counted: Sequence[str]) -> Calling | None:
     inputs = tuple(_place(i, leaves, lookups.rows) for i in batched)
     outputs = _outputs(returned, counted)
     (index, value), *_ = outputs.items()
-    if not value.dim():
-        losses = tuple(i for i, x in outputs.items() if not x.dim())
+    if are_losses or not value.dim():
+        losses = tuple(i for i, x in outputs.items() if are_losses or not x.dim())
         return _of_losses(inputs, losses, lookups, count)
     if len(value) % count:
         return None
@@ -157,8 +160,8 @@ def _target(loss: SeenLoss, same: InputPlace | None, count: int) -> OwnTarget | 
     if loss.shape[0] < count:
         return None
     if index is None:  # as many positions as there are in what they are made of
-        shape = (*same.shape, *loss.shape[1:]) if same is not None else ()
-        return None if same is None else OwnTarget(None, loss.kind, shape)
+        rest = loss.shape[1:2] if loss.kind == "cross_entropy" else loss.shape[1:]
+        return None if same is None else OwnTarget(None, loss.kind, (*same.shape, *rest))
     shape = _of_one(loss.shape, count)
     if loss.kind == "cross_entropy" and len(loss.shape) > 2:  # PyTorch has classes second
         shape = (*loss.shape[2:], loss.shape[1])
@@ -240,9 +243,14 @@ class Lookups(TorchFunctionMode):
             case name, [Tensor() as given, Tensor() as target, *_] if name in BY_NAME:
                 index = self.which(target)
                 is_input = index is not None and self.is_behind(index, given)
+                if self.is_part(target, index) and not (is_input and target.is_floating_point()):
+                    index = None
                 shape = tuple(given.shape)
                 self.losses.append(SeenLoss(BY_NAME[name].kind, shape, index, is_input))
         return func(*args, **dict(kwargs or {}))
+
+    def is_part(self, value: Tensor, index: int | None) -> bool:
+        return index is not None and value.numel() < self.inputs[index].numel()
 
     def is_behind(self, index: int, value: Tensor) -> bool:
         """Whether a value is made of an input."""
@@ -287,7 +295,8 @@ class Called(nn.Module):
         except Exception as error:
             raise self.raised(error, batch) from error
         leaves = _pytree.tree_leaves(returned)
-        first, *others = (leaves[index] for index in self.calling.outputs)
+        counted = (leaves[index] for index in self.calling.outputs)
+        first, *others = (x.mean() if self.calling.is_loss else x for x in counted)
         found: Tensor = sum(others, start=first)
         return found
 

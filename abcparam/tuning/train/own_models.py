@@ -66,13 +66,14 @@ class OwnModelBuilder:
         return self.callings[key]
 
     def _calling(self, sizes: Sizes) -> Calling:
-        audit, counted = self.audit, self.audit.read.counted
+        audit, read = self.audit, self.audit.read
+        counted = read.counted, read.are_losses
         found = None
         with suppress(*NEEDS_VALUES), torch.device("meta"):
-            found = calling_of(audit.factory.make(sizes), counted)
+            found = calling_of(audit.factory.make(sizes), *counted)
         if found is None or (found.is_loss and not found.targets):  # values may tell
             with torch.device("cpu"):
-                found = calling_of(audit.factory.make(sizes), counted)
+                found = calling_of(audit.factory.make(sizes), *counted)
         if found is None:
             wanted = "inputs and an output whose first axis is that of the examples"
             raise self.refused("batches", wanted)
