@@ -855,10 +855,11 @@ def test_distributions_of_policies(squashed: bool):
     def make(width: int = 64) -> Any:
         return Policy(width, squashed), (torch.randn(6, 5), torch.randn(6, 3))
 
+    before = torch.distributions.Distribution._validate_args
     audit = abcparam.audit(make, grow=["width"])
+    assert torch.distributions.Distribution._validate_args == before
     assert audit.verdict == "unstable"
     assert audit.remedy.reaches
     changes = {change.path: change for change in audit.remedy.changes}
     for readout in ("mean.weight", "log_std.weight", "value.weight"):
         assert changes[readout].lr == {"width": -1}
-    assert torch.distributions.Normal(0.0, 1.0)._validate_args
