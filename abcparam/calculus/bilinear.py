@@ -15,7 +15,7 @@ from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import of_product
 from abcparam.calculus.linear import sum_gain
 from abcparam.calculus.node import Context, Limit, Node, operand
-from abcparam.calculus.structure import centred_along, stretched
+from abcparam.calculus.structure import centred_along, few_along, stretched
 from abcparam.diagnostics.source import START, Span
 
 
@@ -40,6 +40,7 @@ class ProductNode(Node):
         self.contracted = contracted
         self.broadcast = broadcast
         self.centred = self.independent and any(centred_along((x, y), broadcast))
+        self.comes_from_contraction = any(few_along((x, y), broadcast))
         self.of_few = x.of_few or y.of_few
         self.weighs = self.weighs and self._enlarges()
         self.draws = of_product(*stretched((x, y), broadcast))

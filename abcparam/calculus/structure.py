@@ -33,6 +33,9 @@ class SumNode(Node):
         self.broadcast = tuple(broadcast)
         self.subtracts = subtracts
         self.centred = all(centred_along(inputs, broadcast))
+        self.comes_from_contraction = any(few_along(inputs, broadcast))
+        few = all(x.of_few or x.exact == 0 for x in inputs)
+        self.of_few = few or self.comes_from_contraction
         self.weighs = self.weighs and not any(size > context.one for size in broadcast)
         self.shares: dict[Node, Size] | None = None
         self.draws = of_sum(stretched(inputs, broadcast))
@@ -325,6 +328,12 @@ def centred_along(inputs: Sequence[Node], broadcast: Sequence[Size]) -> Iterator
     """
     for x, lacking in zip(inputs, broadcast, strict=True):
         yield x.centred and (x.draws.is_zero or not lacking > x.context.one)
+
+
+def few_along(inputs: Sequence[Node], broadcast: Sequence[Size]) -> Iterator[bool]:
+    """Per input, whether it is what a map that contracts gives, and what it is in is as few."""
+    for x, lacking in zip(inputs, broadcast, strict=True):
+        yield x.comes_from_contraction and not lacking > x.context.one
 
 
 def stretched(inputs: Sequence[Node], broadcast: Sequence[Size]) -> list[Draws]:

@@ -173,6 +173,36 @@ def test_a_value_of_the_width_beside_few_numbers_is_held_to_its_size():
     assert report.verdict == "unstable-at-init"
 
 
+def test_few_numbers_that_weigh_a_stream_make_no_few_numbers_of_it():
+    """A router gives few numbers, and what experts give by them is as wide as the stream."""
+    text = """
+model Routed
+dim width -> inf, base = 64
+tensor first   : input  [width, 8]     { a = 1, b = 0, c = 0 }
+tensor router  : output [4, width]     { a = 0, b = 1, c = 1 }
+tensor gate    : output [1, width]     { a = 0, b = 1, c = 1 }
+tensor readout : output [3, width]     { a = 0, b = 1, c = 1 }
+block Expert(x) {
+    tensor up : hidden [width, width] { a = 0, b = 3/2, c = 1 }
+    return up @ x
+}
+forward(x : [8]) {
+    h = first @ x
+    h = h + WEIGHED
+    return readout @ tanh(h)
+}
+optimizer adam { lr = 0.01 }
+loss cross_entropy
+"""
+    for weighed in (
+        "mixture(router @ h, Expert(h), top = 2)",
+        "(gate @ h) * Expert(h)",
+    ):
+        report = abcparam.check(text.replace("WEIGHED", weighed))
+        assert report.verdict == "unstable-at-init", weighed
+        assert "`h` is of size width^-1 at initialization" in report.diagnostics[0].message
+
+
 def test_maps_behind_few_numbers_keep_their_size():
     shrinking = gate("adam").replace(
         "[width, rank]     { a = 0, b = 0,", "[width, rank] { a = 0, b = 1,"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import zip_longest
 from math import inf
 
 Size = Fraction | float  # a float is -inf (an exact zero) or inf (no bound)
@@ -354,8 +355,8 @@ class Calculus:
             if v.rows:
                 f.rows = {t: {}}
             return
-        for x in xs:
-            f.contracted |= x.contracted
+        for x, lacking in zip_longest(xs, v.lacking, fillvalue=ZERO):
+            f.contracted |= x.contracted and not lacking > 0
             for tensor in x.maps:
                 f.maps[tensor] = None
         for tensor in f.maps:
