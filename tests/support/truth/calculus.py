@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import zip_longest
 from math import inf
 
 Size = Fraction | float  # a float is -inf (an exact zero) or inf (no bound)
@@ -355,7 +354,7 @@ class Calculus:
             if v.rows:
                 f.rows = {t: {}}
             return
-        for x, lacking in zip_longest(xs, v.lacking, fillvalue=ZERO):
+        for x, lacking in zip(xs, v.lacking or [ZERO] * len(xs), strict=True):
             f.contracted |= x.contracted and not lacking > 0
             for tensor in x.maps:
                 f.maps[tensor] = None
