@@ -42,10 +42,11 @@ class Wanted(NamedTuple):
     lacking: Mapping[int, DimPowers]  # by the id of a call of `program`
 
 
-def wanted(program: Program, sums: bool = False) -> Wanted:
+def wanted(program: Program, sums: bool = False, frozen: bool = False) -> Wanted:
     """The program in the maximal update parametrization.
 
     With factors behind tied readouts and the logits of a softmax, and `sums` over growing axes.
+    What is `frozen` starts as it does, unless that is asked for too.
     """
     recorder = CallRecorder(program)
     found = ForwardFactors(recorder.run(), recorder.calls)
@@ -56,7 +57,7 @@ def wanted(program: Program, sums: bool = False) -> Wanted:
     lacking: dict[int, DimPowers] = {}
     made = replace(
         program,
-        tensors=_with_exponents(program, found),
+        tensors=_with_exponents(program, found, frozen),
         root=_with_factors(program.root, behind, lacking),
     )
     settled = _settled(made)
@@ -64,13 +65,13 @@ def wanted(program: Program, sums: bool = False) -> Wanted:
     return Wanted(replace(settled, tensors=kept), lacking)
 
 
-def _with_exponents(program: Program, factors: ForwardFactors) -> dict[str, Tensor]:
+def _with_exponents(program: Program, factors: ForwardFactors, frozen: bool) -> dict[str, Tensor]:
     """Tensors with the initial scales that they should have, and the rates of Adam."""
     added, found = _added(factors), dict(program.tensors)
     for path, nodes in factors.uses.items():
         tensor = found[path]
         exponents = dict(tensor.exponents)
-        if tensor.init.kind not in {"zeros", "ones"}:
+        if tensor.init.kind not in {"zeros", "ones"} and (frozen or not tensor.frozen):
             exponents |= {"a": {}, "b": _exponents(_scale(nodes, factors, added))}
         if not tensor.frozen:
             exponents["c"] = _exponents(_rate(nodes))

@@ -156,12 +156,17 @@ def remedy_of(report: Report, read: Read, linear: Container[str] = ()) -> Remedy
 
     `linear` are the paths of its modules that are `nn.Linear`: factors are before their biases.
     Scores of pairs and other sums over the width get a factor where there is no way without, in
-    tensors if these can have it: a ReLU between would take inputs that vanish.
+    tensors if these can have it: a ReLU between would take inputs that vanish. What is frozen
+    starts otherwise where there is no way without.
     """
     first = _remedy(report, read, linear, wanted(report.program))
     if first.reaches:
         return first
-    made = wanted(report.program, sums=True)
+    if any(tensor.frozen for tensor in report.program.tensors.values()):
+        first = _remedy(report, read, linear, wanted(report.program, frozen=True))
+        if first.reaches:
+            return first
+    made = wanted(report.program, sums=True, frozen=True)
     others = (_remedy(report, read, linear, made, kept) for kept in (False, True))
     return next((other for other in others if other.reaches), first)
 
@@ -227,8 +232,6 @@ def _changes(
     laws: dict[str, TensorLaw] = {law.path: law for law in after.tensors}
     for law in before.tensors:
         old, new = law.parameter, laws[law.path].parameter
-        if old.tensor.frozen:
-            continue
         init = {} if old.tensor.init.kind == "zeros" else _difference(old, new, "b")
         yield TensorChange(
             law.path,
