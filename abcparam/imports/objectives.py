@@ -27,7 +27,7 @@ TOTALS = {
     "aten.sum.dim_IntList",
 }
 ONE_BY_ONE = {"aten.stack.default", "aten.cat.default"}
-STOPPED = "aten.detach.default"
+WITHOUT_GRADIENT = {"aten.detach.default", "wrap_with_set_grad_enabled"}
 NOTHING = TracedStep("", "", (), {}, (), ())
 
 
@@ -127,13 +127,13 @@ def _is_part(
     return any(ref in _behind(names, outputs[other]) for other in losses if other != name)
 
 
-def _behind(names: SharedNames, ref: Ref) -> set[Ref]:
-    """All values that one is computed from."""
+def _behind(names: SharedNames, ref: Ref, without: Collection[str] = ()) -> set[Ref]:
+    """All values that one is computed from, but for those behind some calls."""
     found: set[Ref] = set()
     left = [ref]
     while left:
         step = names.steps.get(left.pop().name)
-        for x in refs_of(step) if step is not None else ():
+        for x in refs_of(step) if step is not None and step.target not in without else ():
             if x not in found:
                 found.add(x)
                 left.append(x)
@@ -151,6 +151,12 @@ def refs_of(step: TracedStep) -> Iterator[Ref]:
             left += x
 
 
+def _is_weight(operand: Operand) -> bool:
+    return isinstance(operand, Weight) or (
+        isinstance(operand, tuple) and any(map(_is_weight, operand))
+    )
+
+
 class _Terms:
     """Takes sums of losses apart."""
 
@@ -162,13 +168,24 @@ class _Terms:
             if behind or step.target in BY_TARGET:
                 self.made_of_losses.add(name)
 
+    def teaches(self, ref: Ref) -> bool:
+        """Whether a tensor has a gradient through a value."""
+        for value in {ref, *_behind(self.names, ref, WITHOUT_GRADIENT)}:
+            step = self.names.steps.get(value.name)
+            if step is None or step.target in WITHOUT_GRADIENT:
+                continue
+            if any(map(_is_weight, (*step.arguments, *step.keywords.values()))):
+                return True
+        return False
+
     def of_output(self, ref: Ref) -> tuple[_Term, ...]:
         """The terms of a loss; none where an output is none.
 
-        A number that inputs count in is one, and so is what PyTorch calls a loss.
+        A number that inputs count in is one, and so is what PyTorch calls a loss; what is behind a
+        gradient that is stopped, such as a norm that is logged, is none.
         """
         step = self.names.step_of(ref)
-        if step is None or step.target == STOPPED:
+        if step is None or not self.teaches(ref):
             return ()
         found = self.of(ref)
         if any(term.kind != OWN_VALUE for term in found):

@@ -117,6 +117,11 @@ LOSSES: dict[str, tuple[str, Loss, tuple[str, ...]]] = {
 }
 
 
+def _logged(loss: Tensor) -> Tensor:
+    with torch.no_grad():
+        return loss.exp()
+
+
 def _focal(losses: Tensor) -> Tensor:
     return ((1 - torch.exp(-losses)) ** 2 * losses).mean()
 
@@ -209,6 +214,8 @@ PARTS: dict[str, tuple[Callable[[Tensor, Tensor], Any], list[str], tuple[str, ..
         ("all",),
     ),
     "detached": (lambda a, b: (a, b.detach()), ["cross_entropy"], ("0",)),
+    "made of what is detached": (lambda a, b: (a, b.detach().exp()), ["cross_entropy"], ("0",)),
+    "without gradients": (lambda a, b: (a, _logged(a + b)), ["cross_entropy"], ("0",)),
 }
 
 
