@@ -180,7 +180,11 @@ def _scaled(call: Apply, by: DimPowers, lacking: dict[int, DimPowers]) -> Expres
 
 
 def _settled(program: Program) -> Program:
-    """The program with every learning rate as large as its bound, round by round."""
+    """The program with every learning rate as large as its bound, round by round.
+
+    As it is where rounds lead ever further away.
+    """
+    given, far = program, list[Fraction]()
     for _ in range(MOST_ROUNDS):
         found = judgement_of(program)
         slack = {
@@ -190,12 +194,13 @@ def _settled(program: Program) -> Program:
         }
         if not slack:
             return program
+        far.append(max(abs(p) for powers in slack.values() for p in powers.values()))
         tensors = {
             path: _slower(tensor, slack[path]) if path in slack else tensor
             for path, tensor in program.tensors.items()
         }
         program = replace(program, tensors=tensors)
-    return program
+    return given if far[-1] > far[0] else program
 
 
 def _slower(tensor: Tensor, slack: DimPowers) -> Tensor:

@@ -80,6 +80,29 @@ def rates(model: Stream, groups: Iterable[dict[str, Any]]) -> list[float]:
     return [by_id.get(id(layer.weight), 0.0) for layer in model.layers]
 
 
+def test_rates_that_do_not_settle_are_none() -> None:
+    """Powers of some ten millions came out, of which those of width and depth cancel."""
+
+    class Block(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.norm = nn.LayerNorm(width)
+            self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+            nn.init.zeros_(self.down.weight)
+
+        def forward(self, x: Tensor) -> Tensor:
+            found: Tensor = x + self.down(nn.functional.gelu(self.up(self.norm(x))))
+            return found
+
+    def make(width: int = 64, depth: int = 4) -> Any:
+        blocks = nn.Sequential(*(Block(width) for _ in range(depth)))
+        ends = nn.LayerNorm(width), nn.Linear(width, 5)
+        return nn.Sequential(nn.Linear(16, width), blocks, *ends), (torch.randn(8, 16),)
+
+    changes = abcparam.audit(make, ["width", "depth"]).remedy.changes
+    assert max(abs(p) for change in changes for p in change.lr.values()) <= 2
+
+
 def test_first_layers_that_are_frozen_do_not_freeze_the_others() -> None:
     audit = abcparam.audit(stream(frozen), ["width"])
     status = {law.path: law.status for law in audit.report.judgement.tensors}
