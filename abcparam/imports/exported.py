@@ -21,6 +21,7 @@ from torch.utils import _pytree
 from abcparam.algebra.record import replace
 from abcparam.imports.composed import written_out
 from abcparam.imports.empty import MADE_OF_SHAPES
+from abcparam.imports.no_grad import without_no_grad
 from abcparam.imports.traced import LARGE, Datum
 from abcparam.imports.written_parts import without_writes
 
@@ -40,13 +41,13 @@ class Exported:
             )
         self.names = names_of(model)
         self.module = self.program.graph_module
+        specs = self.program.graph_signature.input_specs
+        own = {s.arg.name: s.target for s in specs if s.kind is InputKind.PARAMETER}
+        trained = [x for x, name in own.items() if model.get_parameter(name).requires_grad]
+        without_no_grad(self.module, trained)
         without_writes(self.module)
         written_out(self.module)
-        self.weights = {
-            spec.arg.name: self.names[spec.target][0]
-            for spec in self.program.graph_signature.input_specs
-            if spec.kind is InputKind.PARAMETER
-        }
+        self.weights = {x: self.names[name][0] for x, name in own.items()}
 
     def inputs(self, example: Example | None = None) -> list[Any]:
         """What the graph is called with, to be the model of an example: by default its own."""

@@ -205,7 +205,7 @@ class _Outliner:
     ) -> _Run | None:
         """The loop whose first copy has the first of these places."""
         (start, (path, number)), *others = begins
-        later = ((i, n) for i, (other, n) in others if other == path and n > number)
+        later = ((i, n) for i, (other, n) in others if other == path and n > number and i > start)
         for (following, n), _ in zip(later, range(NEXT), strict=False):
             length, own = following - start, LayerList(path, number, n - number)
             if self.keys[start] != self.keys[following]:

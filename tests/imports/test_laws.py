@@ -863,3 +863,35 @@ def test_distributions_of_policies(squashed: bool):
     changes = {change.path: change for change in audit.remedy.changes}
     for readout in ("mean.weight", "log_std.weight", "value.weight"):
         assert changes[readout].lr == {"width": -1}
+
+
+class Taught(nn.Module):
+    """A model beside a frozen teacher, which is called without gradients or as usual."""
+
+    def __init__(self, width: int, stops: bool) -> None:
+        super().__init__()
+        self.teacher = nn.Sequential(nn.Linear(5, 40), nn.ReLU(), nn.Linear(40, 3))
+        self.teacher.requires_grad_(False)
+        self.body = nn.Sequential(nn.Linear(5, width), nn.ReLU(), nn.Linear(width, width))
+        self.head = nn.Linear(width, 3)
+        self.stops = stops
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        with torch.set_grad_enabled(not self.stops):
+            wanted = self.teacher(x).log_softmax(-1)
+        logits = self.head(torch.relu(self.body(x)))
+        teaching = F.kl_div(logits.log_softmax(-1), wanted, log_target=True, reduction="batchmean")
+        return F.cross_entropy(logits, y) + teaching
+
+
+def test_a_frozen_teacher_without_gradients_is_one():
+    def audit(stops: bool) -> Any:
+        def make(width: int = 64) -> Any:
+            return Taught(width, stops), (torch.randn(6, 5), torch.randint(3, (6,)))
+
+        return abcparam.audit(make, grow=["width"])
+
+    stopped, usual = audit(True), audit(False)
+    assert stopped.remedy.reaches
+    assert stopped.verdict == usual.verdict == "unstable"
+    assert stopped.remedy.to_dict()["changes"] == usual.remedy.to_dict()["changes"]

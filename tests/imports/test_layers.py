@@ -390,3 +390,29 @@ def test_a_model_that_ends_with_its_layers_is_written() -> None:
     found = abcparam.import_model(make, grow=["width"])
     assert "    }\n    return h\n}" in found.text
     assert all(x.wrong is None for x in found.compared)
+
+
+class Pieces(nn.Module):
+    """Weights and biases of one list, two in each call."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        shapes = [(width, PIXELS), (width, width), (width, width), (CLASSES, width)]
+        drawn = ((torch.randn(s) / s[1] ** 0.5, torch.zeros(s[0])) for s in shapes)
+        self.pieces = nn.ParameterList(nn.Parameter(x) for pair in drawn for x in pair)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for number in range(0, 6, 2):
+            x = torch.relu(F.linear(x, self.pieces[number], self.pieces[number + 1]))
+        return F.linear(x, self.pieces[6], self.pieces[7])
+
+
+def test_two_parameters_of_a_list_in_one_call() -> None:
+    def make(width: int = 64) -> Any:
+        return Pieces(width), (torch.randn(5, PIXELS),)
+
+    found = abcparam.audit(make, ["width"])
+    assert found.verdict == "unstable" and found.remedy.reaches
+    rates = {name: c.lr for c in found.remedy.changes for name in c.parameters}
+    assert rates["pieces.0"] == {}
+    assert rates["pieces.2"] == rates["pieces.4"] == rates["pieces.6"] == {"width": -1}
