@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -30,8 +29,7 @@ from abcparam.coordinate_check.measure.measuring import in_double, undisturbed
 from abcparam.coordinate_check.measure.runs import RunKey, RunProgress, silent
 from abcparam.coordinate_check.options import CheckOptions
 from abcparam.coordinate_check.plan import WidthPlan, given_widths, varied_dims
-from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.imports.alike import ReadingError, renamed_outline
+from abcparam.imports.alike import renamed_outline, told_in
 from abcparam.imports.capture import trace_of
 from abcparam.imports.exported import Exported, Observer, doubled
 from abcparam.imports.numbers import Sizes
@@ -150,18 +148,9 @@ def _measured(
     runs = [(width, seed) for width in plan.dims for seed in seeds]
     for width, seed in progress(iter(runs), len(runs)):
         sizes = {**audit.settings[0], **plan.dims[width]}
-        with in_double(), _placed(audit):
+        with in_double(), told_in(audit.program.source):
             found = _ModelRun(audit, named, sizes, seed, adapted).sizes(options.steps)
         yield (width, seed), found
-
-
-@contextmanager
-def _placed(audit: Audit) -> Iterator[None]:
-    """What cannot be traced at other sizes or in double precision is told at the user's line."""
-    try:
-        yield
-    except ReadingError as error:
-        raise SpecError(audit.program.source, [error.diagnostic]) from None
 
 
 class _ModelRun:

@@ -182,10 +182,8 @@ def _laws(audit: Audit, base: BaseRates) -> LawsView:
     deep = deep_paths({name: audit.read.paths[name][0] for name in audit.model.weights})
     for path, parameter in first.items():
         change = changes.get(path, TensorChange(path, (), {}, {}, {}, {}))
-        rate, spreads = (
-            audit.rates[parameter],
-            [_spread(audit.starts[x], audit) for x in copies[path]],
-        )
+        rate = audit.rates[parameter]
+        spreads = [_spread(audit.starts[x], audit) for x in copies[path]]
         spread = spreads[0] if len(set(map(str, spreads))) == 1 else None  # layers of one number
         fields = _fields(change, spread, rate, base, audit)
         entries += _entry(deep[path], fields)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from linecache import getline
 from math import log, prod
 
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import Record, field
-from abcparam.diagnostics.diagnostic import Diagnostic
+from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.rules import imports as rules
-from abcparam.diagnostics.source import START, Span
+from abcparam.diagnostics.source import START, Source, Span
 from abcparam.imports.chance import NOISE, noise_of
 from abcparam.imports.coincidences import OddOnes, odd_ones
 from abcparam.imports.numbers import Power, Sizes, polynomial_of, power_of, settles
@@ -27,6 +28,15 @@ class ReadingError(Exception):
     def __init__(self, diagnostic: Diagnostic) -> None:
         super().__init__(diagnostic.message)
         self.diagnostic = diagnostic
+
+
+@contextmanager
+def told_in(source: Source) -> Iterator[None]:
+    """What cannot be read is told with the lines of the user's files. Raises `SpecError`."""
+    try:
+        yield
+    except ReadingError as error:
+        raise SpecError(source, [error.diagnostic]) from None
 
 
 class KnownData(Record):
@@ -58,6 +68,15 @@ class Numbers(Record):
 Operand = Ref | Weight | KnownData | Numbers | bool | str | None | tuple["Operand", ...]
 
 
+def flat(value: Operand) -> Iterator[Operand]:
+    """The values in an operand, those in lists included."""
+    if isinstance(value, tuple):
+        for item in value:
+            yield from flat(item)
+    else:
+        yield value
+
+
 class TracedStep(Record):
     """A line whose lengths and numbers are formulas."""
 
@@ -76,6 +95,16 @@ class TracedStep(Record):
     def text(self) -> str:
         """The line of the user's that calls it."""
         return getline(self.span.file, self.span.line) if self.called else ""
+
+    def operands(self) -> Iterator[Operand]:
+        """All that it takes, that in lists included."""
+        for value in (*self.arguments, *self.keywords.values()):
+            yield from flat(value)
+
+    @property
+    def functional(self) -> str:
+        """`aten.add.Tensor` for `aten.add_.Tensor`."""
+        return self.target.replace("_.", ".", 1)
 
     @property
     def call(self) -> str:

@@ -189,11 +189,11 @@ def written_out(module: GraphModule) -> None:
             with module.graph.inserting_before(node):
                 made = composition(_Calls(module, node), *node.args, **node.kwargs)
             if made is not None:
-                _put(module, node, made)
+                put_in_place(module, node, made)
     module.recompile()
 
 
-def _put(module: GraphModule, node: Node, made: Node | Sequence[Node]) -> None:
+def put_in_place(module: GraphModule, node: Node, made: Node | Sequence[Node]) -> None:
     """One value in place of another, or the first of several, or all of them, of several."""
     for old in [node] if isinstance(node.meta["val"], torch.Tensor) else list(node.users):
         index = 0 if old is node else old.args[1]

@@ -58,7 +58,7 @@ OF_POSITIVE: dict[str, Function] = {
     "sqrt": math.sqrt,
     "rsqrt": lambda x: 1 / math.sqrt(x),
 }
-LEAST = 1e-3  # of what is divided by
+LEAST = 1e-3  # of what is divided by, or has a logarithm
 
 
 class Chain(NamedTuple):
@@ -133,14 +133,14 @@ def function_of(see: Seen) -> Function | None:
     return None if function is None else _with_options(see, see.call, function)
 
 
-def _is_far_from_zero(function: Function) -> bool:
-    return all(function(x) >= LEAST for x in (*GRID, 0.0))
+def _is_at_least(function: Function, least: float) -> bool:
+    return all(function(x) >= least for x in (*GRID, 0.0))
 
 
 def _of_positive(see: Seen, function: Function) -> Chain | None:
     """A root or reciprocal of what is a function, and nowhere near zero."""
     inner = chain_of(see, see.get(0))
-    if inner is None or not inner.curved or not _is_far_from_zero(inner.function):
+    if inner is None or not inner.curved or not _is_at_least(inner.function, LEAST):
         return None
     return Chain(inner.base, lambda x: function(inner.function(x)), True)
 
@@ -208,7 +208,7 @@ def _combined(see: Seen, name: str) -> Chain | None:
     both = left.base is not None and right.base is not None
     curved = left.curved or right.curved or name in {"maximum", "minimum"}
     curved = curved or (both and name in {"mul", "div"})
-    if name == "div" and right.base is not None and not _is_far_from_zero(g):
+    if name == "div" and right.base is not None and not _is_at_least(g, LEAST):
         return None
     return Chain(bases[0], made[name], curved)
 
@@ -233,7 +233,7 @@ def is_curved(see: Seen) -> Chain | None:
 def is_above(see: Seen, operand: Operand, least: float) -> bool:
     """Whether a value is a function of another one that is nowhere below a number."""
     chain = chain_of(see, operand)
-    return chain is not None and all(chain.function(x) >= least for x in (*GRID, 0.0))
+    return chain is not None and _is_at_least(chain.function, least)
 
 
 def operation_for(see: Seen, function: Function) -> tuple[Pointwise, Mapping[str, Setting]]:

@@ -27,7 +27,7 @@ from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import Span
 from abcparam.imports.alike import Model, Part, Repeated, TracedStep
-from abcparam.imports.numbers import Sizes
+from abcparam.imports.numbers import Sizes, chains_of
 from abcparam.imports.seen import TAKES, local
 from abcparam.imports.stream_sizes import StreamPowers, powers_of_streams
 from abcparam.imports.traced import Ref, Weight
@@ -152,14 +152,8 @@ def _ends(
 ) -> Iterator[tuple[_Ends, ...]]:
     """For each size that grows, and all others as they are: the largest change, and the last."""
     for name in sorted(grow):
-        chains: dict[tuple[tuple[str, int], ...], list[int]] = {}
-        for index in measured:
-            rest = tuple((n, x) for n, x in settings[index].items() if n != name)
-            chains.setdefault(rest, []).append(index)
-        for chain in chains.values():
-            if len(chain) > 1:
-                *before, last = sorted(chain, key=lambda i: settings[i][name])
-                yield tuple(_Ends(name, small, last) for small in {before[0], before[-1]})
+        for *before, last in chains_of(settings, name, measured):
+            yield tuple(_Ends(name, small, last) for small in {before[0], before[-1]})
 
 
 class _Beside(NamedTuple):

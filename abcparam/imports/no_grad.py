@@ -7,6 +7,8 @@ from collections.abc import Collection
 import torch
 from torch.fx import Graph, GraphModule, Node
 
+from abcparam.imports.composed import put_in_place
+
 SWITCHED = torch.ops.higher_order.wrap_with_set_grad_enabled
 
 
@@ -36,11 +38,6 @@ def _put(module: GraphModule, node: Node) -> None:
     with module.graph.inserting_before(node):
         made = module.graph.graph_copy(inner, dict(zip(inputs, given, strict=True)))
     assert isinstance(made, (tuple, list))
-    for user in list(node.users):
-        index = user.args[1]
-        assert isinstance(index, int)
-        user.replace_all_uses_with(made[index])
-        module.graph.erase_node(user)
-    module.graph.erase_node(node)
+    put_in_place(module, node, made)
     if not part.users:
         module.graph.erase_node(part)

@@ -6,7 +6,7 @@ every setting, so two sizes that are equal at one of them are told apart by the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations, pairwise
@@ -114,25 +114,26 @@ def settles(values: Sequence[float], settings: Sequence[Sizes], chance: float) -
     A power is as steep everywhere on a logarithmic scale; what is a constant and one over the size,
     say, is not. `chance` is by how much a logarithm may differ.
     """
+    points = [log(value) for value in values]
     for name in varying(settings):
-        slopes = max(_local_slopes(values, settings, name), key=len)
+        chain = max(chains_of(settings, name, range(len(settings))), key=len)
+        at = [(log(settings[i][name]), points[i]) for i in chain]
+        slopes = [(y - x) / (b - a) for (a, x), (b, y) in pairwise(at)]
         first, last = abs(slopes[0]), abs(slopes[-1])
         if first > chance and not last + chance < first * SETTLED:
             return False
     return True
 
 
-def _local_slopes(
-    values: Sequence[float], settings: Sequence[Sizes], name: str
-) -> Iterator[list[float]]:
-    """Of each chain of settings that differ in a size alone: how steep each step of it is."""
-    chains: dict[tuple[int, ...], list[tuple[float, float]]] = {}
-    for value, sizes in zip(values, settings, strict=True):
-        rest = tuple(size for n, size in sizes.items() if n != name)
-        chains.setdefault(rest, []).append((log(sizes[name]), log(value)))
-    for chain in map(sorted, chains.values()):
+def chains_of(settings: Sequence[Sizes], name: str, among: Iterable[int]) -> Iterator[list[int]]:
+    """Indices of settings that differ in a size alone, by that size; of two settings at least."""
+    chains: dict[tuple[tuple[str, int], ...], list[int]] = {}
+    for index in among:
+        rest = tuple((n, x) for n, x in settings[index].items() if n != name)
+        chains.setdefault(rest, []).append(index)
+    for chain in chains.values():
         if len(chain) > 1:
-            yield [(y - x) / (b - a) for (a, x), (b, y) in pairwise(chain)]
+            yield sorted(chain, key=lambda i: settings[i][name])
 
 
 def varying(settings: Sequence[Sizes]) -> list[str]:

@@ -14,6 +14,7 @@ from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import KnownData, Numbers, Operand, TracedStep
 from abcparam.imports.aten.losses import BY_TARGET, OWN_VALUE
+from abcparam.imports.aten.refused import WITHOUT_GRADIENT
 from abcparam.imports.seen import RESHAPES, Seen, SharedNames
 from abcparam.imports.traced import Ref, Weight
 from abcparam.program.model import Loss
@@ -27,7 +28,6 @@ TOTALS = {
     "aten.sum.dim_IntList",
 }
 ONE_BY_ONE = {"aten.stack.default", "aten.cat.default"}
-WITHOUT_GRADIENT = {"aten.detach.default", "wrap_with_set_grad_enabled"}
 NOTHING = TracedStep("", "", (), {}, (), ())
 
 
@@ -142,19 +142,7 @@ def _behind(names: SharedNames, ref: Ref, without: Collection[str] = ()) -> set[
 
 def refs_of(step: TracedStep) -> Iterator[Ref]:
     """The values that a call takes."""
-    left: list[Operand] = [*step.arguments, *step.keywords.values()]
-    while left:
-        x = left.pop()
-        if isinstance(x, Ref):
-            yield x
-        elif isinstance(x, tuple):
-            left += x
-
-
-def _is_weight(operand: Operand) -> bool:
-    return isinstance(operand, Weight) or (
-        isinstance(operand, tuple) and any(map(_is_weight, operand))
-    )
+    return (x for x in step.operands() if isinstance(x, Ref))
 
 
 class _Terms:
@@ -174,7 +162,7 @@ class _Terms:
             step = self.names.steps.get(value.name)
             if step is None or step.target in WITHOUT_GRADIENT:
                 continue
-            if any(map(_is_weight, (*step.arguments, *step.keywords.values()))):
+            if any(isinstance(x, Weight) for x in step.operands()):
                 return True
         return False
 
@@ -227,7 +215,7 @@ class _Terms:
         step = Seen(NOTHING, self.names).definition(ref)
         if step is None:
             return None
-        see, target = Seen(step, self.names), step.target.replace("_.", ".", 1)
+        see, target = Seen(step, self.names), step.functional
         if target in BY_TARGET:
             of = BY_TARGET[target].of(see)
             return None if of is None else (_Term(BY_TARGET[target].kind, tuple(of)),)

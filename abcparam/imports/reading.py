@@ -249,7 +249,7 @@ class _Level:
         if chain is not None:
             operation, settings = operation_for(see, chain.function)
             return see.apply(operation, (see.value(chain.base),), settings)
-        law = self.laws.get(see.step.target) or self.laws.get(_functional(see.step.target))
+        law = self.laws.get(see.step.target) or self.laws.get(see.step.functional)
         if law is None:
             see.refuse(rules.NoLaw, operation=see.step.target, what="it")
         return law(see)
@@ -304,11 +304,6 @@ class _Level:
         for _, end in part.carried:
             found.append(self.names.steps[end.name].shapes[end.result])
         return found
-
-
-def _functional(target: str) -> str:
-    """`aten.add.Tensor` for `aten.add_.Tensor`."""
-    return target.replace("_.", ".", 1)
 
 
 def _locals(value: Expression) -> Iterator[str]:

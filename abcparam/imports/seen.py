@@ -351,6 +351,13 @@ class Seen:
         factor = by.polynomial
         return self.apply("scale", (x,), {"by": amount(factor)}, x.shapes[0])
 
+    def negated(self, x: Expression) -> Expression:
+        return self.scaled(x, Power(-1.0, {}))
+
+    def difference(self, x: Expression, y: Expression, shape: Shape) -> Expression:
+        """`x - y`, of this shape."""
+        return self.apply("+", (x, self.negated(y)), shape=shape)
+
     def part(self, x: Expression, start: Fraction, end: Fraction, shape: Shape) -> Expression:
         """Some rows of the map that made a value."""
         settings = {"start": amount(number(start)), "end": amount(number(end))}

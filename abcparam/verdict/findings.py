@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby, islice
-from operator import itemgetter
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.record import replace
@@ -389,13 +388,9 @@ def _notes(found: _Reasons, steps: Sequence[TraceStep], at_init: bool = False) -
     One that repeats, copy by copy, stands once.
     """
     sizes = (step.node.s0 if at_init else step.node.d for step in steps)
-    told = [
-        (f"{found.name(step.node)} ({size}): {step.text}", step.times)
-        for step, size in zip(steps, sizes, strict=True)
-    ]
-    counted = (
-        (text, sum(times for _, times in same)) for text, same in groupby(told, key=itemgetter(0))
-    )
+    told = islice(zip(steps, sizes, strict=True), MOST)
     return tuple(
-        f"{text} ({count} times)" if count > 1 else text for text, count in islice(counted, MOST)
+        f"{found.name(step.node)} ({size}): {step.text}"
+        + (f" ({step.times} times)" if step.times > 1 else "")
+        for step, size in told
     )

@@ -39,7 +39,7 @@ def _sum(see: Seen, x: Operand, y: Operand, sign: int) -> Expression:
             by = by.times(factor) if number_ is y else by
             value = see.value(other)
             if negative:
-                value = see.scaled(value, Power(-1.0, {}))
+                value = see.negated(value)
             return _offset(see, value, by)
     if _hides(x) or _hides(y):
         return see.rearranged(y if _hides(x) else x)
@@ -91,7 +91,7 @@ def divide(see: Seen) -> Expression:
 
 
 def negative(see: Seen) -> Expression:
-    return see.scaled(see.value(see.get(0)), Power(-1.0, {}))
+    return see.negated(see.value(see.get(0)))
 
 
 def fused(see: Seen) -> Expression:

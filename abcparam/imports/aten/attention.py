@@ -9,7 +9,7 @@ from abcparam.algebra.polynomials import ONE
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import KnownData, Numbers
 from abcparam.imports.aten.signs import is_positive
-from abcparam.imports.functions import is_above
+from abcparam.imports.functions import LEAST, is_above
 from abcparam.imports.numbers import Power
 from abcparam.imports.operations import HEADS
 from abcparam.imports.seen import Law, Seen, amount
@@ -52,7 +52,6 @@ def logarithm(see: Seen) -> Expression:
     return made if base is None else see.scaled(made, Power(1 / log(base), {}))
 
 
-LEAST = 1e-3
 BASES = {"log2": 2, "log10": 10}
 
 

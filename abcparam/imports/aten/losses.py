@@ -10,7 +10,6 @@ from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import KnownData, Numbers, Operand
 from abcparam.imports.aten.signs import is_positive
 from abcparam.imports.functions import WORDS, is_above, operation_for
-from abcparam.imports.numbers import Power
 from abcparam.imports.seen import Law, Seen, amount
 from abcparam.imports.traced import Ref
 from abcparam.program.amounts import Shape
@@ -110,7 +109,7 @@ def _longer(one: Shape, other: Shape) -> Shape:
 def _difference(see: Seen, x: Expression, target: Operand, shape: Shape) -> Expression:
     if isinstance(target, KnownData) and target.size is not None and not target.size.coefficient:
         return x
-    return see.apply("+", (x, see.scaled(see.value(target), Power(-1.0, {}))), shape=shape)
+    return see.difference(x, see.value(target), shape)
 
 
 def _edge(see: Seen, name: str) -> float:
@@ -148,7 +147,7 @@ def binary(see: Seen) -> Expression:
         z = see.value(logits)
         straight = see.apply("*", (z, see.value(see.get(1))), shape=shape)
         bent = see.apply("softplus", (z,), shape=shape)
-        found = see.apply("+", (bent, see.scaled(straight, Power(-1.0, {}))), shape=shape)
+        found = see.difference(bent, straight, shape)
         return _reduced(see, found, place)
     return see.refuse(
         rules.NoLaw,
@@ -175,7 +174,7 @@ def cross_entropy(see: Seen) -> Expression:
         mean = see.apply("mean", (weighed,), {"axis": (amount(number(axis)),)}, rest)
         found = see.apply("scale", (mean,), {"by": amount(number(-1) * classes)}, rest)
     else:
-        found = see.scaled(see.reshaped(chances, rest), Power(-1.0, {}))
+        found = see.negated(see.reshaped(chances, rest))
     return _reduced(see, found, 3)
 
 
@@ -191,7 +190,7 @@ def divergence(see: Seen) -> Expression:
             log = see.apply("log", (value,), shape=shape)
         else:
             see.refuse(rules.NoLaw, operation=see.step.target, what="a logarithm of what may be 0")
-    difference = see.apply("+", (log, see.scaled(see.value(x), Power(-1.0, {}))), shape=shape)
+    difference = see.difference(log, see.value(x), shape)
     return _reduced(see, see.apply("*", (chances, difference), shape=shape), 2)
 
 
@@ -199,7 +198,7 @@ def soft_margin(see: Seen) -> Expression:
     """`log(1 + exp(-t x))`."""
     shape = see.shape(see.get(0))
     x = see.apply("*", (see.value(see.get(0)), see.value(see.get(1))), shape=shape)
-    bent = see.apply("softplus", (see.scaled(x, Power(-1.0, {})),), shape=shape)
+    bent = see.apply("softplus", (see.negated(x),), shape=shape)
     return _reduced(see, bent, 2)
 
 
@@ -211,7 +210,7 @@ def poisson(see: Seen) -> Expression:
     shape, x = see.shape(see.get(0)), see.value(see.get(0))
     straight = see.apply("*", (x, see.value(see.get(1))), shape=shape)
     rate = see.apply("exp", (x,), shape=shape)
-    found = see.apply("+", (rate, see.scaled(straight, Power(-1.0, {}))), shape=shape)
+    found = see.difference(rate, straight, shape)
     return _reduced(see, found, 5)
 
 

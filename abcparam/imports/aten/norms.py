@@ -8,7 +8,6 @@ from fractions import Fraction
 from abcparam.algebra.polynomials import ONE, Polynomial, number, product
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import Numbers, Operand, TracedStep
-from abcparam.imports.numbers import Power
 from abcparam.imports.operations import LENGTH, REARRANGE
 from abcparam.imports.seen import Law, Seen, amount
 from abcparam.imports.traced import Ref, Weight
@@ -241,7 +240,7 @@ def deviation(see: Seen) -> Expression:
     alone = tuple(ONE if i in over else n for i, n in enumerate(shape))
     mean = see.mean(see.get(0), axes)
     kept = see.apply(REARRANGE, (mean,), shape=alone)
-    centred = see.apply("+", (x, see.scaled(kept, Power(-1.0, {}))), shape=shape)
+    centred = see.difference(x, kept, shape)
     count = product(shape) / product(see.result)
     return _root_mean_square(see, centred, count)
 

@@ -30,6 +30,9 @@ REASONS: Mapping[str, str] = {
 }
 
 
+WITHOUT_GRADIENT = {target for target, reason in REASONS.items() if reason is STOPPED}
+
+
 def refuse(see: Seen) -> NoReturn:
     see.refuse(rules.NoLaw, operation=see.step.target, what=REASONS[see.step.target])
 

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from abcparam.algebra.record import replace
-from abcparam.imports.alike import Numbers, Operand, ReadingError, TracedStep
+from abcparam.imports.alike import Numbers, Operand, ReadingError, TracedStep, flat
 from abcparam.imports.functions import function_of, is_curved, known_as
 from abcparam.imports.seen import CASTS, Seen, local
 from abcparam.imports.text.layout import Laid
 from abcparam.imports.text.operands import value_of
 from abcparam.imports.text.routing import ROUTING
 from abcparam.imports.text.values import AttentionLogits
-from abcparam.imports.text.writer import Idiom, TextWriter, call_of, flat
+from abcparam.imports.text.writer import Idiom, TextWriter, call_of
 from abcparam.imports.traced import Ref, Weight
 from abcparam.language import syntax
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import START, Source, Span
-from abcparam.imports.alike import Numbers, ReadingError
+from abcparam.imports.alike import Numbers, ReadingError, told_in
 from abcparam.imports.aten.losses import OWN_VALUE
 from abcparam.imports.capture import exported_of
 from abcparam.imports.made_models import MadeModels
@@ -57,10 +57,8 @@ def imported(audit: Audit) -> ImportedModel:
 
     Raises `SpecError` where a call has no spelling, or where the two compute different values.
     """
-    try:
+    with told_in(audit.program.source):
         return _Importer(audit).imported()
-    except ReadingError as error:
-        raise SpecError(audit.program.source, [error.diagnostic]) from None
 
 
 def proof_settings(audit: Audit) -> list[Sizes]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from abcparam.algebra.polynomials import ONE, Polynomial
 from abcparam.algebra.record import replace
 from abcparam.diagnostics.source import Span
-from abcparam.imports.alike import KnownData, Operand, ReadingError, TracedStep
+from abcparam.imports.alike import KnownData, ReadingError, TracedStep
 from abcparam.imports.reading import Read
 from abcparam.imports.seen import Seen
 from abcparam.imports.text.formulas import Formulas
@@ -123,7 +123,7 @@ class TextWriter(TextSources):
             self.values[target] = self.expression(value)
             return
         self.step = see = Seen(step, self.names)
-        self.data = [x for x in _operands(step) if isinstance(x, KnownData)]
+        self.data = [x for x in step.operands() if isinstance(x, KnownData)]
         made = self.value_of_step(see, result, value)
         if isinstance(made, Unspelled):
             found = (idiom(self, see, result) for idiom in self.idioms)
@@ -560,19 +560,6 @@ def flipped_tensors(read: Read) -> set[str]:
                     first = is_map and (value.settings["transposed"] is True) != table
                     (found if first else others).add(operand.tensor)
     return found - others
-
-
-def _operands(step: TracedStep) -> Iterator[Operand]:
-    for value in (*step.arguments, *step.keywords.values()):
-        yield from flat(value)
-
-
-def flat(value: Operand) -> Iterator[Operand]:
-    if isinstance(value, tuple):
-        for item in value:
-            yield from flat(item)
-    else:
-        yield value
 
 
 def _amount(value: Apply, name: str) -> Polynomial:
