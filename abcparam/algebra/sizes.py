@@ -5,10 +5,10 @@ largest; exact zero has size -inf. With several growth dims an exponent is a vec
 compared by their total rate within each group of dims that go to infinity together, the first limit
 most significant.
 
-Vectors that tie stand for one size, each as good as another. Of those, the ones are kept that have
-the largest or the smallest exponent of some dim, so two for each dim at most; two that tie are both
-kept. They are the extremes in an order that sums respect, so what is kept of a sum or a product
-follows from what was kept of its operands, and all laws of a semiring hold of the kept ones too.
+Vectors that tie stand for one size. Which of them is the larger is decided as soon as a dim grows a
+little faster than its rate, or slower: for each of these ways the larger one is kept, so two for
+each dim at most. Each way is a total order that products respect, so what is kept of a sum, product
+or quotient follows from what was kept of its operands, way by way, and `x / x` is 1.
 
 Everything is exact: exponents are counted in a unit in which most are whole numbers, and the others
 fractions.
@@ -16,7 +16,7 @@ fractions.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from math import inf, lcm
 from operator import add
@@ -174,15 +174,20 @@ class NumericSize:
     Ordered by growth; ties compare equal. What it makes with others is made once.
     """
 
-    __slots__ = ("_differences", "_half", "_sums", "_value", "key", "space", "vectors")
+    __slots__ = ("_differences", "_half", "_sums", "_value", "_ways", "key", "space", "vectors")
 
     def __init__(
-        self, space: NumericSpace, vectors: tuple[Vector, ...], key: SizeKey | None = None
+        self,
+        space: NumericSpace,
+        vectors: tuple[Vector, ...],
+        key: SizeKey | None = None,
+        ways: Sequence[Vector] = (),
     ) -> None:
         self.space = space
         self.vectors = vectors  # those that are kept of the ones that tie, in falling order
+        self._ways = tuple(ways)  # of several, the one of each way to break ties
         self.key: SizeKey = space.key(vectors[0]) if key is None else key
-        self._value: object = vectors or self.key  # what no other size of the space has
+        self._value: object = self._ways or vectors or self.key  # what no other size has
         self._sums: dict[object, NumericSize] = {}  # by what is added
         self._differences: dict[object, NumericSize] = {}
         self._half: NumericSize | None = None
@@ -202,10 +207,13 @@ class NumericSize:
             return self if other is one else self.space.single(tuple(map(add, left[0], right[0])))
         if not left or not right:
             return self._improper(other)
-        pairs = zip(_extremes(left), _extremes(right), strict=True)
-        return _tied(
-            self.space, {tuple(x + y for x, y in zip(v, w, strict=True)) for v, w in pairs}
-        )
+        return self._way_by_way(_plus, other)
+
+    def _way_by_way(self, made: Callable[..., Vector], *others: NumericSize) -> NumericSize:
+        """What is made of the vectors of this size and of others, for each way to break ties."""
+        count = 2 * len(self.space.names)
+        ways = [size._ways or size.vectors * count for size in (self, *others)]
+        return _tied(self.space, [made(*vectors) for vectors in zip(*ways, strict=True)])
 
     def _improper(self, other: NumericSize) -> NumericSize:
         """-inf absorbs everything: zero times anything is zero."""
@@ -217,7 +225,7 @@ class NumericSize:
             return self.space.single(tuple([-x for x in self.vectors[0]]))
         if not self.vectors:
             return self.space.zero if self.key > self.space.zero.key else self.space.unbounded
-        return NumericSize(self.space, tuple(tuple(-x for x in v) for v in reversed(self.vectors)))
+        return self._way_by_way(lambda v: tuple(-x for x in v))
 
     def __sub__(self, other: NumericSize) -> NumericSize:
         found = self._differences.get(other._value)
@@ -240,7 +248,7 @@ class NumericSize:
             return self.space.single(tuple(map(_halved, self.vectors[0])))
         if not self.vectors:
             return self
-        return NumericSize(self.space, tuple(tuple(_halved(x) for x in v) for v in self.vectors))
+        return self._way_by_way(lambda v: tuple(map(_halved, v)))
 
     def __or__(self, other: NumericSize) -> NumericSize:
         """The larger: the size of a sum."""
@@ -253,11 +261,19 @@ class NumericSize:
             return other
         if self.vectors == other.vectors:
             return self
-        return _tied(self.space, set(_extremes({*self.vectors, *other.vectors})))
+        return self._chosen(max, other)
 
     def __and__(self, other: NumericSize) -> NumericSize:
-        """The smaller: a bound. Of two that tie, the first."""
-        return self if self.key <= other.key else other
+        """The smaller: a bound."""
+        if self.key != other.key or self.vectors == other.vectors:
+            return self if self.key <= other.key else other
+        return self._chosen(min, other)
+
+    def _chosen(self, end: Callable[..., Vector], other: NumericSize) -> NumericSize:
+        """The larger or the smaller of two that tie, for each way to break ties."""
+        dims = range(len(self.space.names))
+        ranks = iter([_rank(index, faster) for index in dims for faster in (True, False)])
+        return self._way_by_way(lambda v, w: end(v, w, key=next(ranks)), other)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NumericSize) and self.key == other.key
@@ -320,20 +336,23 @@ def numeric(size: Size) -> NumericSize:
     return size
 
 
-def _tied(space: NumericSpace, extremes: set[Vector]) -> NumericSize:
-    return NumericSize(space, tuple(sorted(extremes, reverse=True)))
+def _tied(space: NumericSpace, ways: Sequence[Vector]) -> NumericSize:
+    vectors = tuple(sorted(set(ways), reverse=True))
+    return (
+        space.single(vectors[0]) if len(vectors) == 1 else NumericSize(space, vectors, None, ways)
+    )
 
 
-def _extremes(vectors: Collection[Vector]) -> list[Vector]:
-    """The largest and the smallest by each dim, the others deciding where it is the same.
+def _rank(index: int, faster: bool) -> Callable[[Vector], Vector]:
+    """By what vectors that tie are compared where a dim grows faster, or slower.
 
-    Of all sums of two vectors they are the sums of these, one by one.
+    The exponents decide in their order where that of the dim is the same.
     """
-    found: list[Vector] = []
-    for index in range(len(next(iter(vectors)))):
-        ranked = [(vector[index], vector) for vector in vectors]
-        found += [max(ranked)[1], min(ranked)[1]]
-    return found
+    return lambda v: (v[index], *v) if faster else tuple(-x for x in (v[index], *v))
+
+
+def _plus(v: Vector, w: Vector) -> Vector:
+    return tuple(map(add, v, w))
 
 
 def _halved(x: Number) -> Number:

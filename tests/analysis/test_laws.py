@@ -72,6 +72,10 @@ LAWS: dict[
     "roots distribute over products": lambda x, y, z: ((x + y).half(), x.half() + y.half()),
     "an inverse twice": lambda x, y, z: (x.space.one - -x, x),
     "a difference is a product": lambda x, y, z: (x - y, x + -y),
+    "a part of itself is all of it": lambda x, y, z: (
+        ((x | y) - (x | y), x.space.one) if (x | y).vectors else (x, x)
+    ),
+    "what is divided out": lambda x, y, z: ((x + y) - y, x) if y.vectors else (x, x),
     "roots distribute over sums": lambda x, y, z: ((x | y).half(), x.half() | y.half()),
     "the smaller is no larger than either": lambda x, y, z: (
         ((x & y) | x, x) if x >= y else ((x & y) | y, y)
@@ -124,12 +128,19 @@ def test_the_order_of_sizes_is_total_and_kept_by_products(space: NumericSpace):
 Vectors = frozenset[tuple[Fraction, ...]]
 
 
-def kept(vectors: Vectors) -> list[tuple[Fraction, ...]]:
-    """Those with the largest or the smallest exponent of some dim."""
-    ends = (max, min)
-    count = len(next(iter(vectors)))
-    found = {end(vectors, key=lambda v: (v[i], *v)) for i in range(count) for end in ends}
+def kept(above: Vectors, below: Vectors) -> list[tuple[Fraction, ...]]:
+    """Quotients of the largest, for each way to break ties: a dim grows faster, or slower."""
+    count = len(next(iter(above)))
+    found = {
+        minus(end(above, key=lambda v: (v[i], *v)), end(below, key=lambda v: (v[i], *v)))
+        for i in range(count)
+        for end in (max, min)
+    }
     return sorted(found, reverse=True)
+
+
+def products(left: Vectors, right: Vectors) -> Vectors:
+    return frozenset(plus(v, w) for v in left for w in right)
 
 
 def in_full(size: NumericSize) -> list[tuple[Fraction, ...]]:
@@ -138,9 +149,10 @@ def in_full(size: NumericSize) -> list[tuple[Fraction, ...]]:
 
 @pytest.mark.parametrize("dims", [2, 3, 4])
 def test_what_is_kept_of_ties_follows_from_what_was_kept(dims: int):
-    """500 expressions of up to four operations, beside sets in which all that tie are."""
+    """500 expressions of up to four operations, beside quotients of sums of all that tie."""
     names = [f"n{i}" for i in range(dims)]
     space, draw = NumericSpace({name: (0, Fraction(1)) for name in names}), random.Random(dims)
+    one = frozenset({(Fraction(0),) * dims})
     most = 0
 
     def leaf() -> tuple[NumericSize, Vectors]:
@@ -153,30 +165,42 @@ def test_what_is_kept_of_ties_follows_from_what_was_kept(dims: int):
         return size, frozenset(found)
 
     for _ in range(500):
-        size, full = leaf()
+        size, above = leaf()
+        below = one
         for _ in range(draw.randint(1, 4)):
-            other, fuller = leaf()
-            match draw.randrange(5):
-                case 0 if len(full) * len(fuller) < 2000:
-                    size = size + other
-                    full = frozenset(plus(v, w) for v in full for w in fuller)
-                case 1 if len(full) * len(fuller) < 2000:
-                    size = size - other
-                    full = frozenset(plus(v, [-x for x in w]) for v in full for w in fuller)
+            other, more = leaf()
+            small = max(len(above), len(below)) * len(more) < 2000
+            match draw.randrange(6):
+                case 0 if small:
+                    size, above = size + other, products(above, more)
+                case 1 if small:
+                    size, below = size - other, products(below, more)
                 case 2:
-                    size, full = size.half(), frozenset(tuple(x / 2 for x in v) for v in full)
+                    size = size.half()
+                    above, below = halved(above), halved(below)
                 case 3:
-                    size, full = -size, frozenset(tuple(-x for x in v) for v in full)
-                case _:
-                    size, full = size | other, full | fuller
-        assert in_full(size) == kept(full)
-        assert tuple(size.exponents().values()) == max(full)
-        most = max(most, len(full))
+                    size, above, below = -size, below, above
+                case 4 if small and len(below) * len(more) < 2000:
+                    least = above | products(below, more)
+                    size, above, below = size & other, products(above, more), least
+                case _ if small:
+                    size, above = size | other, above | products(below, more)
+        assert in_full(size) == kept(above, below)
+        assert tuple(size.exponents().values()) == in_full(size)[0]
+        most = max(most, len(above))
     assert most > 100
 
 
 def plus(v: Sequence[Fraction], w: Sequence[Fraction]) -> tuple[Fraction, ...]:
     return tuple(x + y for x, y in zip(v, w, strict=True))
+
+
+def halved(vectors: Vectors) -> Vectors:
+    return frozenset(tuple(x / 2 for x in v) for v in vectors)
+
+
+def minus(v: Sequence[Fraction], w: Sequence[Fraction]) -> tuple[Fraction, ...]:
+    return tuple(x - y for x, y in zip(v, w, strict=True))
 
 
 def test_two_that_tie_are_kept_and_so_are_twelve_powers():

@@ -80,8 +80,8 @@ def rates(model: Stream, groups: Iterable[dict[str, Any]]) -> list[float]:
     return [by_id.get(id(layer.weight), 0.0) for layer in model.layers]
 
 
-def test_rates_that_do_not_settle_are_none() -> None:
-    """Powers of some ten millions came out, of which those of width and depth cancel."""
+def test_a_stream_of_tied_sizes_divided_by_itself_is_one() -> None:
+    """By biases it is 1 ~ width^(-1/2) depth^(1/2); norms enlarged what ties without end."""
 
     class Block(nn.Module):
         def __init__(self, width: int) -> None:
@@ -99,8 +99,16 @@ def test_rates_that_do_not_settle_are_none() -> None:
         ends = nn.LayerNorm(width), nn.Linear(width, 5)
         return nn.Sequential(nn.Linear(16, width), blocks, *ends), (torch.randn(8, 16),)
 
-    changes = abcparam.audit(make, ["width", "depth"]).remedy.changes
-    assert max(abs(p) for change in changes for p in change.lr.values()) <= 2
+    audit = abcparam.audit(make, ["width", "depth"])
+    assert str(audit.report.graph.activations["3"].d) == "width"
+    assert audit.remedy.verdict == "maximal-update"
+    rates = {change.path: change.lr for change in audit.remedy.changes if change.lr}
+    assert rates == {
+        "1.*.up.weight": {"width": -1},
+        "1.*.down.weight": {"width": -1, "depth": -1},
+        "1.*.down.bias": {"depth": -1},
+        "3.weight": {"width": -1},
+    }
 
 
 def test_first_layers_that_are_frozen_do_not_freeze_the_others() -> None:
