@@ -255,6 +255,11 @@ class Node:
         if self.s0.is_zero:
             self._exact = Fraction(0)
 
+    @property
+    def keeps_its_mean(self) -> bool:
+        """Whether its mean over its last axis is one number, whatever it is of."""
+        return False
+
     def gains(self) -> Sequence[Size]:
         """Per input: `d(self)` is at least this plus `d(input)`. Default: changes pass."""
         return [self.context.one] * len(self.inputs)

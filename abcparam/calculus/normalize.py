@@ -15,10 +15,11 @@ class NormNode(Node):
 
     So does one of which nothing is left where its mean is subtracted, which it is if it `centres`.
     `allowed` is how far its input may change, in place of what that starts at if it starts smaller.
-    `over_places`: whether each feature is over its own RMS, less its own mean, at all places.
+    `over_places`: whether each feature is over its own RMS, less its own mean, at all places;
+    `in_groups`: whether features are taken together with places.
     """
 
-    __slots__ = ("allowed", "centres", "operation", "over_places")
+    __slots__ = ("allowed", "centres", "in_groups", "operation", "over_places")
 
     def __init__(
         self,
@@ -28,11 +29,13 @@ class NormNode(Node):
         centres: bool,
         span: Span = START,
         over_places: bool = False,
+        in_groups: bool = False,
     ) -> None:
         super().__init__(context, (x,), span)
         self.operation = name
         self.centres = centres
         self.over_places = over_places
+        self.in_groups = in_groups
         self.allowed = context.zero
         self.centred = self.centres_features or x.centred
         self._settle()
@@ -67,6 +70,10 @@ class NormNode(Node):
     def centres_features(self) -> bool:
         """Whether it subtracts the mean over features."""
         return self.centres and not self.over_places
+
+    @property
+    def keeps_its_mean(self) -> bool:
+        return self.centres_features and not self.in_groups
 
     @property
     def _starts(self) -> Size:

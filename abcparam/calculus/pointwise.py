@@ -156,6 +156,10 @@ class SoftmaxNode(Node):
     def mean(self) -> Size:
         return self.s0
 
+    @property
+    def keeps_its_mean(self) -> bool:
+        return True
+
     def clamp(self, change: Size) -> Size:
         return change & self.context.one
 
@@ -181,6 +185,10 @@ class LogSoftmaxNode(SoftmaxNode):
 
     def initial(self) -> Size:
         return self.inputs[0].s0 | self.context.one
+
+    @property
+    def keeps_its_mean(self) -> bool:
+        return False
 
     def clamp(self, change: Size) -> Size:
         return change

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from abcparam.algebra.sizes import Size
-from abcparam.calculus.draws import Draws, of_sum
+from abcparam.calculus.draws import CONSTANT, ZERO, Draws, of_sum
 from abcparam.calculus.node import Context, Node
 from abcparam.diagnostics.source import START, Span
 
@@ -253,6 +253,10 @@ class ScaleNode(Node):
         (x,) = self.inputs
         return self.s0 if x.spread is x.s0 else self.factor + x.spread
 
+    @property
+    def keeps_its_mean(self) -> bool:
+        return self.inputs[0].keeps_its_mean
+
     def gains(self) -> Sequence[Size]:
         return (self.factor,)
 
@@ -291,16 +295,25 @@ class RescaleNode(ScaleNode):
 class MeanNode(Node):
     """The mean over an axis of size `rho`.
 
-    The central limit holds at init where x is centred, and never for changes.
+    The central limit holds at init where x is centred, and never for changes. Over the last axis
+    of what keeps its mean there it is a number: what a softmax sums to, and zero of a layer norm.
     """
 
-    __slots__ = ("rho",)
+    __slots__ = ("kept", "rho")
 
-    def __init__(self, context: Context, x: Node, rho: Size, span: Span = START) -> None:
+    def __init__(
+        self, context: Context, x: Node, rho: Size, span: Span = START, last: bool = False
+    ) -> None:
         super().__init__(context, (x,), span)
         self.rho = rho
+        self.kept = last and x.keeps_its_mean
+        if self.kept:
+            self.draws = ZERO if x.centred else CONSTANT
+            self.centred = x.centred
 
     def exactly(self) -> Fraction | None:
+        if self.kept and self.inputs[0].centred:
+            return Fraction(0)
         return same_number(self.inputs)
 
     def initial(self) -> Size:
@@ -311,8 +324,14 @@ class MeanNode(Node):
         x = self.inputs[0]
         return x.m0 - self.rho.half() if x.centred and x.m0.vectors else x.m0
 
+    def differing(self) -> Size:
+        return self.context.zero if self.kept else super().differing()
+
+    def gains(self) -> Sequence[Size]:
+        return (self.context.zero if self.kept else self.context.one,)
+
     def back_initial(self) -> Sequence[Size]:
-        return (-self.rho,)
+        return (self.context.zero if self.kept else -self.rho,)
 
 
 def same_number(nodes: Sequence[Node]) -> Fraction | None:

@@ -504,7 +504,9 @@ class Mean(Operation):
 
     name = "mean"
     example = "mean(x, axis = 0)"
-    law = "`s0`, less `ρ/2` if `x` is centred; `d`"
+    law = (
+        "`s0`, less `ρ/2` if `x` is centred; `d`; a number over a softmax's axis or a layer norm's"
+    )
     settings = {"axis": REQUIRED}
     source = "arXiv 2006.14548: the law of large numbers"
 
@@ -517,7 +519,8 @@ class Mean(Operation):
         return (tuple(x for i, x in enumerate(call.shape(0)) if i not in axes),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return (MeanNode(build.context, operands.node(0), self._rho(build, call), call.span),)
+        rho, last = self._rho(build, call), len(call.shape(0)) - 1 in self._axes(call)
+        return (MeanNode(build.context, operands.node(0), rho, call.span, last),)
 
     def _rho(self, build: Build, call: Call) -> Size:
         """The size of the axes that it goes over."""

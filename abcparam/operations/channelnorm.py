@@ -62,7 +62,8 @@ class ChannelNorm(Batched):
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         context, one = build.context, build.context.one
         x = operands.node(0)
-        y: Node = NormNode(context, x, self.name, True, call.span, over_places=self.state)
+        by_channel = {"over_places": self.state, "in_groups": not self.state}
+        y: Node = NormNode(context, x, self.name, True, call.span, **by_channel)
         gain, bias = operands.optional(1), operands.optional(2)
         if gain is not None:
             y = ProductNode(context, y, gain, one, (one, one), call.span)

@@ -340,3 +340,47 @@ def test_what_has_no_law_is_refused(what: str):
 def test_an_exponent_of_a_finite_dim_is_refused():
     with pytest.raises(SpecError, match="classes"):
         activations("y = x", "tensor A : input [width] { a[classes] = 1 }")
+
+
+KEPT = """tensor A : hidden [width, width]
+tensor few : output [classes, width]
+tensor g : input [width] { init = ones }"""
+
+
+def of_rows(value: str) -> dict[str, str | None]:
+    """A value's law, and the status of each tensor, where a value weighs rows of an image."""
+    body = f"x = transpose(mean(x, axis = -1))\n    y = {value}\n    z = y * x"
+    report = abcparam.check(spec(body, KEPT, "mean(z, axis = 0)"))
+    y = report.graph.activations["y"]
+    statuses = {law.path: law.status for law in report.judgement.tensors}
+    return {"init": str(y.s0), "change": str(y.d), **statuses}
+
+
+@pytest.mark.parametrize(
+    ("value", "size", "tensor"),
+    [
+        ("mean(softmax(few @ x), axis = -1)", "1", "few"),
+        ("sum(3 * softmax(few @ x), axis = -1)", "1", "few"),
+        ("mean(layernorm(A @ x), axis = (0, 1))", "0", "A"),
+        ("mean(2 * layernorm(A @ x, heads = heads), axis = -1)", "0", "A"),
+    ],
+)
+def test_sums_of_a_softmax_and_means_of_a_layer_norm_are_numbers(
+    value: str, size: str, tensor: str
+):
+    """Nothing learns through them: the map behind a sum of 1 was said to be maximal."""
+    lifted = value if "(0, 1)" in value else f"unsqueeze({value}, axis = -1)"
+    found = of_rows(lifted)
+    assert (found["init"], found["change"], found[tensor]) == (size, "0", "under")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "few.T @ mean(softmax(few @ x), axis = 0)",
+        "unsqueeze(mean(layernorm(A @ x, gain = g), axis = -1), axis = -1)",
+        "unsqueeze(mean(log_softmax(few @ x), axis = -1), axis = -1)",
+    ],
+)
+def test_other_means_change(value: str):
+    assert of_rows(value)["change"] != "0"

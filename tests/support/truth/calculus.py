@@ -76,6 +76,7 @@ class Value:
     beside: Fraction = ZERO  # the axes of its input that a map is applied to side by side
     lacking: tuple[Fraction, ...] = ()  # per input, the axes that it is stretched over
     over: Fraction = ZERO  # what a product, or a mean, sums over
+    last: bool = False  # whether a norm is over the last axis alone, a mean over that too
     factor: Fraction = ZERO
     back: Fraction | None = None  # the factor of its gradient, if it is another
     function: str = ""
@@ -234,6 +235,8 @@ class Calculus:
             return ZERO
         if v.kind == "product" and any(x.number == 0 for x in xs):
             return ZERO
+        if self.kept(v) and xs[0].centred:
+            return ZERO
         known = [x.number for x in xs if x.number is not None]
         if not xs or len(known) < len(xs):
             return None
@@ -289,6 +292,15 @@ class Calculus:
                 return largest - v.over / 2 if xs[0].centred else largest
         return largest
 
+    def kept(self, mean: Value) -> bool:
+        """Whether a mean is one number, whatever it is of: of a softmax, or a layer norm."""
+        if mean.kind != "mean" or not mean.last:
+            return False
+        x = mean.inputs[0]
+        while x.kind == "scale":
+            (x,) = x.inputs
+        return x.kind == "softmax" or (x.kind == "norm" and x.centres and x.last)
+
     def starts(self, norm: Value) -> Size:
         """What a norm divides by at initialization; exact zero is held up by its epsilon."""
         x = self.of[norm.inputs[0]]
@@ -302,6 +314,8 @@ class Calculus:
         largest = max((x.spread for x in xs), default=-inf)
         match v.kind:
             case "number" | "zeros":
+                return -inf
+            case "mean" if self.kept(v):
                 return -inf
             case "value":
                 return self.of[v].s0 if v.tensor and v.tensor.start == "normal" else -inf
@@ -432,6 +446,8 @@ class Calculus:
                 return [self.product_gain(v, i, v.over, v.lacking[i], over) for i in (0, 1)]
             case "scale":
                 return [v.factor]
+            case "mean" if self.kept(v):
+                return [-inf]
             case "function" if v.function == "square":
                 return [xs[0].s]
             case "function" if v.function == "log":
@@ -582,6 +598,8 @@ class Calculus:
             case "scale":
                 back = v.factor if v.back is None else v.back
                 yield v.inputs[0], f.g0 + back, f.gd + back, f.galong + back
+            case "mean" if self.kept(v):
+                return
             case "mean":
                 yield v.inputs[0], f.g0 - v.over, f.gd - v.over, f.gd - v.over
             case "softmax" | "log_softmax" | "logsumexp":

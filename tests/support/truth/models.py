@@ -435,7 +435,7 @@ class Writer:
         draw = self.draw
         self.used[name] += 1
         inside = (*x.axes[:-1], "heads", "head") if heads else x.axes
-        made = self.term("", "norm", [x], inside, centres=name == "layernorm")
+        made = self.term("", "norm", [x], inside, centres=name == "layernorm", last=True)
         arguments = [x.text]
         for key, kind in (("gain", "product"), ("bias", "sum")):
             if draw.random() < 0.4:
@@ -744,7 +744,17 @@ class Writer:
             self.used["unsqueeze"] += 1
             text = f"unsqueeze({made.text}, axis = -1)"
             return self.binary("*", x, self.term(text, "same", [made], (*axes, "1")))
+        if self.draw.random() < 0.2:
+            return self.binary("*", x, self.mean_of_few(made))
         return self.new_map(made, "width")
+
+    def mean_of_few(self, x: Term) -> Term:
+        """Over the last axis, a finite one: that of a softmax is a number."""
+        self.used["mean"] += 1
+        self.used["unsqueeze"] += 1
+        axes = x.axes[:-1]
+        mean = self.term(f"mean({x.text}, axis = -1)", "mean", [x], axes, last=True)
+        return self.term(f"unsqueeze({mean.text}, axis = -1)", "same", [mean], (*axes, "1"))
 
     def step_log(self, x: Term, y: Term) -> Term:
         """Of what is positive: a function of a map, a softmax, a square and a number."""
@@ -804,13 +814,15 @@ class Writer:
     def step_mean_over_width(self, x: Term, y: Term) -> Term:
         self.used["mean"] += 1
         self.used["unsqueeze"] += 1
-        mean = self.term(f"mean({y.text}, axis = -1)", "mean", [y], ("sequence",), over=ONE)
+        mean = self.term(
+            f"mean({y.text}, axis = -1)", "mean", [y], ("sequence",), over=ONE, last=True
+        )
         lifted = self.term(f"unsqueeze({mean.text}, axis = -1)", "same", [mean], ("sequence", "1"))
         return self.binary(self.draw.choice("+*"), x, lifted)
 
     def step_sum_over_width(self, x: Term, y: Term) -> Term:
         self.used["sum"] += 1
-        mean = self.term("", "mean", [y], ("sequence",), over=ONE)
+        mean = self.term("", "mean", [y], ("sequence",), over=ONE, last=True)
         total = self.scaled(mean, ONE, f"sum({y.text}, axis = -1)")
         factor = self.draw.choice((-HALF, -ONE))
         lifted = self.same(
