@@ -22,10 +22,11 @@ from abcparam.diagnostics.source import START, Span
 class ProductNode(Node):
     """`z = sum over r of x * y`.
 
-    `contracted` is the size of r, `broadcast` those of the axes each factor lacks.
+    `contracted` is the size of r, `broadcast` those of the axes each factor lacks. `map_of`: which
+    factor a map is applied to, where the other one is as its weights.
     """
 
-    __slots__ = ("broadcast", "contracted")
+    __slots__ = ("broadcast", "contracted", "map_of")
 
     def __init__(
         self,
@@ -44,7 +45,22 @@ class ProductNode(Node):
         self.of_few = x.of_few or y.of_few
         self.weighs = self.weighs and self._enlarges()
         self.draws = of_product(*stretched((x, y), broadcast))
+        self.map_of = self._mapped()
+        if self.map_of is not None:
+            self._take_map(self.map_of)
         self._settle()
+
+    def _mapped(self) -> int | None:
+        """Which factor a map is applied to, where the other one is as its weights."""
+        of = [i for i in (0, 1) if self._is_map(i) and not self.inputs[i].weighs]
+        return of[0] if of and self.contracted > self.context.one else None
+
+    def _take_map(self, index: int) -> None:
+        """What it last came from, and whether it is of few numbers, as of a map's result."""
+        x, weights = self.inputs[index], self.inputs[1 - index]
+        self.maps, self.parts = weights.maps, weights.parts
+        self.comes_from_contraction = self.contracted > self.broadcast[index]
+        self.of_few = x.of_few or self.comes_from_contraction
 
     def exactly(self) -> Fraction | None:
         """Zero of a factor that is; no other number, as it may be a sum."""
@@ -52,6 +68,9 @@ class ProductNode(Node):
 
     def release(self) -> Size | None:
         """Of factors that are not of few numbers, the size that they start at."""
+        if self.map_of is not None:
+            x = self.inputs[self.map_of]
+            return None if x.released is None else x.released + self.s0.less(x.s0)
         sizes = [factor.released if factor.of_few else None for factor in self.inputs]
         if self.contracted != self.context.one or not any(sizes):
             return None

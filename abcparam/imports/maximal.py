@@ -105,6 +105,7 @@ def _scale(
     """The size of an entry at init, from its uses: of Θ(1) as a value, or the largest of maps.
 
     What is looked up is of Θ(1) behind the factors that a forward has for it, `sqrt(width)` say.
+    What norms alone read is of any size.
     """
     maps = [node for node in nodes if isinstance(node, LinearNode)]
     if len(maps) == len(nodes):
@@ -112,6 +113,8 @@ def _scale(
     values = [node for node in nodes if isinstance(node, ValueNode)]
     if not maps and all(node.lookup for node in values):  # a stream begins with Θ(1)
         return powers_of(-largest(factors.behind(node) for node in values))
+    if not maps and all(factors.is_normed(node) for node in nodes):
+        return powers_of(nodes[0].parameter.sigma)
     if not maps and all(id(node) in added for node in nodes):
         return powers_of(nodes[0].parameter.sigma & factors.one)
     return {}

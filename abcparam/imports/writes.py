@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from math import inf, isclose, sqrt
+from math import inf, isclose, prod, sqrt
 from types import FrameType
 from typing import Any, TypeGuard
 
@@ -210,7 +210,7 @@ class Dispatched:
         if _is_followed(value):
             drawn = self.writes.read(value).drawn
             single = value.numel() == 1 and drawn.family in ("constant", "unknown")
-            return constant(float(value)) if single else drawn
+            return constant(float(value.detach())) if single else drawn
         return constant(float(value)) if isinstance(value, bool | int | float) else unknown("")
 
     def place_of(self, name: str) -> Place | None:
@@ -326,6 +326,21 @@ def _orthogonal(call: Dispatched) -> tuple[Drawn, ...]:
     return q, unknown("`linalg_qr`")
 
 
+def _length(call: Dispatched) -> Drawn | None:
+    """The Euclidean length of many entries: of their root mean square, and a little around it."""
+    of, order = call.of("self"), call.values.get("p", call.values.get("ord"))
+    tensor, axes = call.values["self"], call.values.get("dim")
+    if order not in (None, 2) or of.family not in FOURTH or not of.is_centred:
+        return None
+    shape = tensor.shape
+    count = prod(shape[axis] for axis in axes) if axes else tensor.numel()
+    square = of.spread**2 / (3 if of.family == "uniform" else 1)
+    return normal(sqrt(count * square), sqrt(square * (FOURTH[of.family] - 1)) / 2)
+
+
+FOURTH = {"normal": 3.0, "uniform": 9 / 5}  # the mean fourth power over the squared mean square
+
+
 def _torch_normal(call: Dispatched) -> Drawn | None:
     mean, std = call.values.get("mean", 0.0), call.values.get("std", 1.0)
     if isinstance(mean, Tensor) or isinstance(std, Tensor):
@@ -367,6 +382,7 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("clamp", "clip"), _clamped),
     "erfinv": lambda call: inverse_erf(call.of("self")),
     "linalg_qr": _orthogonal,
+    **dict.fromkeys(("norm", "linalg_vector_norm"), _length),
 }
 
 

@@ -63,6 +63,19 @@ def multiple_of(node: Node) -> Node | None:
     return None
 
 
+def _has_gain(node: Node) -> bool:
+    """Whether it is a value times a tensor, coordinate by coordinate."""
+    if not isinstance(node, ProductNode) or node.contracted > node.context.one:
+        return False
+    return any(_is_tensor(x) for x in node.inputs)
+
+
+def _is_tensor(node: Node) -> bool:
+    return isinstance(node, ValueNode) or (
+        isinstance(node, SameNode) and _is_tensor(node.inputs[0])
+    )
+
+
 class ForwardFactors:
     """The factors of a graph, and the uses of its tensors; `calls` are those of its nodes."""
 
@@ -188,13 +201,30 @@ class ForwardFactors:
             if isinstance(node, MeanNode) and node.rho > self.one:
                 lacking = -self.scale_behind(node)
             elif isinstance(node, ProductNode) and node.contracted > self.one:
-                x, y = node.inputs
-                total = self.scale_behind(node) + self.before_product(x) + self.before_product(y)
-                lacking = -node.contracted - total
+                lacking = self._lacking(node) - self.scale_behind(node)
             else:
                 continue
             if powers_of(lacking):
                 yield node, lacking
+
+    def _lacking(self, node: ProductNode) -> Size:
+        """What lacks of one over the sum, its root where it is a map that does not read out."""
+        x, y = node.inputs
+        if node.map_of is None:
+            return -node.contracted - self.before_product(x) - self.before_product(y)
+        weights = node.inputs[1 - node.map_of]
+        reads_out = node.broadcast[node.map_of] <= self.one
+        usual = node.contracted if reads_out else node.contracted.half()
+        return -usual - self._scale_of(weights)
+
+    def _scale_of(self, node: Node) -> Size:
+        """The constant factors in front of a tensor that weights are made of."""
+        match node:
+            case ScaleNode():
+                return self.factor(node) + self._scale_of(node.inputs[0])
+            case NormNode() | ValueNode():
+                return self.one
+        return largest((self._scale_of(x) for x in node.inputs), self.one)
 
     def scale_behind(self, node: Node) -> Size:
         """The constant factors behind a value, on the way to what reads it."""
@@ -204,14 +234,21 @@ class ForwardFactors:
                 total = total + self.factor(user)
         return total
 
+    def is_normed(self, node: Node) -> bool:
+        """Whether norms alone read a value."""
+        users = self.users.get(id(node), [])
+        return bool(users) and all(isinstance(user, NormNode) for user in users)
+
     def _meets_norm(self, node: Node) -> bool:
         ends = [node, *self._way(node)]
         return any(isinstance(user, NormNode) for user in self.users.get(id(ends[-1]), []))
 
     def _way(self, node: Node) -> Iterator[Node]:
-        """What a value goes through as it is, but for factors and what is added."""
+        """What a value goes through as it is, but for factors, gains and what is added."""
         users = self.users.get(id(node), [])
-        while len(users) == 1 and isinstance(users[0], (ScaleNode, SameNode, SumNode)):
+        while len(users) == 1 and (
+            isinstance(users[0], (ScaleNode, SameNode, SumNode)) or _has_gain(users[0])
+        ):
             yield users[0]
             users = self.users.get(id(users[0]), [])
 

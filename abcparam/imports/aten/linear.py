@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from abcparam.algebra.polynomials import ONE
 from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import KnownData, Numbers, Operand
+from abcparam.imports.aten.computed import by_computed, refuse_computed
 from abcparam.imports.aten.einsum import by_vector
 from abcparam.imports.operations import CONTRACT
 from abcparam.imports.seen import Law, Matrix, Seen, amount
@@ -35,17 +34,14 @@ def _weighted(see: Seen, weight: Operand, axis: int, x: Operand) -> Expression:
             if factor is not None and matrix is not None:
                 by = factor if scaled.target == "aten.mul.Tensor" else factor.inverse()
                 return see.scaled(see.map(matrix, axis, x), by)
-    return _computed(see)
-
-
-def _computed(see: Seen) -> NoReturn:
-    what = "a weight that is computed from parameters"
-    see.refuse(rules.NoLaw, operation=see.step.target, what=what)
+    shape = see.shape(weight)
+    fans = shape[axis : axis + 1], shape[1 - axis :][:1]
+    return by_computed(see, weight, (axis, 1 - axis), fans, x, see.shape(x)[:-1])
 
 
 def _matrix(see: Seen, weight: Operand) -> Matrix:
     """What must be a parameter."""
-    return see.weight(weight) or _computed(see)
+    return see.weight(weight) or refuse_computed(see, weight)
 
 
 def addmm(see: Seen) -> Expression:
@@ -135,20 +131,24 @@ def grouped(see: Seen) -> Expression:
 
 def convolution(see: Seen) -> Expression:
     """`conv1d`, `conv2d`: a map of the channels in a window; space is finite."""
-    matrix, groups = _matrix(see, see.get(1)), see.whole_or_length(6, "groups")
-    shape = matrix.shape
-    return _over_space(see, matrix, (shape[1:], (shape[0] / groups,)))
+    groups, shape = see.whole_or_length(6, "groups"), see.shape(see.get(1))
+    return _over_space(see, (1, 0), (shape[1:], (shape[0] / groups,)))
 
 
 def transposed(see: Seen) -> Expression:
     """`conv_transpose`: the weight is (in, out, …)."""
-    matrix, groups = _matrix(see, see.get(1)), see.whole_or_length(6, "groups")
-    shape = matrix.shape
-    return _over_space(see, matrix, ((shape[0] / groups, *shape[2:]), (shape[1],)))
+    groups, shape = see.whole_or_length(6, "groups"), see.shape(see.get(1))
+    return _over_space(see, (0, 1), ((shape[0] / groups, *shape[2:]), (shape[1],)))
 
 
-def _over_space(see: Seen, matrix: Matrix, fans: tuple[Shape, Shape]) -> Expression:
-    y, bias = see.packed(matrix, see.get(0), fans, ()), see.get(2, "bias")
+def _over_space(see: Seen, axes: tuple[int, int], fans: tuple[Shape, Shape]) -> Expression:
+    """A map of channels by a weight, of which these axes are those of x and of the result."""
+    x, weight, bias = see.get(0), see.get(1), see.get(2, "bias")
+    matrix = see.weight(weight)
+    if matrix is not None:
+        y = see.packed(matrix, x, fans, ())
+    else:
+        y = by_computed(see, weight, axes, fans, x, ())
     return y if bias is None else _with_bias(see, y, bias)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from abcparam.algebra.polynomials import ONE, Polynomial, number, product
+from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import Numbers, Operand, TracedStep
 from abcparam.imports.operations import LENGTH, REARRANGE
@@ -22,6 +23,7 @@ LENGTHS = {"aten.linalg_vector_norm.default", "aten.norm.ScalarOpt_dim"}
 ROOTS = {"aten.rsqrt.default": -1, "aten.sqrt.default": 1}
 EPSILON = 2.0**-23  # PyTorch's for `rms_norm`, of 32 bits
 NOTHING = Numbers((0.0,), ())
+WEIGHT_NORM = "aten._weight_norm.default"
 PASSES = {"aten.expand_as.default", "aten.expand.default"}
 
 
@@ -154,6 +156,25 @@ def _over_sum(
     count: Polynomial = product(see.shape(value)) / product(step.shapes[0])
     normed = _plain(see, "rmsnorm", value, epsilon)
     return see.apply("scale", (normed,), {"by": amount(count.power(Fraction(-1, 2)))})
+
+
+class Rescaled(NamedTuple):
+    """A weight of which each row has a length of its own: its gain, along one axis, or -1.
+
+    Entries of `rows` are of size 1, `length` of them in each.
+    """
+
+    rows: Expression
+    length: Polynomial
+    gain: Expression
+    axis: int
+
+
+def rescaled(see: Seen) -> Rescaled:
+    """`g * v / ||v||`, the lengths along all axes but one, or all."""
+    v, axis = see.get(0), see.whole(2, "dim")
+    count = product(see.shape(v)) / (ONE if axis < 0 else see.shape(v)[axis])
+    return Rescaled(_plain(see, "rmsnorm", v, NOTHING), count, see.value(see.get(1)), axis)
 
 
 def _is_square_of(see: Seen, step: TracedStep, value: Operand) -> bool:

@@ -380,6 +380,10 @@ class Calculus:
                 f.maps[tensor] = {
                     p: (min(h[p][0] for h in known), max(h[p][1] for h in known)) for p in places
                 }
+        mapped = [i for i in range(len(xs)) if self.maps_by_value(v, i)]
+        if mapped:
+            x, weights = xs[mapped[0]], xs[1 - mapped[0]]
+            f.maps, f.contracted = dict(weights.maps), v.over > v.lacking[mapped[0]]
         if v.kind in ("function", "scale"):
             f.rows = dict(xs[0].rows)
         if v.kind == "sum":
@@ -465,6 +469,13 @@ class Calculus:
             return y.s + summed
         most = max(over / 2, over - beside / 2) if self.partial else over / 2
         return max(y.s0 + most, y.d + summed)
+
+    def maps_by_value(self, v: Value, i: int) -> bool:
+        """Whether the other factor of an inner product is the weights of a map, this one none."""
+        if v.kind != "product" or v.over == 0 or self.weights(v.inputs[i]):
+            return False
+        x, y = (self.of[v.inputs[j]] for j in (i, 1 - i))
+        return self.weights(v.inputs[1 - i]) and y.centred and apart(x, y)
 
     def weights(self, v: Value) -> bool:
         """Whether it is made of tensors alone, each entry of others than the rest."""
@@ -806,6 +817,9 @@ class Calculus:
                 return known[0] + f.s0 - self.of[x.inputs[0]].s0
             case "scale":
                 return known[0] + x.factor
+            case "product" if x.over > 0:
+                of = [i for i in (0, 1) if self.maps_by_value(x, i) and inner[i] is not None]
+                return inner[of[0]] + f.s0 - self.of[x.inputs[of[0]]].s0 if of else None
             case "product" if x.over == 0:
                 pairs = zip(x.inputs, inner, strict=True)
                 return sum((self.of[y].s0 if r is None else r for y, r in pairs), ZERO)
