@@ -38,7 +38,7 @@ from abcparam.program.tensors import Tensor
 from abcparam.verdict.magnitudes import evaluate
 
 TOLERANCE = 0.2  # of exponents: what finite widths leave
-SIGMAS = 2.0  # and what chance does
+SIGMAS = 3.0  # and what chance does
 SEEDS = 4  # of what is measured
 
 
@@ -222,7 +222,7 @@ def _growth(
         return _Growth(measured, derived, inf)
     chance = (
         SIGMAS
-        * _noise([_drawn(result.shape, settings[i]) for i in (ends.small, ends.large)])
+        * _noise([_drawn(result, settings[i]) for i in (ends.small, ends.large)])
         / range_
     )
     return _Growth(measured, derived, abs(measured - derived) / (TOLERANCE + chance))
@@ -234,14 +234,24 @@ def _slope(small: float, large: float, range_: float) -> float:
 
 
 def _noise(counts: Sequence[float]) -> float:
-    """The standard deviation of a quotient of root mean squares, of so many draws each."""
-    return sqrt(sum(1 / (2 * SEEDS * count) for count in counts))
+    """The standard deviation of the logarithm of a quotient of root mean squares, of so many draws.
+
+    Half the logarithm of a chi-squared variable of 2 x degrees of freedom has variance
+    trigamma(x) / 4.
+    """
+    halves = [SEEDS * count / 2 for count in counts]
+    return sqrt(sum(1 / x + 1 / (2 * x**2) + 1 / (6 * x**3) for x in halves)) / 2
 
 
-def _drawn(shape: Shape, sizes: Sizes) -> float:
-    """How many coordinates were drawn independently: examples may differ but little."""
+def _drawn(result: _Result, sizes: Sizes) -> float:
+    """How many coordinates were drawn independently: examples may differ but little.
+
+    So may tokens: of what a map gives, each feature is drawn, and no more.
+    """
     known = {name: Fraction(size) for name, size in sizes.items()}
-    lengths = [float(length.evaluate(known)) for length in shape]
+    lengths = [float(length.evaluate(known)) for length in result.shape]
+    if result.step.target == "aten.linear.default":
+        lengths = lengths[-1:]
     return max([1.0, *(lengths[1:] or lengths)])
 
 

@@ -298,3 +298,28 @@ def test_settings_of_one_example_are_not_held_against_a_law():
         for sizes in part.sizes
     ]
     assert measured == [{0, 1, 2}]
+
+
+class Messages(nn.Module):
+    """A number for each pair of tokens, which hardly differ: PyTorch's bounds shrink what does."""
+
+    def __init__(self, width: int, features: int) -> None:
+        super().__init__()
+        self.e = nn.Linear(features, width)
+        maps = [nn.Linear(width, width) for _ in range(3)]
+        self.m = nn.Sequential(*(x for m in maps for x in (m, nn.SiLU())))
+        self.x = nn.Linear(width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.e(x)
+        return self.x(self.m(h[:, :, None] - h[:, None])).mean(2)
+
+
+@pytest.mark.parametrize("features", (12, 16, 19, 21, 24))
+def test_numbers_of_tokens_that_are_alike_are_one_draw(features: int):
+    """A readout's one row is drawn once, whatever the number of tokens that it meets."""
+
+    def messages(width: int, depth: int) -> tuple[nn.Module, Tensor]:
+        return Messages(width, features), torch.randn(3, 6, features)
+
+    assert tried(messages).apart == ()
