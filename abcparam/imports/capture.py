@@ -25,6 +25,7 @@ from abcparam.imports.alike import ReadingError
 from abcparam.imports.built import HERE, LIBRARY, built
 from abcparam.imports.exported import (
     DataRun,
+    DifferentiatedError,
     Exported,
     NeedsValuesError,
     Run,
@@ -111,6 +112,9 @@ def _untraceable(error: Exception, model: torch.nn.Module) -> Diagnostic:
     span = whole_line(own[-1].filename, own[-1].lineno or 1) if own else START
     if "data-dependent" in str(error):
         return _looks_at_values(span, model, rules.CannotTrace.values)
+    if isinstance(error, DifferentiatedError):
+        rule = rules.CannotTrace
+        return rule.at(span, problem=rule.gradients, remedy=rule.differentiated)
     problem = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
     return rules.CannotTrace.at(span, problem=problem, remedy=rules.CannotTrace.usual)
 

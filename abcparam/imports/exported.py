@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from math import nan
 from typing import TYPE_CHECKING, Any
@@ -29,13 +29,19 @@ if TYPE_CHECKING:
     from abcparam.imports.factory import Example
 
 
+class DifferentiatedError(Exception):
+    """A forward takes a gradient by `torch.autograd.grad`."""
+
+
 class Exported:
     """A model as `torch.export` gives it."""
 
     def __init__(self, example: Example, training: bool = True) -> None:
         self.example = example
         self.model = model = example.model.train() if training else example.model
-        with quietly(), in_one_precision(), masks_as_given(), distributions_as_given():
+        with ExitStack() as stack:
+            for context in AS_TRACED:
+                stack.enter_context(context())
             self.program = torch.export.export(
                 model, tuple(example.args), dict(example.kwargs), strict=False
             )
@@ -109,6 +115,24 @@ def distributions_as_given() -> Iterator[None]:
         yield
     finally:
         Distribution.set_default_validate_args(before)
+
+
+@contextmanager
+def gradients_told() -> Iterator[None]:
+    """A gradient that a forward takes of its own values is none of the calls that are traced."""
+
+    def grad(*_: object, **__: object) -> Any:
+        raise DifferentiatedError
+
+    before = torch.autograd.grad
+    torch.autograd.grad = grad
+    try:
+        yield
+    finally:
+        torch.autograd.grad = before
+
+
+AS_TRACED = (quietly, in_one_precision, masks_as_given, distributions_as_given, gradients_told)
 
 
 def doubled(example: Example) -> Example:

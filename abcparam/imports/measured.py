@@ -221,9 +221,7 @@ def _growth(
     if -inf in (measured, derived):
         return _Growth(measured, derived, inf)
     chance = (
-        SIGMAS
-        * _noise([_drawn(result, settings[i]) for i in (ends.small, ends.large)])
-        / range_
+        SIGMAS * _noise([_drawn(result, settings[i]) for i in (ends.small, ends.large)]) / range_
     )
     return _Growth(measured, derived, abs(measured - derived) / (TOLERANCE + chance))
 

@@ -783,6 +783,12 @@ def branched(m: Any, x: Tensor) -> Tensor:
     return y if y.sum() > 0 else -y
 
 
+def differentiated(m: Any, x: Tensor) -> Tensor:
+    x = x.clone().requires_grad_(True)
+    (found,) = torch.autograd.grad((x @ m.a).tanh().sum(), x, create_graph=True)
+    return found
+
+
 REFUSED: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "detach": ("P1005", "a gradient that is stopped", lambda m, x: (x @ m.a).detach() * (x @ m.a)),
     "no_grad": ("P1005", "a gradient that is stopped", without_gradient),
@@ -790,6 +796,7 @@ REFUSED: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "a part that changes": ("P1005", "`aten.zero_.default`", part_changed),
     "a number": ("P1005", "taken out of values", lambda m, x: (x @ m.a) * (x @ m.a).mean().item()),
     "a branch": ("P1003", "what runs depends on values", branched),
+    "a derivative": ("P1003", "takes a gradient of its own values", differentiated),
     "complex": (
         "P1005",
         "complex numbers",

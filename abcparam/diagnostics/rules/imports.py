@@ -179,6 +179,9 @@ class CannotTrace(DiagnosticRule):
     What is computed must not depend on what values are: a branch on a value, a loop that ends by
     one, or a number taken out by `.item()` to be one. Branches on sizes and flags are fine.
 
+    A gradient that is taken inside, of an energy or of a solution of an equation, is no call of the
+    forward either. The value that is differentiated can be judged by itself.
+
     A loop over experts that gives each the tokens that chose it is such code: how many these are
     depends on values. Where each sees all tokens, and its output is times a weight that is zero
     where it was not chosen, it is the same model.
@@ -201,6 +204,11 @@ class CannotTrace(DiagnosticRule):
     )
     values = "what runs depends on values, which only a run knows"
     lengths = "how many there are depends on values, which only a run knows"
+    gradients = "it takes a gradient of its own values, by `torch.autograd.grad`"
+    differentiated = (
+        "judge the model that it differentiates, by a factory whose model returns that value: by "
+        "inputs whose number does not grow, its derivatives have the same exponents"
+    )
 
 
 class OtherGraph(DiagnosticRule):
