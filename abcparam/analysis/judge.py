@@ -11,7 +11,13 @@ from abcparam.analysis.bounds import Bounds, bound
 from abcparam.analysis.build import Builder, build_graph, space_of
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.laws import Laws
-from abcparam.analysis.limits import Violation, violations, violations_at_init
+from abcparam.analysis.limits import (
+    Powerless,
+    Violation,
+    powerless,
+    violations,
+    violations_at_init,
+)
 from abcparam.analysis.rounds import Snapshot, train, train_while_stable
 from abcparam.calculus.bilinear import ProductNode
 from abcparam.calculus.linear import LinearNode
@@ -62,6 +68,11 @@ class Judgement(Record):
     changes: tuple[Violation, ...]
     features: tuple[Node, ...]
     partial: tuple[LinearNode, ...]  # maps that pass the change of their input on in part
+
+    @property
+    def powerless(self) -> Powerless:
+        """What no power is the size of, as it grows or fades from copy to copy."""
+        return powerless(self.laws.graph) if "unstable" in self.verdict else Powerless()
 
 
 def judgement_of(program: Program) -> Judgement:

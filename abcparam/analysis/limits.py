@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from abcparam.algebra.record import NamedTuple
+from abcparam.algebra.sizes import Size
 from abcparam.analysis.graph import Graph
 from abcparam.calculus.node import Limit, Node
+from abcparam.calculus.normalize import NormNode
 
 
 class Violation(NamedTuple):
@@ -46,6 +48,37 @@ def unsettled(graph: Graph) -> Iterator[Violation]:
     for stream in graph.streams:
         if stream.initial() > stream.s0:
             yield Violation(stream, Limit("stream", stream.s0), stream)
+
+
+class Powerless(NamedTuple):
+    """What no power of the dims is the size of, at initialization and of its change."""
+
+    at_init: Collection[Node] = ()
+    changes: Collection[Node] = ()
+
+    def hides(self, slack: Size) -> bool:
+        """Whether a slack other than 0 follows from powers that are none."""
+        return bool(self.changes) and slack != slack.space.one
+
+
+def powerless(graph: Graph) -> Powerless:
+    """What is made of streams that a copy multiplies: they grow or fade exponentially in depth.
+
+    A norm divides that out.
+    """
+    streams = {violation.node for violation in unsettled(graph)}
+    running = {s for s in graph.streams if s in streams or s.change()[1] > s.dr}
+    at_init = _carried(graph, streams)
+    return Powerless({x for x in at_init if not x.s0.is_zero}, _carried(graph, running))
+
+
+def _carried(graph: Graph, streams: Collection[Node]) -> set[Node]:
+    """What has the size of one of these streams as a factor or term of its own."""
+    found = set(streams)
+    for node in graph.nodes if found else ():
+        if not isinstance(node, NormNode) and any(x in found for x in node.inputs):
+            found.add(node)
+    return found
 
 
 def _allowed(x: Node, limit: Limit) -> bool:

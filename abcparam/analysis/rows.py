@@ -6,13 +6,16 @@ from typing import Any
 
 from abcparam.algebra.sizes import Size
 from abcparam.analysis.judge import TensorLaw
+from abcparam.analysis.limits import Powerless
 from abcparam.language.printer import written
 from abcparam.language.syntax import Expression, names_in
 from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor
 
+POWERS = Powerless()  # all is a power
 
-def tensor_row(program: Program, law: TensorLaw) -> dict[str, Any]:
+
+def tensor_row(program: Program, law: TensorLaw, none: Powerless = POWERS) -> dict[str, Any]:
     """A tensor in the JSON: what it is, its exponents and its laws."""
     parameter = law.parameter
     tensor = parameter.tensor
@@ -22,11 +25,16 @@ def tensor_row(program: Program, law: TensorLaw) -> dict[str, Any]:
         "shape": shape_text(program, tensor),
         "optimizer": program.optimizers[tensor.optimizer].rule.name,
         **{letter: nonzero(getattr(parameter, letter)) for letter in "abcd"},
-        "at_init": law.at_init.to_dict(),
-        "update": law.update.to_dict(),
-        "slack": law.slack.to_dict() if law.slack is not None else None,
+        "at_init": powers_or_none(law.at_init, law.node in none.at_init),
+        "update": powers_or_none(law.update, law.node in none.changes),
+        "slack": None if law.slack is None else powers_or_none(law.slack, none.hides(law.slack)),
         "status": law.status,
     }
+
+
+def powers_or_none(size: Size, none: bool) -> dict[str, str | None]:
+    """The exponents as texts by growth dim, None of what no power is the size of."""
+    return {name: None if none else text for name, text in size.to_dict().items()}
 
 
 def nonzero(size: Size) -> dict[str, str]:

@@ -198,15 +198,17 @@ class _Reasons:
     def _too_large(self, violation: Violation) -> Diagnostic:
         steps = why_change(self.program, violation.node)
         node, bound = violation.node, violation.limit.bound
+        runs = node in self.judgement.powerless.changes
+        path = steps[0].text if steps else ""
         diagnostic = rules.ChangeTooLarge.at(
             self._span(node),
             name=self.name(node),
-            change=_change(node),
-            path=steps[0].text if steps else "",
+            change="grows exponentially with the depth" if runs else _change(node),
+            path="a copy multiplies what those before it changed" if runs else path,
             bound=_at_most(bound),
             help=self.help or (NO_WAY_OUT if self.searched else ""),
         )
-        return replace(diagnostic, notes=_notes(self, steps[1:]))
+        return diagnostic if runs else replace(diagnostic, notes=_notes(self, steps[1:]))
 
     def _trivial(self) -> list[Diagnostic]:
         output = max(self.graph.outputs, key=lambda node: node.d)

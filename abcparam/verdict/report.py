@@ -10,7 +10,7 @@ from abcparam.algebra.record import Record, field, replace
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import Judgement
 from abcparam.analysis.laws import Laws
-from abcparam.analysis.rows import tensor_row
+from abcparam.analysis.rows import powers_or_none, tensor_row
 from abcparam.diagnostics.diagnostic import Diagnostic, Replacement, in_order
 from abcparam.diagnostics.rules.findings import DecayGrows, DecayVanishes
 from abcparam.program.model import Program
@@ -203,6 +203,7 @@ class Report(Record):
         at_init, change = zero, zero
         for output in outputs:
             at_init, change = at_init | output.s0, change | output.d
+        none = self.judgement.powerless
         return {
             "schema": 1,
             "file": self.program.source.file,
@@ -211,12 +212,19 @@ class Report(Record):
             "complete": self.complete,
             "expected": ", ".join(self.expected),
             "alignment": self.program.alignment,
-            "tensors": [tensor_row(self.program, law) for law in self.judgement.tensors],
+            "tensors": [tensor_row(self.program, law, none) for law in self.judgement.tensors],
             "activations": [
-                {"name": name, "at_init": node.s0.to_dict(), "change": node.d.to_dict()}
+                {
+                    "name": name,
+                    "at_init": powers_or_none(node.s0, node in none.at_init),
+                    "change": powers_or_none(node.d, node in none.changes),
+                }
                 for name, node in self.graph.activations.items()
             ],
-            "output": {"at_init": at_init.to_dict(), "change": change.to_dict()},
+            "output": {
+                "at_init": powers_or_none(at_init, any(x in none.at_init for x in outputs)),
+                "change": powers_or_none(change, any(x in none.changes for x in outputs)),
+            },
             **self._regions(),
             "diagnostics": [d.to_dict() for d in in_order(self.editable)],
             **self._unfinished(self.unfinished),

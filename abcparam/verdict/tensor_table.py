@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from abcparam.algebra.sizes import Size
 from abcparam.analysis.judge import Judgement, TensorLaw
+from abcparam.analysis.limits import Powerless
 from abcparam.analysis.rows import shape_text
 from abcparam.verdict.causes import suffering
 
 SUFFERS = "suffers"
+NO_POWER = "no power"  # of what grows or fades exponentially
 SLACK_IS = "the power of a growing dim by which the update of a tensor may still grow"
 SLACK = f"slack: {SLACK_IS}"
 LEGEND = {
@@ -28,7 +31,8 @@ HEADER = ("tensor", "role", "shape", "a", "b", "c", "W·x at init", "ΔW·x", "s
 def tensor_rows(judgement: Judgement) -> list[tuple[str, ...]]:
     """A row for each tensor, in the order of the program, below `HEADER`."""
     only = {law.path for law in suffering(judgement)} if judgement.verdict else set()
-    return [_row(judgement, law, law.path in only) for law in judgement.tensors]
+    none = judgement.powerless
+    return [_row(judgement, law, law.path in only, none) for law in judgement.tensors]
 
 
 def legend(rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -41,9 +45,18 @@ def legend(rows: Sequence[tuple[str, ...]]) -> list[str]:
 def activation_rows(judgement: Judgement) -> list[tuple[str, str, str]]:
     """Each named activation and output, its size at initialization and its change."""
     graph = judgement.laws.graph
-    named = [(name, str(x.s0), str(x.d)) for name, x in graph.activations.items()]
     outputs = zip(graph.program.outputs, graph.outputs, strict=True)
-    return named + [(n, str(x.s0), str(x.d)) for n, x in outputs if n not in graph.activations]
+    named = graph.activations | {n: x for n, x in outputs if n not in graph.activations}
+    none = judgement.powerless
+    return [
+        (name, size_text(x.s0, x in none.at_init), size_text(x.d, x in none.changes))
+        for name, x in named.items()
+    ]
+
+
+def size_text(size: Size, none: bool) -> str:
+    """A size, or that no power is it."""
+    return NO_POWER if none else str(size)
 
 
 def status_lines(law: TensorLaw, suffers: bool) -> Iterator[str]:
@@ -56,8 +69,11 @@ def status_lines(law: TensorLaw, suffers: bool) -> Iterator[str]:
         yield f"slack {exponent_text(law.slack.exponents())}: {SLACK_IS}{below}"
 
 
-def _row(judgement: Judgement, law: TensorLaw, suffers: bool) -> tuple[str, ...]:
-    slack = "-" if law.slack is None else exponent_text(law.slack.exponents())
+def _row(judgement: Judgement, law: TensorLaw, suffers: bool, none: Powerless) -> tuple[str, ...]:
+    runs = law.node in none.changes
+    slack = "-"
+    if law.slack is not None and not none.hides(law.slack):
+        slack = exponent_text(law.slack.exponents())
     parameter = law.parameter
     tensor = parameter.tensor
     return (
@@ -65,8 +81,8 @@ def _row(judgement: Judgement, law: TensorLaw, suffers: bool) -> tuple[str, ...]
         tensor.role or "",
         f"[{', '.join(shape_text(judgement.laws.program, tensor))}]",
         *(exponent_text(getattr(parameter, letter).exponents()) for letter in "abc"),
-        str(law.at_init),
-        str(law.update),
+        size_text(law.at_init, law.node in none.at_init),
+        size_text(law.update, runs),
         f"({slack})" if suffers else slack,
         SUFFERS if suffers else law.status or "depends",
     )

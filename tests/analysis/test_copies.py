@@ -25,6 +25,7 @@ from abcparam.program.vocabulary import VERDICTS
 from abcparam.symbolic.constraints import holds
 from abcparam.symbolic.judgement import judge_symbolic
 from abcparam.verdict.check import load
+from abcparam.verdict.tensor_table import activation_rows
 
 SPEC = """model M
 dim width -> inf, base = 64
@@ -231,8 +232,26 @@ def test_what_is_made_of_a_stream_without_a_power_has_none_either():
     first, *others = abcparam.check(text).diagnostics
     assert first.code == "P0501" and "`layers.h` is of size exp(depth)" in first.message
     assert not [d for d in others if d.code in ("P0501", "P0512")]
+    assert set(sizes_told(text).values()) == {("no power", "no power")}
     bounded = abcparam.check(text.replace("gelu", "tanh"))  # 3.8, 6.9, 13, 26
     assert str(bounded.graph.activations["h"].s0) == "depth"
+
+
+def sizes_told(text: str) -> dict[str, tuple[str, str]]:
+    """At init and of the change, of the stream and the output; null in JSON is no power."""
+    report = abcparam.check(text)
+    rows = {name: (at_init, change) for name, at_init, change in activation_rows(report.judgement)}
+    for row in report.to_dict()["activations"]:
+        nulls = tuple(None in row[key].values() for key in ("at_init", "change"))
+        assert nulls == tuple(told == "no power" for told in rows[row["name"]])
+    return {name: rows[name] for name in ("layers.h", "output")}
+
+
+def test_a_change_that_each_copy_multiplies_has_no_power():
+    """Rates that do not fall, no norm: each copy makes the width, at least, of what comes in."""
+    text = spec("A @ relu(x)", read="h", power="-1", rate="0")
+    assert sizes_told(text)["layers.h"] == ("1", "1")
+    assert sizes_told(text.replace("c = 1", "c = 0"))["layers.h"] == ("1", "no power")
 
 
 def test_a_stream_whose_sign_alternates_is_refused():

@@ -18,6 +18,7 @@ from abcparam.diagnostics.rules.findings import ChangeTooLarge, WrongSizeAtInit
 from abcparam.diagnostics.source import START, Span
 from abcparam.language.printer import written
 from abcparam.program.model import Module, Program
+from abcparam.verdict.tensor_table import size_text
 
 AT_INIT = "unstable-at-init"
 OF_VALUES = {
@@ -74,6 +75,7 @@ class _Joining:
         self.place_of: dict[Node, object] = {}
         self.readers: dict[object, set[object]] = defaultdict(set)
         self.last: dict[tuple[object, ...], object] = {}  # of what one operation makes
+        self.powerless = judgement.powerless
         self.wrong = {id(v.node) for v in (*judgement.at_init, *judgement.changes)}
 
     def flow(self) -> JoinedGraph:
@@ -179,8 +181,8 @@ class _Joining:
             name=self._name(place, node),
             tensors=(*own, *tensors),
             span=self._span(node),
-            at_init=str(at_init),
-            change=str(change),
+            at_init=size_text(at_init, node in self.powerless.at_init),
+            change=size_text(change, node in self.powerless.changes),
             numbers=numbers,
             follows=not numbers and numeric and self._follows(nodes),
             trace=self._trace(node) if numeric else (),
