@@ -279,10 +279,13 @@ def _sums(node: Node) -> bool:
 def _passes_in_part(node: LinearNode, bounds: Bounds) -> bool:
     """Whether the initial weights of a map pass a change of their input on only in part.
 
-    That is of a change as large as the input: one that changes by less is not their fault.
+    That is of a change as large as the input: one that changes by less is not their fault. Nor is
+    one that points along none of their rows, as behind a gradient that is stopped.
     """
     x = node.inputs[0]
-    return node.passes_on and not x.d.is_zero and node.gains()[0] + x.s < bounds.coherent[node]
+    if not node.passes_on or x.d.is_zero or x.along_to(node).is_zero:
+        return False
+    return node.gains()[0] + x.s < bounds.coherent[node]
 
 
 def nonlinear_inputs(graph: Graph) -> list[Node]:

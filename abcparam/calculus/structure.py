@@ -186,7 +186,7 @@ class DroppedNode(SameNode):
 class LargestNode(Node):
     """The largest of finitely many coordinates: which of them it is may change.
 
-    `window` is how many, as a size.
+    These are of one value, `window` of them, as a size, or a coordinate of each of several values.
     """
 
     __slots__ = ("window",)
@@ -211,8 +211,12 @@ class LargestNode(Node):
         return self.s0
 
     def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
-        x = self.inputs[0]
-        return () if x.s.is_zero else ((0, x.dc - x.s, x.dr - x.s),)
+        size = coherent = random = self.context.zero
+        for x in self.inputs:
+            size, coherent, random = size | x.s, coherent | x.dc, random | x.dr
+        if size.is_zero:
+            return ()
+        return ((i, coherent - size, random - size) for i in range(len(self.inputs)))
 
 
 class ScaleNode(Node):

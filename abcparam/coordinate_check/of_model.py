@@ -192,8 +192,10 @@ class _ModelRun:
         return found
 
     def forward(self) -> dict[str, Tensor]:
+        """The values of a forward pass; places of what is the largest are none."""
         seen = self.observer.values()
-        return {title: _result(seen[node], result) for title, (node, result) in self.values.items()}
+        found = {t: _result(seen[node], result) for t, (node, result) in self.values.items()}
+        return {title: value for title, value in found.items() if value.is_floating_point()}
 
     def step(self) -> tuple[Mapping[str, Tensor], Mapping[str, float]]:
         """A step of training; the values before it, and the sizes of their gradients."""

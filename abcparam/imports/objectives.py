@@ -14,7 +14,7 @@ from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import KnownData, Numbers, Operand, TracedStep
 from abcparam.imports.aten.losses import BY_TARGET, OWN_VALUE
-from abcparam.imports.aten.refused import WITHOUT_GRADIENT
+from abcparam.imports.aten.stopped import WITHOUT_GRADIENT
 from abcparam.imports.seen import RESHAPES, Seen, SharedNames
 from abcparam.imports.traced import Ref, Weight
 from abcparam.program.model import Loss

@@ -76,6 +76,21 @@ class Largest(ReadOperation):
         return (LargestNode(build.context, operands.nodes(), call.span),)
 
 
+class Larger(ReadOperation):
+    """`x, y -> z`, the larger of two, or the smaller, coordinate by coordinate."""
+
+    name = "larger"
+    values = ("x", "y")
+    law = "the larger size; it is not centred, and gradients change by `d - s`"
+    source = "arXiv 2006.14548 (Tensor Programs II), a nonlinearity of finitely many coordinates"
+
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        return (of.same(),)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        return (LargestNode(build.context, operands.nodes(), call.span),)
+
+
 class Length(ReadOperation):
     """`x -> y`, the Euclidean length along some axes, of so many coordinates."""
 
@@ -224,5 +239,6 @@ def _rational(call: Call, name: str) -> Fraction:
 
 
 REARRANGE, STRETCH, LARGEST, PART = Rearrange(), Stretch(), Largest(), RowsPart()
+LARGER = Larger()
 CONTRACT, QUOTIENT, LENGTH = Contract(), Division(), Length()
 HEADS, PACKED = HeadsOfAttention(), PackedMap()

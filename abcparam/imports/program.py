@@ -15,7 +15,7 @@ from abcparam.imports.numbers import Power, Sizes
 from abcparam.imports.rates import Rate
 from abcparam.imports.reading import Read
 from abcparam.imports.seen import amount
-from abcparam.imports.unused import used_tensors
+from abcparam.imports.unused import taught_tensors, used_tensors
 from abcparam.imports.user_code import whole_line
 from abcparam.optimizers import optimizers as rules_by_name
 from abcparam.program.amounts import Setting, Shape
@@ -54,7 +54,7 @@ def program_of(
             optimizer=index,
             span=_place(starts[parameter].place),
         )
-    return Program(
+    program = Program(
         source=source,
         name=name,
         dims={n: _dim(n, size, n in grow) for n, size in sizes.items()},
@@ -67,6 +67,12 @@ def program_of(
         optimizers=tuple(optimizers.values()),
         losses=read.losses,
     )
+    taught = taught_tensors(program)
+    reached = {
+        path: tensor if path in taught else replace(tensor, frozen=True)
+        for path, tensor in tensors.items()
+    }
+    return replace(program, tensors=reached)
 
 
 def _place(place: tuple[str, int] | None) -> Span:

@@ -182,8 +182,9 @@ def _layers(
 
 def _which(of: LayerList, parts: Sequence[Part], count: int) -> str:
     """`*` where a list of layers is one loop, else from which to which: `1-3`, `0-6/2`."""
-    every = [x for part in parts if isinstance(part, Repeated) for x in part.lists]
-    if [x.path for x in every].count(of.path) == 1 and (of.first, of.step) == (0, 1):
+    loops = (part for part in parts if isinstance(part, Repeated))
+    every = {(x.path, x.first, x.step) for part in loops for x in part.lists}  # called again: one
+    if [path for path, *_ in every].count(of.path) == 1 and (of.first, of.step) == (0, 1):
         return "*"
     step = f"/{of.step}" if of.step > 1 else ""
     return f"{of.first}-{of.first + (count - 1) * of.step}{step}"
@@ -276,6 +277,8 @@ class _Level:
         inputs = [*zip(carried, shapes, strict=True), *((n, ()) for n in (*closed, *data))]
         first = part.lists[0].first
         name = part.path.replace(".", "_") + (f"_{first}" if first else "")
+        called = [child.name for child in self.children if child.name.rstrip("'") == name]
+        name += "'" * len(called)  # layers that are called again
         path = f"{part.path}.*"
         module = Module(
             path,

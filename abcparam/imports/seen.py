@@ -34,7 +34,6 @@ CASTS = frozenset(
         "aten.float.default",
         "aten.dropout.default",
         "aten.feature_dropout.default",
-        "aten.detach_.default",
         "aten.positive.default",
     }
 )

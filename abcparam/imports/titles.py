@@ -35,7 +35,10 @@ def titles_of(root: Module, steps: Mapping[str, TracedStep]) -> dict[str, str]:
     names: dict[str, str] = {}
     for child in root.walk():
         for index, name in enumerate(child.carried):
-            names[name] = f"{child.block}#{index + 1}" if index else child.block
+            title = f"{child.block}#{index + 1}" if index else child.block
+            used = set(names.values())
+            again = (f"{title}:{count}" for count in range(2, len(used) + 3))
+            names[name] = next(x for x in (title, *again) if x not in used)
     for module, target in _targets(root):
         if target in names:
             continue

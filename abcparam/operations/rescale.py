@@ -38,7 +38,10 @@ class _Rescale(torch.autograd.Function):
 
 
 class Rescale(Operation):
-    """`x[*] -> y[*]`, factors of dims, hypers and numbers. Where both are one, that is `k * x`."""
+    """`x[*] -> y[*]`, factors of dims, hypers and numbers. Where both are one, that is `k * x`.
+
+    `backward = 0` stops the gradient.
+    """
 
     name = "rescale"
     example = "rescale(readout @ x, forward = base(width) / width)"

@@ -765,6 +765,18 @@ def without_gradient(m: Any, x: Tensor) -> Tensor:
     return y / size
 
 
+STOPPED: dict[str, tuple[str, Callable[..., Any]]] = {
+    "detach": ("1", lambda m, x: (x @ m.a).detach() * (x @ m.a)),
+    "no_grad": ("width^(-1/2)", without_gradient),
+}
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_gradients_that_are_stopped(name: str):
+    expected, forward = STOPPED[name]
+    assert law(forward, a=first) == expected
+
+
 def viewed_and_changed(m: Any, x: Tensor) -> Tensor:
     y = x @ m.a
     view = y.flatten(0, 1)
@@ -790,8 +802,6 @@ def differentiated(m: Any, x: Tensor) -> Tensor:
 
 
 REFUSED: dict[str, tuple[str, str, Callable[..., Any]]] = {
-    "detach": ("P1005", "a gradient that is stopped", lambda m, x: (x @ m.a).detach() * (x @ m.a)),
-    "no_grad": ("P1005", "a gradient that is stopped", without_gradient),
     "a view of what changes": ("P1005", "`aten.mul_.Tensor`", viewed_and_changed),
     "a part that changes": ("P1005", "`aten.zero_.default`", part_changed),
     "a number": ("P1005", "taken out of values", lambda m, x: (x @ m.a) * (x @ m.a).mean().item()),

@@ -416,3 +416,34 @@ def test_two_parameters_of_a_list_in_one_call() -> None:
     rates = {name: c.lr for c in found.remedy.changes for name in c.parameters}
     assert rates["pieces.0"] == {}
     assert rates["pieces.2"] == rates["pieces.4"] == rates["pieces.6"] == {"width": -1}
+
+
+class Twins(nn.Module):
+    """Equal layers that are called twice."""
+
+    def __init__(self, width: int, depth: int) -> None:
+        super().__init__()
+        self.first, self.out = nn.Linear(8, width), nn.Linear(width, 3)
+        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
+
+    def tower(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for layer in self.layers:
+            x = torch.relu(layer(x))
+        return x
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.out(torch.relu(self.tower(x) - self.tower(y)))
+
+
+def test_layers_that_are_called_twice() -> None:
+    """An internal error before: both calls were one loop."""
+
+    def make(width: int = 64, depth: int = 3) -> Any:
+        return Twins(width, depth), (torch.randn(6, 8), torch.randn(6, 8))
+
+    found = abcparam.audit(make, ["width"])
+    assert set(found.program.tensors) >= {"layers.*.weight", "layers.*.bias"}
+    assert found.verdict == "unstable" and found.remedy.reaches
+    with pytest.raises(SpecError, match="called more than once"):
+        abcparam.import_model(make, ["width"])

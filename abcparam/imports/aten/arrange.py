@@ -5,9 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from abcparam.algebra.polynomials import Polynomial, number
-from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import KnownData, Numbers, Operand
-from abcparam.imports.operations import LARGEST
+from abcparam.imports.operations import LARGER, LARGEST
 from abcparam.imports.rows import row_axis, share_of
 from abcparam.imports.seen import CASTS, Law, Seen
 from abcparam.imports.traced import Ref, Weight
@@ -135,11 +134,30 @@ def _part(
 
 
 def masked(see: Seen) -> Expression:
-    """`masked_fill` and `where` put a constant in some places."""
-    values = [x for x in see.step.arguments if isinstance(x, (Ref, Weight))]
-    if len(values) != 1:
-        see.refuse(rules.NoLaw, operation=see.step.target, what="a choice between two values")
-    return see.rearranged(values[0])
+    """`masked_fill` and `where`: a constant in some places, or one of two values in each."""
+    given = see.step.arguments[:1] if see.call == "masked_fill" else see.step.arguments[1:3]
+    values = [x for x in given if _is_value(see, x)]
+    if len(values) == 1 or see.call == "masked_fill":
+        return see.rearranged(values[0])
+    return see.apply("concat", [_as_wide(see, x) for x in values])
+
+
+def _is_value(see: Seen, operand: Operand) -> bool:
+    return isinstance(operand, (Ref, Weight)) or (
+        isinstance(operand, KnownData) and see.scalar(operand) is None
+    )
+
+
+def _as_wide(see: Seen, x: Operand) -> Expression:
+    """A value of the result's shape."""
+    value = see.value(x)
+    return value if see.shape(x) == see.result else see.stretched(value, see.result)
+
+
+def larger(see: Seen) -> Expression:
+    """`maximum` and `minimum` of two values."""
+    values = [_as_wide(see, x) for x in see.step.arguments[:2]]
+    return see.apply(LARGER, values)
 
 
 def concat(see: Seen) -> Expression:
@@ -210,4 +228,9 @@ LAWS: dict[str, Law] = {
     "aten.adaptive_max_pool3d.default": largest,
     "aten.amax.default": largest,
     "aten.max.dim": largest,
+    "aten.min.dim": largest,
+    "aten.amin.default": largest,
+    **{f"aten.{name}.default": larger for name in ("maximum", "minimum", "fmax", "fmin")},
+    "aten.max.other": larger,
+    "aten.min.other": larger,
 }

@@ -9,11 +9,9 @@ from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.seen import Law, Seen
 
 COMPLEX = "complex numbers"
-STOPPED = "a gradient that is stopped: it is not that of what is computed"
 ALONG = "sums along an axis, one for each place, as in state space models"
 REASONS: Mapping[str, str] = {
-    "aten.detach.default": STOPPED,
-    "wrap_with_set_grad_enabled": STOPPED,
+    "wrap_with_set_grad_enabled": "a part that turns gradients on or off around others",
     "aten.item.default": "a number that is taken out of values",
     "aten._local_scalar_dense.default": "a number that is taken out of values",
     "aten.view_as_complex.default": COMPLEX,
@@ -28,9 +26,6 @@ REASONS: Mapping[str, str] = {
     "aten.cumprod.default": ALONG,
     "aten.logcumsumexp.default": ALONG,
 }
-
-
-WITHOUT_GRADIENT = {target for target, reason in REASONS.items() if reason is STOPPED}
 
 
 def refuse(see: Seen) -> NoReturn:

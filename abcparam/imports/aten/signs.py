@@ -30,6 +30,7 @@ KEEPS = {
     *RESHAPES,
     *TURNS,
     *CUTS,
+    "aten.detach.default",
     "aten.sum.dim_IntList",
     "aten.sum.default",
     "aten.mean.dim",

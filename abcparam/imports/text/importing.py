@@ -38,6 +38,7 @@ from abcparam.imports.text.writer import TextWriter
 from abcparam.imports.titles import starred
 from abcparam.operations.mixture import BIAS
 from abcparam.program.expressions import Local, Return
+from abcparam.program.model import Module
 from abcparam.program.reserved_names import owner
 from abcparam.verdict.check import judged, load
 from abcparam.verdict.report import Report
@@ -49,6 +50,7 @@ OWN_NORM = (
     "`layernorm`; `nn.LayerNorm` is one"
 )
 WRITTEN_LOSSES = {"binary_cross_entropy": "cross_entropy", "huber": "mse"}  # of the same targets
+CALLED_AGAIN = "these layers are called more than once, each call with the same tensors"
 LITTLE = 0.02  # around what a buffer is everywhere
 
 
@@ -95,7 +97,17 @@ class _Importer:
             raise ReadingError(
                 rules.NoSpelling.at(self.last.span, operation=self.last.target, what=OWN_LOSS)
             )
+        self.require_one_call(self.read.root)
         self.output = output_place(self.exported, self.last.node)
+
+    def require_one_call(self, module: Module) -> None:
+        """Refuses layers that are called again, of which a `repeat` has no spelling."""
+        paths = [child.path for child in module.children]
+        for child in module.children:
+            if paths.count(child.path) > 1:
+                found = {"operation": child.path, "what": CALLED_AGAIN}
+                raise ReadingError(rules.NoSpelling.at(child.span, **found))
+            self.require_one_call(child)
 
     def imported(self) -> ImportedModel:
         audit = self.audit

@@ -39,6 +39,14 @@ def same(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
     return first(writer, see)
 
 
+def stopped(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
+    """`rescale(x, backward = 0)`."""
+    x = laid_or(writer, first(writer, see))
+    if isinstance(x, Unspelled):
+        return x
+    return replace(x, code=call_of("rescale", x.code, backward=syntax.Number(Fraction(0))))
+
+
 def view(writer: TextWriter, see: Seen, result: int) -> WrittenValue:
     x = laid_or(writer, first(writer, see))
     if isinstance(x, Unspelled):
@@ -424,6 +432,7 @@ HANDLERS: Mapping[str, StepHandler] = {
     **dict.fromkeys(
         ("to", "type_as", "contiguous", "clone", "alias", "float", "_to_copy", "positive"), same
     ),
+    "detach": stopped,
     **dict.fromkeys(("dropout", "feature_dropout"), dropped),
     **dict.fromkeys(("view", "reshape", "_unsafe_view", "view_as", "flatten", "unflatten"), view),
     **dict.fromkeys(("squeeze", "unsqueeze"), view),

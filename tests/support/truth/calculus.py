@@ -917,6 +917,7 @@ class Calculus:
             v.tensor is not None
             and v.tensor.sigma > -inf
             and self.of[v.inputs[0]].d > -inf
+            and self.along(v.inputs[0], v) > -inf
             and self.map_gain(v) + self.of[v.inputs[0]].s < bounds[v]
             for v in self.graph.values
             if v.kind == "map"

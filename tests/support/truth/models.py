@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import inf
 
 from tests.support.truth.calculus import HALF, ONE, ZERO, Graph, Tensor, Value
 
@@ -635,6 +636,9 @@ class Writer:
             if factors[key] or draw.random() < 0.2:
                 given.append(f"{key} = 2 * {power(factors[key])}")
                 self.used[f"rescale: {key}"] += 1
+        if draw.random() < 0.2:  # a gradient that is stopped
+            given, factors["backward"] = ["backward = 0"], -inf
+            factors["forward"] = ZERO
         self.used["rescale"] += 1
         text = f"rescale({', '.join([x.text, *given])})"
         return self.term(
