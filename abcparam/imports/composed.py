@@ -11,6 +11,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule, Node
 from torch.utils import _pytree
 
+from abcparam.imports.composed_losses import LOSSES
+
 aten = torch.ops.aten
 
 
@@ -48,22 +50,6 @@ def _lerp(make: _Calls, start: Node, end: Node, weight: object) -> Node:
 
 def _outer(make: _Calls, x: Node, y: Node) -> Node:
     return make(aten.mul.Tensor, make(aten.unsqueeze.default, x, -1), y)
-
-
-def _cosine(make: _Calls, x: Node, y: Node, dim: int = 1, eps: float = 1e-8) -> Node:
-    unit = [
-        make(
-            aten.div.Tensor,
-            v,
-            make(
-                aten.clamp_min.default,
-                make(aten.linalg_vector_norm.default, v, 2, [dim], True),
-                eps,
-            ),
-        )
-        for v in (x, y)
-    ]
-    return make(aten.sum.dim_IntList, make(aten.mul.Tensor, *unit), [dim])
 
 
 def _bag(
@@ -159,6 +145,7 @@ def _product(make: _Calls, matrices: Sequence[Node]) -> Node | None:
 
 
 COMPOSED: dict[object, Composition] = {
+    **LOSSES,
     aten.mv.default: _matrix_vector,
     aten.addmv.default: _added_matrix_vector,
     aten.dot.default: _dot,
@@ -174,7 +161,6 @@ COMPOSED: dict[object, Composition] = {
     aten.lerp.Scalar: _lerp,
     aten.lerp.Tensor: _lerp,
     aten.outer.default: _outer,
-    aten.cosine_similarity.default: _cosine,
     aten.broadcast_tensors.default: _broadcast,
     aten.embedding_bag.padding_idx: _bag,
     aten.embedding_bag.default: _bag,

@@ -15,11 +15,13 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.distributions import Distribution
 from torch.export.graph_signature import InputKind
 from torch.fx import Interpreter, Node
+from torch.nn import functional
 from torch.nn.modules import transformer
 from torch.utils import _pytree
 
 from abcparam.algebra.record import replace
 from abcparam.imports.composed import written_out
+from abcparam.imports.composed_losses import gaussian
 from abcparam.imports.empty import MADE_OF_SHAPES
 from abcparam.imports.no_grad import without_no_grad
 from abcparam.imports.traced import LARGE, Datum
@@ -132,7 +134,25 @@ def gradients_told() -> Iterator[None]:
         torch.autograd.grad = before
 
 
-AS_TRACED = (quietly, in_one_precision, masks_as_given, distributions_as_given, gradients_told)
+@contextmanager
+def losses_as_given() -> Iterator[None]:
+    """Without a look at the values of variances: `gaussian_nll_loss` refuses negative ones."""
+    before = functional.gaussian_nll_loss
+    functional.gaussian_nll_loss = gaussian
+    try:
+        yield
+    finally:
+        functional.gaussian_nll_loss = before
+
+
+AS_TRACED = (
+    quietly,
+    in_one_precision,
+    masks_as_given,
+    distributions_as_given,
+    losses_as_given,
+    gradients_told,
+)
 
 
 def doubled(example: Example) -> Example:

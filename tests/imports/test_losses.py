@@ -113,6 +113,40 @@ LOSSES: dict[str, tuple[str, Loss, tuple[str, ...]]] = {
         lambda p, y: torch.stack([F.mse_loss(p, y), -F.l1_loss(p, y) / 2]).sum(),
         ("mse", "huber"),
     ),
+    "triplets": ("real", lambda p, y: F.triplet_margin_loss(p, y, y.roll(1, 0)), ("value",)),
+    "triplets, swapped": (
+        "real",
+        lambda p, y: F.triplet_margin_loss(p, y, p.roll(1, 0) + y, swap=True),
+        ("value",),
+    ),
+    "ranks": ("real", lambda p, y: F.margin_ranking_loss(p, y, y.sign(), margin=0.5), ("value",)),
+    "cosines": (
+        "real",
+        lambda p, y: F.cosine_embedding_loss(p + y.roll(1, 0), y, y[:, 0].sign()),
+        ("value",),
+    ),
+    "hinges": ("real", lambda p, y: F.hinge_embedding_loss(p, y.sign()), ("value",)),
+    "margins of classes": ("classes", F.multi_margin_loss, ("value",)),
+    "a Gaussian": (
+        "real",
+        lambda p, y: F.gaussian_nll_loss(p, y, F.softplus(p) + 0.1, reduction="sum"),
+        ("value",),
+    ),
+    "the root of a mean square": (
+        "real",
+        lambda p, y: torch.sqrt(F.mse_loss(p, y) + 1e-6),
+        ("value",),
+    ),
+    "the same by hand": ("real", lambda p, y: ((p - y) ** 2).mean().sqrt(), ("value",)),
+    "distances": ("real", lambda p, y: F.pairwise_distance(p, y).square().mean(), ("value",)),
+    "all distances": ("real", lambda p, y: torch.cdist(p, y)[:, 0].mean(), ("value",)),
+    "log cosh": ("real", lambda p, y: torch.log(torch.cosh(p - y)).mean(), ("value",)),
+    "preferences": ("real", lambda p, y: -F.logsigmoid((p * y).sum(-1)).mean(), ("value",)),
+    "overlap": (
+        "bits",
+        lambda p, y: 1 - 2 * ((p.sigmoid() * y).sum() + 1) / (p.sigmoid().sum() + y.sum() + 2),
+        ("value",),
+    ),
     "nothing of it": ("real", lambda p, y: F.mse_loss(p, y) + 0.0 * F.l1_loss(p, y), ("mse",)),
 }
 

@@ -237,14 +237,31 @@ def root(see: Seen) -> Expression:
     inner = see.definition(see.get(0))
     if inner is not None and inner.target in SUMS | LEASTS:
         inner = see.definition(inner.arguments[0])
-    square = see.definition(inner.arguments[0]) if inner and inner.target in MEANS else None
+    if inner is not None and inner.call == "mse_loss":
+        return _root_of_loss(see.with_step(inner))
+    of_all = inner is not None and inner.target in {"aten.mean.default", "aten.sum.default"}
+    is_sum = of_all or (inner is not None and inner.target in MEANS)
+    square = see.definition(inner.arguments[0]) if inner and is_sum else None
     if inner is None or square is None or not _is_square_of(see, square, square.arguments[0]):
         see.refuse(rules.NoLaw, operation=see.step.target, what="a root of what may be zero")
     x = square.arguments[0]
     count = product(see.shape(x)) / product(inner.shapes[0])
-    if inner.target == "aten.mean.dim":
+    if inner.call == "mean":
         return _root_mean_square(see, see.value(x), count)
     return see.apply(LENGTH, (see.value(x),), {"over": (amount(count),)})
+
+
+def _root_of_loss(see: Seen) -> Expression:
+    """The root of a mean square error: the root mean square of a difference."""
+    x, y = see.get(0), see.get(1)
+    shape = max(see.shape(x), see.shape(y), key=len)
+    difference = see.difference(see.value(x), see.value(y), shape)
+    reduction, count = see.whole(2, "reduction", 1), product(shape)
+    length = see.apply(LENGTH, (difference,), {"over": (amount(count),)}, ())
+    if reduction == 0:
+        see.refuse(rules.NoLaw, operation="aten.sqrt.default", what="a root of what may be zero")
+    by = ONE / count if reduction == 1 else ONE
+    return see.apply("scale", (length,), {"by": amount(by.power(Fraction(1, 2)))}, ())
 
 
 def _root_mean_square(see: Seen, x: Expression, count: Polynomial) -> Expression:
