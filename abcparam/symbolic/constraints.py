@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
-from math import lcm
+from math import gcd, lcm
 from operator import mul
 from typing import Any
 
@@ -62,12 +62,23 @@ def negation(condition: SymbolCondition) -> SymbolCondition:
 
 
 def whole(condition: SymbolCondition) -> SymbolCondition:
-    """The same condition with whole coefficients, which are held against many points."""
+    """The same condition with coprime whole coefficients, which are held against many points."""
     if isinstance(condition, LinearConstraint):
-        row = condition.row
+        row, relation = condition
+        coprime = primitive(row)
+        return condition if coprime is row else LinearConstraint(coprime, relation)
+    return type(condition)(tuple([whole(part) for part in condition.parts]))
+
+
+def primitive(row: Form) -> Form:
+    """A positive multiple of a row, the same of all its multiples: coprime whole numbers."""
+    numbers: tuple[Any, ...] = row
+    try:
+        common = gcd(*numbers)
+    except TypeError:  # of fractions
         scale = lcm(*[c.denominator for c in row])
-        return LinearConstraint(tuple([int(c * scale) for c in row]), condition.relation)
-    return type(condition)(tuple(map(whole, condition.parts)))
+        return primitive(tuple([int(c * scale) for c in row]))
+    return tuple([c // common for c in numbers]) if common > 1 else row
 
 
 # A point is `(denominator, numerator, …)`: whole numbers, the denominator positive.
@@ -136,7 +147,6 @@ class FormOrder:
             [int(rate * scale) if of == limit else 0 for of, rate in self.dims]
             for limit in self.limits
         ]
-        self.zero: FormValue = 0 if len(self.limits) == 1 else (0,) * len(self.limits)
 
     def parts(self, form: Form) -> list[AffineRow]:
         """The row of each growth dim."""
@@ -157,9 +167,14 @@ class FormOrder:
         if self._single:
             return [sum(map(mul, form, point)) for form in forms]
         forms = list(forms)
-        points = [[rate * x for rate in rates for x in point] for rates in self._weights]
-        found = [[sum(map(mul, form, weighed)) for form in forms] for weighed in points]
+        found = [[sum(map(mul, form, w)) for form in forms] for w in self.weighed(point)]
         return found[0] if len(found) == 1 else list(zip(*found, strict=True))
+
+    def weighed(self, point: Sequence[int]) -> list[Sequence[int]]:
+        """What the numbers of a form are multiplied with at a point, for each limit."""
+        if self._single:
+            return [point]
+        return [[rate * x for rate in rates for x in point] for rates in self._weights]
 
     def nonnegative(self, form: Form) -> SymbolCondition:
         """`form >= 0`."""

@@ -25,11 +25,11 @@ from abcparam.symbolic.constraints import (
     SymbolCondition,
     SymbolPoint,
     decided,
-    holds_at,
     negation,
     opposite,
     point_of,
-    subtract,
+    primitive,
+    whole,
 )
 from abcparam.symbolic.solver import Premises, UnprovedError
 from abcparam.symbolic.text import row_text
@@ -101,7 +101,7 @@ def region_of(condition: SymbolCondition, symbols: Sequence[str]) -> Region:
     """A condition in lowest terms."""
     names = tuple(symbols)
     premises = Premises(names)
-    plain, choices = _clauses(condition)
+    plain, choices = _clauses(whole(condition))
     while True:
         if premises.point(All((*plain, *map(_condition, choices)))) is None:
             return Region(names, (), empty=True)
@@ -114,7 +114,8 @@ def region_of(condition: SymbolCondition, symbols: Sequence[str]) -> Region:
         if not single:
             break
         plain += [x for alternative in single for x in alternative]
-    return Region(names, (*(((x,),) for x in _sorted(plain)), *choices))
+    written = [tuple([tuple(map(lowest_terms, a)) for a in clause]) for clause in choices]
+    return Region(names, (*(((x,),) for x in _sorted(list(map(lowest_terms, plain)))), *written))
 
 
 # Clauses
@@ -173,7 +174,7 @@ def _irredundant(
     Implied equalities are found, equalities independent, and inequalities that others imply left
     out.
     """
-    unique = list(dict.fromkeys(map(lowest_terms, plain)))
+    unique = list(dict.fromkeys(map(_unsigned, plain)))
     everything = Premises(names)
     for condition in (*unique, *map(_condition, choices)):
         everything.assume(condition)
@@ -185,13 +186,13 @@ def _irredundant(
     for row in equalities:
         pivots.assume_equation(row)
     rest = [
-        lowest_terms(LinearConstraint(pivots.reduce_row(x.row), x.relation))
+        LinearConstraint(primitive(pivots.reduce_row(x.row)), x.relation)
         for x in unique
         if x.row not in equal and x.relation != "="
     ]
     rest = [x for x in dict.fromkeys(rest) if decided(x) != ALWAYS]
     kept = _needed(names, rest)
-    return [*(lowest_terms(LinearConstraint(row, "=")) for row in equalities), *kept]
+    return [*(_unsigned(LinearConstraint(row, "=")) for row in equalities), *kept]
 
 
 def _is_equality(premises: Premises, x: LinearConstraint) -> bool:
@@ -229,15 +230,16 @@ def _simplified(rows: list[AffineRow]) -> list[AffineRow]:
 
 def _without(row: AffineRow, other: AffineRow, index: int) -> AffineRow:
     """The row less the multiple of the other that takes a symbol from it, in lowest terms."""
-    factor = Fraction(row[index]) / Fraction(other[index])
-    return lowest_terms(LinearConstraint(subtract(row, tuple(factor * c for c in other)), "=")).row
+    by, over = row[index], other[index]
+    found = tuple([over * x - by * y for x, y in zip(row, other, strict=True)])
+    return _unsigned(LinearConstraint(primitive(found), "=")).row
 
 
 def _complexity(row: AffineRow) -> tuple[int, int, int]:
     """Symbols, those with a factor, and those of the other sign than the first."""
-    used = [c for c in row[1:] if c]
-    signs = sum(1 for c in used if c * used[0] < 0)
-    return len(used), sum(1 for c in used if abs(c) != 1), signs
+    used = [int(c) for c in row[1:] if c]
+    signs, common = sum([c * used[0] < 0 for c in used]), gcd(*used)
+    return len(used), sum([abs(c) != common for c in used]), signs
 
 
 def _needed(
@@ -292,14 +294,15 @@ def _first_met(
 ) -> LinearConstraint | None:
     """The constraint that is broken first on the way; None where several are."""
     found: list[LinearConstraint] = []
-    least = Fraction(2)
+    least, over = 2, 1
     for x in constraints:
-        within, without = (Fraction(sum(map(mul, x.row, p)), p[0]) for p in (inside, outside))
+        without = sum(map(mul, x.row, outside))
         if without <= 0:
-            way = within / (within - without)
-            if way < least:
-                found, least = [], way
-            if way == least:
+            way = sum(map(mul, x.row, inside)) * outside[0]
+            whole_way = way - without * inside[0]
+            if way * over < least * whole_way:
+                found, least, over = [], way, whole_way
+            if way * over == least * whole_way:
                 found.append(x)
     return found[0] if len(found) == 1 else None
 
@@ -350,7 +353,8 @@ def _alternative(premises: Premises, alternative: Alternative) -> Alternative | 
     if premises.point(All(alternative)) is None:
         return None
     reduced = [
-        lowest_terms(LinearConstraint(premises.reduce_row(x.row), x.relation)) for x in alternative
+        _unsigned(LinearConstraint(primitive(premises.reduce_row(x.row)), x.relation))
+        for x in alternative
     ]
     kept = [x for x in dict.fromkeys(reduced) if not premises.proves(x)]
     for x in list(kept):
@@ -366,7 +370,7 @@ def _tightened(premises: Premises, kept: Sequence[LinearConstraint]) -> Alternat
     for x in kept:
         at_most = LinearConstraint(opposite(x.row), ">=")
         if x.relation == ">=" and premises.proves(_implies(kept, at_most)):
-            found.append(lowest_terms(LinearConstraint(x.row, "=")))
+            found.append(_unsigned(LinearConstraint(x.row, "=")))
         else:
             found.append(x)
     return tuple(dict.fromkeys(found))
@@ -379,7 +383,7 @@ def _implies(left: Iterable[LinearConstraint], right: LinearConstraint) -> Symbo
 def _weakest(premises: Premises, alternatives: list[Alternative]) -> list[Alternative]:
     """The alternatives that are no special case of another one."""
     kept = list(dict.fromkeys(alternatives))
-    seen = _Examples(premises, {a: All(a) for a in kept})
+    seen = _Implications(premises, {a: All(a) for a in kept})
     for a in list(kept):
         others = [b for b in kept if b != a]
         if any(seen.implied(a, b) for b in others):
@@ -393,7 +397,7 @@ def _needed_choices(premises: Premises, clauses: list[Clause]) -> list[Clause]:
     Of layers that are alike, the first and the last mostly say what those between them say.
     """
     kept = list(clauses)
-    seen = _Examples(premises, {clause: _condition(clause) for clause in clauses})
+    seen = _Implications(premises, {clause: _condition(clause) for clause in clauses})
     for clause in clauses:
         others = [c for c in kept if c != clause]
         if any(seen.implied(c, clause) for c in others):
@@ -406,14 +410,13 @@ def _needed_choices(premises: Premises, clauses: list[Clause]) -> list[Clause]:
     return kept
 
 
-class _Examples:
-    """Which conditions hold at the points that are known: most that follow from none show there."""
+class _Implications:
+    """Which of some conditions follow from others."""
 
     def __init__(self, premises: Premises, conditions: Mapping[Any, SymbolCondition]) -> None:
         self.premises = premises
-        self.conditions = conditions
-        self.seen = max(0, len(premises.examples) - len(conditions))
-        self.where = dict.fromkeys(conditions, 0)  # a bit for each point
+        self.held = {key: whole(condition) for key, condition in conditions.items()}
+        self.denied = {key: negation(condition) for key, condition in self.held.items()}
 
     def implied(self, left: Any, right: Any) -> bool:
         """Whether a condition follows from another one."""
@@ -421,23 +424,8 @@ class _Examples:
 
     def together(self, left: Iterable[Any], right: Any) -> bool:
         """Whether a condition follows from others that hold together."""
-        self._look()
-        everywhere, given = -1, list(left)
-        for key in given:
-            everywhere &= self.where[key]
-        if everywhere & ((1 << self.seen) - 1) & ~self.where[right]:
-            return False
-        conditions = self.conditions
-        wrong = (negation(conditions[key]) for key in given)
-        return self.premises.proves(Some((*wrong, conditions[right])))
-
-    def _look(self) -> None:
-        """Holds the conditions against the points that are new."""
-        examples = self.premises.examples
-        for bit in range(self.seen, len(examples)):
-            for key, condition in self.conditions.items():
-                self.where[key] |= holds_at(condition, examples[bit]) << bit
-        self.seen = len(examples)
+        wrong = All((self.denied[right], *(self.held[key] for key in left)))
+        return self.premises.impossible(wrong)
 
 
 def _condition(clause: Clause) -> SymbolCondition:
@@ -445,6 +433,12 @@ def _condition(clause: Clause) -> SymbolCondition:
 
 
 # Constraints
+
+
+def _unsigned(x: LinearConstraint) -> LinearConstraint:
+    """An equality whose first coefficient is positive; any other constraint as it is."""
+    first = next((c for c in x.row[1:] if c), 0)
+    return LinearConstraint(opposite(x.row), "=") if x.relation == "=" and first < 0 else x
 
 
 def lowest_terms(x: LinearConstraint) -> LinearConstraint:

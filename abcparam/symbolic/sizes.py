@@ -227,14 +227,14 @@ class SymbolicSize:
         if not self.vectors:
             return ALWAYS if self.is_zero else NEVER
         order = self.space.premises.order
-        return order.at_most(_in_ones(self.vectors), _in_ones(self.bottom))
+        return order.at_most(self.vectors, self.bottom)
 
     def at_least_one(self) -> SymbolCondition:
         """`self >= 0`."""
         if not self.vectors:
             return NEVER if self.is_zero else ALWAYS
         order = self.space.premises.order
-        return order.at_most(_in_ones(self.bottom), _in_ones(self.vectors))
+        return order.at_most(self.bottom, self.vectors)
 
     def half(self) -> SymbolicSize:
         if not self.vectors:
@@ -298,7 +298,7 @@ class SymbolicSize:
         premises, prune = self.space.premises, self.space.prune
         others, ours = self.space.cancelled(self.bottom, other.bottom)
         mine, theirs = _sums(self.vectors, ours), _sums(other.vectors, others)
-        if premises.exceeds(mine, theirs):
+        if premises.samples.exceeds(mine, theirs):
             return False
         above = prune(theirs)
         below = (form for form in map(premises.reduce, mine) if form not in above)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from math import gcd
 from typing import Any
 
 from abcparam.algebra.budgets import SpentError, spend
@@ -34,13 +33,13 @@ from abcparam.symbolic.constraints import (
     opposite,
     plain,
     point_of,
+    primitive,
     subtract,
     values_at,
     whole,
 )
 from abcparam.symbolic.decision.conditions import Conditions, least
-
-MOST_POINTS = 24  # that are remembered
+from abcparam.symbolic.samples import Samples
 
 
 class UnprovedError(Exception):
@@ -82,8 +81,7 @@ class Premises:
         self._known: dict[Form, bool] = {}
         self._reaching: dict[Form, list[frozenset[Form]]] = {}  # of each, one is at least 0
         self._answers: list[tuple[dict[Any, Any], Callable[[Any], bool]]] = []
-        self.examples: list[SymbolPoint] = []  # where the premises hold, as they were found
-        self._points: list[SymbolPoint] = []  # the last of them, those that answer most first
+        self.samples = Samples(self.order)  # where the premises hold
         self._decided: Conditions | None = None
         self._stated: list[SymbolCondition] = []  # those of the premises that the others leave open
         self._latest: tuple[LinearConstraint, ...] = ()  # of them, those that were assumed last
@@ -109,8 +107,7 @@ class Premises:
             lost = [question for question, answer in answers.items() if not lasting(answer)]
             for question in lost:
                 del answers[question]
-        self.examples = [point for point in self.examples if holds_at(condition, point)]
-        self._points = [point for point in self._points if holds_at(condition, point)]
+        self.samples.keep(condition)
         self._state(condition)
 
     def _state(self, condition: SymbolCondition) -> None:
@@ -199,6 +196,7 @@ class Premises:
 
     def implies(self, form: Form) -> bool:
         """Whether `form >= 0` wherever the premises hold."""
+        form = primitive(form)
         known = self._known.get(form, False if self._closed else None)
         if known is None:
             self._known[form] = known = self._below_all([form]) is None
@@ -211,11 +209,6 @@ class Premises:
             return any(map(self.implies, above))
         return self._below_all(above) is None
 
-    def exceeds(self, forms: Sequence[Form], others: Sequence[Form]) -> bool:
-        """Whether a point is known at which a form is larger than all others."""
-        values = self.order.values
-        return any(max(values(forms, p)) > max(values(others, p)) for p in self._points)
-
     def largest(self, forms: Sequence[Form]) -> list[Form]:
         """The forms without those that another one, or several of them together, dominate.
 
@@ -223,13 +216,13 @@ class Premises:
         """
         if self._closed:
             return list(forms)
-        if not self._points:
+        if not self.samples.points:
             self.example(ALWAYS)
-        alone = self._alone(forms)
+        alone = self.samples.alone(forms)
         unsure: list[int] = [] if alone else list(range(len(forms)))
-        for index, form in enumerate(forms) if alone else ():
+        for index in range(len(forms)) if alone else ():
             while index not in alone:
-                above = [subtract(forms[other], form) for other in alone]
+                above = [subtract(forms[other], forms[index]) for other in alone]
                 point = self._below_all(above)
                 if point is None:
                     break
@@ -245,17 +238,6 @@ class Premises:
                 kept.remove(index)
         return [forms[index] for index in sorted(kept)]
 
-    def _alone(self, forms: Sequence[Form]) -> set[int]:
-        """Indices of forms that are larger than all others at a point that is known."""
-        found: set[int] = set()
-        for point in self._points:
-            index = self._alone_at(forms, point)
-            if index is not None:
-                found.add(index)
-                if len(found) == len(forms):
-                    break
-        return found
-
     def _alone_at(self, forms: Sequence[Form], point: SymbolPoint) -> int | None:
         """The index of the form that is larger than all others at a point."""
         values = self.order.values(forms, point)
@@ -267,43 +249,44 @@ class Premises:
 
         Layers ask it of the same forms, or of more than are known to be negative nowhere.
         """
-        asked = frozenset(map(_primitive, forms))
-        if any(opposite(form) in asked for form in asked):
-            return None
+        nonnegative = self._known.get
+        asked: set[Form] = set()
+        for form in forms:
+            coprime = primitive(form)
+            if nonnegative(coprime) or opposite(coprime) in asked:
+                return None
+            asked.add(coprime)
         known = (fewer for form in asked for fewer in self._reaching.get(form, ()))
         if any(map(asked.issuperset, known)):
             return None
-        order = self.order
-        for point in self._points:
-            if max(order.values(forms, point)) < order.zero:
-                return point
+        point = self.samples.below(forms)
+        if point is not None:
+            return point
         ordered = sorted(asked)
-        wrong = [negation(order.nonnegative(form)) for form in ordered]
+        wrong = [negation(self.order.nonnegative(form)) for form in ordered]
         with _in_time():
             found, needed = self._conditions().example_or_core(wrong)
         if found is not None:
             return self._checked(found, All(tuple(wrong)))
         if needed:
             core = [ordered[index] for index in needed]
-            self._reaching.setdefault(core[0], []).append(frozenset(core))
+            if len(core) == 1:
+                self._known[core[0]] = True
+            else:
+                self._reaching.setdefault(core[0], []).append(frozenset(core))
         return None
 
     def proves(self, condition: SymbolCondition) -> bool:
         """Whether a condition holds wherever the premises do."""
         if isinstance(condition, (All, Some)) and not condition.parts:
             return isinstance(condition, All)
-        wrong = whole(negation(condition))
-        with _in_time():
-            known = self._known_at(wrong)
-        return not known and self.point(wrong) is None
+        return self.impossible(whole(negation(condition)))
 
-    def _known_at(self, condition: SymbolCondition) -> bool:
-        """Whether a condition holds at a point that is known; the last to answer is asked first."""
-        for index, point in enumerate(self._points):
-            if holds_at(condition, point):
-                self._points.insert(0, self._points.pop(index))
-                return True
-        return False
+    def impossible(self, condition: SymbolCondition) -> bool:
+        """Whether a condition with whole coefficients holds nowhere where the premises do."""
+        with _in_time():
+            known = self.samples.where(condition)
+        return not known and self.point(condition) is None
 
     def example(self, condition: SymbolCondition) -> dict[str, Fraction] | None:
         """Values under which the premises and the condition hold, None if there are none."""
@@ -321,9 +304,7 @@ class Premises:
         for stated in (*(c for _, c in self.conditions), condition):
             if not holds_at(stated, point):
                 raise UnprovedError
-        self.examples.append(point)
-        self._points.insert(0, point)
-        del self._points[MOST_POINTS:]
+        self.samples.add(point)
         return point
 
     def _conditions(self) -> Conditions:
@@ -374,13 +355,3 @@ def _substitute(row: AffineRow, index: int, value: AffineRow) -> AffineRow:
         plain((c if i != index else 0) + by * v)
         for i, (c, v) in enumerate(zip(row, value, strict=True))
     )
-
-
-def _primitive(form: Form) -> Form:
-    """A positive multiple of a form, the same of all its multiples that are whole."""
-    numbers: tuple[Any, ...] = form
-    try:
-        common = gcd(*numbers)
-    except TypeError:  # of fractions
-        return form
-    return tuple([c // common for c in form]) if common > 1 else form

@@ -193,6 +193,6 @@ def test_forms_at_a_point_are_ordered_as_their_rates_in_each_limit():
             point = (draw.randint(1, 3), draw.randint(-3, 3))
             forms = [tuple(draw.randint(-2, 2) for _ in range(2 * len(dims))) for _ in range(2)]
             one, other = ([sum(map(mul, row, point)) for row in order.rows(form)] for form in forms)
-            first, second = order.values(forms, point)
+            first, second, zero = order.values([*forms, (0,) * (2 * len(dims))], point)
             assert (first < second, first == second) == (one < other, one == other)
-            assert (first < order.zero) == (one < [0] * len(one))
+            assert (first < zero) == (one < [0] * len(one))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from math import gcd, lcm
+from functools import lru_cache
+from math import gcd
 
 from abcparam.symbolic.constraints import (
     ALWAYS,
@@ -16,13 +17,14 @@ from abcparam.symbolic.constraints import (
     decided,
     holds_at,
     opposite,
-    plain,
+    primitive,
     values_at,
 )
 from abcparam.symbolic.decision.search import AtMost, ClauseSearch, Literals
 from abcparam.symbolic.decision.simplex import UNIT, LinearSum
 
 Clauses = list[Literals]
+MOST_FORMS = 4096  # that are kept in their normal form
 MOST_SETS = 50  # that are tried where several are equally small
 
 
@@ -32,7 +34,6 @@ class Conditions:
     def __init__(self, symbols: int) -> None:
         self.symbols = symbols
         self.search = ClauseSearch(symbols)
-        self._normal: dict[AffineRow, tuple[LinearSum, Fraction | int, Fraction | int]] = {}
 
     def premise(self, condition: SymbolCondition) -> None:
         """Adds a condition to all questions that follow."""
@@ -90,7 +91,7 @@ class Conditions:
         row, relation = constraint
         if not any(row[1:]):
             return [] if decided(constraint) == ALWAYS else [[]]
-        sum_, factor, value = self._normal_form(row)
+        sum_, factor, value = _normal_form(row)
         term = self.search.term(sum_)
         if relation == "=":
             least, more = (self.search.atom(term, (value, tiny)) for tiny in (0, UNIT))
@@ -99,22 +100,6 @@ class Conditions:
         if factor > 0:
             return [[self.search.atom(term, (value, UNIT * strict))]]
         return [[self.search.atom(term, (value, UNIT * (not strict))) ^ 1]]
-
-    def _normal_form(self, row: AffineRow) -> tuple[LinearSum, Fraction | int, Fraction | int]:
-        """The sum that a row is a multiple of but for its constant, the multiple, and its root."""
-        found = self._normal.get(row)
-        if found is None:
-            used = [(index, c) for index, c in enumerate(row[1:]) if c]
-            if all(isinstance(c, int) for _, c in used):
-                scale: Fraction | int = gcd(*(int(c) for _, c in used))
-            else:
-                scale = Fraction(1, lcm(*(Fraction(c).denominator for _, c in used)))
-                scale *= gcd(*(int(c / scale) for _, c in used))
-            if used[0][1] < 0:
-                scale = -scale
-            sum_ = tuple((index, int(c / scale)) for index, c in used)
-            self._normal[row] = found = sum_, scale, plain(Fraction(-row[0]) * UNIT / scale)
-        return found
 
     # Which cannot hold
 
@@ -156,6 +141,19 @@ class Conditions:
             changed = [index for index, pin in enumerate(pins) if not holds_at(pin, point)]
             yield tuple(changed)
             self.search.add([literals[index] for index in changed])
+
+
+@lru_cache(MOST_FORMS)
+def _normal_form(row: AffineRow) -> tuple[LinearSum, int, Fraction | int]:
+    """The sum that a row is a multiple of but for its constant, the multiple's sign, its root."""
+    numbers = primitive(row)
+    used = [(index, int(c)) for index, c in enumerate(numbers[1:]) if c]
+    scale = gcd(*[c for _, c in used])
+    if used[0][1] < 0:
+        scale = -scale
+    sum_ = tuple([(index, c // scale) for index, c in used])
+    root = -int(numbers[0]) * UNIT
+    return sum_, scale, Fraction(root, scale) if root % scale else root // scale
 
 
 def least(
