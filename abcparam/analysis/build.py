@@ -17,7 +17,7 @@ from abcparam.calculus.node import Context, InputNode, Node, held
 from abcparam.calculus.normalize import NormNode
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.stream import EnterNode, GivenNode, LeaveNode, subtracts
-from abcparam.calculus.structure import ScaleNode, SumNode
+from abcparam.calculus.structure import ScaleNode, SumNode, take_factors_after
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules import exponents as rules
 from abcparam.operations.base import Build, Operands, operation_of
@@ -83,6 +83,7 @@ class Builder:
         for path, tensor in self.program.tensors.items():
             if path not in used:
                 self.parameter(path, (0,) * len(tensor.copies))
+        take_factors_after(self.nodes, outputs)
         parameters = list(self.parameters.values())
         streams = tuple(self.streams)
         follows = self.context.follows

@@ -15,7 +15,7 @@ from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import of_product
 from abcparam.calculus.linear import sum_gain
 from abcparam.calculus.node import Context, Limit, Node, operand
-from abcparam.calculus.structure import centred_along, few_along, stretched
+from abcparam.calculus.structure import centred_along, factors_of, few_along, stretched
 from abcparam.diagnostics.source import START, Span
 
 
@@ -172,7 +172,14 @@ class ProductNode(Node):
         return ((0, y.dc + left, y.dr + left), (1, x.dc + right, x.dr + right))
 
     def limits(self) -> Iterable[tuple[int, Limit]]:
-        return ((0, operand(self.inputs[0])), (1, operand(self.inputs[1])))
+        x, y = self.inputs
+        return ((0, operand(x, self._beside(y))), (1, operand(y, self._beside(x))))
+
+    def _beside(self, other: Node) -> Size:
+        """The constant factors that stand beside an operand, less what the other needs of them."""
+        factor = self.after + factors_of(other)
+        needs = other.d > (other.s0 | self.context.one)
+        return factor + other.d if needs else factor
 
     def cause(self, index: int) -> str:
         other = self.inputs[1 - index]
@@ -315,7 +322,7 @@ class QuotientNode(Node):
 
     def limits(self) -> Iterable[tuple[int, Limit]]:
         x, y = self.inputs
-        return ((0, operand(x)), (1, Limit("norm", self._under(y.s0))))
+        return ((0, operand(x, self.after - factors_of(y))), (1, Limit("norm", self._under(y.s0))))
 
     def cause(self, index: int) -> str:
         return "divided by" if index else "over"

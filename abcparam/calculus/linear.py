@@ -218,7 +218,7 @@ class LinearNode(Node):
         return (self.g0 + x.s0 + shared.half()) | (changes + shared)
 
     def limits(self) -> Iterable[tuple[int, Limit]]:
-        return ((0, operand(self.inputs[0])),)
+        return ((0, operand(self.inputs[0], self.after)),)
 
     def cause(self, index: int) -> str:
         growth = self._change_gain() - self.parameter.sigma

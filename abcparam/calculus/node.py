@@ -75,6 +75,7 @@ class Node:
     __slots__ = (
         "_exact",
         "_released",
+        "after",
         "along",
         "centred",
         "comes_from_contraction",
@@ -113,6 +114,7 @@ class Node:
         self.span = span
         self.name = ""
         self.placed = False  # whether it stands in the graph
+        self.after = context.one  # constant factors of all that reads it, where they shrink it
         self.repeated: Size | None = None  # the size of an infinite repeat that shares its tensor
         self._exact: Fraction | type[Node] | None = Node  # the class: not asked for so far
         self._released: Size | type[Node] | None = Node  # the same
@@ -513,6 +515,9 @@ def held(number: Fraction | None) -> Fraction | None:
     return number
 
 
-def operand(node: Node) -> Limit:
-    """An operand of a map or product may not change by more than Θ(1) or its initial size."""
-    return Limit("operand", node.s0 | node.context.one)
+def operand(node: Node, factor: Size) -> Limit:
+    """An operand of a map or product may not change by more than Θ(1) or its initial size.
+
+    Nor does it with a constant factor beside it, of the result or of the other operand.
+    """
+    return Limit("operand", node.s0 | node.context.one | -(factor & node.context.one))

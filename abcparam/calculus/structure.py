@@ -277,6 +277,24 @@ class ScaleNode(Node):
         return f"times the constant {self.factor}"
 
 
+def factors_of(node: Node) -> Size:
+    """The constant factors that a value has."""
+    factor = node.context.one
+    while isinstance(node, ScaleNode):
+        factor, node = factor + node.factor, node.inputs[0]
+    return factor
+
+
+def take_factors_after(nodes: Sequence[Node], outputs: Sequence[Node]) -> None:
+    """Tells each node by which constant factors all that reads it multiplies it."""
+    found: dict[Node, Size] = {node: node.context.one for node in outputs}
+    for node in reversed(nodes):
+        node.after = found.get(node, node.context.one)
+        factor = node.factor + node.after if isinstance(node, ScaleNode) else node.context.one
+        for x in node.inputs:
+            found[x] = found[x] | factor if x in found else factor
+
+
 class RescaleNode(ScaleNode):
     """A constant factor of values, and another of gradients.
 

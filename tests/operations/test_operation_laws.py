@@ -384,3 +384,38 @@ def test_sums_of_a_softmax_and_means_of_a_layer_norm_are_numbers(
 )
 def test_other_means_change(value: str):
     assert of_rows(value)["change"] != "0"
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        "temperature * (similarity(n, w) / width)",
+        "temperature * similarity(n, w) / width",
+        "width^-1 * (temperature * similarity(n, w))",
+        "width^-1 * temperature * similarity(n, w)",
+        "similarity(n / width, temperature * w)",
+    ],
+)
+def test_a_constant_factor_may_stand_anywhere_in_a_product(scores: str):
+    """All are one function, whose slopes at widths 128 to 2048 are those of maximal-update.
+
+    Scores that are divided behind what multiplies them were unstable.
+    """
+    tensors = """tensor temperature : [] { init = constant(4) }
+tensor A : hidden [width, width]"""
+    body = f"""x = tanh(A @ transpose(mean(x, axis = -1)))
+    n = layernorm(x)
+    w = rmsnorm(readout)
+    s = {scores}"""
+    text = spec(body, tensors, "").replace("return readout @ ", "return mean(s, axis = 0)")
+    assert abcparam.check(text).verdict == "maximal-update"
+
+
+@pytest.mark.parametrize("factor", ["width^(-1/2) * ", ""])
+def test_a_product_is_given_no_more_than_the_factor_that_is_there(factor: str):
+    """Of a sum over the width half of what it needs, or none, leaves it too large."""
+    tensors = "tensor temperature : [] { init = constant(4) }"
+    body = f"""x = layernorm(transpose(mean(x, axis = -1)))
+    s = {factor}(temperature * similarity(x, rmsnorm(readout)))"""
+    text = spec(body, tensors, "").replace("return readout @ ", "return mean(s, axis = 0)")
+    assert "unstable" in str(abcparam.check(text).verdict)

@@ -765,13 +765,38 @@ class Calculus:
             for x in v.inputs:
                 s0 = self.of[x].s0
                 if v.kind in ("map", "product"):
-                    yield x, max(s0, ZERO)
+                    yield x, max(s0, ZERO, -self.beside(v, x))
                 elif v.kind in NONLINEAR:
                     yield x, ZERO
                 elif v.kind == "norm":
                     yield x, self.held_to(v)
         for v, _ in self.graph.outputs:
             yield v, ZERO
+
+    def beside(self, v: Value, x: Value) -> Size:
+        """Constant factors of a result and of its other operand, which may be taken for those of x.
+
+        Less what the other operand needs of them, to change by Θ(1) at most itself.
+        """
+        factor: Size = self.factors_after(v)
+        others = list(v.inputs)
+        others.remove(x)
+        for y in others:
+            factor += self.factors_of(y)
+            if self.of[y].d > max(self.of[y].s0, ZERO):
+                factor += self.of[y].d
+        return factor
+
+    def factors_of(self, v: Value) -> Fraction:
+        return v.factor + self.factors_of(v.inputs[0]) if v.kind == "scale" else ZERO
+
+    def factors_after(self, v: Value) -> Fraction:
+        read = [
+            r.factor + self.factors_after(r) if r.kind == "scale" else ZERO for r in self.readers[v]
+        ]
+        if any(v is output for output, _ in self.graph.outputs):
+            read.append(ZERO)
+        return max(read, default=ZERO)
 
     def held_to(self, norm: Value) -> Size:
         """How far the input of a norm may change: as far as it starts, or its few numbers learn."""

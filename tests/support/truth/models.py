@@ -832,6 +832,12 @@ class Writer:
         lifted = self.same(
             f"unsqueeze({total.text}, axis = -1)", total, ("sequence", "1"), "unsqueeze"
         )
+        choice = self.draw.randrange(6)
+        if choice == 0:  # a number that is learnt, within the factor
+            lifted = self.binary("*", lifted, self.parameter(("1",), "ones"))
+        elif choice == 1:  # or with it
+            scaled = self.scaled(self.parameter(("1",), "ones"), factor)
+            return self.binary("*", x, self.binary("*", scaled, lifted))
         return self.binary("*", x, self.scaled(lifted, factor))
 
     def step_attention(self, x: Term, y: Term) -> Term:
