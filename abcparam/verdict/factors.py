@@ -127,9 +127,9 @@ def _rewritten(
     program: Program, value: syntax.Expression, powers: PowersByDim, call: Apply | None
 ) -> tuple[Span, str]:
     """What is replaced in a factor, and by what: a power in it, or all of it."""
-    ratio = _of_ratio(program, value, powers)
-    if ratio is not None:
-        return value.span, ratio
+    product = _as_at_base(program, value, powers, always=call is None)
+    if product is not None:
+        return value.span, product
     for part, sign in _parts(value, 1):
         base, exponent = _power(part)
         growth = _growth(program, base)
@@ -145,31 +145,53 @@ def _rewritten(
     return value.span, f"({text}) * {more}" if loose else f"{text} * {more}"
 
 
-def _of_ratio(program: Program, value: syntax.Expression, powers: PowersByDim) -> str | None:
-    """A product with another power of `width / base(width)`, where it has both of them apart."""
+def _as_at_base(
+    program: Program, value: syntax.Expression, powers: PowersByDim, always: bool
+) -> str | None:
+    """A product times powers of a dim that stands in it, with the value that it has at base.
+
+    None where the dim does not stand in it alone, and where its powers at base do not cancel, if
+    that is not to be so `always`.
+    """
     parts = list(_parts(value, 1))
+    shares = {
+        base.id: share
+        for base, _ in (_power(part) for part, _ in parts)
+        if isinstance(base, syntax.Name)
+        and (share := _share(powers, _growth(program, base))) is not None
+    }
+    if len(shares) != 1:
+        return None
+    ((dim, ratio),) = shares.items()
+    at_base, rest = Fraction(0), list[tuple[str, int]]()
     for part, sign in parts:
         base, exponent = _power(part)
-        share = _share(powers, _growth(program, base))
-        if share is None or not isinstance(base, syntax.Name):
-            continue
-        for other, sign_of_other in parts:
-            divisor, by = _power(other)
-            if _name_at_base(divisor) == base.id and sign_of_other * by == -sign * exponent:
-                rest = [found for found in parts if found[0] not in (part, other)]
-                return _product_text(rest, base.id, sign * exponent + share)
-    return None
+        alone = isinstance(base, syntax.Name) and base.id == dim
+        if alone or _name_at_base(base) == dim:
+            at_base += sign * exponent
+        if alone or _ratio_to_base(base) == dim:
+            ratio += sign * exponent
+        elif _name_at_base(base) != dim:
+            rest.append((_operand(part), sign))
+    if at_base and not always:
+        return None
+    if at_base:
+        of_dim = [*_powers_text(dim, ratio), *_powers_text(f"base({dim})", at_base - ratio)]
+        return _product_text([*rest, *of_dim])
+    short = {Fraction(1): f"{dim} / base({dim})", Fraction(-1): f"base({dim}) / {dim}"}
+    of_ratio = [(short.get(ratio, power(f"({dim} / base({dim}))", ratio)), 1)] if ratio else []
+    return _product_text([*rest, *of_ratio])
 
 
-def _product_text(
-    parts: Iterable[tuple[syntax.Expression, int]], dim: str, exponent: Fraction
-) -> str:
-    """A product of parts, and of a power of the ratio of a dim to base."""
+def _powers_text(base: str, exponent: Fraction) -> list[tuple[str, int]]:
+    """A power as a factor of a product, with -1 where it divides; none of exponent 0."""
+    return [(power(base, abs(exponent)), 1 if exponent > 0 else -1)] if exponent else []
+
+
+def _product_text(factors: Iterable[tuple[str, int]]) -> str:
+    """A product of factors, with -1 for those that divide."""
     text = ""
-    ratios = {Fraction(1): f"{dim} / base({dim})", Fraction(-1): f"base({dim}) / {dim}"}
-    ratio = ratios.get(exponent, power(f"({dim} / base({dim}))", exponent))
-    factors = [(_operand(part), sign) for part, sign in parts]
-    for factor, sign in [*factors, *([(ratio, 1)] if exponent else [])]:
+    for factor, sign in factors:
         if not text:
             text = factor if sign > 0 else f"1 / {factor}"
         else:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from abcparam.algebra.record import replace
-from abcparam.algebra.sizes import Size, numeric
+from abcparam.algebra.sizes import Size, numeric, power
 from abcparam.analysis.judge import Judgement, TensorLaw, moves_in_full, nonlinear_inputs
 from abcparam.analysis.limits import Violation, unsettled
 from abcparam.analysis.trace import (
@@ -348,7 +348,7 @@ def _also(found: list[Parameter]) -> str:
 def _powers(size: Size) -> str:
     """`width / base(width)`: the ratio to base of what grows with a size."""
     return " * ".join(
-        f"({n} / base({n}))^({v})" if v != 1 else f"{n} / base({n})"
+        power(f"({n} / base({n}))", v) if v != 1 else f"{n} / base({n})"
         for n, v in numeric(size).exponents().items()
         if v
     )

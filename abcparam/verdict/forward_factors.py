@@ -63,6 +63,11 @@ def multiple_of(node: Node) -> Node | None:
     return None
 
 
+def _is_low_rank(node: Node) -> bool:
+    """Whether it is a map of the few numbers that another map made, as an adapter's is."""
+    return isinstance(node, LinearNode) and node.inputs[0].comes_from_contraction
+
+
 def _has_gain(node: Node) -> bool:
     """Whether it is a value times a tensor, coordinate by coordinate."""
     if not isinstance(node, ProductNode) or node.contracted > node.context.one:
@@ -123,7 +128,7 @@ class ForwardFactors:
         """Factors that grow or fall with a width, and what makes them what they usually are.
 
         That is one over the width behind what reads out, else a constant. Not those of attention's
-        logits, of tables that are read out, or the dim of an infinite repeat.
+        logits but in adapters, of tables that are read out, or the dim of an infinite repeat.
         """
         depths = {name for stream in self.graph.streams for name in powers_of(stream.rho)}
         logits = {id(node) for node in self.graph.nodes if isinstance(node, SoftmaxNode)}
@@ -137,7 +142,7 @@ class ForwardFactors:
                 ):
                     continue
                 usual = found.parameter.a - found.rho_in
-            elif self._meets(node, logits):
+            elif self._meets(node, logits) and not _is_low_rank(found):
                 continue
             if not powers_of(node.factor).keys() - depths:
                 continue

@@ -9,7 +9,9 @@ import pytest
 
 import abcparam
 from abcparam.analysis.judge import judgement_of
+from abcparam.diagnostics.source import Source
 from abcparam.verdict.changes import applied
+from abcparam.verdict.check import load
 from tests.support.paths import EXAMPLES
 from tests.support.running import Run
 from tests.verdict.test_causes import NORM
@@ -139,7 +141,7 @@ def test_rates_do_not_fall_for_a_start_that_is_over_at_once():
 
 
 DECAYS = """model MLP
-dim width -> inf, base = 128
+dim width -> inf, base = 64
 hyper wd = 0.1
 parametrization mup {
     hidden { weight_decay = HIDDEN }
@@ -160,8 +162,12 @@ loss mse
     [
         ("wd * width / base(width)", "wd", {}),
         ("wd * (width / base(width))^2", "wd", {"second": "wd * (width / base(width))"}),
-        ("wd * width^(3/2)", "wd", {"second": "wd * width"}),
-        ("wd / width", "wd * width^2", {"first": "wd * base(width)^2", "second": "wd / width^-1"}),
+        ("wd * width^(3/2)", "wd", {"second": "wd * width * base(width)^(1/2)"}),
+        (
+            "wd / width",
+            "wd * width^2",
+            {"first": "wd * base(width)^2", "second": "wd * width / base(width)^2"},
+        ),
         ("wd * base(width) / width", "wd", {"second": "wd * width / base(width)"}),
         ("wd * width^2 / base(width)^2", "wd", {"second": "wd * width / base(width)"}),
         ("wd", "wd", {}),  # constant: warned of, and what many want
@@ -173,6 +179,12 @@ def test_a_wrong_power_of_weight_decay_is_moved(hidden: str, first: str, changed
     found = abcparam.fix(text)
     told = {change.owner: change.after for change in found.changes}  # type: ignore[attr-defined]
     assert told == changed
+    program, moved = (load(Source(spec)) for spec in (text, found.text))
+    at_base = program.base_values()
+    for path in program.tensors:
+        decays = (of.tensors[path].weight_decay for of in (program, moved))
+        before, after = (d and d.value.evaluate(at_base) for d in decays)
+        assert before == after, path
     for owner, after in changed.items():
         assert f"weight_decay = {after} }}" in found.text, owner
     warned = {d.code for d in found.report.diagnostics} & {"P0603", "P0604"}

@@ -529,6 +529,41 @@ def test_random_wrong_specs(seed: int, count: int):
             )
 
 
+@pytest.mark.parametrize(
+    ("factor", "mended_as"),
+    [
+        ("alpha / width", "alpha / base(width)"),
+        ("alpha / sqrt(width)", "alpha / base(width)^(1/2)"),
+    ],
+)
+def test_the_factor_of_an_adapter_is_mended_and_no_rate_made_to_grow(factor: str, mended_as: str):
+    """No published rate makes Adam move each entry by a power of the width."""
+    text = (EXAMPLES / "lora.param").read_text(encoding="utf-8")
+    found = abcparam.fix(text.replace("alpha / rank", factor))
+    assert found.text == text.replace("alpha / rank", mended_as)
+    assert found.report.as_expected
+
+
+@pytest.mark.parametrize(
+    ("written", "mended_as"),
+    [
+        ("wd / width", "wd * width / base(width)^2"),
+        ("wd / sqrt(width)", "wd * width / base(width)^(3/2)"),
+        ("wd * width^2 / base(width)", "wd * width"),
+        ("0.1 * base(width) / width", "0.1 * width / base(width)"),
+        ("wd * (width / base(width))^2", "wd * (width / base(width))"),
+    ],
+)
+def test_weight_decay_keeps_its_value_at_base(written: str, mended_as: str):
+    text = (EXAMPLES / "gpt.param").read_text(encoding="utf-8")
+    hidden = "hidden { a = 0, b = 1/2, c = 1 }"
+    assert hidden in text
+    text = text.replace("hyper lr", "hyper wd = 0.1\nhyper lr")
+    wrong = hidden.replace("1 }", f"0, weight_decay = {written} }}")
+    right = hidden.replace("1 }", f"1, weight_decay = {mended_as} }}")
+    assert abcparam.fix(text.replace(hidden, wrong)).text == text.replace(hidden, right)
+
+
 GPT_DEPTH = (SPECS / "gpt_depth.param").read_text(encoding="utf-8")
 
 
