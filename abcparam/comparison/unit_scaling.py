@@ -11,7 +11,9 @@ makes up for it (arXiv 2303.11257, section 3; 2407.17465). With `g' = β g`
 Factors are powers of two, times powers of what grows, times one of the number of examples in a
 batch, which `Config` says. They come from sizes at init that are estimated at base. Copies of a
 repeat have factors of their own where their gradients differ, as in residual streams that grow:
-each power of two holds from some copy on, that of the last for those of a deeper model too.
+each power of two holds from some copy on, that of the last for those of a deeper model too. What is
+carried from copy to copy is divided by one likewise, in the forward pass alone, where it starts
+small or grows.
 """
 
 from __future__ import annotations
@@ -33,10 +35,10 @@ from abcparam.comparison.regauge import is_clipped, power, shifted_by, times, wr
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules import gauges as rules
 from abcparam.emission.lowering.gradients import ATTENDED, HIDDEN
-from abcparam.emission.lowering.uses import is_plain
+from abcparam.emission.lowering.uses import integer_names, is_plain
 from abcparam.language import syntax
 from abcparam.program.amounts import Amount
-from abcparam.program.by_copy import CopyPowers, CopyTraining
+from abcparam.program.by_copy import CarriedPowers, CopyPowers, CopyTraining
 from abcparam.program.dims import Hyper
 from abcparam.program.expressions import Invoke
 from abcparam.program.model import GradientScales, Module, Program
@@ -91,6 +93,7 @@ def scaled_gradients(program: Program, batch: int = EXAMPLES) -> Program:
         last = runs[-1][1]
         scale = Scale(times(_two_to(last), root), laws.of_tensor(path))
         tensors[path] = _graded(program, tensor, scale, _less(runs, last))
+    streams = dict(_streams(program, flows)) if flows else {}
     mixed = _power_of_two(flows.mixed if flows else 1.0)
     hypers = {**program.hypers, name: Hyper(name, Fraction(batch))}
     sizes = {size for module in program.root.walk() for size in module.sizes}
@@ -103,7 +106,8 @@ def scaled_gradients(program: Program, batch: int = EXAMPLES) -> Program:
             batch=name,
             mixed=mixed,
             copy=_fresh("copy", {*taken, *sizes, *indices, name}),
-            copies=_by_repeat(flows, batch, tensors) if flows else {},
+            copies=_by_repeat(flows, batch, tensors, streams) if flows else {},
+            streams=streams,
             **scales,
         ),
     )
@@ -141,13 +145,17 @@ def _outer_calls(body: Module) -> Iterator[Invoke]:
 
 
 def _by_repeat(
-    flows: FlowSizes, batch: int, tensors: Mapping[str, Tensor]
+    flows: FlowSizes,
+    batch: int,
+    tensors: Mapping[str, Tensor],
+    streams: Mapping[str, Mapping[str, CarriedPowers]],
 ) -> dict[str, dict[str, CopyPowers]]:
     """By repeat, the kinds of gradients that are not as outside of it, where copies differ."""
     found: dict[str, dict[str, CopyPowers]] = {
         repeat: {}
         for repeat in flows.repeats
-        if any(t.by_copy for path, t in tensors.items() if _is_in(path, repeat))
+        if repeat in streams
+        or any(t.by_copy for path, t in tensors.items() if _is_in(path, repeat))
     }
     for kind, usual in ((HIDDEN, flows.hidden), (ATTENDED, flows.attended)):
         for path, sizes in flows.copies[kind].items():
@@ -155,6 +163,28 @@ def _by_repeat(
             if any(by for _, by in runs):
                 found.setdefault(path, {})[kind] = runs
     return found
+
+
+def _streams(program: Program, flows: FlowSizes) -> Iterator[tuple[str, dict[str, CarriedPowers]]]:
+    """By repeat of the whole model, what its values are divided by that leave the range else."""
+    for body in program.root.children:
+        found: dict[str, CarriedPowers] = {}
+        for name, sizes in flows.carried.get(body.path, {}).items():
+            if all(sizes) and name not in integer_names(body):
+                (_, before), *runs = _held(sizes)
+                found[name] = CarriedPowers(before, tuple(runs))
+        if not all(powers.is_one for powers in found.values()):
+            yield body.path, found
+
+
+def _held(sizes: Sequence[float]) -> Iterator[tuple[int, int]]:
+    """Before the first copy and from some copies on: two to what keeps sizes over it within 2."""
+    power, copies = 0, len(sizes) - 1
+    for copy, size in zip(range(-1, copies), sizes, strict=True):
+        changed = abs(log2(size) - power) > 1
+        power = -_nearest(size) if changed else power
+        if copy < 1 or changed:
+            yield copy, power
 
 
 def _runs_of(tensor: Tensor, flows: FlowSizes | None, times: float) -> CopyPowers:

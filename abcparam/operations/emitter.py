@@ -27,6 +27,9 @@ class Use(Protocol):
     def code(self, index: int) -> Code:
         """An operand as it is."""
 
+    def divided(self, index: int) -> tuple[Code, Formula]:
+        """An operand for what sees its direction alone, and the factor that it is divided by."""
+
     def aligned(self, index: int, rank: int | None = None) -> ScaledCode:
         """An operand whose axes meet those of the result, or as many as `rank`."""
 

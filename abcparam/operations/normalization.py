@@ -19,6 +19,8 @@ from abcparam.operations.base import Build, Operands, Operation
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.expressions import Apply
 from abcparam.program.signature import Call, broadcast, show
+from abcparam.python_code.formula import ONE as WHOLE
+from abcparam.python_code.formula import Formula
 from abcparam.python_code.nodes import Attribute, Binary, Code, Slice, call, lift, method, subscript
 
 if TYPE_CHECKING:
@@ -91,18 +93,18 @@ class Normalization(Operation):
 
     def torch(self, use: Use) -> ScaledCode:
         split, layer = use.amount("heads").value != ONE, use.layer()
-        x = use.code(0)
+        x, over = use.divided(0)
         if split:
             x = method(x, "unflatten", -1, (use.length("heads"), -1))
         if layer is None:
-            y = self._normalized(use, use.local(x))
+            y = self._normalized(use, use.local(x), over)
         else:
             y = self.called(layer, x, _rank(use))
             if use.has(2) and not self.centres:
                 y = Binary("+", y, use.true(use.aligned(2, _rank(use))))
         return use.result(method(y, "flatten", -2) if split else y)
 
-    def _normalized(self, use: Use, x: Code) -> Code:
+    def _normalized(self, use: Use, x: Code, over: Formula) -> Code:
         gain, bias = _vector(use, 1), _vector(use, 2)
         inside = self.centres and (gain is not None or not use.has(1))  # F.rms_norm takes no bias
         function = "F.layer_norm" if self.centres else "F.rms_norm"
@@ -114,7 +116,10 @@ class Normalization(Operation):
             *([bias] if gain and bias and inside else []),
         ]
         keywords = {"bias": bias} if bias and inside and not gain else {}
-        y: Code = call(function, *arguments, **keywords, eps=self._eps(use))
+        eps = self._eps(use)
+        if over != WHOLE and use.formula("eps").constant != 0:
+            eps = use.factor(use.formula("eps") / over.power(Fraction(2)), "eps")
+        y: Code = call(function, *arguments, **keywords, eps=eps)
         if use.has(1) and gain is None:
             y = Binary("*", y, use.true(use.aligned(1, _rank(use))))
         if use.has(2) and (bias is None or not inside):

@@ -14,7 +14,7 @@ from abcparam.algebra.record import Record, field
 from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.diagnostics.source import START, Source, Span
 from abcparam.program.amounts import Amount, Setting, Shape
-from abcparam.program.by_copy import CopyPowers
+from abcparam.program.by_copy import CarriedPowers, CopyPowers
 from abcparam.program.dims import Dim, Hyper, order_of
 from abcparam.program.expressions import Expression, Invoke, Statement, parts_of, values_of
 from abcparam.program.signature import OptimizerSignature, gauge_shift
@@ -109,7 +109,8 @@ class GradientScales(Record):
     Those of outputs, of queries and keys of attention, and of all others. `mixed` is what values
     that attention gives are multiplied by, until a map takes them, `batch` the hyper that is the
     number of examples in a batch. `copies`, by the paths of repeats, is by how much more the last
-    two kinds are multiplied in each copy, `copy` what the number of one is called.
+    two kinds are multiplied in each copy, `copy` what the number of one is called. `streams`, by
+    repeat and name, is by what values are divided that it carries.
     """
 
     batch: str
@@ -120,6 +121,7 @@ class GradientScales(Record):
     mixed: Amount
     copy: str = "copy"
     copies: Mapping[str, Mapping[str, CopyPowers]] = {}
+    streams: Mapping[str, Mapping[str, CarriedPowers]] = {}
 
     def repeat_of(self, path: str) -> str | None:
         """The repeat whose copies are told apart that the module at `path` is in."""

@@ -22,7 +22,8 @@ class FlowSizes(Record):
     """Root mean squares at init of gradients, at outputs, at queries and keys, at other maps.
 
     And of the values that attention gives. `copies` are those of maps in the copies of repeats, by
-    kind and by the path of the repeat, `tensors` those of each copy of a tensor.
+    kind and by the path of the repeat, `tensors` those of each copy of a tensor. `carried` are
+    sizes of values, by the path of a repeat and the name: before it, then behind each copy.
     """
 
     outputs: float
@@ -32,6 +33,7 @@ class FlowSizes(Record):
     repeats: Collection[str]
     copies: Mapping[str, Mapping[str, Sequence[float]]]
     tensors: Mapping[str, Sequence[float]]
+    carried: Mapping[str, Mapping[str, Sequence[float]]]
 
 
 def flows_at_base(program: Program, batch: int, repeats: Collection[str]) -> FlowSizes | None:
@@ -83,7 +85,13 @@ class _Flows:
             repeats=self.repeats,
             copies=copies,
             tensors=tensors,
+            carried={path: dict(self._carried(path)) for path in self.repeats},
         )
+
+    def _carried(self, repeat: str) -> Iterator[tuple[str, list[float]]]:
+        values = self.gradients.values
+        for name, nodes in self.gradients.builder.carried.get(repeat, {}).items():
+            yield name, [sqrt(values[node].square) for node in nodes]
 
     def _size(self, node: Node) -> float:
         flow = self.gradients.last.get(node)

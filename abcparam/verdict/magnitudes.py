@@ -238,12 +238,23 @@ class _AtBase(Builder):
         self.count_of = cache(self._count_of)
         self.volumes: dict[Node, float] = {}
         self.tokens = 1.0  # that a block sees side by side
+        self.carried: dict[str, dict[str, list[Node]]] = {}  # by repeats that are in no other
 
     def add(self, node: Node) -> Node:
         for given in self.program.inputs:
             if isinstance(node, InputNode) and node.name == given.name:
                 self.volumes[node] = prod(self.of(x.value) for x in given.axes)
         return super().add(node)
+
+    def module(
+        self, module: Module, given: Mapping[str, Node], copy: tuple[int, ...]
+    ) -> tuple[Node, ...]:
+        found = super().module(module, given, copy)
+        if module.is_repeat and len(copy) == 1:
+            names = self.carried.setdefault(module.path, {})
+            for name, node in zip(module.carried, found, strict=True):
+                names.setdefault(name, [given[name]]).append(node)
+        return found
 
     def number(self, size: Size) -> float:
         """What a size stands for."""

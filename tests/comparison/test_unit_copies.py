@@ -148,7 +148,7 @@ def test_each_parameter_is_in_one_group(tmp_path: Path):
 
 
 def test_sizes_of_all_copies_lie_in_range():
-    """But the table that the spec starts at 0.02: a stream grows fiftyfold in the first layer."""
+    """Though the table starts at 0.02: the stream grows fiftyfold in the first layer."""
     found = abcparam.coord_check(
         DECODER,
         gauge="unit",
@@ -158,7 +158,7 @@ def test_sizes_of_all_copies_lie_in_range():
         set={"depth": 8, "start": "0.02"},
         tokens=96,
     )
-    assert {row.name for row in outside(found.ranges)} == {"embedding"}
+    assert not list(outside(found.ranges))
     assert len(found.ranges) > 140
 
 
@@ -174,8 +174,7 @@ def test_sizes_of_twelve_layers_lie_in_range(name: str):
         set={"depth": 12, "context": 64, "vocab": 256},
         tokens=256,
     )
-    tables = {"embedding", "position_embedding", "token_embedding"}
-    assert {row.name for row in outside(found.ranges)} <= tables
+    assert not list(outside(found.ranges))
 
 
 def apart(text: str) -> tuple[str, ...]:

@@ -107,12 +107,13 @@ def test_sizes_at_init_lie_in_range_and_slopes_are_as_derived():
 
 
 def test_a_size_that_is_out_of_range_decides():
-    """A stream that starts at 0.02 is the spec's: no gauge makes a value that is added larger."""
-    found = abcparam.coord_check(
-        DECODER, gauge="unit", widths=(16, 32, 64), seeds=1, steps=1, set={"start": "0.02"}
-    )
+    """A value that the spec names and makes small is its own."""
+    read = "readout @ rmsnorm(x, gain = final_gain)"
+    small = read.replace("readout @ ", "b = 0.02 * ") + "\n    return 50 * (readout @ b)"
+    text = DECODER.replace(f"return {read}", small)
+    found = abcparam.coord_check(text, gauge="unit", widths=(16, 32, 64), seeds=1, steps=1)
     assert found.outcome == "disagrees" and not found.agree
-    assert "embedding" in {row.name for row in outside(found.ranges)}
+    assert "b" in {row.name for row in outside(found.ranges)}
     said = render_check(found).rstrip().rpartition("\n")[2]
     assert said.startswith("measured and derived do not agree: ") and "lie outside" in said
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import replace
-from abcparam.emission.lowering.copies import CopyFactors
-from abcparam.emission.lowering.gradients import HIDDEN, map_of
 from abcparam.emission.lowering.layers import may_be_shorter
 from abcparam.emission.lowering.numbers import CodePlace
+from abcparam.emission.lowering.scaling import FunctionScaling
 from abcparam.emission.lowering.scope import ModuleScope, multiplier
 from abcparam.emission.lowering.spaces import Buffers, Constants, Locals
 from abcparam.emission.lowering.uses import CodeUses, Need, integer_names, relative
@@ -40,8 +38,6 @@ from abcparam.python_code.nodes import (
 from abcparam.python_code.shorten import shorten
 from abcparam.python_code.value import LinearCall, ScaledCode, times
 
-PLAIN: dict[str, Any] = {"scale": ONE, "linear": None, "tail": None, "vector": False}
-
 
 class FunctionLowering:
     """Lowers expressions in one function."""
@@ -65,11 +61,9 @@ class FunctionLowering:
         self.names = Locals()
         self.given: dict[Need, Name] = {}
         self.pending: dict[str, Formula] = {}  # factors that locals are still to be multiplied by
-        self.inward: dict[int, Formula] = {}  # what gradients of operands are multiplied by
-        self.entered: dict[str, Code] = {}  # what is read for a local from another copy
-        self.copies = CopyFactors.of(program, home)
         self.shapes: dict[str, Shape] = {}
         self.batched: dict[str, bool] = {}
+        self.scaling = FunctionScaling(self)
         self.statements: list[Statement] = []
         self.indent = 8
         self.place = CodePlace(constants.place.names, own("config"))
@@ -92,8 +86,7 @@ class FunctionLowering:
 
     def assign(self, targets: Sequence[str], value: Expression) -> None:
         self._assign(targets, value)
-        for target in targets:
-            self.entered.pop(target, None)
+        self.scaling.assigned(targets, value)
 
     def _assign(self, targets: Sequence[str], value: Expression) -> None:
         batched = self.is_batched(value)
@@ -142,86 +135,12 @@ class FunctionLowering:
 
     def value(self, value: Expression) -> ScaledCode:
         """A value with the factor that it has still to be multiplied by."""
-        if self.program.gradients is None:
-            return self._value(value)
-        found = self._scaled(value) if isinstance(value, Apply) else self._value(value)
-        factor = self.inward.pop(id(value), ONE)
-        if id(value) in self.uses.regions.changes:
-            outside, inside = self.uses.regions.changes[id(value)]
-            factor = factor * self._region(inside) / self._region(outside)
-        if factor == ONE:
-            return found
-        return replace(found, code=self.rescaled(found.code, ONE, factor), linear=None, tail=None)
+        return self.scaling.value(value)
 
-    def _scaled(self, value: Apply) -> ScaledCode:
-        """A map is multiplied where it is applied; gradients by what their tensor's has."""
-        weight = map_of(value)
-        if weight is None:
-            found = self._value(value)
-            return self._mixed(found) if value.operation.name == "attention" else found
-        tensor, region = self.program.tensors[weight.tensor], self.uses.regions.of(value)
-        own, around = multiplier(self.scope, tensor), self._region(region)
-        beta = around / own if tensor.gradient is None else self._beta(tensor)
-        for operand in value.operands:
-            if operand is not None and operand is not weight and not self._is_index(value, operand):
-                self.inward[id(operand)] = self._region(HIDDEN) / beta
-        found = self._value(value)
-        backward = beta * found.scale / around
-        if found.scale == backward == ONE:
-            return replace(found, **PLAIN)
-        return replace(found, code=self.rescaled(found.code, found.scale, backward), **PLAIN)
-
-    def _mixed(self, found: ScaledCode) -> ScaledCode:
-        """What attention gives, which is smaller than what it is given."""
-        assert self.program.gradients is not None
-        by = self.scope.amount(self.program.gradients.mixed)
-        if by == ONE:
-            return found
-        code = times(self.factor(by, "mixed_scale"), found.code)
-        return replace(found, code=code, scale=found.scale / by, linear=None, tail=None)
-
-    def _is_index(self, call: Apply, operand: Expression) -> bool:
-        names = zip(call.operation.values, call.operands, strict=False)
-        return any(x is operand and name in call.operation.indices for name, x in names)
-
-    def _region(self, region: str) -> Formula:
-        if not region:
-            return ONE
-        found = getattr(self.program.gradients, region)
-        assert isinstance(found, Amount)
-        return self.scope.amount(found) * self.copies.of_region(region)
-
-    def _beta(self, tensor: Tensor) -> Formula:
-        assert tensor.gradient is not None
-        return self.scope.amount(tensor.gradient) * self.copies.of_tensor(tensor)
-
-    def enter(self, name: str, carried: bool) -> None:
-        """An input of a repeat's body, whose gradient has the factor of what is outside."""
-        self._convert(name, self.copies.entering(carried))
-
-    def leave(self, name: str, repeat: str, count: Formula) -> None:
-        """What a repeat has carried to its end, whose gradient has the factor of the last copy."""
-        self._convert(name, CopyFactors.of(self.program, repeat).leaving(count))
-
-    def _convert(self, name: str, factor: Formula) -> None:
-        if factor != ONE:
-            self.entered[name] = self.local(self.rescaled(Name(name), ONE, factor))
-
-    def carry(self, names: Iterable[str]) -> None:
-        """Locals that a loop assigns: what is read instead of one is what it starts with."""
-        for name in names:
-            if name in self.entered:
-                self.emit(nodes.Assign((Name(name),), self.entered.pop(name)))
-
-    def rescaled(self, code: Code, forward: Formula, backward: Formula) -> Code:
-        """Values times one factor, gradients times another."""
-        factors = self.factor(forward, "forward_scale"), self.factor(backward, "backward_scale")
-        return call("_Rescale.apply", code, *factors)
-
-    def _value(self, value: Expression) -> ScaledCode:
+    def lowered(self, value: Expression) -> ScaledCode:
         match value:
             case Local(name=name):
-                scale, code = self.pending.get(name, ONE), self.entered.get(name, Name(name))
+                code, scale = self.scaling.read(name), self.pending.get(name, ONE)
                 return ScaledCode(code, scale, name, batched=self.is_batched(value))
             case TensorRef():
                 return self.weight(value)
@@ -234,17 +153,12 @@ class FunctionLowering:
     def weight(self, value: TensorRef) -> ScaledCode:
         """A tensor as a value, cut to the length of the inputs."""
         tensor = self.program.tensors[value.tensor]
-        code = self.parameter(value)
-        if self.program.gradients is not None and tensor.gradient is not None:
-            around = self._region(self.uses.regions.of(value))
-            code = self.rescaled(code, ONE, self._beta(tensor) / around)
+        code, scale = self.scaling.weight(self.parameter(value), value)
         code = self.cut(code, tensor)
         if value.transposed:
             code = Attribute(code, "T")
         vector = len(tensor.axes) == 1
-        return ScaledCode(
-            code, multiplier(self.scope, tensor), tensor.name, batched=False, vector=vector
-        )
+        return ScaledCode(code, scale, tensor.name, batched=False, vector=vector)
 
     def parameter(self, value: TensorRef) -> Code:
         """The parameter of a tensor."""
@@ -279,7 +193,7 @@ class FunctionLowering:
 
     def _invoke(self, value: Invoke) -> ScaledCode:
         module, needs, path = self.submodule(value)
-        given = [self.code(operand) for operand in value.operands]
+        given = [self.scaling.given(value, path, index) for index in range(len(value.operands))]
         layer = self.uses.blocks.get(path)
         if layer is not None:
             rank = len(value.operands[0].shapes[0])

@@ -48,7 +48,7 @@ class GradientRegions:
         return self.regions.get(id(value), HIDDEN)
 
     def _module(self, module: Module, is_root: bool) -> None:
-        locals = _Locals(module)
+        locals = BodyLocals(module)
         self.pending.update(
             id(value)
             for name in locals.made
@@ -66,12 +66,12 @@ class GradientRegions:
                     if operand is not None and not locals.is_shared(operand):
                         self._enter(operand, self.of(value), ATTENDED, locals)
 
-    def _enter(self, value: Expression, outside: str, inside: str, locals: _Locals) -> None:
+    def _enter(self, value: Expression, outside: str, inside: str, locals: BodyLocals) -> None:
         """A value that is read with one Γ has another."""
         self.changes[id(value)] = outside, inside
         self._mark(value, inside, locals)
 
-    def _mark(self, value: Expression, region: str, locals: _Locals) -> None:
+    def _mark(self, value: Expression, region: str, locals: BodyLocals) -> None:
         self.regions[id(value)] = region
         match value:
             case Apply() if map_of(value) is not None:
@@ -90,7 +90,7 @@ class GradientRegions:
         self.changes[id(value)] = outside, HIDDEN
 
 
-class _Locals:
+class BodyLocals:
     """The locals of one body: how each is made, and how often it is read."""
 
     def __init__(self, module: Module) -> None:

@@ -16,6 +16,7 @@ from abcparam.program.amounts import Amount
 from abcparam.program.expressions import Assign, Invoke, Repeat, Return
 from abcparam.program.model import Module, Program
 from abcparam.python_code import nodes
+from abcparam.python_code.formula import Formula
 from abcparam.python_code.layout import python
 from abcparam.python_code.nodes import Code, Formatted, Name, Statement, own, subscript
 
@@ -55,7 +56,7 @@ def lower(whole: Lowering) -> Lowered:
     """The root module, with all others below it."""
     root = whole.program.root
     batched = {name: True for name, _ in root.inputs}
-    return _Module(whole, root, {}, batched, frozenset()).run()
+    return _Module(whole, root, {}, batched, frozenset(), {}).run()
 
 
 class _Module:
@@ -68,6 +69,7 @@ class _Module:
         inherited: Mapping[str, Amount],
         batched: Mapping[str, bool],
         indices: frozenset[str],
+        held: Mapping[str, Formula],
     ) -> None:
         self.whole = whole
         self.module = module
@@ -84,6 +86,7 @@ class _Module:
             whole.program, whole.uses, module.path, self.scope, self.constants, OperationUse
         )
         self.body.batched.update(batched)
+        self.body.scaling.held.update(held)
         self.calls: dict[str, dict[str, bool]] = {}
 
     def run(self) -> Lowered:
@@ -145,7 +148,7 @@ class _Module:
         integers = integer_names(self.module)
         for name, _ in self.module.inputs:
             if name not in integers:
-                self.body.enter(name, name in self.module.carried)
+                self.body.scaling.enter(name, name in self.module.carried)
 
     def _children(self, module: Module) -> Iterable[Module]:
         for child in module.children:
@@ -155,7 +158,8 @@ class _Module:
     def _child(self, child: Module) -> Lowered:
         batched = self.calls.get(child.path, {name: True for name, _ in child.inputs})
         inherited = self.sizes if child.is_repeat else {}
-        return _Module(self.whole, child, inherited, batched, self.indices).run()
+        held = self.whole.uses.held.entering(child) | self.body.scaling.handed.get(child.path, {})
+        return _Module(self.whole, child, inherited, batched, self.indices, held).run()
 
     # Statements
 
@@ -192,7 +196,9 @@ class _Module:
             self._note_calls(operand)
 
     def _loop(self, child: Module, carried: tuple[str, ...]) -> None:
-        self.body.carry(carried)
+        streams = self.whole.uses.held
+        self.body.scaling.settle((name for name, _ in child.inputs), streams.before(child))
+        self.body.scaling.carry(carried)
         if is_plain(child):
             self._plain_loop(child)
             return
@@ -202,7 +208,7 @@ class _Module:
         uses, body = self.whole.uses, self.body
         copy = Name(body.names.fresh(copy_name(child.name)))
         copies = own(child.name)
-        arguments = [body.entered.get(name, Name(name)) for name, _ in child.inputs]
+        arguments = [body.scaling.read(name) for name, _ in child.inputs]
         targets: tuple[Name, ...] = (copy,)
         if child.index in uses.names[child.path] and child.index:
             index = Name(body.names.fresh(child.index))
@@ -214,9 +220,10 @@ class _Module:
         inner = nodes.Assign(results, step) if results else nodes.Do(step)
         body.emit(nodes.For(targets, copies, (inner,)))
         assert child.count is not None
+        body.scaling.held.update(streams.leaving(child))
         for name in carried:
             if name not in integer_names(child):
-                body.leave(name, child.path, self.scope.amount(child.count))
+                body.scaling.leave(name, child.path, self.scope.amount(child.count))
 
     def _plain_loop(self, child: Module) -> None:
         body = self.body

@@ -60,6 +60,10 @@ class OperationUse:
     def rank(self, index: int = 0) -> int:
         return len(self.shape(index))
 
+    def divided(self, index: int) -> tuple[Code, Formula]:
+        """An operand for what sees its direction alone, and the factor that it is divided by."""
+        return self.body.scaling.divided(self.operand(index))
+
     def batched(self, index: int) -> bool:
         return self.body.is_batched(self.operand(index))
 

@@ -18,6 +18,7 @@ from abcparam.emission.lowering.layers import (
     held_parameters,
     toward_map,
 )
+from abcparam.emission.lowering.streams import HeldValues
 from abcparam.language import syntax
 from abcparam.operations.base import operation_of
 from abcparam.program.amounts import Amount, Setting
@@ -47,6 +48,7 @@ class CodeUses:
         self._finder = LayerFinder(program)
         self._module(self.program.root, "", frozenset())
         self.regions = GradientRegions(program)
+        self.held = HeldValues(program)
         self.layers: dict[str, Layer] = self._finder.found()  # by the paths of their weights
         self.biases = {layer.bias for layer in self.layers.values() if layer.bias}
         self.blocks = {layer.block: layer for layer in self.layers.values() if layer.block}
