@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from statistics import median
 from typing import Any
 
 from abcparam.algebra.lines import Slope, slope_of
@@ -23,7 +24,7 @@ from abcparam.coordinate_check.laws import (
 
 TOLERANCE = 0.1  # how far a slope may be off, if its interval is narrower
 WIDEST = 0.25  # an interval wider than this resolves nothing: laws are a quarter apart
-ROUNDING = 1e4 * 2.0**-52  # a change less than this of what changes is rounding
+ROUNDING = 1e4 * 2.0**-52  # less than this of what changes, or of other values, is rounding
 CORRECTION = Fraction(1, 2)  # how far below a law its corrections of finite width lie
 SHARE = 0.25  # of the square that the leading power must have at the largest width
 LACK = 0.1  # what a sum of powers may leave of log size, if seeds scatter less
@@ -104,16 +105,34 @@ def judge(laws: PredictedLaws, measured: MeasuredSizes) -> CheckedRows:
     for (name, quantity), law in laws.rows.items():
         if all((name, quantity) in sizes for sizes in measured.values()):
             found = {at: sizes[name, quantity][-1] for at, sizes in measured.items()}
-            floors = _floors(name, quantity, measured)
+            floors = _floors(name, quantity, measured, law.exponent is None)
             rows.append(_row(name, quantity, law, found, floors))
     return CheckedRows(tuple(rows))
 
 
-def _floors(name: str, quantity: str, measured: MeasuredSizes) -> dict[tuple[int, int], float]:
-    """What rounding makes of a change of nothing."""
+def _floors(
+    name: str, quantity: str, measured: MeasuredSizes, stays: bool
+) -> dict[tuple[int, int], float]:
+    """What rounding makes of nothing: of a change of it, and of what cancels.
+
+    What `stays` changes by exactly nothing, unless it is rounding itself.
+    """
+    floors = {at: _cancelled(quantity, sizes) for at, sizes in measured.items()}
     if quantity not in TRAINED:
-        return dict.fromkeys(measured, 0.0)
-    return {at: _floor(name, quantity, sizes) for at, sizes in measured.items()}
+        return floors
+    if stays:
+        starts = {at: sizes.get((name, AT_INIT), [math.inf])[0] for at, sizes in measured.items()}
+        return {at: floor if 0 < starts[at] <= floor else 0.0 for at, floor in floors.items()}
+    return {at: max(floors[at], _floor(name, quantity, sizes)) for at, sizes in measured.items()}
+
+
+def _cancelled(quantity: str, sizes: Mapping[RowKey, Sequence[float]]) -> float:
+    """What is left where terms cancel that are as large as most values are, or most gradients."""
+    if quantity in (UPDATE, RELATIVE):
+        return 0.0
+    of = GRADIENT if quantity == GRADIENT else AT_INIT
+    others = [found[0] for (_, what), found in sizes.items() if what == of and found[0]]
+    return ROUNDING * median(others) if others else 0.0
 
 
 def _floor(name: str, quantity: str, sizes: Mapping[RowKey, Sequence[float]]) -> float:
@@ -144,7 +163,7 @@ def _row(
     if not all(math.isfinite(size) for _, size in points):
         return row(DISAGREES, "not finite")
     if law.exponent is None:
-        moved = any(size for _, size in points)
+        moved = any(size > floors[at] for at, size in found.items())
         return row(DISAGREES, "not zero") if moved else row(AGREES)
     if not any(size for _, size in points):
         return row(DISAGREES, "exactly zero")

@@ -34,7 +34,7 @@ from abcparam.imports.capture import trace_of
 from abcparam.imports.exported import Exported, Observer, doubled
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.operations import PART, REARRANGE, STRETCH
-from abcparam.imports.outline import lines_of
+from abcparam.imports.outline import nodes_of
 from abcparam.imports.program import program_of
 from abcparam.imports.reading import read
 from abcparam.imports.result import Audit
@@ -94,8 +94,12 @@ def _named(audit: Audit, adapted: bool) -> _Named:
     program = program_of(audit.model, found, audit.starts, audit.rates, base, grow, source, name)
     if adapted:
         program = replace(program, tensors=audit.remedy.program.tensors)
-    steps = {title: _split(step) for step, title in found.titles.items() if "'" not in step}
     outputs = _outputs(program)
+    steps = {
+        title: _split(step)
+        for step, title in found.titles.items()
+        if "'" not in step or title in outputs  # behind a loop
+    }
     rows, keys = {}, {}
     for module, title, value in _assigned(program.root):
         if title in steps and (title in outputs or not _moves(value)):
@@ -164,7 +168,7 @@ class _ModelRun:
         self.optimizers = undecayed(optimizers_of(audit, model, sizes, adapted))
         exported = Exported(example._replace(model=model), training=False)
         outline, _ = renamed_outline(trace_of(exported), audit.model.odd)
-        nodes = {line.name: line.node for line in lines_of(outline)}
+        nodes = dict(nodes_of(outline))
         self.values = {
             title: (nodes[step], result)
             for title, (step, result) in named.rows.items()

@@ -408,13 +408,14 @@ def _carried(run: Sequence[_Copy]) -> list[tuple[Ref, int]]:
     return found
 
 
-def lines_of(items: Sequence[Item]) -> Iterator[Line]:
-    """All lines of an outline, those of loops once."""
+def nodes_of(items: Sequence[Item]) -> Iterator[tuple[str, str]]:
+    """The name of each value, and of its node in the graph: of loops, in the first and behind."""
     for item in items:
         if isinstance(item, Line):
-            yield item
+            yield item.name, item.node
         else:
-            yield from lines_of(item.body)
+            yield from nodes_of(item.body)
+            yield from ((x.name, node) for x, node in zip(item.results, item.nodes, strict=True))
 
 
 Outputs = tuple[tuple[str, Ref], ...]

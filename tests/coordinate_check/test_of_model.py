@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import torch
+from torch import Tensor, nn
 
 import abcparam
 from abcparam.algebra.record import replace
@@ -58,3 +62,73 @@ def test_what_goes_with_specs_alone_is_refused(capsys: pytest.CaptureFixture[str
     model = f"{MODELS}/perceptron.py:scaled"
     assert main(["coord-check", model, "--grow", "width", "--compile"]) == 2
     assert "--compile is for specs" in capsys.readouterr().err
+
+
+class Blocks(nn.Module):
+    """N-BEATS: each block takes off what it explains, and adds to the forecast."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.inner = nn.ModuleList(nn.Linear(24, width) for _ in range(3))
+        self.outer = nn.ModuleList(nn.Linear(width, 24 + 6) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        forecast = torch.zeros(len(x), 6)
+        for inner, outer in zip(self.inner, self.outer, strict=True):
+            back, fore = outer(torch.relu(inner(x))).split([24, 6], -1)
+            x, forecast = x - back, forecast + fore
+        return forecast
+
+
+class Ensemble(nn.Module):
+    """What a loop gives is the output."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Linear(24, width)
+        self.heads = nn.ModuleList(nn.Linear(width, 6) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, found = torch.relu(self.body(x)), torch.zeros(len(x), 6)
+        for head in self.heads:
+            found = found + head(h)
+        return found
+
+
+@pytest.mark.parametrize("kind", [Blocks, Ensemble])
+def test_an_output_that_layers_carry_is_measured(kind: type[nn.Module]) -> None:
+    """What nothing reads, the last block's rest, asks nothing of its map's initial weights."""
+
+    def make(width: int = 64) -> Any:
+        return kind(width), (torch.randn(64, 24),)
+
+    found = abcparam.audit(make, ["width"])
+    assert found.remedy.reaches
+    check = abcparam.coord_check(found, adapted=True, widths=(64, 128, 256), seeds=2)
+    assert "disagrees" not in {row.outcome for row in check.verdict.rows}
+
+
+class Cancelling(nn.Module):
+    """A softmax ignores what all its logits share: a bias of keys has no gradient, but rounding."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body, self.key = nn.Linear(24, width), nn.Linear(width, width)
+        self.score, self.head = nn.Linear(width, 1), nn.Linear(width, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.body(x))
+        shared = self.score(h.mean(1, keepdim=True)).squeeze(-1)
+        weights = (self.score(self.key(h)).squeeze(-1) + shared).softmax(-1)
+        return self.head((weights[..., None] * h).sum(1))
+
+
+def test_what_is_zero_but_for_rounding_disagrees_with_nothing() -> None:
+    def make(width: int = 64) -> Any:
+        return Cancelling(width), (torch.randn(64, 7, 24),)
+
+    audit = abcparam.audit(make, ["width"])
+    check = abcparam.coord_check(audit, adapted=True, widths=(64, 128, 256), seeds=2)
+    rows = {(row.name, row.quantity): row for row in check.verdict.rows}
+    assert "disagrees" not in {row.outcome for row in rows.values()}
+    assert rows["shared", "gradient"].note.startswith("below rounding")
