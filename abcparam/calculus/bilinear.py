@@ -177,7 +177,10 @@ class ProductNode(Node):
 
     def _beside(self, other: Node) -> Size:
         """The constant factors that stand beside an operand, less what the other needs of them."""
-        factor = self.after + factors_of(other)
+        one, beside = self.context.one, factors_of(other)
+        if self.contracted > one or (self.after is one and beside is one):
+            return one
+        factor = self.after + beside
         needs = other.d > (other.s0 | self.context.one)
         return factor + other.d if needs else factor
 

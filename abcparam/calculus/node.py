@@ -520,4 +520,6 @@ def operand(node: Node, factor: Size) -> Limit:
 
     Nor does it with a constant factor beside it, of the result or of the other operand.
     """
-    return Limit("operand", node.s0 | node.context.one | -(factor & node.context.one))
+    one = node.context.one
+    bound = node.s0 | one
+    return Limit("operand", bound if factor is one else bound | -(factor & one))

@@ -279,20 +279,21 @@ class ScaleNode(Node):
 
 def factors_of(node: Node) -> Size:
     """The constant factors that a value has."""
-    factor = node.context.one
-    while isinstance(node, ScaleNode):
-        factor, node = factor + node.factor, node.inputs[0]
-    return factor
+    if not isinstance(node, ScaleNode):
+        return node.context.one
+    return node.factor + factors_of(node.inputs[0])
 
 
 def take_factors_after(nodes: Sequence[Node], outputs: Sequence[Node]) -> None:
     """Tells each node by which constant factors all that reads it multiplies it."""
-    found: dict[Node, Size] = {node: node.context.one for node in outputs}
+    found: dict[Node, Size | None] = dict.fromkeys(outputs)
     for node in reversed(nodes):
-        node.after = found.get(node, node.context.one)
-        factor = node.factor + node.after if isinstance(node, ScaleNode) else node.context.one
+        after = found.get(node)
+        node.after = node.context.one if after is None else after
+        factor = node.factor + node.after if isinstance(node, ScaleNode) else None
         for x in node.inputs:
-            found[x] = found[x] | factor if x in found else factor
+            known = found.get(x, factor)
+            found[x] = None if known is None or factor is None else known | factor
 
 
 class RescaleNode(ScaleNode):

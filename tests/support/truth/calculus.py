@@ -778,6 +778,8 @@ class Calculus:
 
         Less what the other operand needs of them, to change by Θ(1) at most itself.
         """
+        if v.kind == "product" and v.over > 0:
+            return ZERO
         factor: Size = self.factors_after(v)
         others = list(v.inputs)
         others.remove(x)
