@@ -190,10 +190,11 @@ def _settled(program: Program) -> Program:
     given, far = program, list[Fraction]()
     for _ in range(MOST_ROUNDS):
         found = judgement_of(program)
+        one = found.laws.graph.context.one
         slack = {
             law.path: powers_of(law.slack)
             for law in found.tensors
-            if law.slack is not None and powers_of(law.slack)
+            if law.slack not in (None, one) and powers_of(law.slack)  # nor what ties with one
         }
         if not slack:
             return program
