@@ -169,26 +169,21 @@ class _Search:
     def _plain(self, found: tuple[Change, ...]) -> tuple[Change, ...]:
         """Factors of the code that go, in the place of exponents that nobody writes."""
         unheard_of = any(map(_is_unheard_of, found))
-        if not unheard_of and not any(self._makes_updates_grow(change) for change in found):
+        if not unheard_of and not any(self._makes_rates_grow(change) for change in found):
             return found
         plain = self._candidate(Wish(plain=True))
         shorter = tuple(self._merged(self._reduced(plain))) if plain is not None else found
         return shorter if len(shorter) <= len(found) else found
 
-    def _makes_updates_grow(self, change: Change) -> bool:
-        """Whether a rate comes to be one by which each entry moves by a power of the width.
+    def _makes_rates_grow(self, change: Change) -> bool:
+        """Whether a rate comes to grow with a width where gradients are divided by their own size.
 
-        That is of optimizers that divide gradients by their own size; no published rate does it.
+        No published one does, but in a gauge in which others do too.
         """
         if not isinstance(change, ExponentChange) or change.key != "c":
             return False
-        tensors = [self.program.tensors[path] for path in change.paths]
-        growing = [
-            exponents_by_key(tensor).get("a", ZERO).constant + change.after < 0
-            for tensor in tensors
-            if self.program.shift_of(tensor)["c"] == -1
-        ]
-        return change.after < change.before and any(growing)
+        shifts = (self.program.shift_of(self.program.tensors[path]) for path in change.paths)
+        return change.after < 0 <= change.before and any(shift["c"] == -1 for shift in shifts)
 
     def every(self) -> Iterator[tuple[tuple[Change, ...], str]]:
         """Changes of each kind that do it, with what sets them apart."""

@@ -141,7 +141,8 @@ class ForwardFactors:
                     isinstance(use, ValueNode) for use in self.uses[found.parameter.tensor.path]
                 ):
                     continue
-                usual = found.parameter.a - found.rho_in
+                p = found.parameter
+                usual = (p.a if p.tensor.init.is_zero else -p.sigma) - found.rho_in
             elif self._meets(node, logits) and not _is_low_rank(found):
                 continue
             if not powers_of(node.factor).keys() - depths:

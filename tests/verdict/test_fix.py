@@ -545,6 +545,23 @@ def test_the_factor_of_an_adapter_is_mended_and_no_rate_made_to_grow(factor: str
 
 
 @pytest.mark.parametrize(
+    ("name", "readout", "factor", "mended_as"),
+    [
+        ("gpt", "readout", "width^(-1/2)", "base(width)^(-1/2)"),  # no rate grows, under Adam
+        ("mlp", "W3", "1 / width", "1 / base(width)"),  # and no multiplier
+    ],
+)
+def test_a_factor_too_many_behind_a_readout_is_mended(
+    name: str, readout: str, factor: str, mended_as: str
+):
+    text = (EXAMPLES / f"{name}.param").read_text(encoding="utf-8")
+    wrong, right = (
+        text.replace(f"return {readout}", f"return {by} * {readout}") for by in (factor, mended_as)
+    )
+    assert abcparam.fix(wrong).text == right
+
+
+@pytest.mark.parametrize(
     ("written", "mended_as"),
     [
         ("wd / width", "wd * width / base(width)^2"),
