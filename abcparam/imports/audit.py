@@ -17,6 +17,7 @@ from abcparam.imports.held import objections
 from abcparam.imports.initial_places import initial_places
 from abcparam.imports.inits import Start, notes_of, starts_of
 from abcparam.imports.knobs import Knobs
+from abcparam.imports.last_layers import without_last_layers
 from abcparam.imports.made_models import MadeModels
 from abcparam.imports.program import program_of
 from abcparam.imports.rates import rates_of
@@ -29,7 +30,6 @@ from abcparam.imports.traces import Traces, Watch, unwatched
 from abcparam.imports.unlike import unlike
 from abcparam.imports.unused import unused
 from abcparam.imports.user_code import sources_of
-from abcparam.program.model import Program
 from abcparam.verdict.check import judged
 from abcparam.verdict.findings import reasons
 from abcparam.verdict.report import Report
@@ -70,26 +70,32 @@ def audited(
         rates = rates_of(function, models, chosen, lr_key, names)
     source = sources_of(_files(reader.traces, starts), found.file)
 
-    def program_read(model: Model, meaning: Read) -> Program:
-        return program_of(model, meaning, starts, rates, chosen[0], names, source, found.name)
+    def judge(model: Model, meaning: Read) -> Report:
+        program = program_of(model, meaning, starts, rates, chosen[0], names, source, found.name)
+        return judged(program if expect is None else replace(program, expected=(expect,)))
 
     def remedied(model: Model) -> Remedy:
         meaning = read(model, chosen[0], names, output)
-        return remedy_of(judged(program_read(model, meaning)), meaning, linear)
+        return remedy_of(judge(model, meaning), meaning, linear)
 
     with at_work():
-        program = program_read(model, meaning)
-        if expect is not None:
-            program = replace(program, expected=(expect,))
-        report = judged(program)
+        report = judge(model, meaning)
         assert reader.first is not None
         linear = _linear(reader.first.exported.model)
         wrong = objections(*reader.first, model, chosen, names, starts, rates, output)
         if wrong:
             raise SpecError(source, wrong)
-        notes = (*_notes(starts, found), *unused(program))
-        report = replace(report, said=(*_findings(report), *notes))
         remedy = remedy_of(report, meaning, linear)
+        last = without_last_layers(model, chosen, names_in(reader.traces[0]))
+        if last is not None and (remedy.missing_sums or not remedy.reaches):
+            other, _ = reader.apart(last, names)
+            inner = read(other, chosen[0], names, output)
+            unrolled = judge(other, inner)
+            better = remedy_of(unrolled, inner, linear)
+            if better.reaches and not better.missing:
+                model, meaning, report, remedy = other, inner, unrolled, better
+        notes = (*_notes(starts, found), *unused(report.program))
+        report = replace(report, said=(*_findings(report), *notes))
         if remedy.missing and remedy.reaches:
             remedy = Knobs(models, chosen, names, meaning, remedied).instead(remedy, model)
         initial = initial_places(remedy.changes, starts, models, chosen[0])

@@ -22,6 +22,7 @@ from abcparam.analysis.build import Builder
 from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
 from abcparam.calculus.normalize import NormNode
+from abcparam.calculus.pointwise import PointwiseNode
 from abcparam.calculus.structure import ConcatNode
 from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.diagnostics.rules import imports as rules
@@ -157,11 +158,15 @@ def _ends(
 
 
 class _Beside(NamedTuple):
-    """A value at a setting, as logarithms: measured, and the least and most that its law says."""
+    """A value at a setting, as logarithms: measured, and the least and most that its law says.
+
+    `of` is what was measured of the input of a function of one value, of others zero.
+    """
 
     measured: float
     least: float
     most: float
+    of: float
 
 
 class _Growth(NamedTuple):
@@ -210,7 +215,9 @@ def _growth(
     """How a value grows between two settings; a `power` above -inf is what it may be too."""
     small, large = values[ends.small], values[ends.large]
     range_ = log(settings[ends.large][ends.size] / settings[ends.small][ends.size])
-    measured, least, most = (_slope(*x, range_) for x in zip(small, large, strict=True))
+    measured, least, most, of = (_slope(*x, range_) for x in zip(small, large, strict=True))
+    if of > TOLERANCE:  # a function may be at an end of it, where it is flat
+        least = -inf
     if power > -inf:
         least, most = min(least, power), max(most, power)
     derived = min((least, most), key=lambda x: abs(x - measured) if x > -inf else inf)
@@ -273,7 +280,8 @@ def _beside(
                 builder.magnitudes.of(log(size) if size else -inf),
                 builder.log(node.s0),
             )
-            found[name] = _Beside(measured.log, min(most, builder.log(_least(node))), most)
+            of = builder.log(node.inputs[0].s0) if isinstance(node, PointwiseNode) else 0.0
+            found[name] = _Beside(measured.log, min(most, builder.log(_least(node))), most, of)
             node.s0 = measured
     return found
 

@@ -126,6 +126,12 @@ class Remedy(Record):
     narrow: tuple[Span, ...] = ()
     knobs: tuple[Knob, ...] = ()
     initial: tuple[InitialPlace, ...] = ()  # where initial scales that change are made
+    has_sums: bool = False  # whether sums over growing axes were given factors
+
+    @property
+    def missing_sums(self) -> bool:
+        """Whether factors are missing, of sums over growing axes among others."""
+        return self.has_sums and bool(self.missing)
 
     @property
     def reaches(self) -> bool:
@@ -168,7 +174,8 @@ def remedy_of(report: Report, read: Read, linear: Container[str] = ()) -> Remedy
             return first
     made = wanted(report.program, sums=True, frozen=True)
     others = (_remedy(report, read, linear, made, kept) for kept in (False, True))
-    return next((other for other in others if other.reaches), first)
+    found = next((other for other in others if other.reaches), None)
+    return first if found is None else replace(found, has_sums=True)
 
 
 def _remedy(

@@ -17,7 +17,7 @@ from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import InputNode, Node
 from abcparam.calculus.normalize import NormNode
 from abcparam.calculus.pointwise import PointwiseNode, SoftmaxNode
-from abcparam.calculus.structure import MeanNode, SameNode, ScaleNode, SumNode
+from abcparam.calculus.structure import LargestNode, MeanNode, SameNode, ScaleNode, SumNode
 from abcparam.program.expressions import Apply
 from abcparam.program.model import Program
 
@@ -73,6 +73,12 @@ def _has_gain(node: Node) -> bool:
     if not isinstance(node, ProductNode) or node.contracted > node.context.one:
         return False
     return any(_is_tensor(x) for x in node.inputs)
+
+
+def _is_absolute(node: Node) -> bool:
+    """Whether it is the absolute value of one value, or a mean of that."""
+    value = node.inputs[0] if isinstance(node, MeanNode) else node
+    return isinstance(value, LargestNode) and len(value.inputs) == 1
 
 
 def _is_tensor(node: Node) -> bool:
@@ -250,10 +256,15 @@ class ForwardFactors:
         return any(isinstance(user, NormNode) for user in self.users.get(id(ends[-1]), []))
 
     def _way(self, node: Node) -> Iterator[Node]:
-        """What a value goes through as it is, but for factors, gains and what is added."""
+        """What a value goes through as it is, but for factors, gains and what is added.
+
+        Its mean where that is of absolute values: a length, say.
+        """
         users = self.users.get(id(node), [])
         while len(users) == 1 and (
-            isinstance(users[0], (ScaleNode, SameNode, SumNode)) or _has_gain(users[0])
+            isinstance(users[0], (ScaleNode, SameNode, SumNode))
+            or _has_gain(users[0])
+            or _is_absolute(users[0])
         ):
             yield users[0]
             users = self.users.get(id(users[0]), [])
