@@ -14,7 +14,7 @@ from abcparam.algebra.collector import without_collector
 from abcparam.commands.interrupts import INTERRUPTS, interruptible
 from abcparam.commands.parser import parser
 from abcparam.commands.registry import command_named, commands
-from abcparam.commands.shared import UsageError, print_diagnostics, seconds_of
+from abcparam.commands.shared import UsageError, print_diagnostics, seconds_of, spare_what_is_read
 from abcparam.diagnostics.diagnostic import SpecError, did_you_mean, showing
 from abcparam.diagnostics.installed import installed
 
@@ -129,6 +129,7 @@ def _told(options: argparse.Namespace, error: Exception) -> int:
 
 def _ran(options: argparse.Namespace) -> int:
     """What a command returns, within its budget."""
+    spare_what_is_read(options)
     text = getattr(options, "search_budget", None)
     with installed(options.command), budget(seconds_of(text) if text else SECONDS):
         return int(options.run(options))

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from abcparam.algebra.budgets import SECONDS
 from abcparam.algebra.record import NamedTuple, replace
-from abcparam.diagnostics.diagnostic import Diagnostic, render
+from abcparam.diagnostics.diagnostic import Diagnostic, SpecError, render
+from abcparam.diagnostics.rules import files as rules
 from abcparam.diagnostics.source import Source
 
 if TYPE_CHECKING:
     from abcparam.data.batch import Data
 
 
+TARGETS = ("output", "output_file", "html", "hparams")  # options that name a file to write
 DEFAULT = "(default: %(default)s)"  # in help, which argparse fills in
 
 
@@ -27,6 +29,26 @@ class UsageError(Exception):
 
 def coloured(stream: Any) -> bool:
     return bool(stream.isatty()) and not os.environ.get("NO_COLOR")
+
+
+def spare_what_is_read(options: argparse.Namespace) -> None:
+    """Refuses to write over a file that an option or argument names to be read.
+
+    That may be one of code, `FILE.py:FUNCTION`.
+    """
+    given = {name: value for name, value in vars(options).items() if value}
+    targets = [value for name in TARGETS if isinstance(value := given.pop(name, None), str)]
+    for target in filter(os.path.isfile, targets):
+        for value in given.values():
+            for text in value if isinstance(value, list) else [value]:
+                if isinstance(text, str) and _names(text, target):
+                    raise SpecError.about(target, rules.IsRead, path=target)
+
+
+def _names(text: str, file: str) -> bool:
+    """Whether an argument is a file, or code in it."""
+    places = (text, text.rpartition(":")[0])
+    return any(os.path.isfile(place) and os.path.samefile(place, file) for place in places)
 
 
 def print_or_write(text: str, target: str) -> bool:

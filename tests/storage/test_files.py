@@ -35,6 +35,37 @@ def test_compile_leaves_other_files_alone(spec: Path, capsys: pytest.CaptureFixt
     assert main(["compile", str(spec), "--force"]) == 0
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["compile", "mlp.param", "-o", "mlp.param", "--force"],
+        ["check", "mlp.param", "--format", "json", "-o", "./mlp.param"],
+        ["check", "link.param", "--format", "json", "-o", "mlp.param"],
+        ["export", "mlp.param", "--recipe", "nanogpt", "-o", "link.param"],
+        ["coord-check", "mlp.param", "--html", "mlp.param"],
+        ["sweep", "mlp.param", "--data", "mine.py:data", "--over", "lr=1", "--html", "mine.py"],
+        ["transfer", "mlp.param", "--hparams", "mlp.param"],
+        ["import", "mine.py:build", "--grow", "width", "-o", "mine.py"],
+        ["adapt", "mine.py:build", "--grow", "width", "-o", "mine.py"],
+        ["adapt", "a.py:b", "--grow", "width", "--optimizer", "mine.py:make", "-o", "mine.py"],
+    ],
+)
+def test_no_command_writes_over_what_it_reads(
+    command: list[str],
+    spec: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    """A model's own code least of all; through a link neither."""
+    monkeypatch.chdir(spec.parent)
+    (spec.parent / "mine.py").write_text("print('mine')\n", encoding="utf-8")
+    (spec.parent / "link.param").symlink_to(spec)
+    assert main(command) == 2
+    assert "error[P0904]: `" in capsys.readouterr().err
+    assert spec.read_text(encoding="utf-8") == SPEC
+    assert (spec.parent / "mine.py").read_text(encoding="utf-8") == "print('mine')\n"
+
+
 def test_a_refused_or_invalid_spec_writes_nothing(spec: Path):
     text = SPEC.replace("a = 1/2,  b = 1/2, c = 0", "a = 0,  b = 1/2, c = 0")
     spec.write_text(text, encoding="utf-8")

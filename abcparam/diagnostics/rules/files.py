@@ -36,3 +36,14 @@ class NoPictures(DiagnosticRule):
     code = "P0903"
     message = "nothing can be drawn: matplotlib is not installed"
     help = "install it (`pip install 'abcparam[plot]'`), or take data with `--format json`"
+
+
+class IsRead(DiagnosticRule):
+    """What a command writes would replace a file that it reads: a spec, a model's code, a text.
+
+    It is refused before anything is read, with `--force` too.
+    """
+
+    code = "P0904"
+    message = "`{path}` is what this command reads, and would be replaced by what it writes"
+    help = "choose another place to write to; nothing was written"
