@@ -335,3 +335,15 @@ class AllFrozen(DiagnosticRule):
     code = "P0829"
     message = "nothing is trained: every tensor is `frozen`"
     help = "leave `frozen` out of the tensors, or roles, that are to be trained"
+
+
+class DataFails(DiagnosticRule):
+    """A function that `--data` names raises in the middle of its batches, or gives what the model
+    cannot take: other inputs, shapes, kinds of numbers or classes than the spec's.
+
+    Trials that had finished are kept: the same command goes on behind them.
+    """
+
+    code = "P0830"
+    message = "the data `{data}` {problem}"
+    help = "mend the function and start the same command again: finished trials are kept"
