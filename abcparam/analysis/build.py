@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import cache
@@ -12,7 +13,7 @@ from abcparam.algebra.sizes import NumericSpace, Size, Space
 from abcparam.analysis.forks import Followed, followed
 from abcparam.analysis.graph import Graph, Home
 from abcparam.calculus.bilinear import ProductNode
-from abcparam.calculus.linear import ValueNode
+from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import Context, InputNode, Node, held
 from abcparam.calculus.normalize import NormNode
 from abcparam.calculus.parameter import Parameter
@@ -99,9 +100,25 @@ class Builder:
             follow.forks,
             follow.merges,
             follow.turning,
+            self._parted() if follows else (),
             self.copies,
             self.homes,
         )
+
+    def _parted(self) -> tuple[LinearNode, ...]:
+        """Maps of a tensor that copies share and nothing else uses, nor an optimizer rotates."""
+        uses = Counter(id(node.parameter) for node in self.nodes if node.parameter is not None)
+        found = tuple(
+            node
+            for node in self.nodes
+            if isinstance(node, LinearNode)
+            and node.repeated is not None
+            and uses[id(node.parameter)] == 1
+            and not (node.tied or node.parameter.spectral or node.parameter.rotates)
+        )
+        for node in found:
+            node.is_parted = True
+        return found
 
     def rebound(self, graph: Graph, program: Program) -> Graph:
         """A graph that was built, with the exponents of a program that differs in nothing else."""

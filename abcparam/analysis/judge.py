@@ -184,7 +184,8 @@ def _stable_verdict(
 
 def moves_in_full(node: Node) -> bool:
     """Whether an activation is moved by its own size by the tensors of its own block."""
-    return not node.dc.is_zero and node.dc >= node.s
+    own = node.dc | node.strewn()
+    return not own.is_zero and own >= node.s
 
 
 # Tensors, features, maps
@@ -198,7 +199,7 @@ def tensor_laws(laws: Laws, bounds: Bounds) -> tuple[TensorLaw, ...]:
         if node.parameter is not None:
             uses[node.parameter.tensor.path].append(node)
     return tuple(
-        _tensor_law(graph, path, nodes, bounds.coherent) if nodes else _unused(graph, path)
+        _tensor_law(graph, path, nodes, bounds) if nodes else _unused(graph, path)
         for path, nodes in uses.items()
     )
 
@@ -210,17 +211,19 @@ def _unused(graph: Graph, path: str) -> TensorLaw:
     return TensorLaw(path, parameter, zero, zero, None, _status(parameter, None), None)
 
 
-def _tensor_law(
-    graph: Graph, path: str, nodes: list[Node], bounds: Mapping[Node, Size]
-) -> TensorLaw:
+def _tensor_law(graph: Graph, path: str, nodes: list[Node], bounds: Bounds) -> TensorLaw:
     at_init = update = graph.context.zero
     slack: Size | None = None
     tightest = nodes[0]
     for node in nodes:
-        at_init, contribution = at_init | node.s0, node.update()
-        update = update | contribution
-        if contribution.vectors and (slack is None or bounds[node] - contribution < slack):
-            slack, tightest = bounds[node] - contribution, node
+        at_init = at_init | node.s0
+        for contribution, most in (
+            (node.update(), bounds.coherent[node]),
+            (node.strewn(), bounds.random[node]),
+        ):
+            update = update | contribution
+            if contribution.vectors and (slack is None or most - contribution < slack):
+                slack, tightest = most - contribution, node
     parameter = tightest.parameter
     assert parameter is not None
     if parameter.tensor.frozen or (slack is not None and not slack.is_bound):

@@ -107,7 +107,8 @@ def step(graph: Graph) -> tuple[Parameter, ...]:
 
 def turns(graph: Graph) -> bool:
     """Whether the gradients at hand turn a change further along what reads it."""
-    return any(node.turns() for node in graph.forks)
+    parted = any(node.parts_grew for node in graph.parted)
+    return parted or any(node.turns() for node in graph.forks)
 
 
 def forward(graph: Graph) -> None:
@@ -136,6 +137,8 @@ def backward(graph: Graph) -> None:
                 _pass_back(node)
         for stream in graph.streams:
             stream.collect()
+    for node in graph.parted:
+        node.part()
 
 
 def _pass_back(node: Node) -> None:
@@ -158,7 +161,7 @@ def _pass_back(node: Node) -> None:
             x.gn = x.gn | gn
     parameter = node.parameter
     if parameter is not None:
-        gradient = node.gradient() if node.repeated is None else node.gradient() + node.repeated
+        gradient = node.gradient_of_copies()
         scaled = gradient if parameter.factor is None else gradient + parameter.factor
         parameter.gamma = parameter.gamma | (scaled - parameter.a)
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from typing import Any
 
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import CONSTANT, ZERO, Draws, drawn, mapped, of_product
 from abcparam.calculus.node import Context, Limit, Node, operand
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.parts import NO_PARTS
+from abcparam.calculus.shares import Shares, StartAndChange, gradient_parts
 from abcparam.diagnostics.source import START, Span
 
 
@@ -44,7 +46,17 @@ class LinearNode(Node):
     the axes of x, other than the contracted one, that W is applied to side by side.
     """
 
-    __slots__ = ("parameter", "rho_in", "rho_out", "shared", "tied", "transposed")
+    __slots__ = (
+        "is_parted",
+        "parameter",
+        "parts_grew",
+        "rho_in",
+        "rho_out",
+        "shared",
+        "shares",
+        "tied",
+        "transposed",
+    )
 
     def __init__(
         self,
@@ -59,6 +71,8 @@ class LinearNode(Node):
     ) -> None:
         super().__init__(context, (x,), span)
         self.parameter: Parameter = parameter
+        self.is_parted = self.parts_grew = False
+        self.shares: Shares | None = None
         rhos = rhos or (parameter.rho_in, parameter.rho_out)
         self.rho_in, self.rho_out = rhos[::-1] if transposed else rhos
         self.shared = shared
@@ -150,10 +164,11 @@ class LinearNode(Node):
         if not self.aligned_in_part:
             return super().change()
         coherent = self.update() | (self._random_gain() + x.dc)
+        random = self.strewn() | (self._random_gain() + x.dr)
         along = self._along_gain() + x.along_to(self)
         if x.dc.vectors:
-            return coherent | along, self._random_gain() + x.dr
-        return coherent, (self._random_gain() + x.dr) | along
+            return coherent | along, random
+        return coherent, random | along
 
     @property
     def aligned_in_part(self) -> bool:
@@ -166,10 +181,21 @@ class LinearNode(Node):
         return self.update() | ((self._along_gain() + self.inputs[0].along_to(self)) & self.d)
 
     def bound_gains(self) -> Sequence[Size]:
-        return (self._change_gain() | self._update_gain(),)
+        gain = self._update_gain()
+        if self.shares is not None:
+            gain = gain + (self.shares.own | self.shares.common | self.shares.strewn)
+        return (self._change_gain() | gain,)
 
     def update(self) -> Size:
-        return self._update_gain() + self.inputs[0].s
+        x, gain = self.inputs[0], self._update_gain()
+        if self.shares is None:
+            return gain + x.s
+        return gain + ((self.shares.own + x.s) | (self.shares.common + x.mean_size))
+
+    def strewn(self) -> Size:
+        if self.shares is None:
+            return self.context.zero
+        return self._update_gain() + self.shares.strewn + self.inputs[0].mean_size
 
     def _back_change_gain(self) -> Size:
         if self._back_strays:
@@ -191,7 +217,22 @@ class LinearNode(Node):
 
     def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
         gain = update_gain(self.parameter, self.rho_out, self.rho_in, self.context.alignment)
-        return ((0, gain, self.context.zero),)
+        if self.shares is None:
+            return ((0, gain, self.context.zero),)
+        coherent = self.shares.own | (self.shares.common_back + self._mean_gradient).less(self.g)
+        return ((0, gain + coherent, gain + self._strewn_back().less(self.g)),)
+
+    def _strewn_back(self) -> Size:
+        assert self.shares is not None
+        return self.shares.strewn_back + self._mean_gradient
+
+    def back_mean(self) -> Iterable[tuple[Node, Size, Size]]:
+        if self.shares is None:
+            yield from super().back_mean()
+            return
+        gain = update_gain(self.parameter, self.rho_out, self.rho_in, self.context.alignment)
+        for x, initial, random in super().back_mean():
+            yield x, initial, random | (gain + self._strewn_back())
 
     def _back_along(self) -> Size:
         along = self.gd if self.galong is None else self.galong
@@ -213,9 +254,46 @@ class LinearNode(Node):
             yield x, (coherent | random) + self.g
 
     def gradient(self) -> Size:
-        x, shared = self.inputs[0], self.shared
-        changes = (self.gd + x.s) | (self.g + x.d)
-        return (self.g0 + x.s0 + shared.half()) | (changes + shared)
+        x = self.inputs[0]
+        return self._gradient((self.g0, self.gd), (x.s0, x.d))
+
+    def _gradient(self, gradient: StartAndChange, value: StartAndChange) -> Size:
+        (g0, gd), (s0, d) = gradient, value
+        changes = (gd + (s0 | d)) | ((g0 | gd) + d)
+        return (g0 + s0 + self.shared.half()) | (changes + self.shared)
+
+    @property
+    def _mean_gradient(self) -> Size:
+        """What of the gradient is of one kind in all copies."""
+        return self.gm | self.gc | self.gn
+
+    def _parts(self) -> Shares:
+        return gradient_parts(self, self.repeated or self.context.one, self._gradient)
+
+    def gradient_of_copies(self) -> Size:
+        if not self.is_parted:
+            return super().gradient_of_copies()
+        return self._parts().added(self.repeated or self.context.one)
+
+    def part(self) -> None:
+        """Takes the parts of its tensor's gradient, the largest so far."""
+        whole, before = self.gradient_of_copies(), self.shares
+        self.parts_grew = False
+        if not whole.is_zero:
+            found = self._parts().of(whole)
+            self.shares = found if before is None else before.joined(found)
+            self.parts_grew = self.shares.exceeds(before)
+
+    def begin(self) -> None:
+        super().begin()
+        self.shares = None
+
+    def state(self) -> tuple[Any, ...]:
+        return (*super().state(), self.shares)
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        super().restore(state)
+        self.shares = state[-1]
 
     def limits(self) -> Iterable[tuple[int, Limit]]:
         return ((0, operand(self.inputs[0], self.after)),)

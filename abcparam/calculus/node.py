@@ -278,6 +278,10 @@ class Node:
         """What the node's own tensor's update contributes to it."""
         return self.context.zero
 
+    def strewn(self) -> Size:
+        """What it contributes beside that of one kind in all copies, and random in each."""
+        return self.context.zero
+
     def clamp(self, change: Size) -> Size:
         """The change after what the operation does to large ones."""
         return change
@@ -302,13 +306,17 @@ class Node:
         """Size of the gradient of the node's own tensor from this use, without its multiplier."""
         return self.context.zero
 
+    def gradient_of_copies(self) -> Size:
+        """The same, added up over the copies of an infinite repeat that share the tensor."""
+        return self.gradient() if self.repeated is None else self.gradient() + self.repeated
+
     def limits(self) -> Iterable[tuple[int, Limit]]:
         """(input, limit): the constraints that sit at this node's inputs."""
         return ()
 
     def change(self) -> tuple[Size, Size]:
         """Its coherent and random change, from those of its inputs and its own tensor's update."""
-        coherent, random = self.update(), self.context.zero
+        coherent, random = self.update(), self.strewn()
         for gain, x in zip(self.gains(), self.inputs, strict=True):
             if x.dc.vectors:
                 coherent = coherent | (gain + x.dc)
@@ -318,7 +326,7 @@ class Node:
 
     def change_mean(self) -> Size:
         """The mean of its random change over the draws of its copy."""
-        size = self.context.zero
+        size = self.strewn()
         for gain, x in zip(self.mean_gains(), self.inputs, strict=True):
             if x.dm.vectors:
                 size = size | (gain + x.dm)

@@ -210,7 +210,7 @@ def _of_tensors(graph: Graph, sound: set[Node], updates: bool) -> Iterator[tuple
             uses.setdefault(node.parameter.tensor.path, []).append(node)
     for path, nodes in uses.items():
         if sound.issuperset(nodes):
-            sizes = [node.update() if updates else node.s0 for node in nodes]
+            sizes = [node.update() | node.strewn() if updates else node.s0 for node in nodes]
             yield path, reduce(or_, sizes)
 
 

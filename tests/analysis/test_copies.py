@@ -254,6 +254,47 @@ def test_a_change_that_each_copy_multiplies_has_no_power():
     assert sizes_told(text.replace("c = 1", "c = 0"))["layers.h"] == ("1", "no power")
 
 
+def shared(branch: str, power: str, rate: str, width: int = 64) -> str:
+    """A spec with S at its own rate in depth, the others at 1/2."""
+    text = spec(branch, power=power, rate="1/2").replace("base = 64", f"base = {width}")
+    declared = OUTSIDE["S"]
+    return text.replace(declared, f"{declared} {{ c[depth] = {rate} }}")
+
+
+@pytest.mark.parametrize("branch", ["S @ tanh(A @ x)", "A @ tanh(S @ x)"])
+def test_gradients_of_copies_that_share_a_map_add_up_at_random(branch: str):
+    """At L^(-1/2) S wants no factor in depth beside a map of the copy's own: 1/2 was maximal."""
+    found = {rate: abcparam.check(shared(branch, "-1/2", rate)) for rate in ("-1/2", "0", "1/2")}
+    words = [report.verdict for report in found.values()]
+    assert words == ["unstable", "maximal-update", "feature-learning"]
+    (law,) = (law for law in found["1/2"].judgement.tensors if law.path == "S")
+    assert str(law.slack) == "depth^(1/2)"
+
+
+@pytest.mark.parametrize(("behind", "slope"), [(True, -0.5), (False, 0.0)])
+def test_slopes_of_a_map_that_copies_share(behind: bool, slope: float):
+    """Plain PyTorch, one token, width 512: a first step of signs, times what the copies read."""
+    draw = torch.Generator().manual_seed(0)
+    found = []
+    for depth in (8, 64):
+        total = 0.0
+        for _ in range(4):
+            own = torch.randn(depth, 512, 512, generator=draw) / 512**0.5
+            enter = torch.randn(512, generator=draw)
+            share = (torch.randn(512, 512, generator=draw) / 512**0.5).requires_grad_()
+            h, read = enter, []
+            for a in own:
+                read.append(torch.tanh(a @ rms(h)) if behind else rms(h))
+                last = share if behind else a
+                first = read[-1] if behind else torch.tanh(share @ read[-1])
+                h = h + depth**-0.5 * last @ first
+            (rms(h) @ torch.randn(512, generator=draw)).backward()
+            assert share.grad is not None
+            total += sum(float((share.grad.sign() @ x.detach()).square().mean()) for x in read)
+        found.append((total / depth) ** 0.5)
+    assert math.log(found[1] / found[0], 8) == pytest.approx(slope, abs=0.1)
+
+
 def test_a_stream_whose_sign_alternates_is_refused():
     """`B(h) - h` adds what is of one kind in all copies with both signs: at L^(-1/2), of
     relu(A @ x), 1.15 at all of the depths 4 to 128, where `h + B(h)` has 1.4 to 4.7.
