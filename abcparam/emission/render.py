@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
 
-from jinja2 import BaseLoader, Environment, StrictUndefined
+from jinja2 import BaseLoader, BytecodeCache, Environment, StrictUndefined
+from jinja2.bccache import Bucket
 
+from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.program.reserved_names import FORBIDDEN
 from abcparam.python_code.layout import Text
+from abcparam.storage.atomic import write_atomically
 from abcparam.storage.resources import read_resource
 
 IMPORTS = {"dataclasses", "math", "torch", "torch.nn.functional", "typing"}
@@ -27,11 +33,49 @@ EXPECTED = {kind for node in NODES for kind in (node, *node.__subclasses__())}
 LOOKED_AT = {ast.Import, ast.ImportFrom, ast.Name, ast.Attribute}
 
 
+LAID_OUT: dict[str, Any] = {
+    "autoescape": False,
+    "trim_blocks": True,
+    "lstrip_blocks": True,
+    "keep_trailing_newline": True,
+}
+
+
 class Templates(BaseLoader):
     """Templates from their folder."""
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, None]:
         return read_resource("templates", template), template, None
+
+
+class Bytecode(BytecodeCache):
+    """Templates as bytecode, beside that of this module and as Python keeps it.
+
+    Where none can be kept, they are compiled anew. What was made of another text, by another
+    version, or is damaged is made anew too.
+    """
+
+    def get_source_checksum(self, source: str) -> str:
+        return super().get_source_checksum(f"{LAID_OUT}{source}")
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        try:
+            with open(_kept_at(bucket.key), "rb") as kept:
+                bucket.load_bytecode(kept)
+        except Exception:  # none is there, or whatever pickle says of a damaged file
+            bucket.reset()
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        file = _kept_at(bucket.key)
+        if file and not sys.dont_write_bytecode:
+            with suppress(SpecError):  # nothing can be written there
+                write_atomically(file, bucket.bytecode_to_string())
+
+
+def _kept_at(key: str) -> str:
+    """The file of a template, empty where Python keeps no bytecode of this module."""
+    cached = __spec__.cached
+    return f"{cached}.{key}" if cached else ""
 
 
 def finalize(value: object) -> object:
@@ -44,12 +88,10 @@ def finalize(value: object) -> object:
 def environment() -> Environment:
     return Environment(
         loader=Templates(),
+        bytecode_cache=Bytecode(),
         undefined=StrictUndefined,
         finalize=finalize,
-        autoescape=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+        **LAID_OUT,
     )
 
 

@@ -7,11 +7,13 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jinja2 import UndefinedError
 from jinja2 import nodes as jinja
 
+from abcparam.emission import render
 from abcparam.emission.render import UnexpectedCodeError, environment, finalize, inspect
 from abcparam.program.reserved_names import MODULE_ATTRIBUTES
 from abcparam.python_code import layout
@@ -37,6 +39,44 @@ def test_templates_hold_no_logic(name: str):
     tree = environment().parse(source)
     assert not list(tree.find_all(LOGIC))
     assert len(source.splitlines()) <= 75
+
+
+def test_templates_are_kept_as_bytecode_where_python_keeps_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What is damaged, or of other templates or options, is made anew."""
+    compiled: list[str] = []
+    monkeypatch.setattr(render, "_kept_at", lambda key: str(tmp_path / key))
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    compile_ = render.Environment.compile
+
+    def compiling(*given: Any, **more: Any) -> Any:
+        compiled.append(given[2])
+        return compile_(*given, **more)
+
+    monkeypatch.setattr(render.Environment, "compile", compiling)
+
+    def is_compiled() -> bool:
+        compiled.clear()
+        environment().get_template("config.py.jinja")
+        return bool(compiled)
+
+    assert is_compiled()
+    (kept,) = tmp_path.iterdir()
+    assert not is_compiled()
+    whole = kept.read_bytes()
+    for damaged in (b"", whole[:60], whole[:-10], b"x" + whole):
+        kept.write_bytes(damaged)
+        assert is_compiled()
+        assert kept.read_bytes() == whole
+    monkeypatch.setitem(render.LAID_OUT, "trim_blocks", False)
+    assert is_compiled()
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    kept.unlink()
+    assert is_compiled() and not kept.exists()
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(render, "_kept_at", lambda key: str(tmp_path / "none" / key))
+    assert is_compiled()  # nothing can be written there
 
 
 def test_only_our_own_text_comes_through():
