@@ -819,8 +819,12 @@ REFUSED: dict[str, tuple[str, str, Callable[..., Any]]] = {
         "a weight that is computed from parameters",
         lambda m, x: F.linear(x, (m.a + m.a.tanh()).T),
     ),
-    "distances": ("P1005", "`aten.cdist.default`", lambda m, x: torch.cdist(x @ m.a, x @ m.a)),
     "a logarithm": ("P1005", "what may be zero", lambda m, x: torch.log((x @ m.a).abs())),
+    "a norm of one": (
+        "P1005",
+        "a norm of one number",
+        lambda m, x: F.layer_norm((x @ m.a).mean(-1, keepdim=True), (1,)),
+    ),
     "a softmax of many": ("P1005", "over a growing axis", lambda m, x: (x @ m.a).softmax(-1)),
     "a quotient": (
         "P1005",

@@ -28,10 +28,12 @@ PASSES = {"aten.expand_as.default", "aten.expand.default"}
 
 
 def layer_norm(see: Seen) -> Expression:
+    _require_several(see)
     return _norm(see, "layernorm", (see.get(2, "weight"), see.get(3, "bias")), see.get(4, "eps"))
 
 
 def rms_norm(see: Seen) -> Expression:
+    _require_several(see)
     return _norm(see, "rmsnorm", (see.get(2, "weight"), None), see.get(3, "eps"))
 
 
@@ -43,6 +45,14 @@ def group_norm(see: Seen) -> Expression:
     groups = see.whole_or_length(1, "num_groups")
     gain, bias, eps = see.get(2, "weight"), see.get(3, "bias"), see.get(4, "eps")
     return _norm(see, "groupnorm", (gain, bias), eps, {"groups": amount(groups)})
+
+
+def _require_several(see: Seen) -> None:
+    """A number over its own size is its sign, and no deviation from itself."""
+    axes = see.get(1, "normalized_shape")
+    if isinstance(axes, tuple) and product(see.shape(see.get(0))[-len(axes) :]) == ONE:
+        what = "a norm of one number, of which nothing but its sign is left"
+        see.refuse(rules.NoLaw, operation=see.step.target, what=what)
 
 
 def _norm(
