@@ -111,7 +111,7 @@ def _scale(
     if len(maps) == len(nodes):
         return powers_of(largest(factors.of_map(node) for node in maps))
     values = [node for node in nodes if isinstance(node, ValueNode)]
-    if not maps and all(node.lookup for node in values):  # a stream begins with Θ(1)
+    if all(node.lookup for node in values):  # a stream begins with Θ(1)
         return powers_of(-largest(factors.behind(node) for node in values))
     if not maps and all(factors.is_normed(node) for node in nodes):
         return powers_of(nodes[0].parameter.sigma)

@@ -181,12 +181,17 @@ class ForwardFactors:
         return size.space.size({n: e for n, e in powers_of(size).items() if n in own})
 
     def tied(self) -> Iterator[tuple[LinearNode, Size]]:
-        """Tables that are read out as well: their readout wants one over the width."""
+        """Tables that are read out as well: their readout wants one over the width.
+
+        Where what is looked up is multiplied, entries are smaller by that, and the factor larger.
+        """
         for nodes in self.uses.values():
-            if any(isinstance(node, ValueNode) for node in nodes):
+            looked_up = [node for node in nodes if isinstance(node, ValueNode)]
+            if looked_up:
+                behind = largest(self.behind(node) for node in looked_up)
                 for node in nodes:
                     if isinstance(node, LinearNode) and node.rho_in > self.one:
-                        size = -node.rho_in - self.around(node)
+                        size = behind - node.rho_in - self.around(node)
                         if powers_of(size):
                             yield node, size
 
