@@ -24,6 +24,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.pipelining import SplitPoint, pipeline
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
 from abcparam.program.model import Program
 from tests.support.emitted import build, inputs_of, make, outputs_of
@@ -226,12 +227,11 @@ def test_stages_of_a_pipeline_compute_the_model(name: str, emitted: dict[str, Em
 @EVERY
 def test_weights_of_eight_bits_by_torchao(name: str, emitted: dict[str, Emitted]):
     """Every linear layer's, and a model that says nearly the same."""
-    quantization = pytest.importorskip("torchao.quantization")
     model = emitted[name].model(SIZES[name])
     with torch.no_grad():
         wanted = computed(model, emitted[name])
         before = {id(m.weight) for _, m in leaves(model) if isinstance(m, nn.Linear)}
-        quantization.quantize_(model, quantization.Int8WeightOnlyConfig())
+        quantize_(model, Int8WeightOnlyConfig())
         after = {id(m.weight) for _, m in leaves(model) if isinstance(m, nn.Linear)}
         found = computed(model, emitted[name])
     assert before and not before & after
