@@ -10,7 +10,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
 
 from abcparam.algebra.record import replace
-from abcparam.diagnostics.source import Source
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules.files import PathAsText
+from abcparam.diagnostics.source import START, Source
 from abcparam.language.reader import read
 from abcparam.program.binding import bind, require_numbers, settable
 from abcparam.program.model import Program
@@ -402,9 +404,14 @@ def emit_program(
 
 
 def to_source(source: str | Path | Source) -> Source:
+    """A text, or that of a file. Raises `SpecError` for a path that is given as a text."""
     if isinstance(source, Source):
         return source
-    return Source(source) if isinstance(source, str) else read(source)
+    if not isinstance(source, str):
+        return read(source)
+    if source.endswith(".param") and "\n" not in source:
+        raise SpecError(Source(source), [PathAsText.at(START, path=source)])
+    return Source(source)
 
 
 def _both(

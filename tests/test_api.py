@@ -346,3 +346,14 @@ def test_the_package_imports_no_library():
         "assert not {'torch', 'sympy', 'lark'} & sys.modules.keys()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_path_that_is_given_as_a_text(tmp_path: Path):
+    """A text is the spec itself: `model.param` alone is none, and says what was meant."""
+    path = str(tmp_path / "model.param")
+    for function in (abcparam.check, abcparam.compile, abcparam.fix):
+        with pytest.raises(
+            abcparam.SpecError, match="is the path of a spec, not its text"
+        ) as raised:
+            function(path)
+        assert f'Path("{path}")' in str(raised.value)

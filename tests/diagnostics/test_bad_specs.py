@@ -25,7 +25,7 @@ from tests.support import paths
 
 BAD = Path(__file__).parent / "bad"
 SPECS = sorted(BAD.glob("*.param"))
-OF_FILES = ("P0901", "P0902", "P0903", "P0904")  # about what is written, not about a spec
+OF_FILES = ("P0901", "P0902", "P0903", "P0904", "P0905")  # about what is written, not about a spec
 OF_GAUGES = ("P0431", "P0432", "P0433", "P0434")  # asked for: test_gauges, test_fold
 TIMED_OUT = ("P0514", "P0703")  # about what the solver could not decide
 OF_TWO = ("P0706",)  # about two specs

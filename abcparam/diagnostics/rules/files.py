@@ -47,3 +47,15 @@ class IsRead(DiagnosticRule):
     code = "P0904"
     message = "`{path}` is what this command reads, and would be replaced by what it writes"
     help = "choose another place to write to; nothing was written"
+
+
+class PathAsText(DiagnosticRule):
+    """A function was given the path of a spec as a text; a text is the spec itself.
+
+    abcparam.check("model.param")           wrong
+    abcparam.check(Path("model.param"))     right
+    """
+
+    code = "P0905"
+    message = "`{path}` is the path of a spec, not its text"
+    help = 'give it as one: `Path("{path}")`, of `from pathlib import Path`'
