@@ -8,7 +8,7 @@ from fractions import Fraction
 from abcparam.algebra.record import NamedTuple
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import Draws
-from abcparam.calculus.node import Context, Limit, Node
+from abcparam.calculus.node import Context, Limit, Node, operand
 from abcparam.diagnostics.source import START, Span
 
 
@@ -29,6 +29,11 @@ class FunctionTraits(NamedTuple):
     homogeneous: bool = False
     value: Callable[[float], float] | None = None
     exact: Callable[[Fraction], Fraction | None] = lambda _: None
+
+    @property
+    def is_square(self) -> bool:
+        """Whether phi(x) is x * x, but for a constant."""
+        return self.degree == 2 and self.homogeneous
 
     def exactly(self, x: Fraction) -> Fraction | None:
         """phi(x), None where that is no rational number or not known."""
@@ -129,6 +134,11 @@ class PointwiseNode(Node):
         return ((0, x.dc + turns, x.dr + turns),)
 
     def limits(self) -> Iterable[tuple[int, Limit]]:
+        """A square is a product, whose operands may be of any size; a factor of it is of both."""
+        if self.shape.is_square:
+            one = self.context.one
+            factor = one if self.after is one else self.after.half()
+            return ((0, operand(self.inputs[0], factor)),)
         kind = "pointwise" if self.shape.degree else "logarithm"
         return ((0, Limit(kind, self.context.one)),)
 

@@ -37,7 +37,11 @@ def products(x: Tensor, y: Tensor) -> Tensor:
     return (x * y).sum(-1)
 
 
-@pytest.mark.parametrize("of", [hinge, products])
+def squares(x: Tensor, y: Tensor) -> Tensor:
+    return ((x - y) ** 2).sum(-1)
+
+
+@pytest.mark.parametrize("of", [hinge, products, squares])
 def test_the_last_map_of_a_tower_starts_smaller_than_those_before_it(
     of: Callable[[Tensor, Tensor], Tensor],
 ) -> None:
@@ -67,6 +71,45 @@ def test_layers_of_a_readout_stay_one() -> None:
 
     found = abcparam.audit(make, ["width"])
     assert "f.2-4/2.weight" in {change.path for change in found.remedy.changes}
+
+
+TRIPLETS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "lengths": lambda a, p, n: F.relu((a - p).norm(dim=-1) - (a - n).norm(dim=-1) + 0.2),
+    "distances": lambda a, p, n: F.relu(
+        F.pairwise_distance(a, p) - F.pairwise_distance(a, n) + 0.2
+    ),
+    "a loss": lambda a, p, n: F.triplet_margin_loss(a, p, n, margin=0.2),
+    "squares": lambda a, p, n: F.relu(
+        (a - p).square().sum(-1) - ((a - n) ** 2).sum(-1) + 0.2
+    ).mean(),
+}
+
+
+@pytest.mark.parametrize("what", TRIPLETS)
+def test_distances_of_vectors_of_one_length_are_of_size_one(what: str) -> None:
+    """All are triplet losses of embeddings on a sphere (FaceNet, arXiv 1503.03832).
+
+    An epsilon of `pairwise_distance` is no part of a law, and a square takes what is small.
+    """
+
+    class Embeddings(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(20, width), nn.Linear(width, width)
+
+        def forward(self, *inputs: Tensor) -> Tensor:
+            found = (self.b(torch.relu(self.a(x))) for x in inputs)
+            return TRIPLETS[what](*(F.normalize(x, dim=-1) for x in found))
+
+    def make(width: int = 32) -> Any:
+        return Embeddings(width), tuple(torch.randn(8, 20) for _ in range(3))
+
+    found = abcparam.audit(make, ["width"])
+    assert found.verdict == "unstable"
+    assert found.remedy.reaches and not found.remedy.missing
+    assert {change.path: change.lr for change in found.remedy.changes if any(change.key)} == {
+        "b.weight": {"width": -1}
+    }
 
 
 class Translations(nn.Module):

@@ -419,3 +419,35 @@ def test_a_product_is_given_no_more_than_the_factor_that_is_there(factor: str):
     s = {factor}(temperature * similarity(x, rmsnorm(readout)))"""
     text = spec(body, tensors, "").replace("return readout @ ", "return mean(s, axis = 0)")
     assert "unstable" in str(abcparam.check(text).verdict)
+
+
+@pytest.mark.parametrize(
+    ("b", "c", "factor", "verdict"),
+    [
+        ("1", "3/2", "", "maximal-update"),  # coordinates of width^(-1/2), a length of Θ(1)
+        ("1/2", "1", "1 / width * ", "maximal-update"),
+        ("1/2", "1/2", "width^-2 * ", "feature-learning"),
+        ("1/2", "1", "", "unstable-at-init"),
+        ("1", "1", "", "unstable"),
+    ],
+)
+def test_a_square_is_judged_as_the_product_that_it_is(b: str, c: str, factor: str, verdict: str):
+    found = []
+    for square in ("square(d)", "(d * d)"):
+        text = f"""model Distances
+dim width -> inf, base = 64
+dim pixels = 16
+hyper lr = 1e-2
+tensor U : input [width, pixels] {{ a = 0, b = 0, c = 0 }}
+tensor V : hidden [width, width] {{ a = 0, b = {b}, c = {c} }}
+forward(x : [pixels], y : [pixels]) {{
+    d = V @ relu(U @ x) - V @ relu(U @ y)
+    return unsqueeze(sum({factor}{square}, axis = -1), axis = -1)
+}}
+optimizer adam {{ lr = lr, eps = 0 }}
+loss mse
+"""
+        report = abcparam.check(text)
+        laws = [(x.path, x.status, str(x.slack)) for x in report.judgement.tensors]
+        found.append((report.verdict, laws))
+    assert found[0] == found[1] and found[0][0] == verdict

@@ -22,6 +22,7 @@ MEANS = {"aten.mean.dim", "aten.sum.dim_IntList"}
 LENGTHS = {"aten.linalg_vector_norm.default", "aten.norm.ScalarOpt_dim"}
 ROOTS = {"aten.rsqrt.default": -1, "aten.sqrt.default": 1}
 EPSILON = 2.0**-23  # PyTorch's for `rms_norm`, of 32 bits
+LARGEST_EPSILON = 1e-5  # of coordinates whose length is taken; `pairwise_distance` adds 1e-6
 NOTHING = Numbers((0.0,), ())
 WEIGHT_NORM = "aten._weight_norm.default"
 PASSES = {"aten.expand_as.default", "aten.expand.default"}
@@ -237,9 +238,19 @@ def length(see: Seen) -> Expression:
     order = see.get(1)
     if isinstance(order, Numbers) and order.first != 2:
         see.refuse(rules.NoLaw, operation=see.step.target, what="a length but the Euclidean")
-    x = see.get(0)
+    x = _without_epsilon(see, see.get(0))
     count = product(see.shape(x)) / product(see.result)
     return see.apply(LENGTH, (see.value(x),), {"over": (amount(count),)})
+
+
+def _without_epsilon(see: Seen, x: Operand) -> Operand:
+    """What an epsilon is added to, which keeps a length from zero; else the value as it is."""
+    step = see.definition(x)
+    if step is None or step.target not in SUMS:
+        return x
+    value, added = step.arguments[:2]
+    is_small = isinstance(added, Numbers) and max(map(abs, added.values)) <= LARGEST_EPSILON
+    return value if is_small else x
 
 
 def root(see: Seen) -> Expression:

@@ -766,6 +766,8 @@ class Calculus:
                 s0 = self.of[x].s0
                 if v.kind in ("map", "product"):
                     yield x, max(s0, ZERO, -self.beside(v, x))
+                elif v.function == "square":
+                    yield x, max(s0, ZERO, -self.factors_after(v) / 2)
                 elif v.kind in NONLINEAR:
                     yield x, ZERO
                 elif v.kind == "norm":
@@ -820,9 +822,12 @@ class Calculus:
                 if v.kind == "function" and v.function == "log":
                     if s0 != ZERO:
                         return True
-                elif v.kind == "function" and not (s0 in (ZERO, -inf) or self.starts_small(x)):
+                elif v.kind == "function" and v.function != "square" and not self.is_sound(x):
                     return True
         return any(self.of[v].s0 > 0 for v, _ in self.graph.outputs)
+
+    def is_sound(self, x: Value) -> bool:
+        return self.of[x].s0 in (ZERO, -inf) or self.starts_small(x)
 
     def starts_small(self, x: Value) -> bool:
         """Below Θ(1) as a bottleneck is, and no longer once that has learnt."""
