@@ -290,7 +290,9 @@ def take_factors_after(nodes: Sequence[Node], outputs: Sequence[Node]) -> None:
     for node in reversed(nodes):
         after = found.get(node)
         node.after = node.context.one if after is None else after
-        factor = node.factor + node.after if isinstance(node, ScaleNode) else None
+        factor = after if isinstance(node, (SameNode, SumNode, MeanNode)) else None  # linear
+        if isinstance(node, ScaleNode):
+            factor = node.factor + node.after
         for x in node.inputs:
             known = found.get(x, factor)
             found[x] = None if known is None or factor is None else known | factor

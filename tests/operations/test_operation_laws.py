@@ -394,6 +394,10 @@ def test_other_means_change(value: str):
         "width^-1 * (temperature * similarity(n, w))",
         "width^-1 * temperature * similarity(n, w)",
         "similarity(n / width, temperature * w)",
+        "width^-1 * (temperature * similarity(n, w) + 1)",
+        "width^-1 * (temperature * similarity(n, w) - similarity(n, w))",
+        "transpose(transpose(temperature * similarity(n, w)) / width)",
+        "unsqueeze(mean(temperature * similarity(n, w), axis = 0) / width, axis = 0)",
     ],
 )
 def test_a_constant_factor_may_stand_anywhere_in_a_product(scores: str):

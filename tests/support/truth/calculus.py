@@ -795,8 +795,9 @@ class Calculus:
         return v.factor + self.factors_of(v.inputs[0]) if v.kind == "scale" else ZERO
 
     def factors_after(self, v: Value) -> Fraction:
+        passes = {"scale", "same", "part", "sum", "mean"}
         read = [
-            r.factor + self.factors_after(r) if r.kind == "scale" else ZERO for r in self.readers[v]
+            r.factor + self.factors_after(r) if r.kind in passes else ZERO for r in self.readers[v]
         ]
         if any(v is output for output, _ in self.graph.outputs):
             read.append(ZERO)
