@@ -121,6 +121,7 @@ class Repeated(Record):
     carried: tuple[tuple[Ref, Ref], ...]
     results: tuple[Ref, ...]
     nodes: tuple[str, ...] = field(compare=False)  # theirs, at the first setting
+    sizes: tuple[tuple[float, ...], ...] = field(compare=False)  # theirs, at each setting
 
     @property
     def path(self) -> str:
@@ -215,7 +216,8 @@ class _Uniter:
         first = loops[0]
         body = self.parts([loop.body for loop in loops])
         count = self.length([loop.count for loop in loops], _line(first).span)
-        return Repeated(first.lists, count, body, first.carried, first.results, first.nodes)
+        sizes = tuple(zip(*(loop.sizes for loop in loops), strict=True))
+        return Repeated(first.lists, count, body, first.carried, first.results, first.nodes, sizes)
 
     def step(self, lines: Sequence[Line]) -> TracedStep:
         first = lines[0]

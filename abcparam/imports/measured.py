@@ -80,7 +80,11 @@ def disagreements(
     """
     results = {local(ref): found for ref, found in _results(model.parts)}
     measured = sorted({i for x in results.values() for i in x.measured})
-    beside = {i: _beside(program, settings[i], i, results) for i in measured}
+    last = {local(ref): sizes for ref, sizes in _last_copies(model.parts)}
+    beside = {
+        i: _beside(program, settings[i], i, results, {n: x[i] for n, x in last.items()})
+        for i in measured
+    }
     ends = list(_ends(settings, grow, measured))
     zero, powers = _zero_parts(results), powers_of_streams(program)
     found = (
@@ -122,6 +126,14 @@ def _results(parts: Sequence[Part]) -> Iterator[tuple[Ref, _Result]]:
                 found = _Result(part, shape, sizes)
                 if all(length.terms for length in shape) and found.measured:
                     yield Ref(part.name, index), found
+
+
+def _last_copies(parts: Sequence[Part]) -> Iterator[tuple[Ref, tuple[float, ...]]]:
+    """What the last of layers that repeat gives on, measured at each setting."""
+    for part in parts:
+        if isinstance(part, Repeated):
+            yield from zip(part.results, part.sizes, strict=True)
+            yield from _last_copies(part.body)
 
 
 def _zero_parts(results: Mapping[str, _Result]) -> set[str]:
@@ -261,28 +273,37 @@ def _drawn(result: _Result, sizes: Sizes) -> float:
 
 
 def _beside(
-    program: Program, sizes: Sizes, index: int, results: Mapping[str, _Result]
+    program: Program,
+    sizes: Sizes,
+    index: int,
+    results: Mapping[str, _Result],
+    last: Mapping[str, float],
 ) -> dict[str, _Beside]:
-    """Each value at a setting: measured, and by its law from what was measured of its operands."""
+    """Each value at a setting: measured, and by its law from what was measured of its operands.
+
+    What layers give on is as it was measured of the `last` ones.
+    """
     builder = _AtSetting(program, sizes)
     graph = builder.run()
     names: dict[int, list[str]] = {}
+    given: dict[int, float] = {}
     for (path, copy), node in graph.copies.items():
         name = path.rpartition(".")[2]
         if name in results and not any(copy):
             names.setdefault(id(node), []).append(name)
+        if name in last and not any(copy):
+            given[id(node)] = last[name]
     found = {}
     for node in graph.nodes:
         node.s0 = builder.initial(node)
         for name in names.get(id(node), ()):
-            size = results[name].sizes[index]
-            measured, most = (
-                builder.magnitudes.of(log(size) if size else -inf),
-                builder.log(node.s0),
-            )
+            measured = builder.measured(results[name].sizes[index])
+            most = builder.log(node.s0)
             of = builder.log(node.inputs[0].s0) if isinstance(node, PointwiseNode) else 0.0
             found[name] = _Beside(measured.log, min(most, builder.log(_least(node))), most, of)
             node.s0 = measured
+        if id(node) in given:
+            node.s0 = builder.measured(given[id(node)])
     return found
 
 
@@ -439,6 +460,10 @@ class _AtSetting(Builder):
 
     def _part(self, size: Size, share: float) -> Size:
         return size + self.magnitudes.of(log(share) / 2 if share else -inf)
+
+    def measured(self, size: float) -> Magnitude:
+        """A root mean square as a size of its graph."""
+        return self.magnitudes.of(log(size) if size else -inf)
 
     def log(self, size: Size) -> float:
         """The logarithm of a size of its graph."""

@@ -43,6 +43,7 @@ class Loop(Record):
     carried: tuple[tuple[Ref, Ref], ...]
     results: tuple[Ref, ...]  # of the last copy, in the order of `carried`
     nodes: tuple[str, ...] = field(compare=False)  # their names in the graph that was traced
+    sizes: tuple[float, ...] = field(compare=False)  # theirs: RMS at init
     weights: frozenset[str] = field(compare=False)  # of all copies
 
     @property
@@ -269,14 +270,15 @@ class _Outliner:
         first, last = run.copies[0], run.copies[-1]
         own = {place: ref for ref, place in first.places.items()}
         final = {place: ref for ref, place in last.places.items()}
-        nodes = {line.name: line.node for line in last.lines}
+        lines = {line.name: line for line in last.lines}
         carried = _carried(run.copies)
         given = tuple((start, own[place]) for start, place in carried)
         body = self.inside().items(run.start, run.start + run.length, depth)
         results = tuple(final[place] for _, place in carried)
-        named = tuple(nodes[result.name] for result in results)
+        named = tuple(lines[result.name].node for result in results)
+        sizes = tuple(lines[result.name].sizes[result.result] for result in results)
         weights = frozenset(name for copy in run.copies for name in copy.weights)
-        return Loop(run.lists, len(run.copies), body, given, results, named, weights)
+        return Loop(run.lists, len(run.copies), body, given, results, named, sizes, weights)
 
 
 def _places(line: Line, depth: int) -> tuple[LayerPlace, ...]:

@@ -323,3 +323,26 @@ def test_numbers_of_tokens_that_are_alike_are_one_draw(features: int):
         return Messages(width, features), torch.randn(3, 6, features)
 
     assert tried(messages).apart == ()
+
+
+def test_what_the_last_of_equal_layers_gives_is_measured():
+    """Biases that fall with the width leave less and less of each layer: estimates would add up."""
+
+    class Tower(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.f, self.g = (
+                nn.Sequential(
+                    nn.Linear(8, width),
+                    *(x for _ in range(3) for x in (nn.ReLU(), nn.Linear(width, width))),
+                )
+                for _ in range(2)
+            )
+
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return (self.f(x) * self.g(y)).sum(-1)
+
+    def towers(width: int = 64) -> tuple[nn.Module, tuple[Tensor, Tensor]]:
+        return Tower(width), (torch.randn(8, 8), torch.randn(8, 8))
+
+    assert abcparam.audit(towers, ["width"]).verdict == "unstable-at-init"
