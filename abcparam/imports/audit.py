@@ -86,8 +86,10 @@ def audited(
         if wrong:
             raise SpecError(source, wrong)
         remedy = remedy_of(report, meaning, linear)
-        last = without_last_layers(model, chosen, names_in(reader.traces[0]))
-        if last is not None and (remedy.missing_sums or not remedy.reaches):
+        last = None
+        if remedy.missing_sums or not remedy.reaches:
+            last = without_last_layers(model, chosen, names_in(reader.traces[0]))
+        if last is not None:
             other, _ = reader.apart(last, names)
             inner = read(other, chosen[0], names, output)
             unrolled = judge(other, inner)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from math import nan
 from typing import TYPE_CHECKING, Any
@@ -41,9 +41,7 @@ class Exported:
     def __init__(self, example: Example, training: bool = True) -> None:
         self.example = example
         self.model = model = example.model.train() if training else example.model
-        with ExitStack() as stack:
-            for context in AS_TRACED:
-                stack.enter_context(context())
+        with quietly(), in_one_precision(), without_looks():
             self.program = torch.export.export(
                 model, tuple(example.args), dict(example.kwargs), strict=False
             )
@@ -97,62 +95,34 @@ def in_one_precision() -> Iterator[None]:
         kind.__enter__, kind.__exit__ = enter, leave  # type: ignore[method-assign]
 
 
-@contextmanager
-def masks_as_given() -> Iterator[None]:
-    """Without a look at the values of masks: `nn.Transformer` hints at causal ones, no more."""
-    before = transformer._detect_is_causal_mask
-    transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)
-    try:
-        yield
-    finally:
-        transformer._detect_is_causal_mask = before
+def _gradient(*_: object, **__: object) -> Any:
+    raise DifferentiatedError
 
 
-@contextmanager
-def distributions_as_given() -> Iterator[None]:
-    """Without a look at the values that `torch.distributions` are given: it refuses bad ones."""
-    before = Distribution._validate_args
-    Distribution.set_default_validate_args(False)
-    try:
-        yield
-    finally:
-        Distribution.set_default_validate_args(before)
+def _is_causal(mask: object, is_causal: bool | None = None, size: object = None) -> bool:
+    return bool(is_causal)
 
 
-@contextmanager
-def gradients_told() -> Iterator[None]:
-    """A gradient that a forward takes of its own values is none of the calls that are traced."""
-
-    def grad(*_: object, **__: object) -> Any:
-        raise DifferentiatedError
-
-    before = torch.autograd.grad
-    torch.autograd.grad = grad
-    try:
-        yield
-    finally:
-        torch.autograd.grad = before
-
-
-@contextmanager
-def losses_as_given() -> Iterator[None]:
-    """Without a look at the values of variances: `gaussian_nll_loss` refuses negative ones."""
-    before = functional.gaussian_nll_loss
-    functional.gaussian_nll_loss = gaussian
-    try:
-        yield
-    finally:
-        functional.gaussian_nll_loss = before
-
-
-AS_TRACED = (
-    quietly,
-    in_one_precision,
-    masks_as_given,
-    distributions_as_given,
-    losses_as_given,
-    gradients_told,
+# What looks at values, which a trace has none of, and what is put in its place
+IN_PLACE: tuple[tuple[Any, str, object], ...] = (
+    (transformer, "_detect_is_causal_mask", _is_causal),  # a hint of `nn.Transformer`, no more
+    (Distribution, "_validate_args", False),  # `torch.distributions` refuses bad ones
+    (functional, "gaussian_nll_loss", gaussian),  # refuses negative variances
+    (torch.autograd, "grad", _gradient),  # none of the calls that are traced
 )
+
+
+@contextmanager
+def without_looks() -> Iterator[None]:
+    """Without a look at values, and without gradients that a forward takes of its own."""
+    before = [getattr(owner, name) for owner, name, _ in IN_PLACE]
+    for owner, name, value in IN_PLACE:
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for (owner, name, _), value in zip(IN_PLACE, before, strict=True):
+            setattr(owner, name, value)
 
 
 def doubled(example: Example) -> Example:

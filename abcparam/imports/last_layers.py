@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 
 from abcparam.imports.alike import Model, Repeated
 from abcparam.imports.coincidences import OddOnes
-from abcparam.imports.numbers import Sizes
+from abcparam.imports.numbers import Sizes, as_fractions
 
 
 def without_last_layers(
@@ -19,7 +18,7 @@ def without_last_layers(
     maps before it, which compute the same. A list whose length grows has no last layer. `names` are
     those of all parameters.
     """
-    known = [{name: Fraction(size) for name, size in sizes.items()} for sizes in settings]
+    known = [as_fractions(sizes) for sizes in settings]
     found = set[tuple[int, int]]()
     for part in model.parts:
         if not isinstance(part, Repeated):

@@ -28,7 +28,7 @@ from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import Span
 from abcparam.imports.alike import Model, Part, Repeated, TracedStep
-from abcparam.imports.numbers import Sizes, chains_of
+from abcparam.imports.numbers import Sizes, as_fractions, chains_of
 from abcparam.imports.seen import TAKES, local
 from abcparam.imports.stream_sizes import StreamPowers, powers_of_streams
 from abcparam.imports.traced import Ref, Weight
@@ -265,7 +265,7 @@ def _drawn(result: _Result, sizes: Sizes) -> float:
 
     So may tokens: of what a map gives, each feature is drawn, and no more.
     """
-    known = {name: Fraction(size) for name, size in sizes.items()}
+    known = as_fractions(sizes)
     lengths = [float(length.evaluate(known)) for length in result.shape]
     if result.step.target == "aten.linear.default":
         lengths = lengths[-1:]
@@ -413,7 +413,7 @@ class _AtSetting(Builder):
     """Builds the graph with magnitudes at a setting for sizes; every loop is unrolled."""
 
     def __init__(self, program: Program, sizes: Sizes) -> None:
-        self.values = {name: Fraction(size) for name, size in sizes.items()}
+        self.values = as_fractions(sizes)
         self.magnitudes = Magnitudes()
         self.epsilons: dict[int, Polynomial] = {}  # of norms, by the node
         self.counts: dict[int, list[Polynomial]] = {}  # of what is put together, by the node

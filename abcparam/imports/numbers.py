@@ -125,6 +125,11 @@ def settles(values: Sequence[float], settings: Sequence[Sizes], chance: float) -
     return True
 
 
+def as_fractions(sizes: Sizes) -> dict[str, Fraction]:
+    """Sizes as what polynomials are evaluated at."""
+    return {name: Fraction(size) for name, size in sizes.items()}
+
+
 def chains_of(settings: Sequence[Sizes], name: str, among: Iterable[int]) -> Iterator[list[int]]:
     """Indices of settings that differ in a size alone, by that size; of two settings at least."""
     chains: dict[tuple[tuple[str, int], ...], list[int]] = {}

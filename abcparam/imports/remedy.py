@@ -126,12 +126,7 @@ class Remedy(Record):
     narrow: tuple[Span, ...] = ()
     knobs: tuple[Knob, ...] = ()
     initial: tuple[InitialPlace, ...] = ()  # where initial scales that change are made
-    has_sums: bool = False  # whether sums over growing axes were given factors
-
-    @property
-    def missing_sums(self) -> bool:
-        """Whether factors are missing, of sums over growing axes among others."""
-        return self.has_sums and bool(self.missing)
+    missing_sums: bool = False  # whether some that are missing may be of sums over growing axes
 
     @property
     def reaches(self) -> bool:
@@ -175,7 +170,7 @@ def remedy_of(report: Report, read: Read, linear: Container[str] = ()) -> Remedy
     made = wanted(report.program, sums=True, frozen=True)
     others = (_remedy(report, read, linear, made, kept) for kept in (False, True))
     found = next((other for other in others if other.reaches), None)
-    return first if found is None else replace(found, has_sums=True)
+    return first if found is None else replace(found, missing_sums=bool(found.missing))
 
 
 def _remedy(

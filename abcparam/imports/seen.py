@@ -12,7 +12,7 @@ from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.diagnostic import DiagnosticRule
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import KnownData, Numbers, Operand, ReadingError, TracedStep
-from abcparam.imports.numbers import Power, Sizes, polynomial_of
+from abcparam.imports.numbers import Power, Sizes, as_fractions, polynomial_of
 from abcparam.imports.operations import PACKED, PART, REARRANGE, STRETCH
 from abcparam.imports.traced import Ref, Weight
 from abcparam.operations import operations
@@ -95,7 +95,7 @@ class SharedNames:
         self.hidden: frozenset[str] | set[str] = frozenset()
         self.steps = steps
         self.weights = weights
-        self.first = {name: Fraction(size) for name, size in first.items()}
+        self.first = as_fractions(first)
         self.paths: dict[str, str] = {}  # of tensors, by the name of their parameter
         self.data: dict[tuple[Shape, bool], str] = {}
         self.tables: set[str] = set()  # parameters that are stored (in, out)

@@ -16,7 +16,7 @@ from abcparam.program.expressions import Expression
 
 HALF = Fraction(1, 2)
 TIMES = {"aten.mul.Tensor", "aten.div.Tensor"}
-LARGEST = {"aten.vdot.default", "aten.dot.default"}  # `u @ W @ v` of a power iteration
+SINGULAR = {"aten.vdot.default", "aten.dot.default"}  # `u @ W @ v` of a power iteration
 
 
 def by_computed(
@@ -108,6 +108,6 @@ def refuse_computed(see: Seen, weight: Operand) -> NoReturn:
     what = "a weight that is computed from parameters"
     if step is not None and step.call == "div":
         under = see.definition(step.arguments[1])
-        if under is not None and under.target in LARGEST:
+        if under is not None and under.target in SINGULAR:
             what = "a weight over its largest singular value, as `spectral_norm` makes it"
     see.refuse(rules.NoLaw, operation=see.step.target, what=what)

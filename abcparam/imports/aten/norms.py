@@ -19,6 +19,7 @@ SQUARES = {"aten.pow.Tensor_Scalar", "aten.square.default", "aten.mul.Tensor"}
 SUMS = {"aten.add.Tensor", "aten.add.Scalar"}
 LEASTS = {"aten.clamp_min.default", "aten.clamp.default", "aten.maximum.default"}
 MEANS = {"aten.mean.dim", "aten.sum.dim_IntList"}
+OVER_ALL = {"aten.mean.default", "aten.sum.default"}
 LENGTHS = {"aten.linalg_vector_norm.default", "aten.norm.ScalarOpt_dim"}
 ROOTS = {"aten.rsqrt.default": -1, "aten.sqrt.default": 1}
 EPSILON = 2.0**-23  # PyTorch's for `rms_norm`, of 32 bits
@@ -260,8 +261,7 @@ def root(see: Seen) -> Expression:
         inner = see.definition(inner.arguments[0])
     if inner is not None and inner.call == "mse_loss":
         return _root_of_loss(see.with_step(inner))
-    of_all = inner is not None and inner.target in {"aten.mean.default", "aten.sum.default"}
-    is_sum = of_all or (inner is not None and inner.target in MEANS)
+    is_sum = inner is not None and inner.target in MEANS | OVER_ALL
     square = see.definition(inner.arguments[0]) if inner and is_sum else None
     if inner is None or square is None or not _is_square_of(see, square, square.arguments[0]):
         see.refuse(rules.NoLaw, operation=see.step.target, what="a root of what may be zero")
@@ -278,11 +278,11 @@ def _root_of_loss(see: Seen) -> Expression:
     shape = max(see.shape(x), see.shape(y), key=len)
     difference = see.difference(see.value(x), see.value(y), shape)
     reduction, count = see.whole(2, "reduction", 1), product(shape)
-    length = see.apply(LENGTH, (difference,), {"over": (amount(count),)}, ())
     if reduction == 0:
         see.refuse(rules.NoLaw, operation="aten.sqrt.default", what="a root of what may be zero")
-    by = ONE / count if reduction == 1 else ONE
-    return see.apply("scale", (length,), {"by": amount(by.power(Fraction(1, 2)))}, ())
+    if reduction == 1:
+        return _root_mean_square(see, difference, count)
+    return see.apply(LENGTH, (difference,), {"over": (amount(count),)})
 
 
 def _root_mean_square(see: Seen, x: Expression, count: Polynomial) -> Expression:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from abcparam.emission.execute import executed
 from abcparam.emission.lowering.uses import CodeUses
 from abcparam.imports.exported import Exported, Observer, doubled, in_one_precision, quietly
 from abcparam.imports.factory import Example, Factory
-from abcparam.imports.numbers import Sizes
+from abcparam.imports.numbers import Sizes, as_fractions
 from abcparam.imports.text.layout import Laid, in_graph, in_text
 from abcparam.imports.text.values import TextInput
 from abcparam.imports.titles import LAYERS
@@ -155,7 +154,7 @@ class TextModel:
         order, graph = in_text(self.layout), in_graph(self.layout)
         if order == graph or {*order} != {*graph}:
             return found.reshape(shape) if found.numel() == shape.numel() else found
-        at = {name: Fraction(size) for name, size in sizes.items()}
+        at = as_fractions(sizes)
         lengths = [int(factor.length.evaluate(at)) for factor in order]
         return found.reshape(lengths).permute([order.index(f) for f in graph]).reshape(shape)
 
