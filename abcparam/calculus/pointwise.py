@@ -17,7 +17,8 @@ class FunctionTraits(NamedTuple):
 
     Is it bounded? Is phi(0) = 0? Is phi'(0) = 0? Is it odd? Is phi(k x) = k^degree phi(x), for
     every k > 0? Degree 0 is log's: a factor of what is positive is a summand of it. `value` is phi
-    itself, where its values are known; `exact` the rational numbers among them.
+    itself, where its values are known; `exact` the rational numbers among them, and `saturated`
+    says of which of these phi' is zero, and all around but for an end.
     """
 
     name: str
@@ -29,6 +30,7 @@ class FunctionTraits(NamedTuple):
     homogeneous: bool = False
     value: Callable[[float], float] | None = None
     exact: Callable[[Fraction], Fraction | None] = lambda _: None
+    saturated: Callable[[Fraction], bool] = lambda _: False
 
     @property
     def is_square(self) -> bool:
@@ -114,14 +116,21 @@ class PointwiseNode(Node):
     def back_aligned(self) -> Iterable[tuple[Node, Size]]:
         return self.passed_back()
 
+    @property
+    def _saturates(self) -> bool:
+        """Whether it starts at a number where the function is flat, as relu is at -1."""
+        start = self.inputs[0].exact
+        return start is not None and self.shape.saturated(start)
+
     def back_initial(self) -> Sequence[Size]:
         x = self.inputs[0]
-        gone = self.shape.flat_at_zero and x.s0.is_zero
+        gone = self._saturates or (self.shape.flat_at_zero and x.s0.is_zero)
         return (self.context.zero if gone else self._slope(x.s0),)
 
     def back_gains(self) -> Sequence[Size]:
         x = self.inputs[0]
         gone = self.shape.flat_at_zero and x.s.is_zero
+        gone = gone or (self._saturates and x.d.is_zero)
         return (self.context.zero if gone else self._slope(x.s),)
 
     def back_changes(self) -> Iterable[tuple[int, Size, Size]]:

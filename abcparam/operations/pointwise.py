@@ -93,6 +93,7 @@ def _leaky(slope: Fraction) -> law.FunctionTraits:
         homogeneous=True,
         value=lambda x: max(x, 0.0) + float(slope) * min(x, 0.0),
         exact=lambda x: max(x, Fraction(0)) + slope * min(x, Fraction(0)),
+        saturated=lambda x: slope == 0 and x <= 0,
     )
 
 
@@ -155,6 +156,7 @@ def _clamped(name: str, low: int, high: int, flat: bool = False) -> law.Function
         odd=low == -high,
         value=lambda x: min(max(x, float(low)), float(high)),
         exact=lambda x: min(max(x, Fraction(low)), Fraction(high)),
+        saturated=lambda x: not low < x < high,
     )
 
 
@@ -187,6 +189,7 @@ OPERATIONS = (
             homogeneous=True,
             value=lambda x: max(x, 0.0),
             exact=lambda x: max(x, Fraction(0)),
+            saturated=lambda x: x <= 0,
         ),
         gives=NOT_NEGATIVE,
     ),
@@ -222,6 +225,7 @@ OPERATIONS = (
             "hardswish",
             value=lambda x: x * _hardsigmoid(x),
             exact=lambda x: x * _rational_hardsigmoid(x),
+            saturated=lambda x: x <= -3,
         )
     ),
     Pointwise(
@@ -247,6 +251,7 @@ OPERATIONS = (
             zero_at_zero=False,
             value=_hardsigmoid,
             exact=_rational_hardsigmoid,
+            saturated=lambda x: not -3 < x < 3,
         ),
         gives=NOT_NEGATIVE,
     ),

@@ -275,6 +275,41 @@ tensor drawn : input [width] { init = normal(1) }
     assert (largest > 1e-5) == (size != "0")
 
 
+@pytest.mark.parametrize(
+    ("value", "learns"),
+    [
+        ("relu(1 - 2 * first)", False),
+        ("relu(2 * first - 1)", True),
+        ("relu(zeros @ x - first)", False),
+        ("relu6(7 * first)", False),
+        ("relu6(5 * first)", True),
+        ("hardtanh(-first)", False),
+        ("hardtanh(first / 2)", True),
+        ("hardsigmoid(first - 4)", False),
+        ("hardsigmoid(first - 3)", True),
+        ("hardswish(-4 * first)", False),
+        ("hardswish(4 * first)", True),
+        ("leaky_relu(-first)", True),
+        ("leaky_relu(-first, slope = 0)", False),
+    ],
+)
+def test_nothing_learns_through_a_function_that_starts_at_a_number_where_it_is_flat(
+    value: str, learns: bool, tmp_path: Path
+):
+    """A tensor before it was said to be maximal."""
+    tensors = """tensor zeros : hidden [width, width] { init = zeros }
+tensor first : input [width] { init = ones }
+"""
+    body = f"x = mean(x, axis = (-2, -1))\n    z = x + {value}"
+    text = spec(body, tensors, "z")
+    laws = {law.path: law for law in abcparam.check(text).judgement.tensors}
+    assert laws["first"].update.is_zero != learns
+    model = load(abcparam.compile(text), tmp_path)
+    made = model.Probe(model.Config(width=128))
+    made(torch.randn(2, 3, 8, 8)).square().sum().backward()
+    assert (float(made.first.grad.abs().max()) > 0) == learns
+
+
 @pytest.mark.parametrize("line", ["y = square(y)", "y = y * y", "y = 3 * y"])
 def test_numbers_that_no_float_holds_are_not_known(line: str):
     """2^(2^200) has no end: they are held to be of size 1, as other constants are."""

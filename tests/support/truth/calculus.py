@@ -674,8 +674,9 @@ class Calculus:
                 max(f.galong - x.s, self.turned_along(v, turned)),
             )
         flat = v.function in FLAT
-        g0 = -inf if flat and x.s0 == -inf else f.g0
-        gone = flat and x.s == -inf
+        level = x.number is not None and is_level(v.function, x.number)
+        g0 = -inf if level or (flat and x.s0 == -inf) else f.g0
+        gone = (flat and x.s == -inf) or (level and x.d == -inf)
         turned = -inf if x.s == -inf else f.g + x.d - x.s
         gd = -inf if gone else f.gd
         along = max(-inf if gone else f.galong, self.turned_along(v, turned))
@@ -968,6 +969,19 @@ def function_size(function: str, size: Size) -> Size:
     if function in LIFTED:
         size = max(size, ZERO)
     return min(size, ZERO) if function in BOUNDED else size
+
+
+def is_level(function: str, x: Fraction) -> bool:
+    """Whether a function is the same all around a number, or on one side of it."""
+    ends: dict[str, tuple[Size, Size]] = {
+        "relu": (ZERO, inf),
+        "relu6": (ZERO, Fraction(6)),
+        "hardtanh": (-ONE, ONE),
+        "hardsigmoid": (Fraction(-3), Fraction(3)),
+        "hardswish": (Fraction(-3), inf),
+    }
+    low, high = ends.get(function, (-inf, inf))
+    return x <= low or x >= high
 
 
 def exact_value(function: str, x: Fraction) -> Fraction | None:
