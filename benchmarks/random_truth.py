@@ -121,13 +121,14 @@ def trainers() -> list[str]:
 
 
 def measurable(model: Model) -> bool:
-    """Whether doubling widths fit, nothing is assumed, and a batch that comes again is a new one.
+    """Whether it trains, doubling widths fit, nothing is assumed, and a batch may come again.
 
     SOAP knows the gradients of a batch that it has seen: its law is of others.
     """
     graph = model.graph
     assumed = graph.strict or graph.alignment != "tensor-programs"
-    return model.measurable and not assumed and "optimizer soap" not in model.text
+    trained = not all(tensor.frozen for tensor in graph.tensors)
+    return model.measurable and trained and not assumed and "optimizer soap" not in model.text
 
 
 def measured(number: int, model: Model) -> dict[str, Any] | None:
