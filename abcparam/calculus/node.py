@@ -16,6 +16,7 @@ from typing import Any
 from abcparam.algebra.record import NamedTuple
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import CONSTANT, GIVEN, ZERO, Draws, of_sum
+from abcparam.calculus.kept import KeptMean, of_number
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.parts import NO_PARTS, Parts, are_apart, parts_of
 from abcparam.diagnostics.source import START, Span
@@ -69,7 +70,8 @@ class Node:
     says. `spread`: what of `s0` differs from coordinate to coordinate. `centred`: zero mean at
     init. `weighs`: each entry is made of other entries of tensors than the rest. `maps`: the
     tensors whose products it last came from, a bit for each; `parts`: which rows, of those of which
-    it holds some only.
+    it holds some only. `kept_mean`: its mean over its last axis, where that is one number, whatever
+    it is of.
     """
 
     __slots__ = (
@@ -91,6 +93,7 @@ class Node:
         "gn",
         "gr",
         "inputs",
+        "kept_mean",
         "m0",
         "maps",
         "name",
@@ -113,6 +116,7 @@ class Node:
         self.inputs = tuple(inputs)
         self.span = span
         self.name = ""
+        self.kept_mean: KeptMean | None = None
         self.placed = False  # whether it stands in the graph
         self.after = context.one  # constant factors of all that reads it, where they shrink it
         self.repeated: Size | None = None  # the size of an infinite repeat that shares its tensor
@@ -256,11 +260,6 @@ class Node:
         self.spread = self.context.zero if exact else self.differing()
         if self.s0.is_zero:
             self._exact = Fraction(0)
-
-    @property
-    def keeps_its_mean(self) -> bool:
-        """Whether its mean over its last axis is one number, whatever it is of."""
-        return False
 
     def gains(self) -> Sequence[Size]:
         """Per input: `d(self)` is at least this plus `d(input)`. Default: changes pass."""
@@ -499,6 +498,7 @@ class ConstantNode(InputNode):
         super().__init__(context, "")
         self.value = value
         self.draws = CONSTANT
+        self.kept_mean = of_number(value)
 
     def exactly(self) -> Fraction | None:
         return self.value
@@ -511,6 +511,10 @@ class ZerosNode(Node):
     """An array of zeros."""
 
     __slots__ = ()
+
+    def __init__(self, context: Context, span: Span = START) -> None:
+        super().__init__(context, (), span)
+        self.kept_mean = of_number(Fraction(0))
 
     def exactly(self) -> Fraction:
         return Fraction(0)

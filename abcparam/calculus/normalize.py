@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from abcparam.algebra.sizes import Size
+from abcparam.calculus.kept import of_number
 from abcparam.calculus.node import Context, Limit, Node
 from abcparam.diagnostics.source import START, Span
 
@@ -38,6 +39,8 @@ class NormNode(Node):
         self.in_groups = in_groups
         self.allowed = context.zero
         self.centred = self.centres_features or x.centred
+        if self.centres_features and not in_groups:
+            self.kept_mean = of_number(Fraction(0))
         self._settle()
 
     def exactly(self) -> Fraction | None:
@@ -70,10 +73,6 @@ class NormNode(Node):
     def centres_features(self) -> bool:
         """Whether it subtracts the mean over features."""
         return self.centres and not self.over_places
-
-    @property
-    def keeps_its_mean(self) -> bool:
-        return self.centres_features and not self.in_groups
 
     @property
     def _starts(self) -> Size:

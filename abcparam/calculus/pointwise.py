@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
+from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import NamedTuple
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import Draws
+from abcparam.calculus.kept import mean_of_ones
 from abcparam.calculus.node import Context, Limit, Node, operand
 from abcparam.diagnostics.source import START, Span
 
@@ -157,12 +159,15 @@ class PointwiseNode(Node):
 
 
 class SoftmaxNode(Node):
-    """`softmax(x)` over a finite axis: its logits must be O(1)."""
+    """`softmax(x)` over a finite axis, of that length: its logits must be O(1)."""
 
     __slots__ = ()
 
-    def __init__(self, context: Context, x: Node, span: Span = START) -> None:
+    def __init__(
+        self, context: Context, x: Node, span: Span = START, length: Polynomial | None = None
+    ) -> None:
         super().__init__(context, (x,), span)
+        self.kept_mean = mean_of_ones(length)
         self.centred = False
         self.draws = x.draws.bent()
 
@@ -174,10 +179,6 @@ class SoftmaxNode(Node):
 
     def mean(self) -> Size:
         return self.s0
-
-    @property
-    def keeps_its_mean(self) -> bool:
-        return True
 
     def clamp(self, change: Size) -> Size:
         return change & self.context.one
@@ -201,13 +202,10 @@ class LogSoftmaxNode(SoftmaxNode):
     def __init__(self, context: Context, x: Node, name: str, span: Span = START) -> None:
         super().__init__(context, x, span)
         self.operation = name
+        self.kept_mean = None
 
     def initial(self) -> Size:
         return self.inputs[0].s0 | self.context.one
-
-    @property
-    def keeps_its_mean(self) -> bool:
-        return False
 
     def clamp(self, change: Size) -> Size:
         return change

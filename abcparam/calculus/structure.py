@@ -7,7 +7,8 @@ from fractions import Fraction
 from typing import Any
 
 from abcparam.algebra.sizes import Size
-from abcparam.calculus.draws import CONSTANT, ZERO, Draws, of_sum
+from abcparam.calculus.draws import CONSTANT, Draws, of_sum
+from abcparam.calculus.kept import of_kept_terms
 from abcparam.calculus.node import Context, Node
 from abcparam.diagnostics.source import START, Span
 
@@ -38,6 +39,7 @@ class SumNode(Node):
         self.of_few = few or self.comes_from_contraction
         self.weighs = self.weighs and not any(size > context.one for size in broadcast)
         self.shares: dict[Node, Size] | None = None
+        self.kept_mean = of_kept_terms([x.kept_mean for x in inputs], subtracts)
         self.draws = of_sum(stretched(inputs, broadcast))
         self._settle()
 
@@ -118,6 +120,7 @@ class ConcatNode(SumNode):
     ) -> None:
         super().__init__(context, inputs, broadcast, span)
         self.weighs = False  # parts may be copies of one another
+        self.kept_mean = None
         if self.exact is None:
             self.draws = self.draws._replace(alike=False)
 
@@ -135,6 +138,7 @@ class CopiesNode(SumNode):
     ) -> None:
         super().__init__(context, (x,), (copies,), span)
         self.alike = alike
+        self.kept_mean = None
 
     def exactly(self) -> Fraction | None:
         return same_number(self.inputs)
@@ -235,6 +239,7 @@ class ScaleNode(Node):
         super().__init__(context, (x,), span)
         self.factor = factor
         self.number = number
+        self.kept_mean = x.kept_mean and x.kept_mean.times(number)
         self._settle()
 
     def exactly(self) -> Fraction | None:
@@ -256,10 +261,6 @@ class ScaleNode(Node):
     def differing(self) -> Size:
         (x,) = self.inputs
         return self.s0 if x.spread is x.s0 else self.factor + x.spread
-
-    @property
-    def keeps_its_mean(self) -> bool:
-        return self.inputs[0].keeps_its_mean
 
     def gains(self) -> Sequence[Size]:
         return (self.factor,)
@@ -331,15 +332,15 @@ class MeanNode(Node):
     ) -> None:
         super().__init__(context, (x,), span)
         self.rho = rho
-        self.kept = last and x.keeps_its_mean
-        if self.kept:
-            self.draws = ZERO if x.centred else CONSTANT
-            self.centred = x.centred
+        self.kept_mean = x.kept_mean  # of a number itself, or of the axis that is left
+        self.kept = x.kept_mean if last else None
+        if self.kept is not None:
+            self.centred, self.draws = False, CONSTANT
+            self._settle()
 
     def exactly(self) -> Fraction | None:
-        if self.kept and self.inputs[0].centred:
-            return Fraction(0)
-        return same_number(self.inputs)
+        known = None if self.kept is None else self.kept.constant
+        return same_number(self.inputs) if known is None else known
 
     def initial(self) -> Size:
         x = self.inputs[0]
@@ -350,13 +351,13 @@ class MeanNode(Node):
         return x.m0 - self.rho.half() if x.centred and x.m0.vectors else x.m0
 
     def differing(self) -> Size:
-        return self.context.zero if self.kept else super().differing()
+        return super().differing() if self.kept is None else self.context.zero
 
     def gains(self) -> Sequence[Size]:
-        return (self.context.zero if self.kept else self.context.one,)
+        return (self.context.one if self.kept is None else self.context.zero,)
 
     def back_initial(self) -> Sequence[Size]:
-        return (self.context.zero if self.kept else -self.rho,)
+        return (-self.rho if self.kept is None else self.context.zero,)
 
 
 def same_number(nodes: Sequence[Node]) -> Fraction | None:

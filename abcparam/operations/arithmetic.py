@@ -84,7 +84,7 @@ class Subtract(Add):
         """What is subtracted from itself leaves exactly nothing."""
         x, y = operands.nodes()
         if x is y:
-            return (ZerosNode(build.context, (), call.span),)
+            return (ZerosNode(build.context, call.span),)
         return super().graph(build, call, operands)
 
 
@@ -158,7 +158,7 @@ class Offset(WithNumber):
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         context, by, span = build.context, call.amount("by"), call.span
-        constant: Node = ZerosNode(context, (), span)
+        constant: Node = ZerosNode(context, span)
         if by.terms:
             number = ConstantNode(context, by.constant)
             constant = ScaleNode(context, number, build.rho(by), span, Fraction(1))

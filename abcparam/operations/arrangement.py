@@ -488,7 +488,7 @@ class ZerosOf(Operation):
         return (tuple(amount.value for amount in shape),)
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return (ZerosNode(build.context, (), call.span),)
+        return (ZerosNode(build.context, call.span),)
 
     def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
         return (of.free(),)

@@ -37,7 +37,8 @@ class Softmax(Operation):
         return self.gives
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
-        return (law.SoftmaxNode(build.context, operands.node(0), call.span),)
+        length = call.shape(0)[-1]
+        return (law.SoftmaxNode(build.context, operands.node(0), call.span, length),)
 
     def torch(self, use: Use) -> ScaledCode:
         return use.result(call(f"F.{self.name}", use.code(0), dim=-1))

@@ -398,13 +398,19 @@ def of_rows(value: str) -> dict[str, str | None]:
         ("sum(3 * softmax(few @ x), axis = -1)", "1", "few"),
         ("mean(layernorm(A @ x), axis = (0, 1))", "0", "A"),
         ("mean(2 * layernorm(A @ x, heads = heads), axis = -1)", "0", "A"),
+        ("sum(1 - softmax(few @ x), axis = -1)", "1", "few"),
+        ("sum(softmax(few @ x) / 2 + softmax(few @ relu(x)), axis = -1)", "1", "few"),
+        ("sum(softmax(few @ x) - softmax(few @ relu(x)), axis = -1)", "0", "few"),
+        ("mean(1/2 + layernorm(A @ x) - 1/2, axis = -1)", "0", "A"),
+        ("mean(mean(2 - softmax(few @ x), axis = 0), axis = -1)", "1", "few"),
     ],
 )
 def test_sums_of_a_softmax_and_means_of_a_layer_norm_are_numbers(
     value: str, size: str, tensor: str
 ):
     """Nothing learns through them: the map behind a sum of 1 was said to be maximal."""
-    lifted = value if "(0, 1)" in value else f"unsqueeze({value}, axis = -1)"
+    whole = "(0, 1)" in value or "axis = 0" in value
+    lifted = value if whole else f"unsqueeze({value}, axis = -1)"
     found = of_rows(lifted)
     assert (found["init"], found["change"], found[tensor]) == (size, "0", "under")
 
@@ -415,6 +421,9 @@ def test_sums_of_a_softmax_and_means_of_a_layer_norm_are_numbers(
         "few.T @ mean(softmax(few @ x), axis = 0)",
         "unsqueeze(mean(layernorm(A @ x, gain = g), axis = -1), axis = -1)",
         "unsqueeze(mean(log_softmax(few @ x), axis = -1), axis = -1)",
+        "unsqueeze(mean(softmax(few @ x) + log_softmax(few @ x), axis = -1), axis = -1)",
+        "unsqueeze(mean(softmax(few @ x) * sigmoid(few @ x), axis = -1), axis = -1)",
+        "unsqueeze(mean(concat(softmax(few @ x), few @ x), axis = -1), axis = -1)",
     ],
 )
 def test_other_means_change(value: str):

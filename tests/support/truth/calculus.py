@@ -25,6 +25,9 @@ RELATIVE = {"adafactor", "lamb", "lars", "adamh", "muonh"}
 SPECTRAL, ROTATING = {"muon", "normuon", "shampoo"}, {"soap", "normuon", "muonh"}
 ADAMW = "match_rms_adamw"
 
+# A number as parts of the inverses of lengths, "" for what is none; None: not known.
+Number = dict[str, Fraction] | None
+
 # Rows of a tensor, by a number of heads in all of them: where in each head they are. Key 0: in all.
 Rows = dict[Fraction, tuple[Fraction, Fraction]]
 
@@ -76,6 +79,7 @@ class Value:
     beside: Fraction = ZERO  # the axes of its input that a map is applied to side by side
     lacking: tuple[Fraction, ...] = ()  # per input, the axes that it is stretched over
     over: Fraction = ZERO  # what a product, or a mean, sums over
+    axis: str = ""  # that a softmax is over
     last: bool = False  # whether a norm is over the last axis alone, a mean over that too
     factor: Fraction = ZERO
     back: Fraction | None = None  # the factor of its gradient, if it is another
@@ -235,8 +239,10 @@ class Calculus:
             return ZERO
         if v.kind == "product" and any(x.number == 0 for x in xs):
             return ZERO
-        if self.kept(v) and xs[0].centred:
-            return ZERO
+        if self.kept(v):
+            (number,) = self.sums_to(v.inputs[0])
+            if number is not None and number.keys() <= {""}:
+                return number.get("", ZERO)
         known = [x.number for x in xs if x.number is not None]
         if not xs or len(known) < len(xs):
             return None
@@ -294,12 +300,37 @@ class Calculus:
 
     def kept(self, mean: Value) -> bool:
         """Whether a mean is one number, whatever it is of: of a softmax, or a layer norm."""
-        if mean.kind != "mean" or not mean.last:
-            return False
-        x = mean.inputs[0]
-        while x.kind == "scale":
-            (x,) = x.inputs
-        return x.kind == "softmax" or (x.kind == "norm" and x.centres and x.last)
+        return mean.kind == "mean" and mean.last and bool(self.sums_to(mean.inputs[0]))
+
+    def sums_to(self, v: Value) -> list[Number]:
+        """That number of the last axis, a sum of parts of lengths; empty where there is none."""
+        xs = [self.sums_to(x) for x in v.inputs]
+        match v.kind:
+            case "softmax":
+                return [{v.axis: ONE} if v.axis else None]
+            case "norm" if v.centres and v.last:
+                return [{}]
+            case "number":
+                return [{"": v.amount} if v.amount is not None and v.factor == 0 else None]
+            case "zeros":
+                return [{}]
+            case "scale" if xs[0]:
+                (number,) = xs[0]
+                if not number or v.amount is not None:
+                    return [number and {k: n * (v.amount or ZERO) for k, n in number.items()}]
+                return [None]
+            case "sum" if all(xs):
+                total: dict[str, Fraction] = {}
+                for index, (number,) in enumerate(xs):
+                    if number is None:
+                        return [None]
+                    for key, part in number.items():
+                        sign = -1 if index == v.minus else 1
+                        total[key] = total.get(key, ZERO) + sign * part
+                return [{key: part for key, part in total.items() if part}]
+            case "mean" if xs[0] or not v.last:
+                return xs[0]
+        return []
 
     def starts(self, norm: Value) -> Size:
         """What a norm divides by at initialization; exact zero is held up by its epsilon."""

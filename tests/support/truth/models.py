@@ -743,14 +743,35 @@ class Writer:
         self.used[name] += 1
         logits = self.new_map(x, "rank")
         axes = logits.axes[:-1] if name == "logsumexp" else logits.axes
-        made = self.term(f"{name}({logits.text})", name, [logits], axes)
+        made = self.term(f"{name}({logits.text})", name, [logits], axes, axis=axes[-1])
         if name == "logsumexp":
             self.used["unsqueeze"] += 1
             text = f"unsqueeze({made.text}, axis = -1)"
             return self.binary("*", x, self.term(text, "same", [made], (*axes, "1")))
-        if self.draw.random() < 0.2:
-            return self.binary("*", x, self.mean_of_few(made))
+        if self.draw.random() < 0.25:
+            return self.binary("*", x, self.mean_of_few(self.weighed(made, x)))
         return self.new_map(made, "width")
+
+    def weighed(self, made: Term, x: Term) -> Term:
+        """Of a softmax, what sums to a number as it does, or to none."""
+        draw = self.draw
+        match draw.randrange(7):
+            case 0:
+                return self.offset(made, draw.choice((ONE, HALF)), draw.choice("+-r"))
+            case 1:
+                return self.scaled(made, ZERO, f"(3 * {made.text})", Fraction(3))
+            case 2:
+                return self.scaled(made, draw.choice(GRID))
+            case 3 | 4:
+                logits = self.new_map(x, "rank")
+                name = draw.choice(("softmax", "softmax", "log_softmax"))
+                self.used[name] += 1
+                axes = logits.axes
+                other = self.term(f"{name}({logits.text})", name, [logits], axes, axis=axes[-1])
+                return self.binary(draw.choice("+-*"), made, other)
+            case 5:
+                return self.binary(draw.choice("+-"), made, self.parameter(("rank",), "zeros"))
+        return made
 
     def mean_of_few(self, x: Term) -> Term:
         """Over the last axis, a finite one: that of a softmax is a number."""
