@@ -15,7 +15,7 @@ MADE := $(VENV)/.made
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help env demo test test-all floors types lint format bench bench-gpu reproduce-gpu wrong-specs \
-        fuzz faults symbols-and-numbers random-truth random-slopes mutants shared-searches grammar vscode \
+        fuzz fuzz-models faults symbols-and-numbers random-truth random-slopes mutants shared-searches grammar vscode \
         site diagrams tables dist clean distclean
 
 help: ## list the targets
@@ -93,6 +93,9 @@ FUZZED ?= 1000
 SEED   ?= 0
 fuzz: $(MADE) ## random specs through every command, FUZZED=1000 of them from SEED=0; goes on where it was
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.support.fuzzing $(FUZZED) $(SEED)
+
+fuzz-models: $(MADE) ## random whole specs compiled, imported and run, FUZZED=1000 of them; goes on where it was
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.support.fuzzing --models $(FUZZED) $(SEED)
 
 faults: $(MADE) ## kill commands 200 times, at random moments: nothing is half-written or lost
 	$(BIN)/python -m tests.support.faults 200 $(SEED)

@@ -124,7 +124,7 @@ def test_more_cases_are_imported_too_and_the_same_under_another_hash_seed():
         made, digest = try_case(SEED, number, forward=True)
         assert not made.broken, made.text
         digests.append(digest)
-    command = [sys.executable, "-m", "tests.support.fuzzing", "--digests", str(SEED)]
+    command = [sys.executable, "-m", "tests.support.fuzzing", "--digests", "cases", str(SEED)]
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)}
     given = "\n".join(map(str, range(3, 7)))
     ran = subprocess.run(command, input=given, capture_output=True, text=True, env=environment)

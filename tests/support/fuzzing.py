@@ -3,16 +3,18 @@
 No traceback, no status of 101, nothing over its budget of time or memory; `fmt` leaves alone what
 it has formatted, and every report as it was; what compiles is imported and runs; the same bytes
 under any hash seed, in any folder and locale. Half of the cases are short, and most of those no
-specs: they take two milliseconds. The others are whole; each goes through `check`, and one command
-more that is drawn, or all of them (`every`).
+specs: they take two to ten milliseconds. The others are whole; each goes through `check`, and one
+command more that is drawn, or all of them (`every`).
 
 `python -m tests.support.fuzzing COUNT [SEED [LOG]]` tries so many cases, goes on behind the last
-one in its log, and prints what broke a guarantee; it then exits with 1.
+one in its log, and prints what broke a guarantee; it then exits with 1. With `--models` before
+COUNT each case is a whole spec that is compiled, imported and run.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import io
 import json
@@ -50,12 +52,13 @@ from tests.support.limits import TooLongError, within
 from tests.support.paths import EXAMPLES, ROOT, SPECS
 from tests.support.random_specs import SpecWriter, damaged, damaged_words, derived
 
-BUDGET = 0.5  # seconds of the processor for a search
+BUDGETS = (*[0.1] * 7, 0.5)  # seconds of the processor for a search, of which one is drawn
 SLACK = 4  # for reading, judging, writing
 MEGABYTES = 500  # that a case may take
 HANGS = 60  # seconds of the processor after which a case is given up
 LONGEST = 4000  # characters of an example that is spliced
 TWICE = 16  # of how many cases one is run in another process too
+MEMORY = Path("/dev/shm")  # where there is one, a case's folder lies in it
 NOTED = 100  # after how many cases the log says how far it is
 KINDS = 16  # of which the first eight are short
 ENDED = "not searched further"  # what was found by then, a slower machine may not find
@@ -131,6 +134,7 @@ class Case:
 
     def __init__(self, text: str, seed: int, number: int, forward: bool) -> None:
         self.draw = random.Random(f"commands of {seed} {number}")
+        self.budget = self.draw.choice(BUDGETS)
         self.text, self.forward = text, forward
         self.broken: list[Broken] = []
         self.digest = hashlib.sha256()
@@ -152,6 +156,11 @@ class Case:
         self.command("check", "a.param", "--format", self.draw.choice(FORMATS))
         for way in self.ways() if every else (self.draw.choice(self.ways()),):
             way()
+
+    def run_model(self) -> None:
+        """Compiles, imports and runs it, and no more."""
+        self._written()
+        self._compiled()
 
     def _written(self) -> None:
         Path("a.param").write_text(self.text, encoding="utf-8")
@@ -202,7 +211,7 @@ class Case:
 
     def command(self, *arguments: str) -> Ended:
         searches = arguments[0] in {"check", "solve", "derive", "map"}
-        budget = ("--budget", str(BUDGET)) if searches else ()
+        budget = ("--budget", str(self.budget)) if searches else ()
         try:
             found = ran(*arguments, *budget)
         except TooLongError:
@@ -212,7 +221,8 @@ class Case:
             return Ended(OUR_BUG, "", "", 0.0)
         if found.status == OUR_BUG or "Traceback" in found.err:
             self._broke(arguments, found.err)
-        allowed = (2 * BUDGET if arguments[0] == "check" else BUDGET) * searches + SLACK
+        searching = 2 * self.budget if arguments[0] == "check" else self.budget
+        allowed = searching * searches + SLACK
         if found.seconds > allowed:
             self._broke(arguments, f"took {found.seconds:.1f} s")
         self.repeatable &= ENDED not in found.out + found.err
@@ -305,10 +315,22 @@ def _peak() -> float:
 
 def try_case(seed: int, number: int, forward: bool, every: bool = False) -> tuple[Case, str]:
     """Runs a case; what it printed as a digest, empty where a budget ended a search."""
-    made, before = Case(case(seed, number), seed, number, forward), _peak()
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), within(HANGS):
+    made = Case(case(seed, number), seed, number, forward)
+    return _tried(made, lambda: made.run(is_short(seed, number), every))
+
+
+def try_model(seed: int, number: int, forward: bool) -> tuple[Case, str]:
+    """Compiles a whole spec and runs what is emitted; what was printed as a digest."""
+    text = SpecWriter(random.Random(f"model {seed} {number}")).text()
+    made = Case(text, seed, number, forward)
+    return _tried(made, made.run_model)
+
+
+def _tried(made: Case, run: Callable[[], None]) -> tuple[Case, str]:
+    before, home = _peak(), MEMORY if os.access(MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=home) as folder, contextlib.chdir(folder), within(HANGS):
         try:
-            made.run(is_short(seed, number), every)
+            run()
         except TooLongError:
             made.broken.append(Broken("?", f"no end in {HANGS} s:\n{traceback.format_exc()}"))
             made.repeatable = False
@@ -322,20 +344,35 @@ def try_case(seed: int, number: int, forward: bool, every: bool = False) -> tupl
 ELSEWHERE = {"PYTHONHASHSEED": "12345", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
 
 
-def fuzz(count: int, seed: int, log: Path) -> int:
+Try = Callable[[int, int, bool], tuple[Case, str]]
+TRIES: dict[str, Try] = {"cases": try_case, "models": try_model}
+
+
+def _settled() -> None:
+    """What is imported by now is never looked at again by the collector of garbage."""
+    import torch  # noqa: F401
+
+    import tests.support.emitted  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+
+
+def fuzz(count: int, seed: int, log: Path, kind: str = "cases") -> int:
     """Cases up to a number, those of the log apart; how many broke a guarantee."""
     from tqdm import tqdm
 
+    _settled()
     log.parent.mkdir(parents=True, exist_ok=True)
     lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     done = [json.loads(line) for line in lines if line.endswith("}")]
     start = max((line["case"] + 1 for line in done), default=0)
     wrong = sum(bool(line["broken"]) for line in done)
     models = max((line["models"] for line in done), default=0)
-    print(f"seed {seed}, cases {start} to {count}, log {log}", flush=True)
-    with log.open("a", encoding="utf-8") as file, _other_process(seed) as digest_elsewhere:
+    print(f"seed {seed}, {kind} {start} to {count}, log {log}", flush=True)
+    with log.open("a", encoding="utf-8") as file, _other_process(seed, kind) as digest_elsewhere:
         for number in tqdm(range(start, count), initial=start, total=count, unit="case"):
-            made, digest = try_case(seed, number, forward=True)
+            made, digest = TRIES[kind](seed, number, True)
             if number % TWICE == 0 and digest:
                 other = digest_elsewhere(number)
                 if other and other != digest:
@@ -348,14 +385,14 @@ def fuzz(count: int, seed: int, log: Path) -> int:
                 wrong += 1
                 print(f"\ncase {number} of seed {seed}:\n{made.text}")
                 print("\n".join(f"{command}: {what}" for command, what in made.broken), flush=True)
-    print(f"{count} cases, seed {seed}, {models} models run: {wrong} broke a guarantee")
+    print(f"{count} {kind}, seed {seed}, {models} models run: {wrong} broke a guarantee")
     return wrong
 
 
 @contextlib.contextmanager
-def _other_process(seed: int) -> Iterator[Callable[[int], str]]:
+def _other_process(seed: int, kind: str) -> Iterator[Callable[[int], str]]:
     """Digests of cases by a process with another hash seed and locale."""
-    command = [sys.executable, "-m", "tests.support.fuzzing", "--digests", str(seed)]
+    command = [sys.executable, "-m", "tests.support.fuzzing", "--digests", kind, str(seed)]
     environment = {**os.environ, **ELSEWHERE, "PYTHONPATH": str(ROOT)}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as child:
@@ -372,9 +409,10 @@ def _other_process(seed: int) -> Iterator[Callable[[int], str]]:
             given.close()
 
 
-def _digests(seed: int) -> None:
+def _digests(kind: str, seed: int) -> None:
+    _settled()
     for line in sys.stdin:
-        print(try_case(seed, int(line), forward=False)[1], flush=True)
+        print(TRIES[kind](seed, int(line), False)[1], flush=True)
 
 
 def reached(texts: Sequence[str]) -> set[str]:
@@ -383,10 +421,17 @@ def reached(texts: Sequence[str]) -> set[str]:
     return words & set(operations())
 
 
+def _main(arguments: Sequence[str]) -> int:
+    if arguments[0] == "--digests":
+        _digests(arguments[1], int(arguments[2]))
+        return 0
+    kind = "models" if arguments[0] == "--models" else "cases"
+    given = arguments[kind == "models" :]
+    count, seed = int(given[0]), int(given[1]) if given[1:] else 0
+    name = "fuzz" if kind == "cases" else "fuzz-models"
+    log = Path(given[2]) if given[2:] else ROOT / "build" / f"{name}-{seed}.jsonl"
+    return int(fuzz(count, seed, log, kind) > 0)
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "--digests":
-        _digests(int(sys.argv[2]))
-    else:
-        numbers = [int(text) for text in sys.argv[1:3]]
-        found = Path(sys.argv[3] if sys.argv[3:] else ROOT / "build" / f"fuzz-{numbers[-1]}.jsonl")
-        sys.exit(fuzz(numbers[0], numbers[1] if numbers[1:] else 0, found) > 0)
+    sys.exit(_main(sys.argv[1:]))
