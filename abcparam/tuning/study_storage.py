@@ -1,17 +1,19 @@
 """Where studies are kept, the door to Optuna's databases.
 
-They are made under a lock, and are waited for when they are lost for a while. Who asked for a trial
-records heartbeats of it; one without is failed and queued again, by Optuna's own callbacks.
+They are made under a lock, and are waited for when they are lost for a while; a line says so. Who
+asked for a trial records heartbeats of it; one without is failed and queued again, by Optuna's own
+callbacks.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,10 @@ from abcparam.storage.locks import locked
 HEARTBEAT, GRACE = 3, 30  # seconds between heartbeats, and until a trial without is given away
 PATIENCE = 120.0  # seconds that a database may be away
 SHORTEST, LONGEST = 0.1, 5.0  # seconds between two attempts
+SAID = 2.0  # seconds that it is away for before we say so
+LOCKED = 1  # seconds in which SQLite itself waits for a lock, deaf to Ctrl-C
 AT = "at"  # a trial's own number, once its first heartbeat is recorded
+LOG = logging.getLogger("abcparam")  # a line on stderr, unless its user has set up another handler
 KEY = 0x6162637061726D  # of our lock in a database
 LOCKS = {  # held by a connection until it is closed
     "postgresql": f"SELECT pg_advisory_lock({KEY})",
@@ -47,6 +52,7 @@ class StudyStorage:
     def __init__(self, url: str | None) -> None:
         self.optuna, self.url = optuna_of(), url
         self.storage: Any = None
+        self.away = False
 
     def study(self, name: str) -> Any:
         """The study of that name. Raises `SpecError` where the database cannot be had."""
@@ -62,19 +68,61 @@ class StudyStorage:
     def _made(self) -> Any:
         storages, settings = self.optuna.storages, {}
         if str(self.url).startswith("sqlite"):
-            settings = {"connect_args": {"timeout": 100}}
-        database = storages.RDBStorage(
+            settings = {"connect_args": {"timeout": LOCKED}}
+        made = partial(
+            storages.RDBStorage,
             self.url,
             engine_kwargs={"pool_pre_ping": True, **settings},
             heartbeat_interval=HEARTBEAT,
             grace_period=GRACE,
             heartbeat_stale_trial_callback=storages.RetryHeartbeatStaleTrialCallback(),
         )
-        found = storages.get_storage(database)
+        # A lock is waited for from the start; whatever else is wrong then is an address.
+        found = storages.get_storage(self._patient(made, lambda error: "locked" in str(error))())
         calls = [name for name in dir(storages.BaseStorage) if not name.startswith("_")]
         for call in (*calls, "record_heartbeat", "_get_stale_trial_ids"):
-            setattr(found, call, _patient(getattr(found, call), self.losses))
+            setattr(found, call, self._patient(getattr(found, call)))
         return found
+
+    def _patient(
+        self, call: Callable[..., Any], passes: Callable[[Exception], bool] = bool
+    ) -> Callable[..., Any]:
+        """Tries again while the database is lost, at longer and longer intervals.
+
+        Not where the loss is none that `passes`.
+        """
+
+        @wraps(call)
+        def tried(*args: Any, **kwargs: Any) -> Any:
+            begun, wait = time.monotonic(), SHORTEST
+            while True:
+                try:
+                    found = call(*args, **kwargs)
+                except self.losses as error:
+                    away = time.monotonic() - begun
+                    if away + wait > PATIENCE or not passes(error):
+                        raise
+                    if away >= SAID:
+                        self._waits(error)
+                else:
+                    self._answers()
+                    return found
+                time.sleep(wait)
+                wait = min(2 * wait, LONGEST)
+
+        return tried
+
+    def _waits(self, error: Exception) -> None:
+        """Says so, once until it answers."""
+        if not self.away:
+            self.away = True
+            text = "abcparam: the database does not answer (%s); waiting for it, up to %.0f s"
+            LOG.warning(text, _problem(error), PATIENCE)
+
+    def _answers(self) -> None:
+        if self.away:
+            self.away = False
+            LOG.warning("abcparam: the database answers again")
 
     @property
     def losses(self) -> tuple[type[Exception], ...]:
@@ -85,9 +133,7 @@ class StudyStorage:
 
     def lost(self, error: Exception) -> SpecError:
         """What is said of a database that does not answer."""
-        cause = error.__cause__ or error
-        problem = str(cause).partition("\n")[0][:200] or type(cause).__name__
-        return SpecError.about("--storage", NoStore, url=self.url, problem=problem)
+        return SpecError.about("--storage", NoStore, url=self.url, problem=_problem(error))
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -106,7 +152,7 @@ class StudyStorage:
                 yield
         elif kind in LOCKS:
             # Until it answers; a wrong address is found out when the database is made.
-            connect = _patient(_locking, self.losses) if self.storage else _locking
+            connect = self._patient(_locking) if self.storage else _locking
             connection = connect(url, LOCKS[kind])
             try:
                 yield
@@ -158,22 +204,10 @@ def _locking(url: str, statement: str) -> Any:
     return connection
 
 
-def _patient(call: Callable[..., Any], losses: tuple[type[Exception], ...]) -> Callable[..., Any]:
-    """Tries again while the database is lost, at longer and longer intervals."""
-
-    @wraps(call)
-    def tried(*args: Any, **kwargs: Any) -> Any:
-        deadline, wait = time.monotonic() + PATIENCE, SHORTEST
-        while True:
-            try:
-                return call(*args, **kwargs)
-            except losses:
-                if time.monotonic() + wait > deadline:
-                    raise
-            time.sleep(wait)
-            wait = min(2 * wait, LONGEST)
-
-    return tried
+def _problem(error: Exception) -> str:
+    """What a driver says, in one line."""
+    cause = error.__cause__ or error
+    return str(cause).partition("\n")[0][:200] or type(cause).__name__
 
 
 @contextmanager

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,12 @@ import pytest
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.tuning import study_storage
 from abcparam.tuning.study_storage import StudyStorage
-from tests.storage.test_locks import ENVIRONMENT
+from abcparam.tuning.sweep import SweepResult
+from tests.storage.test_locks import ENVIRONMENT, keys
 from tests.tuning.test_studies import searched
+
+WAITS = "abcparam: the database does not answer ({}); waiting for it, up to 120 s"
+ANSWERS = "abcparam: the database answers again"
 
 
 def storage_of(folder: Path) -> StudyStorage:
@@ -63,8 +69,10 @@ def test_what_another_has_finished_is_not_told_again(tmp_path: Path, monkeypatch
     assert len(searched(tmp_path).results) == 6
 
 
-def test_a_database_that_is_lost_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """At longer and longer intervals; at the end it is a message."""
+def test_a_database_that_is_lost_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """At longer and longer intervals, which is said once; at the end it is a message."""
     pytest.importorskip("optuna")
     from optuna.exceptions import StorageInternalError
     from optuna.storages import RDBStorage
@@ -79,10 +87,15 @@ def test_a_database_that_is_lost_is_waited_for(tmp_path: Path, monkeypatch: pyte
         return call(*given, **settings)
 
     monkeypatch.setattr(RDBStorage, "set_trial_user_attr", away)
+    monkeypatch.setattr(study_storage, "SAID", 0.05)
     whole = searched(tmp_path / "lost", trials=2)
     assert whole.results == searched(tmp_path / "kept", trials=2).results
     first, second, third = (times[n + 1] - times[n] for n in range(3))
     assert first < second < third
+    assert [record.getMessage() for record in caplog.records] == [
+        WAITS.format("server closed the connection"),
+        ANSWERS,
+    ]
 
     monkeypatch.setattr(study_storage, "PATIENCE", 0.2)
     monkeypatch.setattr(RDBStorage, "set_trial_user_attr", away_for_good)
@@ -170,20 +183,64 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.mark.slow
-def test_a_server_serves_pairs_and_may_be_away(postgres: Postgres, tmp_path: Path):
+def test_a_server_serves_pairs(postgres: Postgres):
     assert pairs(3, postgres.url).stdout == "0 of 3 pairs lost\n"
 
+
+AWAY = 10  # seconds
+
+
+@pytest.mark.slow
+def test_a_server_may_be_away_in_mid_sweep(
+    postgres: Postgres, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """What was found is what is found where it stays; no trial is trained twice."""
+
     def away() -> None:
-        while not list((tmp_path / "one").rglob("*.json")):
-            time.sleep(0.05)
         postgres.stop()
-        time.sleep(2)
+        time.sleep(AWAY)
         postgres.start()
 
-    leaving = threading.Thread(target=away)
-    leaving.start()
-    found = searched(tmp_path / "one", storage=postgres.url, trials=16, steps=60, together=1)
-    leaving.join()
-    assert len(found.results) == 16
+    found = _searched_without_database(tmp_path / "one", postgres.url, away)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2 and said[0].startswith(WAITS[:40]) and said[1] == ANSWERS
     other = searched(tmp_path / "other", storage=postgres.url, trials=16, steps=60, together=1)
     assert other.results == found.results
+
+
+@pytest.mark.slow
+def test_a_file_may_be_locked_in_mid_sweep(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """By another program, for a while."""
+    pytest.importorskip("optuna")
+    file = tmp_path / "studies.db"
+
+    def locked() -> None:
+        with contextlib.closing(sqlite3.connect(file, timeout=60)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            time.sleep(AWAY)
+            other.rollback()
+
+    found = _searched_without_database(tmp_path / "one", f"sqlite:///{file}", locked)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [WAITS.format("(sqlite3.OperationalError) database is locked"), ANSWERS]
+    other = searched(tmp_path / "other", trials=16, steps=60, together=1)
+    assert other.results == found.results
+
+
+def _searched_without_database(
+    folder: Path, url: str, takes_away: Callable[[], None]
+) -> SweepResult:
+    """A search of 16 trials, each kept once; the database goes when the first is finished."""
+
+    def leave() -> None:
+        while not list(folder.rglob("*.json")):
+            time.sleep(0.01)
+        takes_away()
+
+    leaving = threading.Thread(target=leave)
+    leaving.start()
+    found = searched(folder, storage=url, trials=16, steps=60, together=1)
+    leaving.join()
+    kept = keys(folder)
+    assert len(found.results) == 16 and len(kept) == len(set(kept)) == 16
+    return found

@@ -158,8 +158,8 @@ class NoStore(DiagnosticRule):
     abcparam sweep gpt.param --trials 100 --sampler tpe --storage postgresql+psycopg://host/studies
 
     The driver of PostgreSQL that such an address names is installed by
-    `pip install 'abcparam[postgres]'`. A database that is lost in the middle of a sweep is waited
-    for, for two minutes.
+    `pip install 'abcparam[postgres]'`. A database that is lost, or locked by another program,
+    in the middle of a sweep is waited for, for two minutes; a line on stderr says so.
     """
 
     code = "P0814"
