@@ -1,12 +1,15 @@
-"""Loss against learning rate of a perceptron of widths 128 to 8192, µP beside standard.
+"""Loss against learning rate of a perceptron of widths 128 to 8192, or of a transformer of widths
+32 to 1024, µP beside standard.
 
     python -m examples.reproduce.learning_rates
     python -m examples.reproduce.learning_rates --optimizer sgd
+    python -m examples.reproduce.learning_rates --model transformer
 
-An analogue of figure 3 of µTransfer (arXiv 2203.03466): under Adam on digits that are turned,
-scaled and shifted at random, where scikit-learn is installed; under SGD on fresh examples of a
-random teacher. Every octave is tried at the narrow widths, with several seeds; at all widths half
-octaves around the best rate, from where the next narrower model had it.
+An analogue of figures 3 and 1 of µTransfer (arXiv 2203.03466): under Adam on digits that are
+turned, scaled and shifted at random, where scikit-learn is installed; under SGD on fresh examples
+of a random teacher; the transformer under Adam on texts of a random grammar. Every octave is tried
+at the narrow widths, with several seeds; at all widths half octaves around the best rate, from
+where the next narrower model had it.
 """
 
 from __future__ import annotations
@@ -23,13 +26,9 @@ from abcparam.tuning.sweep import SweepResult
 from examples.reproduce.optima import FORMS, joined, powers, write
 from examples.reproduce.scripts import asked, trains
 
-SPEC = Path(__file__).parent / "perceptron.param"
+SPECS = Path(__file__).parent
 DIGITS = "examples.reproduce.augmented:digits"
 OPTIMIZERS = {"adam": "adam { lr = lr, eps = 1e-12 }", "sgd": "sgd { lr = lr }"}
-OCTAVES = {"adam": range(-14, -2), "sgd": range(-8, 2)}
-STEPS = {"adam": 40, "sgd": 80}
-WIDTHS = tuple(2**octave for octave in range(7, 14))
-BATCH = 64
 
 
 class Effort(NamedTuple):
@@ -38,6 +37,7 @@ class Effort(NamedTuple):
     """
 
     steps: int
+    batch: int = 64
     narrow: int = 1024
     wide: int = 4096
     seeds: int = 3
@@ -45,7 +45,25 @@ class Effort(NamedTuple):
     around: int = 2  # on either side
 
 
-SMALLEST = Effort(steps=10, narrow=128, seeds=1, every=4, around=0)
+class Setting(NamedTuple):
+    """What is trained where nothing else is asked for; octaves of the rate at narrow widths."""
+
+    widths: tuple[int, ...]
+    octaves: range
+    effort: Effort
+    data: str | None = None
+
+
+PERCEPTRON = tuple(2**octave for octave in range(7, 14))
+SETTINGS = {  # by model and optimizer
+    ("perceptron", "adam"): Setting(PERCEPTRON, range(-14, -2), Effort(steps=40), DIGITS),
+    ("perceptron", "sgd"): Setting(PERCEPTRON, range(-8, 2), Effort(steps=80)),
+    ("transformer", "adam"): Setting(
+        tuple(2**octave for octave in range(5, 11)),
+        range(-10, -2),
+        Effort(steps=150, batch=8, narrow=128, wide=512, seeds=5),
+    ),
+}
 
 
 class Search(NamedTuple):
@@ -91,7 +109,7 @@ class Search(NamedTuple):
             forms=(self.form,),
             seeds=self.effort.seeds if narrow else 1,
             steps=self.effort.steps,
-            batch=BATCH,
+            batch=self.effort.batch,
             together=64 if narrow else 1,
             folder=self.folder,
             device=self.device,
@@ -115,21 +133,35 @@ def _place(found: SweepResult) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = trains("learning rates of a perceptron", "learning_rates")
-    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adam")
-    parser.add_argument("--steps", type=int, help=f"default: {STEPS}")
-    parser.add_argument("--widest", type=int, default=WIDTHS[-1], help="up to this width")
+    parser = trains("learning rates of several widths", "learning_rates")
+    parser.add_argument("--model", choices=("perceptron", "transformer"), default="perceptron")
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="of a perceptron")
+    parser.add_argument("--steps", type=int, help="default: 40 under Adam, 80 SGD, 150 transformer")
+    parser.add_argument("--seeds", type=int, help="at narrow widths; default: 3, transformer 5")
+    parser.add_argument("--widest", type=int, help="up to this width; default: 8192 and 1024")
     given = asked(parser, arguments)
-    effort = SMALLEST if given.smallest else Effort(given.steps or STEPS[given.optimizer])
-    text = SPEC.read_text(encoding="utf-8")
-    source = Source(text.replace(OPTIMIZERS["adam"], OPTIMIZERS[given.optimizer]), SPEC.name)
-    digits = given.optimizer == "adam" and importlib.util.find_spec("sklearn")
-    data = given.data or (DIGITS if digits else None)
-    widths = WIDTHS[:2] if given.smallest else [w for w in WIDTHS if w <= given.widest]
-    octaves = OCTAVES[given.optimizer]
+    setting = SETTINGS.get((given.model, given.optimizer))
+    if setting is None:
+        parser.error("a transformer is trained by Adam")
+    widths, effort = list(setting.widths), setting.effort
+    effort = effort._replace(steps=given.steps or effort.steps, seeds=given.seeds or effort.seeds)
+    if given.smallest:
+        widths = widths[:2]
+        effort = effort._replace(steps=10, narrow=widths[0], seeds=1, every=4, around=0)
+    widths = [width for width in widths if width <= (given.widest or widths[-1])]
+    source = source_of(given.model, given.optimizer)
+    sklearn = importlib.util.find_spec("sklearn")
+    data = given.data or (setting.data if sklearn else None)
     searches = [Search(source, form, data, given.resume, given.device, effort) for form in FORMS]
-    found = [part for search in searches for part in search.over(widths, octaves)]
+    found = [part for search in searches for part in search.over(widths, setting.octaves)]
     write(joined(found), ["lr"], given.out)
+
+
+def source_of(model: str, optimizer: str) -> Source:
+    """The spec, with this optimizer in place of its own."""
+    spec = SPECS / f"{model}.param"
+    text = spec.read_text(encoding="utf-8")
+    return Source(text.replace(OPTIMIZERS["adam"], OPTIMIZERS[optimizer]), spec.name)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +17,7 @@ from abcparam.storage.atomic import write_atomically
 from abcparam.tuning.extrapolation import FEWEST, LEVEL, Estimate, law_of, optimum
 from abcparam.tuning.output.plots import plot
 from abcparam.tuning.output.text import render_csv, value_text
-from abcparam.tuning.space import Axis, AxisValue
+from abcparam.tuning.space import SCHEDULE, Axis, AxisValue
 from abcparam.tuning.sweep import Cell, SweepResult
 from abcparam.tuning.trials import Trial, TrialResult
 
@@ -92,6 +94,87 @@ def drift_by_law(swept: SweepResult, form: str, hyper: str, along: str) -> Estim
     return Estimate(slope.value * octaves, slope.low * octaves, slope.high * octaves)
 
 
+DRAWS = 2000  # of seeds, with replacement
+Losses = Mapping[AxisValue, Mapping[int, float]]  # at each value of a hyper, of each seed
+
+
+def losses_by_seed(swept: SweepResult, form: str, hyper: str, along: str) -> dict[int, Losses]:
+    """For each width, or what else grows, and each value of the hyper, the loss of each seed, the
+    least where others differ too.
+    """
+    found: dict[int, dict[AxisValue, dict[int, float]]] = {}
+    for result in swept.results:
+        trial = result.trial
+        if trial.form == form:
+            value = trial.schedule if hyper == SCHEDULE else dict(trial.values)[hyper]
+            seeds = found.setdefault(_size(trial, trial.values, along), {}).setdefault(value, {})
+            seeds[trial.seed] = min(result.score(swept.by), seeds.get(trial.seed, math.inf))
+    return dict(sorted(found.items()))
+
+
+def drift_over_seeds(swept: SweepResult, form: str, hyper: str, along: str) -> Estimate | None:
+    """The drift, with the interval that a bootstrap over seeds gives: at each of both sizes as many
+    seeds are drawn as there are, with replacement, and the best value is that of their mean losses.
+
+    None of schedules, and where a size has fewer than `FEWEST` seeds.
+    """
+    small, *_, large = losses_by_seed(swept, form, hyper, along).values()
+    if hyper == SCHEDULE or min(len(_seeds(end)) for end in (small, large)) < FEWEST:
+        return None
+    draw = random.Random(0)
+    drawn = [math.log2(_best_of(large, draw) / _best_of(small, draw)) for _ in range(DRAWS)]
+    low, high = interval(drawn)
+    return Estimate(drift(curves(swept, form, hyper, along)), low, high)
+
+
+def _seeds(losses: Losses) -> list[int]:
+    """Those that every value has."""
+    each = [set(seeds) for seeds in losses.values()]
+    return sorted(set.intersection(*each))
+
+
+def _best_of(losses: Losses, draw: random.Random) -> float:
+    """By the mean losses of seeds drawn at random."""
+    seeds = _seeds(losses)
+    drawn = draw.choices(seeds, k=len(seeds))
+    mean = {
+        value: statistics.fmean(found[seed] for seed in drawn) for value, found in losses.items()
+    }
+    return float(best(mean))
+
+
+def interval(drawn: Sequence[float]) -> tuple[float, float]:
+    """The quantiles between which lies `LEVEL` of a bootstrap's draws."""
+    ordered, out = sorted(drawn), (1 - LEVEL) / 2
+    last = len(ordered) - 1
+    return ordered[round(out * last)], ordered[round((1 - out) * last)]
+
+
+def gain_over_seeds(swept: SweepResult, hyper: str, along: str) -> Estimate | None:
+    """The least loss under µP over that of the standard parametrization at the largest size, each
+    at its best value, with the interval of a bootstrap over seeds; both draw the same ones.
+
+    None where there are fewer than `FEWEST`, or one parametrization alone.
+    """
+    if not set(FORMS) <= set(swept.forms):
+        return None
+    ends = [[*losses_by_seed(swept, form, hyper, along).values()][-1] for form in FORMS]
+    seeds = [seed for seed in _seeds(ends[0]) if seed in _seeds(ends[1])]
+    if len(seeds) < FEWEST:
+        return None
+
+    def ratio(drawn: Sequence[int]) -> float:
+        least = [
+            min(statistics.fmean(found[seed] for seed in drawn) for found in end.values())
+            for end in ends
+        ]
+        return least[0] / least[1]
+
+    draw = random.Random(0)
+    low, high = interval([ratio(draw.choices(seeds, k=len(seeds))) for _ in range(DRAWS)])
+    return Estimate(ratio(seeds), low, high)
+
+
 def violations(found: Mapping[int, Curve]) -> tuple[int, int]:
     """How often a model is worse than the next smaller one with the same hyper, of how many pairs;
     pairs whose smaller model diverged say nothing, nor do values of one width alone.
@@ -121,7 +204,7 @@ def violations_by_seed(swept: SweepResult, form: str, hyper: str, along: str) ->
     return worse, pairs
 
 
-def table(swept: SweepResult, hypers: Iterable[str], along: str) -> str:
+def table(swept: SweepResult, hypers: Sequence[str], along: str) -> str:
     """The best values, their drift, and violations, for each parametrization."""
     lines = []
     forms = dict.fromkeys(cell.form for cell in swept.cells)
@@ -134,12 +217,23 @@ def table(swept: SweepResult, hypers: Iterable[str], along: str) -> str:
         moved = drift(found)
         law = drift_by_law(swept, form, hyper, along)
         by = "the best is another one" if math.isnan(moved) else f"drift {moved:+.1f} octaves"
+        over = drift_over_seeds(swept, form, hyper, along)
+        if over is not None:
+            by += f" ({over.low:+.1f} to {over.high:+.1f} over seeds)"
         more = "wider" if along == "width" else "more"
         lines.append(f"{by}; {more} is worse in {worse} of {pairs}")
         if law is not None:
             between = f"{law.low:+.1f} to {law.high:+.1f} at {100 * LEVEL:.0f} %"
             lines.append(f"by a power law through the optima {law.value:+.1f} octaves, {between}")
         lines.append("")
+    for hyper in hypers:
+        gain = gain_over_seeds(swept, hyper, along)
+        if gain is not None:
+            between = f"{gain.low:.3f} to {gain.high:.3f} over seeds"
+            lines += [
+                f"{hyper}: the least loss, µP over standard, {gain.value:.3f} ({between})",
+                "",
+            ]
     return "\n".join(lines)
 
 
@@ -167,7 +261,7 @@ def powers(octaves: Iterable[float], unit: float = 1.0) -> str:
 
 def write(
     swept: SweepResult,
-    hypers: Iterable[str],
+    hypers: Sequence[str],
     folder: Path,
     name: str = "trials",
     along: str = "width",

@@ -35,15 +35,17 @@ def axes(small: bool) -> dict[str, str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = trains("optima of a transformer", "transformer_optima")
     parser.add_argument("--widths", default="32,64,128", help="others: 64,256,1024")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--hypers", default="lr,out_mult,std,schedule", help="default: all four")
     given = asked(parser, arguments)
     small = given.smallest
-    for name, values in axes(small).items():
+    for name in given.hypers.split(","):
         swept = abcparam.sweep(
             SPEC,
-            [f"width={'32,64' if small else given.widths}", f"{name}={values}"],
+            [f"width={'32,64' if small else given.widths}", f"{name}={axes(small)[name]}"],
             data=given.data,
             forms=FORMS,
-            seeds=1 if small else 2,
+            seeds=1 if small else given.seeds,
             steps=4 if small else 150,
             batch=2 if small else 8,
             folder=given.resume,
