@@ -88,7 +88,7 @@ class FactorChange(Change):
 
 
 class SettingChange(Change):
-    """A setting of tensors that changes: at what they start, or how fast they decay."""
+    """A setting of tensors that changes: where they start, how fast they learn or decay."""
 
     owner: str
     key: str
@@ -191,11 +191,9 @@ def applied(program: Program, changes: Iterable[Change]) -> Program:
 def _with_setting(tensor: Tensor, change: SettingChange) -> Tensor:
     if change.key == "init":
         return replace(tensor, init=Init(change.after))
-    decay = tensor.weight_decay
-    assert decay is not None
-    return replace(
-        tensor, weight_decay=Amount(decay.written, decay.value * _product(change.powers))
-    )
+    amount: Amount = getattr(tensor, change.key)
+    moved = Amount(amount.written, amount.value * _product(change.powers))
+    return replace(tensor, **{change.key: moved})
 
 
 def shared_declaration(program: Program, changes: Iterable[Change]) -> str:

@@ -10,9 +10,10 @@ from abcparam.algebra.sizes import Size
 from abcparam.analysis.judge import Judgement
 from abcparam.diagnostics.source import START, Span
 from abcparam.optimizers.base import rule_of
-from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor
-from abcparam.verdict.changes import Change, SettingChange
+from abcparam.verdict.changes import Change
+from abcparam.verdict.forward_factors import powers_of
+from abcparam.verdict.settings import multiplied
 
 
 def moved_decay(judgement: Judgement) -> tuple[Change, ...]:
@@ -36,23 +37,7 @@ def moved_decay(judgement: Judgement) -> tuple[Change, ...]:
     found = []
     for span, tensors in written.items():
         if span in wrong and span != START and len({size for _, size in tensors}) == 1:
-            change = _decay(program, [tensor for tensor, _ in tensors], -tensors[0][1])
+            moved = [tensor for tensor, _ in tensors]
+            change = multiplied(program, "weight_decay", moved, powers_of(-tensors[0][1]))
             found += [change] if change else []
     return tuple(found)
-
-
-def _decay(program: Program, tensors: list[Tensor], by: Size) -> SettingChange | None:
-    from abcparam.verdict.factors import decay_texts
-    from abcparam.verdict.forward_factors import powers_of
-
-    decay = tensors[0].weight_decay
-    assert decay is not None
-    powers = powers_of(by)
-    texts = decay_texts(program, decay.written, powers)
-    if texts is None:
-        return None
-    span, before, after = texts
-    paths = tuple(tensor.path for tensor in tensors)
-    edits = ((span, after),)
-    changed = tuple(powers.items())
-    return SettingChange(paths[0], "weight_decay", before, after, paths, edits, changed)

@@ -75,17 +75,20 @@ def factor_change(program: Program, place: FactorPlace, powers: PowersByDim) -> 
     return FactorChange(place.name, before, after, span, call.span, place.setting, names)
 
 
-def decay_texts(
+def setting_texts(
     program: Program, written_at: syntax.Expression, powers: PowersByDim
 ) -> tuple[Span, str, str] | None:
-    """Where weight decay is written, as it is, and times powers of growing dims."""
+    """Where a setting is written, as it is, and times powers of growing dims."""
     before = text_at(program, written_at.span)
     if not before:
         return None
     span, after = _rewritten(program, written_at, powers, None)
     start = span.column - written_at.span.column
     end = span.end_column - written_at.span.column
-    return written_at.span, before, before[:start] + after + before[end:]
+    left, right = before[:start], before[end:]
+    if after == "1" and left.rstrip().endswith(("*", "/")):
+        left, after = left.rstrip()[:-1].rstrip(), ""
+    return written_at.span, before, left + after + right
 
 
 def _scaling(program: Program, call: Apply | Invoke) -> Apply | None:

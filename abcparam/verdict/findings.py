@@ -18,7 +18,7 @@ from abcparam.analysis.trace import (
     why_initial,
     why_update,
 )
-from abcparam.calculus.linear import LinearNode
+from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import Node
 from abcparam.calculus.normalize import NormNode
 from abcparam.calculus.parameter import Parameter
@@ -43,6 +43,10 @@ START_AT_ZERO = (
     "no usual exponents do: a map from the width to finitely many numbers makes width^(-1/2) of "
     "its input at first, and 1 once it has learnt; start the map at zero, or leave out the norm or "
     "nonlinearity behind it"
+)
+MADE_FOR_MAPS = (
+    "{rule} is made for hidden maps: published runs train tables and readouts by another optimizer "
+    "beside it, `optimizer adamw for {name} {{ … }}`"
 )
 NO_WAY_OUT = "no change of exponents or factors was found that makes it maximal-update"
 MUST = {
@@ -246,7 +250,11 @@ class _Reasons:
         bound = self.judgement.bounds.coherent[law.node]
         fields = {"name": law.path, "size": contribution, "bound": bound, "slack": law.slack}
         diagnostic = rules.Slack.at(law.parameter.tensor.span, help=self.help, **fields)
-        return replace(diagnostic, notes=(why_update(self.program, law.parameter),))
+        notes = [why_update(self.program, law.parameter)]
+        if law.parameter.spectral and isinstance(law.node, ValueNode):
+            rule = rule_of(self.program, law.parameter).name
+            notes.append(MADE_FOR_MAPS.format(rule=rule, name=law.parameter.tensor.name))
+        return replace(diagnostic, notes=tuple(notes))
 
     def _stuck(self) -> list[Diagnostic]:
         tensors = [t for t in self.judgement.tensors if t.slack is None and t.status == "under"]
@@ -316,9 +324,19 @@ class _Reasons:
             elif not rule.adds_decay and (size != one or p.pull > gradient):
                 acting.setdefault((rule.name, p.pull, gradient), []).append(p)
         return [
-            self._joins(*key, found) if key[0] else self._fades(key[1], found)
+            self._of_decay(
+                self._joins(*key, found) if key[0] else self._fades(key[1], found), found
+            )
             for key, found in acting.items()
         ]
+
+    def _of_decay(self, warning: Diagnostic, found: list[Parameter]) -> Diagnostic:
+        """A warning of decay, which says where that is from if nobody wrote it."""
+        decay = found[0].tensor.weight_decay
+        if decay is None or decay.written.span != START:
+            return warning
+        rule, value = rule_of(self.program, found[0]).name, float(decay.value.constant or 0)
+        return replace(warning, notes=(f"weight_decay is the default of {rule}, {value:g}",))
 
     def _fades(self, size: Size, found: list[Parameter]) -> Diagnostic:
         fields = {"name": found[0].tensor.path, "also": _also(found), "size": size}

@@ -37,6 +37,7 @@ from abcparam.verdict.decay import moved_decay
 from abcparam.verdict.forward_factors import powers_of
 from abcparam.verdict.laziness import lazy_tensors, mended
 from abcparam.verdict.places import USUAL, Places
+from abcparam.verdict.rates import plain_rates
 from abcparam.verdict.settings import learnt_behind_norms, started_at_zero
 from abcparam.verdict.shortening import shortened
 from abcparam.verdict.space import SearchSpace
@@ -145,6 +146,7 @@ class _Search:
     def __init__(self, program: Program, short: Program, judgement: Judgement) -> None:
         self.program = program
         self.short = short
+        self.judgement = judgement
         self.lazy = lazy_tensors(judgement)
         self.space = SearchSpace(program)
         self.places = self.space.places
@@ -163,8 +165,25 @@ class _Search:
             found = self._candidate(wish)
             if found is not None:
                 self._found = found
-                return self._plain(tuple(self._merged(self._reduced(found))))
+                return self._rated(self._plain(tuple(self._merged(self._reduced(found)))))
         return ()
+
+    def _rated(self, found: tuple[Change, ...]) -> tuple[Change, ...]:
+        """A written power of a width that goes from a learning rate, in the place of exponents.
+
+        That is where it takes fewer changes, or as many of which none makes rates grow.
+        """
+        rates = [c for c in found if isinstance(c, ExponentChange) and c.key.startswith("c")]
+        for change in plain_rates(self.program) if rates else ():
+            if self._mends((change,)):
+                return (change,)
+            without = _Search(
+                applied(self.program, (change,)), applied(self.short, (change,)), self.judgement
+            )
+            more = without._smallest()
+            if more and len(more) < len(found) - any(map(self._makes_rates_grow, more)):
+                return (change, *more)
+        return found
 
     def _plain(self, found: tuple[Change, ...]) -> tuple[Change, ...]:
         """Factors of the code that go, in the place of exponents that nobody writes."""

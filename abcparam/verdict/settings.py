@@ -1,4 +1,4 @@
-"""Settings of tensors that are to change: at what maps start.
+"""Settings of tensors that are to change: at what maps start, by what a number is multiplied.
 
 Where no usual exponents do, a map from a width to finitely many numbers can start at zero: what a
 norm or a nonlinearity makes of it is then learnt.
@@ -13,10 +13,13 @@ from abcparam.calculus.normalize import NormNode
 from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
 from abcparam.language.parser import parse
+from abcparam.program.amounts import Amount
 from abcparam.program.model import Program
+from abcparam.program.tensors import Tensor
 from abcparam.verdict.changes import Change, ExponentChange, SettingChange, applied
-from abcparam.verdict.factors import text_at
+from abcparam.verdict.factors import setting_texts, text_at
 from abcparam.verdict.laziness import lazy_tensors, mended
+from abcparam.verdict.wanted import PowersByDim
 
 ZEROS = "zeros"
 MOST_TRIED = 8  # maps that could start at zero
@@ -50,6 +53,23 @@ def learnt_behind_norms(judgement: Judgement, changes: Sequence[Change]) -> tupl
     if len(rates) < len(changes) or not any(behind.intersection(c.paths) for c in rates):
         return ()
     return started_at_zero(judgement)
+
+
+def multiplied(
+    program: Program, key: str, tensors: Sequence[Tensor], powers: PowersByDim, owner: str = ""
+) -> SettingChange | None:
+    """A number that tensors take from one place, times powers of growing dims.
+
+    Its value at base stays. None where what is written has no place in the text.
+    """
+    amount: Amount = getattr(tensors[0], key)
+    texts = setting_texts(program, amount.written, powers)
+    if texts is None:
+        return None
+    span, before, after = texts
+    paths = tuple(tensor.path for tensor in tensors)
+    by = tuple(powers.items())
+    return SettingChange(owner or paths[0], key, before, after, paths, ((span, after),), by)
 
 
 def _contracting(judgement: Judgement) -> Iterator[SettingChange]:

@@ -393,8 +393,7 @@ def test_no_fix_makes_a_table_lazy():
         assert "table" not in str(change)
 
 
-def test_the_rate_of_a_table_rises_under_muon():
-    text = """model M
+MUON = """model M
 dim width -> inf, base = 64
 dim vocab = 100
 dim context = 8
@@ -415,7 +414,10 @@ forward(tokens : index(vocab) [context]) {
 optimizer muon { lr = lr, weight_decay = 0, adjust = spectral }
 loss cross_entropy
 """
-    assert proposed(text) == ["`table` c = 0 -> -1"]
+
+
+def test_the_rate_of_a_table_rises_under_muon():
+    assert proposed(MUON) == ["`table` c = 0 -> -1"]
 
 
 TWO_RATES = DEEP.replace("tensor A", "tensor A, B").replace("A @ relu(x)", "B @ relu(A @ x)")
@@ -579,6 +581,48 @@ def test_weight_decay_keeps_its_value_at_base(written: str, mended_as: str):
     wrong = hidden.replace("1 }", f"0, weight_decay = {written} }}")
     right = hidden.replace("1 }", f"1, weight_decay = {mended_as} }}")
     assert abcparam.fix(text.replace(hidden, wrong)).text == text.replace(hidden, right)
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "mended_as"),
+    [
+        ("gpt", "lr / width", "lr / base(width)"),
+        ("gpt", "lr * width / base(width)", "lr"),
+        ("gpt", "lr / sqrt(width / base(width))", "lr"),
+        ("mlp", "lr * base(width) / width", "lr"),  # SGD
+    ],
+)
+def test_a_power_of_the_width_in_a_rate_beside_exponents_goes(
+    name: str, written: str, mended_as: str
+):
+    """Exponents scale rates already: three roles' `c` are no mend that anybody would make."""
+    text = (EXAMPLES / f"{name}.param").read_text(encoding="utf-8")
+    assert text.count("lr = lr") == 1
+    found = abcparam.fix(text.replace("lr = lr", f"lr = {written}"))
+    assert found.text == text.replace("lr = lr", f"lr = {mended_as}")
+    assert str(found.changes[0]).startswith("`optimizer ")
+
+
+def test_no_power_goes_from_a_rate_where_more_would_have_to_change():
+    """A rate over the width is right for the hidden maps of a spec without exponents of its own."""
+    text = (EXAMPLES / "mlp.param").read_text(encoding="utf-8")
+    text = re.sub(
+        r"parametrization .*?\n}|parametrization \w+", "parametrization sp", text, flags=re.S
+    )
+    text = re.sub(r"optimizer .*", "optimizer adam { lr = lr / width }", text)
+    assert all(isinstance(c, ExponentChange) for c in abcparam.fix(text).changes)
+
+
+def test_what_muon_is_not_made_for_is_said():
+    [slack] = [d for d in abcparam.check(MUON).diagnostics if d.code == "P0506"]
+    assert any("`optimizer adamw for table { … }`" in note for note in slack.notes)
+
+
+def test_the_default_of_weight_decay_is_named_where_it_does_something():
+    text = (EXAMPLES / "gpt.param").read_text(encoding="utf-8")
+    report = abcparam.check(re.sub(r"optimizer .*", "optimizer muon { lr = lr }", text))
+    [decay] = [d for d in report.diagnostics if d.code == "P0603"]
+    assert decay.notes == ("weight_decay is the default of muon, 0.1",)
 
 
 GPT_DEPTH = (SPECS / "gpt_depth.param").read_text(encoding="utf-8")
