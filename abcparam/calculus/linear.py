@@ -77,7 +77,8 @@ class LinearNode(Node):
         self.rho_in, self.rho_out = rhos[::-1] if transposed else rhos
         self.shared = shared
         self.tied = tied
-        self.centred = True
+        one = context.one  # along axes beside, it is no more so than x: W is the same there
+        self.centred = self.rho_out > one or not shared > one or x.centred
         self.maps, self.comes_from_contraction = parameter.bit, parameter.contracts
         self.of_few = x.of_few or parameter.contracts
         self.weighs = False

@@ -374,7 +374,9 @@ class Calculus:
             case "lookup" | "value":
                 assert v.tensor is not None
                 return v.tensor.start != "ones"
-            case "map" | "zeros":
+            case "map":
+                return v.fan_out > 0 or v.beside == 0 or xs[0].centred
+            case "zeros":
                 return True
             case "product":
                 return apart(*xs) and any(self.even(v, xs))
