@@ -92,6 +92,13 @@ def spend() -> None:
         found.spend()
 
 
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed: in Python, in the system, in PyTorch on a CPU or a device."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return any(words in str(error) for words in ("out of memory", "allocate memory"))
+
+
 if sys.platform == "win32" or sys.platform == "emscripten":
 
     def _peak() -> float:

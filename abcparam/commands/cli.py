@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from abcparam.algebra.budgets import SECONDS, budget
+from abcparam.algebra.budgets import SECONDS, budget, ran_out_of_memory
 from abcparam.algebra.collector import without_collector
 from abcparam.commands.interrupts import INTERRUPTS, interruptible
 from abcparam.commands.parser import parser
@@ -120,6 +120,9 @@ def _told(options: argparse.Namespace, error: Exception) -> int:
         raise error
     if isinstance(error, OSError):  # a disk that is full, a folder that may not be written
         say(f"abcparam {options.command}: {showing(str(error))}")
+        return 2
+    if ran_out_of_memory(error):
+        say(f"abcparam {options.command}: not enough memory: {showing(str(error)[:200])}")
         return 2
     say(f"abcparam: internal error: {type(error).__name__}: {str(error)[:200]}")
     say("This is a bug in abcparam, not in your spec. Please report it with the spec that")

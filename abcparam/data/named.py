@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from abcparam.algebra.budgets import ran_out_of_memory
 from abcparam.algebra.record import NamedTuple
 from abcparam.data.batch import Batch, Data, lengths, output_shapes, values_of
 from abcparam.data.digits import Digits
@@ -94,6 +95,8 @@ class Given:
         try:
             yield from function(*arguments)
         except (Exception, SystemExit) as error:
+            if ran_out_of_memory(error):  # with fewer trials at once there may be enough
+                raise
             raise self._fails(f"raises {type(error).__name__}: {str(error)[:200]}") from error
 
     def _batch(self, found: Any, wanted: _Wanted | None) -> Batch:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -19,6 +20,7 @@ import pytest
 import torch
 
 import abcparam
+from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.source import Source
 from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.sweep import SweepResult, sweep_source
@@ -236,6 +238,90 @@ def test_what_does_not_fit_into_memory_is_trained_by_halves(monkeypatch: pytest.
     found = [each.losses for each in train(made, runs)]
     assert tried == [5, 2, 3, 2] and len(found) == 5
     torch.testing.assert_close(torch.tensor(found), torch.tensor(wanted), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+        MemoryError(),
+    ],
+)
+def test_halves_have_the_memory_of_what_did_not_fit(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+):
+    """Of a stack that failed in its second step nothing is left when the next is made."""
+    step, make = stacking.Stack.step, stacking.Stack.__init__
+    alive, made_before, reported = weakref.WeakSet[stacking.Stack](), list[int](), list[str]()
+
+    def fails(stack: stacking.Stack, number: int) -> torch.Tensor:
+        if number == 1 and len(stack.alive) > 2:
+            raise type(error)(*error.args)  # whose traceback nobody else keeps
+        return step(stack, number)
+
+    def counted(stack: stacking.Stack, *given: Any) -> None:
+        made_before.append(len(alive))
+        alive.add(stack)
+        make(stack, *given)
+
+    monkeypatch.setattr(stacking.Stack, "step", fails)
+    monkeypatch.setattr(stacking.Stack, "__init__", counted)
+    found = train(job(mlp(), steps=3), [*RUNS, *RUNS[:2]], report=reported.append)
+    assert len(found) == 5 and made_before == [0] * 4 and not reported
+
+
+def test_one_that_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch):
+    def never(*_: Any) -> Trained:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(stacking, "train_together", never)
+    monkeypatch.setattr(stacking, "train_alone", never)
+    with pytest.raises(SpecError, match=r"P0831.*batch = 8 .*of `cpu`: CUDA out of memory"):
+        train(job(mlp(), steps=3), RUNS)
+
+
+LIMITED = """
+import resource, sys
+import torch._dynamo, torch.func
+from abcparam.tuning.train import stacking
+from abcparam.commands.cli import main
+
+together = stacking.train_together
+
+
+def noted(job, trials, *rest):
+    print("together", len(trials), file=sys.stderr)
+    return together(job, trials, *rest)
+
+
+stacking.train_together = noted
+with open("/proc/self/statm") as file:
+    now = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (now + int(sys.argv.pop(1)) * 2**20,) * 2)
+sys.exit(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no limit of memory elsewhere")
+def test_a_process_with_little_memory_trains_by_halves(tmp_path: Path):
+    """Sixteen models of 4 million weights, of 64 MB with a gradient and an update, in 1.2 GB."""
+    spec = tmp_path / "mlp.param"
+    spec.write_text(mlp("sgd").replace("context = 12", "context = 4"), encoding="utf-8")
+
+    def swept(megabytes: int, width: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", LIMITED, str(megabytes), "sweep", str(spec), "--fresh"]
+        command += ["--over", "lr=log:1e-3:1e-1:16", "--set", f"width={width}", "--steps", "2"]
+        command += ["--batch", "4", "--format", "json"]
+        return subprocess.run(command, capture_output=True, env=ENVIRONMENT, text=True)
+
+    found = swept(1200, 2048)
+    sizes = [line for line in found.stderr.splitlines() if line.startswith("together")]
+    assert not found.returncode and len(json.loads(found.stdout)["trials"]) == 16
+    assert sizes[0] == "together 16" and len(sizes) > 2, found.stderr
+    nothing = swept(300, 8192)
+    assert nothing.returncode == 2 and "[P0831]" in nothing.stderr
 
 
 def test_dropout_goes_on_with_its_random_numbers(tmp_path: Path, monkeypatch):

@@ -347,3 +347,15 @@ class DataFails(DiagnosticRule):
     code = "P0830"
     message = "the data `{data}` {problem}"
     help = "mend the function and start the same command again: finished trials are kept"
+
+
+class DoesNotFit(DiagnosticRule):
+    """A trial by itself needs more memory than its device has. Trials that do not fit together are
+    trained by halves first, down to one.
+
+    Trials that had finished are kept: the same command goes on behind them.
+    """
+
+    code = "P0831"
+    message = "a trial with {trial} does not fit into the memory of `{device}`: {problem}"
+    help = "take smaller sizes or batches, `--sharded`, or another `--device`"

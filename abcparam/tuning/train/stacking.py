@@ -9,17 +9,24 @@ mathematics (`stacks`).
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from abcparam.algebra.budgets import ran_out_of_memory
 from abcparam.data.batch import Batch, loss_of, tuple_of
+from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules.tuning import DoesNotFit
+from abcparam.diagnostics.source import START
 from abcparam.emission.views.training import optimizers_used
+from abcparam.program.model import Program
 from abcparam.tuning.schedules import CONSTANT, schedule_named
 from abcparam.tuning.train.attention import Attending, decomposed
 from abcparam.tuning.train.models import configured, groups_of, models_of
@@ -50,6 +57,9 @@ class UnstackableError(Exception):
     """These trials are trained one by one; the text says why."""
 
 
+CANNOT = (UnstackableError, RuntimeError, TypeError, ValueError, MemoryError)  # be trained so
+
+
 def train(
     job: Job,
     trials: Sequence[TrialRun],
@@ -59,31 +69,42 @@ def train(
 ) -> list[Trained]:
     """The losses of each trial, trained together where that is possible.
 
-    Else they are trained one by one, and `report` is called with the reason.
+    Those that do not fit into memory are trained by halves. Where they cannot be trained together
+    they are trained one by one, and `report` is called with the reason. Raises `SpecError` where
+    one by itself does not fit.
     """
     watch = watch or TrialWatch(tuple(range(len(trials))))
+    fits = True
     if len(trials) > 1:
         try:
             _require_stackable(job)
             return train_together(job, trials, on_step, watch)
-        except torch.OutOfMemoryError:
-            half, whole = len(trials) // 2, range(len(trials))
-            return [
-                found
-                for part in (whole[:half], whole[half:])
-                for found in train(
-                    job, [trials[n] for n in part], on_step, report, watch.part(part)
-                )
-            ]
-        except (
-            UnstackableError,
-            RuntimeError,
-            TypeError,
-            NotImplementedError,
-            ValueError,
-        ) as error:
-            report(str(error).partition("\n")[0][:100])  # `vmap` has no rule for dropout, experts
-    return [train_alone(job, trial, on_step, watch.part([n])) for n, trial in enumerate(trials)]
+        except CANNOT as error:
+            fits = not ran_out_of_memory(error)
+            if fits:  # `vmap` has no rule for dropout, experts
+                report(str(error).partition("\n")[0][:100])
+    if not fits:  # outside of `except`, whose error holds on to all tensors of the stack
+        gc.collect()
+        half, whole = len(trials) // 2, range(len(trials))
+        return [
+            found
+            for part in (whole[:half], whole[half:])
+            for found in train(job, [trials[n] for n in part], on_step, report, watch.part(part))
+        ]
+    return [_by_itself(job, trial, on_step, watch.part([n])) for n, trial in enumerate(trials)]
+
+
+def _by_itself(job: Job, trial: TrialRun, on_step: OnStep, watch: TrialWatch) -> Trained:
+    try:
+        return train_alone(job, trial, on_step, watch)
+    except CANNOT as error:
+        if not ran_out_of_memory(error):
+            raise
+        problem = str(error).partition("\n")[0][:200]
+    values = ", ".join(f"{name} = {float(x):g}" for name, x in trial.values.items())
+    trained = f"{values}, batch = {job.batch}"
+    found = DoesNotFit.at(START, trial=trained, device=job.device, problem=problem)
+    raise SpecError(job.program.source, [found])
 
 
 def _require_stackable(job: Job) -> None:
@@ -188,14 +209,10 @@ class Stack:
         self.remembered: list[dict[str, Any]] = []  # of optimizers that are still to be made
         _guard(self.model, trials)
         axis = 0 if self.several else None
+        # Nothing here refers back to the stack, whose memory is free as soon as nobody needs it.
+        self.losses = partial(_losses, job.program, self.model)
         losses = vmap(self.losses, in_dims=(0, axis, axis))
         self.batched = torch.compile(losses) if job.compiled else losses
-
-    def losses(
-        self, values: dict[str, Tensor], inputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]
-    ) -> Tensor:
-        outputs = functional_call(self.model, values, inputs)
-        return loss_of(self.job.program, tuple_of(outputs), targets)
 
     def _values(self, models: list[nn.Module]) -> dict[str, Tensor]:
         """Parameters and buffers, stacked; what differs among plain attributes becomes a buffer."""
@@ -324,6 +341,16 @@ class Stack:
             for parts in zip(*batches, strict=True)
         )
         return Batch(inputs, targets)
+
+
+def _losses(
+    program: Program,
+    model: nn.Module,
+    values: dict[str, Tensor],
+    inputs: tuple[Tensor, ...],
+    targets: tuple[Tensor, ...],
+) -> Tensor:
+    return loss_of(program, tuple_of(functional_call(model, values, inputs)), targets)
 
 
 def _kept(value: Tensor, indices: Tensor) -> Tensor:

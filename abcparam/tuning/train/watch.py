@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from abcparam.algebra.budgets import ran_out_of_memory
 from abcparam.algebra.record import Record, replace
 from abcparam.storage.atomic import write_atomically
 from abcparam.storage.run_cache import CHECKPOINT
@@ -67,7 +68,7 @@ class TrialWatch(Record):
         return Checkpoint(self.place.with_name(name))
 
 
-OF_MACHINES = ("out of memory", "allocate memory", "CUDA error", "MPS backend")
+OF_MACHINES = ("CUDA error", "MPS backend")
 
 
 class ForeignFileError(Exception):
@@ -76,7 +77,7 @@ class ForeignFileError(Exception):
 
 def is_of_file(error: Exception) -> bool:
     """Whether what a file holds is at fault, and not the machine, which may do better later."""
-    if isinstance(error, (MemoryError, OSError, torch.OutOfMemoryError)):
+    if isinstance(error, OSError) or ran_out_of_memory(error):
         return False
     return not any(words in str(error) for words in OF_MACHINES)
 
