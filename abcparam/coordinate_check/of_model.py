@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from abcparam.algebra.record import Record, replace
 from abcparam.coordinate_check.check import CoordCheckResult
@@ -29,6 +29,7 @@ from abcparam.coordinate_check.measure.measuring import in_double, undisturbed
 from abcparam.coordinate_check.measure.runs import RunKey, RunProgress, silent
 from abcparam.coordinate_check.options import CheckOptions
 from abcparam.coordinate_check.plan import WidthPlan, given_widths, varied_dims
+from abcparam.data.losses import drawn_target, loss_value
 from abcparam.imports.alike import renamed_outline, told_in
 from abcparam.imports.capture import trace_of
 from abcparam.imports.exported import Exported, Observer, doubled
@@ -221,35 +222,18 @@ class _ModelRun:
         values = [outputs[loss.output] for loss in self.losses]
         kinds = [_kind(loss.kind, x) for loss, x in zip(self.losses, values, strict=True)]
         if not self.targets:
-            self.targets = [self._drawn(*both) for both in zip(kinds, values, strict=True)]
+            self.targets = [
+                drawn_target(kind, tuple(x.shape), self.random, x.dtype)
+                for kind, x in zip(kinds, values, strict=True)
+            ]
         found = zip(kinds, values, self.targets, strict=True)
-        return torch.stack([_loss(*each) for each in found]).sum()
-
-    def _drawn(self, kind: str, output: Tensor) -> Tensor:
-        """A target."""
-        if kind == "cross_entropy":
-            return torch.randint(output.shape[-1], output.shape[:-1], generator=self.random)
-        drawn = torch.randn(output.shape, generator=self.random, dtype=output.dtype)
-        return (drawn > 0).to(output.dtype) if kind == "binary_cross_entropy" else drawn
+        return torch.stack([loss_value(*each) for each in found]).sum()
 
 
 def _kind(loss: str, output: Tensor) -> str:
     """The loss of an output: of what are too few for classes, squares."""
     are_classes = output.dim() > 1 and output.shape[-1] >= LEAST_CLASSES
     return "mse" if loss == "cross_entropy" and not are_classes else loss
-
-
-def _loss(kind: str, output: Tensor, target: Tensor) -> Tensor:
-    match kind:
-        case "mse":
-            return (output - target).square().mean()
-        case "huber":
-            return nn.functional.huber_loss(output, target)
-        case "binary_cross_entropy":
-            return nn.functional.binary_cross_entropy_with_logits(output, target)
-        case "cross_entropy":
-            return nn.functional.cross_entropy(output.flatten(0, -2), target.flatten())
-    return output.sum()  # it is the loss
 
 
 def _outputs(program: Program) -> list[str]:

@@ -7,11 +7,11 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import NamedTuple
+from abcparam.data.losses import loss_value
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import DataDoesNotFit
 from abcparam.diagnostics.source import START
@@ -59,14 +59,10 @@ class Data(Protocol):
 
 
 def loss_of(program: Program, outputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> Tensor:
-    """The spec's loss; the last axis of an output with `cross_entropy` is that of the classes."""
+    """The spec's loss, the sum of its terms."""
     total = outputs[0].new_zeros(())
     for loss, target in zip(program.losses, targets, strict=True):
-        output = outputs[loss.output]
-        if loss.kind == "cross_entropy":
-            total = total + F.cross_entropy(output.flatten(0, -2), target.flatten())
-        else:
-            total = total + F.mse_loss(output, target)
+        total = total + loss_value(loss.kind, outputs[loss.output], target)
     return total
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from abcparam.data.batch import Batch, lengths, output_shapes, values_of
+from abcparam.data.losses import drawn_target
 from abcparam.program.model import Program
 
 
@@ -51,15 +52,6 @@ def random_inputs(program: Program, config: Any, size: int, seed: int) -> tuple[
 def _targets(program: Program, config: Any, size: int, seed: int) -> tuple[Tensor, ...]:
     draw = torch.Generator().manual_seed(seed)
     shapes = output_shapes(program, values_of(program, config))
-    return tuple(_target(loss.kind, (size, *shapes[loss.output]), draw) for loss in program.losses)
-
-
-def _target(kind: str, shape: tuple[int, ...], draw: torch.Generator) -> Tensor:
-    """Classes, of outputs without axes the samples of the batch: each goes with its own pair."""
-    if kind == "cross_entropy" and len(shape) == 1:
-        return torch.arange(*shape)
-    if kind == "cross_entropy":
-        count = torch.Size(shape[:-1]).numel()
-        return torch.randint(shape[-1], (count,), generator=draw)
-    drawn = torch.randn(shape, generator=draw, dtype=torch.float64)
-    return (drawn > 0).to(drawn.dtype) if kind == "binary_cross_entropy" else drawn
+    return tuple(
+        drawn_target(loss.kind, (size, *shapes[loss.output]), draw) for loss in program.losses
+    )

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from abcparam.data.batch import Batch, lengths, output_shapes, values_of
+from abcparam.data.losses import of_numbers
 from abcparam.data.random import random_inputs
 from abcparam.program.model import Program
 
@@ -113,8 +114,7 @@ class Task:
         said = torch.matmul(torch.tanh(2 * seen), out).unflatten(-1, rest or (1,))
         if loss.kind == "cross_entropy":
             return torch.argmax(said, -1)
-        if loss.kind == "binary_cross_entropy":
-            said = (said > 0).to(said.dtype)
+        said = of_numbers(loss.kind, said)
         return said if rest else torch.squeeze(said, -1)
 
     def _positions(self, lead: tuple[int, ...], inputs: tuple[Tensor, ...]) -> bool:
