@@ -30,6 +30,7 @@ from abcparam.tuning.train.training import Job, Trained, TrialRun
 from abcparam.tuning.train.watch import TrialWatch
 from abcparam.tuning.workers.result_store import forget
 from tests.storage.test_locks import ENVIRONMENT, keys
+from tests.support import killed_sweeps
 from tests.tuning.test_sweep import job, mlp
 
 OVER = ["lr=log:1e-3:1:16"]
@@ -362,3 +363,10 @@ def test_a_sweep_that_was_killed_has_the_same_results(tmp_path: Path):
     ]
     assert json.loads(both[0].stdout) == json.loads(both[1].stdout)
     assert not list(kept.rglob("*.checkpoint"))
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_killed_again_and_again_loses_what_is_behind_checkpoints():
+    found = killed_sweeps.tried(trials=128, kills=3)
+    assert found.trials == 128 and found.kills >= 2
+    assert not found.wrong and found.again < found.needed // 2
