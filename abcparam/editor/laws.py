@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from abcparam.algebra.record import Record
 from abcparam.algebra.sizes import Size
@@ -85,19 +87,19 @@ def _most(found: Iterable[Size]) -> Size:
 
 def _assigned(report: Report) -> dict[Span, list[Node]]:
     """What assignments compute, in all instances and copies, by the place of their values."""
-    named: dict[str, list[Node]] = {}
+    named: dict[str, dict[Span, list[Node]]] = {}
     for node in report.graph.nodes:
         if node.name:
-            named.setdefault(node.name, []).append(node)
+            named.setdefault(node.name, {}).setdefault(node.span, []).append(node)
     found: dict[Span, list[Node]] = {}
     for module in report.program.root.walk():
         statements = [s for s in module.body if isinstance(s, Assign)]
-        targets = [target for statement in statements for target in statement.targets]
+        counts = Counter(target for statement in statements for target in statement.targets)
         for statement in statements:
             for target in statement.targets:
-                nodes = named.get(f"{module.path}.{target}" if module.path else target, [])
-                at = [node for node in nodes if node.span == statement.value.span]
-                once = nodes if targets.count(target) == 1 else []
+                places = named.get(f"{module.path}.{target}" if module.path else target, {})
+                at = places.get(statement.value.span, [])
+                once = chain.from_iterable(places.values()) if counts[target] == 1 else []
                 found.setdefault(statement.value.span, []).extend(at or once)
     return found
 

@@ -17,6 +17,7 @@ from abcparam.editor.hover import hover
 from abcparam.editor.outline import Symbol, outline
 from abcparam.editor.rename import rename
 from abcparam.editor.words import Position
+from tests.support import limits
 from tests.support.paths import EXAMPLES
 
 TEXT = (EXAMPLES / "wrong" / "standard_parametrization.param").read_text(encoding="utf-8")
@@ -319,3 +320,18 @@ def test_colours():
         (45, "maximal"): "key",
     }.items():
         assert found[word] == kind, word
+
+
+def test_a_value_that_is_assigned_ten_thousand_times():
+    """The time is that of its length, where each assignment was compared with all others."""
+    text = (
+        "model Chain\ndim width -> inf, base = 64\ndim vocab = 100\nhyper lr = 1e-3\n"
+        "parametrization mup\ntensor table : input [vocab, width]\n"
+        "tensor last : output [vocab, width]\n"
+        "forward(x : index(vocab) []) {\n    x = embed(table, x)\n"
+        + 10_000 * "    x = relu(x)\n"
+        + "    return last @ x\n}\noptimizer adam { lr = lr }\nloss cross_entropy\n"
+    )
+    with limits.within(30):  # seconds; it takes 2
+        found = hints(analyse(Source(text)))
+    assert len(found) == 2 + 10_001
