@@ -24,7 +24,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     ("algebra", "discovery", "heuristics", "schedules"),
     ("diagnostics", "python_code"),
-    ("storage",),
+    ("storage", "user_code"),
     ("language", "presentation"),
     ("program",),
     ("calculus", "data"),

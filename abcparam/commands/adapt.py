@@ -9,17 +9,17 @@ from abcparam.commands.audit import audited, growth_of, model_arguments
 from abcparam.commands.shared import (
     Command,
     UsageError,
+    generated_arguments,
     named_values,
     print_diagnostics,
     print_or_write,
+    spare_target,
 )
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
     model_arguments(command)
-    command.add_argument(
-        "-o", "--output-file", metavar="OUT", default="-", help="where to (default: it is printed)"
-    )
+    generated_arguments(command)
     command.add_argument(
         "--base",
         nargs="+",
@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from abcparam.imports.adapter import adapter_of, can_be_hooked
     from abcparam.imports.audit_text import forward_lines, remedy_lines
 
+    spare_target(options)
     found = audited(options)
     remedy = found.remedy
     if not remedy.reaches:

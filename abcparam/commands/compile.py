@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from abcparam.commands.shared import (
     Command,
     UsageError,
+    force_argument,
     print_diagnostics,
     set_argument,
     values_of,
@@ -49,9 +50,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
         help="with --adapter: tensors make up for factors that the model's forward has not",
     )
     command.add_argument("--require", choices=VERDICTS, help="refuse a spec whose verdict is less")
-    command.add_argument(
-        "--force", action="store_true", help="overwrite a file that abcparam did not write"
-    )
+    force_argument(command)
     set_argument(command)
 
 

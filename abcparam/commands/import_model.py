@@ -6,14 +6,18 @@ import argparse
 import sys
 
 from abcparam.commands.audit import audited, model_arguments
-from abcparam.commands.shared import Command, print_diagnostics, print_or_write
+from abcparam.commands.shared import (
+    Command,
+    generated_arguments,
+    print_diagnostics,
+    print_or_write,
+    spare_target,
+)
 
 
 def _arguments(command: argparse.ArgumentParser) -> None:
     model_arguments(command)
-    command.add_argument(
-        "-o", "--output-file", metavar="OUT", default="-", help="where to (default: it is printed)"
-    )
+    generated_arguments(command)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -21,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
     from abcparam.imports.text.importing import imported
     from abcparam.imports.text.proof import summary
 
+    spare_target(options)
     found = imported(audited(options, exact=True))
     print_diagnostics(found.notes, found.audit.program.source)
     written = print_or_write(found.text, options.output_file)

@@ -62,6 +62,28 @@ def print_or_write(text: str, target: str) -> bool:
     return True
 
 
+def generated_arguments(command: argparse.ArgumentParser) -> None:
+    """Where to write what is made of a model, `output_file`, and whether over anything: `force`."""
+    command.add_argument(
+        "-o", "--output-file", metavar="OUT", default="-", help="where to (default: it is printed)"
+    )
+    force_argument(command)
+
+
+def force_argument(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--force", action="store_true", help="overwrite a file that abcparam did not write"
+    )
+
+
+def spare_target(options: argparse.Namespace) -> None:
+    """Refuses a file of `generated_arguments` that abcparam did not write, before any work."""
+    from abcparam.storage.atomic import spare_others
+
+    if options.output_file != "-":
+        spare_others(options.output_file, options.force)
+
+
 def values_of(options: argparse.Namespace) -> dict[str, Fraction]:
     """`--set name=value …`; values are exact."""
     return named_values(options.set or [], "--set")
@@ -135,7 +157,7 @@ def count_argument(command: argparse.ArgumentParser, name: str, default: int, ab
 
 
 def data_argument(command: argparse.ArgumentParser, default: str) -> None:
-    sources = "a text file, a folder of images, digits, module:function"
+    sources = "a text file, a folder of images, digits, FILE.py:FUNCTION, module:function"
     command.add_argument("--data", metavar="DATA", help=f"{sources} (default: {default})")
 
 

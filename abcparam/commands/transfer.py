@@ -12,6 +12,7 @@ from abcparam.commands.shared import (
     Command,
     UsageError,
     count_argument,
+    force_argument,
     named_values,
     values_of,
 )
@@ -51,7 +52,7 @@ def _arguments(command: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="the target's module, or the adapter (default: beside FILE)",
     )
-    add("--force", action="store_true", help="overwrite a file that abcparam did not write")
+    force_argument(command)
     add("--anyway", action="store_true", help="although the spec is not maximal-update")
     add("--estimate", action="store_true", help="say what it would cost, and stop")
     add("--format", choices=["text", "json"], default="text")

@@ -84,7 +84,7 @@ class Images:
 
     def refused(self, problem: str) -> SpecError:
         where = Source("", "--data")
-        return SpecError(where, [NoData.at(START, data=str(self.folder), problem=problem)])
+        return SpecError(where, [NoData.at(START, reference=str(self.folder), problem=problem)])
 
     def _shape(self, program: Program, config: Any) -> tuple[int, ...]:
         """An image as the model wants it."""

@@ -1,9 +1,8 @@
-"""What `--data` names: a text file, a folder of images, `digits`, or `module:function`."""
+"""What `--data` names: a text file, a folder of images, `digits`, or a function of the user's."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 import os
 import sys
@@ -22,6 +21,7 @@ from abcparam.data.text import TextFile
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import DataFails, NoData
 from abcparam.program.model import Program
+from abcparam.user_code.named import looked_up
 
 IGNORED = -100  # a class that cross-entropy leaves out
 
@@ -33,27 +33,16 @@ def data_named(text: str | Callable[..., Any]) -> Data:
     try:
         if text == "digits":
             return Digits()
-        module, colon, function = text.partition(":")
-        if colon and not os.path.exists(text):
-            return Given(text, _function(module, function))
+        if ":" in text and not os.path.exists(text):
+            return Given(text, looked_up(text, NoData).value)
         return Images(Path(text)) if os.path.isdir(text) else TextFile(Path(text))
-    except (ImportError, AttributeError, OSError) as error:
+    except (ImportError, OSError) as error:
         problem = getattr(error, "strerror", None) or str(error)
         raise _none(text, problem) from None
 
 
 def _none(data: str, problem: str) -> SpecError:
-    return SpecError.about("--data", NoData, data=data, problem=problem)
-
-
-def _function(module: str, function: str) -> Callable[..., Any]:
-    """A function of a module, which may lie in the folder at hand."""
-    sys.path.insert(0, os.getcwd())
-    try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), function)
-        return found
-    finally:
-        sys.path.remove(os.getcwd())
+    return SpecError.about("--data", NoData, reference=data, problem=problem)
 
 
 class Given:

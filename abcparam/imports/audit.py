@@ -29,7 +29,7 @@ from abcparam.imports.traced import Trace
 from abcparam.imports.traces import Traces, Watch, unwatched
 from abcparam.imports.unlike import unlike
 from abcparam.imports.unused import unused
-from abcparam.imports.user_code import sources_of
+from abcparam.user_code.places import sources_of
 from abcparam.verdict.check import judged
 from abcparam.verdict.findings import reasons
 from abcparam.verdict.report import Report

@@ -8,8 +8,8 @@ from fractions import Fraction
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.remedy import Remedy, TensorChange
 from abcparam.imports.result import Audit
-from abcparam.imports.user_code import line_at
 from abcparam.presentation.table import columns
+from abcparam.user_code.places import line_at
 from abcparam.verdict.report_text import render_report
 
 HEADER = ("parameter", "initial scale", "learning rate", "weight decay")

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from abcparam.diagnostics.source import Span
-from abcparam.imports.user_code import column, whole_line
+from abcparam.user_code.places import column, whole_line
 
 LIBRARY = str(Path(torch.__file__).parent)
 HERE = str(Path(__file__).parent.parent)

@@ -42,7 +42,7 @@ from abcparam.imports.traced import (
     TracedParameter,
     Weight,
 )
-from abcparam.imports.user_code import whole_line
+from abcparam.user_code.places import whole_line
 
 if TYPE_CHECKING:
     from abcparam.imports.factory import Example

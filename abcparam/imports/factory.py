@@ -11,7 +11,7 @@ from torch import nn
 
 from abcparam.algebra.record import NamedTuple, Record, field
 from abcparam.diagnostics.diagnostic import SpecError
-from abcparam.diagnostics.rules.imports import NoFactory, NoFunction, NotAModel
+from abcparam.diagnostics.rules.imports import FactoryRaises, NoFactory, NoFunction, NotAModel
 from abcparam.imports.built import watched
 from abcparam.imports.chance import FirstInputs
 from abcparam.imports.hugging_face import (
@@ -22,7 +22,8 @@ from abcparam.imports.hugging_face import (
     sizes_of,
 )
 from abcparam.imports.numbers import Sizes
-from abcparam.imports.user_code import definition, found, itself, running
+from abcparam.user_code.named import itself, looked_up, running
+from abcparam.user_code.places import definition
 
 
 class Example(NamedTuple):
@@ -54,7 +55,8 @@ class Factory(Record):
         """
         at = f"at {written(sizes)}"
         source, span = definition(self.function, self.file)
-        with torch.random.fork_rng(devices=[]), running(self.file, self.name, at, source.file):
+        code = running(self.file, self.name, at, source.file, remedy=FactoryRaises.sizes)
+        with torch.random.fork_rng(devices=[]), code:
             torch.manual_seed(seed)
             with watched():
                 made = self.function(**sizes)
@@ -116,7 +118,7 @@ def find_factory(reference: str | Callable[..., Any]) -> Factory:
     """
     if isinstance(reference, str) and is_config(reference):
         return _of_config(config_of(reference))
-    named = found(reference, NoFactory) if isinstance(reference, str) else itself(reference)
+    named = looked_up(reference, NoFactory) if isinstance(reference, str) else itself(reference)
     source, span = definition(named.value, named.file)
 
     def refuse(problem: str) -> SpecError:
@@ -160,5 +162,5 @@ def _function(value: Any, module: Any) -> Callable[..., Any] | None:
 
 def find_function(reference: str) -> Callable[..., Any]:
     """The function that `file.py:function` or `module:function` names; `SpecError` if none does."""
-    function: Callable[..., Any] = found(reference, NoFunction).value
+    function: Callable[..., Any] = looked_up(reference, NoFunction).value
     return function

@@ -14,6 +14,7 @@ from abcparam.imports.exported import Exported
 from abcparam.imports.faithful import findings, other_gradients
 from abcparam.imports.inits import Start
 from abcparam.imports.measured import disagreements
+from abcparam.imports.not_numbers import no_numbers
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.program import program_of
 from abcparam.imports.rates import Rate
@@ -37,6 +38,8 @@ def objections(
 
     `exported` and `trace` are it at the first setting.
     """
+    if not_a_number := no_numbers(exported, trace):
+        return not_a_number
     base = settings[0]
     meaning = read(model, base, grow, output, inline=False, entitled=False)
     program = program_of(model, meaning, starts, rates, base, grow, Source(""), "model")

@@ -27,8 +27,8 @@ from abcparam.imports.numbers import (
     varying,
 )
 from abcparam.imports.settings import where_only_these_grow
-from abcparam.imports.user_code import line_at
 from abcparam.imports.writes import Place
+from abcparam.user_code.places import line_at
 
 SEEDS = 4  # of what is measured
 CLOSE = 0.05  # a slope to the exponent that it is rounded to, but for chance

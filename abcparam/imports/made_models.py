@@ -20,8 +20,8 @@ from abcparam.imports.empty import empty_weights
 from abcparam.imports.factory import Example, Factory
 from abcparam.imports.looks import looks
 from abcparam.imports.numbers import Sizes
-from abcparam.imports.user_code import definition
 from abcparam.imports.writes import Write, Writes, recorded
+from abcparam.user_code.places import definition
 
 LIMIT = 2**22  # entries of the parameters of a model that is made with values
 SIGMAS = 7.0  # of a mean square, within which a parameter is what was read

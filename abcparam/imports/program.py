@@ -16,13 +16,13 @@ from abcparam.imports.rates import Rate
 from abcparam.imports.reading import Read
 from abcparam.imports.seen import amount
 from abcparam.imports.unused import taught_tensors, used_tensors
-from abcparam.imports.user_code import whole_line
 from abcparam.optimizers import optimizers as rules_by_name
 from abcparam.program.amounts import Setting, Shape
 from abcparam.program.dims import Dim
 from abcparam.program.model import Optimizer, Program
 from abcparam.program.tensors import Init, Tensor
 from abcparam.resolve.training import setting_of
+from abcparam.user_code.places import whole_line
 
 
 def program_of(

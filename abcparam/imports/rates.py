@@ -18,6 +18,7 @@ from torch.optim import Optimizer as TorchOptimizer
 from abcparam.algebra.record import NamedTuple, Record
 from abcparam.diagnostics.diagnostic import DiagnosticRule, SpecError
 from abcparam.diagnostics.rules.imports import (
+    FactoryRaises,
     NoPower,
     NotOneGroup,
     NoUpdateLaw,
@@ -29,10 +30,11 @@ from abcparam.imports.factory import Factory, called_with, written
 from abcparam.imports.leading import growing_of, power_for, shown
 from abcparam.imports.made_models import LIMIT, MadeModels, parameters_of
 from abcparam.imports.numbers import Power, Sizes
-from abcparam.imports.user_code import definition, running
 from abcparam.optimizers import optimizers
 from abcparam.optimizers.base import OptimizerRule
 from abcparam.optimizers.refused import REFUSED
+from abcparam.user_code.named import running
+from abcparam.user_code.places import definition
 
 Option = float | bool | str | tuple[float, ...]
 
@@ -156,10 +158,9 @@ class _Groups:
             trained = [p for p in model.parameters() if p.requires_grad]
             return [torch.optim.AdamW(trained, lr=DEFAULT_LR)] if trained else []
         name = getattr(self.function, "__name__", "optimizer")
-        with (
-            torch.random.fork_rng(devices=[]),
-            running(self.source.file, name, f"at {written(sizes)}", self.factory.file),
-        ):
+        files, at = (self.source.file, self.factory.file), f"at {written(sizes)}"
+        code = running(files[0], name, at, *files[1:], remedy=FactoryRaises.optimizer)
+        with torch.random.fork_rng(devices=[]), code:
             torch.manual_seed(0)
             made = self.made(self.function, model, sizes)
         found = list(_optimizers(made))

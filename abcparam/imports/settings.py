@@ -10,7 +10,7 @@ from abcparam.diagnostics.rules.imports import DoesNotGrow, NoGrowth, NoSuchSize
 from abcparam.imports.factory import Factory
 from abcparam.imports.made_models import MadeModels
 from abcparam.imports.numbers import Sizes
-from abcparam.imports.user_code import definition
+from abcparam.user_code.places import definition
 
 LARGE = 16  # a size of which half says as much as twice, for less
 LEAST = 2  # of a size that is halved to make a model small: of layers that repeat, two

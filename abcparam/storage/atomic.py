@@ -9,7 +9,7 @@ from contextlib import suppress
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules import files as rules
 
-MARK = "emitted by abcparam from"
+MARK = "by abcparam from"  # "emitted", "read": in what a spec or a model was made into
 COMMANDS = ("\nabcparam adapt ", "\nabcparam transfer ")  # in an adapter of a user's model
 
 
@@ -63,14 +63,16 @@ def _mode(target: str) -> int:
 
 
 def write_generated(path: str, text: str, force: bool = False) -> None:
-    """Writes an emitted module.
+    """Writes what was made of a spec or a model; see `spare_others`."""
+    spare_others(path, force)
+    write_atomically(path, text)
 
-    Refuses to overwrite a file that abcparam did not write, unless forced.
-    """
+
+def spare_others(path: str, force: bool = False) -> None:
+    """Refuses to overwrite a file that abcparam did not write, unless forced."""
     _refuse_what_is_no_file(path, os.path.realpath(path))
     if not force and os.path.exists(path) and not _ours(path):
         raise SpecError.about(path, rules.NotOurs, path=path)
-    write_atomically(path, text)
 
 
 def _ours(path: str) -> bool:

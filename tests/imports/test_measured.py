@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 from math import inf, isnan, log, sqrt
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 import abcparam
 from abcparam.algebra.exponents import Affine
 from abcparam.algebra.record import replace
+from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.imports.alike import Repeated, TracedStep
 from abcparam.imports.aten import laws
 from abcparam.imports.capture import exported_of, trace_of
@@ -126,6 +128,36 @@ def test_what_is_held_against_a_model(trial: Trial):
     starts = {**trial.starts, "h.0.map.weight": misread}
     (found,) = objections(exported, *given, trial.grow, starts, trial.rates)
     assert (found.code, found.span.file) == ("P1014", __file__)
+
+
+def test_a_model_that_gives_nan(tmp_path: Path):
+    """What it was called with, or the first call that makes it; never a law that it breaks."""
+    (tmp_path / "net.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "class Net(nn.Sequential):\n"
+        "    def forward(self, x, low=None):\n"
+        "        y = super().forward(torch.nan_to_num(x))\n"
+        "        return y if low is None else y * low - y * low\n"
+        "def net(width, *args):\n"
+        "    return Net(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 4)), args\n"
+        "def given(width=64):\n"
+        "    return nn.Linear(8, width), (torch.full((3, 8), torch.nan),)\n"
+        "def taken_out(width=64):\n"
+        "    x = torch.randn(5, 8)\n"
+        "    x[0, 0] = torch.nan\n"
+        "    return net(width, x)\n"
+        "def made(width=64):\n"
+        "    return net(width, torch.randn(5, 8), torch.tensor(torch.inf))\n",
+        encoding="utf-8",
+    )
+    for name, said in {
+        "given": "error[P1030]: the model gives NaN at init: its input `input` has NaN",
+        "made": "error[P1030]: the model gives NaN at init: `aten.sub.Tensor` gives it first",
+    }.items():
+        with pytest.raises(SpecError) as caught:
+            abcparam.audit(f"{tmp_path}/net.py:{name}", ["width"])
+        assert str(caught.value).startswith(said)
+    assert abcparam.audit(f"{tmp_path}/net.py:taken_out", ["width"]).verdict
 
 
 def test_indices_that_are_all_the_same_are_told_of_beside_what_was_measured_of_them(trial: Trial):

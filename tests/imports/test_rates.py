@@ -446,6 +446,7 @@ def test_an_optimizer_that_raises(rates: Read):
         "error[P1002]: `optimizer` raises at width=64, depth=2, vocab=96: ValueError: Invalid"
     )
     assert underlined(caught.value) == "Adam(model.parameters(), lr=-1)"
+    assert "it is called with the model that the factory makes" in str(caught.value)
 
 
 def test_rates_are_exact(rates: Read):

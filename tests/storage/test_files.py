@@ -35,6 +35,36 @@ def test_compile_leaves_other_files_alone(spec: Path, capsys: pytest.CaptureFixt
     assert main(["compile", str(spec), "--force"]) == 0
 
 
+MODEL = """
+import torch
+from torch import nn
+
+def build(width=64):
+    layers = nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 4)
+    return nn.Sequential(*layers), (torch.randn(8, 8),)
+"""
+
+
+@pytest.mark.parametrize("command", ["adapt", "import"])
+def test_what_is_made_of_a_model_leaves_other_files_alone(
+    command: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """It is refused before the model is read; what the same command wrote may be replaced."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text("raise SystemExit\n", encoding="utf-8")
+    (tmp_path / "out").write_text("mine\n", encoding="utf-8")
+    words = [command, "net.py:build", "--grow", "width", "-o", "out"]
+    assert main(words) == 2
+    assert "error[P0902]: `out` exists and was not written by abcparam" in capsys.readouterr().err
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "mine\n"
+    (tmp_path / "net.py").write_text(MODEL, encoding="utf-8")
+    assert main([*words, "--force"]) == 0
+    assert main(words) == 0
+
+
 @pytest.mark.parametrize(
     "command",
     [

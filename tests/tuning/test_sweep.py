@@ -424,13 +424,16 @@ def test_data_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         "    yield torch.full((size, config.pixels), float(seed)), torch.zeros(size).long()\n",
         encoding="utf-8",
     )
-    mine = data_named("mine:batches").batches(program(), job(mlp()).config({}), 4, 7)
-    for _ in range(2):
-        (x,), (y,) = next(mine)
-        assert (x.shape, float(x[0, 0]), y.shape) == ((4, 64), 7.0, (4,))
+    for name in ("mine:batches", "mine.py:batches", f"{tmp_path}/mine.py:batches"):
+        mine = data_named(name).batches(program(), job(mlp()).config({}), 4, 7)
+        for _ in range(2):
+            (x,), (y,) = next(mine)
+            assert (x.shape, float(x[0, 0]), y.shape) == ((4, 64), 7.0, (4,))
 
 
-@pytest.mark.parametrize("name", ["nothing.txt", "no_such_module:f", "math:nothing"])
+@pytest.mark.parametrize(
+    "name", ["nothing.txt", "nothing.py:f", "no_such_module:f", "math:nothing"]
+)
 def test_data_that_is_not_there(name: str):
     with pytest.raises(SpecError, match="P0804"):
         data_named(name)

@@ -17,7 +17,7 @@ class CannotWrite(DiagnosticRule):
 
 
 class NotOurs(DiagnosticRule):
-    """`compile` would overwrite a file that abcparam did not write.
+    """`compile`, `adapt` or `import` would overwrite a file that abcparam did not write.
 
     What it writes says so in its first lines. To replace another file all the same, say `--force`.
     """

@@ -28,7 +28,7 @@ class NoFactory(DiagnosticRule):
 
 
 class FactoryRaises(DiagnosticRule):
-    """The code that makes the model, or its optimizer, raises at some sizes.
+    """The code that makes the model, or its optimizer, raises.
 
     A model is made a few times: at the defaults, with what grows at two and at four times its size,
     with every other size doubled or, where that raises, halved. Sizes that are to fit each other
@@ -39,7 +39,13 @@ class FactoryRaises(DiagnosticRule):
     code = "P1002"
     message = "`{name}` raises {at}: {problem}"
     label = "here"
-    help = "make it work at these sizes, or name others: `--grow width=64,128,256`"
+    help = "{remedy}"
+    sizes = "make it work at these sizes, or name others: `--grow width=64,128,256`"
+    imported = "mend it: the file is run as `import` runs it, with its folder at hand"
+    optimizer = (
+        "mend it: it is called with the model that the factory makes, and sizes by their names"
+    )
+    data = "mend the model, or give it other batches with `--data`"
 
 
 class NoPower(DiagnosticRule):
@@ -288,6 +294,20 @@ class NotAsMeasured(DiagnosticRule):
     )
     label = "here"
     help = "try it at larger sizes, `--grow width=256,512,1024`; if it stays, write it another way"
+
+
+class NoNumbers(DiagnosticRule):
+    """An output is NaN at init, for what the factory calls the model with. What is measured of it
+    would be of no numbers, so that the model could not be held to what was read of it.
+
+    Inputs that are NaN where nothing was observed are fine if the model takes them out, by
+    `torch.nan_to_num` say, so that its outputs are numbers.
+    """
+
+    code = "P1030"
+    message = "the model gives NaN at init: {what}"
+    label = "here"
+    help = "let the factory call it with numbers at which it gives numbers"
 
 
 class SameIndices(DiagnosticRule):

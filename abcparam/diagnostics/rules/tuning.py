@@ -46,7 +46,8 @@ class DataDoesNotFit(DiagnosticRule):
 
 
 class NoData(DiagnosticRule):
-    """`--data` names a text file, a folder of images, `digits`, or `module:function`.
+    """`--data` names a text file, a folder of images, `digits`, or a function of
+    yours: `train.py:batches`, or `package.module:batches` of a module that Python finds.
 
     A folder of images has a folder for each class, and in those images (PNG, JPEG, …); Pillow reads
     them (`pip install 'abcparam[examples]'`).
@@ -56,8 +57,8 @@ class NoData(DiagnosticRule):
     """
 
     code = "P0804"
-    message = "there is no data `{data}`: {problem}"
-    help = "name a text file, a folder of folders of images, `digits`, or `module:function`"
+    message = "there is no data `{reference}`: {problem}"
+    help = "name a text file, a folder of folders of images, `digits`, or `FILE.py:FUNCTION`"
 
 
 class NotMaximal(DiagnosticRule):

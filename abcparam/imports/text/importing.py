@@ -40,6 +40,7 @@ from abcparam.operations.mixture import BIAS
 from abcparam.program.expressions import Local, Return
 from abcparam.program.model import Module
 from abcparam.program.reserved_names import owner
+from abcparam.storage.atomic import MARK
 from abcparam.verdict.check import judged, load
 from abcparam.verdict.report import Report
 
@@ -146,7 +147,7 @@ class _Importer:
         order = [path for scope in root.walk() for path in scope.tensors]
         training = training_of(trained, self.sizes, frozenset(audit.grow), order)
         name = self.class_of("")
-        comment = f"{name}, read from {audit.factory.file}:{audit.factory.name}"
+        comment = f"{name}, read {MARK} {audit.factory.file}:{audit.factory.name}"
         for given in body.inputs:
             comment += f"\n{given.name} is computed from {given.made}" if given.made else ""
         printer = TextPrinter(root, body.inputs, body.tensors, training)

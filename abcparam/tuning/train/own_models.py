@@ -16,18 +16,19 @@ from abcparam.algebra.polynomials import Polynomial, number
 from abcparam.algebra.record import replace
 from abcparam.data.batch import Batch
 from abcparam.diagnostics.diagnostic import SpecError
+from abcparam.diagnostics.rules.imports import FactoryRaises
 from abcparam.diagnostics.rules.tuning import DataDoesNotFit
 from abcparam.diagnostics.source import Source, Span
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.result import Audit
 from abcparam.imports.seen import amount
 from abcparam.imports.trained import base_rates, groups_in, multiplied_, optimizers_of, scaled_
-from abcparam.imports.user_code import definition, raised
 from abcparam.program.expressions import Local, Return
 from abcparam.program.model import Input, Loss, Program
 from abcparam.tuning.choices import DECAY, LR
 from abcparam.tuning.train.builders import TorchOptimizers
 from abcparam.tuning.train.calling import Called, Calling, InputPlace, calling_of
+from abcparam.user_code.places import definition, raised
 
 NEEDS_VALUES = (SpecError, RuntimeError, NotImplementedError, TypeError, ValueError)
 
@@ -84,7 +85,13 @@ class OwnModelBuilder:
         factory = self.audit.factory
         files = (factory.file, *self.audit.program.source.others)
         shapes = ", ".join(str(list(value.shape)) for value in batch)
-        return raised(error, files, factory.name, f"in training, on a batch of shape {shapes}")
+        return raised(
+            error,
+            files,
+            factory.name,
+            f"in training, on a batch of shape {shapes}",
+            FactoryRaises.data,
+        )
 
     @property
     def definition(self) -> tuple[Source, Span]:
