@@ -14,6 +14,7 @@ from abcparam.algebra.polynomials import ONE, Polynomial
 from abcparam.calculus.bilinear import ProductNode, QuotientNode
 from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
+from abcparam.calculus.pairs import PairsMapNode, PairsNode
 from abcparam.calculus.parts import ALL_OF_IT, ALL_ROWS, Rows
 from abcparam.calculus.structure import LargestNode, MeanNode, SameNode, ScaleNode, SumNode
 from abcparam.diagnostics.source import Span
@@ -222,6 +223,30 @@ class PackedMap(ReadOperation):
         return (LinearNode(build.context, weight, x, shared, False, tied, call.span, rhos),)
 
 
+class PairsMap(ReadOperation):
+    """`x[* i], y[* j] -> z[* o]`: a tensor on all products of their coordinates."""
+
+    name = "map of pairs"
+    values = ("W", "x", "y")
+    weights = frozenset({"W"})
+    law = "that of `W @ x` over all pairs; a change of them has rank one"
+    source = "arXiv 1407.1870: the spectral norm of a random tensor"
+    settings = {"x_fan": 1, "y_fan": 1, "fan_out": 1, "x_lacks": (), "y_lacks": (), "shared": ()}
+
+    def degrees(self, call: Apply, of: Degrees) -> tuple[Affine, ...]:
+        return (of.of(0) + of.of(1) + of.of(2),)
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        x, y, out = (build.rho(call.amount(name)) for name in ("x_fan", "y_fan", "fan_out"))
+        x_lacks, y_lacks, shared = (
+            build.length(_lengths(call.settings, name)) for name in ("x_lacks", "y_lacks", "shared")
+        )
+        context, values = build.context, (operands.node(1), operands.node(2))
+        pairs = PairsNode(context, *values, (x_lacks + y, y_lacks + x), call.span)
+        weight = operands.parameter(0)
+        return (PairsMapNode(context, weight, pairs, shared, (x, y), out, call.span),)
+
+
 def _heads(shape: Shape) -> Polynomial:
     return shape[-3] if len(shape) > 2 else ONE
 
@@ -241,4 +266,4 @@ def _rational(call: Call, name: str) -> Fraction:
 REARRANGE, STRETCH, LARGEST, PART = Rearrange(), Stretch(), Largest(), RowsPart()
 LARGER = Larger()
 CONTRACT, QUOTIENT, LENGTH = Contract(), Division(), Length()
-HEADS, PACKED = HeadsOfAttention(), PackedMap()
+HEADS, PACKED, PAIRS_MAP = HeadsOfAttention(), PackedMap(), PairsMap()

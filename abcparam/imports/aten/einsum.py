@@ -9,6 +9,8 @@ from abcparam.algebra.polynomials import ONE, Polynomial, product
 from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import Operand
+from abcparam.imports.aten.pairs import pairs_by_letters
+from abcparam.imports.letters import Letters
 from abcparam.imports.operations import CONTRACT
 from abcparam.imports.seen import Law, Matrix, Seen, amount
 from abcparam.imports.traced import Ref
@@ -18,25 +20,16 @@ from abcparam.program.expressions import Expression
 OTHERS = "ZYXWVUTS"  # stand for the axes of an ellipsis, the last one first
 
 
-class Letters(NamedTuple):
-    """Which letters the axes of operands and result have, and their lengths."""
-
-    operands: tuple[str, ...]
-    result: str
-    lengths: dict[str, Polynomial]
-
-    def of(self, letters: Sequence[str]) -> tuple[Polynomial, ...]:
-        """The lengths of axes."""
-        return tuple(self.lengths[letter] for letter in letters)
-
-
 def einsum(see: Seen) -> Expression:
-    """`einsum` of one operand or two."""
+    """`einsum` of one operand or two, or a map of pairs."""
     text, operands = see.get(0), see.get(1)
     assert isinstance(text, str) and isinstance(operands, tuple)
     equation = equation_of(see, text, operands)
     if len(operands) == 1:
         return _of_one(see, equation, operands[0])
+    pairs = pairs_by_letters(see, equation, operands)
+    if pairs is not None:
+        return pairs
     if len(operands) > 2 or any(len(set(x)) < len(x) for x in equation.operands):
         see.refuse(rules.NoLaw, operation=see.step.target, what=f"`{text}`")
     for index in (1, 0):

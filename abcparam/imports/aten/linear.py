@@ -8,6 +8,7 @@ from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import KnownData, Numbers, Operand
 from abcparam.imports.aten.computed import by_computed, refuse_computed
 from abcparam.imports.aten.einsum import by_vector
+from abcparam.imports.aten.pairs import flattened_pairs
 from abcparam.imports.operations import CONTRACT
 from abcparam.imports.seen import Law, Matrix, Seen, amount
 from abcparam.program.amounts import Amount, Setting, Shape
@@ -24,7 +25,7 @@ def _weighted(see: Seen, weight: Operand, axis: int, x: Operand) -> Expression:
     """A map by what must be a parameter of two axes, or one that is scaled by a number."""
     matrix = see.weight(weight)
     if matrix is not None:
-        return see.map(matrix, axis, x)
+        return _mapped(see, matrix, axis, x)
     scaled = see.definition(weight)
     if scaled is not None and scaled.target in {"aten.mul.Tensor", "aten.div.Tensor"}:
         inner = see.with_step(scaled)
@@ -33,10 +34,15 @@ def _weighted(see: Seen, weight: Operand, axis: int, x: Operand) -> Expression:
             matrix = see.weight(operand)
             if factor is not None and matrix is not None:
                 by = factor if scaled.target == "aten.mul.Tensor" else factor.inverse()
-                return see.scaled(see.map(matrix, axis, x), by)
+                return see.scaled(_mapped(see, matrix, axis, x), by)
     shape = see.shape(weight)
     fans = shape[axis : axis + 1], shape[1 - axis :][:1]
     return by_computed(see, weight, (axis, 1 - axis), fans, x, see.shape(x)[:-1])
+
+
+def _mapped(see: Seen, matrix: Matrix, axis: int, x: Operand) -> Expression:
+    """A parameter of two axes on the last axis of a value, which may be all pairs of two."""
+    return flattened_pairs(see, matrix, axis, x) or see.map(matrix, axis, x)
 
 
 def _matrix(see: Seen, weight: Operand) -> Matrix:
@@ -84,7 +90,7 @@ def matmul(see: Seen) -> Expression:
     left, right = see.weight(x), see.weight(y)
     if right is not None and left is None:
         if len(right.shape) == 2:
-            return see.map(right, 0, x)
+            return _mapped(see, right, 0, x)
         if len(right.shape) > 2:
             return see.packed(right, x, (right.shape[-2:-1], right.shape[-1:]), _rows(see, x))
     if left is not None and right is None and len(left.shape) == 2:
