@@ -12,7 +12,12 @@ WITHOUT_GRADIENT = frozenset(
 
 
 def stopped(see: Seen) -> Expression:
-    return see.apply("rescale", (see.value(see.get(0)),), {"backward": amount(number(0))})
+    return without_gradient(see, see.value(see.get(0)))
+
+
+def without_gradient(see: Seen, x: Expression) -> Expression:
+    """A value through which no gradient passes."""
+    return see.apply("rescale", (x,), {"backward": amount(number(0))})
 
 
 LAWS: dict[str, Law] = {
