@@ -310,9 +310,9 @@ def test_no_file_where_there_is_no_text(tmp_path: Path, capsys: pytest.CaptureFi
             """)
     )
     target = tmp_path / "model.param"
-    target.write_text("kept")
+    target.write_text(kept := "# Model, read by abcparam from model.py:build\n")
     assert main(["import", f"{model}:build", "--grow", "width", "-o", str(target)]) == 2
-    assert target.read_text() == "kept"
+    assert target.read_text() == kept
     assert "model.py:11:9" in capsys.readouterr().err
 
 
