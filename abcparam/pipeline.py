@@ -337,8 +337,9 @@ def interpolate(
     """The family of parametrizations between two specs of the same model.
 
     Initial scales are A's where `init` is 0 and B's where it is 1, learning rates where `lr` is.
-    Each is the name of a symbol, or a value. B is taken in A's gauge; whatever is no exponent is
-    A's. Each spec takes the values, as for `check`, that it has a name for.
+    Each is the name of a symbol, or a value; where `s` or `t` is a name of A's, it is `s_` or `t_`.
+    B is taken in A's gauge; whatever is no exponent is A's. Each spec takes the values, as for
+    `check`, that it has a name for.
 
     Raises `SpecError` if a spec is invalid or the two are not the same model, and as `check` does.
     """

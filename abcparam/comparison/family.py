@@ -6,6 +6,7 @@ brought to A's gauge first, so that only `b`, `c` and `d` change along the way.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
@@ -27,6 +28,7 @@ from abcparam.resolve.resolver import resolve
 from abcparam.verdict.report import Report
 
 LETTERS = "bcd"
+UNNAMED = ("s", "t")  # what coordinates are called where nobody names them
 ZERO = Affine(Fraction(0))
 PARTS = ("dim", "tensor", "shape")  # what must be the same before anything can be compared
 
@@ -86,9 +88,18 @@ def between(a: Program, b: Program, init: Coordinate, lr: Coordinate) -> Program
 
 
 def family(a: Program, b: Program, init: Coordinate = "s", lr: Coordinate = "t") -> Family:
-    """The family. Raises as `between` does."""
+    """The family. Raises as `between` does. `s` and `t` are `s_` and `t_` where A has such a name."""
+    init, lr = _free(init, a), _free(lr, a)
     program = between(a, b, init, lr)
     return Family(program.source.text, init, lr, program)
+
+
+def _free(coordinate: Coordinate, a: Program) -> Coordinate:
+    """One that nobody may have chosen gives way; another one is refused where it is taken."""
+    taken = re.findall(r"\w+", a.source.text) if coordinate in UNNAMED else ()
+    while coordinate in taken:
+        coordinate = f"{coordinate}_"
+    return coordinate
 
 
 # The ends

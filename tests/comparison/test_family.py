@@ -179,6 +179,15 @@ def test_a_symbol_that_is_taken_is_refused():
     assert "`width`" in refused.value.diagnostics[0].message
 
 
+def test_a_name_that_nobody_chose_gives_way():
+    """A tensor called `t` was "declared twice"."""
+    ends = (spec(mlp_of("adam", 2, *x)) for x in (SP, MUP["table 8", "adam"]))
+    a, b = (re.sub(r"\bW1\b", "t", text) for text in ends)
+    assert "tensor t " in a
+    assert (abcparam.interpolate(a, b).init, abcparam.interpolate(a, b).lr) == ("s", "t_")
+    assert abcparam.map(a, b).to_dict()["coordinates"] == {"init": "s", "lr": "t_"}
+
+
 # The command
 
 
