@@ -11,7 +11,10 @@ from abcparam.calculus.node import ChangeBounds, Node
 
 
 class Bounds(Record):
-    """The bounds on the coherent and on the random change of every activation of a graph."""
+    """The bounds on the coherent change of every activation of a graph, and on the random one.
+
+    The latter hold for what has a mean over the draws of a copy.
+    """
 
     coherent: Mapping[Node, Size]
     random: Mapping[Node, Size]
@@ -32,4 +35,8 @@ def bound(laws: Laws) -> Bounds:
             for x, passed in node.bound_back(found[node]):
                 found[x] = found[x].tightened(passed)
     coherent = {node: bounds.coherent for node, bounds in found.items()}
-    return Bounds(coherent, {node: bounds.random for node, bounds in found.items()})
+    return Bounds(coherent, {node: _of_means(bounds) for node, bounds in found.items()})
+
+
+def _of_means(bounds: ChangeBounds) -> Size:
+    return bounds.random & bounds.mean if bounds.mean.is_bound else bounds.random

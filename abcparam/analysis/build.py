@@ -17,6 +17,7 @@ from abcparam.calculus.linear import LinearNode, ValueNode
 from abcparam.calculus.node import Context, InputNode, Node, held
 from abcparam.calculus.normalize import NormNode
 from abcparam.calculus.parameter import Parameter
+from abcparam.calculus.shares import SharedNode
 from abcparam.calculus.stream import EnterNode, GivenNode, LeaveNode, subtracts
 from abcparam.calculus.structure import ScaleNode, SumNode, take_factors_after
 from abcparam.diagnostics.diagnostic import SpecError
@@ -105,16 +106,17 @@ class Builder:
             self.homes,
         )
 
-    def _parted(self) -> tuple[LinearNode, ...]:
-        """Maps of a tensor that copies share and nothing else uses, nor an optimizer rotates."""
+    def _parted(self) -> tuple[SharedNode, ...]:
+        """Uses of a tensor that copies share and nothing else uses, nor an optimizer rotates."""
         uses = Counter(id(node.parameter) for node in self.nodes if node.parameter is not None)
         found = tuple(
             node
             for node in self.nodes
-            if isinstance(node, LinearNode)
+            if isinstance(node, (LinearNode, ValueNode))
             and node.repeated is not None
             and uses[id(node.parameter)] == 1
-            and not (node.tied or node.parameter.spectral or node.parameter.rotates)
+            and not (node.parameter.spectral or node.parameter.rotates)
+            and not (isinstance(node, LinearNode) and node.tied)
         )
         for node in found:
             node.is_parted = True

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from abcparam.algebra.record import NamedTuple
-from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Context, Node
 from abcparam.calculus.parameter import Parameter
+from abcparam.calculus.shares import SharedNode
 from abcparam.calculus.stream import EnterNode
 from abcparam.calculus.structure import SumNode
 from abcparam.diagnostics.source import Span
@@ -44,7 +44,7 @@ class Graph(NamedTuple):
     forks: tuple[Node, ...] = ()  # those whose change is followed reader by reader
     merges: tuple[SumNode, ...] = ()  # whose gradient's change is followed input by input
     turning: tuple[Node, ...] = ()  # whose input's change turns a gradient that is followed
-    parted: tuple[LinearNode, ...] = ()  # maps that copies share, whose update is parted
+    parted: tuple[SharedNode, ...] = ()  # of tensors that copies share, whose update is parted
     copies: Mapping[tuple[str, tuple[int, ...]], Node] = {}  # the names, copy by copy
     homes: Sequence[Home] = ()  # of the nodes
 

@@ -10,14 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import Any
 
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import CONSTANT, ZERO, Draws, drawn, mapped, of_product
 from abcparam.calculus.node import Context, Limit, Node, operand
 from abcparam.calculus.parameter import Parameter
 from abcparam.calculus.parts import NO_PARTS
-from abcparam.calculus.shares import Shares, StartAndChange, gradient_parts
+from abcparam.calculus.shares import (
+    SharedNode,
+    Shares,
+    StartAndChange,
+    parts_of_map,
+    parts_of_value,
+)
 from abcparam.diagnostics.source import START, Span
 
 
@@ -39,7 +44,7 @@ def update_gain(parameter: Parameter, rho_in: Size, rho_out: Size, alignment: st
     return parameter.u + (rho_in.half() if alignment == "none" else rho_in)
 
 
-class LinearNode(Node):
+class LinearNode(SharedNode):
     """`W @ x`, `W.T @ x`, a convolution.
 
     `tied`: x already contains W, so W^T meets it aligned from the start. `shared` is the size of
@@ -47,13 +52,10 @@ class LinearNode(Node):
     """
 
     __slots__ = (
-        "is_parted",
         "parameter",
-        "parts_grew",
         "rho_in",
         "rho_out",
         "shared",
-        "shares",
         "tied",
         "transposed",
     )
@@ -71,8 +73,6 @@ class LinearNode(Node):
     ) -> None:
         super().__init__(context, (x,), span)
         self.parameter: Parameter = parameter
-        self.is_parted = self.parts_grew = False
-        self.shares: Shares | None = None
         rhos = rhos or (parameter.rho_in, parameter.rho_out)
         self.rho_in, self.rho_out = rhos[::-1] if transposed else rhos
         self.shared = shared
@@ -268,33 +268,8 @@ class LinearNode(Node):
         """What of the gradient is of one kind in all copies."""
         return self.gm | self.gc | self.gn
 
-    def _parts(self) -> Shares:
-        return gradient_parts(self, self.repeated or self.context.one, self._gradient)
-
-    def gradient_of_copies(self) -> Size:
-        if not self.is_parted:
-            return super().gradient_of_copies()
-        return self._parts().added(self.repeated or self.context.one)
-
-    def part(self) -> None:
-        """Takes the parts of its tensor's gradient, the largest so far."""
-        whole, before = self.gradient_of_copies(), self.shares
-        self.parts_grew = False
-        if not whole.is_zero:
-            found = self._parts().of(whole)
-            self.shares = found if before is None else before.joined(found)
-            self.parts_grew = self.shares.exceeds(before)
-
-    def begin(self) -> None:
-        super().begin()
-        self.shares = None
-
-    def state(self) -> tuple[Any, ...]:
-        return (*super().state(), self.shares)
-
-    def restore(self, state: tuple[Any, ...]) -> None:
-        super().restore(state)
-        self.shares = state[-1]
+    def gradient_parts(self, copies: Size) -> Shares:
+        return parts_of_map(self, copies, self._gradient)
 
     def limits(self) -> Iterable[tuple[int, Limit]]:
         return ((0, operand(self.inputs[0], self.after)),)
@@ -316,7 +291,7 @@ class LinearNode(Node):
         return not self.parameter.sigma.is_zero
 
 
-class ValueNode(Node):
+class ValueNode(SharedNode):
     """A tensor used as a value, or looked up by index: nothing is summed.
 
     The entries of an orthogonal matrix are of size 1 over the root of its longer side.
@@ -353,11 +328,23 @@ class ValueNode(Node):
         return self.s0 if self.parameter.is_random else self.context.zero
 
     def update(self) -> Size:
+        """Of an update that copies have in common, what points along a copy's own gradient."""
+        whole = self._updated()
+        return whole if self.shares is None else whole + self.shares.own
+
+    def strewn(self) -> Size:
+        """A copy meets all of it, which does not depend on what it draws: it has a mean."""
+        return self.context.zero if self.shares is None else self._updated()
+
+    def _updated(self) -> Size:
         p = self.parameter
         return p.u - (p.rho_in | p.rho_out).half() if p.spectral else p.u
 
     def gradient(self) -> Size:
         return self.g
+
+    def gradient_parts(self, copies: Size) -> Shares:
+        return parts_of_value(self, copies)
 
     @property
     def title(self) -> str:

@@ -295,6 +295,62 @@ def test_slopes_of_a_map_that_copies_share(behind: bool, slope: float):
     assert math.log(found[1] / found[0], 8) == pytest.approx(slope, abs=0.1)
 
 
+VECTORS: dict[str, tuple[str, Callable[[Tensor, Tensor, Tensor], Tensor]]] = {
+    "A @ (v * x)": ("0", lambda x, a, v: (v * x) @ a),
+    "A @ (x + v)": ("0", lambda x, a, v: (x + v) @ a),
+    "v * (A @ x)": ("0", lambda x, a, v: v * (x @ a)),
+    "tanh(A @ x + v)": ("1/2", lambda x, a, v: torch.tanh(x @ a + v)),
+    "A @ x + v": ("1/2", lambda x, a, v: x @ a + v),
+}
+
+
+@pytest.mark.parametrize("branch", VECTORS)
+def test_a_vector_that_copies_share_is_a_value_from_outside_to_each(branch: str):
+    """At L^(-1/2): what it adds has a mean unless a map of the copy's own lies behind it.
+
+    In plain PyTorch, width 64, the first step of signs; and `derive` says what `check` does.
+    """
+    rate, copy = VECTORS[branch]
+    start = "ones" if "v *" in branch else "zeros"
+    line = f"tensor v : input [width] {{ init = {start}, c[depth] = theta }}"
+    text = spec(branch, rate="1/2", head=f"exponent theta\n{line}")
+    program = load(Source(text))
+    found = judge_symbolic(program)
+    right = Fraction(rate)
+    for theta in (right - Fraction(1, 4), right, Fraction(1)):
+        values = {"theta": theta}
+        (verdict,) = (v for v in VERDICTS if holds(found.condition(v), values, program.symbols))
+        assert verdict == judgement_of(bind(program, values)).verdict
+        assert (verdict == "unstable") == (theta < right)
+        assert (verdict == "maximal-update") == (theta == right)
+    changes = [_moved_by_a_vector(copy, depth, start) for depth in (8, 128)]
+    assert math.log(changes[1] / changes[0], 16) == pytest.approx(float(Fraction(rate)), abs=0.1)
+
+
+def _moved_by_a_vector(
+    copy: Callable[[Tensor, Tensor, Tensor], Tensor], depth: int, start: str
+) -> float:
+    """By how much a stream moves in a first step of signs of the vector alone."""
+    total = 0.0
+    for seed in range(4):
+        draw = torch.Generator().manual_seed(seed)
+        own = torch.randn(depth, 64, 64, generator=draw) / 8
+        x, read = torch.randn(16, 64, generator=draw), torch.randn(16, 64, generator=draw)
+        v = (torch.ones(64) if start == "ones" else torch.zeros(64)).requires_grad_()
+        ends = []
+        for _ in range(2):
+            h = x
+            for a in own:
+                h = h + depth**-0.5 * copy(rms(h), a, v)
+            ends.append(h.detach())
+            if len(ends) == 1:
+                (rms(h) * read).sum().backward()
+                assert v.grad is not None
+                v = (v - 0.01 * v.grad.sign()).detach()
+        total += float((ends[1] - ends[0]).square().mean())
+    return total**0.5
+
+
 def test_a_stream_whose_sign_alternates_is_refused():
     """`B(h) - h` adds what is of one kind in all copies with both signs: at L^(-1/2), of
     relu(A @ x), 1.15 at all of the depths 4 to 128, where `h + B(h)` has 1.4 to 4.7.
