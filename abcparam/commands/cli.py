@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -83,7 +85,28 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     known = parser(named if [word] == list(arguments[:1]) else None)
     if suggestion := None if named else _no_command(word, arguments):
         known.error(suggestion)
-    return known.parse_args(arguments)
+    options, left = known.parse_known_args(arguments)
+    if left:
+        known.error(f"unrecognized arguments: {' '.join(left)}{_meant(options, left)}")
+    return options
+
+
+def _meant(options: argparse.Namespace, left: Sequence[str]) -> str:
+    """What an option that a command does not have may be: another one, or what is searched."""
+    name, equals, value = left[0].partition("=")
+    if not name.startswith("--"):
+        return ""
+    known = re.findall(r"--([\w-]+)", options.usage())
+    if meant := did_you_mean(name[2:], known):
+        return f".{str(meant).replace('`', '`--', 1)}"
+    values = [value] if equals else list(itertools.takewhile(_is_value, left[1:]))
+    if "over" in options and values:
+        return f". What is searched is named so: `--over {name[2:]}={','.join(values)}`"
+    return ""
+
+
+def _is_value(text: str) -> bool:
+    return not text.startswith("--")
 
 
 def _no_command(word: str, arguments: Sequence[str]) -> str:

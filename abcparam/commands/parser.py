@@ -24,6 +24,7 @@ def parser(only: Command | None = None) -> argparse.ArgumentParser:
         description="A compiler for neural-network parametrizations: derives how a model scales, "
         "judges it, and emits PyTorch.",
         formatter_class=_formatter,
+        allow_abbrev=False,
     )
     made.add_argument("--version", action="version", version=f"abcparam {__version__}")
     made.add_argument("--debug", action="store_true", help="print a traceback for our own bugs")
@@ -34,9 +35,10 @@ def parser(only: Command | None = None) -> argparse.ArgumentParser:
             help=command.summary,
             description=command.summary,
             formatter_class=_formatter,
+            allow_abbrev=False,  # `--lr 1e-3` is no `--lr-key`
         )
         command.arguments(subparser)
-        subparser.set_defaults(run=command.run)
+        subparser.set_defaults(run=command.run, usage=subparser.format_usage)
     return made
 
 

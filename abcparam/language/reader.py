@@ -12,6 +12,7 @@ from abcparam.diagnostics.source import Source, Span
 
 MAXIMUM_SIZE = 16 * 2**20
 ENDING = ".param"
+PYTHON = ".py"
 MOST_FILES = 1000  # of a folder, to look for a similar name in
 REFUSED = re.compile(
     "[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]|\r(?!\n)"
@@ -23,6 +24,7 @@ def read(path: str | os.PathLike[str]) -> Source:
     name = os.fspath(path)
     refuse_name(name)
     folder = None if name == "-" else os.path.dirname(name) or "."
+    refuse_python(name)
     try:
         data = _bytes(name)
     except (OSError, ValueError) as error:
@@ -40,6 +42,21 @@ def refuse_name(name: str) -> None:
         shown = name.encode("unicode_escape").decode()
         fields = {"reason": "its name has characters that do not show", "suggestion": ""}
         raise SpecError.about(shown, rules.Unreadable, **fields)
+
+
+def refuse_python(name: str) -> None:
+    """Raises `SpecError` for `FILE.py` and `FILE.py:FUNCTION`, a model of PyTorch."""
+    file, _, function = name.partition(f"{PYTHON}:")
+    if name.endswith(PYTHON):
+        file, function = name, "FUNCTION"
+    elif function.isidentifier() and os.path.isfile(file + PYTHON) and not os.path.exists(name):
+        file += PYTHON
+    else:
+        return
+    command = f"`abcparam audit {file}:{function} --grow width`"
+    suggestion = f" {command} reads a model of PyTorch; `sweep` and `transfer` take it too."
+    fields = {"reason": "it is Python, not a spec", "suggestion": suggestion}
+    raise SpecError.about(name, rules.Unreadable, **fields)
 
 
 def _similar(name: str, folder: str) -> str:

@@ -15,6 +15,7 @@ from abcparam.tuning.sweep import Best, SweepResult
 FEWEST = 3  # sizes that a law is fitted to
 LEVEL = 0.95  # of intervals
 NORMAL = 1.96
+VAGUE = 100.0  # from end to end of an interval: it tells nothing that can be used
 
 
 class Estimate(Record):
@@ -140,12 +141,18 @@ class SizeLaws(Record):
                 f"the best {name} lies at an end of what was searched at {self.dim} "
                 f"{', '.join(f'{size:g}' for size in sizes)}, which hides how it goes: widen {name}"
             )
+        ends = [law.at(self.target) for law in self.hypers.values()]
         found = self.loss.at(self.target)
         yield f"a loss of {found.value:.4g} ({_interval(found)}) is expected {where}"
         yield (
             f"intervals are at {100 * LEVEL:.0f} %, by powers of {len(self.loss.sizes)} sizes "
             "and trained as these were"
         )
+        if any(end.high > VAGUE * end.low for end in (*ends, found)):
+            yield (
+                f"they are too wide to be of use: more sizes than {len(self.loss.sizes)}, "
+                "further apart, and more seeds narrow them"
+            )
 
 
 def _interval(found: Estimate) -> str:

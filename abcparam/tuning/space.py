@@ -109,8 +109,18 @@ def _known(program: Program, name: str) -> None:
     known = [*program.hypers, *dims, *SETTINGS, SCHEDULE]
     if name not in known:
         fields = {"name": name, "what": "a hyper or dim to sweep", "known": ", ".join(known)}
-        error = UnknownWord.at(START, suggestion=did_you_mean(name, known), **fields)
+        meant = str(did_you_mean(name, known)) or _value_alone(name)
+        error = UnknownWord.at(START, suggestion=meant, **fields)
         raise SpecError(program.source, [error])
+
+
+def _value_alone(name: str) -> str:
+    """What to say of a number where a name stands."""
+    try:
+        _number(name)
+    except (ValueError, ZeroDivisionError):
+        return ""
+    return " Values of one name are divided by commas: `lr=1e-3,1e-2`."
 
 
 def _schedules(names: tuple[str, ...]) -> tuple[str, ...]:

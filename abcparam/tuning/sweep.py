@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from fractions import Fraction
 from functools import cached_property
@@ -243,7 +243,7 @@ def swept(
     data = data_of(options).name
     notes = (
         *tunable.notes,
-        *_notes(results, data, options),
+        *_notes(results, axes, data, options),
         *(f"trained one by one: {why}" for why in work.one_by_one),
     )
     return SweepResult(
@@ -269,7 +269,9 @@ def _found(
     return searched(program, axes, options, work)
 
 
-def _notes(results: Sequence[TrialResult], data: str, options: SweepOptions) -> Iterator[str]:
+def _notes(
+    results: Sequence[TrialResult], axes: Iterable[Axis], data: str, options: SweepOptions
+) -> Iterator[str]:
     schedules = dict.fromkeys(result.trial.schedule for result in results)
     one = f"a {next(iter(schedules))} schedule" if len(schedules) == 1 else "each by its schedule"
     yield f"trained on {data}, learning rates: {one}"
@@ -286,5 +288,9 @@ def _notes(results: Sequence[TrialResult], data: str, options: SweepOptions) -> 
             f"{pruned} of {len(results)} trials were stopped early, as others were better: "
             f"{100 * share:.0f} % of all steps were trained"
         )
+    for axis in axes:
+        if not (axis.values or axis.log) and 0 < 10 * axis.low <= axis.high:
+            ends = f"{float(axis.low):g} to {float(axis.high):g}"
+            yield f"{axis.name} is tried evenly from {ends}; {axis.name}=log:… is by equal ratios"
     if options.seeds == 1:
         yield "one seed: small differences between losses are noise"

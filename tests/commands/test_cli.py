@@ -274,6 +274,24 @@ def test_fmt_prints_standard_input(run: Run):
     assert run("fmt", "--check", "-", stdin=UGLY) == (1, "would reformat -\n", "")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("sweep", "--lr", "1e-3", "1e-2"), "is named so: `--over lr=1e-3,1e-2`"),
+        (("sweep", "--lr=1e-3"), "is named so: `--over lr=1e-3`"),
+        (("sweep", "--step", "5"), "Did you mean `--steps`?"),
+        (("check", "--formt", "json"), "Did you mean `--format`?"),
+        (("derive", "--lr", "1"), "--lr 1\n"),
+    ],
+)
+def test_an_option_is_written_out(run: Run, folder: Path, arguments: tuple[str, ...], told: str):
+    """The beginning of another one is none: `--lr` was taken for `--lr-key`."""
+    (folder / "a.param").write_text(UGLY)
+    done = run(arguments[0], "a.param", *arguments[1:])
+    assert done.status == 2
+    assert "unrecognized arguments: " in done.err and told in done.err
+
+
 def test_fmt_goes_on_after_a_bad_file(run: Run, folder: Path):
     (folder / "ugly.param").write_text(UGLY)
     (folder / "bad.param").write_text("model M\ndim width 256\n")

@@ -338,6 +338,18 @@ def test_unreadable_files(tmp_path: Path):
     assert refused("/dev/zero") == "P0142 1:1 the file is larger than 16 MiB"
 
 
+def test_a_model_of_pytorch_is_no_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its file, or a function of it, as `audit` takes it with `--grow`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("def build(width=64): ...\n", encoding="utf-8")
+    for name, shown in (("mine.py", "mine.py:FUNCTION"), ("mine.py:build", "mine.py:build")):
+        assert refused(name) == "P0141 1:1 cannot read the file: it is Python, not a spec"
+        with pytest.raises(SpecError) as caught:
+            read(name)
+        assert f"`abcparam audit {shown} --grow width`" in caught.value.diagnostics[0].help
+    assert refused("no.py:build") == "P0141 1:1 cannot read the file: no such file or directory"
+
+
 def test_not_utf8(tmp_path: Path):
     path = tmp_path / "a.param"
     path.write_bytes(b"model A\r\ndim \xc3\xb6 = \xff\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import abcparam
-from abcparam.tuning.extrapolation import PowerLaw, _vertex, laws_of
+from abcparam.tuning.extrapolation import PowerLaw, SizeLaws, _vertex, laws_of
 from abcparam.tuning.output.page import page
 from abcparam.tuning.output.text import render_sweep
 from tests.support.running import Run
@@ -25,6 +25,16 @@ def test_a_power_is_found_exactly():
     assert law.slope.high - law.slope.low < 1e-6
     assert law.at(1024).value == pytest.approx(3 / 32)
     assert _vertex([0.0, 1.0, 3.0], [(x - 1.3) ** 2 for x in (0, 1, 3)]) == pytest.approx(1.3)
+
+
+def test_intervals_that_tell_nothing_say_so():
+    """From end to end more than a hundredfold, of a hyper or of the loss."""
+    loss = PowerLaw(SIZES, tuple(size**-0.1 for size in SIZES))
+    for rates, vague in (((1.0, 1.1, 1.0, 1.1), False), ((1.0, 8.0, 1.0, 8.0), True)):
+        laws = SizeLaws("width", 4096.0, {"lr": PowerLaw(SIZES, rates)}, {}, loss)
+        interval = laws.hypers["lr"].at(4096.0)
+        assert (interval.high > 100 * interval.low) == vague
+        assert ("too wide to be of use: more sizes than 4" in "\n".join(laws.lines())) == vague
 
 
 @pytest.mark.parametrize("count", [3, 4, 8])

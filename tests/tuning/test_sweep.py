@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import torch
 
+import abcparam
 from abcparam.coordinate_check.plan import shrunk, varied_dims, widths_of
 from abcparam.data.digits import Digits
 from abcparam.data.named import data_named
@@ -296,6 +297,21 @@ def test_axes_that_are_wrong(text: str, code: str):
     with pytest.raises(SpecError) as caught:
         axes_of(program(), [text])
     assert [d.code for d in caught.value.diagnostics] == [code]
+
+
+def test_a_value_that_stands_alone_is_one_of_a_list():
+    """`--over lr=1e-3 1e-2`; a name that is none has no such help."""
+    for text, told in (("1e-2", True), ("rate=1,2", False)):
+        with pytest.raises(SpecError) as caught:
+            axes_of(program(), [text])
+        assert ("divided by commas" in caught.value.diagnostics[0].help) == told
+
+
+def test_values_that_are_spread_evenly_over_octaves_are_told():
+    for text, told in (("lr=1e-3:1e-1:3", True), ("lr=1e-3:5e-3:3", False), ("lr=1,2", False)):
+        notes = abcparam.sweep(mlp(), [text], steps=1, batch=1).notes
+        even = "lr is tried evenly from 0.001 to 0.1; lr=log:… is by equal ratios"
+        assert (even in notes) == told
 
 
 def test_random_points_are_the_same_for_a_seed():

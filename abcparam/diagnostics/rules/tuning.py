@@ -27,7 +27,10 @@ class BadAxis(DiagnosticRule):
 
     code = "P0802"
     message = "`--over {text}` is not understood"
-    help = "write NAME, NAME=V,V,…, NAME=LOW:HIGH or NAME=log:LOW:HIGH, with :POINTS for a grid"
+    help = (
+        "write NAME, NAME=V,V,…, NAME=LOW:HIGH or NAME=log:LOW:HIGH, with :POINTS for a grid; "
+        "sizes, steps and batch are listed, whole numbers from 1"
+    )
 
 
 class DataDoesNotFit(DiagnosticRule):
@@ -176,7 +179,10 @@ class NoCluster(DiagnosticRule):
 
     code = "P0815"
     message = "there is no Ray cluster at `{address}`: {problem}"
-    help = "`ray start --head` starts one; `--ray local` uses this machine"
+    help = (
+        "`ray start --head` starts one; `--ray local` uses this machine. Where Ray speaks of a "
+        "token, set `RAY_AUTH_MODE=token` here and for each `ray start`"
+    )
 
 
 class NoRanks(DiagnosticRule):
