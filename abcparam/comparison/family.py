@@ -88,7 +88,7 @@ def between(a: Program, b: Program, init: Coordinate, lr: Coordinate) -> Program
 
 
 def family(a: Program, b: Program, init: Coordinate = "s", lr: Coordinate = "t") -> Family:
-    """The family. Raises as `between` does. `s` and `t` are `s_` and `t_` where A has such a name."""
+    """The family. Raises as `between` does. Where A has an `s` or `t`, they are `s_` and `t_`."""
     init, lr = _free(init, a), _free(lr, a)
     program = between(a, b, init, lr)
     return Family(program.source.text, init, lr, program)
