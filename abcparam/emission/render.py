@@ -6,6 +6,7 @@ import ast
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from jinja2 import BaseLoader, BytecodeCache, Environment, StrictUndefined
@@ -95,9 +96,15 @@ def environment() -> Environment:
     )
 
 
+@cache
+def _shared() -> Environment:
+    """With the templates that this process has loaded."""
+    return environment()
+
+
 def render(template: str, views: Mapping[str, object]) -> str:
     """The module as text, once it has passed inspection."""
-    text = environment().get_template(template).render(views)
+    text = _shared().get_template(template).render(views)
     inspect(text)
     return text
 
