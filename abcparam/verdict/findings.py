@@ -111,6 +111,8 @@ class _Reasons:
         expected = self.program.expected or ("maximal-update",)
         verdicts = [word for word in expected if word != "complete"] or ["maximal-update"]
         if self.judgement.verdict not in verdicts:
+            if self.judgement.verdict.startswith(("unstable", "kernel")):
+                found = found + self._unused()
             return found + self._means() + self._unexpected(verdicts)
         noted = [replace(d, severity="note") for d in found]
         return noted + (
@@ -258,7 +260,12 @@ class _Reasons:
 
     def _stuck(self) -> list[Diagnostic]:
         tensors = [t for t in self.judgement.tensors if t.slack is None and t.status == "under"]
-        return [rules.NeverMoves.at(t.parameter.tensor.span, name=t.path) for t in tensors]
+        return [_never_moves(law) for law in tensors if law.node] + self._unused()
+
+    def _unused(self) -> list[Diagnostic]:
+        """Trained tensors that nothing uses."""
+        laws = [law for law in self.judgement.tensors if law.node is None]
+        return [_never_moves(law) for law in laws if law.status != "frozen"]
 
     def _in_part(self, node: LinearNode) -> Diagnostic:
         x = node.inputs[0]
@@ -357,6 +364,14 @@ class _Reasons:
         return rules.CoupledDecay.at(
             found[0].tensor.span, pull=pull, gradient=gradient, effect=effect, **fields
         )
+
+
+def _never_moves(law: TensorLaw) -> Diagnostic:
+    rule = rules.NeverMoves
+    found = rule.at(law.parameter.tensor.span, name=law.path)
+    if law.node is not None:
+        return found
+    return replace(found, message=rule.unused.format(name=law.path), help=rule.delete)
 
 
 def _also(found: list[Parameter]) -> str:

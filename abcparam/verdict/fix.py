@@ -56,6 +56,12 @@ KINDS = {  # what sets a kind of change apart
     Wish(factors=False): "exponents alone, the code stays",
     Wish(factors=False, scales=False): "learning rates alone",
 }
+TRIED = (  # one after the other, until one of them can do it
+    Wish(),
+    Wish(factors=False),
+    Wish(factors=False, scales=False),
+    Wish(plain=True),
+)
 ZERO = Affine(Fraction(0))
 MINUS = Fraction(-1)
 TOO_LARGE = NOT_FURTHER.format(why=f"the model has more than {MOST_NODES:,} operations")
@@ -161,7 +167,7 @@ class _Search:
             return tuple(self._found)
 
     def _smallest(self) -> tuple[Change, ...]:
-        for wish in (Wish(), Wish(factors=False), Wish(factors=False, scales=False)):
+        for wish in TRIED:
             found = self._candidate(wish)
             if found is not None:
                 self._found = found

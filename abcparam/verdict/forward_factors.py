@@ -196,7 +196,7 @@ class ForwardFactors:
                             yield node, size
 
     def logits(self) -> Iterator[tuple[ProductNode, Size]]:
-        """Attention's logits over heads that grow want one over the size of a head."""
+        """Attention's logits want one over the size of a head where that grows, else no power."""
         for node in self.graph.nodes:
             if isinstance(node, SoftmaxNode):
                 for product, scale in self.products(node.inputs[0], self.one):
@@ -279,7 +279,7 @@ class ForwardFactors:
         match node:
             case ScaleNode(factor=factor):
                 yield from self.products(node.inputs[0], scale + factor)
-            case ProductNode() if node.contracted > self.one:
+            case ProductNode() if type(node) is ProductNode:
                 yield node, scale
             case SumNode() | SameNode() | PointwiseNode():
                 for x in node.inputs:

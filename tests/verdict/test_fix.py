@@ -305,6 +305,19 @@ def test_the_scale_of_attention():
         assert f"scale = {after}, causal" in other.text, other.text
 
 
+def test_a_scale_of_the_width_over_heads_of_one_size():
+    """1 / sqrt(d_model) in place of 1 / sqrt(head): logits of more heads fade."""
+    text = (EXAMPLES / "llama.param").read_text(encoding="utf-8")
+    mended = {
+        "1 / sqrt(width)": "1 / base(width)^(1/2)",
+        "head^(-1/2) * width": "head^(-1/2) * base(width)",
+        "(width / base(width))^-1": "1",
+    }
+    for before, after in mended.items():
+        found = abcparam.fix(text.replace("scale = head^(-1/2)", f"scale = {before}"))
+        assert found.text == text.replace("scale = head^(-1/2)", f"scale = {after}")
+
+
 def test_epsilon_falls_with_the_gradients():
     assert proposed(wrong("constant_epsilon")) == [
         "`input` d = 0 -> 1",
@@ -623,6 +636,30 @@ def test_the_default_of_weight_decay_is_named_where_it_does_something():
     report = abcparam.check(re.sub(r"optimizer .*", "optimizer muon { lr = lr }", text))
     [decay] = [d for d in report.diagnostics if d.code == "P0603"]
     assert decay.notes == ("weight_decay is the default of muon, 0.1",)
+
+
+def test_a_factor_beside_a_mixture_is_made_a_constant():
+    """No exponent of an expert makes up for it alone: the router's weights are behind it too."""
+    text = (EXAMPLES / "mixtral.param").read_text(encoding="utf-8")
+    wrong, right = (
+        text.replace("x + Mixture", f"x + {factor} * Mixture")
+        for factor in ("1 / sqrt(width)", "1 / base(width)^(1/2)")
+    )
+    assert abcparam.fix(wrong).text == right
+
+
+def test_a_tensor_that_nothing_uses_is_said_beside_all_else():
+    """A readout that is left behind when the table is tied: no fix does as long as it is there."""
+    text = (EXAMPLES / "llama.param").read_text(encoding="utf-8")
+    text = text.replace("return readout @ Norm(x)", "return embedding.T @ Norm(x)")
+    report = abcparam.check(text)
+    assert not report.fix
+    assert [d.message for d in report.diagnostics if d.code == "P0507"] == [
+        "`readout` is never updated: nothing uses it"
+    ]
+    assert proposed(re.sub(r"tensor readout .*\n", "", text)) == [
+        "`base(width) / width * (embedding.T @ Norm(x))`"
+    ]
 
 
 GPT_DEPTH = (SPECS / "gpt_depth.param").read_text(encoding="utf-8")

@@ -127,6 +127,8 @@ class NeverMoves(DiagnosticRule):
     message = "`{name}` is never updated: its gradient is exactly zero"
     label = "never moves"
     help = "freeze it (`frozen`), or use it; two factors that both start at zero never learn"
+    unused = "`{name}` is never updated: nothing uses it"
+    delete = "delete it, or use it: as long as it is there the model is not maximal-update"
 
 
 class PassedInPart(DiagnosticRule):
