@@ -127,7 +127,7 @@ def _check_one(
     file: str, values: Mapping[str, Fraction], options: argparse.Namespace
 ) -> CheckResult:
     try:
-        source = read(file)
+        source = read(file, is_spec=not options.recipe)
         if file == "-" and (name := options.stdin_filename):
             source = replace(source, file=name, folder=os.path.dirname(name) or ".")
         if options.recipe:

@@ -19,12 +19,16 @@ REFUSED = re.compile(
 )
 
 
-def read(path: str | os.PathLike[str]) -> Source:
-    """The text of a file, `-` for standard input; raises `SpecError` where it is not a text."""
+def read(path: str | os.PathLike[str], is_spec: bool = True) -> Source:
+    """The text of a file, `-` for standard input; raises `SpecError` where it is not a text.
+
+    Code is refused unless it need not be a spec: configurations are written in Python too.
+    """
     name = os.fspath(path)
     refuse_name(name)
     folder = None if name == "-" else os.path.dirname(name) or "."
-    refuse_python(name)
+    if is_spec:
+        refuse_python(name)
     try:
         data = _bytes(name)
     except (OSError, ValueError) as error:
