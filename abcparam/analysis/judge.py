@@ -294,5 +294,6 @@ def _passes_in_part(node: LinearNode, bounds: Bounds) -> bool:
 def nonlinear_inputs(graph: Graph) -> list[Node]:
     """Those of functions and softmaxes that training reaches."""
     reached = _reached(graph)
-    nonlinear = (n for n in graph.nodes if isinstance(n, (PointwiseNode, SoftmaxNode)))
+    found = (n for n in graph.nodes if isinstance(n, (PointwiseNode, SoftmaxNode)))
+    nonlinear = (n for n in found if not (isinstance(n, SoftmaxNode) and n.of_one))
     return [n.inputs[0] for n in nonlinear if n.inputs[0] in reached]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
-from abcparam.algebra.polynomials import Polynomial
+from abcparam.algebra.polynomials import ONE, Polynomial
 from abcparam.algebra.record import NamedTuple
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import Draws
@@ -159,20 +159,31 @@ class PointwiseNode(Node):
 
 
 class SoftmaxNode(Node):
-    """`softmax(x)` over a finite axis, of that length: its logits must be O(1)."""
+    """`softmax(x)` over a finite axis, of that length: its logits must be O(1).
 
-    __slots__ = ()
+    Of one logit it is the number 1, whatever that is.
+    """
+
+    __slots__ = ("of_one",)
 
     def __init__(
         self, context: Context, x: Node, span: Span = START, length: Polynomial | None = None
     ) -> None:
         super().__init__(context, (x,), span)
         self.kept_mean = mean_of_ones(length)
+        self.of_one = length == ONE
         self.centred = False
         self.draws = x.draws.bent()
+        self._settle()
 
     def exactly(self) -> Fraction | None:
-        return None
+        return Fraction(1) if self.of_one else None
+
+    def gains(self) -> Sequence[Size]:
+        return (self.context.zero if self.of_one else self.context.one,)
+
+    def back_initial(self) -> Sequence[Size]:
+        return self.gains()
 
     def initial(self) -> Size:
         return self.context.one
@@ -185,10 +196,10 @@ class SoftmaxNode(Node):
 
     def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
         x = self.inputs[0]
-        return ((0, self.clamp(x.dc), self.clamp(x.dr)),)
+        return () if self.of_one else ((0, self.clamp(x.dc), self.clamp(x.dr)),)
 
     def limits(self) -> Iterable[tuple[int, Limit]]:
-        return ((0, Limit("softmax", self.context.one)),)
+        return () if self.of_one else ((0, Limit("softmax", self.context.one)),)
 
 
 class LogSoftmaxNode(SoftmaxNode):

@@ -156,8 +156,9 @@ class Mixture(Operation):
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         logits, expert = operands.node(0), operands.node(1)
-        weights: Node = SoftmaxNode(build.context, logits, call.span)
-        if call.flag("sigmoid"):
+        alone = call.flag("normalize") and call.at_base(call.amount("top")) == 1
+        weights: Node = SoftmaxNode(build.context, logits, call.span, ONE if alone else None)
+        if call.flag("sigmoid") and not alone:
             weights = PointwiseNode(build.context, logits, SIGMOID, call.span)
         lacking = build.length(call.shape(1)[len(call.shape(0)) - 1 :])
         top = build.rho(call.amount("top"))

@@ -354,6 +354,31 @@ def test_a_mixture_of_finitely_many_experts_is_of_their_size():
     assert (str(found["y"].s0), str(found["y"].d)) == ("1", "1")
 
 
+@pytest.mark.parametrize(
+    ("settings", "learns"),
+    [
+        ("top = 1", False),
+        ("top = 1, sigmoid = true", False),
+        ("top = 1, normalize = false", True),
+        ("top = 2", True),
+    ],
+)
+def test_a_router_of_one_expert_whose_weight_is_normalized_learns_nothing(
+    settings: str, learns: bool, tmp_path: Path
+):
+    """Its weight is 1 whatever its logits are: it was said to be maximal."""
+    body = f"z = mean(x, axis = (-2, -1))\n    y = z + mixture(router @ z, Expert(z), {settings})"
+    text = spec(body, EXPERT, "y")
+    laws = {law.path: law for law in abcparam.check(text).judgement.tensors}
+    assert (laws["router"].status == "maximal") == learns
+    assert laws["router"].update.is_zero != learns
+    module = load(abcparam.compile(text), tmp_path)
+    model = module.Probe(module.Config(width=128))
+    model(torch.randn(4, 3, 8, 8)).square().sum().backward()
+    grad = model.router.weight.grad
+    assert (grad is not None and float(grad.abs().max()) > 1e-6) == learns
+
+
 @pytest.mark.parametrize("top", [1, 2, 4])
 def test_gradients_of_scores_that_are_shared_by_the_chosen(top: int):
     """Those of a softmax over `top` equal logits, chosen among 8 experts; of one there is none."""

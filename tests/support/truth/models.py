@@ -946,9 +946,12 @@ class Writer:
         lacking = (ONE, ZERO)
         top = self.draw.choice((1, 2, 3))
         rule = RULES[(top + len(self.blocks)) % len(RULES)]
-        weights = self.term("", "softmax", [logits], logits.axes)
-        if "sigmoid" in rule:
+        if top == 1 and "normalize = false" not in rule:  # its weight is 1
+            weights = Term("", self.value("number", [], logits.axes, amount=ONE), logits.axes)
+        elif "sigmoid" in rule:
             weights = self.term("", "function", [logits], logits.axes, function="sigmoid")
+        else:
+            weights = self.term("", "softmax", [logits], logits.axes)
         text = f"mixture({logits.text}, {block}({x.text}) as {instance}, top = {top}{rule})"
         return self.term(text, "product", [weights, expert], x.axes, lacking=lacking)
 
