@@ -14,7 +14,7 @@ from abcparam.comparison.difference import (
     Differences,
 )
 from abcparam.presentation.table import BOLD, END, GREEN, RED, YELLOW, columns
-from abcparam.program.gauge_text import listed
+from abcparam.presentation.words import listed
 
 HEADLINES = {
     EXACTLY: ("the same at every width", GREEN),

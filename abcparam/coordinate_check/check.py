@@ -23,6 +23,7 @@ from abcparam.coordinate_check.plan import (
 )
 from abcparam.coordinate_check.ranges import RangeRow, outside, range_rows
 from abcparam.pipeline import emit_program, gauged
+from abcparam.presentation.words import listed
 from abcparam.program.binding import require_trained
 from abcparam.program.model import Program
 from abcparam.verdict.check import judged
@@ -171,6 +172,5 @@ def _notes(
     yield f"dropout and weight decay are off; {batches}"
     yield from laws.left_out
     if unresolved := verdict.of(UNRESOLVED):
-        names = ", ".join(f"{row.name} ({row.quantity})" for row in unresolved[:6])
-        more = f" and {len(unresolved) - 6} more" if len(unresolved) > 6 else ""
-        yield f"{len(unresolved)} of {len(verdict.rows)} rows are not resolved: {names}{more}"
+        names = listed([f"{row.name} ({row.quantity})" for row in unresolved])
+        yield f"{len(unresolved)} of {len(verdict.rows)} rows are not resolved: {names}"

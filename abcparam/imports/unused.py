@@ -8,9 +8,9 @@ from abcparam.analysis.build import build_graph
 from abcparam.calculus.structure import RescaleNode
 from abcparam.diagnostics.diagnostic import Diagnostic
 from abcparam.diagnostics.rules import imports as rules
+from abcparam.presentation.words import listed
 from abcparam.program.amounts import Amount
 from abcparam.program.expressions import Apply, Expression, TensorRef, parts_of
-from abcparam.program.gauge_text import listed
 from abcparam.program.model import Module, Program
 
 

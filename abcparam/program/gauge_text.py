@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fractions import Fraction
 
 from abcparam.algebra.exponents import Affine, Shifts, vanishes
 from abcparam.algebra.polynomials import leading_growth
 from abcparam.program.model import Program
 from abcparam.program.tensors import Tensor
-
-MOST_NAMES = 6
-
-
-def listed(names: Sequence[str]) -> str:
-    """`W1, W2 and 7 more`."""
-    more = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def shifted(program: Program, tensor: Tensor, shifts: Shifts, letters: Mapping[str, int]) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.installed import missing
 from abcparam.diagnostics.rules.tuning import NoStore
+from abcparam.presentation.words import first_line
 from abcparam.storage.locks import locked
 
 HEARTBEAT, GRACE = 3, 30  # seconds between heartbeats, and until a trial without is given away
@@ -207,7 +208,7 @@ def _locking(url: str, statement: str) -> Any:
 def _problem(error: Exception) -> str:
     """What a driver says, in one line."""
     cause = error.__cause__ or error
-    return str(cause).partition("\n")[0][:200] or type(cause).__name__
+    return first_line(cause) or type(cause).__name__
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from abcparam.diagnostics.diagnostic import Diagnostic, in_order
 from abcparam.diagnostics.rules import findings as rules
 from abcparam.diagnostics.source import START, Span
 from abcparam.optimizers.base import rule_of
+from abcparam.presentation.words import listed
 from abcparam.program.model import Program
 from abcparam.program.vocabulary import VERDICTS
 from abcparam.verdict.causes import causes, causes_at_init, suffering
@@ -145,10 +146,9 @@ class _Reasons:
         names = [f"`{law.path}`" for law in suffering(self.judgement)]
         if not names or not found:
             return found
-        more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
         what = "1 tensor is over" if len(names) == 1 else f"{len(names)} tensors are over"
         why = "this" if len(found) == 1 else f"what these {len(found)} findings say"
-        note = f"{what} only because of {why}: {', '.join(names[:MOST])}{more}"
+        note = f"{what} only because of {why}: {listed(names, MOST)}"
         first, *others = in_order(found)
         return [replace(first, notes=(*first.notes, note)), *others]
 

@@ -153,7 +153,8 @@ def _numbers(settings: tuple[syntax.Setting, ...]) -> Iterator[tuple[str, Fracti
 
 def described(program: Program, identity: Identity) -> str:
     """`W1`, `b1` a - 1/2, b + 1/2; `W4` …: the tensors that are in another gauge, and in which."""
-    from abcparam.program.gauge_text import listed, shifted
+    from abcparam.presentation.words import listed
+    from abcparam.program.gauge_text import shifted
 
     groups: dict[str, list[str]] = {}
     for path, theta in identity.shifts.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abcparam.program.gauge_text import listed
+from abcparam.presentation.words import listed
 from abcparam.program.vocabulary import GOALS
 from abcparam.symbolic.regions import clause_texts
 from abcparam.symbolic.solve.complete import Completed

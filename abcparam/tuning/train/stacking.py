@@ -26,6 +26,7 @@ from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import DoesNotFit
 from abcparam.diagnostics.source import START
 from abcparam.emission.views.training import optimizers_used
+from abcparam.presentation.words import first_line
 from abcparam.program.model import Program
 from abcparam.tuning.schedules import CONSTANT, schedule_named
 from abcparam.tuning.train.attention import Attending, decomposed
@@ -82,7 +83,7 @@ def train(
         except CANNOT as error:
             fits = not ran_out_of_memory(error)
             if fits:  # `vmap` has no rule for dropout, experts
-                report(str(error).partition("\n")[0][:100])
+                report(first_line(error))
     if not fits:  # outside of `except`, whose error holds on to all tensors of the stack
         gc.collect()
         half, whole = len(trials) // 2, range(len(trials))
@@ -100,7 +101,7 @@ def _by_itself(job: Job, trial: TrialRun, on_step: OnStep, watch: TrialWatch) ->
     except CANNOT as error:
         if not ran_out_of_memory(error):
             raise
-        problem = str(error).partition("\n")[0][:200]
+        problem = first_line(error)
     values = ", ".join(f"{name} = {float(x):g}" for name, x in trial.values.items())
     trained = f"{values}, batch = {job.batch}"
     found = DoesNotFit.at(START, trial=trained, device=job.device, problem=problem)

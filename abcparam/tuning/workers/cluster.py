@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from abcparam.algebra.record import Record, replace
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import WorkersDied
+from abcparam.presentation.words import first_line
 from abcparam.tuning.trials import OnStep, Trial
 from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult
 
@@ -128,7 +129,7 @@ class Cluster(ABC):
 
     def dead(self, problem: str, attempts: int = 1) -> SpecError:
         """What is said of workers that die, or of a cluster that is gone."""
-        fields = {"count": attempts, "problem": problem.partition("\n")[0][:200]}
+        fields = {"count": attempts, "problem": first_line(problem)}
         return SpecError.about(self.option, WorkersDied, **fields)
 
     @abstractmethod

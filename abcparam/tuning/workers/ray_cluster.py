@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.installed import missing
 from abcparam.diagnostics.rules.tuning import NoCluster
+from abcparam.presentation.words import first_line
 from abcparam.tuning.workers.cluster import Cluster, WorkerLostError, carry
 from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, train_trials
 
@@ -122,7 +123,7 @@ def connected(address: str) -> Any:
     try:
         ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # also one of no class of its own
-        problem = str(error).partition("\n")[0][:200]
+        problem = first_line(error)
         fields = {"address": address, "problem": problem}
         raise SpecError.about("--ray", NoCluster, **fields) from None
     return ray

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.installed import missing
 from abcparam.diagnostics.rules.tuning import BadJobs
+from abcparam.presentation.words import first_line
 from abcparam.tuning.workers.cluster import Cluster, WorkerLostError, carry
 from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, train_trials
 
@@ -99,5 +100,5 @@ def _value(text: str) -> int | str:
 
 
 def _refused(settings: str, problem: object) -> SpecError:
-    first = str(problem).partition("\n")[0][:200]
-    return SpecError.about("--slurm", BadJobs, settings=settings, problem=first)
+    fields = {"settings": settings, "problem": first_line(problem)}
+    return SpecError.about("--slurm", BadJobs, **fields)
