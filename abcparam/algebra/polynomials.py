@@ -52,6 +52,13 @@ class Opaque:
         return left / right
 
 
+MOST_PRODUCTS = 10_000  # of terms, in one multiplication
+
+
+class TooManyTermsError(Exception):
+    """A product of sums has too many terms when it is multiplied out."""
+
+
 class Polynomial:
     """A sum of monomials, kept in canonical order. Immutable."""
 
@@ -86,6 +93,9 @@ class Polynomial:
 
     def __mul__(self, other: Polynomial) -> Polynomial:
         total: dict[Monomial, Fraction] = {}
+        counts = len(self.terms), len(other.terms)
+        if min(counts) > 1 and counts[0] * counts[1] > MOST_PRODUCTS:
+            raise TooManyTermsError
         for left, x in self.terms:
             for right, y in other.terms:
                 key = _multiply(left, right)

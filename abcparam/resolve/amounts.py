@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from abcparam.algebra.polynomials import (
+    MOST_PRODUCTS,
     Monomial,
     Opaque,
     Polynomial,
+    TooManyTermsError,
     atom,
     number,
     round_up,
@@ -108,6 +110,15 @@ class Amounts:
         self, op: str, left: syntax.Expression, right: syntax.Expression, what: str
     ) -> Polynomial:
         x, y = self.polynomial(left, what), self.polynomial(right, what)
+        try:
+            return self._computed(op, x, y, right)
+        except TooManyTermsError:
+            most = f"{MOST_PRODUCTS:,}"
+            raise NotStaticError(rules.FormulaTooLarge.at(left.span, most=most)) from None
+
+    def _computed(
+        self, op: str, x: Polynomial, y: Polynomial, right: syntax.Expression
+    ) -> Polynomial:
         if op == "+":
             return x + y
         if op == "-":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from abcparam.algebra.polynomials import ONE, Polynomial
-from abcparam.diagnostics.diagnostic import Collector, Diagnostic
+from abcparam.algebra.polynomials import MOST_PRODUCTS, ONE, Polynomial, TooManyTermsError
+from abcparam.diagnostics.diagnostic import Collector, Diagnostic, SpecError
 from abcparam.diagnostics.rules import shapes as rules
-from abcparam.diagnostics.source import Source
+from abcparam.diagnostics.rules.exponents import FormulaTooLarge
+from abcparam.diagnostics.source import START, Source
 from abcparam.language import syntax
 from abcparam.program.amounts import Amount
 from abcparam.program.expressions import Apply, Expression, Local, Return
@@ -36,6 +37,14 @@ def resolve(spec: syntax.Spec, source: Source) -> Program:
 
     Raises `SpecError` with all errors of the first phase that fails.
     """
+    try:
+        return _resolved(spec, source)
+    except TooManyTermsError:  # sizes that are multiplied with each other, of a tensor say
+        found = FormulaTooLarge.at(START, most=f"{MOST_PRODUCTS:,}")
+        raise SpecError(source, [found]) from None
+
+
+def _resolved(spec: syntax.Spec, source: Source) -> Program:
     collector = Collector(source)
     uses = check_names(spec, collector)
     check_words(spec, collector)

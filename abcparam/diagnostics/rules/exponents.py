@@ -85,6 +85,17 @@ class NotANumber(DiagnosticRule):
     help = "use numbers, dims, hypers and + - * / ^"
 
 
+class FormulaTooLarge(DiagnosticRule):
+    """Sizes are compared exactly: products of sums are multiplied out, and these have too many
+    terms.
+    """
+
+    code = "P0427"
+    message = "a product of sums is multiplied out, by more than {most} products of terms"
+    label = "too many terms"
+    help = "name the sums as dims of their own, with a number each"
+
+
 class DimInHyper(DiagnosticRule):
     """A hyper is stated by a dim. Hypers are numbers, which stay as they are while dims grow.
 
