@@ -165,11 +165,14 @@ class ForwardFactors:
 
     def _meets(self, node: Node, others: set[int]) -> bool:
         """Whether a value goes into one of these nodes, by way of sums and products alone."""
-        todo = list(self.users.get(id(node), []))
+        todo, seen = list(self.users.get(id(node), [])), set[int]()
         while todo:
             user = todo.pop()
             if id(user) in others:
                 return True
+            if id(user) in seen:
+                continue
+            seen.add(id(user))
             if isinstance(user, (ScaleNode, SameNode, SumNode, PointwiseNode, ProductNode)):
                 todo += self.users.get(id(user), [])
         return False
@@ -232,16 +235,20 @@ class ForwardFactors:
         weights = node.inputs[1 - node.map_of]
         reads_out = node.broadcast[node.map_of] <= self.one
         usual = node.contracted if reads_out else node.contracted.half()
-        return -usual - self._scale_of(weights)
+        return -usual - self._scale_of(weights, {})
 
-    def _scale_of(self, node: Node) -> Size:
+    def _scale_of(self, node: Node, known: dict[int, Size]) -> Size:
         """The constant factors in front of a tensor that weights are made of."""
-        match node:
-            case ScaleNode():
-                return self.factor(node) + self._scale_of(node.inputs[0])
-            case NormNode() | ValueNode():
-                return self.one
-        return largest((self._scale_of(x) for x in node.inputs), self.one)
+        if id(node) not in known:
+            match node:
+                case ScaleNode():
+                    found = self.factor(node) + self._scale_of(node.inputs[0], known)
+                case NormNode() | ValueNode():
+                    found = self.one
+                case _:
+                    found = largest((self._scale_of(x, known) for x in node.inputs), self.one)
+            known[id(node)] = found
+        return known[id(node)]
 
     def scale_behind(self, node: Node) -> Size:
         """The constant factors behind a value, on the way to what reads it."""
@@ -276,20 +283,32 @@ class ForwardFactors:
 
     def products(self, node: Node, scale: Size) -> Iterator[tuple[ProductNode, Size]]:
         """The inner products that a value is a sum of, and the factors behind them."""
-        match node:
-            case ScaleNode(factor=factor):
-                yield from self.products(node.inputs[0], scale + factor)
-            case ProductNode() if type(node) is ProductNode:
-                yield node, scale
-            case SumNode() | SameNode() | PointwiseNode():
-                for x in node.inputs:
-                    yield from self.products(x, scale)
+        todo, seen = [(node, scale)], set[tuple[int, Size]]()
+        while todo:
+            value, factor = todo.pop()
+            if (id(value), factor) in seen:
+                continue
+            seen.add((id(value), factor))
+            match value:
+                case ScaleNode():
+                    todo.append((value.inputs[0], factor + value.factor))
+                case ProductNode() if type(value) is ProductNode:
+                    yield value, factor
+                case SumNode() | SameNode() | PointwiseNode():
+                    todo += [(x, factor) for x in reversed(value.inputs)]
 
     def before_product(self, node: Node) -> Size:
         """The constant factors of a query or key, back to the map that made it."""
-        match node:
-            case ScaleNode(factor=factor):
-                return factor + self.before_product(node.inputs[0])
-            case SameNode() | SumNode():
-                return largest((self.before_product(x) for x in node.inputs), self.one)
-        return self.one
+        return self._in_front(node, {})
+
+    def _in_front(self, node: Node, known: dict[int, Size]) -> Size:
+        if id(node) not in known:
+            match node:
+                case ScaleNode(factor=factor):
+                    found = factor + self._in_front(node.inputs[0], known)
+                case SameNode() | SumNode():
+                    found = largest((self._in_front(x, known) for x in node.inputs), self.one)
+                case _:
+                    found = self.one
+            known[id(node)] = found
+        return known[id(node)]

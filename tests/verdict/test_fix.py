@@ -638,6 +638,33 @@ def test_the_default_of_weight_decay_is_named_where_it_does_something():
     assert decay.notes == ("weight_decay is the default of muon, 0.1",)
 
 
+@pytest.mark.parametrize(("query", "logits"), [("q = q + q", ""), ("", "z = z + tanh(z)")])
+def test_ways_through_many_sums_are_not_taken_one_by_one(query: str, logits: str):
+    """There are 2^60 of them: `check` ran for ever where it looked for factors of attention."""
+    lines = ["q = query @ x", *[query] * 60, "z = width^(-1/2) * similarity(q, key @ x)"]
+    body = "\n    ".join(line for line in (*lines, *[logits] * 60) if line)
+    text = f"""model M
+dim width -> inf, base = 64
+dim vocab = 100
+dim context = 16
+hyper lr = 1e-3
+parametrization mup
+tensor table : input [vocab, width]
+tensor query, key : hidden [width, width]
+tensor readout : output [vocab, width] {{ init = zeros }}
+forward(tokens : index(vocab) [context]) {{
+    x = layernorm(embed(table, tokens))
+    {body}
+    return readout @ layernorm(x * mean(softmax(z), axis = 0)[0])
+}}
+optimizer adam {{ lr = lr, eps = 1e-12 }}
+loss cross_entropy
+"""
+    report = abcparam.check(text)
+    assert report.verdict == "unstable"
+    assert all(report.diagnostics)
+
+
 def test_a_factor_beside_a_mixture_is_made_a_constant():
     """No exponent of an expert makes up for it alone: the router's weights are behind it too."""
     text = (EXAMPLES / "mixtral.param").read_text(encoding="utf-8")
