@@ -12,6 +12,7 @@ from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import NothingConverged, OtherSpec
 from abcparam.diagnostics.source import START
 from abcparam.language import syntax
+from abcparam.program.dims import Dim
 from abcparam.program.expressions import Apply
 from abcparam.program.model import Program
 from abcparam.tuning.choices import HELD_OUT
@@ -124,9 +125,15 @@ def prepare(tunable: Tunable, request: TransferRequest) -> TransferPlan:
         raise SpecError(tunable.source, [tunable.not_maximal.at(START, verdict=verdict)])
     require_sizes(program)
     costs = _costs(tunable, request)
-    return TransferPlan(
-        tunable, request, found, costs, tuple(_warnings(tunable.kind, found, request))
-    )
+    warnings = list(_warnings(tunable.kind, found, request))
+    if request.results is None and costs.target.parameters <= costs.trial.parameters:
+        grown = " ".join(f"{dim.name}=…" for dim in program.dims.values() if _grows(dim))
+        warnings.append(f"the target is no larger than the proxy: give its sizes, --set {grown}")
+    return TransferPlan(tunable, request, found, costs, tuple(warnings))
+
+
+def _grows(dim: Dim) -> bool:
+    return dim.infinite and not dim.derived
 
 
 def finish(plan: TransferPlan, progress: StepProgress | None = None) -> TransferResult:

@@ -154,6 +154,15 @@ def test_an_estimate_trains_nothing(run: Run, tmp_path: Path):
     assert not hparams.exists()
 
 
+def test_a_target_that_is_the_proxy_is_told(run: Run, tmp_path: Path):
+    """Where no size is given, as both have those of the base; a wider one is none."""
+    spec = tmp_path / "mlp.param"
+    spec.write_text(mlp(), encoding="utf-8")
+    same = "the target is no larger than the proxy: give its sizes, --set width=…"
+    assert same in run("transfer", spec, "--estimate").err
+    assert same not in run("transfer", spec, "--set", "width=32", "--estimate").err
+
+
 def test_what_regularises_is_told(run: Run, tmp_path: Path):
     text = mlp("adamw").replace("h = relu(second @ h)", "h = dropout(relu(second @ h), std / 4)")
     spec = tmp_path / "mlp.param"
