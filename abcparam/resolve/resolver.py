@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abcparam.algebra.polynomials import MOST_PRODUCTS, ONE, Polynomial, TooManyTermsError
 from abcparam.diagnostics.diagnostic import Collector, Diagnostic, SpecError
+from abcparam.diagnostics.rules import exponents
 from abcparam.diagnostics.rules import shapes as rules
-from abcparam.diagnostics.rules.exponents import FormulaTooLarge
 from abcparam.diagnostics.source import START, Source
 from abcparam.language import syntax
 from abcparam.program.amounts import Amount
@@ -40,7 +40,7 @@ def resolve(spec: syntax.Spec, source: Source) -> Program:
     try:
         return _resolved(spec, source)
     except TooManyTermsError:  # sizes that are multiplied with each other, of a tensor say
-        found = FormulaTooLarge.at(START, most=f"{MOST_PRODUCTS:,}")
+        found = exponents.FormulaTooLarge.at(START, most=f"{MOST_PRODUCTS:,}")
         raise SpecError(source, [found]) from None
 
 
