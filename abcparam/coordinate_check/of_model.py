@@ -7,7 +7,7 @@ by the adapted one. Weight decay is off, targets are random.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,12 +33,15 @@ from abcparam.data.losses import drawn_target, loss_value
 from abcparam.imports.alike import renamed_outline, told_in
 from abcparam.imports.capture import trace_of
 from abcparam.imports.exported import Exported, Observer, doubled
+from abcparam.imports.measured import zero_parts
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.operations import PART, REARRANGE, STRETCH
 from abcparam.imports.outline import nodes_of
 from abcparam.imports.program import program_of
 from abcparam.imports.reading import read
 from abcparam.imports.result import Audit
+from abcparam.imports.seen import local
+from abcparam.imports.traced import Ref
 from abcparam.imports.trained import optimizers_of, scaled_, undecayed
 from abcparam.program.expressions import Apply, Assign, Expression, Local, Return
 from abcparam.program.model import Module, Program
@@ -71,7 +74,7 @@ def check_of_model(
     named = _named(audit, adapted)
     report = at_work()(judged)(named.program)
     varied = varied_dims(named.program, options.vary)
-    laws = _seen(laws_of(report, options.steps, varied), named)
+    laws = _seen(laws_of(report, options.steps, varied), named, zero_parts(audit.model))
     options = replace(options, steps=max(1, laws.steps))
     base = varied.lead.base or 64
     widths = options.widths or [base * 2**i for i in range(DOUBLINGS)]
@@ -128,11 +131,15 @@ def _split(name: str) -> tuple[str, int]:
     return plain, int(result or 0)
 
 
-def _seen(laws: PredictedLaws, named: _Named) -> PredictedLaws:
-    """The laws of what is measured: of layers that repeat, those of the first."""
+def _seen(laws: PredictedLaws, named: _Named, zero: Container[str]) -> PredictedLaws:
+    """The laws of what is measured: of layers that repeat, those of the first.
+
+    A law at init is of all parts of a parameter: nothing is said of those that are zero there.
+    """
     rows: dict[RowKey, PredictedLaw] = {}
     for title, keys in named.keys.items():
-        for quantity in (AT_INIT, CHANGE, GRADIENT):
+        at_init = () if local(Ref(*named.rows[title])) in zero else (AT_INIT,)
+        for quantity in (*at_init, CHANGE, GRADIENT):
             found = (laws.rows.get((key, quantity)) for key in keys)
             law = next((law for law in found if law is not None), None)
             if law is not None:

@@ -136,6 +136,11 @@ def _last_copies(parts: Sequence[Part]) -> Iterator[tuple[Ref, tuple[float, ...]
             yield from _last_copies(part.body)
 
 
+def zero_parts(model: Model) -> set[str]:
+    """The values of a model that are zero at init by parts of parameters that start so."""
+    return _zero_parts({local(ref): found for ref, found in _results(model.parts)})
+
+
 def _zero_parts(results: Mapping[str, _Result]) -> set[str]:
     """Parts of parameters that start at zero where others do not, and what is zero by them.
 

@@ -132,3 +132,28 @@ def test_what_is_zero_but_for_rounding_disagrees_with_nothing() -> None:
     rows = {(row.name, row.quantity): row for row in check.verdict.rows}
     assert "disagrees" not in {row.outcome for row in rows.values()}
     assert rows["shared", "gradient"].note.startswith("below rounding")
+
+
+class Mixed(nn.Module):
+    """Weighs a value and the first one, as modded-nanogpt does: by 1 and by 0 at init."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(8, width), nn.Linear(width, width)
+        self.out, self.lambdas = nn.Linear(width, 4), nn.Parameter(torch.tensor([1.0, 0.0]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first = torch.relu(self.first(x))
+        h = torch.relu(self.second(first))
+        return self.out(self.lambdas[0] * h + self.lambdas[1] * first)
+
+
+def mixed(width: int = 32) -> tuple[Mixed, tuple[torch.Tensor]]:
+    return Mixed(width), (torch.randn(8, 8),)
+
+
+def test_nothing_is_said_at_init_of_a_part_of_a_parameter_that_is_zero() -> None:
+    audit = abcparam.audit(mixed, ["width"])
+    found = abcparam.coord_check(audit, adapted=True, widths=(32, 64, 128), seeds=2, steps=2)
+    outcomes = {row.outcome for row in found.verdict.rows}
+    assert "disagrees" not in outcomes and "agrees" in outcomes

@@ -814,6 +814,11 @@ REFUSED: dict[str, tuple[str, str, Callable[..., Any]]] = {
             torch.view_as_complex((x @ m.a).unflatten(-1, (-1, 2))).exp()
         ),
     ),
+    "a transform": (
+        "P1005",
+        "multiply by buffers of cosines and sines in place of the transform",
+        lambda m, x: torch.fft.irfft(torch.fft.rfft(x @ m.a, dim=1), dim=1),
+    ),
     "a computed weight": (
         "P1005",
         "a weight that is computed from parameters",

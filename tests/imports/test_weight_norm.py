@@ -49,6 +49,47 @@ def vocoder(width: int = 64) -> Any:
     return nn.Sequential(*layers), (torch.randn(4, 8, 10),)
 
 
+class Positions(nn.Module):
+    """wav2vec 2's map over places, whose kernel has a length for each place of its window."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.inner, self.out = nn.Linear(16, width), nn.Linear(width, 5)
+        convolution = nn.Conv1d(width, width, 8, padding=4, groups=4)
+        self.map = parametrizations.weight_norm(convolution, dim=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.inner(x)
+        h = h + F.gelu(self.map(h.transpose(1, 2))[:, :, :-1]).transpose(1, 2)
+        return self.out(h)
+
+
+def positions(width: int = 64) -> Any:
+    return Positions(width), (torch.randn(4, 10, 16),)
+
+
+class Demodulated(nn.Module):
+    """StyleGAN's: columns times a style, rows over their length, each of an example."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.inner, self.style = nn.Conv2d(3, width, 1), nn.Linear(8, width)
+        self.weight = nn.Parameter(torch.randn(width, width, 3, 3))
+        self.out = nn.Conv2d(width, 3, 1)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        h, style = self.inner(x), self.style(z) + 1
+        weight = self.weight * (self.weight.shape[1] * 9) ** -0.5
+        made = F.conv2d(h * style[:, :, None, None], weight, padding=1)
+        lengths = (weight[None] * style[:, None, :, None, None]).pow(2).sum((2, 3, 4))
+        made = made * torch.rsqrt(lengths + 1e-8)[:, :, None, None]
+        return self.out(F.leaky_relu(made, 0.2))
+
+
+def demodulated(width: int = 32) -> Any:
+    return Demodulated(width), (torch.randn(4, 3, 4, 4), torch.randn(4, 8))
+
+
 class Attention(nn.Module):
     """Queries and keys are made of one value, by different rows."""
 
@@ -128,9 +169,26 @@ def test_few_numbers_are_released_as_those_of_a_plain_map() -> None:
     assert found.verdict == "unstable" and found.remedy.reaches
 
 
+@pytest.mark.parametrize("make", [positions, demodulated])
+def test_rows_over_their_length_in_windows_and_by_example(make: Callable[..., Any]) -> None:
+    """Sizes at init are held to what is measured."""
+    found = abcparam.audit(make, ["width"])
+    assert found.verdict == "unstable" and found.remedy.verdict == "maximal-update"
+    assert found.remedy.reaches and not found.remedy.missing
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "make", [perceptron(weight_norm), vocoder, attention, directions, bottleneck]
+    "make",
+    [
+        perceptron(weight_norm),
+        vocoder,
+        attention,
+        directions,
+        bottleneck,
+        positions,
+        demodulated,
+    ],
 )
 def test_adapted_models_have_the_laws_that_are_derived(make: Callable[..., Any]) -> None:
     audit = abcparam.audit(make, ["width"])

@@ -54,6 +54,9 @@ def _rescaled(
     the result times that: it then changes by no more than what is multiplied by the gain may.
     """
     value, root = see.value(x), weight.length.power(HALF)
+    if weight.axis >= 0 and weight.axis not in axes:  # a length for each place of a window
+        rows = see.apply("*", (weight.rows, weight.gain), shape=weight.rows.shapes[0])
+        return _contracted(see, value, _over(see, rows, root), fans, shared)
     if weight.axis == axes[0]:
         value = _times(see, value, weight.gain, see.shape(x))
         return _contracted(see, value, _over(see, weight.rows, root), fans, shared)

@@ -9,7 +9,8 @@ from abcparam.algebra.polynomials import ONE, Polynomial, number, product
 from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import Numbers, Operand, TracedStep
-from abcparam.imports.operations import LENGTH, REARRANGE
+from abcparam.imports.numbers import Power
+from abcparam.imports.operations import LENGTH, QUOTIENT, REARRANGE
 from abcparam.imports.seen import Law, Seen, amount
 from abcparam.imports.traced import Ref, Weight
 from abcparam.program.amounts import Setting
@@ -272,6 +273,13 @@ def root(see: Seen) -> Expression:
     return see.apply(LENGTH, (see.value(x),), {"over": (amount(count),)})
 
 
+def reciprocal_root(see: Seen) -> Expression:
+    """One over a length, as what StyleGAN divides by the lengths of its weights' rows."""
+    over = root(see)
+    one = see.apply("offset", (see.scaled(over, Power(0.0, {})),), {"by": amount(ONE)})
+    return see.apply(QUOTIENT, (one, over))
+
+
 def _root_of_loss(see: Seen) -> Expression:
     """The root of a mean square error: the root mean square of a difference."""
     x, y = see.get(0), see.get(1)
@@ -310,6 +318,7 @@ def variance(see: Seen) -> Expression:
 
 LAWS: dict[str, Law] = {
     "aten.sqrt.default": root,
+    "aten.rsqrt.default": reciprocal_root,
     **{f"aten.std.{kind}": deviation for kind in ("correction", "dim", "default")},
     **{f"aten.var.{kind}": variance for kind in ("correction", "dim", "default")},
     **dict.fromkeys(LENGTHS, length),

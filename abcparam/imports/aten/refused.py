@@ -9,6 +9,10 @@ from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.seen import Law, Seen
 
 COMPLEX = "complex numbers"
+FOURIER = (
+    "complex numbers: multiply by buffers of cosines and sines in place of the transform, and have "
+    "two real weights for a complex one"
+)
 ALONG = "sums along an axis, one for each place, as in state space models"
 REASONS: Mapping[str, str] = {
     "wrap_with_set_grad_enabled": "a part that turns gradients on or off around others",
@@ -19,9 +23,11 @@ REASONS: Mapping[str, str] = {
     "aten.complex.default": COMPLEX,
     "aten.real.default": COMPLEX,
     "aten.polar.default": COMPLEX,
-    "aten.fft_rfft.default": COMPLEX,
-    "aten.fft_fft.default": COMPLEX,
-    "aten.fft_fftn.default": COMPLEX,
+    **{
+        f"aten.fft_{kind}fft{axes}.default": FOURIER
+        for kind in ("", "i", "r", "ir", "h", "ih")
+        for axes in ("", "2", "n")
+    },
     "aten.cumsum.default": ALONG,
     "aten.cumprod.default": ALONG,
     "aten.logcumsumexp.default": ALONG,
