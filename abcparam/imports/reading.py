@@ -86,7 +86,7 @@ def read(
     given = tuple((i.name, tuple(a.value for a in i.axes)) for i in inputs)
     tensors = tuple(sorted({path for path, _ in paths.values()}))
     root = Module("", "", "", given, {}, tensors, tuple(level.children), body)
-    titles = titles_of(root, steps) if entitled else {}
+    titles = titles_of(root, steps, names.weights) if entitled else {}
     root = titled(root, titles)
     labels = tuple(x.label for x in chosen.values)
     counted = chosen.outputs, chosen.are_losses

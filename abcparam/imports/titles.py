@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from abcparam.algebra.record import replace
 from abcparam.imports.alike import TracedStep
@@ -27,12 +27,15 @@ def starred(path: str) -> str:
     return ".".join("*" if LAYERS.fullmatch(part) else part for part in path.split("."))
 
 
-def titles_of(root: Module, steps: Mapping[str, TracedStep]) -> dict[str, str]:
+def titles_of(
+    root: Module, steps: Mapping[str, TracedStep], parameters: Iterable[str] = ()
+) -> dict[str, str]:
     """What the values of a module are called in the user's code, by their names in the steps.
 
-    What a list of layers carries is called as the list.
+    What a list of layers carries is called as the list. None is called as one of the parameters.
     """
     names: dict[str, str] = {}
+    inside: dict[str, set[str]] = {}  # by the path of a module, the parameters in it
     for child in root.walk():
         for index, name in enumerate(child.carried):
             title = f"{child.block}#{index + 1}" if index else child.block
@@ -45,8 +48,18 @@ def titles_of(root: Module, steps: Mapping[str, TracedStep]) -> dict[str, str]:
         step, result = _step(target, steps)
         if step is not None:
             title = _title(step, result, module.path.removesuffix(".*"))
-            names[target] = _unused(title, step, set(names.values()))
+            if module.path not in inside:
+                inside[module.path] = set(_inside(parameters, module.path))
+            names[target] = _unused(title, step, inside[module.path].union(names.values()))
     return names
+
+
+def _inside(parameters: Iterable[str], path: str) -> Iterator[str]:
+    """The names of parameters from that of a module on, a star in which is any number."""
+    pattern = re.compile(re.escape(path).replace(r"\*", r"\d+") + r"\." if path else "")
+    for name in parameters:
+        if found := pattern.match(name):
+            yield name[found.end() :]
 
 
 def _targets(module: Module) -> Iterator[tuple[Module, str]]:

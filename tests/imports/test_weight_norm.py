@@ -207,3 +207,10 @@ def test_adapted_models_have_the_laws_that_are_derived(make: Callable[..., Any])
 def test_what_other_weights_are_made_of_is_refused(wrap: Wrap, what: str) -> None:
     found = refused(perceptron(wrap))
     assert found.code == "P1005" and what in found.message
+
+
+def test_a_variable_of_the_name_of_a_parameter_has_its_line() -> None:
+    """`weight = self.weight * …`: a coordinate check held the one to the law of the other."""
+    found = abcparam.audit(demodulated, ["width"])
+    titles = set(found.read.titles.values())
+    assert "weight" not in titles and any(title.startswith("weight:") for title in titles)
