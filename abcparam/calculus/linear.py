@@ -128,6 +128,10 @@ class LinearNode(SharedNode):
     def _random_gain(self) -> Size:
         return self.parameter.sigma + self.rho_in.half()
 
+    def along_rows(self) -> Size:
+        """By how much what it gives exceeds entries and input, where that is along its rows."""
+        return self.rho_in
+
     def _along_gain(self) -> Size:
         """Onto what reads the result: rows of what comes after, through W and its transpose."""
         return self.parameter.sigma + self.rho_in - self.rho_out.half()

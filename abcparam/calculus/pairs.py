@@ -79,6 +79,10 @@ class PairsMapNode(LinearNode):
         x, y = self.factors
         return self.parameter.sigma + pairs_gain(x, y, self.rho_out, self.context.alignment)
 
+    def along_rows(self) -> Size:
+        """No more than a change of one of the two is: products of both have rank one."""
+        return pairs_gain(*self.factors, self.rho_out, "tensor-programs")
+
     def gains_of_factors(self) -> Iterable[BackGains]:
         """For x, then for y: by how much its gradient exceeds that of the map times the other."""
         x, y = self.factors

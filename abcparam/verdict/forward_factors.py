@@ -105,9 +105,9 @@ class ForwardFactors:
         self.lacking: dict[int, Size] = {}  # by node, the factor that is wanted behind it
 
     def of_map(self, node: LinearNode) -> Size:
-        """A map has entries of n^(-1/2), one that reads out of n^-1."""
+        """A map has entries of n^(-1/2), one that reads out of n^-1, or of pairs n^(-3/2)."""
         reads_out = node.rho_in > self.one and node.rho_out <= self.one
-        size = node.rho_in if reads_out else node.rho_in.half()
+        size = node.along_rows() if reads_out else node.rho_in.half()
         return -size - self.around(node)
 
     def around(self, node: LinearNode) -> Size:
