@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from abcparam.algebra.record import Record
@@ -69,4 +70,11 @@ class Source(Record):
 
     @property
     def lines(self) -> list[str]:
-        return self.text.split("\n")
+        """Its lines without their ends; not to be changed."""
+        return _lines(self.text)
+
+
+@lru_cache(1)
+def _lines(text: str) -> list[str]:
+    """Split once for all that is said of a text."""
+    return text.split("\n")
