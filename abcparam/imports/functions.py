@@ -27,6 +27,7 @@ Function = Callable[[float], float]
 
 # The language's own, each by its name; PyTorch's clamps have ends of their own.
 CLAMPS = {"clamp", "clamp_min", "clamp_max", "hardtanh"}
+NO_GRADIENT_AT_ENDS = {"hardtanh"}  # relu6 is one; other clamps pass it on there
 WORDS: dict[str, Function] = {
     operation.name: operation.traits.value
     for operation in OPERATIONS
@@ -167,6 +168,15 @@ def _clamped(see: Seen, name: str) -> Chain | None:
 
 def _clamp(see: Seen, name: str) -> Function | None:
     """What a clamp computes; None where its ends are values."""
+    found = _ends(see, name)
+    if found is None:
+        return None
+    bottom, top = found
+    return lambda x: min(max(x, bottom), top)
+
+
+def _ends(see: Seen, name: str) -> tuple[float, float] | None:
+    """Between what a clamp keeps a value; None where that are values."""
     low, high = see.get(1, "min"), see.get(2, "max")
     if name == "clamp_max":
         low, high = None, low
@@ -175,7 +185,7 @@ def _clamp(see: Seen, name: str) -> Function | None:
     bottom, top = (x.first if isinstance(x, Numbers) else x for x in found)
     if not isinstance(bottom, (int, float)) or not isinstance(top, (int, float)):
         return None
-    return lambda x: min(max(x, bottom), top)
+    return bottom, top
 
 
 def _raised(see: Seen) -> Chain | None:
@@ -238,14 +248,20 @@ def is_above(see: Seen, operand: Operand, least: float) -> bool:
 
 def operation_for(see: Seen, function: Function) -> tuple[Pointwise, Mapping[str, Setting]]:
     """The language's operation of this function and its settings, or one of its own."""
-    known = known_as(function)
-    if known is not None:
-        return known
+    operation, settings = known_as(function) or (_of_its_own(see, function), {})
+    if see.call in CLAMPS - NO_GRADIENT_AT_ENDS:
+        ends, clamp = _ends(see, see.call), _clamp(see, see.call)
+        if ends is not None and clamp is not None and _alike(function, clamp):
+            return _open_at(*ends, operation.traits), settings
+    return operation, settings
+
+
+def _of_its_own(see: Seen, function: Function) -> Pointwise:
     module = see.step.modules[-1].rpartition(".")[2] if see.step.modules else ""
     traits = traits_of(function, module if module.isidentifier() else see.call)
     if traits is None:
         see.refuse(rules.NoLaw, operation=see.step.target, what="a function that grows like x^3")
-    return _named(traits), {}
+    return _named(traits)
 
 
 def known_as(function: Function) -> tuple[Pointwise, Mapping[str, Setting]] | None:
@@ -261,6 +277,16 @@ def known_as(function: Function) -> tuple[Pointwise, Mapping[str, Setting]] | No
             if value is not None and _alike(function, value):
                 return operation, {}
     return None
+
+
+@cache
+def _open_at(bottom: float, top: float, traits: FunctionTraits) -> Pointwise:
+    """A clamp that passes gradients on at its ends, as `torch.clamp` does and relu does not."""
+    return _named(
+        traits._replace(
+            flat_at_zero=not bottom <= 0 <= top, saturated=lambda x: not bottom <= x <= top
+        )
+    )
 
 
 @cache
