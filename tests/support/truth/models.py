@@ -946,13 +946,13 @@ class Writer:
         lacking = (ONE, ZERO)
         top = self.draw.choice((1, 2, 3))
         rule = RULES[(top + len(self.blocks)) % len(RULES)]
+        text = f"mixture({logits.text}, {block}({x.text}) as {instance}, top = {top}{rule})"
         if top == 1 and "normalize = false" not in rule:  # its weight is 1
-            weights = Term("", self.value("number", [], logits.axes, amount=ONE), logits.axes)
-        elif "sigmoid" in rule:
+            return self.term(text, "scale", [expert], x.axes, amount=ONE)
+        if "sigmoid" in rule:
             weights = self.term("", "function", [logits], logits.axes, function="sigmoid")
         else:
             weights = self.term("", "softmax", [logits], logits.axes)
-        text = f"mixture({logits.text}, {block}({x.text}) as {instance}, top = {top}{rule})"
         return self.term(text, "product", [weights, expert], x.axes, lacking=lacking)
 
     def step_repeat(self, x: Term, y: Term) -> Term:
