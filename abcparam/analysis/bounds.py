@@ -19,6 +19,10 @@ class Bounds(Record):
     coherent: Mapping[Node, Size]
     random: Mapping[Node, Size]
 
+    def of_updates(self, node: Node) -> tuple[tuple[Size, Size], ...]:
+        """What a node's own tensor's update adds, and how much that may be: coherent, random."""
+        return (node.update(), self.coherent[node]), (node.strewn(), self.random[node])
+
 
 def bound(laws: Laws) -> Bounds:
     """The bounds that the limits of a graph set, by its laws."""

@@ -217,10 +217,7 @@ def _tensor_law(graph: Graph, path: str, nodes: list[Node], bounds: Bounds) -> T
     tightest = nodes[0]
     for node in nodes:
         at_init = at_init | node.s0
-        for contribution, most in (
-            (node.update(), bounds.coherent[node]),
-            (node.strewn(), bounds.random[node]),
-        ):
+        for contribution, most in bounds.of_updates(node):
             update = update | contribution
             if contribution.vectors and (slack is None or most - contribution < slack):
                 slack, tightest = most - contribution, node

@@ -16,7 +16,6 @@ from torch import Tensor
 from abcparam.data.batch import Batch, lengths, output_shapes, refuse, values_of
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules.tuning import NoData
-from abcparam.diagnostics.source import START, Source
 from abcparam.program.model import Program
 
 ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -83,8 +82,7 @@ class Images:
         return (grid.float() - HALF) / QUARTER
 
     def refused(self, problem: str) -> SpecError:
-        where = Source("", "--data")
-        return SpecError(where, [NoData.at(START, reference=str(self.folder), problem=problem)])
+        return SpecError.about("--data", NoData, reference=str(self.folder), problem=problem)
 
     def _shape(self, program: Program, config: Any) -> tuple[int, ...]:
         """An image as the model wants it."""

@@ -168,10 +168,11 @@ def _clamped(see: Seen, name: str) -> Chain | None:
 
 def _clamp(see: Seen, name: str) -> Function | None:
     """What a clamp computes; None where its ends are values."""
-    found = _ends(see, name)
-    if found is None:
-        return None
-    bottom, top = found
+    ends = _ends(see, name)
+    return None if ends is None else _between(*ends)
+
+
+def _between(bottom: float, top: float) -> Function:
     return lambda x: min(max(x, bottom), top)
 
 
@@ -249,10 +250,9 @@ def is_above(see: Seen, operand: Operand, least: float) -> bool:
 def operation_for(see: Seen, function: Function) -> tuple[Pointwise, Mapping[str, Setting]]:
     """The language's operation of this function and its settings, or one of its own."""
     operation, settings = known_as(function) or (_of_its_own(see, function), {})
-    if see.call in CLAMPS - NO_GRADIENT_AT_ENDS:
-        ends, clamp = _ends(see, see.call), _clamp(see, see.call)
-        if ends is not None and clamp is not None and _alike(function, clamp):
-            return _open_at(*ends, operation.traits), settings
+    ends = _ends(see, see.call) if see.call in CLAMPS - NO_GRADIENT_AT_ENDS else None
+    if ends is not None and _alike(function, _between(*ends)):
+        return _open_at(*ends, operation.traits), settings
     return operation, settings
 
 

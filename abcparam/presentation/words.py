@@ -8,10 +8,10 @@ MOST_NAMES = 6
 MOST_LETTERS = 200
 
 
-def listed(names: Sequence[str], most: int = MOST_NAMES, joint: str = ", ") -> str:
+def listed(names: Sequence[str], most: int = MOST_NAMES) -> str:
     """`W1, W2 and 7 more`."""
     more = len(names) - most
-    return joint.join(names[:most]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def first_line(problem: object) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from abcparam.algebra.record import Record, field
-from abcparam.algebra.sizes import Size
 from abcparam.analysis.bounds import Bounds, bound
 from abcparam.analysis.graph import Graph
 from abcparam.analysis.judge import features_of, nonlinear_inputs
@@ -113,24 +112,21 @@ def _moves(derivation: Derivation, node: Node, what: str) -> Requirement:
 def _slack(graph: Graph, bounds: Bounds) -> tuple[tuple[Requirement, ...], tuple[str, ...]]:
     left: dict[str, Requirement] = {}
     trained = {p.tensor.path: p for p in graph.parameters if not p.tensor.frozen}
-    for node, update, limit in _contributions(graph, bounds):
-        contribution, most = symbolic(update), symbolic(limit)
-        if node.parameter is None or not contribution.vectors or not most.is_bound:
-            continue
-        path = node.parameter.tensor.path
-        slack = most.less(contribution)
-        if path in left:
-            slack = left[path].size & slack
-        reason = f"the update of {path} is as large as it may be"
-        left[path] = Requirement(slack, "=", reason, node, node.parameter)
-    return tuple(left.values()), tuple(path for path in trained if path not in left)
-
-
-def _contributions(graph: Graph, bounds: Bounds) -> Iterator[tuple[Node, Size, Size]]:
-    """(node, what its own tensor's update adds to it, how much that may be)."""
     for node in graph.nodes:
-        yield node, node.update(), bounds.coherent[node]
-        yield node, node.strewn(), bounds.random[node]
+        parameter = node.parameter
+        if parameter is None:
+            continue
+        for update, limit in bounds.of_updates(node):
+            contribution, most = symbolic(update), symbolic(limit)
+            if not contribution.vectors or not most.is_bound:
+                continue
+            path = parameter.tensor.path
+            slack = most.less(contribution)
+            if path in left:
+                slack = left[path].size & slack
+            reason = f"the update of {path} is as large as it may be"
+            left[path] = Requirement(slack, "=", reason, node, parameter)
+    return tuple(left.values()), tuple(path for path in trained if path not in left)
 
 
 def _passed(node: LinearNode, bounds: Bounds) -> Requirement:

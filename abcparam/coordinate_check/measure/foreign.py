@@ -7,7 +7,6 @@ its names, shapes and outputs should be, how often each tensor is used, and how 
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -33,6 +32,7 @@ from abcparam.diagnostics.rules.tuning import (
     ParametersDiffer,
 )
 from abcparam.emission.execute import executed
+from abcparam.user_code.named import importable
 
 LAYERS = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)
 SUMS = (nn.Linear, nn.Conv1d, nn.Conv2d)
@@ -47,7 +47,7 @@ class Foreign(Subject):
         self.emitted, self.written = emitted, written
         self.program = emitted.program
         self.seen: dict[str, Tensor] = {}
-        with self.reported(), _importable(str(written.path.resolve().parent)):
+        with self.reported(), importable(str(written.path.resolve().parent)):
             code = compile(written.text, str(written.path), "exec", dont_inherit=True)
             self.names = executed(code, {"__file__": str(written.path)})
         if written.name not in self.names:
@@ -207,13 +207,3 @@ def _alone(layer: nn.Module, kept: nn.Parameter) -> Iterator[None]:
     finally:
         for parameter, value in zip(others, values, strict=True):
             parameter.data = value
-
-
-@contextmanager
-def _importable(folder: str) -> Iterator[None]:
-    """With the modules of a folder at hand."""
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from string import ascii_lowercase
 
-from abcparam.algebra.polynomials import ONE, Polynomial, product
+from abcparam.algebra.polynomials import ONE, product
 from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import Operand
 from abcparam.imports.aten.pairs import pairs_by_letters
-from abcparam.imports.letters import Letters
+from abcparam.imports.letters import Letters, equation_of
 from abcparam.imports.operations import CONTRACT
 from abcparam.imports.seen import Law, Matrix, Seen, amount
 from abcparam.imports.traced import Ref
 from abcparam.program.amounts import Shape
 from abcparam.program.expressions import Expression
-
-OTHERS = "ZYXWVUTS"  # stand for the axes of an ellipsis, the last one first
 
 
 def einsum(see: Seen) -> Expression:
@@ -110,24 +108,6 @@ def summed(see: Seen, axes: Sequence[int]) -> Expression | None:
     """A sum over axes as a map, where it is one."""
     found = weighed_sum(see, axes)
     return None if found is None else _mapped(see, *found)
-
-
-def equation_of(see: Seen, text: str, operands: Sequence[Operand]) -> Letters:
-    """The equation with letters for every axis."""
-    inputs, arrow, result = text.replace(" ", "").partition("->")
-    terms, lengths = [], dict[str, Polynomial]()
-    longest = ""
-    for term, operand in zip(inputs.split(","), operands, strict=True):
-        shape = see.shape(operand)
-        others = OTHERS[: len(shape) - len(term.replace("...", ""))][::-1] if "." in term else ""
-        longest = max(longest, others, key=len)
-        terms.append(term.replace("...", others))
-        for letter, length in zip(terms[-1], shape, strict=True):
-            lengths[letter] = length if lengths.get(letter, ONE) == ONE else lengths[letter]
-    if not arrow:
-        every = "".join(terms).replace(longest, "")
-        result = "..." + "".join(sorted(x for x in set(every) if every.count(x) == 1))
-    return Letters(tuple(terms), result.replace("...", longest), lengths)
 
 
 def _of_one(see: Seen, equation: Letters, x: Operand) -> Expression:

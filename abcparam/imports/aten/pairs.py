@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from abcparam.algebra.polynomials import ONE, Polynomial, product
 from abcparam.algebra.record import NamedTuple
 from abcparam.imports.alike import Operand, TracedStep
-from abcparam.imports.letters import Letters
+from abcparam.imports.letters import Letters, equation_of
 from abcparam.imports.operations import PAIRS_MAP
 from abcparam.imports.seen import Matrix, Seen, amount
 from abcparam.program.amounts import Setting, Shape
@@ -47,7 +47,7 @@ def _factors(see: Seen, step: TracedStep, square: Shape) -> tuple[PairedValue, P
     """The two values of an outer product over the last two axes."""
     rows, columns = square[-2:]
     if step.target == "aten.einsum.default":
-        return _factors_by_letters(see, step, square)
+        return _factors_by_letters(see, step)
     if step.target not in PRODUCTS or not all(len(see.shape(x)) > 1 for x in step.arguments[:2]):
         return None
     found = []
@@ -61,24 +61,21 @@ def _factors(see: Seen, step: TracedStep, square: Shape) -> tuple[PairedValue, P
     return (one, other) if product((*one.summed, *other.summed)) == rows * columns else None
 
 
-def _factors_by_letters(
-    see: Seen, step: TracedStep, square: Shape
-) -> tuple[PairedValue, PairedValue] | None:
+def _factors_by_letters(see: Seen, step: TracedStep) -> tuple[PairedValue, PairedValue] | None:
     """Those of `bi,bj->bij`."""
     text, operands = step.arguments[:2]
     assert isinstance(text, str) and isinstance(operands, tuple)
-    terms, _, result = text.replace(" ", "").partition("->")
-    left, _, right = terms.partition(",")
-    if len(operands) != 2 or "." in text or len(result) != len(square):
+    if len(operands) != 2 or "." in text or "->" not in text:
         return None
-    ends = [(term[-1:], x, term) for term, x in zip((left, right), operands, strict=True)]
+    equation = equation_of(see, text, operands)
+    result = equation.result
+    ends = [(term[-1:], x, term) for term, x in zip(equation.operands, operands, strict=True)]
     if {end for end, _, _ in ends} != set(result[-2:]) or any(
         len(set(term) & set(result[-2:])) > 1 for _, _, term in ends
     ):
         return None
-    lengths = dict(zip(result, square, strict=True))
     one, other = (
-        PairedValue(x, (lengths[end],), tuple(lengths[a] for a in result[:-2] if a not in term))
+        PairedValue(x, equation.of(end), equation.of([a for a in result[:-2] if a not in term]))
         for end, x, term in ends
     )
     return one, other

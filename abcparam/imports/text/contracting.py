@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from abcparam.algebra.polynomials import ONE, product
 from abcparam.algebra.record import replace
 from abcparam.imports.alike import Operand
-from abcparam.imports.aten.einsum import equation_of, weighed_sum, with_vector
-from abcparam.imports.letters import Letters
+from abcparam.imports.aten.einsum import weighed_sum, with_vector
+from abcparam.imports.letters import Letters, equation_of
 from abcparam.imports.seen import WHOLE, Matrix, Seen
 from abcparam.imports.text.layout import FactorAxis, Laid, turned
 from abcparam.imports.text.multihead import attended, heads_of
