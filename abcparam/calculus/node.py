@@ -498,7 +498,7 @@ class ConstantNode(InputNode):
         super().__init__(context, "")
         self.value = value
         self.draws = CONSTANT
-        self.kept_mean = of_number(value)
+        self.kept_mean = of_number(value, context.one)
 
     def exactly(self) -> Fraction | None:
         return self.value
@@ -514,7 +514,7 @@ class ZerosNode(Node):
 
     def __init__(self, context: Context, span: Span = START) -> None:
         super().__init__(context, (), span)
-        self.kept_mean = of_number(Fraction(0))
+        self.kept_mean = of_number(Fraction(0), context.one)
 
     def exactly(self) -> Fraction:
         return Fraction(0)

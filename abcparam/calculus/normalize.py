@@ -40,7 +40,7 @@ class NormNode(Node):
         self.allowed = context.zero
         self.centred = self.centres_features or x.centred
         if self.centres_features and not in_groups:
-            self.kept_mean = of_number(Fraction(0))
+            self.kept_mean = of_number(Fraction(0), context.one)
         self._settle()
 
     def exactly(self) -> Fraction | None:

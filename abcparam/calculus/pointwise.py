@@ -170,7 +170,7 @@ class SoftmaxNode(Node):
         self, context: Context, x: Node, span: Span = START, length: Polynomial | None = None
     ) -> None:
         super().__init__(context, (x,), span)
-        self.kept_mean = mean_of_ones(length)
+        self.kept_mean = mean_of_ones(length, context.one)
         self.of_one = length == ONE
         self.centred = False
         self.draws = x.draws.bent()

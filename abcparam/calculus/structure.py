@@ -239,7 +239,7 @@ class ScaleNode(Node):
         super().__init__(context, (x,), span)
         self.factor = factor
         self.number = number
-        self.kept_mean = x.kept_mean and x.kept_mean.times(number)
+        self.kept_mean = x.kept_mean and x.kept_mean.times(number, factor)
         self._settle()
 
     def exactly(self) -> Fraction | None:
@@ -344,6 +344,8 @@ class MeanNode(Node):
 
     def initial(self) -> Size:
         x = self.inputs[0]
+        if self.kept is not None:
+            return self.kept.size
         return x.s0 - self.rho.half() if x.centred else x.s0
 
     def mean(self) -> Size:

@@ -450,6 +450,10 @@ def of_rows(value: str) -> dict[str, str | None]:
         ("sum(softmax(few @ x) - softmax(few @ relu(x)), axis = -1)", "0", "few"),
         ("mean(1/2 + layernorm(A @ x) - 1/2, axis = -1)", "0", "A"),
         ("mean(mean(2 - softmax(few @ x), axis = 0), axis = -1)", "1", "few"),
+        ("mean(layernorm(A @ x) + 1 / width, axis = -1)", "width^-1", "A"),
+        ("mean(layernorm(A @ x) + 3 * width^(1/2) - 1, axis = -1)", "width^(1/2)", "A"),
+        ("mean(softmax(few @ x) / width - width^(-1/2), axis = -1)", "width^(-1/2)", "few"),
+        ("mean((1 - softmax(few @ x)) / width, axis = -1)", "width^-1", "few"),
     ],
 )
 def test_sums_of_a_softmax_and_means_of_a_layer_norm_are_numbers(

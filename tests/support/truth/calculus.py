@@ -240,7 +240,7 @@ class Calculus:
         if v.kind == "product" and any(x.number == 0 for x in xs):
             return ZERO
         if self.kept(v):
-            (number,) = self.sums_to(v.inputs[0])
+            ((number, _),) = self.sums_to(v.inputs[0])
             if number is not None and number.keys() <= {""}:
                 return number.get("", ZERO)
         known = [x.number for x in xs if x.number is not None]
@@ -294,6 +294,8 @@ class Calculus:
                 return ZERO
             case "norm":
                 return ZERO if self.starts(v) > -inf else -inf
+            case "mean" if self.kept(v):
+                return self.sums_to(v.inputs[0])[0][1]
             case "mean":
                 return largest - v.over / 2 if xs[0].centred else largest
         return largest
@@ -302,32 +304,40 @@ class Calculus:
         """Whether a mean is one number, whatever it is of: of a softmax, or a layer norm."""
         return mean.kind == "mean" and mean.last and bool(self.sums_to(mean.inputs[0]))
 
-    def sums_to(self, v: Value) -> list[Number]:
-        """That number of the last axis, a sum of parts of lengths; empty where there is none."""
+    def sums_to(self, v: Value) -> list[tuple[Number, Size]]:
+        """That number of the last axis, a sum of parts of lengths, and its size.
+
+        Empty where there is none.
+        """
         xs = [self.sums_to(x) for x in v.inputs]
         match v.kind:
             case "softmax":
-                return [{v.axis: ONE} if v.axis else None]
-            case "norm" if v.centres and v.last:
-                return [{}]
+                return [({v.axis: ONE} if v.axis else None, ZERO)]
             case "number":
-                return [{"": v.amount} if v.amount is not None and v.factor == 0 else None]
+                known = v.amount is not None and v.factor == 0
+                return [({"": v.amount or ZERO} if known else None, v.factor)]
+            case "norm" if v.centres and v.last:
+                return [({}, -inf)]
             case "zeros":
-                return [{}]
+                return [({}, -inf)]
             case "scale" if xs[0]:
-                (number,) = xs[0]
-                if not number or v.amount is not None:
-                    return [number and {k: n * (v.amount or ZERO) for k, n in number.items()}]
-                return [None]
+                ((number, size),) = xs[0]
+                if number == {}:
+                    return [({}, -inf)]
+                if number is None or v.amount is None:
+                    return [(None, size + v.factor)]
+                return [({k: n * v.amount for k, n in number.items()}, size + v.factor)]
             case "sum" if all(xs):
+                largest = max(size for ((_, size),) in xs)
                 total: dict[str, Fraction] = {}
-                for index, (number,) in enumerate(xs):
+                for index, ((number, _),) in enumerate(xs):
                     if number is None:
-                        return [None]
+                        return [(None, largest)]
                     for key, part in number.items():
                         sign = -1 if index == v.minus else 1
                         total[key] = total.get(key, ZERO) + sign * part
-                return [{key: part for key, part in total.items() if part}]
+                left = {key: part for key, part in total.items() if part}
+                return [(left, largest if left else -inf)]
             case "mean" if xs[0] or not v.last:
                 return xs[0]
         return []

@@ -417,11 +417,13 @@ class Writer:
         text = text or f"({power(exponent)} * {x.text})"
         return self.term(text, "scale", [x], x.axes, factor=exponent, amount=amount)
 
-    def offset(self, x: Term, number: Fraction, sign: str = "+") -> Term:
-        """`x + k`, `x - k` or `k - x`, the last as sign "r"."""
+    def offset(self, x: Term, number: Fraction, sign: str = "+", exponent: Fraction = ZERO) -> Term:
+        """`x + k`, `x - k` or `k - x`, the last as sign "r"; `exponent`: of a power as k."""
         self.used["offset"] += 1
-        value = self.value("number", [], x.axes, amount=number)
-        text = f"({number} - {x.text})" if sign == "r" else f"({x.text} {sign} {number})"
+        amount = None if exponent else number
+        value = self.value("number", [], x.axes, amount=amount, factor=exponent)
+        by = power(exponent) if exponent else str(number)
+        text = f"({by} - {x.text})" if sign == "r" else f"({x.text} {sign} {by})"
         minus = {"+": None, "-": 1, "r": 0}[sign]
         inputs = [x.value, value]
         made = self.value("sum", inputs, x.axes, lacking=(ZERO, ZERO), minus=minus)
@@ -680,7 +682,9 @@ class Writer:
         return self.scaled(x, exponent if choice >= 2 else ZERO, *texts.get(choice, ()))
 
     def step_offset(self, x: Term, y: Term) -> Term:
-        return self.offset(x, *self.draw.choice(((HALF, "+"), (ONE, "r"), (ONE, "-"))))
+        draw = self.draw
+        exponent = draw.choice(GRID) if draw.random() < 0.3 else ZERO
+        return self.offset(x, *draw.choice(((HALF, "+"), (ONE, "r"), (ONE, "-"))), exponent)
 
     def step_cancels(self, x: Term, y: Term) -> Term:
         """Of what is a number at the start, most often, the function or less that takes it away."""
@@ -757,7 +761,9 @@ class Writer:
         draw = self.draw
         match draw.randrange(7):
             case 0:
-                return self.offset(made, draw.choice((ONE, HALF)), draw.choice("+-r"))
+                return self.offset(
+                    made, draw.choice((ONE, HALF)), draw.choice("+-r"), draw.choice((ZERO, *GRID))
+                )
             case 1:
                 return self.scaled(made, ZERO, f"(3 * {made.text})", Fraction(3))
             case 2:
@@ -839,6 +845,11 @@ class Writer:
     def step_mean_over_width(self, x: Term, y: Term) -> Term:
         self.used["mean"] += 1
         self.used["unsqueeze"] += 1
+        draw = self.draw
+        if draw.random() < 0.3:
+            y = self.normed(y, "layernorm")
+            if draw.random() < 0.5:
+                y = self.offset(y, ONE, draw.choice("+-r"), draw.choice((ZERO, *GRID)))
         mean = self.term(
             f"mean({y.text}, axis = -1)", "mean", [y], ("sequence",), over=ONE, last=True
         )
