@@ -308,6 +308,11 @@ class NumericSize:
             n: Fraction(x, UNIT) for n, x in zip(self.space.names, self.vectors[0], strict=True)
         }
 
+    @property
+    def one_by_one(self) -> tuple[NumericSize, ...]:
+        """Those that tie."""
+        return tuple(map(self.space.single, self.vectors)) or (self,)
+
     def to_dict(self) -> dict[str, str]:
         """The exponents as exact strings, `-inf` for exact zero."""
         if not self.vectors:

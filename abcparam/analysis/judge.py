@@ -219,8 +219,12 @@ def _tensor_law(graph: Graph, path: str, nodes: list[Node], bounds: Bounds) -> T
         at_init = at_init | node.s0
         for contribution, most in bounds.of_updates(node):
             update = update | contribution
-            if contribution.vectors and (slack is None or most - contribution < slack):
-                slack, tightest = most - contribution, node
+            if not contribution.vectors:
+                continue
+            left = most - contribution
+            if slack is None or left < slack:
+                tightest = node
+            slack = left if slack is None else slack & left
     parameter = tightest.parameter
     assert parameter is not None
     if parameter.tensor.frozen or (slack is not None and not slack.is_bound):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from abcparam.algebra.sizes import Size
+from abcparam.algebra.sizes import Size, numeric
 from abcparam.analysis.judge import Judgement, TensorLaw
 from abcparam.analysis.limits import Powerless
 from abcparam.analysis.rows import shape_text
@@ -66,14 +66,14 @@ def status_lines(law: TensorLaw, suffers: bool) -> Iterator[str]:
         size = law.node.update()
         yield f"its update contributes {size} where {size + law.slack} is possible"
         below = "; below 0, that by which it is over" if law.status == "over" else ""
-        yield f"slack {exponent_text(law.slack.exponents())}: {SLACK_IS}{below}"
+        yield f"slack {slack_text(law.slack)}: {SLACK_IS}{below}"
 
 
 def _row(judgement: Judgement, law: TensorLaw, suffers: bool, none: Powerless) -> tuple[str, ...]:
     runs = law.node in none.changes
     slack = "-"
     if law.slack is not None and not none.hides(law.slack):
-        slack = exponent_text(law.slack.exponents())
+        slack = slack_text(law.slack)
     parameter = law.parameter
     tensor = parameter.tensor
     return (
@@ -86,6 +86,11 @@ def _row(judgement: Judgement, law: TensorLaw, suffers: bool, none: Powerless) -
         f"({slack})" if suffers else slack,
         SUFFERS if suffers else law.status or "depends",
     )
+
+
+def slack_text(slack: Size) -> str:
+    """The exponents of a slack; those that tie are joined by `~`."""
+    return " ~ ".join(exponent_text(size.exponents()) for size in numeric(slack).one_by_one)
 
 
 def exponent_text(exponents: Mapping[str, object]) -> str:

@@ -17,6 +17,7 @@ import pytest
 import abcparam
 from abcparam import Diagnostic, Report, SpecError
 from abcparam.program.vocabulary import VERDICTS
+from abcparam.verdict.report_text import render_report
 from tests.support.paths import SPECS
 from tests.support.running import GPT, INVALID, MLP, UNSTABLE, changed
 
@@ -240,3 +241,32 @@ def test_fixes_do_not_depend_on_the_hash_seed(tmp_path: Path):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         outputs.add(subprocess.run(command, capture_output=True, env=environment).stdout)
     assert len(outputs) == 1 and b"fixes, each judged" in outputs.pop()
+
+
+def test_slacks_that_tie_are_all_shown():
+    """Whether V may learn more depends on which of two dims grows a little faster."""
+    report = abcparam.check(
+        """model Two
+dim width -> inf, base = 64
+dim inner -> inf, base = 64
+dim few = 4
+hyper lr = 1e-2
+tensor A : input [width, few] { a = 0, b = 0, c = 0 }
+tensor B : input [inner, few] { a = 0, b = 0, c = 0 }
+tensor W : hidden [inner, width] { a = 0, b = 1/2, c = 0, c[width] = 1 }
+tensor V : output [few, width] { a = 1, b = 0, c = 0 }
+tensor U : output [few, inner] { a = 1, b = 0, c = 0 }
+
+forward(x : [few]) {
+    y = tanh(W @ tanh(A @ x))
+    z = tanh(W.T @ tanh(B @ x))
+    return U @ y + V @ z
+}
+
+optimizer adam { lr = lr, eps = 1e-12 }
+loss cross_entropy
+"""
+    )
+    slacks = {line.split()[0]: line for line in render_report(report).splitlines() if line}
+    assert "1/2 width, -1/2 inner ~ 0" in slacks["V"]
+    assert "1 width, -1 inner ~ 0" in slacks["W"]
