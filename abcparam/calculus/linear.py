@@ -321,9 +321,12 @@ class ValueNode(SharedNode):
         return drawn(self.parameter.drawn) if self.parameter.is_random else CONSTANT
 
     def exactly(self) -> Fraction | None:
-        number, sigma, one = self.parameter.number, self.parameter.sigma, self.context.one
-        same = sigma == one and sigma.vectors == one.vectors  # not one that ties with it
-        return number if number == 0 or same else None
+        p, one = self.parameter, self.context.one
+        if self.context.at_setting:
+            same = not (p.tensor.exponents["a"] or p.tensor.exponents["b"])
+        else:
+            same = p.sigma == one and p.sigma.vectors == one.vectors  # not one that ties with it
+        return p.number if same or p.starts_at_zero else None
 
     def initial(self) -> Size:
         return self.parameter.sigma

@@ -49,6 +49,7 @@ class Context(NamedTuple):
     unbounded: Size
     alignment: str
     follows: bool  # whether the part of a change that points along the gradient is followed
+    at_setting: bool = False  # whether sizes are magnitudes at one setting
 
 
 CHANGING = ("dc", "dr", "dm", "along", "g0", "gc", "gr", "gm", "gn", "galong")  # in training

@@ -17,6 +17,7 @@ from abcparam.calculus.pointwise import FunctionTraits
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import Numbers, Operand, TracedStep
 from abcparam.imports.seen import CASTS, Seen, amount
+from abcparam.imports.slopes import with_slopes
 from abcparam.imports.traced import Ref, Weight
 from abcparam.operations import operations
 from abcparam.operations.pointwise import OPERATIONS, LeakyRelu, Pointwise
@@ -27,7 +28,6 @@ Function = Callable[[float], float]
 
 # The language's own, each by its name; PyTorch's clamps have ends of their own.
 CLAMPS = {"clamp", "clamp_min", "clamp_max", "hardtanh"}
-NO_GRADIENT_AT_ENDS = {"hardtanh"}  # relu6 is one; other clamps pass it on there
 WORDS: dict[str, Function] = {
     operation.name: operation.traits.value
     for operation in OPERATIONS
@@ -247,13 +247,22 @@ def is_above(see: Seen, operand: Operand, least: float) -> bool:
     return chain is not None and _is_at_least(chain.function, least)
 
 
-def operation_for(see: Seen, function: Function) -> tuple[Pointwise, Mapping[str, Setting]]:
-    """The language's operation of this function and its settings, or one of its own."""
-    operation, settings = known_as(function) or (_of_its_own(see, function), {})
-    ends = _ends(see, see.call) if see.call in CLAMPS - NO_GRADIENT_AT_ENDS else None
-    if ends is not None and _alike(function, _between(*ends)):
-        return _open_at(*ends, operation.traits), settings
-    return operation, settings
+def operation_for(see: Seen, chain: Chain) -> tuple[Pointwise, Mapping[str, Setting]]:
+    """The language's operation of this function and its settings, or one of its own.
+
+    What it gives at a number that is known, and its gradient there, are PyTorch's.
+    """
+    known = known_as(chain.function)
+    operation, settings = known or (_of_its_own(see, chain.function), {})
+    itself = see.call == operation.name and see.origin(see.get(0)) == chain.base
+    if known and (itself or settings):
+        return operation, settings
+    return _named(with_slopes(operation.traits, see, chain.base)), settings
+
+
+def operation_of(see: Seen, function: Function) -> tuple[Pointwise, Mapping[str, Setting]]:
+    """The language's operation of a function and its settings, or one of its own."""
+    return known_as(function) or (_of_its_own(see, function), {})
 
 
 def _of_its_own(see: Seen, function: Function) -> Pointwise:
@@ -277,16 +286,6 @@ def known_as(function: Function) -> tuple[Pointwise, Mapping[str, Setting]] | No
             if value is not None and _alike(function, value):
                 return operation, {}
     return None
-
-
-@cache
-def _open_at(bottom: float, top: float, traits: FunctionTraits) -> Pointwise:
-    """A clamp that passes gradients on at its ends, as `torch.clamp` does and relu does not."""
-    return _named(
-        traits._replace(
-            flat_at_zero=not bottom <= 0 <= top, saturated=lambda x: not bottom <= x <= top
-        )
-    )
 
 
 @cache

@@ -423,6 +423,8 @@ class _AtSetting(Builder):
         self.epsilons: dict[int, Polynomial] = {}  # of norms, by the node
         self.counts: dict[int, list[Polynomial]] = {}  # of what is put together, by the node
         super().__init__(program, self.magnitudes)
+        self.context = self.context._replace(at_setting=True)
+        self.build = self.build._replace(context=self.context)
 
     def apply(
         self, call: Apply, module: Module, names: Mapping[str, Node], copy: tuple[int, ...]

@@ -248,7 +248,7 @@ class _Level:
     def expression(self, see: Seen) -> Expression | tuple[Expression, ...]:
         chain = is_curved(see)
         if chain is not None:
-            operation, settings = operation_for(see, chain.function)
+            operation, settings = operation_for(see, chain)
             return see.apply(operation, (see.value(chain.base),), settings)
         law = self.laws.get(see.step.target) or self.laws.get(see.step.functional)
         if law is None:
