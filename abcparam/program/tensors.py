@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 
 from abcparam.algebra.exponents import Affine
-from abcparam.algebra.polynomials import Polynomial
+from abcparam.algebra.polynomials import Polynomial, number
 from abcparam.algebra.record import Record, field, replace
 from abcparam.diagnostics.source import START, Span
+from abcparam.language import syntax
 from abcparam.program.amounts import Amount, Shape
 from abcparam.program.by_copy import CopyTraining
+from abcparam.program.dims import Dim
+from abcparam.program.lengths import at_base
 
 OWN = ""  # the dim of an exponent that is about the tensor's own width
 
@@ -39,6 +43,17 @@ class Init(Record):
     def is_zero(self) -> bool:
         value = self.argument.value.constant if self.argument else None
         return self.kind == "zeros" or (self.argument is not None and value == 0)
+
+
+def default_init(axes: int, table: bool, fan_in: Polynomial, dims: Mapping[str, Dim]) -> Init:
+    """Where a tensor of so many axes starts that says nothing of it."""
+    if axes < 2:
+        return Init("zeros")
+    if table:
+        return Init("normal", Amount(syntax.Number(Fraction(1)), number(1)))
+    value = at_base(fan_in, dims).power(Fraction(-1, 2))
+    written = syntax.Binary("^", syntax.Name("fan_in"), syntax.Number(Fraction(-1, 2)))
+    return Init("normal", Amount(written, value))
 
 
 class Tensor(Record):

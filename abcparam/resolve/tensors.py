@@ -18,7 +18,7 @@ from abcparam.program.amounts import Amount, Shape
 from abcparam.program.dims import Dim, Hyper, order_of
 from abcparam.program.lengths import at_base
 from abcparam.program.signature import show
-from abcparam.program.tensors import OWN, Init, Tensor
+from abcparam.program.tensors import OWN, Init, Tensor, default_init
 from abcparam.resolve.amounts import Amounts, NotStaticError, Statics
 from abcparam.resolve.names import INITS
 from abcparam.resolve.parametrizations import Parametrization, by_key
@@ -333,7 +333,7 @@ class _Tensor:
     ) -> Init:
         setting = settings.get("init")
         if setting is None:
-            return self._default_init(axes, geometry)
+            return default_init(len(axes), geometry.table, geometry.fan_in, self.world.dims)
         value = setting.value
         if isinstance(value, syntax.Name) and value.id in {"zeros", "ones"}:
             return Init(value.id)
@@ -368,15 +368,6 @@ class _Tensor:
             help = rules.BadInit.moments.format(value=last, **fields)
         self.report(rules.BadInit.at(setting.span, name=self._owner("init"), help=help))
         return Init("zeros")
-
-    def _default_init(self, axes: tuple[Amount, ...], geometry: Geometry) -> Init:
-        if len(axes) < 2:
-            return Init("zeros")
-        if geometry.table:
-            return Init("normal", _number(1))
-        value = at_base(geometry.fan_in, self.world.dims).power(Fraction(-1, 2))
-        written = syntax.Binary("^", syntax.Name("fan_in"), syntax.Number(Fraction(-1, 2)))
-        return Init("normal", Amount(written, value))
 
     # Exponents
 

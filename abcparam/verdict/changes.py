@@ -97,6 +97,12 @@ class SettingChange(Change):
     paths: tuple[str, ...]
     spans: tuple[tuple[Span, str], ...]  # what takes the place of which stretch of the text
     powers: Powers = ()  # what the setting is multiplied by, where it is a number
+    init: Init | None = None  # where the tensors start instead
+
+    @property
+    def wakes(self) -> bool:
+        """Whether tensors no longer start at zero."""
+        return self.init is not None and not self.init.is_zero
 
     def __str__(self) -> str:
         now = f" (now `{self.before}`)" if self.before else ""
@@ -189,8 +195,8 @@ def applied(program: Program, changes: Iterable[Change]) -> Program:
 
 
 def _with_setting(tensor: Tensor, change: SettingChange) -> Tensor:
-    if change.key == "init":
-        return replace(tensor, init=Init(change.after))
+    if change.init is not None:
+        return replace(tensor, init=change.init)
     amount: Amount = getattr(tensor, change.key)
     moved = Amount(amount.written, amount.value * _product(change.powers))
     return replace(tensor, **{change.key: moved})

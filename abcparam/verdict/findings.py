@@ -34,6 +34,7 @@ from abcparam.verdict.causes import causes, causes_at_init, suffering
 from abcparam.verdict.changes import Change, SettingChange, in_words, shared_declaration
 from abcparam.verdict.epsilon import lagging
 from abcparam.verdict.identify import FIRST, described, identify
+from abcparam.verdict.settings import ZEROS
 
 if TYPE_CHECKING:
     from abcparam.verdict.proof import Proof
@@ -44,6 +45,10 @@ START_AT_ZERO = (
     "no usual exponents do: a map from the width to finitely many numbers makes width^(-1/2) of "
     "its input at first, and 1 once it has learnt; start the map at zero, or leave out the norm or "
     "nonlinearity behind it"
+)
+BOTH_AT_ZERO = (
+    "where two factors start at zero, or a factor before a `relu`, neither they nor what is before "
+    "them ever learn; one that is last may start at zero"
 )
 MADE_FOR_MAPS = (
     "{rule} is made for hidden maps: published runs train tables and readouts by another optimizer "
@@ -82,8 +87,10 @@ def way_out(
     changes = in_words(fix)
     shared = shared_declaration(program, fix)
     text = f"this makes it maximal-update: {changes}" if fix else ""
-    if any(isinstance(change, SettingChange) and change.key == "init" for change in fix):
+    if any(isinstance(change, SettingChange) and change.after == ZEROS for change in fix):
         text = f"{text}; {START_AT_ZERO}"
+    if any(isinstance(c, SettingChange) and c.wakes for c in fix):
+        text = f"{text}; {BOTH_AT_ZERO}"
     if shared:
         text = f"this would make it maximal-update: {changes}; but {shared}"
     if proof is not None:
@@ -260,7 +267,9 @@ class _Reasons:
 
     def _stuck(self) -> list[Diagnostic]:
         tensors = [t for t in self.judgement.tensors if t.slack is None and t.status == "under"]
-        return [_never_moves(law) for law in tensors if law.node] + self._unused()
+        found = [_never_moves(law) for law in tensors if law.node]
+        found = [replace(d, help=self.help) for d in found] if self.help else found
+        return found + self._unused()
 
     def _unused(self) -> list[Diagnostic]:
         """Trained tensors that nothing uses."""

@@ -41,6 +41,7 @@ from abcparam.verdict.rates import plain_rates
 from abcparam.verdict.settings import learnt_behind_norms, started_at_zero
 from abcparam.verdict.shortening import shortened
 from abcparam.verdict.space import SearchSpace
+from abcparam.verdict.waking import woken
 from abcparam.verdict.wanted import KeyShifts, Wish, keys_of, wanted
 
 MOST_NODES = 30_000
@@ -75,8 +76,14 @@ def propose(judgement: Judgement) -> Proposal:
     if len(judgement.laws.graph.nodes) > MOST_NODES:
         return Proposal(unfinished=TOO_LARGE)
     for copies in (1, 2):
-        search = _Search(program, shortened(program, copies), judgement)
+        short = shortened(program, copies)
+        waking = woken(program, short, judgement)
+        awake = applied(program, waking)
+        if waking and mended(judgement_if_stable(awake), lazy_tensors(judgement)):
+            return Proposal(waking)
+        search = _Search(awake, applied(short, waking), judgement)
         changes = search.run()
+        changes = (*waking, *changes) if changes else ()
         found = judgement_if_stable(applied(program, changes)) if changes else None
         if found is not None and mended(found, lazy_tensors(judgement)):
             if learnt := learnt_behind_norms(judgement, changes):

@@ -40,6 +40,7 @@ class Proof(Record):
 TOO_LARGE = "the model is too large for a proof"
 UNPROVED = "the search for a proof was cut short"
 NONE = "no change of the exponents and factors that were tried was found"
+STARTS = "not proved smallest: no other starts of tensors were tried"
 LAZY = "the smallest change makes {names} lazy"
 PROVED = "proved smallest: no fewer changes do it"
 PROVED_OF_TRIED = "proved smallest: no fewer of the changes that were tried do it"
@@ -52,6 +53,8 @@ def prove(judgement: Judgement) -> Proof:
         return Proof((), TOO_LARGE)
     space = SearchSpace(program)
     proposed = propose(judgement).changes
+    if any(isinstance(c, SettingChange) and c.wakes for c in proposed):
+        return Proof((), STARTS)
     counted = [change for change in proposed if not _is_decay(change)]
     most = len(counted) - 1 if counted else MOST_CHANGES
     try:

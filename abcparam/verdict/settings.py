@@ -15,7 +15,7 @@ from abcparam.language import syntax
 from abcparam.language.parser import parse
 from abcparam.program.amounts import Amount
 from abcparam.program.model import Program
-from abcparam.program.tensors import Tensor
+from abcparam.program.tensors import Init, Tensor
 from abcparam.verdict.changes import Change, ExponentChange, SettingChange, applied
 from abcparam.verdict.factors import setting_texts, text_at
 from abcparam.verdict.laziness import lazy_tensors, mended
@@ -82,7 +82,7 @@ def _contracting(judgement: Judgement) -> Iterator[SettingChange]:
         contracts = p.rho_in > one and p.rho_out <= one
         if contracts and not p.tensor.frozen and not p.tensor.init.is_zero:
             declared.setdefault(p.tensor.span, []).append(law.path)
-    for declaration in _declarations(parse(program.source).declarations):
+    for declaration in declarations(program):
         names = [declared[name.span] for name in declaration.names if name.span in declared]
         if names and len(names) == len(declaration.names):
             change = _zeroed(program, declaration, [path for paths in names for path in paths])
@@ -102,7 +102,13 @@ def _zeroed(program: Program, declaration: syntax.Tensor, paths: list[str]) -> S
     if init is None:
         written = f"{written}, {text}" if first else f"{text} {{ {written} }}"
     before = text.partition("=")[2].strip() if init else ""
-    return SettingChange(owner, "init", before, ZEROS, tuple(paths), ((span, written),))
+    edits = ((span, written),)
+    return SettingChange(owner, "init", before, ZEROS, tuple(paths), edits, init=Init(ZEROS))
+
+
+def declarations(program: Program) -> Iterator[syntax.Tensor]:
+    """The declarations of tensors in the text of a program, in its order."""
+    yield from _declarations(parse(program.source).declarations)
 
 
 def _declarations(nodes: tuple[syntax.Node, ...]) -> Iterator[syntax.Tensor]:
