@@ -21,6 +21,7 @@ from abcparam.language import syntax
 from abcparam.language.printer import written
 from abcparam.operations import operations
 from abcparam.program.reserved_names import owner
+from abcparam.resolve.circles import circles
 from abcparam.resolve.suggestions import declared_as
 from abcparam.resolve.uses import Uses
 
@@ -98,7 +99,6 @@ class NameResolver:
         self.collector = collector
         self.top = Scope()
         self.blocks = {d.name.id: d for d in spec.declarations if isinstance(d, syntax.Block)}
-        self.calls: dict[str, dict[str, None]] = {}  # the names that each block calls
         self.uses = Uses()
         self.references: list[NameReference] = []
         self.inside: dict[Span, Scope] = {}
@@ -494,28 +494,9 @@ class NameResolver:
             self._declare(scope, name, "instance", block)
 
     def _recursion(self) -> None:
-        """One report for each circle of blocks."""
-        self.calls = {n: dict.fromkeys(_called(block.body)) for n, block in self.blocks.items()}
-        told: set[str] = set()
-        for name, block in self.blocks.items():
-            path = () if name in told else self._path_to(name, name, set())
-            told |= set(path)
-            if path:
-                self.report(
-                    rules.RecursiveBlock, block.name.span, name=name, path=" -> ".join(path)
-                )
-
-    def _path_to(self, start: str, goal: str, seen: set[str]) -> tuple[str, ...]:
-        """The calls that lead from a block to another, each block looked into once."""
-        seen.add(start)
-        for called in self.calls[start]:
-            if called == goal:
-                return (start, goal)
-            if called in self.blocks and called not in seen:
-                found = self._path_to(called, goal, seen)
-                if found:
-                    return (start, *found)
-        return ()
+        for path in circles(self.blocks):
+            span = self.blocks[path[0]].name.span
+            self.report(rules.RecursiveBlock, span, name=path[0], path=" -> ".join(path))
 
 
 def _tensors(block: syntax.Block) -> dict[str, Span]:
@@ -544,37 +525,3 @@ def _whole(value: syntax.Expression) -> Fraction | None:
             return -number
         case _:
             return None
-
-
-def _called(body: Iterable[syntax.Statement]) -> list[str]:
-    """Names of all functions called in a body."""
-    found: list[str] = []
-    for statement in body:
-        match statement:
-            case syntax.Assign(value=value):
-                found += _calls(value)
-            case syntax.Return(values=values):
-                found += [name for value in values for name in _calls(value)]
-            case syntax.Repeat(body=inner):
-                found += _called(inner)
-            case _:
-                pass
-    return found
-
-
-def _calls(value: syntax.Expression) -> list[str]:
-    match value:
-        case syntax.Call(function=function, arguments=arguments):
-            return [function.id, *(name for a in arguments for name in _calls(a.value))]
-        case syntax.Binary(left=left, right=right):
-            return [*_calls(left), *_calls(right)]
-        case (
-            syntax.Negative(operand=inner)
-            | syntax.Index(value=inner)
-            | syntax.Attribute(value=inner)
-        ):
-            return _calls(inner)
-        case syntax.Tuple(items=items):
-            return [name for item in items for name in _calls(item)]
-        case _:
-            return []
