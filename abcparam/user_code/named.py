@@ -35,12 +35,19 @@ class Found(Record):
 def itself(value: Callable[..., Any]) -> Found:
     """What a function or class of the user's is found to be."""
     name = getattr(value, "__name__", type(value).__name__)
-    module = sys.modules[getattr(value, "__module__", __name__)]
+    module = sys.modules.get(getattr(value, "__module__", None) or __name__) or _unlisted(value)
     try:
         file = inspect.getsourcefile(inspect.unwrap(value))
     except TypeError:
         file = None
     return Found(value, module, file or name, name)
+
+
+def _unlisted(value: Callable[..., Any]) -> ModuleType:
+    """The module of what was made by `exec`, or loaded by hand, and is not in `sys.modules`."""
+    module = ModuleType(value.__module__)
+    vars(module).update(getattr(value, "__globals__", {}))
+    return module
 
 
 def looked_up(reference: str, rule: type[DiagnosticRule]) -> Found:
