@@ -49,7 +49,14 @@ class Opaque:
             return ceil(left / right) * right
         if self.operation == "//":
             return Fraction(left // right)
-        return left / right
+        return _exact_power(left, right) if self.operation == "^" else left / right
+
+    def approximately(self, values: Mapping[str, Fraction]) -> float:
+        """Its value where powers need not be rational."""
+        if self.operation != "^":
+            return float(self.evaluate(values))
+        base, exponent = (argument.approximately(values) for argument in self.arguments)
+        return float(base**exponent)
 
 
 MOST_PRODUCTS = 10_000  # of terms, in one multiplication
@@ -180,12 +187,34 @@ class Polynomial:
         for monomial, coefficient in self.terms:
             for a, exponent in monomial:
                 value = values[a] if isinstance(a, str) else a.evaluate(values)
-                power = _rational_power(value, exponent)
-                if power is None:
-                    raise ValueError(f"{value} ^ {exponent} is not rational")
-                coefficient *= power
+                coefficient *= _exact_power(value, exponent)
             total += coefficient
         return total
+
+    def approximately(self, values: Mapping[str, Fraction]) -> float:
+        """Its value as a float; powers need not be rational."""
+        total = 0.0
+        for monomial, coefficient in self.terms:
+            product = float(coefficient)
+            for a, exponent in monomial:
+                value = float(values[a]) if isinstance(a, str) else a.approximately(values)
+                product *= value ** float(exponent)
+            total += product
+        return total
+
+    def nearest(self, values: Mapping[str, Fraction]) -> Fraction:
+        """Its exact value, that of the nearest float where a power in it is not rational.
+
+        Raises `ValueError` where it is no number.
+        """
+        try:
+            return self.evaluate(values)
+        except ValueError:
+            pass
+        try:
+            return Fraction(repr(self.approximately(values)))
+        except (TypeError, OverflowError):  # a root of a negative number is complex
+            raise ValueError(f"{self} is no number") from None
 
     def __str__(self) -> str:
         if not self.terms:
@@ -231,6 +260,13 @@ def _rational_power(value: Fraction, exponent: Fraction) -> Fraction | None:
     raised: Fraction = value**exponent.numerator
     top, bottom = (_root(x, exponent.denominator) for x in (raised.numerator, raised.denominator))
     return Fraction(top, bottom) if top is not None and bottom is not None else None
+
+
+def _exact_power(value: Fraction, exponent: Fraction) -> Fraction:
+    found = _rational_power(value, exponent)
+    if found is None:
+        raise ValueError(f"{value} ^ {exponent} is not rational")
+    return found
 
 
 def _root(value: int, degree: int) -> int | None:

@@ -194,16 +194,19 @@ def _check_range(
 ) -> None:
     """Reports a search range that holds something else than numbers, or nothing."""
     what, given = f"the range of `{declaration.name.id}`", declaration.range
-    values: list[Fraction | None] = []
+    values: list[Fraction] = []
     for bound in bounds(given):
         try:
-            values.append(Amounts({}, {}, {}).polynomial(bound, what).constant)
+            values.append(Amounts({}, {}, {}).polynomial(bound, what).nearest({}))
         except NotStaticError as error:
             collector.add(error.diagnostic)
             return
-    if not isinstance(given, syntax.Interval) or None in values:
+        except (ValueError, ZeroDivisionError):
+            collector.add(rules.NotANumber.at(bound.span, what=what, wanted="made of numbers"))
+            return
+    if not isinstance(given, syntax.Interval):
         return
-    low, high = (value or Fraction(0) for value in values)
+    low, high = values
     if low >= high or (given.log and low <= 0):
         wanted = "two numbers, the lower first" + (", both above 0" if given.log else "")
         collector.add(rules.NotANumber.at(given.span, what=what, wanted=wanted))
@@ -246,7 +249,7 @@ def _hyper_value(
         return Fraction(1)
     try:
         value = Amounts({}, done, {}).polynomial(declaration.value, what)
-        return value.evaluate({h.name: h.value for h in done.values()})
+        return value.nearest({h.name: h.value for h in done.values()})
     except NotStaticError as error:
         collector.add(error.diagnostic)
     except (ValueError, ZeroDivisionError):

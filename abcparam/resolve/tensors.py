@@ -61,7 +61,7 @@ class Globals(Record):
         sizes = {d.name: d.base or d.default for d in self.dims.values() if not d.derived}
         known = {name: Fraction(size) for name, size in sizes.items() if size is not None}
         try:
-            return value.evaluate(known) if value.names <= known.keys() else None
+            return value.nearest(known) if value.names <= known.keys() else None
         except (ValueError, ZeroDivisionError):
             return None
 

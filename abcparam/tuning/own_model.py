@@ -21,6 +21,7 @@ from abcparam.program.binding import bind
 from abcparam.program.dims import Dim, Hyper
 from abcparam.program.fingerprint import digest
 from abcparam.program.model import Program
+from abcparam.program.value_ranges import require_in_range
 from abcparam.tuning.choices import DECAY, LR
 from abcparam.tuning.tunable import ExactValues, Judged, bases_of
 from abcparam.verdict.check import judged
@@ -70,7 +71,10 @@ class OwnModel(Record):
         )
 
     def program(self, values: ExactValues) -> Program:
-        return bind(self._program(), values)
+        found = bind(self._program(), values)
+        if values:
+            require_in_range(found, values)
+        return found
 
     def _program(self) -> Program:
         if not self.adapted:

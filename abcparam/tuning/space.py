@@ -8,42 +8,43 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
-from abcparam.algebra.record import Record
-from abcparam.diagnostics.diagnostic import SpecError, did_you_mean
+from abcparam.algebra.record import Record, replace
+from abcparam.diagnostics.diagnostic import Diagnostic, SpecError, did_you_mean
 from abcparam.diagnostics.rules.names import UnknownWord
 from abcparam.diagnostics.rules.tuning import BadAxis, NoRange
 from abcparam.diagnostics.source import START
 from abcparam.language import syntax
 from abcparam.program.dims import Hyper
 from abcparam.program.model import Program
+from abcparam.program.value_ranges import out_of_range
 from abcparam.resolve.amounts import Amounts
 from abcparam.resolve.names import bounds
 from abcparam.tuning.schedules import SCHEDULES, schedule_named
 
 SETTINGS = ("steps", "batch")  # of training; a dim or hyper of that name comes first, as it
 SCHEDULE = "schedule"  # does here
-POINTS = 7  # of an interval in a grid
+POINTS, MOST_POINTS = 7, 10_000  # of an interval in a grid
 AxisValue = Fraction | str  # a schedule has a name
 SearchPoint = Mapping[str, AxisValue]
 
 
 class Axis(Record):
-    """A name and its values; or an interval, of which a grid takes `points` values."""
+    """A name and its values; or an interval, of which a grid takes `POINTS` values."""
 
     name: str
     values: tuple[AxisValue, ...] = ()
     low: Fraction = Fraction(0)
     high: Fraction = Fraction(0)
     log: bool = False
-    points: int = POINTS
 
     @property
     def grid(self) -> tuple[AxisValue, ...]:
         """Its values, those of an interval evenly from end to end."""
-        if self.values:
-            return self.values
-        steps = max(1, self.points - 1)
-        return tuple(self.at(step / steps) for step in range(self.points))
+        return self.values or self.evenly(POINTS)
+
+    def evenly(self, points: int) -> tuple[Fraction, ...]:
+        """So many values of the interval, from end to end."""
+        return tuple(self.at(step / (points - 1)) for step in range(points))
 
     def at(self, part: float) -> Fraction:
         """The value at a part of the interval (0 its low end), to six digits."""
@@ -68,7 +69,19 @@ def axes_of(program: Program, over: Iterable[str]) -> list[Axis]:
         if not ranged and not axes:
             raise SpecError(program.source, [NoRange.at(START, what="no hyper of this spec")])
         axes += [_declared(program, hyper) for hyper in ranged]
-    return list({axis.name: axis for axis in axes}.values())
+    found = list({axis.name: axis for axis in axes}.values())
+    if refused := [error for axis in found for error in _senseless(program, axis)]:
+        raise SpecError(program.source, refused)
+    return found
+
+
+def _senseless(program: Program, axis: Axis) -> Iterator[Diagnostic]:
+    """The first of its values, or end of its interval, that has no sense."""
+    if axis.name in program.hypers:
+        ends = (axis.low, axis.high)
+        numbers = [v for v in axis.values or ends if not isinstance(v, str)]
+        found = (list(out_of_range(program, {axis.name: value})) for value in numbers)
+        yield from next(filter(None, found), [])
 
 
 def is_tuned(program: Program, name: str) -> bool:
@@ -85,23 +98,46 @@ def _axis(program: Program, text: str) -> Axis:
         return Axis(name, _schedules(named) if equals else tuple(SCHEDULES))
     if not equals:
         if name not in program.hypers:
-            raise _bad(program, text)
+            raise _bad(program, text, "it has no values")
         return _declared(program, program.hypers[name])
-    log = given.startswith("log:")
-    parts = given.removeprefix("log:").split(":")
+    if not given:
+        raise _bad(program, text, "it has no values")
     try:
-        if len(parts) == 1 and not log:
-            values = tuple(dict.fromkeys(_number(part) for part in given.split(",")))
-            return Axis(name, _whole(program, name, values))
-        low, high = (_number(part) for part in parts[:2])
-        points = int(parts[2]) if len(parts) == 3 else POINTS
-        if len(parts) > 3 or low >= high or (log and low <= 0) or not 2 <= points <= 10_000:
-            raise ValueError
-        if name not in program.hypers:
-            raise ValueError
+        return _numbers(program, name, given)
+    except _NotAnAxisError as error:
+        raise _bad(program, text, str(error)) from None
     except (ValueError, ZeroDivisionError):
-        raise _bad(program, text) from None
-    return Axis(name, (), low, high, log, points)
+        raise _bad(program, text, "that is no number, or none that can be used") from None
+
+
+class _NotAnAxisError(Exception):
+    """What is wrong with an axis that is made of numbers."""
+
+
+def _numbers(program: Program, name: str, given: str) -> Axis:
+    """The axis of `64,128`, `0.5:2`, `log:1e-4:1e-1:9`: with points it is their list."""
+    log = given.startswith("log:")
+    ends = given.removeprefix("log:").split(":")
+    if len(ends) == 1 and not log:
+        return Axis(
+            name, _whole(program, name, tuple(dict.fromkeys(map(_number, given.split(",")))))
+        )
+    if len(ends) not in (2, 3):
+        raise _NotAnAxisError("an interval has two ends, and perhaps a number of points")
+    if name not in program.hypers:
+        raise _NotAnAxisError(f"values of `{name}` are listed, as in `{name}=64,128`")
+    low, high = map(_number, ends[:2])
+    if low >= high:
+        raise _NotAnAxisError("the lower end comes first")
+    if log and low <= 0:
+        raise _NotAnAxisError("both ends of `log:` are above 0")
+    axis = Axis(name, (), low, high, log)
+    if len(ends) == 2:
+        return axis
+    points = int(ends[2])
+    if not 2 <= points <= MOST_POINTS:
+        raise _NotAnAxisError(f"an interval has from 2 to {MOST_POINTS} points")
+    return replace(axis, values=tuple(dict.fromkeys(axis.evenly(points))))
 
 
 def _known(program: Program, name: str) -> None:
@@ -138,12 +174,12 @@ def _number(text: str) -> Fraction:
 def _whole(program: Program, name: str, values: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
     """Values of what is counted are positive and whole."""
     if name not in program.hypers and any(v.denominator != 1 or v < 1 for v in values):
-        raise ValueError
+        raise _NotAnAxisError(f"values of `{name}` are whole numbers from 1")
     return values
 
 
-def _bad(program: Program, text: str) -> SpecError:
-    return SpecError.about(program.source.file, BadAxis, text=text)
+def _bad(program: Program, text: str, problem: str) -> SpecError:
+    return SpecError.about(program.source.file, BadAxis, text=text, problem=problem)
 
 
 def _declared(program: Program, hyper: Hyper) -> Axis:
@@ -152,7 +188,7 @@ def _declared(program: Program, hyper: Hyper) -> Axis:
         error = NoRange.at(hyper.span, what=f"`{hyper.name}`")
         raise SpecError(program.source, [error])
     amounts = Amounts({}, {}, {})
-    found = [amounts.polynomial(b, hyper.name).constant or Fraction(0) for b in bounds(hyper.range)]
+    found = [amounts.polynomial(b, hyper.name).nearest({}) for b in bounds(hyper.range)]
     if isinstance(hyper.range, syntax.Choice):
         return Axis(hyper.name, tuple(found))
     low, high = found

@@ -289,7 +289,7 @@ def _notes(
             f"{100 * share:.0f} % of all steps were trained"
         )
     for axis in axes:
-        if not (axis.values or axis.log) and 0 < 10 * axis.low <= axis.high:
+        if not axis.log and 0 < 10 * axis.low <= axis.high:
             ends = f"{float(axis.low):g} to {float(axis.high):g}"
             yield f"{axis.name} is tried evenly from {ends}; {axis.name}=log:… is by equal ratios"
     if options.seeds == 1:

@@ -167,9 +167,15 @@ def trials_of(program: Program, axes: list[Axis], options: SweepOptions) -> list
 
 
 def points_of(program: Program, axes: Iterable[Axis], options: SweepOptions) -> list[SearchPoint]:
-    """What is tuned: at random or by grid."""
+    """What is tuned: at random or by grid.
+
+    Where as many are to be drawn as a grid of listed values has, or more, it is that grid.
+    """
     tuned = [axis for axis in axes if is_tuned(program, axis.name)]
-    if options.trials:
+    listed = all(axis.values for axis in tuned)
+    if options.trials and not (
+        listed and math.prod(len(axis.values) for axis in tuned) <= options.trials
+    ):
         return list(random_points(tuned, options.trials, options.first))
     return grid(tuned)
 

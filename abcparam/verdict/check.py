@@ -11,6 +11,7 @@ from abcparam.diagnostics.source import Source
 from abcparam.language.parser import parse
 from abcparam.program.binding import bind, require_no_unknowns, require_numbers
 from abcparam.program.model import Program
+from abcparam.program.value_ranges import require_in_range
 from abcparam.resolve.resolver import resolve
 from abcparam.verdict.report import Report
 from abcparam.verdict.work import at_work
@@ -19,7 +20,9 @@ from abcparam.verdict.work import at_work
 @at_work()
 def load(source: Source, values: Mapping[str, Fraction] | None = None) -> Program:
     """The resolved program of a source, with `values` for its dims, hypers and symbols."""
-    return bind(resolve(parse(source), source), values or {})
+    program = bind(resolve(parse(source), source), values or {})
+    require_in_range(program, {})
+    return program
 
 
 @at_work()

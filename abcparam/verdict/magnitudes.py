@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from math import exp, log2, prod, sqrt
 
-from abcparam.algebra.polynomials import Opaque, Polynomial
+from abcparam.algebra.polynomials import Polynomial
 from abcparam.algebra.record import replace
 from abcparam.algebra.sizes import UNIT, NumericSpace, Size
 from abcparam.analysis.build import Builder
@@ -310,21 +310,8 @@ class _AtBase(Builder):
 
 def evaluate(value: Polynomial, values: Mapping[str, Fraction]) -> float:
     """The value as a float; powers need not be rational."""
-    return float(
-        sum(
-            float(coefficient) * prod(_atom(a, values) ** float(power) for a, power in monomial)
-            for monomial, coefficient in value.terms
-        )
-    )
-
-
-def _atom(atom: str | Opaque, values: Mapping[str, Fraction]) -> float:
-    if isinstance(atom, str):
-        return float(values.get(atom, 1))  # 1: the number of a copy
-    if atom.operation == "^":
-        base, exponent = (evaluate(argument, values) for argument in atom.arguments)
-        return float(base**exponent)
-    return float(atom.evaluate(values))
+    known = {name: values.get(name, Fraction(1)) for name in value.names}  # 1: a copy's number
+    return value.approximately(known)
 
 
 def _deviation(tensor: Tensor, of: Callable[[Polynomial], float]) -> float:

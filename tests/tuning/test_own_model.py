@@ -322,3 +322,13 @@ def test_what_goes_with_specs_alone_is_refused(run: Run):
     assert "known: lr, weight_decay, width, steps" in refusal(BUILD, "--over", "eps=1", run=run)
     ran = run("sweep", BUILD, "--adapted")
     assert (ran.status, "say what grows, --grow" in ran.err) == (2, True)
+
+
+def test_its_rate_and_decay_are_refused_where_no_optimizer_takes_them(
+    perceptron: abcparam.Audit,
+):
+    for over in ("lr=-1e-3,1e-3", "lr=0", "weight_decay=-1,1"):
+        with pytest.raises(SpecError, match=r"P0408.* of the optimizer is"):
+            abcparam.sweep(perceptron, [over], steps=1, batch=2)
+    with pytest.raises(SpecError, match="P0408"):
+        abcparam.sweep(perceptron, ["weight_decay=0,1"], set={"lr": -1}, steps=1, batch=2)

@@ -19,6 +19,7 @@ import pytest
 import torch
 
 import abcparam
+from abcparam.algebra.record import replace
 from abcparam.coordinate_check.plan import shrunk, varied_dims, widths_of
 from abcparam.data.digits import Digits
 from abcparam.data.named import data_named
@@ -37,6 +38,7 @@ from abcparam.tuning.train.models import groups_of, models_of
 from abcparam.tuning.train.stacking import train, train_together
 from abcparam.tuning.train.training import Job, job_of, train_alone
 from abcparam.tuning.train.training import TrialRun as Trial
+from abcparam.tuning.trials import trials_of
 from abcparam.verdict.check import judged, load
 from tests.support.markup import stands_alone
 from tests.support.paths import SPECS
@@ -237,7 +239,8 @@ def test_what_does_not_stack_is_trained_one_by_one():
     """Dropout draws random numbers for each trial, Muon takes matrices, `betas` are no factor."""
     dropped = mlp().replace("h = relu(second @ h)", "h = dropout(relu(second @ h), 0.5)")
     lamb = mlp("lamb")
-    betas = mlp().replace("weight_decay = decay", "betas = (std, 0.99)").replace("std / 8", "0.1")
+    betas = mlp().replace("weight_decay = decay", "betas = (std, 0.99)")
+    betas = betas.replace("std / 8", "0.1").replace("hyper std = 1", "hyper std = 0.5")
     beta = [Trial({**v, "std": Fraction(n + 1, 10)}, s) for n, (v, s, _) in enumerate(trials())]
     for text, given, why in [
         (dropped, trials(), "randomness"),
@@ -297,6 +300,47 @@ def test_axes_that_are_wrong(text: str, code: str):
     with pytest.raises(SpecError) as caught:
         axes_of(program(), [text])
     assert [d.code for d in caught.value.diagnostics] == [code]
+
+
+@pytest.mark.parametrize(
+    ("over", "problem"),
+    [
+        ("lr=-1e-3,1e-3", "`lr` of `adam` is -0.001, not positive"),
+        ("lr=0:1", "`lr` of `adam` is 0, not positive"),
+        ("decay=-0.1,0.1", "`weight_decay` of `adam` is -0.1, not 0 or more"),
+        ("std=-8,8", "`init` of `first` is -1, not 0 or more"),
+        ("out_mult=0,1", "`mult` of `readout` is 0, not positive"),
+        ("lr=1:0.1", "the lower end comes first"),
+        ("lr=log:0:1", "both ends of `log:` are above 0"),
+        ("lr=0.1:1:1", "an interval has from 2 to 10000 points"),
+        ("lr=nan", "that is no number"),
+        ("lr=", "it has no values"),
+        ("width=0,16", "values of `width` are whole numbers from 1"),
+    ],
+)
+def test_values_without_sense_are_refused_before_anything_is_trained(over: str, problem: str):
+    with pytest.raises(SpecError) as caught:
+        axes_of(program(), [over])
+    (diagnostic,) = caught.value.diagnostics
+    assert problem in diagnostic.message
+
+
+def test_values_that_may_be_zero_are_taken():
+    assert axes_of(program(), ["decay=0,0.1", "std=0,1"])[0].grid == (Fraction(0), Fraction(1, 10))
+
+
+def test_points_of_an_interval_are_those_that_are_drawn():
+    """`:3` is not forgotten where points are drawn; as many as a grid has are that grid."""
+    over = ["lr=log:1e-3:1e-1:3", "out_mult=1,2"]
+    asked = SweepOptions(over=tuple(over), trials=6)
+    whole = trials_of(program(), axes_of(program(), over), asked)
+    assert len(whole) == 6
+    few = trials_of(program(), axes_of(program(), over), replace(asked, trials=4))
+    assert {dict(trial.values)["lr"] for trial in few} <= {
+        Fraction(1, 1000),
+        Fraction(1, 100),
+        Fraction(1, 10),
+    }
 
 
 def test_a_value_that_stands_alone_is_one_of_a_list():

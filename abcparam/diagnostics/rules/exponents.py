@@ -120,7 +120,12 @@ class DimInHyper(DiagnosticRule):
 
 
 class NotPositive(DiagnosticRule):
-    """A dim, its base or its rate must be positive, a dim and its base whole."""
+    """A dim, its base or its rate must be positive, a dim and its base whole.
+
+    So must learning rates, multipliers and what norms are clipped to be, with the values of hypers
+    that the spec, `--set` or `--over` gives. Deviations of an init, weight decays, momenta and
+    epsilons may be 0, betas go from 0 to below 1, a share that is dropped from 0 to 1.
+    """
 
     code = "P0408"
     message = "{what} is {value}, not {wanted}"

@@ -26,7 +26,7 @@ class BadAxis(DiagnosticRule):
     """
 
     code = "P0802"
-    message = "`--over {text}` is not understood"
+    message = "`--over {text}` is not understood: {problem}"
     help = (
         "write NAME, NAME=V,V,…, NAME=LOW:HIGH or NAME=log:LOW:HIGH, with :POINTS for a grid; "
         "sizes, steps and batch are listed, whole numbers from 1"

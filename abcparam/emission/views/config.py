@@ -91,6 +91,8 @@ def _plain(value: syntax.Expression) -> str:
             return python(Number(number))
         case syntax.Negative(operand=operand):
             return f"-{_plain(operand)}"
+        case syntax.Binary(op="^", left=left, right=right):
+            return f"{_plain(left)}^({_plain(right)})"
         case syntax.Binary(op=op, left=left, right=right):
             return f"{_plain(left)} {op} {_plain(right)}"
         case syntax.Name(id=name):
