@@ -108,6 +108,9 @@ class Done(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = trains("recipes, scaled down", "recipes")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RECIPES))
+    parser.add_argument("--widths", help="in place of its own, the proxy's first: 16,32,64")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--seeds", type=int)
     given = asked(parser, arguments)
     if unknown := set(given.names) - RECIPES.keys():
         parser.error(f"no recipe is called {', '.join(sorted(unknown))}")
@@ -119,6 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(name: str, given: argparse.Namespace) -> Iterator[Done]:
     """One recipe, in each parametrization; what is transferred is written beside its trials."""
     recipe = smallest(RECIPES[name]) if given.smallest else RECIPES[name]
+    widths = tuple(map(int, given.widths.split(","))) if given.widths else recipe.widths
+    seeds, steps = given.seeds or recipe.seeds, given.steps or recipe.steps
+    recipe = recipe._replace(widths=widths, steps=steps, seeds=seeds)
     if recipe.data is fashion and not images():
         recipe = recipe._replace(data=None)
     tuned = searched(name, recipe, given)
