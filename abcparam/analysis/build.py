@@ -212,8 +212,14 @@ class Builder:
         if limit is not None:
             sizes["clip"] = self.rho(limit.value)
         sizes["rho_copies"] = self.rho(product(copies.value for copies in tensor.copies))
-        sizes["rho_in"], sizes["rho_out"] = self.rho(tensor.fan_in), self.rho(tensor.fan_out)
-        return sizes
+        return sizes | self.sides(tensor)
+
+    def sides(self, tensor: Tensor) -> dict[str, Size]:
+        """Sizes of its fans, and of rows and columns as torch stores it."""
+        rows, columns = product(tensor.shape[:1]), product(tensor.shape[1:])
+        lengths = {"rho_in": tensor.fan_in, "rho_out": tensor.fan_out}
+        lengths |= {"rows": rows, "columns": columns}
+        return {name: self.rho(length) for name, length in lengths.items()}
 
     def _exponent(self, tensor: Tensor, letter: str) -> Size:
         return self.exponent(tuple(tensor.exponents[letter].items()), tensor.own)

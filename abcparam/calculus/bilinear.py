@@ -13,9 +13,9 @@ from fractions import Fraction
 from abcparam.algebra.record import NamedTuple
 from abcparam.algebra.sizes import Size
 from abcparam.calculus.draws import of_product
-from abcparam.calculus.linear import sum_gain
+from abcparam.calculus.linear import ValueNode, sum_gain
 from abcparam.calculus.node import Context, Limit, Node, operand
-from abcparam.calculus.structure import centred_along, factors_of, few_along, stretched
+from abcparam.calculus.structure import ScaleNode, centred_along, factors_of, few_along, stretched
 from abcparam.diagnostics.source import START, Span
 
 
@@ -124,16 +124,37 @@ class ProductNode(Node):
     def gains(self) -> Sequence[Size]:
         summed = self._aligned()
         return [
-            self._gain(index, self.contracted, self.broadcast[index], summed) for index in (0, 1)
+            self._gain(index, self.contracted, self.broadcast[index], summed) - self._lost(index)
+            for index in (0, 1)
         ]
 
     def _gain(self, index: int, over: Size, beside: Size, summed: Size) -> Size:
         """The other factor, times a sum of changes; `beside` are the axes that it is not over."""
-        other = self.inputs[1 - index]
+        other, change = self.inputs[1 - index], self._met(1 - index)
         if not self._is_map(index):
-            return other.s + summed
+            return (other.s0 | change) + summed
         start = other.s0 + sum_gain(over, beside, self.context.alignment)
-        return start | (other.d + summed)
+        return start | (change + summed)
+
+    def _met(self, index: int) -> Size:
+        """The change of a factor, as a sum over it meets it."""
+        change = self.inputs[index].d
+        return change - self._lost(index) if change.vectors else change
+
+    def _lost(self, index: int) -> Size:
+        """By how much an update of a factor is met less than one whose entries are all aligned.
+
+        One of a spectral norm, where one of its two axes is summed, is met as that of a map.
+        """
+        x, one = self.inputs[index], self.context.one
+        while isinstance(x, ScaleNode):
+            x = x.inputs[0]
+        if not (self.contracted > one and isinstance(x, ValueNode) and x.parameter.spectral):
+            return one
+        rows, columns = x.parameter.rows, x.parameter.columns
+        over, beside = self.contracted, self.broadcast[1 - index]
+        both = (over, beside) in ((rows, columns), (columns, rows))
+        return (rows & columns).half() if both else one
 
     def mean_gains(self) -> Sequence[Size]:
         x, y = self.inputs
@@ -168,7 +189,8 @@ class ProductNode(Node):
 
     def back_changes(self) -> Iterable[tuple[int, Size, Size]]:
         x, y = self.inputs
-        left, right = self.broadcast
+        left = self.broadcast[0] - self._lost(1)
+        right = self.broadcast[1] - self._lost(0)
         return ((0, y.dc + left, y.dr + left), (1, x.dc + right, x.dr + right))
 
     def limits(self) -> Iterable[tuple[int, Limit]]:

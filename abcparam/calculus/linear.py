@@ -312,7 +312,7 @@ class ValueNode(SharedNode):
         self.centred = parameter.is_random or parameter.starts_at_zero
         self.maps, self.comes_from_contraction = parameter.bit, parameter.contracts
         self.of_few = parameter.contracts
-        self.weighs = not (lookup or parameter.spectral or parameter.rotates)
+        self.weighs = not lookup
         self.draws = self._draws()
 
     def _draws(self) -> Draws:
@@ -345,7 +345,7 @@ class ValueNode(SharedNode):
 
     def _updated(self) -> Size:
         p = self.parameter
-        return p.u - (p.rho_in | p.rho_out).half() if p.spectral else p.u
+        return p.u - (p.rows | p.columns).half() if p.spectral else p.u
 
     def gradient(self) -> Size:
         return self.g

@@ -14,8 +14,9 @@ class Parameter:
     """Sizes of one copy of a tensor `W = n^-a w`, in units of the growth dims.
 
     `a` and `c` are exponents (the learning rate is `n^-c`), `sigma` the size of an entry of W at
-    init, `rho_in` and `rho_out` those of fan-in and fan-out. `entry` is the size of an update of w,
-    `u` of the one of W: per entry, or as a spectral norm where `spectral`. `rotates`: whether an
+    init, `rho_in` and `rho_out` those of fan-in and fan-out, `rows` and `columns` those of the
+    matrix that torch stores. `entry` is the size of an update of w, `u` of the one of W: per entry,
+    or as a spectral norm where `spectral`. `rotates`: whether an
     update may have more of a small part of the gradient than the gradient has. `drawn`: its bit,
     where each copy of an infinite repeat draws one of its own, else 0.
     """
@@ -26,6 +27,7 @@ class Parameter:
         "bit",
         "c",
         "clip",
+        "columns",
         "copy",
         "d",
         "decay",
@@ -37,6 +39,7 @@ class Parameter:
         "rho_in",
         "rho_out",
         "rotates",
+        "rows",
         "sigma",
         "spectral",
         "tensor",
@@ -52,6 +55,7 @@ class Parameter:
         self.take(sizes, zero)
         self.decay = sizes["decay"]
         self.rho_in, self.rho_out = sizes["rho_in"], sizes["rho_out"]
+        self.rows, self.columns = sizes["rows"], sizes["columns"]
         self.rho_copies = sizes["rho_copies"]
         self.factor = sizes.get("gradient")  # that its gradient is multiplied by
         self.clip = sizes.get("clip")  # of the norm that gradients are clipped to

@@ -111,7 +111,7 @@ class MatchingMuon(Muon):
     fixed = {"adjust_lr_fn": variant}
 
     def entry(self, parameter: Parameter, gamma: Size) -> Size:
-        return (parameter.rho_in | parameter.rho_out).half() - parameter.c
+        return (parameter.rows | parameter.columns).half() - parameter.c
 
 
 class SpectralMuon(Muon):
@@ -170,9 +170,8 @@ class MatchingNorMuon(NorMuon):
 
 
 def _excess(parameter: Parameter) -> Size:
-    """Rows over columns; those of a table are (in, out)."""
-    excess = parameter.rho_out - parameter.rho_in
-    return -excess if parameter.tensor.table else excess
+    """Rows over columns."""
+    return parameter.rows - parameter.columns
 
 
 VARIANTS: Mapping[str, OptimizerRule] = {

@@ -304,7 +304,7 @@ class _AtBase(Builder):
 
     def _tensor_sizes(self, tensor: Tensor) -> dict[str, Size]:
         sizes = dict.fromkeys(("a", "b", "c", "d", "decay", "rho_copies"), self.context.one)
-        sizes["rho_in"], sizes["rho_out"] = self.rho(tensor.fan_in), self.rho(tensor.fan_out)
+        sizes |= self.sides(tensor)
         return sizes
 
 

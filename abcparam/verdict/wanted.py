@@ -113,7 +113,7 @@ class _Wanting(ForwardFactors):
     def _update_gain(self, node: LinearNode | ValueNode) -> Size:
         p = node.parameter
         if isinstance(node, ValueNode):
-            gain = -(p.rho_in | p.rho_out).half() if p.spectral else self.one
+            gain = -(p.rows | p.columns).half() if p.spectral else self.one
             return gain + self.behind(node)
         if p.spectral:
             return node.rho_in.half() - node.rho_out.half() + self.around(node)

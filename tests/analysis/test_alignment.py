@@ -7,6 +7,7 @@ made it came through other readers.
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -250,3 +251,34 @@ def test_weights_that_are_normalised_in_the_emitted_model(run: Run, tmp_path: Pa
     checked = abcparam.coord_check(path, widths=(64, 256, 1024), steps=3, seeds=3)
     assert checked.report.verdict == "maximal-update"
     assert not [row for row in checked.verdict.rows if row.outcome == "disagrees"]
+
+
+BESIDE_ADAM = "{} for mid {{ lr = lr }}\noptimizer adam {{ lr = lr, eps = 0 }}"
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "c"),
+    [("muon", "-1/4"), ("normuon", "-1/4"), ("shampoo", "-1/4"), ("soap", "1/4")],
+)
+def test_weights_that_a_sum_reads_are_those_of_a_map_under_any_optimizer(optimizer: str, c: str):
+    """Updates of a spectral norm are met as a map's: they were said to be n^(1/2) too large."""
+    rule = BESIDE_ADAM.format(optimizer)
+    assert abcparam.check(weighed("mid", rule, c)).verdict == "maximal-update"
+    larger = weighed("mid", rule, str(Fraction(c) - Fraction(1, 8)))
+    assert abcparam.check(larger).verdict == "unstable"
+
+
+def test_a_square_of_positions_moves_by_the_matrix_that_is_stored():
+    """Muon moves it by n^(-1/2), measured -0.48: n^2 rows of one column were taken for it."""
+    text = """tensor enter : input [width, pixels]
+tensor places : input [width, width] { a = 0, b = 0, c = 0 }
+tensor readout : output [classes, width]
+forward(x : [width, pixels]) {
+    return mean(readout @ relu(tanh(enter @ x) + places), axis = 0)
+}
+loss cross_entropy
+"""
+    for adjust in ("original", "spectral"):
+        rule = f"muon for places {{ lr = lr, adjust = {adjust} }}\noptimizer adam {{ lr = lr }}"
+        tensors = abcparam.check(f"{HEAD}{text}optimizer {rule}\n").judgement.tensors
+        assert {str(t.update) for t in tensors if t.path == "places"} == {"width^(-1/2)"}

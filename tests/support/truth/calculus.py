@@ -46,7 +46,8 @@ class Tensor:
     frozen: bool = False
     optimizer: str = "sgd"
     adjust: str = "original"
-    table: bool = False  # stored (in, out)
+    rows: Fraction = ZERO  # as it is stored
+    columns: Fraction = ZERO
     epsilon: Fraction | None = None  # `d`, where an optimizer has an epsilon that counts
     clip: Fraction | None = None  # what the limit of its gradients' norm grows by
     group: int = 0  # of those that are clipped together
@@ -466,7 +467,7 @@ class Calculus:
             return -inf
         if v.kind == "map":
             return self.updated(t, v.fan_in, v.fan_out) + self.of[v.inputs[0]].s
-        spread = max(t.fan_in, t.fan_out) / 2 if t.spectral else ZERO
+        spread = max(t.rows, t.columns) / 2 if t.spectral else ZERO
         return self.update_of(t) - spread
 
     def strays(self, v: Value) -> bool:
@@ -490,7 +491,8 @@ class Calculus:
                 return [self.map_gain(v)]
             case "product":
                 over = v.over / 2 if self.graph.alignment == "none" else v.over
-                return [self.product_gain(v, i, v.over, v.lacking[i], over) for i in (0, 1)]
+                gains = [self.product_gain(v, i, v.over, v.lacking[i], over) for i in (0, 1)]
+                return [gain - self.unmet(v, i) for i, gain in enumerate(gains)]
             case "scale":
                 return [v.factor]
             case "mean" if self.kept(v):
@@ -508,10 +510,22 @@ class Calculus:
     ) -> Size:
         """What the other factor makes of a change of the i-th, over that change."""
         x, y = self.of[v.inputs[i]], self.of[v.inputs[1 - i]]
+        change = y.d - self.unmet(v, 1 - i) + summed
         if not (self.weights(v.inputs[1 - i]) and y.centred and apart(x, y)):
-            return y.s + summed
+            return max(y.s0 + summed, change)
         most = max(over / 2, over - beside / 2) if self.partial else over / 2
-        return max(y.s0 + most, y.d + summed)
+        return max(y.s0 + most, change)
+
+    def unmet(self, v: Value, i: int) -> Fraction:
+        """What a sum over a spectral update lacks of one over entries that are aligned."""
+        x = v.inputs[i]
+        while x.kind == "scale":
+            (x,) = x.inputs
+        t = x.tensor
+        if v.over == 0 or x.kind != "value" or t is None or not t.spectral:
+            return ZERO
+        axes = sorted((v.over, v.lacking[1 - i]))
+        return axes[0] / 2 if axes == sorted((t.rows, t.columns)) else ZERO
 
     def maps_by_value(self, v: Value, i: int) -> bool:
         """Whether the other factor of an inner product is the weights of a map, this one none."""
@@ -525,7 +539,7 @@ class Calculus:
         long = [lacking > 0 for lacking in v.lacking]
         match v.kind:
             case "value":
-                return v.tensor is not None and v.tensor.optimizer not in SPECTRAL | ROTATING
+                return v.tensor is not None
             case "sum":
                 own = not any(long)
             case "product":
@@ -642,7 +656,7 @@ class Calculus:
                 for i in (0, 1):
                     y, lacking = xs[1 - i], v.lacking[i]
                     gain = self.product_gain(v, i, lacking, v.over, lacking)
-                    gd = max(gain + f.gd, y.d + f.g + lacking)
+                    gd = max(gain + f.gd, y.d - self.unmet(v, 1 - i) + f.g + lacking)
                     yield v.inputs[i], y.s0 + f.g0 + lacking / 2, gd, gd
             case "sum" | "concat" | "copies":
                 for x, lacking in zip(v.inputs, v.lacking, strict=True):
@@ -748,7 +762,6 @@ class Calculus:
         return grew
 
     def update_entry(self, t: Tensor, gamma: Size) -> Size:
-        rows, columns = (t.fan_in, t.fan_out) if t.table else (t.fan_out, t.fan_in)
         match t.optimizer:
             case "sgd":
                 return gamma - t.c
@@ -765,9 +778,9 @@ class Calculus:
                 return -t.c
             case "muon" | "normuon":
                 grown = {
-                    "original": max(rows - columns, ZERO),
-                    ADAMW: max(rows, columns),
-                    "spectral": rows - columns,
+                    "original": max(t.rows - t.columns, ZERO),
+                    ADAMW: max(t.rows, t.columns),
+                    "spectral": t.rows - t.columns,
                 }[t.adjust]
                 return grown / 2 - t.c
         return -t.c
@@ -839,7 +852,7 @@ class Calculus:
         return v.factor + self.factors_of(v.inputs[0]) if v.kind == "scale" else ZERO
 
     def factors_after(self, v: Value) -> Fraction:
-        passes = {"scale", "same", "part", "sum", "mean"}
+        passes = {"scale", "same", "part", "sum", "concat", "copies", "mean"}
         read = [
             r.factor + self.factors_after(r) if r.kind in passes else ZERO for r in self.readers[v]
         ]

@@ -277,7 +277,8 @@ class Writer:
             frozen,
             training.name,
             training.adjust,
-            table=use != "map" and len(shape) > 1 and self.rho(shape[-1:]) > 0,
+            rows=self.rho(shape[:1]),
+            columns=self.rho(shape[1:]),
             epsilon=epsilon,
             clip=training.clip,
             group=self.trainings.index(training),
@@ -369,7 +370,7 @@ class Writer:
             fan_out=fans[1],
             beside=self.rho(x.axes[:-1]),
             transposed=transposed,
-            rows=not transposed and not tensor.table,
+            rows=not transposed and tensor.fan_in == tensor.columns,
         )
 
     def new_map(self, x: Term, out: str) -> Term:
@@ -891,8 +892,7 @@ class Writer:
     def step_weights(self, x: Term, y: Term) -> Term:
         """A map whose weights are made of a tensor: of other sizes, signs, lengths of rows."""
         draw = self.draw
-        by_entry = not any(t.name in (*MATRICES, "soap") for t in self.trainings)
-        if len(x.axes) < 2 or not by_entry:
+        if len(x.axes) < 2:
             return x
         made = self.parameter(("width", "width"), draw.choice(("normal", "normal", "")))
         for _ in range(draw.randint(0, 2)):
