@@ -445,5 +445,72 @@ def test_layers_that_are_called_twice() -> None:
     found = abcparam.audit(make, ["width"])
     assert set(found.program.tensors) >= {"layers.*.weight", "layers.*.bias"}
     assert found.verdict == "unstable" and found.remedy.reaches
-    with pytest.raises(SpecError, match="called more than once"):
+
+
+STACK = """\
+block Stack(x) {
+    repeat depth as layers {
+        tensor weight : hidden [width, width] { init = uniform(fan_in^(-1/2)) }
+        tensor bias   : input  [width]        { init = uniform(base(width)^(-1/2)), b = 1/2 }
+        x = relu(weight @ x + bias)
+    }
+    return x
+}
+
+forward(x : [8], y : [8]) {
+    h = Stack(first @ x + first_bias)
+    h2 = stack(first @ y + first_bias)
+    return out @ relu(h - h2) + out_bias
+}
+"""
+
+
+def test_layers_that_are_called_twice_are_a_block_that_is_called_again() -> None:
+    """The import proves that outputs and gradients are the model's."""
+
+    def make(width: int = 64, depth: int = 3) -> Any:
+        return Twins(width, depth), (torch.randn(6, 8), torch.randn(6, 8))
+
+    found = abcparam.import_model(make, ["width"])
+    assert STACK in found.text and found.report.verdict == "unstable"
+
+
+class Mixed(Twins):
+    """Layers that take another value besides the one that goes through them."""
+
+    def meeting(self, x: Tensor, y: Tensor) -> Tensor:
+        x, y = self.first(x), self.first(y)
+        for layer in self.layers:
+            x = torch.relu(layer(x + y))
+        return x
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.out(self.meeting(x, y) * self.meeting(y, x))
+
+
+def test_what_layers_take_besides_goes_into_their_block() -> None:
+    def make(width: int = 64, depth: int = 3) -> Any:
+        return Mixed(width, depth), (torch.randn(6, 8), torch.randn(6, 8))
+
+    text = abcparam.import_model(make, ["width"]).text
+    assert "block Stack(x, y) {" in text
+    assert "h = Stack(first @ x + first_bias, first @ y + first_bias)" in text
+    assert "stack(first @ y + first_bias, first @ x + first_bias)" in text
+
+
+class Unlike(Twins):
+    """The same layers, and other functions behind them at the second call."""
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        x = self.tower(x)
+        for layer in self.layers:
+            x = torch.tanh(layer(x))
+        return self.out(x - self.first(y))
+
+
+def test_layers_that_are_called_otherwise_again_are_refused() -> None:
+    def make(width: int = 64, depth: int = 3) -> Any:
+        return Unlike(width, depth), (torch.randn(6, 8), torch.randn(6, 8))
+
+    with pytest.raises(SpecError, match=r"P1013.*`layers.*called more than once.*not alike"):
         abcparam.import_model(make, ["width"])

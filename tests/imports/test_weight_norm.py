@@ -214,3 +214,8 @@ def test_a_variable_of_the_name_of_a_parameter_has_its_line() -> None:
     found = abcparam.audit(demodulated, ["width"])
     titles = set(found.read.titles.values())
     assert "weight" not in titles and any(title.startswith("weight:") for title in titles)
+
+
+def test_import_says_what_to_do_with_weight_norm() -> None:
+    with pytest.raises(abcparam.SpecError, match=r"P1013.*`weight_norm`.*remove_parametrizations"):
+        abcparam.import_model(perceptron(parametrizations.weight_norm), ["width"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from abcparam.algebra.record import replace
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.diagnostics.source import START, Source, Span
@@ -15,6 +16,7 @@ from abcparam.imports.made_models import MadeModels
 from abcparam.imports.numbers import Sizes
 from abcparam.imports.reading import Read, read
 from abcparam.imports.result import Audit, ImportedModel
+from abcparam.imports.text.again import called_again, with_stacks
 from abcparam.imports.text.data import ModelValues
 from abcparam.imports.text.declarations import ReadTensor, training_of
 from abcparam.imports.text.formulas import Formulas
@@ -33,12 +35,11 @@ from abcparam.imports.text.proof import (
 )
 from abcparam.imports.text.steps import HANDLERS
 from abcparam.imports.text.structure import TextScope, structured
-from abcparam.imports.text.values import WrittenBody
+from abcparam.imports.text.values import WrittenBody, WrittenPart
 from abcparam.imports.text.writer import TextWriter
 from abcparam.imports.titles import starred
 from abcparam.operations.mixture import BIAS
 from abcparam.program.expressions import Local, Return
-from abcparam.program.model import Module
 from abcparam.program.reserved_names import owner
 from abcparam.storage.atomic import MARK
 from abcparam.verdict.check import judged, load
@@ -51,7 +52,10 @@ OWN_NORM = (
     "`layernorm`; `nn.LayerNorm` is one"
 )
 WRITTEN_LOSSES = {"binary_cross_entropy": "cross_entropy", "huber": "mse"}  # of the same targets
-CALLED_AGAIN = "these layers are called more than once, each call with the same tensors"
+CALLED_AGAIN = (
+    "these layers are called more than once with the same tensors, and not alike: a block that "
+    "holds them can be called again only with one value that goes through them"
+)
 LITTLE = 0.02  # around what a buffer is everywhere
 
 
@@ -98,17 +102,15 @@ class _Importer:
             raise ReadingError(
                 rules.NoSpelling.at(self.last.span, operation=self.last.target, what=OWN_LOSS)
             )
-        self.require_one_call(self.read.root)
         self.output = output_place(self.exported, self.last.node)
 
-    def require_one_call(self, module: Module) -> None:
-        """Refuses layers that are called again, of which a `repeat` has no spelling."""
-        paths = [child.path for child in module.children]
-        for child in module.children:
-            if paths.count(child.path) > 1:
-                found = {"operation": child.path, "what": CALLED_AGAIN}
-                raise ReadingError(rules.NoSpelling.at(child.span, **found))
-            self.require_one_call(child)
+    def require_one_call(self, parts: Sequence[WrittenPart]) -> None:
+        """Refuses layers that are called again otherwise, of which a `repeat` has no spelling."""
+        loop = called_again(parts)
+        if loop is not None:
+            span = next(m.span for m in self.read.root.walk() if m.block == loop.path)
+            found = {"operation": f"{loop.path}.*", "what": CALLED_AGAIN}
+            raise ReadingError(rules.NoSpelling.at(span, **found))
 
     def imported(self) -> ImportedModel:
         audit = self.audit
@@ -123,6 +125,9 @@ class _Importer:
             IDIOMS,
         )
         body = writer.body()
+        inputs = {given.name for given in body.inputs}
+        body = replace(body, parts=with_stacks(body.parts, inputs))
+        self.require_one_call(body.parts)
         copies = {path: len(t.copies) for path, t in audit.program.tensors.items()}
         taken = {*self.sizes, *RESERVED, *formulas.named_dims()}
         root = structured(body, taken, copies, self.class_of)

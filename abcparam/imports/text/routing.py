@@ -361,7 +361,7 @@ def _block(writer: TextWriter, rows: WeighedRows, source: str) -> WrittenBlock |
     common = [row[0] for row in zip(*chains, strict=False) if len({*row}) == 1]
     module = common[-1] if common else ""
     result, bias = rows.rows.code.id, rows.rule.bias
-    return WrittenBlock(module, len(common), source, result, tuple(lines), bias)
+    return WrittenBlock(module, len(common), (source,), result, tuple(lines), bias)
 
 
 ROUTED: Mapping[str, StepHandler] = dict.fromkeys(("grouped_mm_fallback", "_grouped_mm"), grouped)

@@ -135,7 +135,7 @@ def lines_in(parts: Iterable[WrittenPart]) -> Iterator[WrittenLine]:
     for part in parts:
         if isinstance(part, WrittenLine):
             yield part
-            yield from part.block.lines if part.block else ()
+            yield from lines_in(part.block.lines) if part.block else ()
         else:
             yield from lines_in(part.body)
 
@@ -206,10 +206,10 @@ class _Builder:
 
     def called(self, scope: TextScope, block: WrittenBlock) -> None:
         """The block that a line calls by its key."""
-        label = _last(block.module) or "expert"
+        label = block.title.lower() or _last(block.module) or "expert"
         body = TextScope("block", block.key, label, scope)
-        body.block = self.class_of(block.module)
-        body.inputs, body.bias = (block.source,), block.bias
+        body.block = block.title or self.class_of(block.module)
+        body.inputs, body.bias = block.sources, block.bias
         inner = self.items(body, block.lines, block.depth, {block.result, RESULT})
         body.items += [*inner, WrittenLine((RESULT,), syntax.Name(block.result))]
         scope.blocks.append(body)
@@ -271,7 +271,7 @@ def is_fixed(name: str) -> bool:
 def _taken(line: WrittenLine) -> Iterator[str]:
     """The values that a line takes, and the tensors, those of what it calls too."""
     yield from names_in(line.value)
-    for inner in line.block.lines if line.block else ():
+    for inner in lines_in(line.block.lines) if line.block else ():
         yield from (name for name in names_in(inner.value) if name.startswith("@"))
 
 
@@ -301,7 +301,7 @@ def _maps(line: WrittenLine) -> int:
     """How many tensors are applied or called."""
     parts = list(syntax.parts_of(line.value))
     own = sum(isinstance(part, syntax.Binary) and part.op == "@" for part in parts)
-    return own + sum(map(_maps, line.block.lines if line.block else ()))
+    return own + sum(map(_maps, lines_in(line.block.lines) if line.block else ()))
 
 
 def _last(module: str) -> str:
@@ -431,8 +431,10 @@ def _called(value: syntax.Expression, blocks: Mapping[str, TextScope]) -> syntax
     match value:
         case syntax.Call(arguments=arguments, alias=alias):
             made = tuple(replace(a, value=_called(a.value, blocks)) for a in arguments)
-            if alias is None:
-                return replace(value, arguments=made)
+            if alias is None:  # an operation, or an instance that is called again
+                name = value.function.id
+                function = syntax.Name(blocks[name].label if name in blocks else name)
+                return replace(value, function=function, arguments=made)
             block = blocks[alias.id]
             return syntax.Call(syntax.Name(block.block), made, syntax.Name(block.label))
         case syntax.Binary(left=left, right=right):

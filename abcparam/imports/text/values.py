@@ -96,14 +96,18 @@ class WrittenLine(Record):
 
 
 class WrittenBlock(Record):
-    """Lines that are a block: of a module that is so deep, from one value to another."""
+    """Lines that are a block: of a module that is so deep, from some values to another.
+
+    `title` is what it is called, else it is named after the module's class.
+    """
 
     module: str
     depth: int
-    source: str
+    sources: tuple[str, ...]
     result: str
-    lines: tuple[WrittenLine, ...]
+    lines: tuple[WrittenPart, ...]
     bias: str | None = None  # the buffer that counts for the choice of it as an expert
+    title: str = ""
 
     @property
     def key(self) -> str:

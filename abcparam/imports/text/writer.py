@@ -14,6 +14,8 @@ from abcparam.algebra.polynomials import ONE, Polynomial
 from abcparam.algebra.record import replace
 from abcparam.diagnostics.source import Span
 from abcparam.imports.alike import KnownData, ReadingError, TracedStep
+from abcparam.imports.aten.computed import is_made_of_a_parameter
+from abcparam.imports.operations import CONTRACT
 from abcparam.imports.reading import Read
 from abcparam.imports.seen import Seen
 from abcparam.imports.text.formulas import Formulas
@@ -57,6 +59,11 @@ Idiom = Callable[["TextWriter", Seen, int], Laid | UnfinishedValue | None]
 
 NEAR = Fraction(1, 10**12)
 EPSILON = Fraction(1, 100000)  # of norms, where none is said
+UNKNOWN = "it computes what none of its operations does"
+COMPUTED = (
+    "it applies what was computed from a parameter, as `weight_norm` makes it, where a map of the "
+    "language is a tensor; `torch.nn.utils.parametrize.remove_parametrizations` leaves one"
+)
 
 
 class TextWriter(TextSources):
@@ -250,7 +257,8 @@ class TextWriter(TextSources):
                 return self.mean(value, x)
             case (("softmax" | "log_softmax" | "logsumexp"), _):
                 return self.softmax(name, x)
-        return self.refused("it computes what none of its operations does")
+        is_weight = self.step is not None and is_made_of_a_parameter(self.step, self.step.get(1))
+        return self.refused(COMPUTED if name == CONTRACT.name and is_weight else UNKNOWN)
 
     def map(self, value: Apply) -> WrittenValue:
         """`W @ x`, over the last axis of x."""
@@ -529,7 +537,7 @@ def renamed(body: WrittenBody, names: Mapping[str, str]) -> WrittenBody:
     def line(found: WrittenLine) -> WrittenLine:
         block = found.block
         if block is not None:
-            block = replace(block, lines=tuple(map(line, block.lines)))
+            block = replace(block, lines=tuple(map(part, block.lines)))
         return replace(found, value=value(found.value), block=block)
 
     def part(found: WrittenPart) -> WrittenPart:
