@@ -9,10 +9,14 @@ from abcparam.algebra.record import Record
 
 
 class Slope(Record):
-    """A least-squares slope of logarithms; `error` is half of its 95 % interval."""
+    """A least-squares slope of logarithms; `error` is half of its 95 % interval.
+
+    `left` is the sum of squares that the line leaves.
+    """
 
     value: float
     error: float
+    left: float = 0.0
 
 
 def slope_of(points: Sequence[tuple[float, float]]) -> Slope:
@@ -24,7 +28,7 @@ def slope_of(points: Sequence[tuple[float, float]]) -> Slope:
     left = math.fsum((y - y0 - value * (x - x0)) ** 2 for x, y in zip(xs, ys, strict=True))
     freedom = len(xs) - 2
     error = quantile(freedom) * math.sqrt(left / freedom / spread) if freedom > 0 else math.inf
-    return Slope(value, error)
+    return Slope(value, error, left)
 
 
 def quantile(freedom: int) -> float:
@@ -40,3 +44,15 @@ def quantile(freedom: int) -> float:
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160 / v**4,
     )
     return sum(terms)
+
+
+def ratio_quantile(above: int, below: int) -> float:
+    """The 95 % point of F, with at least 2 degrees of freedom `below`.
+
+    It is Student's where there is one `above`, else good to a few percent (Abramowitz, 26.6.16).
+    """
+    if above == 1:
+        return quantile(below) ** 2
+    z, a, b = 1.644854, 2 / (9 * above), 2 / (9 * below)
+    root = math.sqrt((1 - a) ** 2 * b + (1 - b) ** 2 * a - a * b * z**2)
+    return float((((1 - a) * (1 - b) + z * root) / ((1 - b) ** 2 - b * z**2)) ** 3)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from abcparam.algebra.lines import slope_of
+from abcparam.algebra.lines import Slope, quantile, ratio_quantile, slope_of
 from abcparam.algebra.record import Record
 from abcparam.tuning.choices import RANDOM
 from abcparam.tuning.options import AS_WRITTEN
@@ -29,6 +29,13 @@ class Estimate(Record):
         return {"value": self.value, "low": self.low, "high": self.high}
 
 
+class Scatter(Record):
+    """How what is found at one size varies over seeds: the variance of its logarithm."""
+
+    variance: float
+    freedom: int  # degrees of freedom of that
+
+
 class PowerLaw(Record):
     """A value as a power of a size, by least squares on logarithms.
 
@@ -36,32 +43,72 @@ class PowerLaw(Record):
     off a grid is no surer than that, however well a line fits. Between values it is a chance error
     of each size. Where values are `rounded` to the grid, as a neighbour diverged, the errors of
     several sizes go together, and count as the worst that they can be.
+
+    Few sizes alone hardly tell how surely a line goes through them: of three the 97.5 % point of
+    Student's t is 12.7. `scatter`, where there are seeds, tells it too, and is pooled with what the
+    line leaves, unless that is more than seeds explain (an F test at 5 %): then no power holds so
+    exactly, and what the line leaves counts alone. A parabola through three points a step h apart
+    is off by up to h^2/8 times the third derivative of a loss over its second, as the points shift;
+    that is a quarter of a step for curvatures that change sevenfold in one.
     """
 
     sizes: tuple[float, ...]
     values: tuple[float, ...]
     resolution: float = 0.0
     rounded: bool = False
+    scatter: Scatter | None = None
 
     @property
     def slope(self) -> Estimate:
         """The exponent: as sure as the line fits, and no surer than a grid is fine."""
-        found = slope_of(list(zip(self.sizes, self.values, strict=True)))
+        found = self._line
+        by_seeds = self._by_seeds(found)
         if self.rounded:
             far = math.fsum(abs(math.log(size) - self._mean) for size in self.sizes)
-            grid = self.resolution / 2 * far / self._spread
+            wide = max(found.error, self.resolution / 2 * far / self._spread)
+        elif by_seeds is None:
+            wide = max(found.error, self._even(self.resolution))
         else:
-            grid = NORMAL * self.resolution / math.sqrt(12 * self._spread)
-        wide = max(found.error, grid)
+            wide = math.hypot(by_seeds, self._even(self.resolution / 4))
         return Estimate(found.value, found.value - wide, found.value + wide)
 
+    @property
+    def _line(self) -> Slope:
+        return slope_of(list(zip(self.sizes, self.values, strict=True)))
+
+    def _even(self, width: float) -> float:
+        """Half of the interval of the slope where each value is off evenly in so wide a range."""
+        return NORMAL * width / math.sqrt(12 * self._spread)
+
+    def _by_seeds(self, found: Slope) -> float | None:
+        """Half of the interval of the slope, by the line and by seeds; None: by the line alone."""
+        freedom, scatter = len(self.sizes) - 2, self.scatter
+        if freedom < 1 or scatter is None or scatter.freedom < 2:
+            return None
+        if found.left > freedom * scatter.variance * ratio_quantile(freedom, scatter.freedom):
+            return None
+        pooled = found.left + scatter.freedom * scatter.variance
+        freedom += scatter.freedom
+        return quantile(freedom) * math.sqrt(pooled / freedom / self._spread)
+
     def at(self, size: float) -> Estimate:
-        """What a search at that size would find, as these were found."""
-        slope, distance = self.slope, math.log(size) - self._mean
-        middle = _mean([math.log(value) for value in self.values]) + slope.value * distance
-        own = self._spread * (1 + 1 / len(self.sizes)) + distance**2
-        wide = (slope.high - slope.value) * math.sqrt(own)
-        return Estimate(*(_exp(middle + part) for part in (0.0, -wide, wide)))
+        """What a search at that size would find, as these were found.
+
+        Few sizes do not show whether a power goes on or comes to rest. Where seeds make the
+        interval a narrow one it holds the value at the largest of them too.
+        """
+        slope = self.slope
+        own = self._spread * (1 + 1 / len(self.sizes)) + (math.log(size) - self._mean) ** 2
+        middle, wide = self._fitted(slope, size), (slope.high - slope.value) * math.sqrt(own)
+        ends = [middle - wide, middle + wide]
+        if not self.rounded and self._by_seeds(self._line) is not None and size > max(self.sizes):
+            ends.append(self._fitted(slope, max(self.sizes)))
+        return Estimate(*map(_exp, (middle, min(ends), max(ends))))
+
+    def _fitted(self, slope: Estimate, size: float) -> float:
+        """The logarithm of the value on the line."""
+        middle = _mean([math.log(value) for value in self.values])
+        return middle + slope.value * (math.log(size) - self._mean)
 
     def to_dict(self, size: float) -> dict[str, Any]:
         return {
@@ -89,18 +136,36 @@ def _exp(value: float) -> float:
 
 
 class Optimum(Record):
-    """A best value, the logarithm of a step of its search, and whether it is one of that search."""
+    """A best value, the logarithm of a step of its search, and whether it is one of that search.
+
+    `by_seed` is by how much each seed alone moves its logarithm, to first order.
+    """
 
     value: float
     step: float
     rounded: bool = True
+    by_seed: tuple[float, ...] = ()
 
 
 def law_of(sizes: Sequence[float], found: Sequence[Optimum]) -> PowerLaw:
     """The law of the best values at some sizes, as sure as the least sure of them."""
     values = tuple(each.value for each in found)
     step, rounded = max(each.step for each in found), any(each.rounded for each in found)
-    return PowerLaw(tuple(sizes), values, step, rounded)
+    scatter = scatter_of([each.by_seed for each in found])
+    return PowerLaw(tuple(sizes), values, step, rounded, scatter)
+
+
+def scatter_of(found: Sequence[Sequence[float]]) -> Scatter | None:
+    """Of means over seeds, from the seeds of each size; None where no size has several.
+
+    The variance is that of the size with the fewest seeds.
+    """
+    several = [each for each in found if len(each) > 1]
+    freedom = sum(len(each) - 1 for each in several)
+    if not freedom:
+        return None
+    squares = math.fsum((x - _mean(each)) ** 2 for each in several for x in each)
+    return Scatter(squares / freedom / max(1, min(map(len, found))), freedom)
 
 
 class SizeLaws(Record):
@@ -182,7 +247,7 @@ def laws_of(swept: SweepResult, sampler: str, target: Mapping[str, float]) -> Si
             found = [optimum(swept, each, name) if read else _plain(each, name) for each in best]
             if all(each.value > 0 for each in found):
                 hypers[name] = law_of(sizes, found)
-    loss = PowerLaw(sizes, tuple(each.loss for each in best))
+    loss = PowerLaw(sizes, tuple(each.loss for each in best), scatter=_loss_scatter(swept, best))
     return SizeLaws(dim, target[dim], hypers, hidden, loss)
 
 
@@ -191,6 +256,14 @@ def _is_grid(swept: SweepResult) -> bool:
     points = [dict(point) for points in swept.cells.values() for point in points]
     count = math.prod(len({p[axis.name] for p in points}) for axis in swept.tuned)
     return all(len(points) == count for points in swept.cells.values())
+
+
+def _loss_scatter(swept: SweepResult, best: Sequence[Best]) -> Scatter | None:
+    """Of the logarithm of a loss, to first order."""
+    seeds = (swept.scores[each.cell][each.point].values() for each in best)
+    return scatter_of(
+        [[score / each.loss for score in found] for each, found in zip(best, seeds, strict=True)]
+    )
 
 
 def _plain(best: Best, name: str) -> Optimum:
@@ -203,8 +276,10 @@ def optimum(swept: SweepResult, best: Best, name: str) -> Optimum:
     It is the least of the parabola through the best value and its neighbours; at an end of the
     range, or where a neighbour diverged, the best value itself.
     """
-    found = swept.least(best.cell, name).items()
-    curve = sorted((value, loss) for value, loss in found if not isinstance(value, str))
+    points, losses = swept.least_points(best.cell, name), swept.cells[best.cell]
+    curve = sorted(
+        (value, losses[point]) for value, point in points.items() if not isinstance(value, str)
+    )
     middle = float(best.hypers[name])
     values = [value for value, _ in curve]
     place = values.index(middle)
@@ -215,8 +290,30 @@ def optimum(swept: SweepResult, best: Best, name: str) -> Optimum:
     step = (logs[high] - logs[low]) / (high - low)
     near = [curve[n][1] for n in range(low, high + 1)]
     if len(near) == 3 and all(map(math.isfinite, near)):
-        return Optimum(math.exp(_vertex(logs[low : high + 1], near)), step, rounded=False)
+        x = logs[low : high + 1]
+        scores = [swept.scores[best.cell][points[value]] for value in values[low : high + 1]]
+        seeds = sorted(set.intersection(*(set(each) for each in scores)))
+        moved = _moved(x, near, [[each[seed] for each in scores] for seed in seeds])
+        return Optimum(math.exp(_vertex(x, near)), step, rounded=False, by_seed=moved)
     return Optimum(middle, step)
+
+
+def _moved(
+    x: Sequence[float], y: Sequence[float], seeds: Sequence[Sequence[float]]
+) -> tuple[float, ...]:
+    """By how much the losses of each seed move the vertex of their means, to first order."""
+    left, right = (x[1] - x[0], y[1] - y[0]), (x[1] - x[2], y[1] - y[2])
+    above = left[0] ** 2 * right[1] - right[0] ** 2 * left[1]
+    below = left[0] * right[1] - right[0] * left[1]
+    if not below:
+        return ()
+    by_left = (right[0] ** 2 * below - above * right[0]) / (2 * below**2)
+    by_right = (above * left[0] - left[0] ** 2 * below) / (2 * below**2)
+    slopes = (-by_left, by_left + by_right, -by_right)
+    return tuple(
+        math.fsum(s * (own - mean) for s, own, mean in zip(slopes, each, y, strict=True))
+        for each in seeds
+    )
 
 
 def _vertex(x: Sequence[float], y: Sequence[float]) -> float:

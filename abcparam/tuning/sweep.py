@@ -132,17 +132,34 @@ class SweepResult(Record):
         }
 
     @cached_property
+    def scores(self) -> dict[Cell, dict[Hypers, dict[int, float]]]:
+        """The losses that `cells` has the means of, by seed."""
+        found: dict[Cell, dict[Hypers, dict[int, float]]] = {}
+        for result in self.results:
+            points = found.setdefault(self._cell(result.trial), {})
+            seeds = points.setdefault(self._point(result.trial), {})
+            seeds[result.trial.seed] = result.score(self.by)
+        return found
+
+    @cached_property
     def forms(self) -> list[str]:
         """The parametrizations, each once."""
         return list(dict.fromkeys(cell.form for cell in self.cells))
 
     def least(self, cell: Cell, name: str) -> dict[float | str, float]:
         """The least loss of a cell at each value of a hyper, whatever the others are."""
-        found: dict[float | str, float] = {}
-        for point, loss in self.cells[cell].items():
+        points = self.cells[cell]
+        return {value: points[point] for value, point in self.least_points(cell, name).items()}
+
+    def least_points(self, cell: Cell, name: str) -> dict[float | str, Hypers]:
+        """The points of these losses."""
+        points = self.cells[cell]
+        found: dict[float | str, Hypers] = {}
+        for point, loss in points.items():
             at = dict(point)[name]
             value = at if isinstance(at, str) else float(at)
-            found[value] = min(loss, found.get(value, math.inf))
+            if value not in found or loss < points[found[value]]:
+                found[value] = point
         return found
 
     @cached_property

@@ -5,12 +5,27 @@ from __future__ import annotations
 import json
 import math
 import random
+import statistics
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import abcparam
-from abcparam.tuning.extrapolation import PowerLaw, SizeLaws, _vertex, laws_of
+from abcparam.algebra.lines import ratio_quantile
+from abcparam.algebra.record import replace
+from abcparam.tuning.extrapolation import (
+    Optimum,
+    PowerLaw,
+    Scatter,
+    SizeLaws,
+    _vertex,
+    law_of,
+    laws_of,
+    optimum,
+    scatter_of,
+)
 from abcparam.tuning.output.page import page
 from abcparam.tuning.output.text import render_sweep
 from tests.support.running import Run
@@ -70,6 +85,80 @@ def test_intervals_hold_what_was_read_off_a_grid(slope: float, noise: float):
         slopes += law.slope.low < slope < law.slope.high
         values += law.at(1024).low < found[-1] < law.at(1024).high
     assert slopes >= 188 and values >= 188
+
+
+class Simulated:
+    """What `optimum` asks of a sweep of one cell: losses by value and seed."""
+
+    def __init__(self, curve: dict[float, list[float]]) -> None:
+        points = {(("lr", value),): dict(enumerate(found)) for value, found in curve.items()}
+        self.scores = {"cell": points}
+        self.cells = {"cell": {p: statistics.fmean(found.values()) for p, found in points.items()}}
+
+    def least_points(self, cell: str, name: str) -> dict[float, Any]:
+        return {dict(point)[name]: point for point in self.cells[cell]}
+
+    def optimum(self) -> Optimum:
+        points: dict[Any, float] = self.cells["cell"]
+        hypers = dict(min(points, key=points.__getitem__))
+        swept: Any = self
+        best: Any = SimpleNamespace(cell="cell", hypers=hypers)
+        return optimum(swept, best, "lr")
+
+
+def searched(draw: random.Random, least: float, begin: float, seeds: int) -> Optimum:
+    """Octaves of a loss that is steeper above its least value; each seed moves that, and each
+    loss is noisy.
+    """
+    moved = [draw.gauss(least, 0.1) for _ in range(seeds)]
+
+    def loss(x: float, own: float) -> float:
+        u = (x - own) / 2
+        return 2 + 0.8 * (math.exp(u) - u - 1) + draw.gauss(0, 0.01)
+
+    octaves = [begin + math.log(2) * n for n in range(-8, 7)]
+    return Simulated({math.exp(x): [loss(x, own) for own in moved] for x in octaves}).optimum()
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_three_sizes_with_seeds_tell_what_can_be_used(seeds: int):
+    """The intervals hold at least what they say and are less than half as wide, on a logarithm.
+
+    So is that of a search at 16 times the largest size, where the best values go as a power and
+    where they come to rest.
+    """
+    draw, sizes, slope, count = random.Random(0), (64.0, 128.0, 256.0), -0.3, 400
+    laws = {"power": lambda size: slope * math.log(size / 64), "rest": lambda size: 45 / size}
+    for kind, law_at in laws.items():
+        slopes, values, shares = 0, 0, []
+        for _ in range(count):
+            begin = draw.random() * math.log(2)
+            *found, target = (searched(draw, law_at(n), begin, seeds) for n in (*sizes, 4096.0))
+            law = law_of(sizes, found)
+            alone = replace(law, scatter=None).at(4096)
+            at = law.at(4096)
+            slopes += law.slope.low < slope < law.slope.high
+            values += at.low < target.value < at.high
+            shares.append(math.log(at.high / at.low) / math.log(alone.high / alone.low))
+        assert values >= (0.95 if kind == "power" else 0.88) * count
+        assert slopes >= 0.95 * count or kind == "rest"
+        assert statistics.median(shares) < 0.5
+
+
+def test_seeds_that_do_not_explain_what_a_line_leaves_tell_nothing():
+    """Three sizes on a line are as sure as seeds make them; off it, as the line alone does."""
+    scatter = Scatter(0.01**2, 6)
+    for middle, told in ((1.0, True), (1.5, False)):
+        law = PowerLaw((64, 128, 256), (1.0, middle, 1.0), scatter=scatter)
+        alone = replace(law, scatter=None)
+        assert (law.slope != alone.slope) == told
+        assert math.isfinite(law.slope.low)
+    assert scatter_of([(1.0, 3.0), (2.0,)]) == Scatter(2.0, 1)
+    assert scatter_of([(1.0, 3.0), (2.0, 4.0)]) == Scatter(1.0, 2)
+    assert scatter_of([(1.0,), ()]) is None
+    assert ratio_quantile(1, 6) == pytest.approx(5.99, abs=0.01)
+    assert ratio_quantile(2, 6) == pytest.approx(5.14, rel=0.02)
+    assert ratio_quantile(4, 12) == pytest.approx(3.26, rel=0.02)
 
 
 def test_an_end_of_the_range_hides_the_law(run: Run, tmp_path: Path):
