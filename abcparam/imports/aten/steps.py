@@ -1,6 +1,7 @@
 """Functions that are flat but for steps: they pass no gradient, and stand in straight-through ones.
 
-The sign of x is that of `x / RMS(x)`: it is of size 1, however small x is.
+The sign of x is that of `x / RMS(x)`: it is of size 1, however small x is. Where x changes by a
+small part δ of itself, δ of all signs flip, a change of root mean square δ^(1/2).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from abcparam.imports.seen import Law, Seen
 from abcparam.operations.pointwise import Pointwise
 from abcparam.program.expressions import Expression
 
-SIGN = Pointwise(FunctionTraits("sign", bounded=True, odd=True))
+SIGN = Pointwise(FunctionTraits("sign", bounded=True, odd=True, steps=True))
 STEPS: dict[str, Callable[[float], float]] = {
     "round": lambda x: float(round(x)),
     "floor": math.floor,
@@ -32,6 +33,7 @@ def sign(see: Seen) -> Expression:
 def steps(see: Seen) -> Expression:
     traits = traits_of(STEPS[see.call], see.call)
     assert traits is not None
+    traits = traits._replace(steps=True)
     return without_gradient(see, see.apply(Pointwise(traits), (see.value(see.get(0)),)))
 
 
