@@ -132,7 +132,15 @@ def bottleneck(width: int = 64) -> Any:
     return nn.Sequential(*layers), (torch.randn(16, 16),)
 
 
-@pytest.mark.parametrize("make", [perceptron(weight_norm), vocoder, attention, directions])
+def table(width: int = 64) -> Any:
+    """Rows of a table of one length each."""
+    hidden = [f for _ in range(2) for f in (nn.Linear(width, width), nn.ReLU())]
+    tokens = torch.randint(30, (16, 6), generator=torch.Generator().manual_seed(0))
+    layers = (weight_norm(nn.Embedding(30, width)), *hidden, nn.Linear(width, 5))
+    return nn.Sequential(*layers), (tokens,)
+
+
+@pytest.mark.parametrize("make", [perceptron(weight_norm), vocoder, attention, directions, table])
 def test_sizes_and_gradients_are_those_measured(make: Callable[..., Any]) -> None:
     trial = tried(make, {"width": (32, 256)})
     assert trial.apart == () and gradients_apart(trial) == {}
@@ -188,6 +196,7 @@ def test_rows_over_their_length_in_windows_and_by_example(make: Callable[..., An
         bottleneck,
         positions,
         demodulated,
+        table,
     ],
 )
 def test_adapted_models_have_the_laws_that_are_derived(make: Callable[..., Any]) -> None:

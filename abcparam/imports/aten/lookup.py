@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from abcparam.diagnostics.rules import imports as rules
+from fractions import Fraction
+
+from abcparam.algebra.polynomials import ONE
 from abcparam.imports.alike import KnownData, Operand
-from abcparam.imports.seen import Law, Seen
+from abcparam.imports.aten.norms import WEIGHT_NORM, rescaled
+from abcparam.imports.seen import Law, Seen, amount
 from abcparam.imports.traced import Weight
 from abcparam.program.expressions import Expression
 
+HALF = Fraction(1, 2)
+
 
 def embedding(see: Seen) -> Expression:
-    table = _table(see, see.get(0))
-    if table is None:
-        what = "a table that is computed from parameters"
-        see.refuse(rules.NoLaw, operation=see.step.target, what=what)
-    return see.lookup(table, see.get(1))
+    """Rows of a table; of one that is computed, as `weight_norm` does, some of its coordinates."""
+    table, step = _table(see, see.get(0)), see.definition(see.get(0))
+    if table is not None:
+        return see.lookup(table, see.get(1))
+    if step is None or step.target != WEIGHT_NORM:
+        return see.rearranged(see.get(0))
+    made = rescaled(see.with_step(step))
+    shape, by = made.rows.shapes[0], ONE / made.length.power(HALF)
+    rows = see.apply("*", (made.rows, made.gain), shape=shape)
+    return see.reshaped(see.apply("scale", (rows,), {"by": amount(by)}, shape), see.result)
 
 
 def _table(see: Seen, operand: Operand) -> Weight | None:
