@@ -134,7 +134,7 @@ def bottleneck(width: int = 64) -> Any:
 
 def table(width: int = 64) -> Any:
     """Rows of a table of one length each."""
-    hidden = [f for _ in range(2) for f in (nn.Linear(width, width), nn.ReLU())]
+    hidden = [f for g in (nn.ReLU(), nn.Tanh()) for f in (nn.Linear(width, width), g)]
     tokens = torch.randint(30, (16, 6), generator=torch.Generator().manual_seed(0))
     layers = (weight_norm(nn.Embedding(30, width)), *hidden, nn.Linear(width, 5))
     return nn.Sequential(*layers), (tokens,)
