@@ -12,7 +12,7 @@ from abcparam.commands.shared import (
     generated_arguments,
     named_values,
     print_diagnostics,
-    print_or_write,
+    print_or_generate,
     spare_target,
 )
 
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         text = adapter_of(found, command_of(options), _base(options))
     except ValueError as error:
         raise UsageError(f"--base: {error}") from None
-    if print_or_write(text, options.output_file):
+    if print_or_generate(text, options):
         print(f"{found.factory.name}: maximal-update -> {options.output_file}", file=sys.stderr)
         if remedy.knobs or remedy.missing:
             print(

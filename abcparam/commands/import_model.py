@@ -10,7 +10,7 @@ from abcparam.commands.shared import (
     Command,
     generated_arguments,
     print_diagnostics,
-    print_or_write,
+    print_or_generate,
     spare_target,
 )
 
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     spare_target(options)
     found = imported(audited(options, exact=True))
     print_diagnostics(found.notes, found.audit.program.source)
-    written = print_or_write(found.text, options.output_file)
+    written = print_or_generate(found.text, options)
     where = options.output_file if written else "standard output"
     proof = summary(found.compared)
     print(f"{found.report.program.name}: {found.verdict}; {proof} -> {where}", file=sys.stderr)

@@ -72,16 +72,29 @@ def generated_arguments(command: argparse.ArgumentParser) -> None:
 
 def force_argument(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--force", action="store_true", help="overwrite a file that abcparam did not write"
+        "--force",
+        action="store_true",
+        help="overwrite a file that abcparam did not write, or that was edited",
     )
 
 
 def spare_target(options: argparse.Namespace) -> None:
-    """Refuses a file of `generated_arguments` that abcparam did not write, before any work."""
+    """Refuses a file of `generated_arguments` that is somebody's work, before any other work."""
     from abcparam.storage.atomic import spare_others
 
     if options.output_file != "-":
         spare_others(options.output_file, options.force)
+
+
+def print_or_generate(text: str, options: argparse.Namespace) -> bool:
+    """Prints what was made of a model, or writes it; whether it was written."""
+    from abcparam.storage.atomic import write_generated
+
+    if options.output_file == "-":
+        print(text, end="")
+        return False
+    write_generated(options.output_file, text, options.force)
+    return True
 
 
 def values_of(options: argparse.Namespace) -> dict[str, Fraction]:

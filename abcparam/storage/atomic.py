@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from contextlib import suppress
@@ -11,6 +12,7 @@ from abcparam.diagnostics.rules import files as rules
 
 MARK = "by abcparam from"  # "emitted", "read": in what a spec or a model was made into
 COMMANDS = ("\nabcparam adapt ", "\nabcparam transfer ")  # in an adapter of a user's model
+DIGEST = "# digest of the lines above: "  # the last line of what was written to a file
 
 
 def write_atomically(path: str, content: str | bytes) -> None:
@@ -63,25 +65,33 @@ def _mode(target: str) -> int:
 
 
 def write_generated(path: str, text: str, force: bool = False) -> None:
-    """Writes what was made of a spec or a model; see `spare_others`."""
+    """Writes what was made of a spec or a model, and its digest; see `spare_others`."""
     spare_others(path, force)
-    write_atomically(path, text)
+    write_atomically(path, f"{text}{DIGEST}{_digest(text)}\n")
 
 
 def spare_others(path: str, force: bool = False) -> None:
-    """Refuses to overwrite a file that abcparam did not write, unless forced."""
+    """Refuses to overwrite a file that abcparam did not write, or somebody edited, unless forced.
+
+    What was printed into a file has no digest: whether that was edited is not known.
+    """
     _refuse_what_is_no_file(path, os.path.realpath(path))
-    if not force and os.path.exists(path) and not _ours(path):
-        raise SpecError.about(path, rules.NotOurs, path=path)
-
-
-def _ours(path: str) -> bool:
+    if force or not os.path.exists(path):
+        return
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            head = file.read(2000)
+            text = file.read()
     except OSError:
-        return False
-    return any(mark in head for mark in (MARK, *COMMANDS))
+        text = ""
+    if not any(mark in text[:2000] for mark in (MARK, *COMMANDS)):
+        raise SpecError.about(path, rules.NotOurs, path=path, state=rules.NOT_WRITTEN)
+    body, mark, digest = text.rpartition(DIGEST)
+    if mark and digest.strip() != _digest(body):
+        raise SpecError.about(path, rules.NotOurs, path=path, state=rules.EDITED)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _cannot(path: str, error: OSError) -> SpecError:

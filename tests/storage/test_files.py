@@ -26,6 +26,29 @@ def test_compile_writes_beside_the_spec_and_again(spec: Path):
     assert spec.with_suffix(".py").read_bytes() == first
 
 
+def test_what_was_edited_is_left_alone(spec: Path, capsys: pytest.CaptureFixture[str]):
+    made = spec.with_suffix(".py")
+    assert main(["compile", str(spec)]) == 0
+    text = made.read_text(encoding="utf-8")
+    assert text.splitlines()[-1].startswith("# digest of the lines above: ")
+    edited = text.replace("width: int = 128", "width: int = 256")
+    assert edited != text
+    made.write_text(edited, encoding="utf-8")
+    assert main(["compile", str(spec)]) == 2
+    assert f"[P0902]: `{made}` exists and was edited since abcparam wrote it" in (
+        capsys.readouterr().err
+    )
+    assert made.read_text(encoding="utf-8") == edited
+    assert main(["compile", str(spec), "--force"]) == 0
+    assert made.read_text(encoding="utf-8") == text
+
+
+def test_what_was_printed_into_a_file_has_no_digest(spec: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["compile", str(spec), "-o", "-"]) == 0
+    spec.with_suffix(".py").write_text(capsys.readouterr().out, encoding="utf-8")
+    assert main(["compile", str(spec)]) == 0
+
+
 def test_compile_leaves_other_files_alone(spec: Path, capsys: pytest.CaptureFixture[str]):
     other = spec.with_suffix(".py")
     other.write_text("print('mine')\n", encoding="utf-8")
@@ -63,6 +86,10 @@ def test_what_is_made_of_a_model_leaves_other_files_alone(
     (tmp_path / "net.py").write_text(MODEL, encoding="utf-8")
     assert main([*words, "--force"]) == 0
     assert main(words) == 0
+    text = (tmp_path / "out").read_text(encoding="utf-8")
+    (tmp_path / "out").write_text(f"{text}# mine\n", encoding="utf-8")
+    assert main(words) == 2
+    assert "`out` exists and was edited since" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

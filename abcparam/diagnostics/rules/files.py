@@ -16,14 +16,19 @@ class CannotWrite(DiagnosticRule):
     help = "choose another place with `-o OUT`; nothing was written"
 
 
-class NotOurs(DiagnosticRule):
-    """`compile`, `adapt` or `import` would overwrite a file that abcparam did not write.
+NOT_WRITTEN = "was not written by abcparam"
+EDITED = "was edited since abcparam wrote it"
 
-    What it writes says so in its first lines. To replace another file all the same, say `--force`.
+
+class NotOurs(DiagnosticRule):
+    """`compile`, `adapt` or `import` would overwrite a file of somebody else's, or edits of it.
+
+    What it writes says so in its first lines, and ends with a digest of them all, which an edited
+    file no longer fits. To replace such a file all the same, say `--force`.
     """
 
     code = "P0902"
-    message = "`{path}` exists and was not written by abcparam"
+    message = "`{path}` exists and {state}"
     help = "choose another place with `-o OUT`, or overwrite it with `--force`"
 
 
