@@ -43,7 +43,8 @@ class ProductNode(Node):
         self.centred = self.independent and any(centred_along((x, y), broadcast))
         self.comes_from_contraction = any(few_along((x, y), broadcast))
         self.of_few = x.of_few or y.of_few
-        self.weighs = self.weighs and self._enlarges()
+        self.weighs = (self.weighs and self._enlarges()) or self._draws_entries()
+        self.given = self.given and contracted == context.one
         self.draws = of_product(*stretched((x, y), broadcast))
         self.map_of = self._mapped()
         if self.map_of is not None:
@@ -82,6 +83,15 @@ class ProductNode(Node):
         """Whether one factor has all axes of the result, of which none is summed."""
         one = self.context.one
         return self.contracted == one and any(lacking == one for lacking in self.broadcast)
+
+    def _draws_entries(self) -> bool:
+        """Whether a factor has all entries at random, of which the other one is made nowhere."""
+        one = self.context.one
+        x, y = self.inputs
+        if self.contracted > one or not self.given or x.maps & y.maps:
+            return False
+        pairs = zip(self.inputs, self.broadcast, strict=True)
+        return any(z.weighs and z.centred and lacking == one for z, lacking in pairs)
 
     def _is_map(self, index: int) -> bool:
         """Whether the other factor is as the weights of a map that is applied to this one."""

@@ -81,7 +81,7 @@ class LinearNode(SharedNode):
         self.centred = self.rho_out > one or not shared > one or x.centred
         self.maps, self.comes_from_contraction = parameter.bit, parameter.contracts
         self.of_few = x.of_few or parameter.contracts
-        self.weighs = False
+        self.weighs = self.given = False  # `maps` knows no more what its input came from
         self.transposed = transposed
         self.parts = NO_PARTS
         self.draws = self._draws(x.draws)
@@ -312,7 +312,7 @@ class ValueNode(SharedNode):
         self.centred = parameter.is_random or parameter.starts_at_zero
         self.maps, self.comes_from_contraction = parameter.bit, parameter.contracts
         self.of_few = parameter.contracts
-        self.weighs = not lookup
+        self.weighs = self.given = not lookup
         self.draws = self._draws()
 
     def _draws(self) -> Draws:

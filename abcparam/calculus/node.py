@@ -69,8 +69,9 @@ class Node:
     None where all of it does. `m0`, `dm`, `gm`, `gn` are those of the means of `s0`, `dr`, `g0`,
     `gr` over the weights that its copy of an infinite repeat draws, on which it depends as `draws`
     says. `spread`: what of `s0` differs from coordinate to coordinate. `centred`: zero mean at
-    init. `weighs`: each entry is made of other entries of tensors than the rest. `maps`: the
-    tensors whose products it last came from, a bit for each; `parts`: which rows, of those of which
+    init. `weighs`: each entry is made of other entries of tensors than the rest; `given`: it is of
+    tensors and numbers alone. `maps`: the tensors whose products it last came from, a bit for each;
+    `parts`: which rows, of those of which
     it holds some only. `kept_mean`: its mean over its last axis, where that is one number, whatever
     it is of.
     """
@@ -90,6 +91,7 @@ class Node:
         "g0",
         "galong",
         "gc",
+        "given",
         "gm",
         "gn",
         "gr",
@@ -138,8 +140,9 @@ class Node:
         self.centred, self.maps, held = True, 0, False
         self.comes_from_contraction = False  # whether a map that makes it contracts
         self.of_few = bool(self.inputs)  # whether it is of what such maps give alone
-        self.weighs = bool(self.inputs)
+        self.weighs = self.given = bool(self.inputs)
         for x in self.inputs:
+            self.given &= x.given
             self.centred &= x.centred
             self.maps |= x.maps
             self.comes_from_contraction |= x.comes_from_contraction
@@ -498,6 +501,7 @@ class ConstantNode(InputNode):
     def __init__(self, context: Context, value: Fraction | None = None) -> None:
         super().__init__(context, "")
         self.value = value
+        self.given = True
         self.draws = CONSTANT
         self.kept_mean = of_number(value, context.one)
 

@@ -282,3 +282,16 @@ loss cross_entropy
         rule = f"muon for places {{ lr = lr, adjust = {adjust} }}\noptimizer adam {{ lr = lr }}"
         tensors = abcparam.check(f"{HEAD}{text}optimizer {rule}\n").judgement.tensors
         assert {str(t.update) for t in tensors if t.path == "places"} == {"width^(-1/2)"}
+
+
+@pytest.mark.parametrize("weights", ["(1 + shift) * rmsnorm(mid)", "relu(shift) * tanh(mid)"])
+def test_entries_at_random_are_those_of_a_map_whatever_multiplies_them(weights: str):
+    """A fixed gain `1 + g` was taken for rows that share a direction, n^(1/2) too far."""
+    shift = "tensor shift : input [width] { init = normal(1), frozen }"
+    text = weighed(weights).replace("tensor mid", f"{shift}\ntensor mid")
+    assert abcparam.check(text).verdict == "maximal-update"
+
+
+def test_what_is_made_of_the_same_entries_may_share_a_direction():
+    text = weighed("relu(mid) * mid")
+    assert abcparam.check(text).verdict != "maximal-update"

@@ -542,6 +542,8 @@ class Calculus:
                 return v.tensor is not None
             case "sum":
                 own = not any(long)
+            case "product" if self.draws_entries(v):
+                return True
             case "product":
                 own = v.over == 0 and not all(long)
             case "scale" | "function" | "norm" | "same" | "part" | "mean" | "softmax":
@@ -549,6 +551,23 @@ class Calculus:
             case _:
                 own = False
         return own and all(self.weights(x) for x in v.inputs)
+
+    def draws_entries(self, v: Value) -> bool:
+        """Of a product, whether a factor has all entries at random, and the other is of tensors."""
+        x, y = (self.of[z] for z in v.inputs)
+        if v.over > 0 or x.maps.keys() & y.maps.keys() or not all(map(self.given, v.inputs)):
+            return False
+        return any(
+            self.weights(z) and self.of[z].centred and not lacking > 0
+            for z, lacking in zip(v.inputs, v.lacking, strict=True)
+        )
+
+    def given(self, v: Value) -> bool:
+        """Whether it is of tensors and numbers alone."""
+        if v.kind in ("value", "number"):
+            return True
+        inner = v.kind != "map" and not (v.kind == "product" and v.over > 0)
+        return inner and bool(v.inputs) and all(map(self.given, v.inputs))
 
     def clamped(self, v: Value, size: Size) -> Size:
         holds = v.kind == "softmax" or (v.kind == "function" and v.function in BOUNDED)
