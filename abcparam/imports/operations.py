@@ -16,6 +16,7 @@ from abcparam.calculus.linear import LinearNode
 from abcparam.calculus.node import Node
 from abcparam.calculus.pairs import PairsMapNode, PairsNode
 from abcparam.calculus.parts import ALL_OF_IT, ALL_ROWS, Rows
+from abcparam.calculus.pointwise import SoftmaxNode
 from abcparam.calculus.structure import LargestNode, MeanNode, SameNode, ScaleNode, SumNode
 from abcparam.diagnostics.source import Span
 from abcparam.operations.attention import Heads, attended
@@ -64,6 +65,20 @@ class Stretch(ReadOperation):
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
         lacking = build.length(_lengths(call.settings, "over"))
         return (SumNode(build.context, operands.nodes(), (lacking,), call.span),)
+
+
+class SoftmaxAlong(ReadOperation):
+    """`x -> y`, a softmax over another axis than the last: nothing is known of means over that."""
+
+    name = "softmax_along"
+    law = "`s0 = 0`, `min(d, 0)`"
+    source = "arXiv 2203.03466, appendix J"
+    degrees = Operation.degrees
+
+    def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:
+        node = SoftmaxNode(build.context, operands.node(0), call.span)
+        node.kept_mean = None  # that of its last axis
+        return (node,)
 
 
 class Largest(ReadOperation):
@@ -264,6 +279,7 @@ def _rational(call: Call, name: str) -> Fraction:
 
 
 REARRANGE, STRETCH, LARGEST, PART = Rearrange(), Stretch(), Largest(), RowsPart()
+SOFTMAX_ALONG = SoftmaxAlong()
 LARGER = Larger()
 CONTRACT, QUOTIENT, LENGTH = Contract(), Division(), Length()
 HEADS, PACKED, PAIRS_MAP = HeadsOfAttention(), PackedMap(), PairsMap()

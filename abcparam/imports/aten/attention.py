@@ -11,7 +11,7 @@ from abcparam.imports.alike import KnownData, Numbers
 from abcparam.imports.aten.signs import is_positive
 from abcparam.imports.functions import LEAST, is_above
 from abcparam.imports.numbers import Power
-from abcparam.imports.operations import HEADS
+from abcparam.imports.operations import HEADS, SOFTMAX_ALONG
 from abcparam.imports.seen import Law, Seen, amount
 from abcparam.program.expressions import Expression
 
@@ -31,11 +31,13 @@ def scaled_dot_product(see: Seen) -> Expression:
 
 
 def softmax(see: Seen) -> Expression:
-    name = see.call.removeprefix("_")
-    lengths = [see.shape(see.get(0))[axis] for axis in see.wholes(1, "dim")]
-    if any(map(see.grows, lengths)):
+    name, shape = see.call.removeprefix("_"), see.shape(see.get(0))
+    axes = see.wholes(1, "dim")
+    if any(see.grows(shape[axis]) for axis in axes):
         see.refuse(rules.NoLaw, operation=see.step.target, what="a softmax over a growing axis")
-    return see.apply(name, (see.value(see.get(0)),))
+    is_last = all(axis in (-1, len(shape) - 1) for axis in axes)
+    operation = name if is_last or name != "softmax" else SOFTMAX_ALONG
+    return see.apply(operation, (see.value(see.get(0)),))
 
 
 def logarithm(see: Seen) -> Expression:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from abcparam.algebra.polynomials import ONE, Polynomial, number, product
@@ -32,7 +32,16 @@ PASSES = {"aten.expand_as.default", "aten.expand.default"}
 
 def layer_norm(see: Seen) -> Expression:
     _require_several(see)
-    return _norm(see, "layernorm", (see.get(2, "weight"), see.get(3, "bias")), see.get(4, "eps"))
+    gain, bias, axes = see.get(2, "weight"), see.get(3, "bias"), see.get(1, "normalized_shape")
+    found = _norm(see, "layernorm", (gain, bias), see.get(4, "eps"))
+    return _over(see, found, range(-len(axes) if isinstance(axes, tuple) else -1, 0))
+
+
+def _over(see: Seen, norm: Expression, axes: Sequence[int]) -> Expression:
+    """A norm that centres along some axes: its mean over the last one is zero for that alone."""
+    rank = len(see.result)
+    is_last = {axis % rank for axis in axes} == {rank - 1}
+    return norm if is_last else see.reshaped(norm, see.result)
 
 
 def rms_norm(see: Seen) -> Expression:
@@ -140,7 +149,8 @@ def _over_root(see: Seen, value: Operand, inner: TracedStep | None) -> Expressio
     if inner.target == "aten.sum.dim_IntList":
         return _over_sum(see, value, inner, epsilon)
     if centred is not None:
-        return _plain(see, "layernorm", centred, epsilon)
+        found = _plain(see, "layernorm", centred, epsilon)
+        return _over(see, found, see.with_step(inner).wholes(1, "dim"))
     return _plain(see, "rmsnorm", value, epsilon)
 
 
@@ -154,7 +164,8 @@ def _over_spread(
         return None
     if see.with_step(mean).wholes(1, "dim") != inner.wholes(1, "dim"):
         return None
-    return _plain(see, "layernorm", step.arguments[0], epsilon)
+    found = _plain(see, "layernorm", step.arguments[0], epsilon)
+    return _over(see, found, inner.wholes(1, "dim"))
 
 
 def _plain(see: Seen, name: str, value: Operand, epsilon: Operand) -> Expression:

@@ -15,7 +15,7 @@ from abcparam.algebra.record import replace
 from abcparam.diagnostics.source import Span
 from abcparam.imports.alike import KnownData, ReadingError, TracedStep
 from abcparam.imports.aten.computed import is_made_of_a_parameter
-from abcparam.imports.operations import CONTRACT
+from abcparam.imports.operations import CONTRACT, SOFTMAX_ALONG
 from abcparam.imports.reading import Read
 from abcparam.imports.seen import Seen
 from abcparam.imports.text.formulas import Formulas
@@ -257,6 +257,8 @@ class TextWriter(TextSources):
                 return self.mean(value, x)
             case (("softmax" | "log_softmax" | "logsumexp"), _):
                 return self.softmax(name, x)
+            case (SOFTMAX_ALONG.name, _):
+                return self.softmax("softmax", x)
         is_weight = self.step is not None and is_made_of_a_parameter(self.step, self.step.get(1))
         return self.refused(COMPUTED if name == CONTRACT.name and is_weight else UNKNOWN)
 
@@ -436,6 +438,7 @@ class TextWriter(TextSources):
         """A softmax, its logarithm, or that of its sum, which leaves the axis out."""
         assert self.step is not None
         axes = self.step.wholes(1, "dim")
+        x = _with_last(x, x.graph[axes[0]]) if len(axes) == 1 and x.graph else x
         if len(axes) != 1 or not x.text or x.graph[axes[0]] != x.text[-1]:
             return self.refused("a softmax over what is not the last axis")
         code = call_of(name, x.code)
@@ -489,7 +492,16 @@ class TextWriter(TextSources):
 
 def in_order(x: Laid) -> Laid:
     """A value whose axes the language has in another order, in that of the graph there too."""
-    text = tuple(axis for axis in x.graph if axis in x.text)
+    return _ordered(x, tuple(axis for axis in x.graph if axis in x.text))
+
+
+def _with_last(x: Laid, axis: FactorAxis) -> Laid:
+    """A value of which an axis is the last of the language's too."""
+    return _ordered(x, (*(other for other in x.text if other != axis), axis))
+
+
+def _ordered(x: Laid, text: tuple[FactorAxis, ...]) -> Laid:
+    """A value with the language's axes in an order, if they are all there, each once."""
     if text == x.text or len(set(text)) < len(text) or set(text) != set(x.text):
         return x
     order = [x.text.index(axis) for axis in text]
