@@ -54,6 +54,7 @@ OPERATIONS = (
     "tests/analysis/test_random_truth.py",
     "tests/operations/test_rescale.py",
     "tests/operations/test_attention.py",
+    "tests/operations/test_function_values.py",
     "tests/emission/test_emit.py",
     "tests/operations/test_slopes.py",
 )
