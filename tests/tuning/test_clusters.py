@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,7 +21,7 @@ from abcparam.tuning.trials import Trial, TrialResult
 from abcparam.tuning.tunable import TunableSpec
 from abcparam.tuning.workers import scheduler
 from abcparam.tuning.workers.cluster import ATTEMPTS, Cluster, WorkerLostError
-from abcparam.tuning.workers.ray_cluster import stdout_to_stderr
+from abcparam.tuning.workers.ray_cluster import connected, stdout_to_stderr
 from abcparam.tuning.workers.slurm_cluster import settings_of
 from abcparam.tuning.workers.trial_batch import TrialBatch, TrialBatchResult, train_trials
 from tests.storage.test_locks import ENVIRONMENT, keys
@@ -223,6 +224,16 @@ sys.exit(main())
 """
 
 
+def test_a_local_cluster_is_a_new_one(monkeypatch: pytest.MonkeyPatch):
+    """Without an address Ray looks for one that it has a note of, for minutes where it is gone."""
+    asked: list[str] = []
+    ray = SimpleNamespace(is_initialized=lambda: False, init=lambda where, **_: asked.append(where))
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    assert connected("local") is ray
+    connected("head:6379")
+    assert asked == ["local", "head:6379"]
+
+
 @pytest.mark.slow
 def test_a_ray_worker_that_is_killed_loses_no_trial(tmp_path: Path):
     """And Ray, which tells of it, does not print among the results."""
@@ -238,5 +249,7 @@ def test_a_ray_worker_that_is_killed_loses_no_trial(tmp_path: Path):
         capture_output=True, env=ENVIRONMENT, text=True, timeout=240,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
-    assert len(json.loads(ran.stdout)["trials"]) == 2
+    found = [trial["loss"] for trial in json.loads(ran.stdout)["trials"]]
+    here = abcparam.sweep(spec, ["lr=1e-2,1e-1"], steps=4)
+    assert found == pytest.approx([result.loss for result in here.results], rel=1e-5)
     assert (tmp_path / "once").exists()

@@ -119,9 +119,10 @@ def connected(address: str) -> Any:
         raise missing("--ray", "Ray", error) from None
     if ray.is_initialized():
         return ray
-    where = {"include_dashboard": False} if address == LOCAL else {"address": address}
+    # Ray's own `local` starts one even where another was, and may be gone, of which it has a note.
+    where: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
     try:
-        ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address, **where, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # also one of no class of its own
         problem = first_line(error)
         fields = {"address": address, "problem": problem}
