@@ -8,7 +8,6 @@ from fractions import Fraction
 from abcparam.algebra.polynomials import Polynomial, atom
 from abcparam.algebra.record import Record
 from abcparam.diagnostics.diagnostic import Diagnostic, SpecError
-from abcparam.diagnostics.rules.exponents import NotPositive
 from abcparam.diagnostics.source import Span
 from abcparam.language import syntax
 from abcparam.program.amounts import Amount
@@ -58,6 +57,8 @@ class LimitedAmount(Record):
     span: Span
 
     def refused(self, value: Fraction, hypers: HyperValues) -> Diagnostic:
+        from abcparam.diagnostics.rules.exponents import NotPositive
+
         at = ", ".join(f"`{name} = {float(hyper):g}`" for name, hyper in hypers.items())
         return NotPositive.at(
             self.span,
