@@ -871,13 +871,22 @@ class Calculus:
         return v.factor + self.factors_of(v.inputs[0]) if v.kind == "scale" else ZERO
 
     def factors_after(self, v: Value) -> Fraction:
-        passes = {"scale", "same", "part", "sum", "concat", "copies", "mean"}
-        read = [
-            r.factor + self.factors_after(r) if r.kind in passes else ZERO for r in self.readers[v]
-        ]
+        return self.factors_behind(v) or ZERO
+
+    def factors_behind(self, v: Value) -> Fraction | None:
+        """The largest constant factor of what reads it; None where one reads it as it is."""
+        passes = {"same", "part", "sum", "concat", "copies", "mean"}
         if any(v is output for output, _ in self.graph.outputs):
-            read.append(ZERO)
-        return max(read, default=ZERO)
+            return None
+        found: list[Fraction] = []
+        for reader in self.readers[v]:
+            behind = self.factors_behind(reader)
+            if reader.kind == "scale":
+                behind = reader.factor + (behind or ZERO)
+            if behind is None or reader.kind not in {"scale", *passes}:
+                return None
+            found.append(behind)
+        return max(found, default=None)
 
     def held_to(self, norm: Value) -> Size:
         """How far the input of a norm may change: as far as it starts, or its few numbers learn."""
