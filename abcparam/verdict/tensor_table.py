@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from abcparam.algebra.sizes import Size, numeric
+from abcparam.algebra.sizes import NumericSize, Size
 from abcparam.analysis.judge import Judgement, TensorLaw
 from abcparam.analysis.limits import Powerless
 from abcparam.analysis.rows import shape_text
@@ -89,8 +89,9 @@ def _row(judgement: Judgement, law: TensorLaw, suffers: bool, none: Powerless) -
 
 
 def slack_text(slack: Size) -> str:
-    """The exponents of a slack; those that tie are joined by `~`."""
-    return " ~ ".join(exponent_text(size.exponents()) for size in numeric(slack).one_by_one)
+    """The exponents of a slack; those that tie are joined by `~`, of numbers."""
+    tied = slack.one_by_one if isinstance(slack, NumericSize) else (slack,)
+    return " ~ ".join(exponent_text(size.exponents()) for size in tied)
 
 
 def exponent_text(exponents: Mapping[str, object]) -> str:
