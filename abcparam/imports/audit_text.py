@@ -9,9 +9,11 @@ from abcparam.imports.numbers import Sizes
 from abcparam.imports.remedy import Remedy, TensorChange
 from abcparam.imports.result import Audit
 from abcparam.presentation.table import columns
+from abcparam.program.vocabulary import VERDICTS
 from abcparam.user_code.places import line_at
 from abcparam.verdict.report_text import render_report
 
+NO_BETTER = "nothing that initial scales and learning rates could change makes it better"
 HEADER = ("parameter", "initial scale", "learning rate", "weight decay")
 
 
@@ -39,14 +41,19 @@ def remedy_lines(audit: Audit) -> list[str]:
         return []
     if remedy.verdict == "maximal-update" and not remedy.complete:
         return _held_back(audit)
-    if not changes and not remedy.missing and not remedy.knobs:
-        return ["nothing that initial scales and learning rates could change makes it better"]
+    if not (changes or remedy.missing or remedy.knobs) or _is_no_better(audit):
+        return [NO_BETTER]
     lines = [_title(remedy, audit.grow, base), ""]
     rows = [row for alike in _alike(changes) for row in _rows(alike, audit.grow)]
     lines += [f"  {line}" for line in columns([HEADER, *rows])]
     lines += _initial_lines(audit)
     lines += forward_lines(audit)
     return lines
+
+
+def _is_no_better(audit: Audit) -> bool:
+    before, after = audit.verdict, audit.remedy.verdict
+    return bool(before and after) and VERDICTS.index(after) <= VERDICTS.index(before)
 
 
 def _initial_lines(audit: Audit) -> list[str]:

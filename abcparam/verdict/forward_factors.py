@@ -124,7 +124,8 @@ class ForwardFactors:
             if isinstance(node, ScaleNode):
                 total = total + self.factor(node)
             node = of
-        return self.one if isinstance(node, (LinearNode, ValueNode, SumNode)) else total
+        sums = isinstance(node, ProductNode) and node.contracted > self.one  # a factor is for that
+        return self.one if sums or isinstance(node, (LinearNode, ValueNode, SumNode)) else total
 
     def factor(self, node: ScaleNode) -> Size:
         """A constant factor as it is to be."""
@@ -184,14 +185,14 @@ class ForwardFactors:
         return size.space.size({n: e for n, e in powers_of(size).items() if n in own})
 
     def tied(self) -> Iterator[tuple[LinearNode, Size]]:
-        """Tables that are read out as well: their readout wants one over the width.
+        """Tables and maps of few numbers that read out as well: that wants one over the width.
 
         Where what is looked up is multiplied, entries are smaller by that, and the factor larger.
         """
         for nodes in self.uses.values():
-            looked_up = [node for node in nodes if isinstance(node, ValueNode)]
-            if looked_up:
-                behind = largest(self.behind(node) for node in looked_up)
+            ways_in = [n for n in nodes if isinstance(n, ValueNode) or n.rho_in <= self.one]
+            if ways_in:
+                behind = largest(self.behind(node) for node in ways_in)
                 for node in nodes:
                     if isinstance(node, LinearNode) and node.rho_in > self.one:
                         size = behind - node.rho_in - self.around(node)

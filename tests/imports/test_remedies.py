@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -94,3 +95,32 @@ def test_no_remedy_is_worse_than_the_model(seed: int) -> None:
     assert before is not None and after is not None
     assert VERDICTS.index(after) >= VERDICTS.index(before)
     assert not found.remedy.reaches or after == VERDICTS[-1]
+
+
+class LinearAttention(nn.Module):
+    """`f(q) @ (f(k).T @ v) / width`: the factor is that of a sum over the width."""
+
+    def __init__(self, width: int, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.enter, self.leave = nn.Linear(PIXELS, width), nn.Linear(width, CLASSES)
+        self.maps = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
+        self.function, self.width = function, width
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.enter(x))
+        q, k, v = (f(h) for f in self.maps)
+        q, k = self.function(q), self.function(k)
+        return self.leave(q @ (k.transpose(1, 2) @ v) / self.width)
+
+
+@pytest.mark.parametrize("function", [torch.relu, nn.Identity()], ids=["relu", "as it is"])
+def test_a_factor_of_a_sum_is_not_made_up_for_by_what_reads_it(
+    function: Callable[[Tensor], Tensor],
+) -> None:
+    example = torch.randn(3, 4, PIXELS)
+    found = abcparam.audit(
+        lambda width=32: (LinearAttention(width, function), (example,)), ["width"]
+    )
+    assert (found.verdict, found.remedy.verdict) == ("unstable", "maximal-update")
+    (readout,) = (c for c in found.remedy.changes if c.path == "leave.weight")
+    assert readout.init == {"width": Fraction(-1, 2)} and not found.remedy.missing

@@ -44,3 +44,37 @@ def test_a_table_is_smaller_by_what_multiplies_it_and_its_readout_larger(power: 
     changes = {change.path: change for change in remedy.changes}
     assert not changes["table.weight"].init
     assert changes["table.weight"].lr == ({"width": -power} if power else {})
+
+
+class Autoencoder(nn.Module):
+    """Its readout is its first map, turned."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.enter, self.mix = nn.Linear(9, width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.enter(x)
+        return (h + torch.relu(self.mix(h))) @ self.enter.weight
+
+
+def test_a_map_of_the_inputs_that_reads_out_wants_one_over_the_width() -> None:
+    found = abcparam.audit(lambda width=32: (Autoencoder(width), (torch.randn(4, 9),)), ["width"])
+    assert (found.verdict, found.remedy.verdict) == ("unstable-at-init", "maximal-update")
+    (missing,) = found.remedy.missing
+    assert missing.powers == {"width": -1}
+    spec = """model Autoencoder
+dim width -> inf, base = 32
+parametrization mup
+tensor enter : input  [width, 9]
+tensor mix   : hidden [width, width]
+forward(x : [9]) {
+    h = enter @ x
+    return enter.T @ (h + relu(mix @ h))
+}
+optimizer adam { lr = 1e-3 }
+loss mse
+"""
+    (change,) = abcparam.check(spec).fix
+    assert str(change) == "`base(width) / width * (enter.T @ (h + relu(mix @ h)))`"
+    assert abcparam.fix(spec).report.verdict == "maximal-update"
