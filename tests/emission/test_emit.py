@@ -720,3 +720,29 @@ loss cross_entropy
     for place, norm in zip(("stages.0.", "stages.1.", ""), norms, strict=True):
         torch.testing.assert_close(model.get_buffer(f"{place}running_mean"), norm.running_mean)
         torch.testing.assert_close(model.get_buffer(f"{place}running_var"), norm.running_var)
+
+
+def test_a_repeat_of_nothing_but_tensors(tmp_path: Path):
+    """Its layer takes and gives nothing; the tensor is kept, and said not to be used."""
+    text = """model M
+dim width -> inf, base = 8
+parametrization mup
+tensor first : input  [width, 3]
+tensor last  : output [5, width]
+forward(x : [3]) {
+    x = first @ x
+    repeat 2 as layers {
+        tensor own : hidden [width, width]
+    }
+    return last @ x
+}
+optimizer adam { lr = 1e-2 }
+loss cross_entropy
+"""
+    program, module = build(text, tmp_path)
+    model = make(program, module)
+    assert [name for name, _ in model.named_parameters() if "own" in name] == [
+        "layers.0.own",
+        "layers.1.own",
+    ]
+    assert model(torch.randn(2, 3)).shape == (2, 5)

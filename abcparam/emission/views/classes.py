@@ -175,7 +175,8 @@ class _Writer:
     def _forward_signature(self) -> Text:
         arguments = [f"{python(Name(name))}: {kind}" for name, kind in self.lowered.arguments]
         results = self.lowered.results
-        tensors = "Tensor" if results == 1 else f"tuple[{', '.join(['Tensor'] * results)}]"
+        several = ", ".join(["Tensor"] * results) or "()"
+        tensors = "Tensor" if results == 1 else f"tuple[{several}]"
         return definition("forward", ["self", *arguments], tensors, 4)
 
     # The constructor
