@@ -130,15 +130,3 @@ def test_imported(keys: int, read: str, written: str, tmp_path: Path):
     (tmp_path / "pool.py").write_text(FILE.format(keys=keys, read=read), encoding="utf-8")
     found = abcparam.import_model(str(tmp_path / "pool.py:make"), ["width"])
     assert written in found.text
-
-
-@pytest.mark.parametrize(("axis", "wanted"), [(1, True), (2, False)])
-def test_running_sums_have_a_law_along_an_axis_that_is_finite(axis: int, wanted: bool):
-    def running(net: Net, h: Tensor) -> Tensor:
-        return F.layer_norm(net.key(h).cumsum(axis), (h.shape[-1],)).amax(1)
-
-    if wanted:
-        assert learns(running, 0, 0) == (True, True)
-    else:
-        with pytest.raises(abcparam.SpecError, match="sums along an axis, one for each place"):
-            learns(running, 0, 0)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from abcparam.algebra.polynomials import Polynomial, number
-from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import KnownData, Numbers, Operand
-from abcparam.imports.aten.refused import ALONG
 from abcparam.imports.operations import LARGER, LARGEST
 from abcparam.imports.rows import row_axis, share_of
 from abcparam.imports.seen import CASTS, Law, Seen
@@ -71,13 +69,6 @@ def unchanged(see: Seen) -> Expression | tuple[Expression, ...]:
     """Each coordinate is one of the first operand's."""
     made = tuple(see.rearranged(see.get(0), shape) for shape in see.step.shapes)
     return made if len(made) > 1 else made[0]
-
-
-def running(see: Seen) -> Expression:
-    """`cumsum` along a finite axis: each coordinate is a sum of finitely many."""
-    if see.grows(see.shape(see.get(0))[see.whole(1, "dim")]):
-        see.refuse(rules.NoLaw, operation=see.step.target, what=ALONG)
-    return see.rearranged(see.get(0))
 
 
 def cast(see: Seen) -> Expression:
@@ -203,7 +194,6 @@ def largest(see: Seen) -> Expression | tuple[Expression, ...]:
 LAWS: dict[str, Law] = {
     **{f"aten.{name}": unchanged for name in VIEWS},
     **dict.fromkeys(CASTS, cast),
-    "aten.cumsum.default": running,
     "aten.expand.default": expand,
     "aten.expand_as.default": expand,
     "aten.repeat.default": expand,

@@ -28,6 +28,7 @@ REASONS: Mapping[str, str] = {
         for kind in ("", "i", "r", "ir", "h", "ih")
         for axes in ("", "2", "n")
     },
+    "aten.cumsum.default": ALONG,
     "aten.cumprod.default": ALONG,
     "aten.logcumsumexp.default": ALONG,
 }

@@ -32,7 +32,6 @@ KEEPS = {
     *CUTS,
     "aten.detach.default",
     "aten.sum.dim_IntList",
-    "aten.cumsum.default",
     "aten.sum.default",
     "aten.mean.dim",
     "aten.mean.default",
