@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -135,6 +136,53 @@ def test_killed_in_a_trial_other_ranks_go_on(how: str, tmp_path: Path):
         assert losses[: len(begun)] == begun and len(losses) == 250
         assert sum(losses[-25:]) / 25 == pytest.approx(whole[0]["loss"], rel=1e-3)
         assert not list(folder.rglob("*.checkpoint"))
+
+
+def ranks_of(torchrun: subprocess.Popen[str]) -> dict[int, int]:
+    """The processes that a torchrun has started, by their rank."""
+    found = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            parent = status.read_text().rpartition(")")[2].split()[1]
+            variables = status.with_name("environ").read_bytes().split(b"\0")
+            rank = [v.partition(b"=")[2] for v in variables if v.startswith(b"RANK=")]
+            if int(parent) == torchrun.pid and rank:
+                found[int(rank[0])] = int(status.parent.name)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc here")
+@pytest.mark.parametrize(("how", "which"), [("--data-parallel", 1), ("--sharded", 0)])
+def test_one_rank_is_killed(how: str, which: int, tmp_path: Path):
+    """The other one ends with it; three ranks, or one process, find what a whole sweep finds."""
+    spec, kept, often = tmp_path / "mlp.param", tmp_path / "kept", tmp_path / "often.py"
+    spec.write_text(mlp("adamw"), encoding="utf-8")
+    often.write_text(OFTEN, encoding="utf-8")
+    arguments = ["sweep", str(spec), "--over", "lr=1e-3,1e-2,1e-1", "--steps", "250"]
+    arguments += ["--batch", "6", "--format", "json"]
+    whole = json.loads(here(often, *arguments, "--fresh"))["trials"]
+    alone = [str(often), *arguments, "--resume", str(kept)]
+    torchrun = subprocess.Popen(
+        [*TORCHRUN, *alone, how], env=ENVIRONMENT, cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    while not (list(kept.rglob("*.json")) and list(kept.rglob("*.checkpoint"))):
+        assert torchrun.poll() is None
+        time.sleep(0.005)
+    ranks = ranks_of(torchrun)
+    os.kill(ranks[which], signal.SIGKILL)
+    assert "SIGKILL" in torchrun.communicate(timeout=60)[1] and torchrun.returncode == 1
+    assert sorted(ranks) == [0, 1] and not any(Path(f"/proc/{p}").exists() for p in ranks.values())
+    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*.json")}
+    shutil.copytree(kept, tmp_path / "other")
+    three = [*TORCHRUN[:-1], "3", *alone, how]
+    subprocess.run(three, env=ENVIRONMENT, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    for folder in (kept, tmp_path / "other"):
+        found = json.loads(here(*alone[:-1], folder))["trials"]
+        assert [trial["loss"] for trial in found] == pytest.approx(
+            [trial["loss"] for trial in whole], rel=1e-4
+        )
 
 
 def here(*command: object) -> str:
