@@ -35,6 +35,7 @@ from abcparam.verdict.changes import Change, SettingChange, in_words, shared_dec
 from abcparam.verdict.epsilon import lagging
 from abcparam.verdict.identify import FIRST, described, identify
 from abcparam.verdict.settings import ZEROS
+from abcparam.verdict.waking import stuck
 
 if TYPE_CHECKING:
     from abcparam.verdict.proof import Proof
@@ -266,8 +267,8 @@ class _Reasons:
         return replace(diagnostic, notes=tuple(notes))
 
     def _stuck(self) -> list[Diagnostic]:
-        tensors = [t for t in self.judgement.tensors if t.slack is None and t.status == "under"]
-        found = [_never_moves(law) for law in tensors if law.node]
+        paths = stuck(self.judgement)
+        found = [_never_moves(law) for law in self.judgement.tensors if law.path in paths]
         found = [replace(d, help=self.help) for d in found] if self.help else found
         return found + self._unused()
 

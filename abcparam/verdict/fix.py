@@ -76,14 +76,8 @@ def propose(judgement: Judgement) -> Proposal:
     if len(judgement.laws.graph.nodes) > MOST_NODES:
         return Proposal(unfinished=TOO_LARGE)
     for copies in (1, 2):
-        short = shortened(program, copies)
-        waking = woken(program, short, judgement)
-        awake = applied(program, waking)
-        if waking and mended(judgement_if_stable(awake), lazy_tensors(judgement)):
-            return Proposal(waking)
-        search = _Search(awake, applied(short, waking), judgement)
+        search = _Search(program, shortened(program, copies), judgement)
         changes = search.run()
-        changes = (*waking, *changes) if changes else ()
         found = judgement_if_stable(applied(program, changes)) if changes else None
         if found is not None and mended(found, lazy_tensors(judgement)):
             if learnt := learnt_behind_norms(judgement, changes):
@@ -168,10 +162,27 @@ class _Search:
 
     def run(self) -> tuple[Change, ...]:
         try:
-            return self._smallest()
+            waking = woken(self.program, self.short, self.judgement)
+            return self._beside(waking) if waking else self._smallest()
         except SpentError as spent:
             self.unfinished = str(spent)
             return tuple(self._found)
+
+    def _beside(self, waking: tuple[Change, ...]) -> tuple[Change, ...]:
+        """Other starts of tensors, with what else has to change then."""
+        if self._mends(waking):
+            return waking
+        awake = self._with(waking)
+        try:
+            more = awake._smallest()
+        finally:
+            self._found = [*waking, *awake._found] if awake._found else []
+        return (*waking, *more) if more else ()
+
+    def _with(self, changes: tuple[Change, ...]) -> _Search:
+        """The search on the program that has these changes."""
+        short = applied(self.short, changes)
+        return _Search(applied(self.program, changes), short, self.judgement)
 
     def _smallest(self) -> tuple[Change, ...]:
         for wish in TRIED:
@@ -190,10 +201,7 @@ class _Search:
         for change in plain_rates(self.program) if rates else ():
             if self._mends((change,)):
                 return (change,)
-            without = _Search(
-                applied(self.program, (change,)), applied(self.short, (change,)), self.judgement
-            )
-            more = without._smallest()
+            more = self._with((change,))._smallest()
             if more and len(more) < len(found) - any(map(self._makes_rates_grow, more)):
                 return (change, *more)
         return found

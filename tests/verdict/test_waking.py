@@ -111,3 +111,11 @@ def test_nothing_is_claimed_to_be_proved():
     report = abcparam.prove(PAIR.format(rules="mup"))
     assert report.proof and report.proof.outcome.startswith("not proved smallest")
     assert changed(PAIR.format(rules="mup")) == in_words(report.fix)
+
+
+def test_a_budget_that_is_spent_ends_the_search():
+    """It is told of, as of any other fix; the verdict stands."""
+    with abcparam.budget(1e-9):
+        report = abcparam.check(PAIR.format(rules="mup"))
+        assert report.verdict == "feature-learning" and not report.fix
+    assert "not searched further" in report.unfinished
