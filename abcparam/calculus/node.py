@@ -71,9 +71,8 @@ class Node:
     says. `spread`: what of `s0` differs from coordinate to coordinate. `centred`: zero mean at
     init. `weighs`: each entry is made of other entries of tensors than the rest; `given`: it is of
     tensors and numbers alone. `maps`: the tensors whose products it last came from, a bit for each;
-    `parts`: which rows, of those of which
-    it holds some only. `kept_mean`: its mean over its last axis, where that is one number, whatever
-    it is of.
+    `parts`: which rows, of those of which it holds some only. `kept_mean`: its mean over its last
+    axis, where that is one number, whatever it is of.
     """
 
     __slots__ = (

@@ -16,9 +16,9 @@ class Parameter:
     `a` and `c` are exponents (the learning rate is `n^-c`), `sigma` the size of an entry of W at
     init, `rho_in` and `rho_out` those of fan-in and fan-out, `rows` and `columns` those of the
     matrix that torch stores. `entry` is the size of an update of w, `u` of the one of W: per entry,
-    or as a spectral norm where `spectral`. `rotates`: whether an
-    update may have more of a small part of the gradient than the gradient has. `drawn`: its bit,
-    where each copy of an infinite repeat draws one of its own, else 0.
+    or as a spectral norm where `spectral`. `rotates`: whether an update may have more of a small
+    part of the gradient than the gradient has. `drawn`: its bit, where each copy of an infinite
+    repeat draws one of its own, else 0.
     """
 
     __slots__ = (

@@ -91,8 +91,7 @@ def print_or_generate(text: str, options: argparse.Namespace) -> bool:
     from abcparam.storage.atomic import write_generated
 
     if options.output_file == "-":
-        print(text, end="")
-        return False
+        return print_or_write(text, "-")
     write_generated(options.output_file, text, options.force)
     return True
 

@@ -260,7 +260,7 @@ def operation_for(see: Seen, chain: Chain) -> tuple[Pointwise, Mapping[str, Sett
     return _named(with_slopes(operation.traits, see, chain.base)), settings
 
 
-def operation_of(see: Seen, function: Function) -> tuple[Pointwise, Mapping[str, Setting]]:
+def operation_computing(see: Seen, function: Function) -> tuple[Pointwise, Mapping[str, Setting]]:
     """The language's operation of a function and its settings, or one of its own."""
     return known_as(function) or (_of_its_own(see, function), {})
 

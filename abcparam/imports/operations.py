@@ -21,6 +21,7 @@ from abcparam.calculus.structure import LargestNode, MeanNode, SameNode, ScaleNo
 from abcparam.diagnostics.source import Span
 from abcparam.operations.attention import Heads, attended
 from abcparam.operations.base import Build, Operands, Operation
+from abcparam.operations.softmax import Softmax
 from abcparam.program.amounts import Setting, Shape
 from abcparam.program.expressions import Apply
 from abcparam.program.signature import Call
@@ -71,8 +72,7 @@ class SoftmaxAlong(ReadOperation):
     """`x -> y`, a softmax over another axis than the last: nothing is known of means over that."""
 
     name = "softmax_along"
-    law = "`s0 = 0`, `min(d, 0)`"
-    source = "arXiv 2203.03466, appendix J"
+    law, source = Softmax.law, Softmax.source
     degrees = Operation.degrees
 
     def graph(self, build: Build, call: Call, operands: Operands) -> tuple[Node, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import TYPE_CHECKING
 
 from abcparam.diagnostics.source import Source
 from abcparam.language.formatter import canonical, format_source
 from abcparam.language.reader import read
+from abcparam.storage.digests import digest
 
 if TYPE_CHECKING:
     from abcparam.program.model import Program
@@ -34,7 +34,3 @@ def mark_of(program: Program) -> str:
     others += [program.gauge] if program.gauge != "as-written" else []
     others += ["folded"] if program.folded else []
     return digest("\n".join([own, *others])) if others else own
-
-
-def digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from contextlib import suppress
 
 from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.rules import files as rules
+from abcparam.storage.digests import digest
 
 MARK = "by abcparam from"  # "emitted", "read": in what a spec or a model was made into
 COMMANDS = ("\nabcparam adapt ", "\nabcparam transfer ")  # in an adapter of a user's model
@@ -67,7 +67,7 @@ def _mode(target: str) -> int:
 def write_generated(path: str, text: str, force: bool = False) -> None:
     """Writes what was made of a spec or a model, and its digest; see `spare_others`."""
     spare_others(path, force)
-    write_atomically(path, f"{text}{DIGEST}{_digest(text)}\n")
+    write_atomically(path, f"{text}{DIGEST}{digest(text)}\n")
 
 
 def spare_others(path: str, force: bool = False) -> None:
@@ -85,13 +85,9 @@ def spare_others(path: str, force: bool = False) -> None:
         text = ""
     if not any(mark in text[:2000] for mark in (MARK, *COMMANDS)):
         raise SpecError.about(path, rules.NotOurs, path=path, state=rules.NOT_WRITTEN)
-    body, mark, digest = text.rpartition(DIGEST)
-    if mark and digest.strip() != _digest(body):
+    body, mark, written = text.rpartition(DIGEST)
+    if mark and written.strip() != digest(body):
         raise SpecError.about(path, rules.NotOurs, path=path, state=rules.EDITED)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _cannot(path: str, error: OSError) -> SpecError:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from abcparam.storage.atomic import write_atomically
+from abcparam.storage.digests import digest
 
 T = TypeVar("T")
 CHECKPOINT = ".checkpoint"  # ends the names of files beside runs, about those that go on
@@ -22,7 +23,7 @@ class RunCache:
     """
 
     def __init__(self, folder: Path | None, *identity: object) -> None:
-        self.name = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
+        self.name = digest(repr(identity))
         self.folder = folder / self.name if folder else None
 
     def names(self) -> list[str]:

@@ -19,9 +19,9 @@ from abcparam.imports.trained import base_rates
 from abcparam.language import syntax
 from abcparam.program.binding import bind
 from abcparam.program.dims import Dim, Hyper
-from abcparam.program.fingerprint import digest
 from abcparam.program.model import Program
 from abcparam.program.value_ranges import require_in_range
+from abcparam.storage.digests import digest
 from abcparam.tuning.choices import DECAY, LR
 from abcparam.tuning.tunable import ExactValues, Judged, bases_of
 from abcparam.verdict.check import judged

@@ -6,7 +6,6 @@ asked again; what had been trained by then is on disk, and is not trained again.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import pickle
 import time
@@ -23,6 +22,7 @@ from abcparam.diagnostics.diagnostic import SpecError
 from abcparam.diagnostics.installed import missing
 from abcparam.diagnostics.rules.tuning import NoStore
 from abcparam.program.model import Program
+from abcparam.storage.digests import digest
 from abcparam.tuning.choices import OPTUNA
 from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.space import Axis, AxisValue, SearchPoint, is_tuned
@@ -98,7 +98,7 @@ class Search:
         self.pruned: set[int] = set()  # numbers of trials
         self.reported: set[tuple[int, int]] = set()  # and steps; seeds one by one: by the first
         identity = (name, axes, options.by, options.sampler, options.first, options.seeds)
-        self.name = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
+        self.name = digest(repr(identity))
         self.storage = StudyStorage(_url(options))
         self.optuna = self.storage.optuna
         self.study = self.storage.study(self.name)

@@ -9,7 +9,7 @@ from abcparam.algebra.record import NamedTuple
 from abcparam.diagnostics.rules import imports as rules
 from abcparam.imports.alike import KnownData, Numbers, Operand
 from abcparam.imports.aten.signs import is_positive
-from abcparam.imports.functions import WORDS, is_above, operation_of
+from abcparam.imports.functions import WORDS, is_above, operation_computing
 from abcparam.imports.seen import Law, Seen, amount
 from abcparam.imports.traced import Ref
 from abcparam.program.amounts import Shape
@@ -96,7 +96,7 @@ def of_difference(function: Callable[[Seen], Callable[[float], float]]) -> Law:
     def law(see: Seen) -> Expression:
         shape = _longer(see.shape(see.get(0)), see.shape(see.get(1)))
         x = _difference(see, see.value(see.get(0)), see.get(1), shape)
-        operation, settings = operation_of(see, function(see))
+        operation, settings = operation_computing(see, function(see))
         return _reduced(see, see.apply(operation, (x,), settings, shape), 2)
 
     return law

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abcparam.storage.atomic import write_atomically
+from abcparam.storage.digests import digest
 from abcparam.storage.run_cache import CHECKPOINT, RunCache, code_of
 from abcparam.tuning.options import SweepOptions
 from abcparam.tuning.trials import Trial, TrialResult
@@ -25,7 +25,7 @@ StoredLosses = tuple[tuple[float, ...], float | None]  # at each step, and on he
 
 def name_of(keys: Iterable[str]) -> str:
     """Of a file about trials with these keys."""
-    return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
+    return digest("\n".join(keys))
 
 
 def _losses(kept: Any) -> dict[str, StoredLosses]:
